@@ -1,0 +1,109 @@
+"""Where a run is: all that a lifecycle's function needs to go on, apart from the `State` that users see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+
+class Signal(Enum):
+    """A request from outside the graph. Those that can be pending are in the order in which they are honoured."""
+
+    TERMINATE = "terminate"
+    TERMINATE_EPOCH = "terminate_epoch"
+    INTERRUPT = "interrupt"
+    RUN = "run"
+    EXCEPTION = "exception"
+
+
+class Outcome(str, Enum):
+    """How a run ended. Equal to the plain string, so ``engine.outcome == "completed"`` reads well."""
+
+    COMPLETED = "completed"
+    TERMINATED = "terminated"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+IDLE_AT = 1
+"""The position of an engine that is in IDLE: the first phase, entered."""
+
+
+class Cursor:
+    """The position of a run, what it waits for, and its open pass over the data.
+
+    Positions are numbers: phase `k` of the graph is about to be entered at ``2 * k``; at ``2 * k + 1`` its
+    handlers are through and its activity comes next. Pickling drops what belongs to the process: the open
+    iterator, pending signals, the exception.
+    """
+
+    __slots__ = (
+        "at",
+        "attention",
+        "batches",
+        "callback",
+        "ended",
+        "epoch_clock",
+        "epoch_start",
+        "error",
+        "exhausted",
+        "handled",
+        "has_data",
+        "left",
+        "loaded_part",
+        "opened",
+        "outcome",
+        "pass_start",
+        "requests",
+        "run_clock",
+        "skip",
+        "skip_completed",
+        "skip_epoch_completed",
+        "stopped",
+    )
+
+    _OF_THE_PROCESS = ("batches", "requests", "error", "handled", "attention")
+
+    def __init__(self) -> None:
+        self.at = IDLE_AT
+        self.ended = 0  # the phase that the last run ended in
+        self.outcome: Outcome | None = None
+        self.callback: Any = None  # the callback event fired since the phase was entered
+        self.run_clock = 0.0  # seconds of a clock while running, elapsed seconds while suspended
+        self.epoch_clock = 0.0
+        self.restart(has_data=False)
+        self._reset_process()
+
+    def restart(self, has_data: bool) -> None:
+        """Stand before the first phase of a run."""
+        self.left: int | None = None  # the position that an interrupt left: the history of the run scope
+        self.epoch_start = 0  # state.iteration when this epoch began
+        self.loaded_part = 0  # iterations of the next epoch that a loaded state has done already
+        self.has_data = has_data
+        self.batches: Iterator[Any] | None = None
+        self.exhausted = False  # the last fetch found the end
+        self.pass_start = 0  # state.iteration when the open pass over the data began
+        self.opened = 0  # how often this run has opened its data
+        self.skip = 0  # batches to skip when the data is opened next
+        self.stopped = False  # TERMINATE was entered in this run
+        self.skip_completed = False
+        self.skip_epoch_completed = False
+
+    def _reset_process(self) -> None:
+        self.batches = None
+        self.requests: dict[Signal, bool] = {}
+        self.error: BaseException | None = None
+        self.handled = False  # a handler of EXCEPTION_RAISED has taken the error
+        self.attention = False  # a signal is pending, or what is observed has changed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__ if name not in self._OF_THE_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._reset_process()

@@ -1,0 +1,122 @@
+"""A pass over the data: opening it, at its beginning or at a batch further on, and telling when it is empty."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.limits import length_of, nothing_left
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+
+
+def open_data(engine: Engine) -> None:
+    """Open the data of the run where the run is: after a load or a copy, at the batch that comes next."""
+    here, state = engine._here, engine.state
+    skip, here.skip = here.skip, 0
+    here.batches = iter_from(state.dataloader, skip)
+    here.exhausted = False
+    here.pass_start = state.iteration - skip
+    here.opened += 1
+
+
+def iter_from(data: Any, skip: int) -> Iterator[Any]:
+    """Iterate over `data` from batch number `skip` on.
+
+    A list or another sequence is indexed. A `torch.utils.data.DataLoader` skips by sampler index, so no
+    skipped batch is loaded. Everything else is consumed up to there, which takes as long as it takes.
+    """
+    if not skip:
+        return iter(data)
+    if isinstance(data, Sequence):
+        return (data[number] for number in range(skip, len(data)))
+    if _is_map_style_loader(data):
+        return _iter_loader_from(data, skip)
+    batches = iter(data)
+    next(islice(batches, skip, skip), None)
+    return batches
+
+
+def _is_map_style_loader(data: Any) -> bool:
+    torch_data = sys.modules.get("torch.utils.data")
+    return (
+        torch_data is not None
+        and isinstance(data, torch_data.DataLoader)
+        and not isinstance(data.dataset, torch_data.IterableDataset)
+    )
+
+
+class _From:
+    """The indices of a sampler from number `skip` on, for the first pass only."""
+
+    def __init__(self, sampler: Any, skip: int) -> None:
+        self.sampler, self.skip = sampler, skip
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self.sampler), self.skip, None)
+
+    def __len__(self) -> int:
+        return max(len(self.sampler) - self.skip, 0)
+
+
+def _iter_loader_from(loader: Any, skip: int) -> Iterator[Any]:
+    # A shallow copy with another sampler. A DataLoader refuses assignment to these attributes after it is
+    # made, because its own iterators would not see it; the copy has none yet.
+    part = copy.copy(loader)
+    name = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    vars(part)[name] = _From(getattr(loader, name), skip)
+    vars(part)["_iterator"] = None
+    return iter(part)
+
+
+def batches_taken(engine: Engine, uncounted: bool) -> int:
+    """Return how many batches of the open pass are used up, the one at hand included if it is `uncounted` yet."""
+    here = engine._here
+    return 0 if here.exhausted else engine.state.iteration - here.pass_start + uncounted
+
+
+def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
+    """Return how many batches of its pass over `data` a run has used up after `iteration` iterations.
+
+    A pass goes on over the ends of epochs, so the length of the data counts; where it is unknown, that of
+    an epoch.
+    """
+    length = length_of(data) or epoch_length
+    return iteration % length if length else 0
+
+
+def refuse_empty(engine: Engine) -> None:
+    """Raise if the data of the run gave nothing at the first fetch.
+
+    Raises:
+        ValueError: always the mistake of the caller of `run`: an empty, or an already consumed, iterable.
+    """
+    here, state = engine._here, engine.state
+    if here.opened == 1 and state.iteration == here.pass_start:
+        raise ValueError(
+            f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} gave nothing. "
+            f"Please provide non-empty data; a generator or iterator can be run through only once."
+        )
+
+
+def count_becomes_length(engine: Engine) -> None:
+    """Set the length of an epoch, unknown until now, to the number of iterations of the one that ends."""
+    refuse_empty(engine)
+    engine.state.epoch_length = engine.state.iteration - engine._here.epoch_start
+
+
+def warn_of_shortage(engine: Engine) -> None:
+    """Warn that the data ended and gave nothing more when it was opened again, unless the run is done."""
+    if not nothing_left(engine.state):
+        state = engine.state
+        limit = f"max_epochs={state.max_epochs}" if state.max_iters is None else f"max_iters={state.max_iters}"
+        warnings.warn(
+            f"Data iterator can not provide data anymore but required total number of iterations to run is not "
+            f"reached. Current iteration: {state.iteration}, epoch length: {state.epoch_length}, {limit}.",
+            stacklevel=2,
+        )

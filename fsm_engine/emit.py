@@ -1,0 +1,216 @@
+"""The text of the function that runs a lifecycle: ``run(engine, at) -> at``, written from the graph.
+
+Each phase is a block that is passed over when the run is already further on, so what usually comes next is
+reached by falling through. A block has two parts: entering (entry action, handlers) at position ``2 * k``, and
+going on (activity, exits) at ``2 * k + 1``. What nobody observes leaves no code. After everything of the user's
+that ran, one look at ``here.attention`` says whether the function has to return where it is: a signal is
+pending, or handlers came or went. What to do then is decided in one place, outside (`Engine.run`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fsm_engine.calls import names_of_calls, text_of_calls
+from fsm_engine.cursor import IDLE_AT
+from fsm_engine.graph import Code, Graph, Phase, Scope, Snippet, Transition, code_name
+from fsm_engine.layout import Loop, find_loops, open_exits
+from fsm_engine.registry import Slot
+
+Lines = list[str]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a function is emitted for: which phases are observed, and what is known beforehand.
+
+    Attributes:
+        slots: the slots with handlers, by the number of their phase.
+        settled: the value of each settled guard of the graph.
+        told: whether observers are told of each move.
+        callbacks: whether callback events may be fired, which ``engine.last_event_name`` has to tell from phases.
+    """
+
+    slots: Mapping[int, Slot]
+    settled: tuple[bool, ...]
+    told: bool
+    callbacks: bool
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What the text depends on, apart from the graph."""
+        shapes = tuple([(number, slot.counter, slot.shape) for number, slot in self.slots.items()])
+        return shapes, self.settled, self.told, self.callbacks
+
+
+@dataclass
+class Emission:
+    """The text of one function, and the objects of the graph that it names."""
+
+    graph: Graph
+    view: View
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        value = dict(zip(self.graph.settled, self.view.settled))
+        self.exits = open_exits(self.graph, value.__getitem__)
+        self.value_of_guard = value
+        self.loops = find_loops(self.exits)
+
+    def text(self) -> str:
+        """Write the function."""
+        unpacked = [
+            name for number, slot in self.view.slots.items() for name in names_of_calls(str(number), slot.attached)
+        ]
+        prologue = ["state, here, step = engine.state, engine._here, engine._process_function"]
+        if unpacked:
+            prologue.append(f"({', '.join(unpacked)},) = engine._bound")
+        numbers = [number for number in sorted(self.exits) if number]
+        return "\n".join(["def run(engine, at):", *_indented(prologue + self._blocks(numbers, None)), ""])
+
+    def _blocks(self, numbers: Sequence[int], loop: Loop | None) -> Lines:
+        lines: Lines = []
+        inner = {inside.first: inside for inside in self.loops if inside.parent == loop}
+        done = 0
+        for number in numbers:
+            if number < done:
+                continue
+            if number in inner:
+                inside = inner[number]
+                lines += self._loop([n for n in numbers if inside.holds(n)], inside)
+                done = inside.last + 1
+            else:
+                lines += self._phase(number, loop)
+        return lines
+
+    def _loop(self, numbers: Sequence[int], loop: Loop) -> Lines:
+        body = self._blocks(numbers, loop)
+        lines = [f"if at <= {2 * loop.last + 1}:", "    while True:", *_indented(body, 2)]
+        return lines + self._after(numbers, loop)
+
+    def _after(self, numbers: Sequence[int], loop: Loop) -> Lines:
+        """Sort out where a break out of `loop` leads, unless it is further down in the loop around it."""
+        around = loop.parent
+        targets = {t for n in numbers for _, t in self.exits[n] if t and not loop.holds(t)}
+        if around is None:
+            return []
+        lines: Lines = []
+        if not all(around.holds(target) for target in targets):
+            lines += [f"if not {2 * around.first} <= at <= {2 * around.last + 1}:", "    break"]
+        if any(around.holds(target) and target < loop.first for target in targets):
+            lines += [f"if at < {2 * loop.first}:", "    continue"]
+        return lines
+
+    def _phase(self, number: int, loop: Loop | None) -> Lines:
+        phase, slot = self.graph.phases[number], self.view.slots.get(number)
+        entering = [line for action in phase.entry for line in self._statements(action)]
+        if slot is not None:
+            entering += self._firing(number, phase, slot)
+        going_on = self._activity(number, phase) + self._exits(number, phase, loop)
+        lines = [_comment(phase.name).strip()]
+        if entering:
+            lines += [f"if at <= {2 * number}:", *_indented(entering)]
+        if going_on:
+            lines += [f"if at <= {2 * number + 1}:", *_indented(going_on)]
+        return lines if entering or going_on else []
+
+    def _firing(self, number: int, phase: Phase, slot: Slot) -> Lines:
+        keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
+        return [
+            *self._position(2 * number),
+            *text_of_calls(str(number), slot, phase.payload.positional, keywords),
+            "if here.attention:",
+            f"    return {2 * number + 1}",
+        ]
+
+    def _position(self, at: int) -> Lines:
+        return [f"here.at = {at}", *(["here.callback = None"] if self.view.callbacks else [])]
+
+    def _activity(self, number: int, phase: Phase) -> Lines:
+        if phase.activity is None:
+            return []
+        before = self._position(2 * number + 1) if _runs_user_code(phase.activity) else []
+        return before + self._statements(phase.activity)
+
+    def _exits(self, number: int, phase: Phase, loop: Loop | None) -> Lines:
+        exits = self.exits[number]
+        if not exits:
+            return [f"return {2 * number + 1}"]
+        look = phase.defer is not None or (phase.activity is not None and _runs_user_code(phase.activity))
+        arms = [(self._condition(t), self._arm(number, t, target, look, loop)) for t, target in exits]
+        return _branches(arms)
+
+    def _condition(self, transition: Transition) -> str | None:
+        guard = transition.guard
+        if guard is None or (isinstance(guard, Snippet) and guard in self.value_of_guard):
+            return None
+        if isinstance(guard, Snippet):
+            self.names.update(guard.names)
+            return guard.text
+        return f"{self._named('guard', guard)}(engine)"
+
+    def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
+        lines = self._statements(transition.action) if transition.action is not None else []
+        if self.view.told:
+            lines.append(f"engine._tell({self._named('edge', transition)})")
+        if look:
+            lines += ["if here.attention:", f"    return {2 * target or IDLE_AT}"]
+        return lines + self._jump(number, target, loop)
+
+    def _jump(self, number: int, target: int, loop: Loop | None) -> Lines:
+        to = f"at = {2 * target}" + _comment(self.graph.phases[target].name)
+        if target == 0:
+            return [f"here.at = {2 * number + 1}", f"return {IDLE_AT}"]
+        if loop is not None and not loop.holds(target):
+            return [to, "break"]
+        if target <= number:
+            return [to, "continue"]
+        skipped = any(number < other < target for other in self.exits)
+        return [to] if skipped else []
+
+    def _statements(self, code: Code) -> Lines:
+        if isinstance(code, Snippet):
+            self.names.update(code.names)
+            return code.text.splitlines()
+        return [f"{self._named('call', code)}(engine){_comment(code_name(code))}"]
+
+    def _named(self, kind: str, thing: Any) -> str:
+        for name, known in self.names.items():
+            if known is thing:
+                return name
+        name = f"{kind}{len(self.names)}"
+        self.names[name] = thing
+        return name
+
+
+def _comment(name: str) -> str:
+    """Write a name of the user's behind a line, if it is one that can do no harm there."""
+    return f"  # {name}" if name.isidentifier() else ""
+
+
+def _runs_user_code(code: Code) -> bool:
+    return not isinstance(code, Snippet) or code.runs_user_code
+
+
+def _branches(arms: Sequence[tuple[str | None, Lines]]) -> Lines:
+    """Write guarded arms as one ``if``; the last has no condition. An arm without lines just falls through."""
+    condition, lines = arms[0]
+    if condition is None:
+        return lines
+    rest = _branches(arms[1:])
+    if not lines:
+        return [f"if not ({condition}):", *_indented(rest)] if rest else []
+    otherwise = ["else:", *_indented(rest)] if rest and not _leaves(lines) else rest
+    return [f"if {condition}:", *_indented(lines), *otherwise]
+
+
+def _leaves(lines: Lines) -> bool:
+    return lines[-1] in ("continue", "break") or lines[-1].startswith("return ")
+
+
+def _indented(lines: Sequence[str], depth: int = 1) -> Lines:
+    return ["    " * depth + line for line in lines]
+
+

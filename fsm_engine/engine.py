@@ -1,0 +1,540 @@
+"""`Engine`: attaches handlers to events and runs the lifecycle graph."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, Union
+
+from fsm_engine import clock, data as batches, limits, saving
+from fsm_engine.compile import Emitted, firing_for, function_for
+from fsm_engine.cursor import IDLE_AT, Cursor, Outcome, Signal
+from fsm_engine.emit import View
+from fsm_engine.errors import BusyError
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, Events, EventsList
+from fsm_engine.graph import Phase, Transition
+from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.observers import Observation, Observer, Observers
+from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle
+from fsm_engine.signals import honour
+from fsm_engine.state import COUNTERS, State
+
+Step = Callable[[Any, Any], Any]
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Engine:
+    """Runs a step over data, phase by phase along a lifecycle graph, and announces each phase to handlers.
+
+    Args:
+        process_function: the step, called as ``process_function(engine, batch)`` in every iteration; what it
+            returns becomes ``engine.state.output``.
+
+    Attributes:
+        state: the run's data, a `State`; may be replaced by another.
+        logger: a standard logger named after the class; may be replaced.
+        lifecycle: the graph that is run, a copy of this engine's own.
+        state_dict_user_keys: names of state attributes that `state_dict` holds besides the counters.
+        interrupt_resume_enabled: for classes: whether `interrupt` is allowed.
+
+    Raises:
+        ValueError: no step, or one that cannot be called with an engine and a batch.
+    """
+
+    interrupt_resume_enabled = True
+
+    def __init__(self, process_function: Step) -> None:
+        _check_step(process_function)
+        self._here = Cursor()
+        self._state = State()
+        self._running = False
+        self._loaded = False
+        self._function: Emitted | None = None
+        self._bound: list[Any] = []
+        self._observers = Observers()
+        self.lifecycle = Lifecycle.training(process_function)._owned(self._here)
+        self._process_function = process_function
+        phases = self.lifecycle.phases[1:]
+        self._registry = Registry(COUNTERS, [(phase.event, phase.payload) for phase in phases])
+        self.state_dict_user_keys: list[str] = []
+        self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+
+    # Looking
+
+    @property
+    def state(self) -> State:
+        """The data of the run."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        mapped = self._state.event_to_attr
+        self._state = state
+        state.map_events({event: name for event, name in mapped.items() if event not in COUNTERS})
+        self._changed()
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the run is in; IDLE when none is going on, INTERRUPT while one is suspended."""
+        return self.lifecycle.phases[self._here.at >> 1]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the last run ended: completed, terminated, interrupted or failed; None before that."""
+        return self._here.outcome if not self._running else None
+
+    @property
+    def last_event_name(self) -> Event | None:
+        """The event that was fired last; None before the first."""
+        here = self._here
+        number = here.at >> 1 or here.ended
+        return here.callback or (self.lifecycle.phases[number].event if number else None)
+
+    @property
+    def should_terminate(self) -> bool:
+        """Whether the run goes to its end before its limits are reached, or did so."""
+        return self._here.stopped or Signal.TERMINATE in self._here.requests
+
+    @property
+    def should_terminate_single_epoch(self) -> bool:
+        """Whether `terminate_epoch` was called and the epoch has not ended yet."""
+        return Signal.TERMINATE_EPOCH in self._here.requests
+
+    @property
+    def should_interrupt(self) -> bool:
+        """Whether `interrupt` was called and the run goes on until it may stop."""
+        return Signal.INTERRUPT in self._here.requests
+
+    @property
+    def source(self) -> str:
+        """The text of the function that runs the lifecycle, as it is with the handlers attached now."""
+        return self._emitted().source
+
+    def may(self, event: AnyEvent) -> bool:
+        """Say whether the phase of `event` may come next: whether an edge leads there from where the run is.
+
+        An event that is no phase may be fired at any time.
+
+        Raises:
+            ValueError: if `event` is not registered.
+        """
+        wanted = self._registry.slot(event).event
+        graph, here = self.lifecycle.graph, self._here
+        if wanted not in graph.index:
+            return True
+        if here.left is not None and graph.phases[here.left >> 1].event == wanted:
+            return True
+        return any(transition.target == wanted for transition in graph.exits[here.at >> 1])
+
+    def explain(self, what: AnyEvent | Handler) -> str:
+        """Say which handlers an event calls, in order, or what became of a handler; made to be printed.
+
+        For an event: its handlers with filter, priority and the place where each was defined. For a handler:
+        per event how often it fired, how often the filter passed, the last value, and why it is not called.
+
+        Raises:
+            ValueError: for an event that is not registered.
+        """
+        from fsm_engine.explain import explain_event, explain_handler
+
+        if isinstance(what, (str, CallableEventWithFilter)):
+            return explain_event(self, what)
+        return explain_handler(self, what)
+
+    def observe(self, observer: Observer) -> Observation:
+        """Tell `observer` of every move from now on: it is called as ``observer(engine, transition)``.
+
+        It is called when a transition is taken, before its target is entered. It may only look. One that
+        raises is removed, and the error logged. While there is no observer this costs nothing.
+
+        Returns:
+            A handle with `remove()`, and a context manager.
+        """
+        observation = self._observers.add(self, observer)
+        self._changed()
+        return observation
+
+    def _tell(self, transition: Transition) -> None:
+        if self._observers:
+            self._observers.tell(self, transition)
+
+    # Events and handlers
+
+    def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
+        """Make callback events known: they can be fired from anywhere, and the phase stays.
+
+        Args:
+            event_names: members of an `EventEnum`, or strings.
+            event_to_attr: for some of them, the attribute of the state that their filters are given; the user
+                counts it. Filters on the others are given the number of firings in this run.
+
+        Raises:
+            TypeError: for anything else.
+            ValueError: if `event_to_attr` is no mapping.
+        """
+        if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
+            raise ValueError(f"Expected event_to_attr to be dictionary. Got {type(event_to_attr)}.")
+        for number, event in enumerate(event_names):
+            if not isinstance(event, (str, EventEnum)):
+                raise TypeError(
+                    f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}"
+                    + (". Register the event itself, without its filter." if hasattr(event, "filter") else "")
+                )
+        mapped = dict(event_to_attr or {})
+        for event in event_names:
+            self._registry.register(event, mapped.get(event))
+        self._state.map_events({event: mapped[event] for event in event_names if event in mapped})
+        self._changed()
+
+    def has_registered_events(self, event: AnyEvent) -> bool:
+        """Say whether `event` is known to this engine."""
+        return (event if isinstance(event, str) else event.event) in self._registry.slots
+
+    def add_event_handler(
+        self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
+    ) -> RemovableEventHandle:
+        """Call `handler` whenever the event is fired.
+
+        It is called with the engine first if it takes one more argument than those given here, then what the
+        event hands over (EXCEPTION_RAISED: the exception; TERMINATE_SINGLE_EPOCH: ``iter_counter=``, if it takes
+        that), then `args` and `kwargs`. Handlers of an event are called by falling priority, ties in the order
+        in which they were attached. Attached while its event fires, a handler is called from the next firing on.
+
+        Args:
+            event_name: a registered event, filtered or not, or several joined with ``|``.
+            handler: anything callable.
+
+        Returns:
+            A handle with `remove()`, and a context manager.
+
+        Raises:
+            ValueError: an event that is not registered, or a handler that cannot be called like that.
+            TypeError: something that is no event, or not callable.
+        """
+        events = list(event_name) if isinstance(event_name, EventsList) else [event_name]
+        for event in events:
+            self._registry.slot(event)
+        attachments = [self._registry.attach(event, handler, args, kwargs) for event in events]
+        self._changed()
+        return RemovableEventHandle(event_name, handler, self, attachments)
+
+    def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
+        """Attach the decorated function, as `add_event_handler` does, and return it unchanged."""
+
+        def attach(handler: H) -> H:
+            self.add_event_handler(event_name, handler, *args, **kwargs)
+            return handler
+
+        return attach
+
+    def has_event_handler(self, handler: Handler, event_name: AnyEvent | None = None) -> bool:
+        """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given."""
+        return bool(self._registry.of_handler(handler, event_name))
+
+    def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
+        """Detach `handler` from the event, however often it is attached there.
+
+        Raises:
+            ValueError: if it is not attached there.
+        """
+        found = self._registry.of_handler(handler, event_name)
+        if not found:
+            here = [a.handler for a in self._registry.slot(event_name).attached]
+            raise ValueError(
+                f"Input handler {handler!r} is not found among the registered event handlers of Input event name "
+                f"{event_name}: {here}."
+            )
+        self._detach(found)
+
+    def _detach(self, attachments: Iterable[Attachment]) -> None:
+        if self._registry.detach(attachments):
+            self._changed()
+
+    def fire_event(self, event_name: Event, *args: Any, **kwargs: Any) -> None:
+        """Call the handlers of an event, with `args` and `kwargs` behind the engine, if any are given.
+
+        A phase of the lifecycle may be fired by hand too; its handlers are called, and the run does not move.
+
+        Raises:
+            ValueError: if the event is not registered.
+        """
+        try:
+            slot = self._registry.slots[event_name]
+        except (KeyError, TypeError):
+            slot = self._registry.slot(event_name)
+        slot.fired += 1
+        self._here.callback = slot.event
+        if not slot.attached:
+            return
+        if args or kwargs:
+            firing_for(slot, True)(self, slot.bound, args, kwargs)
+            return
+        fire = slot.fire
+        if fire is None:
+            fire = slot.fire = (firing_for(slot, False), slot.bound)
+        fire[0](self, fire[1])
+
+    # Signals
+
+    def terminate(self, skip_completed: bool = False) -> None:
+        """End the run when the handlers of this event are through: TERMINATE, then COMPLETED unless skipped.
+
+        May be called from a handler, the step, another thread or a signal handler. During a step, or between
+        it and ITERATION_COMPLETED, the iteration is finished first. Outside a run it has no effect.
+        """
+        self._request(Signal.TERMINATE, skip_completed)
+
+    def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
+        """End the epoch likewise: TERMINATE_SINGLE_EPOCH, then EPOCH_COMPLETED unless skipped.
+
+        The next epoch starts at the beginning of the data.
+
+        Raises:
+            RuntimeError: if no epoch is open.
+        """
+        if Signal.TERMINATE_EPOCH not in self.lifecycle.graph.signalled[self._here.at >> 1]:
+            raise RuntimeError(
+                f"terminate_epoch() was called in {self.phase}, where no epoch is open. Call it between "
+                f"EPOCH_STARTED and the last ITERATION_COMPLETED; to end the whole run, call terminate()."
+            )
+        self._request(Signal.TERMINATE_EPOCH, skip_epoch_completed)
+
+    def interrupt(self) -> None:
+        """Suspend the run likewise: INTERRUPT, and `run` returns. The next `run` goes on from there.
+
+        Raises:
+            RuntimeError: if the class has switched it off.
+        """
+        if not self.interrupt_resume_enabled:
+            raise RuntimeError(
+                "Engine 'interrupt/resume' feature is disabled. "
+                "Please, set Engine.interrupt_resume_enabled=True to enable it"
+            )
+        self._request(Signal.INTERRUPT, False)
+
+    def _request(self, signal: Signal, skip: bool) -> None:
+        if self._running:
+            self._here.requests[signal] = skip
+            self._here.attention = True
+
+    # Running
+
+    def run(
+        self,
+        data: Iterable[Any] | None = None,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        epoch_length: int | None = None,
+    ) -> State:
+        """Run the lifecycle until its limits are reached, or somebody ends it.
+
+        Starts from zero if no limit is set on the state, or the last run reached its limits. Otherwise the
+        counters go on: at the very place where an interrupt left, or else with the next epoch.
+
+        Args:
+            data: batches; a DataLoader, any iterable, or None for steps without data. A suspended run goes on
+                with the data it has if the same, or none, is given; other data starts at its beginning.
+            max_epochs: how many epochs in all; 1 unless given.
+            max_iters: how many iterations in all, instead.
+            epoch_length: iterations per epoch, if that is not ``len(data)``. Data without a length and without
+                this tells its length when it ends first.
+
+        Returns:
+            The state.
+
+        Raises:
+            BusyError: called inside a run of the same engine.
+            ValueError: limits that exclude each other, or are passed already; data that gives nothing.
+            TypeError: data that cannot be iterated over.
+            Exception: what a step, a handler or the data raised, unless a handler of EXCEPTION_RAISED took it.
+        """
+        at = self._begin(data, max_epochs, max_iters, epoch_length)
+        resting = self.lifecycle.graph.resting
+        try:
+            while at not in resting:
+                try:
+                    at = self._settle(at)
+                    at = self._emitted().function(self, at)
+                except BaseException as error:
+                    at = self._fail(error)
+        finally:
+            error = self._end(at)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # the traceback refers to this frame
+        return self._state
+
+    def _settle(self, at: int) -> int:
+        here = self._here
+        here.attention = False  # first: a signal that arrives from now on is seen by the next look
+        here.at = at
+        if here.requests:
+            here.at = at = honour(self, at)
+            here.attention = bool(here.requests)
+        return at
+
+    def _emitted(self) -> Emitted:
+        if self._function is None:
+            index, slots = self.lifecycle.graph.index, self._registry.slots
+            graph = self.lifecycle.graph
+            observed = {number: slots[event] for event, number in index.items() if number and slots[event].attached}
+            settled = tuple([guard.as_guard(self) for guard in graph.settled])
+            view = View(observed, settled, bool(self._observers), self._registry.has_callbacks)
+            self._function = function_for(graph, view)
+            self._bound = [thing for slot in observed.values() for thing in slot.bound]
+        return self._function
+
+    def _changed(self) -> None:
+        self._function = None
+        self._here.attention = True
+
+    def _fail(self, error: BaseException) -> int:
+        here, graph = self._here, self.lifecycle.graph
+        edge = graph.signalled[here.at >> 1].get(Signal.EXCEPTION)
+        if edge is None:
+            raise error
+        self.logger.error("Engine run is terminating in %s due to exception: %s", self.phase, error)
+        slot = self._registry.slots[edge.target]  # type: ignore[index]
+        here.error, here.handled = error, bool(slot.attached) and isinstance(error, Exception)
+        here.requests.clear()
+        here.outcome = Outcome.FAILED
+        self._tell(edge)
+        return 2 * graph.index[slot.event]
+
+    def _begin(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> int:
+        here, state = self._here, self._state
+        if self._running:
+            raise BusyError(
+                f"run() was called while this engine is running, in {self.phase}. One engine runs one thing at a "
+                f"time: run another Engine here, or call run() again after this run has ended."
+            )
+        if data is not None and not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
+            raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
+        limits.check_limits(max_epochs, max_iters, epoch_length)
+        suspended, new = here.left is not None, limits.is_new_run(state, here.left is not None)
+        goes_on = suspended and not new
+        if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
+            raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")
+        settle = limits.start_limits if new else limits.resume_limits
+        settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
+        here.requests.clear()
+        here.outcome, here.callback = None, None
+        at = self._go_on(data) if goes_on else self._start(data, new)
+        self._running, self._function = True, None
+        return at
+
+    def _start(self, data: Any, new: bool) -> int:
+        here, state = self._here, self._state
+        if new:
+            self._registry.restart_counts()
+        loaded, self._loaded = self._loaded and not new, False
+        here.restart(has_data=data is not None)
+        if loaded and state.epoch_length:
+            here.loaded_part = state.iteration % state.epoch_length
+            here.skip = batches.batches_before(state.iteration, data, state.epoch_length)
+        state.dataloader = data
+        edge = self.lifecycle.graph.signalled[0][Signal.RUN]
+        self.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
+        self._tell(edge)
+        return 2 * self.lifecycle.graph.index[edge.target]  # type: ignore[index]
+
+    def _go_on(self, data: Any) -> int:
+        here, state = self._here, self._state
+        at, here.left = here.left, None
+        assert at is not None
+        if data is not None and not (data is state.dataloader or here.skip):
+            here.batches, here.opened = None, 0
+            here.exhausted = False
+        state.dataloader = state.dataloader if data is None else data
+        here.has_data = state.dataloader is not None
+        phase = self.lifecycle.phases[at >> 1]
+        if here.has_data and here.batches is None and not here.exhausted and phase.event is not Events.STARTED:
+            batches.open_data(self)
+        clock.turn_clocks(self)
+        self.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
+        edge = self.lifecycle.graph.signalled[here.at >> 1][Signal.RUN]
+        self._tell(replace(edge, target=phase.event))
+        return at
+
+    def _end(self, at: int) -> BaseException | None:
+        here = self._here
+        self._running = False
+        here.ended, error = here.at >> 1, None if here.handled else here.error
+        here.error, here.handled = None, False
+        here.requests.clear()
+        if here.left is not None and at != IDLE_AT and here.outcome is not Outcome.FAILED:
+            here.outcome, here.at = Outcome.INTERRUPTED, at
+            clock.turn_clocks(self)
+        else:
+            here.outcome = here.outcome or Outcome.COMPLETED
+            here.at, here.left, here.batches = IDLE_AT, None, None
+        self.logger.info("Engine run %s after %s epochs, %s iterations.", here.outcome, self._state.epoch, self._state.iteration)
+        return error
+
+    def set_data(self, data: Iterable[Any]) -> None:
+        """Let the next batch of this run come from `data`; the length of an epoch stays as it is.
+
+        Raises:
+            RuntimeError: outside a run, where `run` itself takes the data.
+            ValueError: for data of length zero.
+            TypeError: for data that cannot be iterated over.
+        """
+        here, state = self._here, self._state
+        if here.at == IDLE_AT:
+            raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
+        if limits.length_of(data) == 0:
+            raise ValueError("Input data has zero size. Please provide non-empty data.")
+        iter(data)
+        state.dataloader, here.has_data, here.opened = data, True, 0
+        batches.open_data(self)
+        here.pass_start += self.phase.event is Events.GET_BATCH_COMPLETED  # that batch is of the old data
+        self._changed()
+
+    # Saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the progress of the run as plain data: epoch_length, iteration, the limit, and the user's keys."""
+        return saving.state_dict(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the progress that `state_dict` returned; the next `run` goes on from there.
+
+        In the middle of an epoch, `run` skips the batches that this epoch has used already.
+
+        Args:
+            state_dict: ``epoch_length``, one of ``iteration`` and ``epoch``, one of ``max_epochs`` and
+                ``max_iters``, and every key of `state_dict_user_keys`.
+
+        Raises:
+            TypeError: if it is no mapping.
+            ValueError: for missing or contradictory keys; nothing is changed then.
+            BusyError: while an epoch is open.
+        """
+        saving.load_state_dict(self, state_dict)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        return saving.copied(self, memo)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return saving.pickled(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saving.unpickle(self, state)
+
+
+def _check_step(step: Any) -> None:
+    if step is None:
+        raise ValueError("Engine must be given a processing function in order to run.")
+    try:
+        inspect.signature(step).bind(None, None)
+    except ValueError:  # a built-in function that does not tell
+        return
+    except TypeError as error:
+        raise ValueError(
+            f"Error adding {step!r} as the process function: "
+            f"it takes other parameters, but will be called with (engine, batch): {error}"
+        ) from None

@@ -1,0 +1,133 @@
+"""Which firings of an event reach a handler: `every`, `once`, `before`, `after`, `event_filter`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+EventFilter = Callable[[Any, int], Any]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What an event's counter has to be for a handler to be called; the parts given are joined by AND.
+
+    Called as ``filter(engine, value)``. `after` and `before` are exclusive bounds. `every` counts from the
+    first value after `after`; alone it asks for a multiple. The rules are those of pytorch-ignite, which
+    allows `event_filter` only on its own.
+    """
+
+    every: int | None = None
+    once: tuple[int, ...] | None = None
+    before: int | None = None
+    after: int | None = None
+    event_filter: EventFilter | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether `before` or `after` was given."""
+        return self.before is not None or self.after is not None
+
+    def __call__(self, engine: Any, value: int) -> bool:
+        """Say whether a handler with this filter is called when its event's counter is `value`."""
+        if self.once is not None and value not in self.once:
+            return False
+        if self.bounded and not self._between(value):
+            return False
+        if self.every is not None and not self.bounded and value % self.every:
+            return False
+        return self.event_filter is None or bool(self.event_filter(engine, value))
+
+    def _between(self, value: int) -> bool:
+        after = self.after or 0
+        if value <= after or (self.before is not None and value >= self.before):
+            return False
+        return self.every is None or (value - after - 1) % self.every == 0
+
+    def __str__(self) -> str:
+        once = None if self.once is None else self.once[0] if len(self.once) == 1 else list(self.once)
+        parts = {"every": self.every, "once": once, "before": self.before, "after": self.after}
+        words = [f"{name}={value}" for name, value in parts.items() if value is not None]
+        if self.event_filter is not None:
+            words.append(f"event_filter={getattr(self.event_filter, '__qualname__', self.event_filter)}")
+        return ", ".join(words)
+
+
+def make_filter(
+    event_filter: Any = None, every: Any = None, once: Any = None, before: Any = None, after: Any = None
+) -> Filter | None:
+    """Check the arguments of ``event(...)`` and build the filter, or None if they let everything through.
+
+    Raises:
+        ValueError: `once` beside `every`, `before` or `after`; a number that is not legal; a filter that
+            cannot be called with an engine and a number.
+        TypeError: an `event_filter` that is not callable.
+    """
+    if once is not None and not every is before is after is None:
+        raise ValueError(
+            "Only one of the input arguments should be specified, except before, after and every: "
+            "once names the firings itself, so it does not go with every, before or after. "
+            "Put the numbers wanted into once, or leave once out."
+        )
+    built = Filter(
+        every=_checked_every(every),
+        once=_checked_once(once),
+        before=_checked_bound("before", before),
+        after=_checked_bound("after", after),
+        event_filter=_checked_event_filter(event_filter),
+    )
+    if built.every == 1 and not built.bounded:
+        built = Filter(once=built.once, event_filter=built.event_filter)
+    return None if built == Filter() else built
+
+
+def _checked_every(every: Any) -> int | None:
+    if every is None:
+        return None
+    if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
+        raise ValueError(f"Argument every should be integer and greater than zero, got {every!r}")
+    return int(every)
+
+
+def _checked_once(once: Any) -> tuple[int, ...] | None:
+    if once is None:
+        return None
+    numbers = [once] if isinstance(once, int) else once
+    if (
+        not isinstance(numbers, (list, tuple))
+        or not numbers
+        or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers)
+    ):
+        raise ValueError(
+            f"Argument once should either be a positive integer or a list of positive integers, got {once!r}"
+        )
+    return tuple(numbers)
+
+
+def _checked_bound(name: str, bound: Any) -> int | None:
+    if bound is None:
+        return None
+    if not isinstance(bound, Integral) or isinstance(bound, bool) or bound < 0:
+        raise ValueError(f"Argument {name} should be integer and greater or equal to zero, got {bound!r}")
+    return int(bound)
+
+
+def _checked_event_filter(event_filter: Any) -> EventFilter | None:
+    if event_filter is None:
+        return None
+    if not callable(event_filter):
+        raise TypeError(
+            f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}"
+        )
+    try:
+        inspect.signature(event_filter).bind(None, None)
+    except TypeError as error:
+        raise ValueError(
+            f"Error adding event_filter {event_filter!r}: takes parameters "
+            f"{list(inspect.signature(event_filter).parameters)} but will be called with "
+            f"two: the engine and the event's counter ({error})"
+        ) from None
+    return event_filter  # type: ignore[no-any-return]

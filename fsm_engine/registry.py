@@ -1,0 +1,348 @@
+"""Which handlers are attached to which events, in which order, and how each is called."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventsList, name_of, plain
+from fsm_engine.filters import Filter
+from fsm_engine.graph import Payload
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+
+Handler = Callable[..., Any]
+
+
+class Attachment:
+    """One handler attached to one event.
+
+    Attributes:
+        gives: what the handler is called with before its own arguments: whether the engine, and whether the
+            event's payload.
+        parts: what its call refers to, as names: the handler, its arguments, the constants of its filter.
+        bound: the objects of those names.
+        shape: what its call looks like, the objects left out; equal shapes have equal text.
+        since: the count of its event when it was attached; None before its first run.
+        passed: how often its filter let a firing through in this run.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "args",
+        "bound",
+        "event",
+        "filter",
+        "gives",
+        "handler",
+        "kwargs",
+        "parts",
+        "passed",
+        "priority",
+        "shape",
+        "since",
+    )
+
+    def __init__(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.event = plain(event)
+        self.filter: Filter | None = None if isinstance(event, str) else event.filter
+        self.priority = 0 if isinstance(event, str) else event.priority
+        self.handler, self.args, self.kwargs = handler, args, kwargs
+        self.gives = (True, True)
+        self.passed = self.since = 0
+        self.shape: tuple[Any, ...] = ()
+        self.parts: tuple[str, ...] = ()
+        self.bound: tuple[Any, ...] = ()
+
+    def settle(self, gives: tuple[bool, bool]) -> None:
+        """Fix how the handler is called, and so the shape of its call."""
+        self.gives = gives
+        used = {"handler": self.handler}
+        if self.args:
+            used["args"] = self.args
+        if self.kwargs:
+            used["kwargs"] = self.kwargs
+        if self.filter is not None:
+            used["attached"] = self
+            used.update(_constants(self.filter))
+        self.parts, self.bound = tuple(used), tuple(used.values())
+        self.shape = (gives, self.parts)
+
+
+def _constants(given: Filter) -> dict[str, Any]:
+    constants: dict[str, Any] = {}
+    if given.once is not None:
+        constants.update({"once": given.once[0]} if len(given.once) == 1 else {"among": given.once})
+    if given.bounded:
+        constants["after"] = given.after or 0
+    if given.before is not None:
+        constants["before"] = given.before
+    if given.every is not None:
+        constants["every"] = given.every
+    if given.event_filter is not None:
+        constants["filter"] = given.event_filter
+    return constants
+
+
+class Slot:
+    """All that an engine keeps of one event.
+
+    Attributes:
+        attached: the attachments in the order in which they are called.
+        fired: how often the event was fired in this run; for an event of the lifecycle, since somebody listens.
+        counter: the attribute of the state that filters are given; None for `fired` itself.
+        fire: the function that calls the handlers when the event is fired by hand; None until it is needed.
+    """
+
+    __slots__ = ("attached", "counter", "event", "fire", "fired", "payload")
+
+    def __init__(self, event: Event, counter: str | None, payload: Payload) -> None:
+        self.event, self.counter, self.payload = event, counter, payload
+        self.attached: tuple[Attachment, ...] = ()
+        self.fired = 0
+        self.fire: tuple[Callable[..., None], list[Any]] | None = None
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What the calls of all handlers look like."""
+        return tuple([attachment.shape for attachment in self.attached])
+
+    @property
+    def bound(self) -> list[Any]:
+        """The objects that the calls refer to: this slot, then those of each attachment."""
+        objects: list[Any] = [self]
+        for attachment in self.attached:
+            objects += attachment.bound
+        return objects
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__ if name != "fire"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.fire = None
+
+
+class Registry:
+    """The events that an engine knows and the handlers attached to them.
+
+    Cost: attaching looks at the handler's signature once; nothing is looked at when it is called.
+    """
+
+    def __init__(self, counters: Mapping[Event, str], payloads: Iterable[tuple[Event, Payload]]) -> None:
+        self.slots: dict[Event, Slot] = {}
+        self.has_callbacks = False  # whether an event may be fired that is no phase
+        for event, payload in payloads:
+            self.slots[event] = Slot(event, counters.get(event), payload)
+
+    def register(self, event: Event, counter: str | None) -> None:
+        """Make `event` known as a callback event, with the attribute that the user counts it in."""
+        known = self.slots.get(event)
+        if known is not None:
+            known.counter = counter or known.counter
+            return
+        for other in self.slots:
+            if name_of(other) == name_of(event):
+                warnings.warn(
+                    f"{event!r} has the name of {other!r}, but is another event: handlers of one are not called "
+                    f"when the other is fired. Give it another name if that is not what you want.",
+                    stacklevel=3,
+                )
+        self.slots[event] = Slot(event, counter, Payload())
+        self.has_callbacks = True
+
+    def slot(self, event: AnyEvent) -> Slot:
+        """Return what is kept of `event`.
+
+        Raises:
+            ValueError: if it is not registered.
+            TypeError: if it is no event at all.
+        """
+        if not isinstance(event, (str, CallableEventWithFilter)):
+            raise TypeError(
+                f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, a string "
+                f"that was registered as an event, or several events joined with |."
+            )
+        slot = self.slots.get(plain(event))
+        if slot is None:
+            raise ValueError(
+                f"{event!r} is not a valid event for this Engine. It knows {', '.join(map(str, self.slots))}. "
+                f"Register others with engine.register_events({event!r})."
+            )
+        return slot
+
+    def attach(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Attachment:
+        """Attach `handler` behind those of the same priority."""
+        slot = self.slot(event)
+        attachment = Attachment(event, handler, args, kwargs)
+        attachment.settle(how_to_call(slot, handler, args, kwargs))
+        attachment.since = slot.fired
+        place = len(slot.attached)
+        while place and slot.attached[place - 1].priority < attachment.priority:
+            place -= 1
+        slot.attached = (*slot.attached[:place], attachment, *slot.attached[place:])
+        slot.fire = None
+        return attachment
+
+    def detach(self, gone: Iterable[Attachment]) -> bool:
+        """Detach each of these that is still attached, and say whether there was one."""
+        found = False
+        for attachment in gone:
+            slot = self.slots[attachment.event]
+            kept = tuple([other for other in slot.attached if other is not attachment])
+            found |= len(kept) < len(slot.attached)
+            slot.attached, slot.fire = kept, None
+        return found
+
+    def of_handler(self, handler: Handler, event: AnyEvent | None = None) -> list[Attachment]:
+        """Return where `handler` is attached: on `event`, or anywhere."""
+        slots = self.slots.values() if event is None else [self.slot(event)]
+        return [a for slot in slots for a in slot.attached if _same(a.handler, handler)]
+
+    def restart_counts(self) -> None:
+        """Count firings and passes from zero, as every new run does."""
+        for slot in self.slots.values():
+            slot.fired = 0
+            for attachment in slot.attached:
+                attachment.passed = attachment.since = 0
+
+    def sharing_handlers(self) -> Registry:
+        """Return a copy that has the same handlers, and counts on its own from here."""
+        copy = Registry({}, ())
+        copy.has_callbacks = self.has_callbacks
+        for event, slot in self.slots.items():
+            twin = copy.slots[event] = Slot(event, slot.counter, slot.payload)
+            twin.fired = slot.fired
+            twin.attached = tuple(_twin(attachment) for attachment in slot.attached)
+        return copy
+
+
+def _twin(attachment: Attachment) -> Attachment:
+    twin = Attachment(attachment.event, attachment.handler, attachment.args, attachment.kwargs)
+    twin.filter, twin.priority = attachment.filter, attachment.priority
+    twin.passed, twin.since = attachment.passed, attachment.since
+    twin.settle(attachment.gives)
+    return twin
+
+
+def _same(one: Handler, other: Handler) -> bool:
+    if one is other:
+        return True
+    try:
+        return bool(one == other)
+    except Exception:  # a handler whose == is not about being equal, such as one that compares elementwise
+        return False
+
+
+def how_to_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Find out what `handler` takes before its own arguments: (the engine, the event's payload).
+
+    The engine is given where there is room for it, and so is a payload of keywords. A positional payload is
+    always given: whoever listens to EXCEPTION_RAISED has to take the exception.
+
+    Raises:
+        TypeError: if `handler` cannot be called at all.
+        ValueError: if it cannot be called with what it would get.
+    """
+    if not callable(handler):
+        raise TypeError(
+            f"a handler of {slot.event} has to be callable, got {handler!r}. "
+            f"If it has an attach method, call that: handler.attach(engine)."
+        )
+    positional, keywords = slot.payload.positional, slot.payload.keywords
+    simple = None if positional or keywords or args or kwargs else _room(handler)
+    if simple is not None:
+        return _simple_call(slot, handler, simple)
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:  # some built-in functions do not tell
+        return (True, True)
+    payloads = (True, False) if keywords else (True,)
+    for engine, payload in [(engine, payload) for engine in (True, False) for payload in payloads]:
+        first = ("engine",) * engine + (positional if payload else ())
+        try:
+            signature.bind(*first, *args, **{**kwargs, **(keywords if payload else {})})
+        except TypeError:
+            continue
+        return (engine, payload)
+    raise _cannot_call(slot, handler, list(signature.parameters), args, kwargs)
+
+
+def _room(handler: Handler) -> tuple[int, float] | None:
+    """Return how many positional arguments a plain function needs and takes, None if it is no plain function."""
+    if type(handler) is not FunctionType or "__wrapped__" in handler.__dict__ or "__signature__" in handler.__dict__:
+        return None
+    code = handler.__code__
+    if code.co_kwonlyargcount and len(handler.__kwdefaults__ or ()) < code.co_kwonlyargcount:
+        return None
+    needed = code.co_argcount - len(handler.__defaults__ or ())
+    return needed, float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+
+
+def _simple_call(slot: Slot, handler: Handler, room: tuple[int, float]) -> tuple[bool, bool]:
+    needed, taken = room
+    if needed <= 1 <= taken:
+        return (True, True)
+    if needed == 0:
+        return (False, True)
+    raise _cannot_call(slot, handler, list(inspect.signature(handler).parameters), (), {})
+
+
+def _cannot_call(
+    slot: Slot, handler: Handler, parameters: list[str], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> ValueError:
+    payload = [f"the event's {text.rpartition('.')[2]}" for text in slot.payload.positional]
+    given = ", ".join(["the engine, if it takes one", *payload, *map(repr, args), *(f"{k}={kwargs[k]!r}" for k in kwargs)])
+    return ValueError(
+        f"Error adding {getattr(handler, '__qualname__', handler)!r} to {slot.event}: takes parameters {parameters} "
+        f"but will be called with ({given}). Give the missing ones to add_event_handler behind the handler."
+    )
+
+
+class RemovableEventHandle:
+    """Takes back what `Engine.add_event_handler` did, by `remove()` or as a context manager.
+
+    It keeps neither the handler nor the engine alive. Entering returns the handle and attaches nothing, leaving
+    removes; both may happen again and again.
+    """
+
+    def __init__(
+        self,
+        event_name: AnyEvent | EventsList,
+        handler: Handler,
+        engine: Engine,
+        attachments: Sequence[Attachment] | None = None,
+    ) -> None:
+        self.event_name = event_name
+        self.handler: Callable[[], Handler | None] = _weak(handler)
+        self.engine: Callable[[], Engine | None] = weakref.ref(engine)
+        if attachments is None:
+            events = event_name if isinstance(event_name, EventsList) else [event_name]
+            attachments = [a for event in events for a in engine._registry.of_handler(handler, event)]
+        self._attachments = [weakref.ref(attachment) for attachment in attachments]
+
+    def remove(self) -> None:
+        """Detach what was attached; nothing happens if it is gone already, or the engine is."""
+        engine = self.engine()
+        gone = [attachment for ref in self._attachments if (attachment := ref()) is not None]
+        if engine is not None and gone:
+            engine._detach(gone)
+
+    def __enter__(self) -> RemovableEventHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def _weak(handler: Handler) -> Callable[[], Handler | None]:
+    try:
+        return weakref.WeakMethod(handler) if inspect.ismethod(handler) else weakref.ref(handler)
+    except TypeError:  # some objects, such as those with slots, cannot be referred to weakly
+        return lambda: None

@@ -1,0 +1,175 @@
+"""A run as data: the state dict, and what deepcopy and pickle take along."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.cursor import IDLE_AT, Cursor
+from fsm_engine.data import batches_taken
+from fsm_engine.errors import BusyError
+from fsm_engine.events import Events
+from fsm_engine.observers import Observers
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+    from fsm_engine.state import State
+
+_LIMITS = ("max_epochs", "max_iters")
+_PROGRESS = ("iteration", "epoch")
+
+
+def state_dict(engine: Engine) -> dict[str, Any]:
+    """Return the progress of `engine` under pytorch-ignite's keys, in its order."""
+    state = engine.state
+    limit = "max_epochs" if state.max_iters is None else "max_iters"
+    keys = ["epoch_length", "iteration", limit, *engine.state_dict_user_keys]
+    missing = [key for key in keys if not hasattr(state, key)]
+    if missing:
+        raise ValueError(
+            f"state_dict_user_keys names {missing}, which the state does not have. Set engine.state.{missing[0]} first."
+        )
+    return OrderedDict((key, getattr(state, key)) for key in keys)
+
+
+def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
+    """Check `given` as a whole, then let `engine` stand where it says."""
+    progress, limit = _check(engine, given)
+    here, state = engine._here, engine.state
+    if engine._running and here.batches is not None:
+        raise BusyError(f"load_state_dict() was called in {engine.phase}. Load before run(), or at STARTED.")
+    length = given["epoch_length"]
+    value = given[progress]
+    state.epoch_length = length
+    state.iteration = value if progress == "iteration" or not value else value * length
+    state.epoch = value if progress == "epoch" or not value else value // length
+    for name in _LIMITS:
+        setattr(state, name, given[name] if name == limit else None)
+    for key in engine.state_dict_user_keys:
+        setattr(state, key, given[key])
+    if not engine._running:
+        here.at, here.left, here.batches = IDLE_AT, None, None
+    engine._loaded = True
+
+
+def _check(engine: Engine, given: Mapping[str, Any]) -> tuple[str, str]:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
+    if "epoch_length" not in given:
+        raise ValueError(_absent("epoch_length", given))
+    progress = [key for key in _PROGRESS if key in given]
+    if not progress:
+        raise ValueError(_absent("iteration", given))
+    if len(progress) > 1:
+        raise ValueError("State dictionary should contain only one of 'iteration' or 'epoch' keys; leave one out.")
+    limits = [key for key in _LIMITS if key in given]
+    if len(limits) != 1:
+        raise ValueError(f"State dictionary should contain exactly one of '{_LIMITS}' keys, got {limits}.")
+    for key in engine.state_dict_user_keys:
+        if key not in given:
+            raise ValueError(
+                f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
+                f"engine.state_dict_user_keys, or add it."
+            )
+    _check_numbers(given, progress[0], limits[0])
+    return progress[0], limits[0]
+
+
+def _absent(key: str, given: Mapping[str, Any]) -> str:
+    return f"Required state attribute '{key}' is absent in provided state_dict '{list(given)}'"
+
+
+def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
+    length, value = given["epoch_length"], given[progress]
+    if value and not length:
+        raise ValueError(
+            f"epoch_length must be a positive integer to calculate missing 'iteration' or 'epoch' key, got {length!r}."
+        )
+    counter = "epoch" if limit == "max_epochs" else "iteration"
+    done = value
+    if value and counter != progress:
+        done = value // length if counter == "epoch" else value * length
+    if given[limit] is not None and given[limit] < done:
+        raise ValueError(
+            f"Argument {limit} in the state dictionary should be greater than or equal to the start {counter}: "
+            f"{given[limit]} vs {done}."
+        )
+
+
+def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
+    """Return an engine in the same place that shares step, handlers and data, and has the rest for itself."""
+    _refuse_running(engine, "copied")
+    twin: Engine = object.__new__(type(engine))
+    memo[id(engine)] = twin
+    own = _without_process(engine)
+    shared = {name: own.pop(name) for name in ("logger", "_process_function")}
+    own.update(_observers=Observers(), _here=_at_rest(engine), _state=_state_twin(engine.state, memo, keep_data=True))
+    own["_registry"] = engine._registry.sharing_handlers()
+    own["lifecycle"] = engine.lifecycle._owned(own["_here"])
+    done = ("_observers", "_here", "_state", "_registry", "lifecycle")
+    rest = copy.deepcopy({name: value for name, value in own.items() if name not in done}, memo)
+    vars(twin).update({**own, **rest, **shared})
+    data = engine.state.dataloader
+    if data is not None and iter_is_self(data):
+        own["_here"].skip = 0  # shared with the original, it stands where the next batch is
+    return twin
+
+
+def iter_is_self(data: Any) -> bool:
+    """Say whether `data` is an iterator, which can be gone through only once."""
+    return hasattr(data, "__next__") and hasattr(data, "__iter__")
+
+
+def pickled(engine: Engine) -> dict[str, Any]:
+    """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
+    _refuse_running(engine, "pickled")
+    state = _without_process(engine)
+    state.update(_here=_at_rest(engine), _state=_state_twin(engine.state, None, keep_data=False))
+    del state["_observers"]
+    state["lifecycle"] = (engine.lifecycle.graph, engine.lifecycle.name)
+    return state
+
+
+def unpickle(engine: Engine, state: dict[str, Any]) -> None:
+    """Fill `engine` from what `pickled` returned."""
+    from fsm_engine.lifecycle import Lifecycle
+
+    graph, name = state.pop("lifecycle")
+    vars(engine).update(state, _observers=Observers())
+    engine.lifecycle = Lifecycle(graph, engine._process_function, name)._owned(engine._here)
+
+
+def _refuse_running(engine: Engine, verb: str) -> None:
+    if engine._running:
+        raise BusyError(
+            f"a running engine cannot be {verb}, because its place is not at rest in {engine.phase}. "
+            f"Call interrupt(), and do it when run() has returned."
+        )
+
+
+def _without_process(engine: Engine) -> dict[str, Any]:
+    return {**vars(engine), "_function": None, "_bound": []}
+
+
+def _at_rest(engine: Engine) -> Cursor:
+    here = copy.copy(engine._here)
+    if here.left is not None and engine._here.batches is not None:
+        uncounted = engine.lifecycle.phases[here.left >> 1].event is Events.GET_BATCH_COMPLETED
+        here.skip = batches_taken(engine, uncounted)
+    return here
+
+
+def _state_twin(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
+    twin: State = object.__new__(type(state))
+    own = {**state.attributes(), "event_to_attr": state.event_to_attr}
+    if not keep_data:
+        own["dataloader"] = None
+    if memo is not None:
+        for name in ("dataloader", "batch", "output"):  # a tensor of a graph cannot be copied deeply
+            memo[id(own[name])] = own[name]
+        own = copy.deepcopy(own, memo)
+    for name, value in own.items():
+        setattr(twin, name, value)
+    return twin
