@@ -46,6 +46,7 @@ class Cursor:
         "attention",
         "batches",
         "callback",
+        "dry",
         "ended",
         "epoch_clock",
         "epoch_start",
@@ -85,6 +86,7 @@ class Cursor:
         self.loaded_part = 0  # iterations of the next epoch that a loaded state has done already
         self.has_data = has_data
         self.batches: Iterator[Any] | None = None
+        self.dry = False  # the data gave nothing when it was opened again
         self.exhausted = False  # the last fetch found the end
         self.pass_start = 0  # state.iteration when the open pass over the data began
         self.opened = 0  # how often this run has opened its data

@@ -20,7 +20,7 @@ def open_data(engine: Engine) -> None:
     here, state = engine._here, engine.state
     skip, here.skip = here.skip, 0
     here.batches = iter_from(state.dataloader, skip)
-    here.exhausted = False
+    here.exhausted = here.dry = False
     here.pass_start = state.iteration - skip
     here.opened += 1
 
@@ -110,11 +110,14 @@ def count_becomes_length(engine: Engine) -> None:
     engine.state.epoch_length = engine.state.iteration - engine._here.epoch_start
 
 
-def warn_of_shortage(engine: Engine) -> None:
-    """Warn that the data ended and gave nothing more when it was opened again, unless the run is done."""
-    if not nothing_left(engine.state):
-        state = engine.state
-        limit = f"max_epochs={state.max_epochs}" if state.max_iters is None else f"max_iters={state.max_iters}"
+def run_dry(engine: Engine) -> None:
+    """Note that the data ended and gave nothing more when it was opened again; warn unless the run is done.
+
+    Epochs without iterations follow under `max_epochs`. Under `max_iters` they would never end, so the run does.
+    """
+    state, engine._here.dry = engine.state, True
+    if not nothing_left(state):
+        limit = f"max_epochs: {state.max_epochs}" if state.max_iters is None else f"max_iters: {state.max_iters}"
         warnings.warn(
             f"Data iterator can not provide data anymore but required total number of iterations to run is not "
             f"reached. Current iteration: {state.iteration}, epoch length: {state.epoch_length}, {limit}.",

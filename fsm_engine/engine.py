@@ -415,7 +415,8 @@ class Engine:
         if data is not None and not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
             raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
         limits.check_limits(max_epochs, max_iters, epoch_length)
-        suspended, new = here.left is not None, limits.is_new_run(state, here.left is not None)
+        suspended = here.left is not None
+        new = limits.is_new_run(state, max_epochs, max_iters, suspended)
         goes_on = suspended and not new
         if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
             raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")

@@ -29,7 +29,11 @@ def _signal(source: Scope, signal: Signal, target: Event | Scope) -> Transition:
     return Transition(source, target, signal.value, Trigger.SIGNAL, signal)
 
 
-_nothing_left = _guard("nothing left to do", "nothing_left(state)", nothing_left=limits.nothing_left)
+_nothing_left = _guard(
+    "nothing left to do",
+    "nothing_left(state) or (here.dry and state.max_epochs is None)",
+    nothing_left=limits.nothing_left,
+)
 _no_data = Snippet("no data", "not here.has_data", settled=True)
 _got_batch = _guard("got a batch", "not here.exhausted")
 _length_known = _guard("exhausted, length known", "state.epoch_length is not None")
@@ -41,8 +45,8 @@ _skipped = _guard("COMPLETED skipped", "here.skip_completed")
 _epoch_skipped = _guard("EPOCH_COMPLETED skipped", "here.skip_epoch_completed")
 _last_epoch_skipped = _guard(
     "EPOCH_COMPLETED skipped, nothing left to do",
-    "here.skip_epoch_completed and nothing_left(state)",
-    nothing_left=limits.nothing_left,
+    f"here.skip_epoch_completed and ({_nothing_left.text})",
+    **_nothing_left.names,
 )
 
 _start_epoch = _action(
@@ -125,7 +129,7 @@ TRAINING = Graph(
             E.DATALOADER_STOP_ITERATION,
             E.EPOCH_COMPLETED,
             "gave_nothing",
-            action=_action("warn unless done", "warn(engine)", warn=data.warn_of_shortage),
+            action=_action("run dry, warn unless done", "run_dry(engine)", run_dry=data.run_dry),
         ),
         Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_nothing_left),
         Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),

@@ -9,14 +9,19 @@ from fsm_engine.state import State
 
 
 def nothing_left(state: State) -> bool:
-    """Say whether the limits of `state` are reached, between epochs."""
-    if state.max_iters is not None and state.iteration >= state.max_iters:
+    """Say whether the limits of `state` are reached."""
+    return is_done(state, state.max_epochs, state.max_iters)
+
+
+def is_done(state: State, max_epochs: int | None, max_iters: int | None) -> bool:
+    """Say whether `state` has come as far as these limits."""
+    if max_iters is not None and state.iteration >= max_iters:
         return True
-    if state.max_epochs is None:
+    if max_epochs is None:
         return False
-    if state.epoch >= state.max_epochs:
+    if state.epoch >= max_epochs:
         return True
-    return state.epoch_length is not None and state.iteration >= state.epoch_length * state.max_epochs
+    return state.epoch_length is not None and state.iteration >= state.epoch_length * max_epochs
 
 
 def length_of(data: Any) -> int | None:
@@ -29,11 +34,36 @@ def length_of(data: Any) -> int | None:
         return None
 
 
-def is_new_run(state: State, suspended: bool) -> bool:
-    """Say whether a run starts from zero: no limit is set, or the last run was done and none is suspended."""
+def is_new_run(state: State, max_epochs: int | None, max_iters: int | None, suspended: bool) -> bool:
+    """Say whether a run starts from zero: no limit is set, or it is reached and no run is suspended.
+
+    A limit that is given counts in place of that of the state, so a run that was done goes on under a higher one.
+
+    Raises:
+        ValueError: a limit of the other kind than that of the state, or one that is already passed.
+    """
     if state.max_epochs is None and state.max_iters is None:
         return True
-    return nothing_left(state) and not suspended
+    _check_limit(state, "max_epochs", max_epochs, "max_iters", "epoch")
+    _check_limit(state, "max_iters", max_iters, "max_epochs", "iteration")
+    return not suspended and is_done(state, max_epochs or state.max_epochs, max_iters or state.max_iters)
+
+
+def _check_limit(state: State, name: str, given: int | None, other: str, counter: str) -> None:
+    if given is None:
+        return
+    if getattr(state, name) is None:
+        raise ValueError(
+            f"To switch from {other} to {name} mode during resume, you must first reset by setting "
+            f"'engine.state.{other} = None', which starts the run from zero; it is {getattr(state, other)} now."
+        )
+    progress = getattr(state, counter)
+    if given < progress:
+        raise ValueError(
+            f"Argument {name} should be greater than or equal to the start {counter} defined in the state: "
+            f"{given} vs {progress}. Please, set engine.state.{name} = None before calling engine.run() in order "
+            f"to restart the training from the beginning."
+        )
 
 
 def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
@@ -83,11 +113,8 @@ def resume_limits(
     """Let a run go on with the counters it has; a limit that is given replaces that of the state.
 
     Raises:
-        ValueError: a limit of the other kind, one that is already passed, another `epoch_length`, or no way
-            to tell the length of an epoch; `state` is left as it was.
+        ValueError: another `epoch_length`, or no way to tell the length of an epoch; `state` is left as it was.
     """
-    _check_limit(state, "max_epochs", max_epochs, state.max_epochs, "max_iters", "epoch", state.epoch)
-    _check_limit(state, "max_iters", max_iters, state.max_iters, "max_epochs", "iteration", state.iteration)
     if epoch_length is not None and state.epoch_length not in (None, epoch_length):
         raise ValueError(
             f"Argument epoch_length should be same as in the state, got {epoch_length} vs {state.epoch_length}. "
@@ -102,21 +129,3 @@ def resume_limits(
     state.max_epochs = max_epochs or state.max_epochs
     state.max_iters = max_iters or state.max_iters
 
-
-def _check_limit(
-    state: State, name: str, given: int | None, current: int | None, other: str, counter: str, progress: int
-) -> None:
-    if given is None:
-        return
-    if current is None:
-        raise ValueError(
-            f"Argument {name} was given, but this run goes on under {other}={getattr(state, other)}. "
-            f"To switch from {other} to {name} mode during resume, you must first reset by setting "
-            f"'engine.state.{other} = None', which starts the run from zero."
-        )
-    if given < progress:
-        raise ValueError(
-            f"Argument {name} should be greater than or equal to the start {counter} defined in the state: "
-            f"{given} vs {progress}. Please, set engine.state.{name} = None before calling engine.run() in order "
-            f"to restart the training from the beginning."
-        )

@@ -1,0 +1,105 @@
+"""pytorch-ignite is the oracle: the same random programs run on both, and must do the same.
+
+Where ours is different on purpose, the programs must agree up to the point where the difference begins. Each
+difference has a test of its own in test_deliberately_better.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+from programs import EVENTS, KINDS, SIGNALS, USER_CODE, Program, Recording, Run, programs
+
+import fsm_engine
+
+ignite = pytest.importorskip("ignite.engine")
+
+# Its interrupted runs are generators, which complain when they are dropped.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+NO_EPOCH_OPEN = {
+    "STARTED",
+    "EPOCH_COMPLETED",
+    "TERMINATE_SINGLE_EPOCH",
+    "COMPLETED",
+    "TERMINATE",
+    "INTERRUPT",
+    "EXCEPTION_RAISED",
+}
+
+
+def differences(program: Program, log: list[Any]) -> Iterator[tuple[int, str]]:
+    """Yield where, in the log of a program, ours may begin to differ, and why."""
+    for place, entry in enumerate(log):
+        if entry == "run" and place and program.kind == "generator":
+            yield place, "a generator that is used up is an error, not a run without iterations"
+        if entry == "run" and any(str(e).startswith("('does', 'terminate_epoch") for e in log[:place]):
+            yield place, "an epoch cut short leaves the next run's epochs whole"
+        if entry[0] != "does":
+            continue
+        _, what, where = entry
+        if what == "raise":
+            yield place, "an exception ends the run, and the next run works"
+        if what.startswith("terminate_epoch") and where in NO_EPOCH_OPEN:
+            yield place, "terminate_epoch with no epoch open is an error where it is called"
+        if what.startswith("terminate_epoch") and where == "EPOCH_STARTED":
+            yield place, "terminate_epoch at EPOCH_STARTED skips the epoch"
+        if what == "interrupt" and where in ("STARTED", "DATALOADER_STOP_ITERATION"):
+            yield place, "interrupting there goes on properly"
+        if where in ("INTERRUPT", "TERMINATE", "EXCEPTION_RAISED"):
+            yield place, "a signal that no edge takes is dropped"
+    if program.kind == "generator" and any(run.max_iters for run in program.runs):
+        ends = [place for place, entry in enumerate(log) if entry[0] == "step" and entry[1] == program.length]
+        yield (ends[0] if ends else len(log)), "unknown length with max_iters leaves max_epochs alone"
+
+
+def compare(program: Program) -> tuple[Recording, str]:
+    """Run `program` on both, fail if they differ without a reason, and return ours with the reason."""
+    theirs = Recording(ignite, program).run().log
+    ours = Recording(fsm_engine, program).run()
+    if ours.log == theirs:
+        return ours, ""
+    first = next((k for k, (a, b) in enumerate(zip(ours.log, theirs)) if a != b), min(len(ours.log), len(theirs)))
+    reasons = sorted(reason for reason in differences(program, ours.log) if reason[0] <= first)
+    assert reasons, f"\n{program}\nafter {theirs[:first]}\nignite: {theirs[first:]}\nours: {ours.log[first:]}"
+    return ours, reasons[0][1]
+
+
+@hypothesis.settings(max_examples=2000, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(programs())
+def test_random_programs_do_what_they_do_on_ignite(program: Program) -> None:
+    compare(program)
+
+
+def test_every_signal_at_every_event_with_every_kind_of_data_does_what_it_does_on_ignite() -> None:
+    done: set[tuple[str, str, str]] = set()
+    for kind in KINDS:
+        for where in EVENTS + USER_CODE:
+            for what in (*SIGNALS, "raise"):
+                for acts in _ways_to(where, what):
+                    for runs in ((Run(max_epochs=2), Run(has_data=kind != "none", max_epochs=3)), (Run(max_iters=4),)):
+                        if kind == "generator" and runs[0].max_iters:
+                            continue
+                        program = Program(kind, 3, 3 if kind in ("endless", "none") else None, runs, acts)
+                        done |= {(kind, *pair) for pair in compare(program)[0].done}
+    wanted = {(kind, where, what) for kind in KINDS for where in EVENTS + USER_CODE for what in (*SIGNALS, "raise")}
+    assert wanted - done == {key for key in wanted if _cannot_occur(*key)}
+
+
+def _ways_to(where: str, what: str) -> Iterator[dict[tuple[str, int], str]]:
+    """Yield programs of things to do that come to do `what` at `where`."""
+    leading = {"TERMINATE": "terminate", "TERMINATE_SINGLE_EPOCH": "terminate_epoch", "INTERRUPT": "interrupt"}
+    first = leading.get(where, "raise" if where == "EXCEPTION_RAISED" else None)
+    for number in (1, 2):
+        yield {(where, number): what, **({("ITERATION_COMPLETED", 2): first} if first else {})}
+
+
+def _cannot_occur(kind: str, where: str, what: str) -> bool:
+    if where in ("GET_BATCH_STARTED", "GET_BATCH_COMPLETED"):
+        return kind == "none"
+    if where == "DATALOADER_STOP_ITERATION":
+        return kind in ("none", "endless")
+    return where == "fetch" and kind in ("none", "list")
