@@ -6,7 +6,6 @@ Handlers and the constants of their filters come in as bound objects, so equal s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fsm_engine.registry import Attachment, Slot
 

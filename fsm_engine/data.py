@@ -71,7 +71,7 @@ def _iter_loader_from(loader: Any, skip: int) -> Iterator[Any]:
     name = "sampler" if loader.batch_sampler is None else "batch_sampler"
     vars(part)[name] = _From(getattr(loader, name), skip)
     vars(part)["_iterator"] = None
-    return iter(part)
+    return iter(part)  # type: ignore[no-any-return]
 
 
 def batches_taken(engine: Engine, uncounted: bool) -> int:
@@ -107,7 +107,11 @@ def refuse_empty(engine: Engine) -> None:
 def count_becomes_length(engine: Engine) -> None:
     """Set the length of an epoch, unknown until now, to the number of iterations of the one that ends."""
     refuse_empty(engine)
-    engine.state.epoch_length = engine.state.iteration - engine._here.epoch_start
+    count = engine.state.iteration - engine._here.epoch_start
+    if count:
+        engine.state.epoch_length = count
+    else:
+        run_dry(engine)
 
 
 def run_dry(engine: Engine) -> None:

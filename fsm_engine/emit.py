@@ -15,7 +15,7 @@ from typing import Any
 
 from fsm_engine.calls import names_of_calls, text_of_calls
 from fsm_engine.cursor import IDLE_AT
-from fsm_engine.graph import Code, Graph, Phase, Scope, Snippet, Transition, code_name
+from fsm_engine.graph import Code, Graph, Phase, Snippet, Transition, code_name
 from fsm_engine.layout import Loop, find_loops, open_exits
 from fsm_engine.registry import Slot
 
@@ -212,5 +212,3 @@ def _leaves(lines: Lines) -> bool:
 
 def _indented(lines: Sequence[str], depth: int = 1) -> Lines:
     return ["    " * depth + line for line in lines]
-
-

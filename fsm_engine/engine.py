@@ -6,9 +6,10 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
-from fsm_engine import clock, data as batches, limits, saving
+from fsm_engine import clock, limits, saving
+from fsm_engine import data as batches
 from fsm_engine.compile import Emitted, firing_for, function_for
 from fsm_engine.cursor import IDLE_AT, Cursor, Outcome, Signal
 from fsm_engine.emit import View
@@ -205,6 +206,8 @@ class Engine:
         Args:
             event_name: a registered event, filtered or not, or several joined with ``|``.
             handler: anything callable.
+            *args: given to the handler behind what the event hands over.
+            **kwargs: given to the handler.
 
         Returns:
             A handle with `remove()`, and a context manager.
@@ -360,12 +363,12 @@ class Engine:
                 except BaseException as error:
                     at = self._fail(error)
         finally:
-            error = self._end(at)
-        if error is not None:
+            unhandled = self._end(at)
+        if unhandled is not None:
             try:
-                raise error
+                raise unhandled
             finally:
-                del error  # the traceback refers to this frame
+                del unhandled  # the traceback refers to this frame
         return self._state
 
     def _settle(self, at: int) -> int:
@@ -473,7 +476,9 @@ class Engine:
         else:
             here.outcome = here.outcome or Outcome.COMPLETED
             here.at, here.left, here.batches = IDLE_AT, None, None
-        self.logger.info("Engine run %s after %s epochs, %s iterations.", here.outcome, self._state.epoch, self._state.iteration)
+        self.logger.info(
+            "Engine run %s after %s epochs, %s iterations.", here.outcome, self._state.epoch, self._state.iteration
+        )
         return error
 
     def set_data(self, data: Iterable[Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, EnumMeta
-from typing import Any, Union
+from typing import Any
 
 from fsm_engine.filters import Filter, make_filter
 
@@ -74,7 +74,7 @@ class CallableEventWithFilter:
         return copy
 
     def __or__(self, other: Any) -> EventsList:
-        return EventsList(self) | other
+        return EventsList(self).__or__(other)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CallableEventWithFilter):
@@ -201,10 +201,10 @@ class EventsList:
         return " | ".join(map(str, self._events))
 
 
-Event = Union[EventEnum, str]
+Event = EventEnum | str
 """An event as an engine keeps it: an enum member, or a string that was registered as one."""
 
-AnyEvent = Union[CallableEventWithFilter, str]
+AnyEvent = CallableEventWithFilter | str
 """An event as a user names it: `Event`, or one with a filter or a priority."""
 
 

@@ -119,9 +119,7 @@ def _checked_event_filter(event_filter: Any) -> EventFilter | None:
     if event_filter is None:
         return None
     if not callable(event_filter):
-        raise TypeError(
-            f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}"
-        )
+        raise TypeError(f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}")
     try:
         inspect.signature(event_filter).bind(None, None)
     except TypeError as error:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Union
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsm_engine.cursor import Signal
 from fsm_engine.errors import LifecycleError
@@ -99,7 +100,7 @@ class Snippet:
         return self._function(self.text)
 
 
-Code = Union[Snippet, Callable[[Any], Any]]
+Code = Snippet | Callable[[Any], Any]
 """A guard, action or activity: the library's own as text, a user's as a function of the engine."""
 
 
@@ -274,7 +275,7 @@ def _check_exits(phase: Phase, exits: tuple[Transition, ...]) -> None:
         if labels.count(label) > 1:
             raise LifecycleError(f"two exits of {phase} are labelled {label!r}. Give each a label of its own.")
     automatic = [t for t in own if t.trigger is Trigger.AUTOMATIC]
-    for earlier, later in zip(automatic, automatic[1:]):
+    for earlier, later in pairwise(automatic):
         if earlier.guard is None:
             raise LifecycleError(
                 f"{later} can never be taken: {earlier} comes before it and has no guard. "

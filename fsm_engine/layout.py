@@ -25,14 +25,13 @@ class Loop:
         return self.first <= number <= self.last
 
 
-def open_exits(
-    graph: Graph, settled: Callable[[Snippet], bool]
-) -> dict[int, tuple[tuple[Transition, int], ...]]:
+def open_exits(graph: Graph, settled: Callable[[Snippet], bool]) -> dict[int, tuple[tuple[Transition, int], ...]]:
     """Return the automatic exits, with their targets' numbers, of each phase that can be reached.
 
     Exits whose settled guard is false are left out, and so are those behind one whose settled guard is true.
     """
-    entries = [0, *(graph.index[t.target] for exits in graph.signalled for t in exits.values() if not _is_scope(t))]
+    targets = {transition.target for exits in graph.signalled for transition in exits.values()}
+    entries = [0, *(graph.index[target] for target in targets if not isinstance(target, Scope))]
     exits: dict[int, tuple[tuple[Transition, int], ...]] = {}
     while entries:
         number = entries.pop()
@@ -40,10 +39,6 @@ def open_exits(
             exits[number] = tuple(_open(graph, graph.automatic[number], settled))
             entries += [target for _, target in exits[number]]
     return exits
-
-
-def _is_scope(transition: Transition) -> bool:
-    return isinstance(transition.target, Scope)
 
 
 def _open(

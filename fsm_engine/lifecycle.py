@@ -82,7 +82,9 @@ TRAINING = Graph(
         Phase(IDLE),
         Phase(E.STARTED, S.RUN, entry=(_action("start the clock", "start(engine)", start=clock.start_run_clock),)),
         Phase(E.EPOCH_STARTED, S.EPOCH, entry=(_start_epoch,), activity=_open),
-        Phase(E.GET_BATCH_STARTED, S.EPOCH, entry=(_action("batch = None", "state.batch = None"),), activity=_next_batch),
+        Phase(
+            E.GET_BATCH_STARTED, S.EPOCH, entry=(_action("batch = None", "state.batch = None"),), activity=_next_batch
+        ),
         Phase(E.GET_BATCH_COMPLETED, S.EPOCH, entry=(_action("output = None", "state.output = None"),)),
         Phase(
             E.ITERATION_STARTED, S.ITERATION, entry=(_action("iteration += 1", "state.iteration += 1"),), activity=_step

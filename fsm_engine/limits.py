@@ -128,4 +128,3 @@ def resume_limits(
     state.epoch_length = known
     state.max_epochs = max_epochs or state.max_epochs
     state.max_iters = max_iters or state.max_iters
-

@@ -62,7 +62,7 @@ class Attachment:
     def settle(self, gives: tuple[bool, bool]) -> None:
         """Fix how the handler is called, and so the shape of its call."""
         self.gives = gives
-        used = {"handler": self.handler}
+        used: dict[str, Any] = {"handler": self.handler}
         if self.args:
             used["args"] = self.args
         if self.kwargs:
@@ -298,7 +298,9 @@ def _cannot_call(
     slot: Slot, handler: Handler, parameters: list[str], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> ValueError:
     payload = [f"the event's {text.rpartition('.')[2]}" for text in slot.payload.positional]
-    given = ", ".join(["the engine, if it takes one", *payload, *map(repr, args), *(f"{k}={kwargs[k]!r}" for k in kwargs)])
+    given = ", ".join(
+        ["the engine, if it takes one", *payload, *map(repr, args), *(f"{k}={kwargs[k]!r}" for k in kwargs)]
+    )
     return ValueError(
         f"Error adding {getattr(handler, '__qualname__', handler)!r} to {slot.event}: takes parameters {parameters} "
         f"but will be called with ({given}). Give the missing ones to add_event_handler behind the handler."

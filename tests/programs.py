@@ -6,6 +6,7 @@ firing of an event, in a step or in a fetch. The same program runs on pytorch-ig
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import warnings
@@ -39,6 +40,10 @@ class Boom(Exception):
     """What a program raises."""
 
 
+class Runaway(BaseException):
+    """A program that would never end."""
+
+
 class Sized:
     """Data with a length that starts anew on every pass, and tells when it is fetched from."""
 
@@ -51,9 +56,22 @@ class Sized:
         return self.length
 
     def __iter__(self) -> Any:
-        for number in itertools.count() if self.length is None else range(self.length):
-            self.fetched()
-            yield 10 + number
+        return Pass(self.length, self.fetched)
+
+
+class Pass:
+    """One pass over such data: an iterator, used up when it has ended."""
+
+    def __init__(self, length: int | None, fetched: Any) -> None:
+        self.left = itertools.count() if length is None else iter(range(length))
+        self.fetched = fetched
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> int:
+        self.fetched()
+        return 10 + next(self.left)
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,7 @@ class Recording:
     def __init__(self, library: Any, program: Program) -> None:
         self.log: list[Any] = []
         self.done: list[tuple[str, str]] = []
+        self.ran_away = False
         self._counts: Counter[str] = Counter()
         self._program = program
         self.engine = library.Engine(self._step)
@@ -112,6 +131,10 @@ class Recording:
         data = self._program.data(lambda: self._act("fetch"))
         for run in self._program.runs:
             self._call_run(data if run.has_data else None, run)
+        self.log, log = [], self.log
+        with contextlib.suppress(BaseException):  # pytorch-ignite's interrupted runs complain when they are dropped
+            self.engine._internal_run_generator.close()
+        self.log = log
         return self
 
     def _call_run(self, data: Any, run: Run) -> None:
@@ -126,7 +149,7 @@ class Recording:
             last = self.engine.last_event_name
             if last is not None and last.name in self._program.observed:
                 self.log.append(("returned after", last.name))
-        except Exception as error:
+        except (Exception, Runaway) as error:
             self.log.append(("raised", type(error).__name__, str(error)[:30]))
 
     def _step(self, engine: Any, batch: Any) -> Any:
@@ -149,6 +172,9 @@ class Recording:
 
     def _act(self, where: str) -> None:
         self._counts[where] += 1
+        if self._counts[where] > 500:
+            self.ran_away = True
+            raise Runaway
         what = self._program.acts.get((where, self._counts[where]))
         if what is None:
             return

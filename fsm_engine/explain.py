@@ -1,0 +1,83 @@
+"""What `Engine.explain` answers: which handlers an event calls, and what became of a handler."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.registry import Attachment, Slot
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+    from fsm_engine.events import AnyEvent
+
+
+def explain_event(engine: Engine, event: AnyEvent) -> str:
+    """List the handlers of `event` in the order in which they are called."""
+    slot = engine._registry.slot(event)
+    if not slot.attached:
+        return f"{slot.event} calls nothing: no handler is attached."
+    lines = [f"{slot.event} calls, in this order:"]
+    for number, attachment in enumerate(slot.attached, 1):
+        lines.append(f"  {number}. {_name(attachment.handler)}{_conditions(attachment)}  {_place(attachment.handler)}")
+    return "\n".join(lines)
+
+
+def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
+    """Say per event how often it fired, how often the filter of `handler` passed, and the last value."""
+    found = engine._registry.of_handler(handler)
+    if not found:
+        return (
+            f"{_name(handler)} is not attached to any event of this engine, so it is never called. "
+            f"Attach it with engine.add_event_handler(event, handler)."
+        )
+    lines = [f"{_name(handler)}  {_place(handler)}"]
+    lines += [f"  {line}" for attachment in found for line in _story(engine, attachment)]
+    return "\n".join(lines)
+
+
+def _story(engine: Engine, attachment: Attachment) -> list[str]:
+    slot = engine._registry.slots[attachment.event]
+    fired = slot.fired - attachment.since
+    passed = fired if attachment.filter is None else attachment.passed
+    lines = [f"on {slot.event}{_conditions(attachment)}: fired {fired}, called {passed}"]
+    if attachment.filter is not None and fired:
+        counter = slot.counter or "number of firings"
+        lines.append(f"  the last value of its {counter} was {_value(engine, slot)}")
+    if not passed:
+        lines.append(f"  not called, because {_reason(attachment, fired)}")
+    return lines
+
+
+def _reason(attachment: Attachment, fired: int) -> str:
+    if not fired:
+        return f"{attachment.event} has not fired since it was attached"
+    return f"the filter {attachment.filter} let none of them through"
+
+
+def _value(engine: Engine, slot: Slot) -> int:
+    return slot.fired if slot.counter is None else getattr(engine.state, slot.counter)
+
+
+def _conditions(attachment: Attachment) -> str:
+    parts = [] if attachment.filter is None else [str(attachment.filter)]
+    if attachment.priority:
+        parts.append(f"priority={attachment.priority}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _name(handler: Any) -> str:
+    handler = getattr(handler, "func", handler)  # a functools.partial is known by what it calls
+    return getattr(handler, "__qualname__", type(handler).__qualname__)
+
+
+def _place(handler: Any) -> str:
+    """Say where `handler` was defined, as file:line; a callable object, where its class was."""
+    handler = inspect.unwrap(getattr(handler, "func", handler))
+    for thing in (handler, type(handler)):
+        try:
+            return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
+        except (TypeError, OSError):
+            continue
+    return "(built in)"

@@ -1,0 +1,109 @@
+"""A lifecycle graph in other forms: a table to read, a networkx graph to ask questions of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from fsm_engine.graph import Code, Graph, Phase, Scope, Transition, Trigger, code_name
+
+if TYPE_CHECKING:
+    import networkx
+
+
+def to_table(graph: Graph) -> str:
+    """Return `graph` as a table: a line per phase with what it does, its exits below it in order."""
+    rows = [("phase", "scope", "on entry", "activity", "exits")]
+    for phase in graph.phases:
+        exits = [_exit(t) for t in graph.transitions if t.source == phase.event] or [""]
+        rows.append((phase.name, _name(phase.scope), _names(phase.entry), _name(phase.activity), exits[0]))
+        rows += [("", "", "", "", other) for other in exits[1:]]
+    for scope in dict.fromkeys(t.source for t in graph.transitions if isinstance(t.source, Scope)):
+        exits = [_exit(t) for t in graph.transitions if t.source == scope]
+        rows.append((f"any of {scope}", "", "", "", exits[0]))
+        rows += [("", "", "", "", other) for other in exits[1:]]
+    return _aligned(rows)
+
+
+def _exit(transition: Transition) -> str:
+    target = transition.target
+    where = (
+        f"the phase left in {target} (history)" if isinstance(target, Scope) else str(getattr(target, "name", target))
+    )
+    if transition.trigger is Trigger.SIGNAL:
+        return f"signal {transition.label} -> {where}"
+    guard = "" if transition.guard is None else f"[{code_name(transition.guard)}] "
+    action = "" if transition.action is None else f" / {code_name(transition.action)}"
+    return f"{guard}-> {where}{action}"
+
+
+def _name(thing: Code | Scope | None) -> str:
+    if thing is None:
+        return ""
+    return thing.name if isinstance(thing, Scope) else code_name(thing)
+
+
+def _names(codes: Iterable[Code]) -> str:
+    return "; ".join(map(code_name, codes))
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def to_networkx(graph: Graph, name: str = "lifecycle") -> networkx.MultiDiGraph[str]:
+    """Return `graph` as a `networkx.MultiDiGraph`.
+
+    Nodes are the names of phases, qualified with their enum's name where they have one (``Events.STARTED``),
+    with the attributes ``scope``, ``scopes`` (outermost first, joined with dots), ``activity``, ``entry``,
+    ``initial``. Edges have the key and attribute ``label``, and ``trigger``, ``signal``, ``guard``, ``action``. A
+    transition from a scope is there once per phase of the scope, with ``via`` naming the scope; one into a
+    scope's history leads to each of its phases, with ``history``. Attributes are strings and booleans only.
+    """
+    import networkx
+
+    result: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(name=name)
+    for number, phase in enumerate(graph.phases):
+        result.add_node(
+            qualified(phase),
+            scope=_name(phase.scope),
+            scopes=".".join(_path(phase.scope)),
+            entry=_names(phase.entry),
+            activity=_name(phase.activity),
+            initial=number == 0,
+        )
+    for phase, exits in zip(graph.phases, graph.exits):
+        for transition in exits:
+            for target in _targets(graph, transition):
+                result.add_edge(qualified(phase), qualified(target), key=transition.label, **_attributes(transition))
+    return result
+
+
+def qualified(phase: Phase) -> str:
+    """Return the name of `phase` with that of its enum, which tells namesakes apart."""
+    return phase.event if isinstance(phase.event, str) else str(phase.event)
+
+
+def _path(scope: Scope | None) -> list[str]:
+    return [] if scope is None else [*_path(scope.parent), scope.name]
+
+
+def _targets(graph: Graph, transition: Transition) -> list[Phase]:
+    target = transition.target
+    if isinstance(target, Scope):
+        return [phase for phase in graph.phases if target.contains(phase.scope)]
+    return [graph.phases[graph.index[target]]]
+
+
+def _attributes(transition: Transition) -> dict[str, str | bool]:
+    return {
+        "label": transition.label,
+        "trigger": transition.trigger.value,
+        "signal": "" if transition.signal is None else transition.signal.value,
+        "guard": _name(transition.guard),
+        "action": _name(transition.action),
+        "via": _name(transition.via),
+        "history": isinstance(transition.target, Scope),
+    }
