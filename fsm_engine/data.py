@@ -39,7 +39,7 @@ def iter_from(data: Any, skip: int) -> Iterator[Any]:
         return _iter_loader_from(data, skip)
     batches = iter(data)
     next(islice(batches, skip, skip), None)
-    return batches
+    return batches  # type: ignore[no-any-return]
 
 
 def _is_map_style_loader(data: Any) -> bool:
@@ -71,7 +71,7 @@ def _iter_loader_from(loader: Any, skip: int) -> Iterator[Any]:
     name = "sampler" if loader.batch_sampler is None else "batch_sampler"
     vars(part)[name] = _From(getattr(loader, name), skip)
     vars(part)["_iterator"] = None
-    return iter(part)  # type: ignore[no-any-return]
+    return iter(part)
 
 
 def batches_taken(engine: Engine, uncounted: bool) -> int:
