@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from fsm_engine.engine import Engine
 
 
-def open_data(engine: Engine) -> None:
-    """Open the data of the run where the run is: after a load or a copy, at the batch that comes next."""
+def open_data(engine: Engine, uncounted: bool = False) -> None:
+    """Open the data of the run where the run is: after a load or a copy, at the batch that comes next.
+
+    `uncounted` says that a batch is at hand whose iteration has not begun.
+    """
     here, state = engine._here, engine.state
     skip, here.skip = here.skip, 0
     here.batches = iter_from(state.dataloader, skip)
     here.exhausted = here.dry = False
-    here.pass_start = state.iteration - skip
+    here.pass_start = state.iteration + uncounted - skip
     here.opened += 1
 
 

@@ -268,7 +268,7 @@ class Engine:
         except (KeyError, TypeError):
             slot = self._registry.slot(event_name)
         slot.fired += 1
-        self._here.callback = slot.event
+        self._here.callback = slot.callback
         if not slot.attached:
             return
         if args or kwargs:
@@ -319,7 +319,7 @@ class Engine:
 
     def _request(self, signal: Signal, skip: bool) -> None:
         if self._running:
-            self._here.requests[signal] = skip
+            self._here.requests[signal] = skip is True  # attached as a handler, it is given the engine
             self._here.attention = True
 
     # Running
@@ -400,7 +400,7 @@ class Engine:
         edge = graph.signalled[here.at >> 1].get(Signal.EXCEPTION)
         if edge is None:
             raise error
-        self.logger.error("Engine run is terminating in %s due to exception: %s", self.phase, error)
+        self.logger.error("Engine run is terminating in %s due to exception: %s", self.phase, repr(error))
         slot = self._registry.slots[edge.target]  # type: ignore[index]
         here.error, here.handled = error, bool(slot.attached) and isinstance(error, Exception)
         here.requests.clear()
@@ -450,14 +450,17 @@ class Engine:
         here, state = self._here, self._state
         at, here.left = here.left, None
         assert at is not None
-        if data is not None and not (data is state.dataloader or here.skip):
-            here.batches, here.opened = None, 0
-            here.exhausted = False
+        phase = self.lifecycle.phases[at >> 1]
+        known = state.dataloader is not None or not here.has_data  # else the data was left out by pickle
+        if data is not None and data is not state.dataloader and known:
+            here.batches, here.skip, here.opened, here.exhausted = None, 0, 0, False
         state.dataloader = state.dataloader if data is None else data
         here.has_data = state.dataloader is not None
-        phase = self.lifecycle.phases[at >> 1]
-        if here.has_data and here.batches is None and not here.exhausted and phase.event is not Events.STARTED:
-            batches.open_data(self)
+        if here.has_data and here.batches is None and phase.event is not Events.STARTED:
+            if here.exhausted:
+                here.batches = iter(())
+            else:
+                batches.open_data(self, _has_uncounted_batch(phase))
         clock.turn_clocks(self)
         self.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
         edge = self.lifecycle.graph.signalled[here.at >> 1][Signal.RUN]
@@ -496,8 +499,7 @@ class Engine:
             raise ValueError("Input data has zero size. Please provide non-empty data.")
         iter(data)
         state.dataloader, here.has_data, here.opened = data, True, 0
-        batches.open_data(self)
-        here.pass_start += self.phase.event is Events.GET_BATCH_COMPLETED  # that batch is of the old data
+        batches.open_data(self, _has_uncounted_batch(self.phase))
         self._changed()
 
     # Saving
@@ -530,6 +532,10 @@ class Engine:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saving.unpickle(self, state)
+
+
+def _has_uncounted_batch(phase: Phase) -> bool:
+    return phase.event is Events.GET_BATCH_COMPLETED
 
 
 def _check_step(step: Any) -> None:

@@ -99,6 +99,9 @@ class Snippet:
         """The snippet as a function of the engine that runs its text."""
         return self._function(self.text)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Snippet, (self.name, self.text, self.names, self.runs_user_code, self.settled)
+
 
 Code = Snippet | Callable[[Any], Any]
 """A guard, action or activity: the library's own as text, a user's as a function of the engine."""
@@ -192,6 +195,9 @@ class Graph:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.phases, self.transitions)
 
     @cached_property
     def index(self) -> dict[Event, int]:

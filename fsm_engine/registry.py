@@ -95,14 +95,15 @@ class Slot:
     Attributes:
         attached: the attachments in the order in which they are called.
         fired: how often the event was fired in this run; for an event of the lifecycle, since somebody listens.
+        callback: the event, if it is no phase of the lifecycle.
         counter: the attribute of the state that filters are given; None for `fired` itself.
         fire: the function that calls the handlers when the event is fired by hand; None until it is needed.
     """
 
-    __slots__ = ("attached", "counter", "event", "fire", "fired", "payload")
+    __slots__ = ("attached", "callback", "counter", "event", "fire", "fired", "payload")
 
-    def __init__(self, event: Event, counter: str | None, payload: Payload) -> None:
-        self.event, self.counter, self.payload = event, counter, payload
+    def __init__(self, event: Event, counter: str | None, payload: Payload, callback: Event | None = None) -> None:
+        self.event, self.counter, self.payload, self.callback = event, counter, payload, callback
         self.attached: tuple[Attachment, ...] = ()
         self.fired = 0
         self.fire: tuple[Callable[..., None], list[Any]] | None = None
@@ -154,7 +155,7 @@ class Registry:
                     f"when the other is fired. Give it another name if that is not what you want.",
                     stacklevel=3,
                 )
-        self.slots[event] = Slot(event, counter, Payload())
+        self.slots[event] = Slot(event, counter, Payload(), callback=event)
         self.has_callbacks = True
 
     def slot(self, event: AnyEvent) -> Slot:
@@ -217,7 +218,7 @@ class Registry:
         copy = Registry({}, ())
         copy.has_callbacks = self.has_callbacks
         for event, slot in self.slots.items():
-            twin = copy.slots[event] = Slot(event, slot.counter, slot.payload)
+            twin = copy.slots[event] = Slot(event, slot.counter, slot.payload, slot.callback)
             twin.fired = slot.fired
             twin.attached = tuple(_twin(attachment) for attachment in slot.attached)
         return copy

@@ -11,6 +11,7 @@ from fsm_engine.cursor import IDLE_AT, Cursor
 from fsm_engine.data import batches_taken
 from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
+from fsm_engine.lifecycle import TRAINING, Lifecycle
 from fsm_engine.observers import Observers
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def state_dict(engine: Engine) -> dict[str, Any]:
         raise ValueError(
             f"state_dict_user_keys names {missing}, which the state does not have. Set engine.state.{missing[0]} first."
         )
-    return OrderedDict((key, getattr(state, key)) for key in keys)
+    values = OrderedDict((key, getattr(state, key)) for key in keys)
+    here = engine._here
+    if here.left is not None and engine.lifecycle.phases[here.left >> 1].event is Events.ITERATION_STARTED:
+        values["iteration"] -= 1  # suspended before its step, so it is still to come
+    return values
 
 
 def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
@@ -128,17 +133,16 @@ def pickled(engine: Engine) -> dict[str, Any]:
     state = _without_process(engine)
     state.update(_here=_at_rest(engine), _state=_state_twin(engine.state, None, keep_data=False))
     del state["_observers"]
-    state["lifecycle"] = (engine.lifecycle.graph, engine.lifecycle.name)
+    graph = engine.lifecycle.graph
+    state["lifecycle"] = (None if graph is TRAINING else graph, engine.lifecycle.name)
     return state
 
 
 def unpickle(engine: Engine, state: dict[str, Any]) -> None:
     """Fill `engine` from what `pickled` returned."""
-    from fsm_engine.lifecycle import Lifecycle
-
     graph, name = state.pop("lifecycle")
     vars(engine).update(state, _observers=Observers())
-    engine.lifecycle = Lifecycle(graph, engine._process_function, name)._owned(engine._here)
+    engine.lifecycle = Lifecycle(graph or TRAINING, engine._process_function, name)._owned(engine._here)
 
 
 def _refuse_running(engine: Engine, verb: str) -> None:

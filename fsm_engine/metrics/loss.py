@@ -1,0 +1,65 @@
+"""`Loss`: the mean of a loss over examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fsm_engine.metrics.counted import Counted
+from fsm_engine.metrics.metric import OutputTransform, unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Loss(Counted):
+    """The mean of a loss over all examples, each batch weighing as much as it has.
+
+    Sums are kept in double precision where the device has it. No update waits for the device.
+
+    Args:
+        loss_fn: called as ``loss_fn(y_pred, y)``, without gradients; returns the mean over the batch.
+        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
+        batch_size: called as ``batch_size(y)``; returns the number of examples of the batch.
+        device: where the sums are kept; None means where the loss is.
+
+    Raises:
+        ModuleNotFoundError: if torchmetrics is not installed.
+    """
+
+    def __init__(
+        self,
+        loss_fn: Callable[[Any, Any], torch.Tensor],
+        output_transform: OutputTransform = unchanged,
+        batch_size: Callable[[Any], int] = len,
+        device: str | torch.device | None = None,
+    ) -> None:
+        super().__init__(output_transform, device)
+        self._loss_fn = loss_fn
+        self._batch_size = batch_size
+
+    def update(self, output: Any) -> None:
+        """Add one batch, given as (y_pred, y) or a mapping with these keys.
+
+        Raises:
+            ValueError: if the loss is no single number.
+            TypeError: for an output that is no such pair.
+        """
+        y_pred, y = self._pair(output)
+        examples = self._batch_size(y)
+        if not examples:
+            return
+        with torch.no_grad():
+            loss = self._loss_fn(y_pred, y)
+        if loss.ndim:
+            raise ValueError(
+                f"loss_fn did not return the average loss, but a tensor of shape {tuple(loss.shape)}. "
+                f"Give one that averages over the batch, such as with reduction='mean'."
+            )
+        mean = self._counter
+        if mean is None:
+            from fsm_engine.metrics.mean import WeightedMean
+
+            mean = self._counter = self._placed(WeightedMean(), loss.device)
+        mean.update(loss.to(mean.device), examples)
