@@ -15,7 +15,7 @@ from fsm_engine.cursor import IDLE_AT, Cursor, Outcome, Signal
 from fsm_engine.emit import View
 from fsm_engine.errors import BusyError
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, Events, EventsList
-from fsm_engine.graph import Phase, Transition
+from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle
@@ -52,13 +52,14 @@ class Engine:
         self._state = State()
         self._running = False
         self._loaded = False
+        self._debug = False
         self._function: Emitted | None = None
+        self._emitted_for: Graph | None = None
         self._bound: list[Any] = []
         self._observers = Observers()
-        self.lifecycle = Lifecycle.training(process_function)._owned(self._here)
+        self._registry = Registry(COUNTERS)
+        self.lifecycle = Lifecycle.training(process_function)._owned(self._here, self._registry)
         self._process_function = process_function
-        phases = self.lifecycle.phases[1:]
-        self._registry = Registry(COUNTERS, [(phase.event, phase.payload) for phase in phases])
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
 
@@ -158,6 +159,8 @@ class Engine:
         return observation
 
     def _tell(self, transition: Transition) -> None:
+        if self._debug:
+            self.logger.debug("%s", transition)
         if self._observers:
             self._observers.tell(self, transition)
 
@@ -381,13 +384,13 @@ class Engine:
         return at
 
     def _emitted(self) -> Emitted:
-        if self._function is None:
-            index, slots = self.lifecycle.graph.index, self._registry.slots
-            graph = self.lifecycle.graph
-            observed = {number: slots[event] for event, number in index.items() if number and slots[event].attached}
+        graph = self.lifecycle.graph
+        if self._function is None or self._emitted_for is not graph:
+            slots = [self._registry.slots[phase.event] for phase in graph.phases[1:]]
+            observed = {number: slot for number, slot in enumerate(slots, 1) if slot.attached}
             settled = tuple([guard.as_guard(self) for guard in graph.settled])
-            view = View(observed, settled, bool(self._observers), self._registry.has_callbacks)
-            self._function = function_for(graph, view)
+            view = View(observed, settled, self._debug or bool(self._observers), self._registry.has_callbacks)
+            self._function, self._emitted_for = function_for(graph, view), graph
             self._bound = [thing for slot in observed.values() for thing in slot.bound]
         return self._function
 
@@ -427,6 +430,7 @@ class Engine:
         settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
         here.requests.clear()
         here.outcome, here.callback = None, None
+        self._debug = self.logger.isEnabledFor(logging.DEBUG)
         at = self._go_on(data) if goes_on else self._start(data, new)
         self._running, self._function = True, None
         return at

@@ -10,6 +10,7 @@ from fsm_engine.cursor import IDLE_AT, Cursor, Signal
 from fsm_engine.errors import BusyError, LifecycleError
 from fsm_engine.events import AnyEvent, Event, Events, plain
 from fsm_engine.graph import IDLE, Graph, Payload, Phase, Scope, Snippet, Transition, Trigger
+from fsm_engine.registry import Registry
 
 if TYPE_CHECKING:
     import networkx
@@ -164,6 +165,7 @@ class Lifecycle:
         self.step = step
         self._graph = graph
         self._here: Cursor | None = None  # where the engine that owns this copy is
+        self._registry: Registry | None = None  # the events that this engine knows
 
     @classmethod
     def training(cls, step: Callable[[Any, Any], Any] | None = None) -> Lifecycle:
@@ -233,10 +235,13 @@ class Lifecycle:
                 f"its meaning. Change it before run(), or after the run has ended."
             )
         self._graph = Graph(phases, transitions)
+        if self._registry is not None:
+            self._registry.know_phases(phases[1:])
 
-    def _owned(self, here: Cursor) -> Lifecycle:
+    def _owned(self, here: Cursor, registry: Registry) -> Lifecycle:
         copy = Lifecycle(self._graph, self.step, self.name)
-        copy._here = here
+        copy._here, copy._registry = here, registry
+        registry.know_phases(self._graph.phases[1:])
         return copy
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventsList, name_of, plain
 from fsm_engine.filters import Filter
-from fsm_engine.graph import Payload
+from fsm_engine.graph import Payload, Phase
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -136,11 +136,17 @@ class Registry:
     Cost: attaching looks at the handler's signature once; nothing is looked at when it is called.
     """
 
-    def __init__(self, counters: Mapping[Event, str], payloads: Iterable[tuple[Event, Payload]]) -> None:
+    def __init__(self, counters: Mapping[Event, str]) -> None:
         self.slots: dict[Event, Slot] = {}
         self.has_callbacks = False  # whether an event may be fired that is no phase
-        for event, payload in payloads:
-            self.slots[event] = Slot(event, counters.get(event), payload)
+        self._counters = counters
+
+    def know_phases(self, phases: Iterable[Phase]) -> None:
+        """Make the events of `phases` known; handlers attached to them already stay."""
+        for phase in phases:
+            if phase.event not in self.slots:
+                self.slots[phase.event] = Slot(phase.event, self._counters.get(phase.event), phase.payload)
+            self.slots[phase.event].callback = None
 
     def register(self, event: Event, counter: str | None) -> None:
         """Make `event` known as a callback event, with the attribute that the user counts it in."""
@@ -215,7 +221,7 @@ class Registry:
 
     def sharing_handlers(self) -> Registry:
         """Return a copy that has the same handlers, and counts on its own from here."""
-        copy = Registry({}, ())
+        copy = Registry(self._counters)
         copy.has_callbacks = self.has_callbacks
         for event, slot in self.slots.items():
             twin = copy.slots[event] = Slot(event, slot.counter, slot.payload, slot.callback)

@@ -112,7 +112,7 @@ def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
     shared = {name: own.pop(name) for name in ("logger", "_process_function")}
     own.update(_observers=Observers(), _here=_at_rest(engine), _state=_state_twin(engine.state, memo, keep_data=True))
     own["_registry"] = engine._registry.sharing_handlers()
-    own["lifecycle"] = engine.lifecycle._owned(own["_here"])
+    own["lifecycle"] = engine.lifecycle._owned(own["_here"], own["_registry"])
     done = ("_observers", "_here", "_state", "_registry", "lifecycle")
     rest = copy.deepcopy({name: value for name, value in own.items() if name not in done}, memo)
     vars(twin).update({**own, **rest, **shared})
@@ -142,7 +142,9 @@ def unpickle(engine: Engine, state: dict[str, Any]) -> None:
     """Fill `engine` from what `pickled` returned."""
     graph, name = state.pop("lifecycle")
     vars(engine).update(state, _observers=Observers())
-    engine.lifecycle = Lifecycle(graph or TRAINING, engine._process_function, name)._owned(engine._here)
+    engine.lifecycle = Lifecycle(graph or TRAINING, engine._process_function, name)._owned(
+        engine._here, engine._registry
+    )
 
 
 def _refuse_running(engine: Engine, verb: str) -> None:
@@ -154,7 +156,7 @@ def _refuse_running(engine: Engine, verb: str) -> None:
 
 
 def _without_process(engine: Engine) -> dict[str, Any]:
-    return {**vars(engine), "_function": None, "_bound": []}
+    return {**vars(engine), "_function": None, "_emitted_for": None, "_bound": []}
 
 
 def _at_rest(engine: Engine) -> Cursor:

@@ -387,10 +387,10 @@ def test_the_copy_of_a_copy_and_the_pickle_of_a_pickle_go_on() -> None:
 def test_other_data_starts_at_its_beginning_and_the_batch_at_hand_is_kept() -> None:
     engine = suspended_at(Events.GET_BATCH_COMPLETED, 2)
     engine.run([20, 21, 22, 23, 24, 25, 26])
-    assert TRACE == [
+    assert [
         *[(1, 1, 10), (1, 2, 11), (1, 3, 20), (2, 4, 21), (2, 5, 22), (2, 6, 23)],
         *[(3, 7, 24), (3, 8, 25), (3, 9, 26)],
-    ]
+    ] == TRACE
 
 
 def test_a_pickled_run_had_data_and_says_so_when_none_is_given() -> None:
