@@ -58,6 +58,7 @@ class Engine:
         self._bound: list[Any] = []
         self._observers = Observers()
         self._registry = Registry(COUNTERS)
+        self._slots = self._registry.slots
         self.lifecycle = Lifecycle.training(process_function)._owned(self._here, self._registry)
         self._process_function = process_function
         self.state_dict_user_keys: list[str] = []
@@ -267,7 +268,7 @@ class Engine:
             ValueError: if the event is not registered.
         """
         try:
-            slot = self._registry.slots[event_name]
+            slot = self._slots[event_name]
         except (KeyError, TypeError):
             slot = self._registry.slot(event_name)
         slot.fired += 1

@@ -112,8 +112,9 @@ def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
     shared = {name: own.pop(name) for name in ("logger", "_process_function")}
     own.update(_observers=Observers(), _here=_at_rest(engine), _state=_state_twin(engine.state, memo, keep_data=True))
     own["_registry"] = engine._registry.sharing_handlers()
+    own["_slots"] = own["_registry"].slots
     own["lifecycle"] = engine.lifecycle._owned(own["_here"], own["_registry"])
-    done = ("_observers", "_here", "_state", "_registry", "lifecycle")
+    done = ("_observers", "_here", "_state", "_registry", "_slots", "lifecycle")
     rest = copy.deepcopy({name: value for name, value in own.items() if name not in done}, memo)
     vars(twin).update({**own, **rest, **shared})
     data = engine.state.dataloader
