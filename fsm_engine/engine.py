@@ -442,10 +442,9 @@ class Engine:
             self._registry.restart_counts()
         loaded, self._loaded = self._loaded and not new, False
         here.restart(has_data=data is not None)
-        if loaded and state.epoch_length:
-            here.loaded_part = state.iteration % state.epoch_length
-            here.skip = batches.batches_before(state.iteration, data, state.epoch_length)
         state.dataloader = data
+        if loaded:
+            saving.place_loaded(self)
         edge = self.lifecycle.graph.signalled[0][Signal.RUN]
         self.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
         self._tell(edge)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import IDLE_AT, Cursor
-from fsm_engine.data import batches_taken
+from fsm_engine.data import batches_before, batches_taken
 from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
+from fsm_engine.graph import Scope
 from fsm_engine.lifecycle import TRAINING, Lifecycle
 from fsm_engine.observers import Observers
 
@@ -43,8 +44,10 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
     """Check `given` as a whole, then let `engine` stand where it says."""
     progress, limit = _check(engine, given)
     here, state = engine._here, engine.state
-    if engine._running and here.batches is not None:
-        raise BusyError(f"load_state_dict() was called in {engine.phase}. Load before run(), or at STARTED.")
+    if engine._running and Scope.EPOCH.contains(engine.phase.scope):
+        raise BusyError(
+            f"load_state_dict() was called in {engine.phase}, where an epoch is open. Load before run(), or at STARTED."
+        )
     length = given["epoch_length"]
     value = given[progress]
     state.epoch_length = length
@@ -54,9 +57,20 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
         setattr(state, name, given[name] if name == limit else None)
     for key in engine.state_dict_user_keys:
         setattr(state, key, given[key])
-    if not engine._running:
+    if engine._running:
+        place_loaded(engine)
+    else:
         here.at, here.left, here.batches = IDLE_AT, None, None
-    engine._loaded = True
+        engine._loaded = True
+
+
+def place_loaded(engine: Engine) -> None:
+    """Let the next epoch and the next opening of the data begin where a loaded state says."""
+    here, state = engine._here, engine.state
+    here.batches = None
+    if state.epoch_length:
+        here.loaded_part = state.iteration % state.epoch_length
+        here.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
 
 
 def _check(engine: Engine, given: Mapping[str, Any]) -> tuple[str, str]:

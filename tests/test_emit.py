@@ -174,7 +174,7 @@ def test_tracebacks_show_the_emitted_line() -> None:
         raise ValueError("here")
 
     engine = Engine(step)
-    with pytest.raises(ValueError, match="^here$") as error:
+    with pytest.raises(ValueError, match=r"^here$") as error:
         engine.run([1])
     frames = traceback.extract_tb(error.value.__traceback__)
     names = [(frame.name, frame.line) for frame in frames][-2:]

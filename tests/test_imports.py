@@ -53,7 +53,7 @@ def test_the_core_pulls_in_only_the_standard_library() -> None:
 def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
     import fsm_engine
 
-    with pytest.raises(AttributeError, match="^module 'fsm_engine' has no attribute 'Motor'$"):
+    with pytest.raises(AttributeError, match=r"^module 'fsm_engine' has no attribute 'Motor'$"):
         fsm_engine.Motor  # noqa: B018
     assert set(fsm_engine.__all__) <= set(dir(fsm_engine))
 

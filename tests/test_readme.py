@@ -1,0 +1,51 @@
+"""The README's code runs as it stands, from top to bottom, and the documents show what the code has today."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsm_engine.lifecycle import Lifecycle
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_runs_from_top_to_bottom() -> None:
+    pytest.importorskip("torchmetrics")
+    scope: dict[str, Any] = {"__name__": "readme"}
+    printed = []
+    for code in blocks(README, "python"):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, "README.md", "exec"), scope)
+        printed.append(out.getvalue())
+    first, supervised, custom, inside, stopped = printed
+    assert first == blocks(README, "text")[0]
+    accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
+    assert [(epoch, title) for epoch, title, _ in accuracies] == [
+        *[("5", "train"), ("5", "validation"), ("10", "train"), ("10", "validation")]
+    ]
+    assert float(accuracies[-1][-1]) > 0.8
+    assert re.findall(r"^Iter\[(\d+)\] gradient norm", custom, re.MULTILINE) == ["5", "10"]
+    assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in inside
+    assert "look_at_gradients (every=5)" in inside
+    assert stopped.splitlines()[-2:] == ["interrupted 20", "completed 30"]
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_design_shows_the_lifecycle_as_it_is() -> None:
+    assert blocks((ROOT / "DESIGN.md").read_text(), "text")[0] == str(Lifecycle.training()) + "\n"
