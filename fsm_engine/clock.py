@@ -25,6 +25,13 @@ def take_epoch_time(engine: Engine) -> None:
     engine.state.times["EPOCH_COMPLETED"] = perf_counter() - engine._here.epoch_clock
 
 
+def end_epoch(engine: Engine) -> None:
+    """Note the time of the epoch, its handlers included, and log it."""
+    take_epoch_time(engine)
+    seconds = engine.state.times["EPOCH_COMPLETED"]
+    engine.logger.info("Epoch %s completed in %.3f s.", engine.state.epoch, seconds)
+
+
 def take_run_time(engine: Engine) -> None:
     """Note the time of the run so far."""
     engine.state.times["COMPLETED"] = perf_counter() - engine._here.run_clock

@@ -1,4 +1,4 @@
-"""`Engine`: attaches handlers to events and runs the lifecycle graph."""
+"""`Engine`: runs the lifecycle graph, and takes signals from outside."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import Any, TypeVar
 
 from fsm_engine import clock, limits, saving
 from fsm_engine import data as batches
-from fsm_engine.compile import Emitted, firing_for, function_for
-from fsm_engine.cursor import IDLE_AT, Cursor, Outcome, Signal
+from fsm_engine.announcer import Announcer
+from fsm_engine.compile import Emitted, function_for
+from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.emit import View
 from fsm_engine.errors import BusyError
-from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, Events, EventsList
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, Events
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observation, Observer, Observers
-from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle
+from fsm_engine.registry import Handler
 from fsm_engine.signals import honour
-from fsm_engine.state import COUNTERS, State
+from fsm_engine.state import State
 
 Step = Callable[[Any, Any], Any]
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-class Engine:
+class Engine(Announcer):
     """Runs a step over data, phase by phase along a lifecycle graph, and announces each phase to handlers.
 
     Args:
@@ -48,8 +49,7 @@ class Engine:
 
     def __init__(self, process_function: Step) -> None:
         _check_step(process_function)
-        self._here = Cursor()
-        self._state = State()
+        super().__init__()
         self._running = False
         self._loaded = False
         self._debug = False
@@ -57,26 +57,12 @@ class Engine:
         self._emitted_for: Graph | None = None
         self._bound: list[Any] = []
         self._observers = Observers()
-        self._registry = Registry(COUNTERS)
-        self._slots = self._registry.slots
         self.lifecycle = Lifecycle.training(process_function)._owned(self._here, self._registry)
         self._process_function = process_function
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
 
     # Looking
-
-    @property
-    def state(self) -> State:
-        """The data of the run."""
-        return self._state
-
-    @state.setter
-    def state(self, state: State) -> None:
-        mapped = self._state.event_to_attr
-        self._state = state
-        state.map_events({event: name for event, name in mapped.items() if event not in COUNTERS})
-        self._changed()
 
     @property
     def phase(self) -> Phase:
@@ -164,124 +150,6 @@ class Engine:
             self.logger.debug("%s", transition)
         if self._observers:
             self._observers.tell(self, transition)
-
-    # Events and handlers
-
-    def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
-        """Make callback events known: they can be fired from anywhere, and the phase stays.
-
-        Args:
-            event_names: members of an `EventEnum`, or strings.
-            event_to_attr: for some of them, the attribute of the state that their filters are given; the user
-                counts it. Filters on the others are given the number of firings in this run.
-
-        Raises:
-            TypeError: for anything else.
-            ValueError: if `event_to_attr` is no mapping.
-        """
-        if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
-            raise ValueError(f"Expected event_to_attr to be dictionary. Got {type(event_to_attr)}.")
-        for number, event in enumerate(event_names):
-            if not isinstance(event, (str, EventEnum)):
-                raise TypeError(
-                    f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}"
-                    + (". Register the event itself, without its filter." if hasattr(event, "filter") else "")
-                )
-        mapped = dict(event_to_attr or {})
-        for event in event_names:
-            self._registry.register(event, mapped.get(event))
-        self._state.map_events({event: mapped[event] for event in event_names if event in mapped})
-        self._changed()
-
-    def has_registered_events(self, event: AnyEvent) -> bool:
-        """Say whether `event` is known to this engine."""
-        return (event if isinstance(event, str) else event.event) in self._registry.slots
-
-    def add_event_handler(
-        self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
-    ) -> RemovableEventHandle:
-        """Call `handler` whenever the event is fired.
-
-        It is called with the engine first if it takes one more argument than those given here, then what the
-        event hands over (EXCEPTION_RAISED: the exception; TERMINATE_SINGLE_EPOCH: ``iter_counter=``, if it takes
-        that), then `args` and `kwargs`. Handlers of an event are called by falling priority, ties in the order
-        in which they were attached. Attached while its event fires, a handler is called from the next firing on.
-
-        Args:
-            event_name: a registered event, filtered or not, or several joined with ``|``.
-            handler: anything callable.
-            *args: given to the handler behind what the event hands over.
-            **kwargs: given to the handler.
-
-        Returns:
-            A handle with `remove()`, and a context manager.
-
-        Raises:
-            ValueError: an event that is not registered, or a handler that cannot be called like that.
-            TypeError: something that is no event, or not callable.
-        """
-        events = list(event_name) if isinstance(event_name, EventsList) else [event_name]
-        for event in events:
-            self._registry.slot(event)
-        attachments = [self._registry.attach(event, handler, args, kwargs) for event in events]
-        self._changed()
-        return RemovableEventHandle(event_name, handler, self, attachments)
-
-    def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
-        """Attach the decorated function, as `add_event_handler` does, and return it unchanged."""
-
-        def attach(handler: H) -> H:
-            self.add_event_handler(event_name, handler, *args, **kwargs)
-            return handler
-
-        return attach
-
-    def has_event_handler(self, handler: Handler, event_name: AnyEvent | None = None) -> bool:
-        """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given."""
-        return bool(self._registry.of_handler(handler, event_name))
-
-    def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
-        """Detach `handler` from the event, however often it is attached there.
-
-        Raises:
-            ValueError: if it is not attached there.
-        """
-        found = self._registry.of_handler(handler, event_name)
-        if not found:
-            here = [a.handler for a in self._registry.slot(event_name).attached]
-            raise ValueError(
-                f"Input handler {handler!r} is not found among the registered event handlers of Input event name "
-                f"{event_name}: {here}."
-            )
-        self._detach(found)
-
-    def _detach(self, attachments: Iterable[Attachment]) -> None:
-        if self._registry.detach(attachments):
-            self._changed()
-
-    def fire_event(self, event_name: Event, *args: Any, **kwargs: Any) -> None:
-        """Call the handlers of an event, with `args` and `kwargs` behind the engine, if any are given.
-
-        A phase of the lifecycle may be fired by hand too; its handlers are called, and the run does not move.
-
-        Raises:
-            ValueError: if the event is not registered.
-        """
-        try:
-            slot = self._slots[event_name]
-        except (KeyError, TypeError):
-            slot = self._registry.slot(event_name)
-        slot.fired += 1
-        self._here.callback = slot.callback
-        if not slot.attached:
-            return
-        if args or kwargs:
-            firing_for(slot, True)(self, slot.bound, args, kwargs)
-            return
-        fire = slot.fire
-        if fire is None:
-            fire = slot.fire = (firing_for(slot, False), slot.bound)
-        fire[0](self, fire[1])
 
     # Signals
 

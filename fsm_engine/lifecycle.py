@@ -76,6 +76,7 @@ _reopen = Snippet(
 )
 _step = Snippet("the step", "state.output = step(engine, state.batch)", runs_user_code=True)
 _epoch_time = _action("take the time", "take_epoch_time(engine)", take_epoch_time=clock.take_epoch_time)
+_end_epoch = _action("take the time", "end_epoch(engine)", end_epoch=clock.end_epoch)
 _run_time = _action("take the time", "take_run_time(engine)", take_run_time=clock.take_run_time)
 
 TRAINING = Graph(
@@ -99,7 +100,7 @@ TRAINING = Graph(
             payload=Payload(keywords={"iter_counter": "state.iteration - here.epoch_start"}),
             defer=_guard("EPOCH_COMPLETED to come", "not here.skip_epoch_completed"),
         ),
-        Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_epoch_time),
+        Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_end_epoch),
         Phase(E.TERMINATE, S.ENGINE, entry=(_action("stopped = True", "here.stopped = True"),)),
         Phase(E.COMPLETED, S.ENGINE, entry=(_run_time,), activity=_run_time),
         Phase(E.INTERRUPT, S.ENGINE),

@@ -14,7 +14,7 @@ from fsm_engine.filters import Filter
 from fsm_engine.graph import Payload, Phase
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.announcer import Announcer
 
 Handler = Callable[..., Any]
 
@@ -325,12 +325,12 @@ class RemovableEventHandle:
         self,
         event_name: AnyEvent | EventsList,
         handler: Handler,
-        engine: Engine,
+        engine: Announcer,
         attachments: Sequence[Attachment] | None = None,
     ) -> None:
         self.event_name = event_name
         self.handler: Callable[[], Handler | None] = _weak(handler)
-        self.engine: Callable[[], Engine | None] = weakref.ref(engine)
+        self.engine: Callable[[], Announcer | None] = weakref.ref(engine)
         if attachments is None:
             events = event_name if isinstance(event_name, EventsList) else [event_name]
             attachments = [a for event in events for a in engine._registry.of_handler(handler, event)]

@@ -44,6 +44,7 @@ def honour(engine: Engine, at: int) -> int:
 
 def _note(engine: Engine, signal: Signal, skip: bool, at: int) -> None:
     here = engine._here
+    engine.logger.info("%s is honoured in %s.", signal.value, engine.lifecycle.phases[at >> 1])
     if signal is Signal.TERMINATE:
         here.skip_completed, here.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:

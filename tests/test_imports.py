@@ -17,6 +17,7 @@ HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetric
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
     ["supervised", "metrics", "handlers"],
     ["engine"],
+    ["announcer"],
     ["saving", "signals", "explain", "observers"],
     ["compile", "views", "lifecycle"],
     ["emit", "calls", "layout", "clock", "data", "limits"],
