@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fsm_engine.compile import firing_for
 from fsm_engine.cursor import Cursor
-from fsm_engine.events import AnyEvent, Event, EventEnum, EventsList
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle
 from fsm_engine.state import COUNTERS, State
 
@@ -31,6 +31,8 @@ class Announcer:
 
     @state.setter
     def state(self, state: State) -> None:
+        if not isinstance(state, State):
+            raise TypeError(f"engine.state has to be a State, got {state!r}. Use fsm_engine.State(...).")
         mapped = self._state.event_to_attr
         self._state = state
         state.map_events({event: name for event, name in mapped.items() if event not in COUNTERS})
@@ -57,10 +59,14 @@ class Announcer:
         for number, event in enumerate(event_names):
             if not isinstance(event, (str, EventEnum)):
                 raise TypeError(
-                    f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}"
-                    + (". Register the event itself, without its filter." if hasattr(event, "filter") else "")
+                    f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}" + _fix(event)
                 )
         mapped = dict(event_to_attr or {})
+        for event in mapped:
+            if event not in event_names:
+                raise ValueError(
+                    f"event_to_attr names {event!r}, which is not among the events registered here: {list(event_names)}."
+                )
         for event in event_names:
             self._registry.register(event, mapped.get(event))
         self._state.map_events({event: mapped[event] for event in event_names if event in mapped})
@@ -93,10 +99,8 @@ class Announcer:
             ValueError: an event that is not registered, or a handler that cannot be called like that.
             TypeError: something that is no event, or not callable.
         """
-        events = list(event_name) if isinstance(event_name, EventsList) else [event_name]
-        for event in events:
-            self._registry.slot(event)
-        attachments = [self._registry.attach(event, handler, args, kwargs) for event in events]
+        events = event_name if isinstance(event_name, EventsList) else [event_name]
+        attachments = self._registry.attach(events, handler, args, kwargs)
         self._changed()
         return RemovableEventHandle(event_name, handler, self, attachments)
 
@@ -155,3 +159,11 @@ class Announcer:
         if fire is None:
             fire = slot.fire = (firing_for(slot, False), slot.bound)
         fire[0](self, fire[1])
+
+
+def _fix(event: Any) -> str:
+    if isinstance(event, type) and issubclass(event, EventEnum):
+        return f". Register its members: register_events(*{event.__name__})."
+    if isinstance(event, CallableEventWithFilter):
+        return f". Register the event itself, {event.event}, without its filter."
+    return "."

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.events import Events
+from fsm_engine.graph import Phase
 from fsm_engine.limits import length_of, nothing_left
 
 if TYPE_CHECKING:
@@ -26,6 +28,53 @@ def open_data(engine: Engine, uncounted: bool = False) -> None:
     here.exhausted = here.dry = False
     here.pass_start = state.iteration + uncounted - skip
     here.opened += 1
+
+
+def check_iterable(data: Any) -> None:
+    """Refuse data that cannot be iterated over.
+
+    Raises:
+        TypeError: if it cannot.
+    """
+    if not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
+        raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
+
+
+def has_uncounted_batch(phase: Phase) -> bool:
+    """Say whether, in this phase, a batch is at hand whose iteration has not begun."""
+    return phase.event is Events.GET_BATCH_COMPLETED
+
+
+def resume_data(engine: Engine, data: Any, phase: Phase) -> None:
+    """Let a run that was suspended in `phase` go on with its data, or with other data from the beginning.
+
+    If the data cannot be opened, everything is left as it was.
+    """
+    here, state = engine._here, engine.state
+    kept = {name: getattr(here, name) for name in ("batches", "skip", "opened", "exhausted", "has_data", "dry")}
+    old = state.dataloader
+    try:
+        _take(engine, data, phase)
+    except BaseException:
+        for name, value in kept.items():
+            setattr(here, name, value)
+        state.dataloader = old
+        raise
+
+
+def _take(engine: Engine, data: Any, phase: Phase) -> None:
+    here, state = engine._here, engine.state
+    known = state.dataloader is not None or not here.has_data  # else the data was left out by pickle
+    if data is not None and data is not state.dataloader and known:
+        here.batches, here.skip, here.opened, here.exhausted = None, 0, 0, False
+    state.dataloader = state.dataloader if data is None else data
+    here.has_data = state.dataloader is not None
+    if not here.has_data or here.batches is not None or phase.event is Events.STARTED:
+        return
+    if here.exhausted:
+        here.batches = iter(())
+    else:
+        open_data(engine, has_uncounted_batch(phase))
 
 
 def iter_from(data: Any, skip: int) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from fsm_engine.compile import Emitted, function_for
 from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.emit import View
 from fsm_engine.errors import BusyError
-from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, Events
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observation, Observer, Observers
@@ -287,8 +287,8 @@ class Engine(Announcer):
                 f"run() was called while this engine is running, in {self.phase}. One engine runs one thing at a "
                 f"time: run another Engine here, or call run() again after this run has ended."
             )
-        if data is not None and not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
-            raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
+        if data is not None:
+            batches.check_iterable(data)
         limits.check_limits(max_epochs, max_iters, epoch_length)
         suspended = here.left is not None
         new = limits.is_new_run(state, max_epochs, max_iters, suspended)
@@ -320,19 +320,11 @@ class Engine(Announcer):
 
     def _go_on(self, data: Any) -> int:
         here, state = self._here, self._state
-        at, here.left = here.left, None
+        at = here.left
         assert at is not None
         phase = self.lifecycle.phases[at >> 1]
-        known = state.dataloader is not None or not here.has_data  # else the data was left out by pickle
-        if data is not None and data is not state.dataloader and known:
-            here.batches, here.skip, here.opened, here.exhausted = None, 0, 0, False
-        state.dataloader = state.dataloader if data is None else data
-        here.has_data = state.dataloader is not None
-        if here.has_data and here.batches is None and phase.event is not Events.STARTED:
-            if here.exhausted:
-                here.batches = iter(())
-            else:
-                batches.open_data(self, _has_uncounted_batch(phase))
+        batches.resume_data(self, data, phase)
+        here.left = None
         clock.turn_clocks(self)
         self.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
         edge = self.lifecycle.graph.signalled[here.at >> 1][Signal.RUN]
@@ -367,11 +359,11 @@ class Engine(Announcer):
         here, state = self._here, self._state
         if here.at == IDLE_AT:
             raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
+        batches.check_iterable(data)
         if limits.length_of(data) == 0:
             raise ValueError("Input data has zero size. Please provide non-empty data.")
-        iter(data)
         state.dataloader, here.has_data, here.opened = data, True, 0
-        batches.open_data(self, _has_uncounted_batch(self.phase))
+        batches.open_data(self, batches.has_uncounted_batch(self.phase))
         self._changed()
 
     # Saving
@@ -404,10 +396,6 @@ class Engine(Announcer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saving.unpickle(self, state)
-
-
-def _has_uncounted_batch(phase: Phase) -> bool:
-    return phase.event is Events.GET_BATCH_COMPLETED
 
 
 def _check_step(step: Any) -> None:

@@ -184,18 +184,26 @@ class Registry:
             )
         return slot
 
-    def attach(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Attachment:
-        """Attach `handler` behind those of the same priority."""
-        slot = self.slot(event)
-        attachment = Attachment(event, handler, args, kwargs)
-        attachment.settle(how_to_call(slot, handler, args, kwargs))
+    def attach(
+        self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[Attachment]:
+        """Attach `handler` to each of `events`, or to none, behind those of the same priority."""
+        attachments = []
+        for event in events:
+            attachment = Attachment(event, handler, args, kwargs)
+            attachment.settle(how_to_call(self.slot(event), handler, args, kwargs))
+            attachments.append(attachment)
+        for attachment in attachments:
+            self._insert(self.slots[attachment.event], attachment)
+        return attachments
+
+    def _insert(self, slot: Slot, attachment: Attachment) -> None:
         attachment.since = slot.fired
         place = len(slot.attached)
         while place and slot.attached[place - 1].priority < attachment.priority:
             place -= 1
         slot.attached = (*slot.attached[:place], attachment, *slot.attached[place:])
         slot.fire = None
-        return attachment
 
     def detach(self, gone: Iterable[Attachment]) -> bool:
         """Detach each of these that is still attached, and say whether there was one."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import IDLE_AT, Cursor
-from fsm_engine.data import batches_before, batches_taken
+from fsm_engine.data import batches_before, batches_taken, has_uncounted_batch
 from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
 from fsm_engine.graph import Scope
@@ -101,6 +102,12 @@ def _absent(key: str, given: Mapping[str, Any]) -> str:
 
 
 def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
+    for key in ("epoch_length", progress, limit):
+        number = given[key]
+        if number is None and key != progress:
+            continue
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
+            raise ValueError(f"'{key}' in the state dictionary should be an integer, not negative; got {number!r}.")
     length, value = given["epoch_length"], given[progress]
     if value and not length:
         raise ValueError(
@@ -177,7 +184,7 @@ def _without_process(engine: Engine) -> dict[str, Any]:
 def _at_rest(engine: Engine) -> Cursor:
     here = copy.copy(engine._here)
     if here.left is not None and engine._here.batches is not None:
-        uncounted = engine.lifecycle.phases[here.left >> 1].event is Events.GET_BATCH_COMPLETED
+        uncounted = has_uncounted_batch(engine.lifecycle.phases[here.left >> 1])
         here.skip = batches_taken(engine, uncounted)
     return here
 
