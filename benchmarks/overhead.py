@@ -283,6 +283,22 @@ def ten_handlers() -> list[Handler]:
     return [count, note, forget, swap, last, compare, same, when_set, keep, no_op_handler]
 
 
+def ten_readers() -> list[Handler]:
+    """Return handlers with code of their own that read the state."""
+    return [
+        lambda engine: engine.state.iteration,
+        lambda engine: engine.state.epoch,
+        lambda engine: engine.state.output,
+        lambda engine: engine.state.batch,
+        lambda engine: engine.state.epoch_length,
+        lambda engine: engine.state.max_epochs,
+        lambda engine: engine.state.max_iters,
+        lambda engine: engine.state.iteration == 1,
+        lambda engine: engine.state.output is None,
+        lambda engine: engine.state.batch is None,
+    ]
+
+
 # The works
 
 
@@ -301,12 +317,20 @@ def no_op_loop(_quick: bool) -> Work:
 
 
 def handled_loop(_quick: bool) -> Work:
-    """An iteration with ten handlers."""
-    handlers = ten_handlers()
+    """An iteration with ten handlers of which none looks at the engine."""
+    return _handled("ten handlers on ITERATION_COMPLETED", ten_handlers())
+
+
+def reading_handlers(_quick: bool) -> Work:
+    """An iteration with ten handlers that do nothing but read an attribute of `engine.state`."""
+    return _handled("ten handlers that read engine.state", ten_readers())
+
+
+def _handled(work: str, handlers: Sequence[Handler]) -> Work:
     engine = fsm_engine.Engine(no_op)
     for handler in handlers:
         engine.add_event_handler(fsm_engine.Events.ITERATION_COMPLETED, handler)
-    row = Row("ten handlers on ITERATION_COMPLETED", Cost("engine"), Cost("reference"), "reference", at_most(1.2))
+    row = Row(work, Cost("engine"), Cost("reference"), "reference", at_most(1.2))
     return Work([reference("reference", handlers), looped("engine", engine, "engine")], [row])
 
 
@@ -465,6 +489,7 @@ def _process(name: str, statement: str) -> Contestant:
 WORKS: dict[str, Callable[[bool], Work]] = {
     "loop": no_op_loop,
     "handlers": handled_loop,
+    "readers": reading_handlers,
     "filter": filtered_handler,
     "fire": functools.partial(firing, ()),
     "fire-handled": functools.partial(firing, (no_op_handler,)),

@@ -65,7 +65,7 @@ class Announcer:
         for event in mapped:
             if event not in event_names:
                 raise ValueError(
-                    f"event_to_attr names {event!r}, which is not among the events registered here: {list(event_names)}."
+                    f"event_to_attr names {event!r}, which is not among the events registered: {list(event_names)}."
                 )
         for event in event_names:
             self._registry.register(event, mapped.get(event))

@@ -1,0 +1,159 @@
+"""Events of your own from inside the training step: before and after the backward pass, after the optimizer.
+
+A ResNet18 learns handwritten digits. Its step fires three custom events; handlers look at the gradients while
+they are there, and a timer takes the time of the backward passes alone. Run it with::
+
+    python examples/backprop_events.py
+
+It trains on the 1,437 digits of scikit-learn, which takes about a minute on two CPU cores, and ends with the
+accuracy on 360 others. For the real MNIST, add ``--data-dir`` and the directory that torchvision has it in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from digits import arguments, cached_digits
+from torch import nn
+from torch.utils.data import DataLoader, Subset, random_split
+from torchvision.datasets import MNIST
+from torchvision.models import resnet18
+from torchvision.transforms import Compose, Normalize, ToTensor
+
+from fsm_engine import Engine, EventEnum, Events, create_supervised_evaluator
+from fsm_engine.handlers import Timer
+from fsm_engine.metrics import Accuracy, Loss
+
+
+class Net(nn.Module):
+    """A ResNet18 for images of one channel and ten classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = resnet18(num_classes=10)
+        self.model.conv1 = nn.Conv2d(1, 64, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a score for each class."""
+        return self.model(x)
+
+
+class BackpropEvents(EventEnum):
+    """What the training step announces."""
+
+    BACKWARD_STARTED = "backward_started"
+    BACKWARD_COMPLETED = "backward_completed"
+    OPTIM_STEP_COMPLETED = "optim_step_completed"
+
+
+def main(argv: Sequence[str] | None = None) -> float:
+    """Train, telling the story of the events, and return the accuracy on the held-out digits."""
+    args = arguments(__doc__, epochs=3, batch_size=32).parse_args(argv)
+    torch.manual_seed(args.seed)
+    device = torch.device(args.device)
+
+    # The data: part of the training digits is set aside for validation.
+
+    root = args.data_dir or cached_digits()
+    data_transform = Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])
+    train_set, validation_set = random_split(MNIST(root=root, transform=data_transform, train=True), [0.875, 0.125])
+    if args.samples:
+        train_set = Subset(train_set, range(min(args.samples, len(train_set))))
+    test_set = MNIST(root=root, transform=data_transform, train=False)
+
+    train_loader = DataLoader(train_set, batch_size=args.batch_size, shuffle=True)
+    validation_loader = DataLoader(validation_set, batch_size=args.batch_size)
+    test_loader = DataLoader(test_set, batch_size=args.batch_size)
+    print(f"{len(train_set)} digits to train on, {len(validation_set)} to validate, {len(test_set)} held out")
+
+    model = Net().to(device)
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.0005)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    criterion = nn.CrossEntropyLoss()
+
+    # The step fires the events, and the engine has to know them.
+
+    def train_step(engine: Engine, batch: Sequence[torch.Tensor]) -> float:
+        model.train()
+        optimizer.zero_grad()
+        x, y = batch[0].to(device), batch[1].to(device)
+        y_pred = model(x)
+        loss = criterion(y_pred, y)
+
+        engine.fire_event(BackpropEvents.BACKWARD_STARTED)
+        loss.backward()
+        engine.fire_event(BackpropEvents.BACKWARD_COMPLETED)
+
+        optimizer.step()
+        engine.fire_event(BackpropEvents.OPTIM_STEP_COMPLETED)
+
+        return loss.item()
+
+    trainer = Engine(train_step)
+    trainer.register_events(*BackpropEvents)
+
+    # In the first two iterations, tell of every event.
+
+    @trainer.on(BackpropEvents.BACKWARD_STARTED(before=3))
+    def function_before_backprop(engine: Engine) -> None:
+        print(f"Iter[{engine.state.iteration}] Function fired before backward pass")
+
+    @trainer.on(BackpropEvents.BACKWARD_COMPLETED(before=3))
+    def function_after_backprop(engine: Engine) -> None:
+        print(f"Iter[{engine.state.iteration}] Function fired after backward pass")
+
+    @trainer.on(BackpropEvents.OPTIM_STEP_COMPLETED(before=3))
+    def function_after_optimizer(engine: Engine) -> None:
+        print(f"Iter[{engine.state.iteration}] Function fired after optimizer step")
+
+    # Between the backward pass and the next zero_grad, the gradients can be looked at.
+
+    @trainer.on(BackpropEvents.BACKWARD_COMPLETED(every=20))
+    def log_gradient(engine: Engine) -> None:
+        norm = model.model.fc.weight.grad.norm()
+        print(f"Iter[{engine.state.iteration}] The last layer's gradient has norm {norm:.3f}")
+
+    # Two timers per epoch: all iterations, and their backward passes alone. Pausing the second when the epoch
+    # starts makes it wait for the first backward pass.
+
+    iteration_timer = Timer(average=True).attach(
+        trainer,
+        start=Events.EPOCH_STARTED,
+        pause=Events.EPOCH_COMPLETED,
+        step=Events.ITERATION_COMPLETED,
+    )
+    backward_timer = Timer(average=True).attach(
+        trainer,
+        start=Events.EPOCH_STARTED,
+        pause=Events.EPOCH_STARTED | BackpropEvents.BACKWARD_COMPLETED,
+        resume=BackpropEvents.BACKWARD_STARTED,
+        step=BackpropEvents.BACKWARD_COMPLETED,
+    )
+
+    # After every epoch, validate and lower the learning rate.
+
+    evaluator = create_supervised_evaluator(model, metrics={"acc": Accuracy(), "nll": Loss(criterion)}, device=device)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine: Engine) -> None:
+        metrics = evaluator.run(validation_loader).metrics
+        print(
+            f"Epoch {engine.state.epoch}/{engine.state.max_epochs}: "
+            f"validation accuracy {metrics['acc']:.3f}, loss {metrics['nll']:.3f}, "
+            f"{iteration_timer.value():.2f} s per iteration, {backward_timer.value():.2f} s of it backward"
+        )
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def lower_learning_rate() -> None:
+        scheduler.step()
+
+    trainer.run(train_loader, max_epochs=args.epochs)
+
+    accuracy = evaluator.run(test_loader).metrics["acc"]
+    print(f"Held-out accuracy: {accuracy:.3f}")
+    return accuracy
+
+
+if __name__ == "__main__":
+    main()
