@@ -20,23 +20,21 @@ class Announcer:
 
     def __init__(self) -> None:
         self._here = Cursor()
-        self._state = State()
+        self.state = State()
         self._registry = Registry(COUNTERS)
         self._slots = self._registry.slots
 
-    @property
-    def state(self) -> State:
-        """The data of the run."""
-        return self._state
-
-    @state.setter
-    def state(self, state: State) -> None:
-        if not isinstance(state, State):
-            raise TypeError(f"engine.state has to be a State, got {state!r}. Use fsm_engine.State(...).")
-        mapped = self._state.event_to_attr
-        self._state = state
-        state.map_events({event: name for event, name in mapped.items() if event not in COUNTERS})
-        self._changed()
+    # A plain attribute, which handlers read at the speed of one; a property would double the cost of a small
+    # handler. No look at self.__dict__ here: that slows down every later access to the engine's attributes.
+    def __setattr__(self, name: str, value: Any) -> None:
+        replaced = getattr(self, "state", None) if name == "state" else None
+        if name == "state" and not isinstance(value, State):
+            raise TypeError(f"engine.state has to be a State, got {value!r}. Use fsm_engine.State(...).")
+        object.__setattr__(self, name, value)
+        if replaced is not None:
+            mapped = replaced.event_to_attr
+            value.map_events({event: attr for event, attr in mapped.items() if event not in COUNTERS})
+            self._changed()
 
     @abstractmethod
     def _changed(self) -> None:
@@ -69,7 +67,7 @@ class Announcer:
                 )
         for event in event_names:
             self._registry.register(event, mapped.get(event))
-        self._state.map_events({event: mapped[event] for event in event_names if event in mapped})
+        self.state.map_events({event: mapped[event] for event in event_names if event in mapped})
         self._changed()
 
     def has_registered_events(self, event: AnyEvent) -> bool:
@@ -152,13 +150,13 @@ class Announcer:
         self._here.callback = slot.callback
         if not slot.attached:
             return
-        if args or kwargs:
-            firing_for(slot, True)(self, slot.bound, args, kwargs)
-            return
         fire = slot.fire
         if fire is None:
-            fire = slot.fire = (firing_for(slot, False), slot.bound)
-        fire[0](self, fire[1])
+            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound)
+        if args or kwargs:
+            fire[1](self, fire[2], args, kwargs)
+        else:
+            fire[0](self, fire[2])
 
 
 def _fix(event: Any) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsm_engine.compile import Emitted
+    from fsm_engine.graph import Graph
 
 
 class Signal(Enum):
@@ -45,13 +49,16 @@ class Cursor:
         "at",
         "attention",
         "batches",
+        "bound",
         "callback",
         "dry",
+        "emitted_for",
         "ended",
         "epoch_clock",
         "epoch_start",
         "error",
         "exhausted",
+        "function",
         "handled",
         "has_data",
         "left",
@@ -67,7 +74,16 @@ class Cursor:
         "stopped",
     )
 
-    _OF_THE_PROCESS = ("batches", "requests", "error", "handled", "attention")
+    _OF_THE_PROCESS = (
+        "batches",
+        "requests",
+        "error",
+        "handled",
+        "attention",
+        "function",
+        "emitted_for",
+        "bound",
+    )
 
     def __init__(self) -> None:
         self.at = IDLE_AT
@@ -100,6 +116,9 @@ class Cursor:
         self.requests: dict[Signal, bool] = {}
         self.error: BaseException | None = None
         self.handled = False  # a handler of EXCEPTION_RAISED has taken the error
+        self.function: Emitted | None = None  # what runs the graph, for what is observed; None when that changed
+        self.emitted_for: tuple[Graph, tuple[bool, ...], bool] | None = None  # what else it was emitted for
+        self.bound: list[Any] = []  # the objects that it refers to
         self.attention = False  # a signal is pending, or what is observed has changed
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fsm_engine.calls import names_of_calls, text_of_calls
 from fsm_engine.cursor import IDLE_AT
@@ -22,8 +22,7 @@ from fsm_engine.registry import Slot
 Lines = list[str]
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """What a function is emitted for: which phases are observed, and what is known beforehand.
 
     Attributes:
@@ -66,7 +65,7 @@ class Emission:
         ]
         prologue = ["state, here, step = engine.state, engine._here, engine._process_function"]
         if unpacked:
-            prologue.append(f"({', '.join(unpacked)},) = engine._bound")
+            prologue.append(f"({', '.join(unpacked)},) = here.bound")
         numbers = [number for number in sorted(self.exits) if number]
         return "\n".join(["def run(engine, at):", *_indented(prologue + self._blocks(numbers, None)), ""])
 

@@ -16,7 +16,7 @@ from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.emit import View
 from fsm_engine.errors import BusyError
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event
-from fsm_engine.graph import Graph, Phase, Transition
+from fsm_engine.graph import Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Handler
@@ -53,9 +53,6 @@ class Engine(Announcer):
         self._running = False
         self._loaded = False
         self._debug = False
-        self._function: Emitted | None = None
-        self._emitted_for: Graph | None = None
-        self._bound: list[Any] = []
         self._observers = Observers()
         self.lifecycle = Lifecycle.training(process_function)._owned(self._here, self._registry)
         self._process_function = process_function
@@ -241,7 +238,7 @@ class Engine(Announcer):
                 raise unhandled
             finally:
                 del unhandled  # the traceback refers to this frame
-        return self._state
+        return self.state
 
     def _settle(self, at: int) -> int:
         here = self._here
@@ -253,24 +250,27 @@ class Engine(Announcer):
         return at
 
     def _emitted(self) -> Emitted:
-        graph = self.lifecycle.graph
-        if self._function is None or self._emitted_for is not graph:
-            slots = [self._registry.slots[phase.event] for phase in graph.phases[1:]]
-            observed = {number: slot for number, slot in enumerate(slots, 1) if slot.attached}
-            settled = tuple([guard.as_guard(self) for guard in graph.settled])
-            view = View(observed, settled, self._debug or bool(self._observers), self._registry.has_callbacks)
-            self._function, self._emitted_for = function_for(graph, view), graph
-            self._bound = [thing for slot in observed.values() for thing in slot.bound]
-        return self._function
+        here, graph = self._here, self.lifecycle.graph
+        settled = tuple([guard.as_guard(self) for guard in graph.settled])
+        facts = (graph, settled, self._debug or bool(self._observers))
+        if here.function is None or here.emitted_for != facts:
+            slots = self._slots
+            observed = {n: slot for event, n in graph.index.items() if n and (slot := slots[event]).attached}
+            here.function = function_for(graph, View(observed, *facts[1:], self._registry.has_callbacks))
+            here.emitted_for = facts
+            here.bound = [thing for slot in observed.values() for thing in slot.bound]
+        return here.function
 
     def _changed(self) -> None:
-        self._function = None
+        self._here.function = None
         self._here.attention = True
 
     def _fail(self, error: BaseException) -> int:
         here, graph = self._here, self.lifecycle.graph
         edge = graph.signalled[here.at >> 1].get(Signal.EXCEPTION)
-        if edge is None:
+        if edge is None:  # raised by a handler of EXCEPTION_RAISED, which the run leaves all the same
+            for exit_ in graph.automatic[here.at >> 1][-1:]:
+                self._tell(exit_)
             raise error
         self.logger.error("Engine run is terminating in %s due to exception: %s", self.phase, repr(error))
         slot = self._registry.slots[edge.target]  # type: ignore[index]
@@ -281,7 +281,7 @@ class Engine(Announcer):
         return 2 * graph.index[slot.event]
 
     def _begin(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> int:
-        here, state = self._here, self._state
+        here, state = self._here, self.state
         if self._running:
             raise BusyError(
                 f"run() was called while this engine is running, in {self.phase}. One engine runs one thing at a "
@@ -301,11 +301,11 @@ class Engine(Announcer):
         here.outcome, here.callback = None, None
         self._debug = self.logger.isEnabledFor(logging.DEBUG)
         at = self._go_on(data) if goes_on else self._start(data, new)
-        self._running, self._function = True, None
+        self._running = True
         return at
 
     def _start(self, data: Any, new: bool) -> int:
-        here, state = self._here, self._state
+        here, state = self._here, self.state
         if new:
             self._registry.restart_counts()
         loaded, self._loaded = self._loaded and not new, False
@@ -319,7 +319,7 @@ class Engine(Announcer):
         return 2 * self.lifecycle.graph.index[edge.target]  # type: ignore[index]
 
     def _go_on(self, data: Any) -> int:
-        here, state = self._here, self._state
+        here, state = self._here, self.state
         at = here.left
         assert at is not None
         phase = self.lifecycle.phases[at >> 1]
@@ -344,7 +344,7 @@ class Engine(Announcer):
             here.outcome = here.outcome or Outcome.COMPLETED
             here.at, here.left, here.batches = IDLE_AT, None, None
         self.logger.info(
-            "Engine run %s after %s epochs, %s iterations.", here.outcome, self._state.epoch, self._state.iteration
+            "Engine run %s after %s epochs, %s iterations.", here.outcome, self.state.epoch, self.state.iteration
         )
         return error
 
@@ -356,7 +356,7 @@ class Engine(Announcer):
             ValueError: for data of length zero.
             TypeError: for data that cannot be iterated over.
         """
-        here, state = self._here, self._state
+        here, state = self._here, self.state
         if here.at == IDLE_AT:
             raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
         batches.check_iterable(data)

@@ -97,7 +97,8 @@ class Slot:
         fired: how often the event was fired in this run; for an event of the lifecycle, since somebody listens.
         callback: the event, if it is no phase of the lifecycle.
         counter: the attribute of the state that filters are given; None for `fired` itself.
-        fire: the function that calls the handlers when the event is fired by hand; None until it is needed.
+        fire: the functions that call the handlers when the event is fired by hand, without a payload and with
+            one, and the objects they refer to; None until it is needed.
     """
 
     __slots__ = ("attached", "callback", "counter", "event", "fire", "fired", "payload")
@@ -106,7 +107,7 @@ class Slot:
         self.event, self.counter, self.payload, self.callback = event, counter, payload, callback
         self.attached: tuple[Attachment, ...] = ()
         self.fired = 0
-        self.fire: tuple[Callable[..., None], list[Any]] | None = None
+        self.fire: tuple[Callable[..., None], Callable[..., None], list[Any]] | None = None
 
     @property
     def shape(self) -> tuple[Any, ...]:

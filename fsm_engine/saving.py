@@ -131,11 +131,11 @@ def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
     memo[id(engine)] = twin
     own = _without_process(engine)
     shared = {name: own.pop(name) for name in ("logger", "_process_function")}
-    own.update(_observers=Observers(), _here=_at_rest(engine), _state=_state_twin(engine.state, memo, keep_data=True))
+    own.update(_observers=Observers(), _here=_at_rest(engine), state=_state_twin(engine.state, memo, keep_data=True))
     own["_registry"] = engine._registry.sharing_handlers()
     own["_slots"] = own["_registry"].slots
     own["lifecycle"] = engine.lifecycle._owned(own["_here"], own["_registry"])
-    done = ("_observers", "_here", "_state", "_registry", "_slots", "lifecycle")
+    done = ("_observers", "_here", "state", "_registry", "_slots", "lifecycle")
     rest = copy.deepcopy({name: value for name, value in own.items() if name not in done}, memo)
     vars(twin).update({**own, **rest, **shared})
     data = engine.state.dataloader
@@ -153,7 +153,7 @@ def pickled(engine: Engine) -> dict[str, Any]:
     """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
     _refuse_running(engine, "pickled")
     state = _without_process(engine)
-    state.update(_here=_at_rest(engine), _state=_state_twin(engine.state, None, keep_data=False))
+    state.update(_here=_at_rest(engine), state=_state_twin(engine.state, None, keep_data=False))
     del state["_observers"]
     graph = engine.lifecycle.graph
     state["lifecycle"] = (None if graph is TRAINING else graph, engine.lifecycle.name)
@@ -178,7 +178,7 @@ def _refuse_running(engine: Engine, verb: str) -> None:
 
 
 def _without_process(engine: Engine) -> dict[str, Any]:
-    return {**vars(engine), "_function": None, "_emitted_for": None, "_bound": []}
+    return {**vars(engine)}
 
 
 def _at_rest(engine: Engine) -> Cursor:
