@@ -30,7 +30,8 @@ edge [fontname="{FONT}" fontsize=8.5 fontcolor="{TEXT}" color="{LINE}" arrowsize
 BOX = f'graph [style=rounded color="{LINE}" fontcolor="{TEXT}" fontsize=9.5 labeljust=l margin=8]'
 HEAVY = f'group=main fillcolor="{MAIN}" color="{MAIN}"'
 LONG = 20  # letters: a longer name of a phase takes two lines
-LETTER, WIDE, LINE_HEIGHT, ARROW, CORNER, APART = 4.2, 6.0, 10.5, 6.0, 7.0, 4.5  # in points
+LETTER, WIDE, LINE_HEIGHT, ARROW, CORNER = 4.2, 6.0, 10.5, 6.0, 7.0  # in points, like these:
+APART, EXIT_APART, EXIT_ROOM = 4.5, 14.0, 22.0  # ends at a phase's side; a scope's exit and others; beside its label
 
 XY = tuple[float, float]
 
@@ -57,9 +58,9 @@ class Chart:
     """
 
     def __init__(self) -> None:
-        engine = Engine(lambda engine, batch: None)
+        engine = Engine(lambda _engine, _batch: None)
         self.main: list[Transition] = []
-        engine.observe(lambda engine, transition: self.main.append(transition))
+        engine.observe(lambda _engine, transition: self.main.append(transition))
         engine.run([None], max_epochs=1)
         self.graph: Graph = engine.lifecycle.graph
         self.column = [INITIAL, *map(target, self.main)]
@@ -191,10 +192,8 @@ def skeleton(chart: Chart) -> str:
             if row in track.points:
                 node = track.points[row][0]
                 across[track.side].append(node)
-                if node in room:
-                    across[track.side].insert(
-                        -1 if row == chart.row.get(node) and track.side < 0 else 1, f"room {node}"
-                    )
+                if node in room:  # right beside a phase on the left, else right beside the main path
+                    across[track.side].insert(-1 if node in chart.row and track.side < 0 else 1, f"room {node}")
         order = [*reversed(across[-1]), *across[1][1:]]
         chain = " -> ".join(f'"{node}"' for node in order)
         lines += [f"{{ rank=same; {chain} }}"]
@@ -242,7 +241,7 @@ def _room(chart: Chart) -> dict[str, float]:
         track = chart.lanes.get(edge) or tracks.get(target(edge)) or tracks.get(source(edge))
         inward = source(edge) in chart.column or (target(edge) in chart.column and chart.row[target(edge)] == level)
         if isinstance(edge.source, Scope) and chart.side[target(edge)] < 0:
-            room[target(edge)] = 22
+            room[target(edge)] = EXIT_ROOM
         if track and label(edge) and inward and edge not in chart.main:
             node = track.points[level][0]
             room[node] = max(room.get(node, 0), width(evenly(label(edge), LONG)))
@@ -257,17 +256,14 @@ class Drawing:
 
         self.chart = chart
         self.dot = pygraphviz.AGraph(string=skeleton(chart))
-        self.dot.layout("dot")
+        self.dot.layout("dot")  # which leaves positions; from here on nothing is moved
         self.at: dict[str, XY] = {}
-        self.size: dict[str, XY] = {}
+        self.size: dict[str, XY] = {}  # the halves of them
         for node in self.dot.nodes():
             x, y = map(float, node.attr["pos"].split(","))
             self.at[str(node)] = x, y
             grown = 4 if node.attr["shape"] == "doublecircle" else 0
-            self.size[str(node)] = (
-                float(node.attr["width"]) * 36 + grown,
-                float(node.attr["height"]) * 36 + grown,
-            )
+            self.size[str(node)] = float(node.attr["width"]) * 36 + grown, float(node.attr["height"]) * 36 + grown
         self.boxes = dict(self._boxes(self.dot))
         self.dot.delete_edges_from(self.dot.edges())
         self.dot.delete_nodes_from([node for node in self.dot.nodes() if str(node) not in chart.row])
@@ -332,7 +328,7 @@ class Drawing:
         end, side = target(edge), self.chart.side[target(edge)]
         x, y = self._end(end, 1)
         if any(end in (source(e), target(e)) and self._above(e, end) for e in self.chart.graph.transitions):
-            x -= side * 14
+            x -= side * EXIT_APART
         if left < x < right:
             return [(x, bottom), (x, y)]
         level = bottom + 2 * CORNER
@@ -357,11 +353,12 @@ class Drawing:
         """Return the edges that meet a side of a phase of the main path, and whether they go out or in."""
         found = []
         for edge in self.chart.graph.transitions:
+            if edge in self.chart.main or isinstance(edge.source, Scope):
+                continue
             lane = self.chart.lanes.get(edge)
             for mine, other, way in ((source(edge), target(edge), "out"), (target(edge), source(edge), "in")):
-                if mine == node and edge not in self.chart.main and not isinstance(edge.source, Scope):
-                    if (lane.side if lane else self.chart.side[other]) == side:
-                        found.append((edge, way))
+                if mine == node and side == (lane.side if lane else self.chart.side[other]):
+                    found.append((edge, way))
         return found
 
     def _label(self, edge: Transition, corners: list[XY]) -> tuple[list[str], XY]:

@@ -61,7 +61,7 @@ class Announcer:
                 )
         mapped = dict(event_to_attr or {})
         for event in mapped:
-            if event not in event_names:
+            if event not in set(event_names):  # not by ==, to which a name is as good as its event
                 raise ValueError(
                     f"event_to_attr names {event!r}, which is not among the events registered: {list(event_names)}."
                 )
@@ -72,7 +72,7 @@ class Announcer:
 
     def has_registered_events(self, event: AnyEvent) -> bool:
         """Say whether `event` is known to this engine."""
-        return (event if isinstance(event, str) else event.event) in self._registry.slots
+        return self._registry.knows(event)
 
     def add_event_handler(
         self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
@@ -163,5 +163,5 @@ def _fix(event: Any) -> str:
     if isinstance(event, type) and issubclass(event, EventEnum):
         return f". Register its members: register_events(*{event.__name__})."
     if isinstance(event, CallableEventWithFilter):
-        return f". Register the event itself, {event.event}, without its filter."
-    return "."
+        return ". Register the event itself, without its filter."
+    return ""

@@ -27,14 +27,20 @@ def text_of_calls(prefix: str, slot: Slot, positional: Sequence[str], keywords: 
     ``iter_counter=...``, ``**more``.
     """
     lines = [f"slot{prefix}.fired += 1"]
+    if slot.counter is None and any(attachment.filter is not None for attachment in slot.attached):
+        lines.append(f"fired{prefix} = slot{prefix}.fired")  # a handler may fire the event again
     for number, attachment in enumerate(slot.attached):
         suffix = f"{prefix}_{number}"
         call = _call(suffix, attachment, positional, keywords)
-        condition = _condition(suffix, attachment.parts, _value(f"slot{prefix}", slot))
-        if condition:
-            lines += [f"if {condition}:", f"    attached{suffix}.passed += 1", f"    {call}"]
-        else:
+        if attachment.filter is None:
             lines.append(call)
+            continue
+        lines += [
+            f"value = attached{suffix}.value = {_value(prefix, slot)}",
+            f"if {_condition(suffix, attachment.parts)}:",
+            f"    attached{suffix}.passed += 1",
+            f"    {call}",
+        ]
     return lines
 
 
@@ -48,22 +54,22 @@ def _call(suffix: str, attachment: Attachment, positional: Sequence[str], keywor
     return f"handler{suffix}({', '.join(arguments)})"
 
 
-def _value(slot_name: str, slot: Slot) -> str:
+def _value(prefix: str, slot: Slot) -> str:
     if slot.counter is None:
-        return f"{slot_name}.fired"
+        return f"fired{prefix}"
     if slot.counter in _BUILT_IN_COUNTERS:
         return f"state.{slot.counter}"
-    return f"getattr(state, {slot_name}.counter)"
+    return f"getattr(state, slot{prefix}.counter)"
 
 
-def _condition(suffix: str, parts: Sequence[str], value: str) -> str:
+def _condition(suffix: str, parts: Sequence[str]) -> str:
     offset = f" - after{suffix} - 1" if "after" in parts else ""
     upper = f" < before{suffix}" if "before" in parts else ""
     tests = {
-        "once": f"{value} == once{suffix}",
-        "among": f"{value} in among{suffix}",
-        "after": f"after{suffix} < {value}{upper}",
-        "every": f"not ({value}{offset}) % every{suffix}" if offset else f"not {value} % every{suffix}",
-        "filter": f"filter{suffix}(engine, {value})",
+        "once": f"value == once{suffix}",
+        "among": f"value in among{suffix}",
+        "after": f"after{suffix} < value{upper}",
+        "every": f"not (value{offset}) % every{suffix}" if offset else f"not value % every{suffix}",
+        "filter": f"filter{suffix}(engine, value)",
     }
     return " and ".join(test for part, test in tests.items() if part in parts)

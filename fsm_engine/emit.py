@@ -153,6 +153,7 @@ class Emission:
     def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
         lines = self._statements(transition.action) if transition.action is not None else []
         if self.view.told:
+            lines.append(f"here.at = {2 * number + 1}")
             lines.append(f"engine._tell({self._named('edge', transition)})")
         if look:
             lines += ["if here.attention:", f"    return {2 * target or IDLE_AT}"]

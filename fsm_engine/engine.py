@@ -15,7 +15,7 @@ from fsm_engine.compile import Emitted, function_for
 from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.emit import View
 from fsm_engine.errors import BusyError
-from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventsList
 from fsm_engine.graph import Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observation, Observer, Observers
@@ -122,9 +122,12 @@ class Engine(Announcer):
 
         Raises:
             ValueError: for an event that is not registered.
+            TypeError: for several events at once.
         """
         from fsm_engine.explain import explain_event, explain_handler
 
+        if isinstance(what, EventsList):
+            raise TypeError(f"{what!r} are several events. Ask about one at a time.")
         if isinstance(what, (str, CallableEventWithFilter)):
             return explain_event(self, what)
         return explain_handler(self, what)
@@ -298,9 +301,9 @@ class Engine(Announcer):
         settle = limits.start_limits if new else limits.resume_limits
         settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
         here.requests.clear()
-        here.outcome, here.callback = None, None
         self._debug = self.logger.isEnabledFor(logging.DEBUG)
         at = self._go_on(data) if goes_on else self._start(data, new)
+        here.outcome, here.callback = None, None
         self._running = True
         return at
 

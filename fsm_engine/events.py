@@ -69,7 +69,8 @@ class CallableEventWithFilter:
             raise TypeError(f"Argument priority should be an integer, got {priority!r}")
         copy = _FilteredEvent(self.event)
         given = make_filter(event_filter, every, once, before, after)
-        copy.filter = self.filter if given is None else given
+        kept = event_filter is every is once is before is after is None  # only the priority is new
+        copy.filter = self.filter if kept else given
         copy.priority = self.priority if priority is None else priority
         return copy
 
@@ -209,8 +210,19 @@ AnyEvent = CallableEventWithFilter | str
 
 
 def plain(event: AnyEvent) -> Event:
-    """Return `event` without its filter and priority."""
-    return event if isinstance(event, str) else event.event
+    """Return `event` without its filter and priority.
+
+    Raises:
+        TypeError: if it is no event at all.
+    """
+    if isinstance(event, str):
+        return event
+    if not isinstance(event, CallableEventWithFilter):
+        raise TypeError(
+            f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, a string "
+            f"that was registered as an event, or several events joined with |."
+        )
+    return event.event
 
 
 def name_of(event: Event) -> str:

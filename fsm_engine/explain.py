@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.registry import Attachment, Slot
+from fsm_engine.registry import Attachment
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -44,7 +45,7 @@ def _story(engine: Engine, attachment: Attachment) -> list[str]:
     lines = [f"on {slot.event}{_conditions(attachment)}: fired {fired}, called {passed}"]
     if attachment.filter is not None and fired:
         counter = slot.counter or "number of firings"
-        lines.append(f"  the last value of its {counter} was {_value(engine, slot)}")
+        lines.append(f"  the last value of its {counter} was {attachment.value}")
     if not passed:
         lines.append(f"  not called, because {_reason(attachment, fired)}")
     return lines
@@ -56,10 +57,6 @@ def _reason(attachment: Attachment, fired: int) -> str:
     return f"the filter {attachment.filter} let none of them through"
 
 
-def _value(engine: Engine, slot: Slot) -> int:
-    return slot.fired if slot.counter is None else getattr(engine.state, slot.counter)
-
-
 def _conditions(attachment: Attachment) -> str:
     parts = [] if attachment.filter is None else [str(attachment.filter)]
     if attachment.priority:
@@ -68,13 +65,18 @@ def _conditions(attachment: Attachment) -> str:
 
 
 def _name(handler: Any) -> str:
-    handler = getattr(handler, "func", handler)  # a functools.partial is known by what it calls
+    handler = _called(handler)
     return getattr(handler, "__qualname__", type(handler).__qualname__)
+
+
+def _called(handler: Any) -> Any:
+    """Return what a functools.partial calls; anything else is what it is."""
+    return handler.func if isinstance(handler, partial) else handler
 
 
 def _place(handler: Any) -> str:
     """Say where `handler` was defined, as file:line; a callable object, where its class was."""
-    handler = inspect.unwrap(getattr(handler, "func", handler))
+    handler = inspect.unwrap(_called(handler))
     for thing in (handler, type(handler)):
         try:
             return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"

@@ -121,11 +121,15 @@ def _checked_event_filter(event_filter: Any) -> EventFilter | None:
     if not callable(event_filter):
         raise TypeError(f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}")
     try:
-        inspect.signature(event_filter).bind(None, None)
+        signature = inspect.signature(event_filter)
+    except ValueError:  # some built-in functions do not tell
+        return event_filter  # type: ignore[no-any-return]
+    try:
+        signature.bind(None, None)
     except TypeError as error:
         raise ValueError(
             f"Error adding event_filter {event_filter!r}: takes parameters "
-            f"{list(inspect.signature(event_filter).parameters)} but will be called with "
+            f"{list(signature.parameters)} but will be called with "
             f"two: the engine and the event's counter ({error})"
         ) from None
     return event_filter  # type: ignore[no-any-return]

@@ -74,7 +74,7 @@ _next_batch = Snippet(
 _reopen = Snippet(
     "reopen state.dataloader, next batch", "open_data(engine)\n" + _next_batch.text, _open.names, runs_user_code=True
 )
-_step = Snippet("the step", "state.output = step(engine, state.batch)", runs_user_code=True)
+_step = Snippet("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True)
 _epoch_time = _action("take the time", "take_epoch_time(engine)", take_epoch_time=clock.take_epoch_time)
 _end_epoch = _action("take the time", "end_epoch(engine)", end_epoch=clock.end_epoch)
 _run_time = _action("take the time", "take_run_time(engine)", take_run_time=clock.take_run_time)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventsList, name_of, plain
+from fsm_engine.events import AnyEvent, Event, EventsList, name_of, plain
 from fsm_engine.filters import Filter
 from fsm_engine.graph import Payload, Phase
 
@@ -30,6 +30,7 @@ class Attachment:
         shape: what its call looks like, the objects left out; equal shapes have equal text.
         since: the count of its event when it was attached; None before its first run.
         passed: how often its filter let a firing through in this run.
+        value: what its filter was given last.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Attachment:
         "priority",
         "shape",
         "since",
+        "value",
     )
 
     def __init__(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -54,7 +56,7 @@ class Attachment:
         self.priority = 0 if isinstance(event, str) else event.priority
         self.handler, self.args, self.kwargs = handler, args, kwargs
         self.gives = (True, True)
-        self.passed = self.since = 0
+        self.passed = self.since = self.value = 0
         self.shape: tuple[Any, ...] = ()
         self.parts: tuple[str, ...] = ()
         self.bound: tuple[Any, ...] = ()
@@ -153,7 +155,7 @@ class Registry:
         """Make `event` known as a callback event, with the attribute that the user counts it in."""
         known = self.slots.get(event)
         if known is not None:
-            known.counter = counter or known.counter
+            known.counter, known.fire = counter or known.counter, None
             return
         for other in self.slots:
             if name_of(other) == name_of(event):
@@ -165,6 +167,14 @@ class Registry:
         self.slots[event] = Slot(event, counter, Payload(), callback=event)
         self.has_callbacks = True
 
+    def knows(self, event: AnyEvent) -> bool:
+        """Say whether `event` is registered.
+
+        Raises:
+            TypeError: if it is no event at all.
+        """
+        return plain(event) in self.slots
+
     def slot(self, event: AnyEvent) -> Slot:
         """Return what is kept of `event`.
 
@@ -172,18 +182,12 @@ class Registry:
             ValueError: if it is not registered.
             TypeError: if it is no event at all.
         """
-        if not isinstance(event, (str, CallableEventWithFilter)):
-            raise TypeError(
-                f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, a string "
-                f"that was registered as an event, or several events joined with |."
-            )
-        slot = self.slots.get(plain(event))
-        if slot is None:
+        if not self.knows(event):
             raise ValueError(
                 f"{event!r} is not a valid event for this Engine. It knows {', '.join(map(str, self.slots))}. "
                 f"Register others with engine.register_events({event!r})."
             )
-        return slot
+        return self.slots[plain(event)]
 
     def attach(
         self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -226,7 +230,7 @@ class Registry:
         for slot in self.slots.values():
             slot.fired = 0
             for attachment in slot.attached:
-                attachment.passed = attachment.since = 0
+                attachment.passed = attachment.since = attachment.value = 0
 
     def sharing_handlers(self) -> Registry:
         """Return a copy that has the same handlers, and counts on its own from here."""
@@ -242,7 +246,7 @@ class Registry:
 def _twin(attachment: Attachment) -> Attachment:
     twin = Attachment(attachment.event, attachment.handler, attachment.args, attachment.kwargs)
     twin.filter, twin.priority = attachment.filter, attachment.priority
-    twin.passed, twin.since = attachment.passed, attachment.since
+    twin.passed, twin.since, twin.value = attachment.passed, attachment.since, attachment.value
     twin.settle(attachment.gives)
     return twin
 
@@ -264,7 +268,7 @@ def how_to_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mappi
 
     Raises:
         TypeError: if `handler` cannot be called at all.
-        ValueError: if it cannot be called with what it would get.
+        ValueError: if it cannot be called with what it would get, or is given what the event hands over.
     """
     if not callable(handler):
         raise TypeError(
@@ -272,6 +276,9 @@ def how_to_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mappi
             f"If it has an attach method, call that: handler.attach(engine)."
         )
     positional, keywords = slot.payload.positional, slot.payload.keywords
+    twice = [name for name in kwargs if name in keywords]
+    if twice:
+        raise ValueError(f"{slot.event} hands {twice[0]} over itself. Leave it out, or give it another name.")
     simple = None if positional or keywords or args or kwargs else _room(handler)
     if simple is not None:
         return _simple_call(slot, handler, simple)
@@ -280,7 +287,7 @@ def how_to_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mappi
     except ValueError:  # some built-in functions do not tell
         return (True, True)
     payloads = (True, False) if keywords else (True,)
-    for engine, payload in [(engine, payload) for engine in (True, False) for payload in payloads]:
+    for payload, engine in [(payload, engine) for payload in payloads for engine in (True, False)]:
         first = ("engine",) * engine + (positional if payload else ())
         try:
             signature.bind(*first, *args, **{**kwargs, **(keywords if payload else {})})

@@ -108,6 +108,8 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
             continue
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
             raise ValueError(f"'{key}' in the state dictionary should be an integer, not negative; got {number!r}.")
+    if given[limit] == 0:
+        raise ValueError(f"Argument {limit} in the state dictionary is invalid: 0. It should be greater than zero.")
     length, value = given["epoch_length"], given[progress]
     if value and not length:
         raise ValueError(

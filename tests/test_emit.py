@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from fsm_engine.emit import View
 from fsm_engine.engine import Engine
 from fsm_engine.events import EventEnum, Events
 from fsm_engine.graph import IDLE, Graph, Phase, Scope, Transition, Trigger
+from fsm_engine.lifecycle import TRAINING
 
 
 class Enough(Exception):
@@ -87,6 +89,28 @@ def test_the_emitted_function_walks_any_graph_as_a_plain_interpreter_does(graph:
     else:
         assert function(emitted, 2 * first) == IDLE_AT
     assert emitted.walk == plain.walk
+
+
+@pytest.mark.parametrize(("decision", "last"), [(True, "p2"), (False, "p1")])
+def test_an_exit_to_what_comes_next_just_falls_through(decision: bool, last: str) -> None:
+    transitions = (
+        Transition(IDLE, "p1", "run", Trigger.SIGNAL, Signal.RUN),
+        Transition("p1", "p2", "on", guard=Tape.decide),
+        Transition("p1", IDLE, "off"),
+        Transition("p2", IDLE, "done"),
+    )
+    graph, tape = Graph((Phase(IDLE), Phase("p1"), Phase("p2")), transitions), Tape([decision])
+    emitted = function_for(graph, View({}, (), told=False, callbacks=False))
+    assert emitted.function(tape, 2) == IDLE_AT
+    assert graph.phases[tape._here.at >> 1].name == last
+
+
+def test_a_graph_is_equal_to_its_pickle_and_runs_as_well() -> None:
+    twin = pickle.loads(pickle.dumps(TRAINING))
+    assert (twin.phases, twin.transitions) == (TRAINING.phases, TRAINING.transitions)
+    settled = (True,)
+    view = View({}, settled, told=False, callbacks=False)
+    assert function_for(twin, view).source == function_for(TRAINING, view).source
 
 
 @hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
@@ -178,7 +202,7 @@ def test_tracebacks_show_the_emitted_line() -> None:
         engine.run([1])
     frames = traceback.extract_tb(error.value.__traceback__)
     names = [(frame.name, frame.line) for frame in frames][-2:]
-    assert names == [("run", "state.output = step(engine, state.batch)"), ("step", 'raise ValueError("here")')]
+    assert names == [("run", "engine.state.output = step(engine, state.batch)"), ("step", 'raise ValueError("here")')]
 
 
 def test_the_step_is_called_from_run_through_one_emitted_frame() -> None:

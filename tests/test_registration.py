@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import inspect
+import pickle
 import re
 import weakref
 from typing import Any
@@ -37,6 +39,10 @@ class Namesake(EventEnum):
 
 def echo(engine: Engine, batch: Any) -> Any:
     return batch
+
+
+def note_foo(engine: Engine, what: str) -> None:
+    engine.state.noted = [*getattr(engine.state, "noted", []), what]
 
 
 @pytest.fixture
@@ -124,13 +130,22 @@ def test_a_filtered_event_cannot_be_registered() -> None:
         Engine(echo).register_events(Mine.FOO(every=2))
 
 
-def test_registering_an_enum_in_place_of_its_members_is_not_blamed_on_a_filter() -> None:
-    with pytest.raises(
-        TypeError, match=r"^Value at 0 of event_names should be a str or EventEnum, but given "
-    ) as error:
+def test_registering_an_enum_in_place_of_its_members_says_how_to_register_them() -> None:
+    message = (
+        "Value at 0 of event_names should be a str or EventEnum, but given <enum 'Mine'>. "
+        "Register its members: register_events(*Mine)."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         Engine(echo).register_events(Mine)  # type: ignore[arg-type]
-    assert "<enum 'Mine'>" in str(error.value)
-    assert "filter" not in str(error.value)
+
+
+@pytest.mark.parametrize("stranger", [Mine.BAR, "BAR", "FOO"])
+def test_event_to_attr_names_only_events_that_are_registered_with_it(stranger: Any) -> None:
+    engine = Engine(echo)
+    message = f"event_to_attr names {stranger!r}, which is not among the events registered: [Mine.FOO]."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        engine.register_events(Mine.FOO, event_to_attr={stranger: "foos"})
+    assert not engine.has_registered_events(Mine.FOO)
 
 
 @pytest.mark.parametrize("mapping", [[(Mine.FOO, "foos")], "foos", 1])
@@ -870,6 +885,41 @@ def test_a_handler_may_remove_itself(engine: Engine) -> None:
     engine.run([1, 2, 3])
     assert called == [1]
     assert not engine.has_event_handler(handler)
+
+
+# Copies
+
+
+def test_the_copy_of_an_engine_has_the_same_handlers_and_counts_on_its_own(engine: Engine) -> None:
+    called: list[str] = []
+    engine.add_event_handler(Mine.FOO(once=2), called.append, "second")
+    engine.add_event_handler(Mine.FOO(priority=1), called.append, "always")
+    engine.fire_event(Mine.FOO)
+    twin = copy.deepcopy(engine)
+    called.clear()
+    twin.fire_event(Mine.FOO)
+    assert called == ["always", "second"]
+    twin.add_event_handler(Mine.FOO, called.append, "of the copy")
+    called.clear()
+    engine.fire_event(Mine.FOO)
+    assert called == ["always", "second"]
+
+
+def test_a_handle_of_an_engine_takes_nothing_back_from_its_copy(engine: Engine) -> None:
+    handle = engine.add_event_handler(Mine.FOO, echo, 1)
+    twin = copy.deepcopy(engine)
+    handle.remove()
+    assert (engine.has_event_handler(echo), twin.has_event_handler(echo)) == (False, True)
+
+
+def test_a_pickled_engine_keeps_handlers_filters_and_counts(engine: Engine) -> None:
+    engine.add_event_handler(Mine.FOO(every=2), note_foo, "second")
+    engine.add_event_handler(Mine.FOO(once=3, priority=1), note_foo, "third")
+    engine.fire_event(Mine.FOO)
+    twin = pickle.loads(pickle.dumps(engine))
+    for _ in range(3):
+        twin.fire_event(Mine.FOO)
+    assert twin.state.noted == ["second", "third", "second"]
 
 
 # Firing by hand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -157,6 +158,13 @@ def test_data_of_length_zero_is_refused_before_anything_runs(walk: Walk, data: A
     with pytest.raises(ValueError, match=r"^Input data has zero size\. Please provide non-empty data\.$"):
         walk.run(data)
     assert walk.limits == (0, 0, None, None, None)
+
+
+def test_data_of_length_zero_is_refused_under_a_limit_set_on_the_state_too(walk: Walk) -> None:
+    walk.engine.state.max_epochs = 2
+    with pytest.raises(ValueError, match=r"^Input data has zero size\. Please provide non-empty data\.$"):
+        walk.run([])
+    assert walk.limits == (0, 0, None, 2, None)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +501,7 @@ def test_data_that_cannot_be_opened_leaves_a_suspended_run_where_it_is(walk: Wal
     with pytest.raises(OSError, match=r"^no such file$"):
         walk.run(Unopened())
     assert (walk.engine.phase.name, walk.engine.outcome) == ("INTERRUPT", "interrupted")
-    assert walk.run([7, 8, 9]) == [(1, 3, 9), (2, 4, 7), (2, 5, 8), (2, 6, 9)]
+    assert walk.run() == [(1, 3, 9), (2, 4, 7), (2, 5, 8), (2, 6, 9)]
 
 
 def test_a_reset_limit_drops_a_suspended_run(walk: Walk) -> None:
@@ -539,6 +547,7 @@ def test_runs_in_a_row_start_and_go_on_as_pytorch_ignites_do(rows: list[dict[str
     for library_engine in (ignite.Engine, Engine):
         log: list[Any] = []
         engine = library_engine(lambda engine, batch, log=log: log.append((engine.state.epoch, batch)))
+        engine.logger = logging.getLogger("tests.quiet")
         engine.logger.disabled = True
         for row in rows:
             row = dict(row)
