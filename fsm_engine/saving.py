@@ -106,12 +106,13 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
         number = given[key]
         if number is None and key != progress:
             continue
-        if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
-            raise ValueError(f"'{key}' in the state dictionary should be an integer, not negative; got {number!r}.")
-    if given[limit] == 0:
-        raise ValueError(f"Argument {limit} in the state dictionary is invalid: 0. It should be greater than zero.")
+        least = 1 if key == limit else 0
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
+            raise ValueError(
+                f"'{key}' in the state dictionary should be an integer of at least {least}, got {number!r}."
+            )
     length, value = given["epoch_length"], given[progress]
-    if value and not length:
+    if length == 0 or (value and not length):
         raise ValueError(
             f"epoch_length must be a positive integer to calculate missing 'iteration' or 'epoch' key, got {length!r}."
         )

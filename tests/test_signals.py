@@ -172,7 +172,7 @@ def test_a_phase_of_ones_own_may_defer_signals_and_have_an_entry_action() -> Non
         "COMPLETED --done--> IDLE",
     ]
     assert engine.outcome == "completed"
-    assert IDLE == engine.phase.name
+    assert engine.phase.name == IDLE
 
 
 def test_set_data_outside_a_run_is_an_error() -> None:
@@ -197,6 +197,6 @@ def test_set_data_gives_the_very_next_batch(event: Events, expected: list[int]) 
     handle = engine.add_event_handler(event, lambda: (handle.remove(), engine.set_data([20, 21, 22])))
     engine.run([10, 11, 12])
     assert seen == expected
+    engine.add_event_handler(Events.STARTED, lambda: engine.set_data([]))
     with pytest.raises(ValueError, match=r"^Input data has zero size\."):
-        engine.add_event_handler(Events.STARTED, lambda: engine.set_data([]))
         engine.run([1])
