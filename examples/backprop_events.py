@@ -49,7 +49,7 @@ class BackpropEvents(EventEnum):
 
 def main(argv: Sequence[str] | None = None) -> float:
     """Train, telling the story of the events, and return the accuracy on the held-out digits."""
-    args = arguments(__doc__, epochs=3, batch_size=32).parse_args(argv)
+    args = arguments(__doc__, epochs=3, batch_size=64).parse_args(argv)
     torch.manual_seed(args.seed)
     device = torch.device(args.device)
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> float:
     print(f"{len(train_set)} digits to train on, {len(validation_set)} to validate, {len(test_set)} held out")
 
     model = Net().to(device)
-    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.0005)
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
     criterion = nn.CrossEntropyLoss()
 
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> float:
 
     # Between the backward pass and the next zero_grad, the gradients can be looked at.
 
-    @trainer.on(BackpropEvents.BACKWARD_COMPLETED(every=20))
+    @trainer.on(BackpropEvents.BACKWARD_COMPLETED(every=10))
     def log_gradient(engine: Engine) -> None:
         norm = model.model.fc.weight.grad.norm()
         print(f"Iter[{engine.state.iteration}] The last layer's gradient has norm {norm:.3f}")

@@ -112,7 +112,11 @@ class Announcer:
         return attach
 
     def has_event_handler(self, handler: Handler, event_name: AnyEvent | None = None) -> bool:
-        """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given."""
+        """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given.
+
+        Raises:
+            ValueError: if the event is not registered.
+        """
         return bool(self._registry.of_handler(handler, event_name))
 
     def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
@@ -145,6 +149,8 @@ class Announcer:
         try:
             slot = self._slots[event_name]
         except (KeyError, TypeError):
+            slot = None
+        if slot is None:
             slot = self._registry.slot(event_name)
         slot.fired += 1
         self._here.callback = slot.callback

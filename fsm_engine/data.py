@@ -30,14 +30,17 @@ def open_data(engine: Engine, uncounted: bool = False) -> None:
     here.opened += 1
 
 
-def check_iterable(data: Any) -> None:
-    """Refuse data that cannot be iterated over.
+def check_data(data: Any) -> None:
+    """Refuse data that cannot be iterated over, or that is known to be empty.
 
     Raises:
-        TypeError: if it cannot.
+        TypeError: if it cannot be iterated over.
+        ValueError: if it has the length zero.
     """
     if not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
         raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
+    if length_of(data) == 0:
+        raise ValueError("Input data has zero size. Please provide non-empty data.")
 
 
 def has_uncounted_batch(phase: Phase) -> bool:
@@ -111,9 +114,6 @@ class _From:
 
     def __iter__(self) -> Iterator[Any]:
         return islice(iter(self.sampler), self.skip, None)
-
-    def __len__(self) -> int:
-        return max(len(self.sampler) - self.skip, 0)
 
 
 def _iter_loader_from(loader: Any, skip: int) -> Iterator[Any]:

@@ -122,7 +122,7 @@ class Engine(Announcer):
 
         Raises:
             ValueError: for an event that is not registered.
-            TypeError: for several events at once.
+            TypeError: for several events at once, or for something that is neither.
         """
         from fsm_engine.explain import explain_event, explain_handler
 
@@ -130,6 +130,8 @@ class Engine(Announcer):
             raise TypeError(f"{what!r} are several events. Ask about one at a time.")
         if isinstance(what, (str, CallableEventWithFilter)):
             return explain_event(self, what)
+        if not callable(what):
+            raise TypeError(f"{what!r} is neither an event nor a handler, so there is nothing to explain.")
         return explain_handler(self, what)
 
     def observe(self, observer: Observer) -> Observation:
@@ -291,7 +293,7 @@ class Engine(Announcer):
                 f"time: run another Engine here, or call run() again after this run has ended."
             )
         if data is not None:
-            batches.check_iterable(data)
+            batches.check_data(data)
         limits.check_limits(max_epochs, max_iters, epoch_length)
         suspended = here.left is not None
         new = limits.is_new_run(state, max_epochs, max_iters, suspended)
@@ -362,9 +364,7 @@ class Engine(Announcer):
         here, state = self._here, self.state
         if here.at == IDLE_AT:
             raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
-        batches.check_iterable(data)
-        if limits.length_of(data) == 0:
-            raise ValueError("Input data has zero size. Please provide non-empty data.")
+        batches.check_data(data)
         state.dataloader, here.has_data, here.opened = data, True, 0
         batches.open_data(self, batches.has_uncounted_batch(self.phase))
         self._changed()

@@ -219,8 +219,8 @@ def plain(event: AnyEvent) -> Event:
         return event
     if not isinstance(event, CallableEventWithFilter):
         raise TypeError(
-            f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, a string "
-            f"that was registered as an event, or several events joined with |."
+            f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, or a string "
+            f"that was registered as an event."
         )
     return event.event
 

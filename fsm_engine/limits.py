@@ -93,14 +93,12 @@ def start_limits(
     """Set counters and limits for a run that starts from zero.
 
     Raises:
-        ValueError: if the length of an epoch cannot be told, or is zero; `state` is left as it was.
+        ValueError: if the length of an epoch cannot be told; `state` is left as it was.
     """
     if epoch_length is None:
         epoch_length = state.epoch_length if data is None else length_of(data)
     if data is None and epoch_length is None:
         raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
-    if epoch_length is not None and epoch_length < 1:
-        raise ValueError("Input data has zero size. Please provide non-empty data.")
     if max_iters is None and max_epochs is None:
         max_epochs = 1
     state.iteration = state.epoch = 0
@@ -123,8 +121,6 @@ def resume_limits(
     known = state.epoch_length or epoch_length or length_of(data)
     if data is None and known is None:
         raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
-    if known == 0:
-        raise ValueError("Input data has zero size. Please provide non-empty data.")
     state.epoch_length = known
     state.max_epochs = max_epochs or state.max_epochs
     state.max_iters = max_iters or state.max_iters

@@ -185,9 +185,13 @@ class Registry:
         if not self.knows(event):
             raise ValueError(
                 f"{event!r} is not a valid event for this Engine. It knows {', '.join(map(str, self.slots))}. "
-                f"Register others with engine.register_events({event!r})."
+                f"Register others with engine.register_events({event!r})." + self._meant(event)
             )
         return self.slots[plain(event)]
+
+    def _meant(self, event: AnyEvent) -> str:
+        meant = [known for known in self.slots if known == event]  # a string is equal to the event of that name
+        return f" Or did you mean {meant[0]!r}, which is no string?" if meant else ""
 
     def attach(
         self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -284,7 +288,7 @@ def how_to_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mappi
         return _simple_call(slot, handler, simple)
     try:
         signature = inspect.signature(handler)
-    except ValueError:  # some built-in functions do not tell
+    except (ValueError, TypeError):  # some built-in functions, and mocks of a function, do not tell
         return (True, True)
     payloads = (True, False) if keywords else (True,)
     for payload, engine in [(payload, engine) for payload in payloads for engine in (True, False)]:

@@ -281,3 +281,8 @@ def test_what_is_told_is_what_happened(every: int, iterations: int, epochs: int)
 def test_a_removed_handler_is_attached_nowhere(engine: Engine) -> None:
     engine.add_event_handler(Mine.FOO, log_loss).remove()
     assert engine.explain(log_loss).startswith("log_loss is not attached to any event of this engine")
+
+
+def test_what_is_neither_event_nor_handler_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"^5 is neither an event nor a handler, so there is nothing to explain\.$"):
+        Engine(lambda engine, batch: None).explain(5)  # type: ignore[arg-type]

@@ -250,8 +250,8 @@ def test_a_string_that_is_not_registered_is_an_error() -> None:
 )
 def test_something_that_is_no_event_is_an_error_everywhere(use: Any, event: Any) -> None:
     message = (
-        f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, a string that was "
-        f"registered as an event, or several events joined with |."
+        f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, or a string that "
+        f"was registered as an event."
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         use(Engine(echo), event)
@@ -1020,3 +1020,19 @@ def test_a_subclass_may_attach_to_itself() -> None:
     engine = Counting(echo)
     engine.run([1, 2])
     assert engine.iterations == [1, 2]
+
+
+def test_a_string_that_is_the_name_of_an_event_is_told_so() -> None:
+    with pytest.raises(ValueError, match=r"Or did you mean Events\.STARTED, which is no string\?$"):
+        Engine(echo).add_event_handler("STARTED", print)
+
+
+def test_a_mock_of_a_function_is_called_with_the_engine() -> None:
+    engine, handler = Engine(echo), mock.Mock(spec=echo)
+    engine.add_event_handler(Events.STARTED, handler)
+    engine.run([1])
+    assert handler.call_args_list == [mock.call(engine)]
+
+
+def test_a_step_may_be_a_builtin_that_does_not_tell_what_it_takes() -> None:
+    assert Engine(max)._process_function is max

@@ -160,6 +160,14 @@ def test_data_of_length_zero_is_refused_before_anything_runs(walk: Walk, data: A
     assert walk.limits == (0, 0, None, None, None)
 
 
+def test_data_of_length_zero_is_refused_with_an_epoch_length_and_when_a_run_goes_on(walk: Walk) -> None:
+    for arguments in ({"epoch_length": 2}, {"max_epochs": 3}):
+        with pytest.raises(ValueError, match=r"^Input data has zero size\. Please provide non-empty data\.$"):
+            walk.run([], **arguments)
+        assert walk.engine.phase.name == "IDLE"
+        walk.run([7])
+
+
 def test_data_of_length_zero_is_refused_under_a_limit_set_on_the_state_too(walk: Walk) -> None:
     walk.engine.state.max_epochs = 2
     with pytest.raises(ValueError, match=r"^Input data has zero size\. Please provide non-empty data\.$"):
@@ -173,7 +181,6 @@ def test_data_of_length_zero_is_refused_under_a_limit_set_on_the_state_too(walk:
         (iter([]), {}, "list_iterator"),
         (iter([]), {"max_epochs": 3, "epoch_length": 2}, "list_iterator"),
         (Unsized(0), {"max_iters": 3}, "Unsized"),
-        ([], {"epoch_length": 2}, "list"),
     ],
 )
 def test_data_that_turns_out_to_be_empty_is_an_error_at_the_first_fetch(
