@@ -43,9 +43,7 @@ def write_digits(root: str | Path) -> Path:
     images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1)  # (1797, 1, 8, 8), from 0 to 16
     images = interpolate(images, size=(28, 28), mode="bilinear").squeeze(1) * (255 / 16)
     labels = torch.tensor(digits.target)
-    train, held_out = train_test_split(
-        range(len(labels)), test_size=HELD_OUT, stratify=digits.target, shuffle=True, random_state=0
-    )
+    train, held_out = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=digits.target, random_state=0)
     return write_mnist(root, images[train], labels[train], images[held_out], labels[held_out])
 
 
