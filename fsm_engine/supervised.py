@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,8 @@ from fsm_engine.engine import Engine
 from fsm_engine.metrics import as_metric
 
 if TYPE_CHECKING:
+    from torch.amp import GradScaler  # from torch 2.3 on
+
     from fsm_engine.metrics import Metric
     from fsm_engine.metrics.bridge import TorchMetric
 
@@ -40,12 +43,17 @@ def _prepare_batch(batch: Any, device: Device = None, non_blocking: bool = False
 def _moved(value: Any, device: Device, non_blocking: bool) -> Any:
     if isinstance(value, _MOVE_AS_A_WHOLE):
         return value.to(device, non_blocking=non_blocking)
+    return with_items(value, lambda item: _moved(item, device, non_blocking))
+
+
+def with_items(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a dict, tuple or list like `value` with what `function` makes of each item; other values as they are."""
     if isinstance(value, dict):
-        moved = copy.copy(value)  # some dicts, such as defaultdict, cannot be made from their items
-        moved.update({key: _moved(item, device, non_blocking) for key, item in value.items()})
-        return moved
+        changed = copy.copy(value)  # some dicts, such as defaultdict, cannot be made from their items
+        changed.update({key: function(item) for key, item in value.items()})
+        return changed
     if isinstance(value, (tuple, list)):
-        items = [_moved(item, device, non_blocking) for item in value]
+        items = [function(item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
 
@@ -96,6 +104,35 @@ class _TrainingStep:
 
 
 @dataclass(eq=False)
+class _AmpTrainingStep(_TrainingStep):
+    device_type: str
+    scaler: GradScaler | None
+
+    def __call__(self, engine: Engine, batch: Any) -> Any:
+        model, iteration, steps = self.model, engine.state.iteration, self.gradient_accumulation_steps
+        if not model.training:
+            model.train()
+        if (iteration - 1) % steps == 0:
+            self.optimizer.zero_grad()
+        x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
+        with torch.amp.autocast(self.device_type):
+            y_pred = self.model_transform(self.model_fn(model, x))
+            loss = self.loss_fn(y_pred, y)
+        part = loss if steps == 1 else loss / steps
+        (part if self.scaler is None else self.scaler.scale(part)).backward()
+        if iteration % steps == 0:
+            self._step_optimizer()
+        return self.output_transform(x, y, y_pred, loss)
+
+    def _step_optimizer(self) -> None:
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+
+@dataclass(eq=False)
 class _EvaluationStep:
     model: torch.nn.Module
     device: Device
@@ -115,6 +152,60 @@ class _EvaluationStep:
             return self.output_transform(x, y, y_pred)
 
 
+@dataclass(eq=False)
+class _AmpEvaluationStep(_EvaluationStep):
+    device_type: str
+
+    def __call__(self, _engine: Engine, batch: Any) -> Any:
+        model = self.model
+        if model.training:
+            model.eval()
+        with torch.no_grad():
+            x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
+            with torch.amp.autocast(self.device_type):
+                y_pred = self.model_transform(self.model_fn(model, x))
+            return self.output_transform(x, y, y_pred)
+
+
+_OF_IGNITE_ONLY = {
+    "apex": ("apex", "Please install apex from https://github.com/nvidia/apex to use amp_mode='apex'."),
+    "tpu": ("torch_xla", "torch_xla cannot be imported, please install PyTorch XLA."),
+}
+
+
+def _check_amp(device: Device, amp_mode: str | None, scaler: bool | GradScaler = False) -> None:
+    where = _type_of(device)
+    if where == "xla" and find_spec("torch_xla") is None:
+        raise RuntimeError(f"In order to run on TPU, please install PyTorch XLA; device is {str(device)!r}.")
+    if amp_mode is not None and where in ("mps", "xla"):
+        raise ValueError(f"amp_mode cannot be used with {where} device. Consider using amp_mode=None or device='cuda'.")
+    if scaler and amp_mode != "amp":
+        raise ValueError(f"scaler argument is {scaler}, but amp_mode is {amp_mode}. Consider using amp_mode='amp'.")
+    if amp_mode in (None, "amp"):
+        return
+    fix = "Consider using amp_mode='amp', torch's own mixed precision, the only one that is supported here."
+    module, missing = _OF_IGNITE_ONLY.get(amp_mode, ("", ""))
+    if module and find_spec(module) is None:
+        raise ModuleNotFoundError(f"{missing} {fix}")
+    raise ValueError(f"amp_mode is {amp_mode!r}. {fix}")
+
+
+def _type_of(device: Device) -> str:
+    return "cuda" if device is None else str(device).partition(":")[0]
+
+
+def _as_scaler(scaler: bool | GradScaler, device: Device) -> GradScaler | None:
+    if not isinstance(scaler, bool):
+        return scaler
+    if not scaler:
+        return None
+    try:
+        from torch.amp import GradScaler
+    except ImportError:
+        raise ImportError("Please install torch>=2.3.1 to use scaler argument.") from None
+    return GradScaler(_type_of(device))
+
+
 def supervised_training_step(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -126,6 +217,9 @@ def supervised_training_step(
     output_transform: Callable[[Any, Any, Any, torch.Tensor], Any] = _loss_of,
     gradient_accumulation_steps: int = 1,
     model_fn: ModelFunction = _call_model,
+    *,
+    amp_mode: str | None = None,
+    scaler: bool | GradScaler = False,
 ) -> Step:
     """Return a step that trains `model` on one batch: forward, loss, backward, optimizer.
 
@@ -153,16 +247,25 @@ def supervised_training_step(
             number, before the optimizer steps. `output_transform` is given the loss as it was. Gradients left
             over at the end of a run are not applied.
         model_fn: called as ``model_fn(model, x)`` instead of ``model(x)``.
+        amp_mode: "amp" for automatic mixed precision: model and loss run under ``torch.amp.autocast`` of the
+            type of `device`, "cuda" if that is None.
+        scaler: multiplies the loss so that float16 gradients do not vanish, and skips steps in which they
+            overflow. True makes a ``torch.amp.GradScaler``.
 
     Raises:
-        ValueError: if `gradient_accumulation_steps` is not positive.
+        ValueError: if `gradient_accumulation_steps` is not positive; for an `amp_mode` that there is not, or
+            not on `device`; for a `scaler` without ``amp_mode="amp"``.
+        ModuleNotFoundError: for pytorch-ignite's other modes, if what they need is not installed either.
+        RuntimeError: for an XLA device without PyTorch XLA.
+        ImportError: for ``scaler=True`` with a torch before 2.3.
     """
+    _check_amp(device, amp_mode, scaler)
     if gradient_accumulation_steps <= 0:
         raise ValueError(
             f"Gradient_accumulation_steps must be strictly positive. It is {gradient_accumulation_steps}: "
             f"give 1 to let the optimizer step in every iteration."
         )
-    return _TrainingStep(
+    own = (
         model,
         optimizer,
         loss_fn,
@@ -174,6 +277,9 @@ def supervised_training_step(
         gradient_accumulation_steps,
         model_fn,
     )
+    if amp_mode is None:
+        return _TrainingStep(*own)
+    return _AmpTrainingStep(*own, _type_of(device), _as_scaler(scaler, device))
 
 
 def create_supervised_trainer(
@@ -185,29 +291,37 @@ def create_supervised_trainer(
     prepare_batch: PrepareBatch = _prepare_batch,
     model_transform: Callable[[Any], Any] = _unchanged,
     output_transform: Callable[[Any, Any, Any, torch.Tensor], Any] = _loss_of,
+    amp_mode: str | None = None,
+    scaler: bool | GradScaler = False,
     *,
     gradient_accumulation_steps: int = 1,
     model_fn: ModelFunction = _call_model,
 ) -> Engine:
-    """Return an engine that trains `model`; its step, and every argument, is that of `supervised_training_step`.
+    """Return an engine that trains `model`; its step is that of `supervised_training_step`, and so are its arguments.
+
+    The scaler that ``scaler=True`` makes is kept as ``trainer.state.scaler``, to be saved with the model.
 
     Raises:
-        ValueError: if `gradient_accumulation_steps` is not positive.
+        Exception: as `supervised_training_step`.
     """
-    return Engine(
-        supervised_training_step(
-            model,
-            optimizer,
-            loss_fn,
-            device,
-            non_blocking,
-            prepare_batch,
-            model_transform,
-            output_transform,
-            gradient_accumulation_steps,
-            model_fn,
-        )
+    step = supervised_training_step(
+        model,
+        optimizer,
+        loss_fn,
+        device,
+        non_blocking,
+        prepare_batch,
+        model_transform,
+        output_transform,
+        gradient_accumulation_steps,
+        model_fn,
+        amp_mode=amp_mode,
+        scaler=scaler,
     )
+    trainer = Engine(step)
+    if scaler is True and isinstance(step, _AmpTrainingStep):
+        trainer.state.scaler = step.scaler  # type: ignore[attr-defined]
+    return trainer
 
 
 def supervised_evaluation_step(
@@ -218,6 +332,8 @@ def supervised_evaluation_step(
     model_transform: Callable[[Any], Any] = _unchanged,
     output_transform: Callable[[Any, Any, Any], Any] = _prediction_and_target,
     model_fn: ModelFunction = _call_model,
+    *,
+    amp_mode: str | None = None,
 ) -> Step:
     """Return a step that runs `model` on one batch, in evaluation mode and without gradients.
 
@@ -234,8 +350,14 @@ def supervised_evaluation_step(
         output_transform: called as ``output_transform(x, y, y_pred)``; what it returns becomes
             ``engine.state.output``. By default that is (y_pred, y), as metrics expect it.
         model_fn: called as ``model_fn(model, x)`` instead of ``model(x)``.
+        amp_mode: as in `supervised_training_step`.
+
+    Raises:
+        Exception: for `amp_mode` and `device`, as `supervised_training_step`.
     """
-    return _EvaluationStep(model, device, non_blocking, prepare_batch, model_transform, output_transform, model_fn)
+    _check_amp(device, amp_mode)
+    own = (model, device, non_blocking, prepare_batch, model_transform, output_transform, model_fn)
+    return _EvaluationStep(*own) if amp_mode is None else _AmpEvaluationStep(*own, _type_of(device))
 
 
 def create_supervised_evaluator(
@@ -246,6 +368,7 @@ def create_supervised_evaluator(
     prepare_batch: PrepareBatch = _prepare_batch,
     model_transform: Callable[[Any], Any] = _unchanged,
     output_transform: Callable[[Any, Any, Any], Any] = _prediction_and_target,
+    amp_mode: str | None = None,
     *,
     model_fn: ModelFunction = _call_model,
 ) -> Engine:
@@ -256,10 +379,18 @@ def create_supervised_evaluator(
 
     Raises:
         TypeError: for a metric that is neither.
+        Exception: for `amp_mode` and `device`, as `supervised_training_step`.
     """
     evaluator = Engine(
         supervised_evaluation_step(
-            model, device, non_blocking, prepare_batch, model_transform, output_transform, model_fn
+            model,
+            device,
+            non_blocking,
+            prepare_batch,
+            model_transform,
+            output_transform,
+            model_fn,
+            amp_mode=amp_mode,
         )
     )
     for name, metric in (metrics or {}).items():

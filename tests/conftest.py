@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("torch") else ["test_handlers.py", "test_metrics.py", "test_supervised.py"]
+_TORCH_FACING = ["amp", "deterministic", "handlers", "metrics", "supervised", "tbptt"]
+
+collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _TORCH_FACING]
