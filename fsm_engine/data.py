@@ -24,9 +24,10 @@ def open_data(engine: Engine, uncounted: bool = False) -> None:
     """
     here, state = engine._here, engine.state
     skip, here.skip = here.skip, 0
-    here.batches = iter_from(state.dataloader, skip)
+    start = state.iteration + uncounted - skip
+    here.batches = engine._open_pass(state.dataloader, start, skip)
     here.exhausted = here.dry = False
-    here.pass_start = state.iteration + uncounted - skip
+    here.pass_start = start
     here.opened += 1
 
 
@@ -90,14 +91,15 @@ def iter_from(data: Any, skip: int) -> Iterator[Any]:
         return iter(data)
     if isinstance(data, Sequence):
         return (data[number] for number in range(skip, len(data)))
-    if _is_map_style_loader(data):
+    if is_map_style_loader(data):
         return _iter_loader_from(data, skip)
     batches = iter(data)
     next(islice(batches, skip, skip), None)
     return batches  # type: ignore[no-any-return]
 
 
-def _is_map_style_loader(data: Any) -> bool:
+def is_map_style_loader(data: Any) -> bool:
+    """Say whether `data` is a DataLoader that takes indices from a sampler; does not import torch."""
     torch_data = sys.modules.get("torch.utils.data")
     return (
         torch_data is not None
@@ -117,13 +119,22 @@ class _From:
 
 
 def _iter_loader_from(loader: Any, skip: int) -> Iterator[Any]:
-    # A shallow copy with another sampler. A DataLoader refuses assignment to these attributes after it is
-    # made, because its own iterators would not see it; the copy has none yet.
+    name = sampler_of(loader)
+    return iter(with_attributes(loader, {name: _From(getattr(loader, name), skip)}))
+
+
+def sampler_of(loader: Any) -> str:
+    """Return the name of what a DataLoader takes its indices from: its sampler if it makes no batches."""
+    return "sampler" if loader.batch_sampler is None else "batch_sampler"
+
+
+def with_attributes(loader: Any, attributes: dict[str, Any]) -> Any:
+    """Return a shallow copy of a DataLoader that has these attributes instead."""
+    # A DataLoader refuses assignment to some after it is made, because its own iterators would not see it; the
+    # copy has none yet.
     part = copy.copy(loader)
-    name = "sampler" if loader.batch_sampler is None else "batch_sampler"
-    vars(part)[name] = _From(getattr(loader, name), skip)
-    vars(part)["_iterator"] = None
-    return iter(part)
+    vars(part).update(attributes, _iterator=None)
+    return part
 
 
 def batches_taken(engine: Engine, uncounted: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -352,6 +352,9 @@ class Engine(Announcer):
             "Engine run %s after %s epochs, %s iterations.", here.outcome, self.state.epoch, self.state.iteration
         )
         return error
+
+    def _open_pass(self, data: Any, _start: int, skip: int) -> Iterator[Any]:
+        return batches.iter_from(data, skip)
 
     def set_data(self, data: Iterable[Any]) -> None:
         """Let the next batch of this run come from `data`; the length of an epoch stays as it is.
