@@ -2,59 +2,77 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Outcome, Signal
 from fsm_engine.engine import Engine
-from fsm_engine.errors import BusyError, LifecycleError
+from fsm_engine.edges import Edge, Exit, Path
+from fsm_engine.errors import BusyError, IllegalTransition, LifecycleError
 from fsm_engine.events import CallableEventWithFilter, EventEnum, Events, EventsList
-from fsm_engine.graph import Phase, Scope, Transition, Trigger
+from fsm_engine.graph import Phase, Transition, Trigger
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.registry import RemovableEventHandle
+from fsm_engine.scopes import Scope
 from fsm_engine.state import State
 
 if TYPE_CHECKING:
+    from fsm_engine.deterministic import DeterministicEngine
     from fsm_engine.supervised import (
         create_supervised_evaluator,
         create_supervised_trainer,
         supervised_evaluation_step,
         supervised_training_step,
     )
+    from fsm_engine.tbptt import Tbptt_Events, create_supervised_tbptt_trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BusyError",
     "CallableEventWithFilter",
+    "Edge",
+    "DeterministicEngine",
     "Engine",
     "EventEnum",
     "Events",
     "EventsList",
+    "Exit",
+    "IllegalTransition",
     "Lifecycle",
     "LifecycleError",
     "Outcome",
+    "Path",
     "Phase",
     "RemovableEventHandle",
     "Scope",
     "Signal",
     "State",
+    "Tbptt_Events",
     "Transition",
     "Trigger",
     "create_supervised_evaluator",
+    "create_supervised_tbptt_trainer",
     "create_supervised_trainer",
     "supervised_evaluation_step",
     "supervised_training_step",
 ]
 
-_TORCH_FACING = [name for name in __all__ if "supervised" in name]
+_TORCH_FACING = {  # and the modules that they are in
+    "DeterministicEngine": "deterministic",
+    "Tbptt_Events": "tbptt",
+    "create_supervised_evaluator": "supervised",
+    "create_supervised_tbptt_trainer": "tbptt",
+    "create_supervised_trainer": "supervised",
+    "supervised_evaluation_step": "supervised",
+    "supervised_training_step": "supervised",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _TORCH_FACING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fsm_engine import supervised
-
-    return getattr(supervised, name)
+    return getattr(import_module(f"fsm_engine.{_TORCH_FACING[name]}"), name)
 
 
 def __dir__() -> list[str]:

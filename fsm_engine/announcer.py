@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from fsm_engine.compile import firing_for
 from fsm_engine.cursor import Cursor
+from fsm_engine.edges import Edge, Exit, exits_of
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
-from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle
+from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle, Slot
+from fsm_engine.scopes import Scope
 from fsm_engine.state import COUNTERS, State
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -39,6 +41,14 @@ class Announcer:
     @abstractmethod
     def _changed(self) -> None:
         """Take note that handlers came or went."""
+
+    @abstractmethod
+    def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Fire `event` from an activity that may move."""
+
+    @abstractmethod
+    def _refuse_to_move(self, slot: Slot) -> None:
+        """Raise if a phase is fired while a run is going on, by something that may not move it."""
 
     def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
         """Make callback events known: they can be fired from anywhere, and the phase stays.
@@ -111,6 +121,23 @@ class Announcer:
 
         return attach
 
+    def on_exit(self, what: AnyEvent | Scope | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
+        """Call the decorated function whenever a phase or a scope is left, by whatever edge, exceptions included.
+
+        It is called before anything of the next phase, those of a phase before those of the scopes around it, and
+        may take the transition as ``transition``. Filters count how often it was left.
+
+        Args:
+            what: the event of a phase, a `Scope`, or several joined with ``|``.
+            *args: given to the handler.
+            **kwargs: given to the handler.
+
+        Raises:
+            ValueError: something that is no phase and no scope of the lifecycle.
+            TypeError: something that cannot be left, such as an edge.
+        """
+        return self.on(EventsList(*exits_of(what)), *args, **kwargs)
+
     def has_event_handler(self, handler: Handler, event_name: AnyEvent | None = None) -> bool:
         """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given.
 
@@ -146,14 +173,38 @@ class Announcer:
         Raises:
             ValueError: if the event is not registered.
         """
+        here = self._here
+        if here.moves is not None:
+            move = here.moves.get(event_name)
+            if move is not None:  # a phase that nobody observes
+                here.at, here.moves = move
+                here.callback = None
+            else:
+                self._fire_while_moving(event_name, args, kwargs)
+            return
         try:
             slot = self._slots[event_name]
         except (KeyError, TypeError):
-            slot = None
-        if slot is None:
             slot = self._registry.slot(event_name)
+        if slot.moves:
+            self._refuse_to_move(slot)
         slot.fired += 1
-        self._here.callback = slot.callback
+        here.callback = slot.callback
+        if not slot.attached:
+            return
+        fire = slot.fire
+        if fire is None:
+            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound)
+        if args or kwargs:
+            fire[1](self, fire[2], args, kwargs)
+        else:
+            fire[0](self, fire[2])
+
+    def _call(self, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Call the handlers of `slot`, whatever it stands for."""
+        slot.fired += 1
+        if slot.callback is not None:
+            self._here.callback = slot.callback
         if not slot.attached:
             return
         fire = slot.fire

@@ -58,19 +58,24 @@ class Cursor:
         "epoch_start",
         "error",
         "exhausted",
+        "failed",
         "function",
         "handled",
         "has_data",
         "left",
+        "loaded",
         "loaded_part",
+        "moves",
         "opened",
         "outcome",
         "pass_start",
+        "passed",
         "requests",
         "run_clock",
         "skip",
         "skip_completed",
         "skip_epoch_completed",
+        "stepping",
         "stopped",
     )
 
@@ -83,6 +88,8 @@ class Cursor:
         "function",
         "emitted_for",
         "bound",
+        "moves",
+        "passed",
     )
 
     def __init__(self) -> None:
@@ -98,6 +105,9 @@ class Cursor:
     def restart(self, has_data: bool) -> None:
         """Stand before the first phase of a run."""
         self.left: int | None = None  # the position that an interrupt left: the history of the run scope
+        self.failed: int | None = None  # the position that an error edge left last
+        self.loaded = False  # the run goes on from a state that was loaded
+        self.stepping = IDLE_AT  # the position of the activity that fires phases
         self.epoch_start = 0  # state.iteration when this epoch began
         self.loaded_part = 0  # iterations of the next epoch that a loaded state has done already
         self.has_data = has_data
@@ -113,12 +123,14 @@ class Cursor:
 
     def _reset_process(self) -> None:
         self.batches = None
-        self.requests: dict[Signal, bool] = {}
+        self.requests: dict[Signal, bool] = {}  # to skip what follows; for INTERRUPT, to stop even in an iteration
         self.error: BaseException | None = None
         self.handled = False  # a handler of EXCEPTION_RAISED has taken the error
         self.function: Emitted | None = None  # what runs the graph, for what is observed; None when that changed
         self.emitted_for: tuple[Graph, tuple[bool, ...], bool] | None = None  # what else it was emitted for
         self.bound: list[Any] = []  # the objects that it refers to
+        self.moves: dict[Any, Any] | None = None  # the phases that may be fired now; None while nothing may move
+        self.passed: list[Any] = []  # the slots of the move under way whose handlers were called
         self.attention = False  # a signal is pending, or what is observed has changed
 
     def __getstate__(self) -> dict[str, Any]:

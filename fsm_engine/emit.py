@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fsm_engine.calls import names_of_calls, text_of_calls
 from fsm_engine.cursor import IDLE_AT
-from fsm_engine.graph import Code, Graph, Phase, Snippet, Transition, code_name
+from fsm_engine.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name, runs_user_code
 from fsm_engine.layout import Loop, find_loops, open_exits
+from fsm_engine.moving import leave, stuck
 from fsm_engine.registry import Slot
 
 Lines = list[str]
@@ -30,18 +32,36 @@ class View(NamedTuple):
         settled: the value of each settled guard of the graph.
         told: whether observers are told of each move.
         callbacks: whether callback events may be fired, which ``engine.last_event_name`` has to tell from phases.
+        passed: the slots that an automatic exit calls when it is taken, by the number of its phase and its label.
     """
 
     slots: Mapping[int, Slot]
     settled: tuple[bool, ...]
     told: bool
     callbacks: bool
+    passed: Mapping[tuple[int, str], tuple[Slot, ...]] = MappingProxyType({})
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What the text depends on, apart from the graph."""
         shapes = tuple([(number, slot.counter, slot.shape) for number, slot in self.slots.items()])
-        return shapes, self.settled, self.told, self.callbacks
+        return shapes, self.settled, self.told, self.callbacks, tuple(self.passed)
+
+    def bound(self, graph: Graph, moves: Mapping[int, Any]) -> list[Any]:
+        """Return the objects that the function refers to by the names that `names_bound` gives them."""
+        slots = [thing for slot in self.slots.values() for thing in slot.bound]
+        return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph))]
+
+    def names_bound(self, graph: Graph) -> list[str]:
+        """Return names for the objects of `bound`, in its order."""
+        names = [name for number, slot in self.slots.items() for name in names_of_calls(str(number), slot.attached)]
+        passed = [f"passed{number}" for number in range(len(self.passed))]
+        return [*names, *passed, *(f"moves{number}" for number in firing(graph))]
+
+
+def firing(graph: Graph) -> list[int]:
+    """Return the phases whose activity fires phases, and is not itself part of another's."""
+    return [number for number, fired in enumerate(graph.fired) if fired and number not in graph.fired_phases]
 
 
 @dataclass
@@ -57,12 +77,16 @@ class Emission:
         self.exits = open_exits(self.graph, value.__getitem__)
         self.value_of_guard = value
         self.loops = find_loops(self.exits)
+        self.passing = {key: f"passed{number}" for number, key in enumerate(self.view.passed)}
+        self.walked = {
+            self.graph.index.get(t.target)  # type: ignore[arg-type]
+            for t in self.graph.transitions
+            if t.trigger is not Trigger.FIRED
+        }
 
     def text(self) -> str:
         """Write the function."""
-        unpacked = [
-            name for number, slot in self.view.slots.items() for name in names_of_calls(str(number), slot.attached)
-        ]
+        unpacked = self.view.names_bound(self.graph)
         prologue = ["state, here, step = engine.state, engine._here, engine._process_function"]
         if unpacked:
             prologue.append(f"({', '.join(unpacked)},) = here.bound")
@@ -92,7 +116,7 @@ class Emission:
     def _after(self, numbers: Sequence[int], loop: Loop) -> Lines:
         """Sort out where a break out of `loop` leads, unless it is further down in the loop around it."""
         around = loop.parent
-        targets = {t for n in numbers for _, t in self.exits[n] if t and not loop.holds(t)}
+        targets = {t for n in numbers for _, t in self.exits[n] if t > 0 and not loop.holds(t)}
         if around is None:
             return []
         lines: Lines = []
@@ -104,9 +128,10 @@ class Emission:
 
     def _phase(self, number: int, loop: Loop | None) -> Lines:
         phase, slot = self.graph.phases[number], self.view.slots.get(number)
-        entering = [line for action in phase.entry for line in self._statements(action)]
-        if slot is not None:
-            entering += self._firing(number, phase, slot)
+        entering: Lines = []
+        if number not in self.graph.fired_phases or number in self.walked:
+            entering = [line for action in phase.entry for line in self._statements(action)]
+            entering += self._firing(number, phase, slot) if slot is not None else []
         going_on = self._activity(number, phase) + self._exits(number, phase, loop)
         lines = [_comment(phase.name).strip()]
         if entering:
@@ -128,18 +153,62 @@ class Emission:
         return [f"here.at = {at}", *(["here.callback = None"] if self.view.callbacks else [])]
 
     def _activity(self, number: int, phase: Phase) -> Lines:
+        lines: Lines = []
+        if number in self.graph.recovering and not phase.payload.positional:
+            lines.append("here.error = None  # what its traceback holds is free before the activity")
+        if runs_user_code(phase.activity) or self._decides_by_user_code(number):
+            lines += self._position(2 * number + 1)
         if phase.activity is None:
-            return []
-        before = self._position(2 * number + 1) if _runs_user_code(phase.activity) else []
-        return before + self._statements(phase.activity)
+            return lines
+        if number in firing(self.graph):
+            lines.append(f"here.stepping, here.moves = {2 * number + 1}, moves{number}")
+        lines += self._acts(phase.activity)
+        if number in firing(self.graph):
+            lines.append("here.moves = None")
+        return lines
+
+    def _decides_by_user_code(self, number: int) -> bool:
+        return any(
+            not isinstance(code, Snippet)
+            for transition, _ in self.exits[number]
+            for code in (transition.guard, transition.action)
+            if code is not None
+        )
+
+    def _acts(self, activity: Code) -> Lines:
+        if isinstance(activity, Call) and activity.keeps:
+            return [
+                f"value = {self._call(activity)}{_comment(activity.name)}",
+                "if value is not None:",
+                "    engine.state.output = value",
+            ]
+        return self._statements(activity)
 
     def _exits(self, number: int, phase: Phase, loop: Loop | None) -> Lines:
         exits = self.exits[number]
-        if not exits:
-            return [f"return {2 * number + 1}"]
-        look = phase.defer is not None or (phase.activity is not None and _runs_user_code(phase.activity))
+        moved = self._moved(number, loop) if number in firing(self.graph) else []
+        if not exits and not moved:
+            resting = 2 * number + 1 in self.graph.resting
+            return [f"return {2 * number + 1}"] if resting else self._stuck()
+        look = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
         arms = [(self._condition(t), self._arm(number, t, target, look, loop)) for t, target in exits]
-        return _branches(arms)
+        return _branches([*moved, *(arms or [(None, self._stuck())])])
+
+    def _moved(self, number: int, loop: Loop | None) -> list[tuple[str | None, Lines]]:
+        """Write what follows an activity that has fired phases: go on from where it is."""
+        inside, waiting = set(), [number]
+        while waiting:
+            for event in self.graph.fired[waiting.pop()]:
+                target = self.graph.index[event]
+                if target not in inside:
+                    inside.add(target)
+                    waiting.append(target)
+        falls = all(target > number and (loop is None or loop.holds(target)) for target in inside)
+        return [(f"here.at != {2 * number + 1}", ["at = here.at"] if falls else ["return here.at"])]
+
+    def _stuck(self) -> Lines:
+        self.names["stuck"] = stuck
+        return ["raise stuck(engine)"]
 
     def _condition(self, transition: Transition) -> str | None:
         guard = transition.guard
@@ -148,14 +217,21 @@ class Emission:
         if isinstance(guard, Snippet):
             self.names.update(guard.names)
             return guard.text
-        return f"{self._named('guard', guard)}(engine)"
+        return self._call(guard)
 
     def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
         lines = self._statements(transition.action) if transition.action is not None else []
-        if self.view.told:
+        if target < 0:
+            return [*lines, *self._position(2 * number + 1), f"return engine._back({self._named('edge', transition)})"]
+        passed = self.passing.get((number, transition.label))
+        if passed is not None:
+            self.names["leave"] = leave
+            lines += self._position(2 * number + 1)
+            lines.append(f"leave(engine, {self._named('edge', transition)}, {passed})")
+        elif self.view.told:
             lines.append(f"here.at = {2 * number + 1}")
             lines.append(f"engine._tell({self._named('edge', transition)})")
-        if look:
+        if look or passed is not None or (transition.action is not None and runs_user_code(transition.action)):
             lines += ["if here.attention:", f"    return {2 * target or IDLE_AT}"]
         return lines + self._jump(number, target, loop)
 
@@ -174,7 +250,14 @@ class Emission:
         if isinstance(code, Snippet):
             self.names.update(code.names)
             return code.text.splitlines()
-        return [f"{self._named('call', code)}(engine){_comment(code_name(code))}"]
+        return [f"{self._call(code)}{_comment(code_name(code))}"]
+
+    def _call(self, code: Code) -> str:
+        if not isinstance(code, Call):
+            return f"{self._named('call', code)}(engine)"
+        given = ["engine"] if code.takes_engine else []
+        given += [f"**{self._named('kwargs', code.kwargs)}"] if code.kwargs else []
+        return f"{self._named('call', code.function)}({', '.join(given)})"
 
     def _named(self, kind: str, thing: Any) -> str:
         for name, known in self.names.items():
@@ -190,10 +273,6 @@ def _comment(name: str) -> str:
     return f"  # {name}" if name.isidentifier() else ""
 
 
-def _runs_user_code(code: Code) -> bool:
-    return not isinstance(code, Snippet) or code.runs_user_code
-
-
 def _branches(arms: Sequence[tuple[str | None, Lines]]) -> Lines:
     """Write guarded arms as one ``if``; the last has no condition. An arm without lines just falls through."""
     condition, lines = arms[0]
@@ -207,7 +286,7 @@ def _branches(arms: Sequence[tuple[str | None, Lines]]) -> Lines:
 
 
 def _leaves(lines: Lines) -> bool:
-    return lines[-1] in ("continue", "break") or lines[-1].startswith("return ")
+    return lines[-1] in ("continue", "break") or lines[-1].startswith(("return ", "raise "))
 
 
 def _indented(lines: Sequence[str], depth: int = 1) -> Lines:

@@ -5,23 +5,32 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine import clock, limits, saving
+from fsm_engine import breakpoints, clock, limits, recovery, saving
 from fsm_engine import data as batches
 from fsm_engine.announcer import Announcer
 from fsm_engine.compile import Emitted, function_for
 from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.emit import View
-from fsm_engine.errors import BusyError
+from fsm_engine.edges import Edge, Exit
+from fsm_engine.errors import BusyError, IllegalTransition
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventsList
-from fsm_engine.graph import Phase, Transition
+from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.moving import Moves, fire_while_moving, illegal, leave, move, moves_of, slots_of_move
 from fsm_engine.observers import Observation, Observer, Observers
-from fsm_engine.registry import Handler
+from fsm_engine.registry import Handler, Slot
 from fsm_engine.signals import honour
 from fsm_engine.state import State
+
+if TYPE_CHECKING:
+    import transitions
+
+    from fsm_engine.discovery import Discovery
+    from fsm_engine.machine import Driver
 
 Step = Callable[[Any, Any], Any]
 H = TypeVar("H", bound=Callable[..., Any])
@@ -33,6 +42,8 @@ class Engine(Announcer):
     Args:
         process_function: the step, called as ``process_function(engine, batch)`` in every iteration; what it
             returns becomes ``engine.state.output``.
+        lifecycle: another lifecycle than that of training; it is copied. ``Engine(step)`` is
+            ``Engine(lifecycle=Lifecycle.training(step))``.
 
     Attributes:
         state: the run's data, a `State`; may be replaced by another.
@@ -42,20 +53,23 @@ class Engine(Announcer):
         interrupt_resume_enabled: for classes: whether `interrupt` is allowed.
 
     Raises:
-        ValueError: no step, or one that cannot be called with an engine and a batch.
+        ValueError: no step, or one that cannot be called with an engine and a batch; a step beside a lifecycle.
     """
 
     interrupt_resume_enabled = True
 
-    def __init__(self, process_function: Step) -> None:
-        _check_step(process_function)
+    def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
+        lifecycle = _with_step(process_function, lifecycle)
         super().__init__()
         self._running = False
         self._loaded = False
         self._debug = False
         self._observers = Observers()
-        self.lifecycle = Lifecycle.training(process_function)._owned(self._here, self._registry)
-        self._process_function = process_function
+        self._driver: Driver | None = None
+        self._machine: Driver | None = None
+        self._tables: dict[int, Moves] | None = None
+        self.lifecycle = lifecycle._owned(self)
+        self._process_function = lifecycle.step
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
 
@@ -108,6 +122,8 @@ class Engine(Announcer):
         """
         wanted = self._registry.slot(event).event
         graph, here = self.lifecycle.graph, self._here
+        if isinstance(wanted, (Edge, Exit)):
+            raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
         if wanted not in graph.index:
             return True
         if here.left is not None and graph.phases[here.left >> 1].event == wanted:
@@ -147,7 +163,39 @@ class Engine(Announcer):
         self._changed()
         return observation
 
+    def discover(self) -> Discovery:
+        """Watch where callback events are fired, from now on until the end of the ``with`` block.
+
+        Returns:
+            A context manager that collects the moves between events that the lifecycle does not have as edges;
+            print it for a table. They are kept in ``engine.lifecycle.discovered``, apart from the graph.
+        """
+        from fsm_engine.discovery import Discovery
+
+        return Discovery(self)
+
+    @property
+    def machine(self) -> transitions.Machine:
+        """A flat machine of the `transitions` library for the lifecycle; its model's ``phase`` is where the run is.
+
+        It is the machine that drives ``run(..., driver="transitions")``.
+
+        Raises:
+            ImportError: if that library is not installed.
+        """
+        return self._driven().machine
+
+    def _driven(self) -> Driver:
+        from fsm_engine.machine import Driver
+
+        if self._machine is None or self._machine.graph is not self.lifecycle.graph:
+            self._machine = Driver(self.lifecycle.graph)
+        self._machine.stand(self._here.at >> 1)
+        return self._machine
+
     def _tell(self, transition: Transition) -> None:
+        if self._driver is not None:
+            self._driver.follow(self, transition)
         if self._debug:
             self.logger.debug("%s", transition)
         if self._observers:
@@ -184,12 +232,26 @@ class Engine(Announcer):
         Raises:
             RuntimeError: if the class has switched it off.
         """
+        self._check_interrupts()
+        self._request(Signal.INTERRUPT, False)
+
+    def _check_interrupts(self) -> None:
         if not self.interrupt_resume_enabled:
             raise RuntimeError(
                 "Engine 'interrupt/resume' feature is disabled. "
                 "Please, set Engine.interrupt_resume_enabled=True to enable it"
             )
-        self._request(Signal.INTERRUPT, False)
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Let Ctrl-C, or a notebook's stop button, `interrupt` this engine inside the ``with`` block.
+
+        The first one suspends the run where it may stop, and `run` returns; a second one before that, or one
+        while no run is going on, raises KeyboardInterrupt. What was done on SIGINT before is done again afterwards.
+
+        Raises:
+            RuntimeError: outside the main thread, which alone is told of signals; or interrupts are switched off.
+        """
+        return breakpoints.interruptible(self)
 
     def _request(self, signal: Signal, skip: bool) -> None:
         if self._running:
@@ -204,6 +266,9 @@ class Engine(Announcer):
         max_epochs: int | None = None,
         max_iters: int | None = None,
         epoch_length: int | None = None,
+        *,
+        until: AnyEvent | EventsList | None = None,
+        driver: str = "emitted",
     ) -> State:
         """Run the lifecycle until its limits are reached, or somebody ends it.
 
@@ -217,26 +282,41 @@ class Engine(Announcer):
             max_iters: how many iterations in all, instead.
             epoch_length: iterations per epoch, if that is not ``len(data)``. Data without a length and without
                 this tells its length when it ends first.
+            until: a breakpoint: the run stops when it has entered this phase, or come along this edge, and its
+                handlers are through, as if interrupted there; filters count. The next `run` goes on.
+            driver: ``"emitted"``, or ``"transitions"`` to let a machine of the `transitions` library pick the
+                exits: the same walk, hundreds of times slower, for those who do not trust the first.
 
         Returns:
             The state.
 
         Raises:
             BusyError: called inside a run of the same engine.
-            ValueError: limits that exclude each other, or are passed already; data that gives nothing.
+            LifecycleError: a lifecycle that cannot run; see `Lifecycle.check`.
+            ValueError: limits that exclude each other, or are passed already; data that gives nothing; a
+                breakpoint where no run can stop.
+            IllegalTransition: the step has moved along an edge that is not there.
             TypeError: data that cannot be iterated over.
             Exception: what a step, a handler or the data raised, unless a handler of EXCEPTION_RAISED took it.
         """
-        at = self._begin(data, max_epochs, max_iters, epoch_length)
+        stops = breakpoints.attach(self, until) if until is not None else ()
+        try:
+            at = self._begin(data, max_epochs, max_iters, epoch_length, driver)
+        except BaseException:
+            breakpoints.detach(stops)
+            raise
         resting = self.lifecycle.graph.resting
         try:
             while at not in resting:
                 try:
+                    if at < 0:
+                        at = self._start_moving()
                     at = self._settle(at)
-                    at = self._emitted().function(self, at)
+                    at = self._function()(self, at)
                 except BaseException as error:
                     at = self._fail(error)
         finally:
+            breakpoints.detach(stops)
             unhandled = self._end(at)
         if unhandled is not None:
             try:
@@ -254,6 +334,9 @@ class Engine(Announcer):
             here.attention = bool(here.requests)
         return at
 
+    def _function(self) -> Callable[[Engine, int], int]:
+        return self._driver.run if self._driver is not None else self._emitted().function
+
     def _emitted(self) -> Emitted:
         here, graph = self._here, self.lifecycle.graph
         settled = tuple([guard.as_guard(self) for guard in graph.settled])
@@ -261,89 +344,174 @@ class Engine(Announcer):
         if here.function is None or here.emitted_for != facts:
             slots = self._slots
             observed = {n: slot for event, n in graph.index.items() if n and (slot := slots[event]).attached}
-            here.function = function_for(graph, View(observed, *facts[1:], self._registry.has_callbacks))
+            view = View(observed, *facts[1:], self._registry.has_callbacks, self._passed())
+            here.function = function_for(graph, view)
             here.emitted_for = facts
-            here.bound = [thing for slot in observed.values() for thing in slot.bound]
+            here.bound = view.bound(graph, self._moves())
         return here.function
 
+    def _passed(self) -> dict[tuple[int, str], tuple[Slot, ...]]:
+        graph, registry = self.lifecycle.graph, self._registry
+        if not registry.has_moves:
+            return {}
+        return {
+            (number, transition.label): slots
+            for number, exits in enumerate(graph.automatic)
+            for transition in exits
+            if (slots := slots_of_move(registry, graph, transition))
+        }
+
+    def _moves(self) -> dict[int, Moves]:
+        graph = self.lifecycle.graph
+        if not graph.fired_phases:
+            return {}
+        if self._tables is None:
+            self._tables = moves_of(graph, self._is_quiet)
+        return self._tables
+
+    def _is_quiet(self, transition: Transition) -> bool:
+        graph = self.lifecycle.graph
+        phase = graph.phases[graph.index[transition.target]]  # type: ignore[index]
+        watched = self._debug or self._observers or self._driver is not None or self._slots[phase.event].attached
+        return not (watched or phase.entry or slots_of_move(self._registry, graph, transition))
+
     def _changed(self) -> None:
-        self._here.function = None
-        self._here.attention = True
+        here = self._here
+        here.function = None
+        here.attention = True
+        self._tables = None
+        if here.moves is not None:
+            here.moves = self._moves()[here.at >> 1]
+
+    def _know(self, graph: Graph) -> None:
+        self._registry.know(graph)
+        self.state.map_events(graph.counters)
+        self._changed()
+
+    def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        fire_while_moving(self, event, args, kwargs)
+
+    def _refuse_to_move(self, slot: Slot) -> None:
+        if self._running:
+            raise illegal(self, slot.event)  # type: ignore[arg-type]
+
+    def _back(self, edge: Transition) -> int:
+        """Move along an edge into history, and return the position that was left."""
+        here = self._here
+        resumes = here.left is not None
+        at = here.left if resumes else here.failed
+        if at is None:
+            raise IllegalTransition(
+                f"{edge} goes back to where an error left, and none has led to {self.phase} in this run. "
+                f"Lead there by error edges only."
+            )
+        move(self, replace(edge, target=self.lifecycle.phases[at >> 1].event))
+        if resumes:
+            here.left = None
+        else:
+            here.failed = None
+        return at
 
     def _fail(self, error: BaseException) -> int:
         here, graph = self._here, self.lifecycle.graph
-        edge = graph.signalled[here.at >> 1].get(Signal.EXCEPTION)
-        if edge is None:  # raised by a handler of EXCEPTION_RAISED, which the run leaves all the same
-            for exit_ in graph.automatic[here.at >> 1][-1:]:
-                self._tell(exit_)
-            raise error
-        self.logger.error("Engine run is terminating in %s due to exception: %s", self.phase, repr(error))
-        slot = self._registry.slots[edge.target]  # type: ignore[index]
-        here.error, here.handled = error, bool(slot.attached) and isinstance(error, Exception)
-        here.requests.clear()
-        here.outcome = Outcome.FAILED
-        self._tell(edge)
-        return 2 * graph.index[slot.event]
+        here.moves = None
+        here.at = max(here.at, 0)
+        try:
+            edge, error = recovery.leave_failing(self, error)
+            if edge.error:
+                here.failed = here.stepping if here.at >> 1 in graph.fired_phases else here.at | 1
+            else:
+                slot = self._registry.slots[edge.target]  # type: ignore[index]
+                here.handled = bool(slot.attached) and isinstance(error, Exception)
+                here.requests.clear()
+                here.outcome = Outcome.FAILED
+            here.error = error
+            return 2 * graph.index[edge.target]  # type: ignore[index]
+        finally:
+            del error  # its traceback refers to this frame
 
-    def _begin(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> int:
-        here, state = self._here, self.state
+    def _begin(
+        self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str
+    ) -> int:
+        here, state, graph = self._here, self.state, self.lifecycle.graph
         if self._running:
             raise BusyError(
                 f"run() was called while this engine is running, in {self.phase}. One engine runs one thing at a "
                 f"time: run another Engine here, or call run() again after this run has ended."
             )
+        if driver not in ("emitted", "transitions"):
+            raise ValueError(f"driver={driver!r} is not known. Give 'emitted' or 'transitions'.")
+        self.lifecycle._pass()
         if data is not None:
             batches.check_data(data)
         limits.check_limits(max_epochs, max_iters, epoch_length)
         suspended = here.left is not None
-        new = limits.is_new_run(state, max_epochs, max_iters, suspended)
-        goes_on = suspended and not new
-        if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
-            raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")
-        settle = limits.start_limits if new else limits.resume_limits
-        settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
+        if graph.has_epochs:
+            new = limits.is_new_run(state, max_epochs, max_iters, suspended)
+            goes_on = suspended and not new
+            if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
+                raise ValueError(
+                    "this run had data, which is not kept when an engine is pickled: give it to run() again."
+                )
+            settle = limits.start_limits if new else limits.resume_limits
+            settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
+        else:
+            limits.refuse_limits(self.lifecycle.name, max_epochs, max_iters, epoch_length)
+            new, goes_on = not suspended and not self._loaded, suspended
         here.requests.clear()
         self._debug = self.logger.isEnabledFor(logging.DEBUG)
-        at = self._go_on(data) if goes_on else self._start(data, new)
+        self._driver = self._driven() if driver == "transitions" else None
+        self._tables = None
+        if goes_on:
+            self._go_on(data)
+        else:
+            self._start(data, new)
         here.outcome, here.callback = None, None
         self._running = True
-        return at
+        return -1
 
-    def _start(self, data: Any, new: bool) -> int:
+    def _start_moving(self) -> int:
+        """Take the edge that `run` is the signal for."""
+        graph = self.lifecycle.graph
+        edge = graph.signalled[self._here.at >> 1][Signal.RUN]
+        self._here.attention = False
+        move(self, edge)
+        return 2 * graph.index[edge.target]  # type: ignore[index]
+
+    def _start(self, data: Any, new: bool) -> None:
         here, state = self._here, self.state
         if new:
             self._registry.restart_counts()
+            state.errors = {}
+            for counter in self.lifecycle.graph.counters.values():
+                setattr(state, counter, 0)
         loaded, self._loaded = self._loaded and not new, False
         here.restart(has_data=data is not None)
+        here.at = IDLE_AT
+        here.loaded = loaded
         state.dataloader = data
         if loaded:
             saving.place_loaded(self)
-        edge = self.lifecycle.graph.signalled[0][Signal.RUN]
         self.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
-        self._tell(edge)
-        return 2 * self.lifecycle.graph.index[edge.target]  # type: ignore[index]
 
-    def _go_on(self, data: Any) -> int:
+    def _go_on(self, data: Any) -> None:
         here, state = self._here, self.state
-        at = here.left
-        assert at is not None
-        phase = self.lifecycle.phases[at >> 1]
+        assert here.left is not None
+        phase = self.lifecycle.phases[here.left >> 1]
         batches.resume_data(self, data, phase)
-        here.left = None
         clock.turn_clocks(self)
         self.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
-        edge = self.lifecycle.graph.signalled[here.at >> 1][Signal.RUN]
-        self._tell(replace(edge, target=phase.event))
-        return at
 
     def _end(self, at: int) -> BaseException | None:
         here = self._here
         self._running = False
-        here.ended, error = here.at >> 1, None if here.handled else here.error
+        self._driver = None
+        error = here.error if here.outcome is Outcome.FAILED and not here.handled else None
+        here.ended = here.at >> 1
         here.error, here.handled = None, False
         here.requests.clear()
-        if here.left is not None and at != IDLE_AT and here.outcome is not Outcome.FAILED:
-            here.outcome, here.at = Outcome.INTERRUPTED, at
+        if here.outcome is Outcome.INTERRUPTED and at in self.lifecycle.graph.resting and at != IDLE_AT:
+            here.at = at
             clock.turn_clocks(self)
         else:
             here.outcome = here.outcome or Outcome.COMPLETED
@@ -402,6 +570,19 @@ class Engine(Announcer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saving.unpickle(self, state)
+
+
+def _with_step(step: Step | None, lifecycle: Lifecycle | None) -> Lifecycle:
+    if lifecycle is not None:
+        if not isinstance(lifecycle, Lifecycle):
+            raise TypeError(f"lifecycle= has to be a Lifecycle, got {lifecycle!r}.")
+        if step is not None:
+            raise ValueError("Engine was given a step and a lifecycle. Put the step in: Lifecycle.training(step).")
+        if lifecycle.step is not None:
+            _check_step(lifecycle.step)
+        return lifecycle
+    _check_step(step)
+    return Lifecycle.training(step)
 
 
 def _check_step(step: Any) -> None:

@@ -4,7 +4,8 @@ Exception
 ├── ValueError
 │   └── LifecycleError    a lifecycle graph breaks one of its rules
 └── RuntimeError
-    └── BusyError         not while this engine runs, or while its run is suspended
+    ├── BusyError         not while this engine runs, or while its run is suspended
+    └── IllegalTransition no edge leads to the phase that was fired, or on from where a step stopped
 """
 
 from __future__ import annotations
@@ -16,3 +17,7 @@ class LifecycleError(ValueError):
 
 class BusyError(RuntimeError):
     """The engine is running, or its run is suspended, and what was asked for has to wait for its end."""
+
+
+class IllegalTransition(RuntimeError):
+    """A move for which there is no edge; the message says where the run is and what was legal there."""

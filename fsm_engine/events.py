@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, EnumMeta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsm_engine.filters import Filter, make_filter
+from fsm_engine.scopes import Scope
+
+if TYPE_CHECKING:
+    from fsm_engine.edges import Edge, Exit
 
 
 class CallableEventWithFilter:
@@ -20,7 +24,7 @@ class CallableEventWithFilter:
     event is; filter and priority do not count. A string is equal to an event of that name.
     """
 
-    event: EventEnum
+    event: EventEnum | Edge | Exit
     filter: Filter | None = None
     priority: int = 0
 
@@ -28,11 +32,6 @@ class CallableEventWithFilter:
     def name(self) -> str:
         """The event's name, such as ``"EPOCH_STARTED"``."""
         return self.event.name
-
-    @property
-    def value(self) -> Any:
-        """The value of the event's enum member."""
-        return self.event.value
 
     def __call__(
         self,
@@ -67,37 +66,53 @@ class CallableEventWithFilter:
             )
         if priority is not None and not isinstance(priority, int):
             raise TypeError(f"Argument priority should be an integer, got {priority!r}")
-        copy = _FilteredEvent(self.event)
         given = make_filter(event_filter, every, once, before, after)
         kept = event_filter is every is once is before is after is None  # only the priority is new
-        copy.filter = self.filter if kept else given
-        copy.priority = self.priority if priority is None else priority
-        return copy
+        return _FilteredEvent(
+            self.event, self.filter if kept else given, self.priority if priority is None else priority
+        )
+
+    def like(self, other: CallableEventWithFilter) -> CallableEventWithFilter:
+        """Return this event with the filter and the priority of `other`."""
+        plain = other.filter is None and not other.priority
+        return self if plain else _FilteredEvent(self.event, other.filter, other.priority)
 
     def __or__(self, other: Any) -> EventsList:
         return EventsList(self).__or__(other)
 
+    def __rshift__(self, target: Any) -> Edge:
+        from fsm_engine.edges import Edge
+
+        return Edge(self, target)  # type: ignore[arg-type]  # checked there
+
+    def __rrshift__(self, source: Any) -> Edge:
+        from fsm_engine.edges import Edge
+
+        return Edge(source, self)  # type: ignore[arg-type]  # checked there
+
+
+class _FilteredEvent(CallableEventWithFilter):
+    def __init__(self, event: EventEnum | Edge | Exit, given: Filter | None, priority: int) -> None:
+        self.event, self.filter, self.priority = event, given, priority
+
+    @property
+    def value(self) -> Any:
+        """The value of the event's enum member."""
+        return self.event.value  # type: ignore[union-attr]
+
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, CallableEventWithFilter):
-            return self.event is other.event
-        return self.name == other if isinstance(other, str) else NotImplemented
+        return self.event == other
 
     def __hash__(self) -> int:
         return hash(self.event)
 
     def __str__(self) -> str:
-        plain = f"{type(self.event).__name__}.{self.name}"
+        plain = str(self.event) if isinstance(self.event, EventEnum) else f"({self.event})"
         filtered = "" if self.filter is None else f"filter={self.filter}"
         ordered = f"priority={self.priority}" if self.priority else ""
-        given = ", ".join(part for part in (filtered, ordered) if part)
-        return f"{plain}({given})" if given else plain
+        return f"{plain}({', '.join(part for part in (filtered, ordered) if part)})"
 
     __repr__ = __str__
-
-
-class _FilteredEvent(CallableEventWithFilter):
-    def __init__(self, event: EventEnum) -> None:
-        self.event = event
 
 
 class _EventEnumMeta(EnumMeta):
@@ -136,6 +151,11 @@ class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):
         """The member's value."""
         return self._value_
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, CallableEventWithFilter):
+            return self is other.event
+        return self._name_ == other if isinstance(other, str) else NotImplemented
+
     # Identity is what an event is, and the C function keeps look-ups at dict speed: Enum's own costs more
     # than the look-up.
     __hash__ = object.__hash__
@@ -165,23 +185,25 @@ class Events(EventEnum):
     TERMINATE = "terminate"
     TERMINATE_SINGLE_EPOCH = "terminate_single_epoch"
     INTERRUPT = "interrupt"
+    RESUMED = "resumed"
 
 
 class EventsList:
     """Events joined with ``|``: a handler attached to the list is attached to each of them.
 
-    Order and repetitions are kept. Joining makes a new list.
+    Order and repetitions are kept. Joining makes a new list. Scopes may be in it for `Engine.on_exit`.
 
     Raises:
         TypeError: for anything that is no event. A string is refused too: register its event on each.
     """
 
-    def __init__(self, *events: CallableEventWithFilter) -> None:
+    def __init__(self, *events: CallableEventWithFilter | Scope) -> None:
         for event in events:
-            if not isinstance(event, CallableEventWithFilter):
+            if not isinstance(event, (CallableEventWithFilter, Scope)):
                 raise TypeError(
                     f"Argument event should be Events or CallableEventWithFilter, got {event!r}. "
-                    f"Only events can be joined with |: members of Events or of an EventEnum, filtered or not."
+                    f"Only events can be joined with |: members of Events or of an EventEnum, edges such as A >> B, "
+                    f"filtered or not."
                 )
         self._events = events
 
@@ -189,13 +211,18 @@ class EventsList:
         more = other._events if isinstance(other, EventsList) else (other,)
         return EventsList(*self._events, *more)
 
+    def __rshift__(self, target: Any) -> Edge:
+        from fsm_engine.edges import Edge
+
+        return Edge(self, target)  # type: ignore[arg-type]  # refused there, with the reason
+
     def __len__(self) -> int:
         return len(self._events)
 
-    def __getitem__(self, index: int) -> CallableEventWithFilter:
+    def __getitem__(self, index: int) -> CallableEventWithFilter | Scope:
         return self._events[index]
 
-    def __iter__(self) -> Iterator[CallableEventWithFilter]:
+    def __iter__(self) -> Iterator[CallableEventWithFilter | Scope]:
         return iter(self._events)
 
     def __repr__(self) -> str:
@@ -206,10 +233,10 @@ Event = EventEnum | str
 """An event as an engine keeps it: an enum member, or a string that was registered as one."""
 
 AnyEvent = CallableEventWithFilter | str
-"""An event as a user names it: `Event`, or one with a filter or a priority."""
+"""An event as a user names it: `Event`, an edge, an exit, or one of them with a filter or a priority."""
 
 
-def plain(event: AnyEvent) -> Event:
+def plain(event: AnyEvent) -> Event | Edge | Exit:
     """Return `event` without its filter and priority.
 
     Raises:
@@ -218,11 +245,20 @@ def plain(event: AnyEvent) -> Event:
     if isinstance(event, str):
         return event
     if not isinstance(event, CallableEventWithFilter):
-        raise TypeError(
-            f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, or a string "
-            f"that was registered as an event."
-        )
+        raise TypeError(f"{event!r} is no event. {_meant(event)}")
     return event.event
+
+
+def _meant(thing: Any) -> str:
+    if isinstance(thing, Scope):
+        return "It is a scope, and only the leaving of a scope is announced: use engine.on_exit(scope)."
+    if hasattr(thing, "edges"):
+        edges = " | ".join(f"({edge})" for edge in thing.edges)
+        return f"It is a path of several edges: name one of them, or join them, {edges}."
+    return (
+        "Give a member of Events or of an EventEnum, filtered or not, an edge such as A >> B, or a string that was "
+        "registered as an event."
+    )
 
 
 def name_of(event: Event) -> str:

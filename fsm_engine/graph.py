@@ -1,4 +1,4 @@
-"""The lifecycle graph as data: phases joined by transitions, checked when it is made, never changed after.
+"""The lifecycle graph as data: phases joined by transitions, never changed after it is made.
 
 This is the one place that the order of events comes from: the engine's function is emitted from it, and
 what is printed, exported and checked is read from it.
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Signal
-from fsm_engine.errors import LifecycleError
-from fsm_engine.events import Event, name_of
+from fsm_engine.events import Event, Events, name_of
+from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
     from fsm_engine.compile import Emitted
@@ -33,34 +32,6 @@ class Trigger(Enum):
 
 
 @dataclass(frozen=True)
-class Scope:
-    """A composite phase. A transition may leave from a scope, that is from every phase inside it."""
-
-    name: str
-    parent: Scope | None = None
-
-    ENGINE: ClassVar[Scope]
-    RUN: ClassVar[Scope]
-    EPOCH: ClassVar[Scope]
-    ITERATION: ClassVar[Scope]
-
-    def contains(self, scope: Scope | None) -> bool:
-        """Say whether `scope` is this scope or lies inside it."""
-        while scope is not None and scope != self:
-            scope = scope.parent
-        return scope is not None
-
-    def __str__(self) -> str:
-        return self.name
-
-
-Scope.ENGINE = Scope("engine")
-Scope.RUN = Scope("run", Scope.ENGINE)
-Scope.EPOCH = Scope("epoch", Scope.RUN)
-Scope.ITERATION = Scope("iteration", Scope.EPOCH)
-
-
-@dataclass(frozen=True)
 class Snippet:
     """A guard or an action of the library's own, as Python text that the emitted function contains.
 
@@ -70,6 +41,7 @@ class Snippet:
     Attributes:
         text: an expression for a guard, statements for an action or activity.
         runs_user_code: whether it calls something of the user's, which may signal or change handlers.
+        is_step: whether it calls the step, which may fire phases.
         settled: for a guard: its value is fixed while the function runs, so the function is emitted for it.
     """
 
@@ -78,6 +50,7 @@ class Snippet:
     names: Mapping[str, Any] = field(default_factory=dict, compare=False)
     runs_user_code: bool = False
     settled: bool = False
+    is_step: bool = False
 
     def _function(self, body: str) -> Callable[[Any], Any]:
         lines = [
@@ -100,16 +73,65 @@ class Snippet:
         return self._function(self.text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Snippet, (self.name, self.text, self.names, self.runs_user_code, self.settled)
+        return Snippet, (self.name, self.text, self.names, self.runs_user_code, self.settled, self.is_step)
 
 
-Code = Snippet | Callable[[Any], Any]
+@dataclass(frozen=True)
+class Call:
+    """A function of the user's as a guard, action or activity: called as a handler is.
+
+    Attributes:
+        function: what is called; for an engine, its `run`.
+        name: under which it is shown.
+        takes_engine: whether it is given the engine first.
+        kwargs: what else it is given.
+        keeps: for an activity: whether its result, unless None, becomes ``engine.state.output``.
+        engine: the engine, if that is what runs.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    takes_engine: bool = True
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    keeps: bool = False
+    engine: Any = None
+
+    def __call__(self, engine: Any) -> Any:
+        """Call the function for `engine`."""
+        return self.function(engine, **self.kwargs) if self.takes_engine else self.function(**self.kwargs)
+
+    def act(self, engine: Any) -> None:
+        """Call the function as an activity, and keep its result."""
+        value = self(engine)
+        if self.keeps and value is not None:
+            engine.state.output = value
+
+
+Code = Snippet | Call | Callable[[Any], Any]
 """A guard, action or activity: the library's own as text, a user's as a function of the engine."""
 
 
 def code_name(code: Code) -> str:
     """Return the name under which a guard, action or activity is shown."""
-    return code.name if isinstance(code, Snippet) else getattr(code, "__name__", type(code).__name__)
+    return code.name if isinstance(code, (Snippet, Call)) else getattr(code, "__name__", type(code).__name__)
+
+
+def holds(guard: Code, engine: Any) -> bool:
+    """Say whether `guard` is true."""
+    return bool((guard.as_guard if isinstance(guard, Snippet) else guard)(engine))
+
+
+def do(code: Code, engine: Any) -> None:
+    """Run an action or activity."""
+    if isinstance(code, Call):
+        code.act(engine)
+    else:
+        (code.as_action if isinstance(code, Snippet) else code)(engine)
+
+
+def runs_user_code(code: Code | None) -> bool:
+    """Say whether `code` calls something of the user's, which may signal or change handlers."""
+    return code is not None and (not isinstance(code, Snippet) or code.runs_user_code)
 
 
 @dataclass(frozen=True)
@@ -118,6 +140,17 @@ class Payload:
 
     positional: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
+
+    def given(self, engine: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what handlers are given now: positional and keyword arguments."""
+        values = [_value(text)(engine) for text in (*self.positional, *self.keywords.values())]
+        split = len(self.positional)
+        return tuple(values[:split]), dict(zip(self.keywords, values[split:]))
+
+
+@lru_cache(maxsize=None)
+def _value(text: str) -> Callable[[Any], Any]:
+    return Snippet(text, text).as_guard
 
 
 @dataclass(frozen=True)
@@ -131,6 +164,7 @@ class Phase:
         activity: done when the handlers are through; the automatic exits are looked at when it ends.
         payload: what handlers are given besides the engine.
         defer: while this guard holds, signals wait in this phase (statecharts' deferred events).
+        counter: the attribute of the state that counts how often this phase was entered, if it is the user's own.
     """
 
     event: Event
@@ -139,6 +173,12 @@ class Phase:
     activity: Code | None = None
     payload: Payload = Payload()
     defer: Code | None = None
+    counter: str | None = None
+
+    @property
+    def may_fire(self) -> bool:
+        """Whether its activity may fire phases."""
+        return self.activity is not None and (not isinstance(self.activity, Snippet) or self.activity.is_step)
 
     @property
     def name(self) -> str:
@@ -161,6 +201,8 @@ class Transition:
         signal: which signal, if that is the trigger.
         guard: when an automatic transition may be taken; None is always.
         action: done when it is taken.
+        error: which exceptions it takes, if it is an error edge: its signal is then an exception.
+        limit: how often a run may take an error edge; None is any number of times.
         via: for an edge that stands for one from a scope: that scope.
     """
 
@@ -171,6 +213,8 @@ class Transition:
     signal: Signal | None = None
     guard: Code | None = None
     action: Code | None = None
+    error: tuple[type[BaseException], ...] = ()
+    limit: int | None = None
     via: Scope | None = None
 
     def __str__(self) -> str:
@@ -180,21 +224,14 @@ class Transition:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Phases and transitions that obey the rules. The first phase is the initial and final one.
+    """Phases and transitions. The first phase is the initial and final one.
 
     Phases are listed in the order in which they usually come: the emitted function falls through from each
     to the next, so a good order is a fast one. The order changes nothing about what happens.
-
-    Raises:
-        LifecycleError: a phase twice, an edge to nowhere, a label twice, an exit that can never be taken,
-            a phase whose guards may leave it stuck, a phase that nothing leads to.
     """
 
     phases: tuple[Phase, ...]
     transitions: tuple[Transition, ...]
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Graph, (self.phases, self.transitions)
@@ -227,15 +264,67 @@ class Graph:
         """Per phase: the exit that each signal takes; the phase's own goes before its scopes'."""
         taken: list[dict[Signal, Transition]] = [{} for _ in self.phases]
         for by_signal, exits in zip(taken, self.exits):
-            for transition in sorted(exits, key=lambda t: t.via is not None):
-                if transition.signal is not None:
+            for transition in _innermost_first(exits):
+                if transition.signal is not None and not transition.error:
                     by_signal.setdefault(transition.signal, transition)
         return tuple(taken)
 
     @cached_property
+    def recoveries(self) -> tuple[tuple[Transition, ...], ...]:
+        """Per phase: its error edges in the order in which they are tried: its own, then its scopes', innermost first."""
+        return tuple(tuple(t for t in _innermost_first(exits) if t.error) for exits in self.exits)
+
+    @cached_property
+    def fired(self) -> tuple[dict[Event, Transition], ...]:
+        """Per phase: the fired exits, by the event that takes them."""
+        return tuple({t.target: t for t in exits if t.trigger is Trigger.FIRED} for exits in self.exits)  # type: ignore[misc]
+
+    @cached_property
+    def fired_phases(self) -> frozenset[int]:
+        """The phases that are entered by firing: parts of the activity of the phase that they start from."""
+        return frozenset(self.index[t.target] for t in self.transitions if t.trigger is Trigger.FIRED)  # type: ignore[index]
+
+    @cached_property
+    def recovering(self) -> frozenset[int]:
+        """The phases that error edges lead to."""
+        return frozenset(self.index[t.target] for t in self.transitions if t.error)  # type: ignore[index]
+
+    @cached_property
     def resting(self) -> frozenset[int]:
-        """The positions at which a run ends: phases, entered, that no automatic exit leaves."""
-        return frozenset(2 * number + 1 for number, exits in enumerate(self.automatic) if not exits)
+        """The positions at which a run ends: phases, entered, that only the next run leaves."""
+        return frozenset(2 * number + 1 for number, exits in enumerate(self.signalled) if Signal.RUN in exits)
+
+    @cached_property
+    def has_epochs(self) -> bool:
+        """Whether a run goes by epochs, so that limits and the length of an epoch mean something."""
+        return Events.EPOCH_STARTED in self.index
+
+    @cached_property
+    def counters(self) -> dict[Event, str]:
+        """The attributes of the state that count the user's phases."""
+        return {phase.event: phase.counter for phase in self.phases if phase.counter is not None}
+
+    def exits_from(self, source: Event | Scope) -> list[Transition]:
+        """Return the exits of a phase, or of every phase in a scope."""
+        if not isinstance(source, Scope):
+            return list(self.exits[self.index[source]])
+        return [t for phase, exits in zip(self.phases, self.exits) if source.contains(phase.scope) for t in exits]
+
+    def has_edge(self, source: Event | Scope, target: Event | Scope) -> bool:
+        """Say whether a move from `source` to `target` is possible, by whatever transition, history included."""
+        for transition in self.exits_from(source):
+            if transition.target == target:
+                return True
+            if isinstance(transition.target, Scope) and not isinstance(target, Scope):
+                if transition.target.contains(self.phases[self.index[target]].scope):
+                    return True
+        return False
+
+    def left_by(self, transition: Transition) -> tuple[Event | Scope, ...]:
+        """Return what the move along `transition`, from a phase to a phase, leaves: the phase, scopes innermost first."""
+        source, target = (self.phases[self.index[end]] for end in (transition.source, transition.target))  # type: ignore[index]
+        scopes = source.scope.path if source.scope is not None else ()
+        return (source.event, *(scope for scope in reversed(scopes) if not scope.contains(target.scope)))
 
     @cached_property
     def settled(self) -> tuple[Snippet, ...]:
@@ -254,54 +343,5 @@ class Graph:
         return {phase.name: phase for phase in self.phases}
 
 
-def _check(graph: Graph) -> None:
-    if len(graph.index) != len(graph.phases):
-        twice = [phase.name for k, phase in enumerate(graph.phases) if graph.index[phase.event] != k]
-        raise LifecycleError(f"phase {twice[0]} is there twice. Each phase stands for one event: leave one out.")
-    for transition in graph.transitions:
-        _check_ends(graph, transition)
-    for phase, exits in zip(graph.phases, graph.exits):
-        _check_exits(phase, exits)
-    _check_reached(graph)
-
-
-def _check_ends(graph: Graph, transition: Transition) -> None:
-    known = ", ".join(graph.by_name)
-    for end in (transition.source, transition.target):
-        if not isinstance(end, Scope) and end not in graph.index:
-            raise LifecycleError(f"{transition} leads to or from {end}, which is no phase. The phases are {known}.")
-    if (transition.trigger is Trigger.SIGNAL) != (transition.signal is not None):
-        raise LifecycleError(f"{transition}: a transition has a signal if, and only if, its trigger is SIGNAL.")
-
-
-def _check_exits(phase: Phase, exits: tuple[Transition, ...]) -> None:
-    own = [t for t in exits if t.via is None]
-    labels = [t.label for t in own]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise LifecycleError(f"two exits of {phase} are labelled {label!r}. Give each a label of its own.")
-    automatic = [t for t in own if t.trigger is Trigger.AUTOMATIC]
-    for earlier, later in pairwise(automatic):
-        if earlier.guard is None:
-            raise LifecycleError(
-                f"{later} can never be taken: {earlier} comes before it and has no guard. "
-                f"Put the exit without a guard last."
-            )
-    if automatic and automatic[-1].guard is not None:
-        raise LifecycleError(
-            f"{phase} may get stuck: each of its automatic exits has a guard. "
-            f"Leave the guard of the last one, {automatic[-1]}, out."
-        )
-
-
-def _check_reached(graph: Graph) -> None:
-    reached = {graph.phases[0].event}
-    waiting = list(reached)
-    while waiting:
-        for transition in graph.exits[graph.index[waiting.pop()]]:
-            if not isinstance(transition.target, Scope) and transition.target not in reached:
-                reached.add(transition.target)
-                waiting.append(transition.target)
-    lost = [phase.name for phase in graph.phases if phase.event not in reached]
-    if lost:
-        raise LifecycleError(f"nothing leads to {', '.join(lost)}. Add a transition, or leave the phase out.")
+def _innermost_first(exits: Iterable[Transition]) -> list[Transition]:
+    return sorted(exits, key=lambda t: (t.via is not None, -len(t.via.path) if t.via else 0))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from fsm_engine.graph import Graph, Scope, Snippet, Transition
+from fsm_engine.graph import Graph, Snippet, Transition
+from fsm_engine.scopes import Scope
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,19 @@ class Loop:
 
 
 def open_exits(graph: Graph, settled: Callable[[Snippet], bool]) -> dict[int, tuple[tuple[Transition, int], ...]]:
-    """Return the automatic exits, with their targets' numbers, of each phase that can be reached.
+    """Return the automatic exits of each phase that can be reached, with the number of their target, -1 for history.
 
     Exits whose settled guard is false are left out, and so are those behind one whose settled guard is true.
     """
-    targets = {transition.target for exits in graph.signalled for transition in exits.values()}
-    entries = [0, *(graph.index[target] for target in targets if not isinstance(target, Scope))]
+    requested = {transition.target for exits in graph.exits for transition in exits if transition.signal is not None}
+    entries = [0, *(graph.index[target] for target in requested if not isinstance(target, Scope))]
     exits: dict[int, tuple[tuple[Transition, int], ...]] = {}
     while entries:
         number = entries.pop()
         if number not in exits:
             exits[number] = tuple(_open(graph, graph.automatic[number], settled))
-            entries += [target for _, target in exits[number]]
+            entries += [target for _, target in exits[number] if target >= 0]
+            entries += [graph.index[event] for event in graph.fired[number]]
     return exits
 
 
@@ -48,7 +50,7 @@ def _open(
         known = isinstance(transition.guard, Snippet) and transition.guard.settled
         if known and not settled(transition.guard):  # type: ignore[arg-type]
             continue
-        yield transition, graph.index[transition.target]  # type: ignore[index]
+        yield transition, -1 if isinstance(transition.target, Scope) else graph.index[transition.target]
         if known:
             return
 

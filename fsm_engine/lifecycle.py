@@ -1,177 +1,89 @@
-"""The lifecycle of training, written once, and `Lifecycle`: a graph with the step that it runs."""
+"""`Lifecycle`: a graph with the step that it runs; how it is changed, checked and looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine import clock, data, limits
-from fsm_engine.cursor import IDLE_AT, Cursor, Signal
+from fsm_engine import edits
+from fsm_engine.checks import FOR_EVERY_EDIT, Finding, findings, refuse
+from fsm_engine.cursor import IDLE_AT
+from fsm_engine.edges import Edge, Path
 from fsm_engine.errors import BusyError, LifecycleError
-from fsm_engine.events import AnyEvent, Event, Events, plain
-from fsm_engine.graph import IDLE, Graph, Payload, Phase, Scope, Snippet, Transition, Trigger
-from fsm_engine.registry import Registry
+from fsm_engine.events import AnyEvent, Event, plain
+from fsm_engine.graph import Graph, Phase, Snippet, Transition
+from fsm_engine.scopes import Scope
+from fsm_engine.training import OUTER, TRAINING
 
 if TYPE_CHECKING:
     import networkx
+    import transitions
 
-E, S = Events, Scope
-
-
-def _guard(name: str, text: str, **names: Any) -> Snippet:
-    return Snippet(name, text, names)
-
-
-def _action(name: str, text: str, **names: Any) -> Snippet:
-    return Snippet(name, text, names)
-
-
-def _signal(source: Scope, signal: Signal, target: Event | Scope) -> Transition:
-    return Transition(source, target, signal.value, Trigger.SIGNAL, signal)
-
-
-_nothing_left = _guard(
-    "nothing left to do",
-    "nothing_left(state) or (here.dry and state.max_epochs is None)",
-    nothing_left=limits.nothing_left,
-)
-_no_data = Snippet("no data", "not here.has_data", settled=True)
-_got_batch = _guard("got a batch", "not here.exhausted")
-_length_known = _guard("exhausted, length known", "state.epoch_length is not None")
-_epoch_full = _guard(
-    "epoch full", "(length := state.epoch_length) is not None and state.iteration - here.epoch_start >= length"
-)
-_max_iters = _guard("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
-_skipped = _guard("COMPLETED skipped", "here.skip_completed")
-_epoch_skipped = _guard("EPOCH_COMPLETED skipped", "here.skip_epoch_completed")
-_last_epoch_skipped = _guard(
-    "EPOCH_COMPLETED skipped, nothing left to do",
-    f"here.skip_epoch_completed and ({_nothing_left.text})",
-    **_nothing_left.names,
-)
-
-_start_epoch = _action(
-    "epoch += 1",
-    "state.epoch += 1\n"
-    "here.epoch_start, here.loaded_part = state.iteration - here.loaded_part, 0\n"
-    "start_epoch_clock(engine)",
-    start_epoch_clock=clock.start_epoch_clock,
-)
-_no_batch = _action("batch = output = None", "state.batch = state.output = None")
-_refuse_empty = _action("not at the first fetch", "refuse_empty(engine)", refuse_empty=data.refuse_empty)
-
-_open = Snippet(
-    "open the data unless it is open",
-    "if here.has_data and here.batches is None:\n    open_data(engine)",
-    {"open_data": data.open_data},
-    runs_user_code=True,
-)
-_next_batch = Snippet(
-    "next batch",
-    "try:\n    state.batch = next(here.batches)\nexcept StopIteration:\n    here.exhausted = True",
-    runs_user_code=True,
-)
-_reopen = Snippet(
-    "reopen state.dataloader, next batch", "open_data(engine)\n" + _next_batch.text, _open.names, runs_user_code=True
-)
-_step = Snippet("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True)
-_epoch_time = _action("take the time", "take_epoch_time(engine)", take_epoch_time=clock.take_epoch_time)
-_end_epoch = _action("take the time", "end_epoch(engine)", end_epoch=clock.end_epoch)
-_run_time = _action("take the time", "take_run_time(engine)", take_run_time=clock.take_run_time)
-
-TRAINING = Graph(
-    phases=(
-        Phase(IDLE),
-        Phase(E.STARTED, S.RUN, entry=(_action("start the clock", "start(engine)", start=clock.start_run_clock),)),
-        Phase(E.EPOCH_STARTED, S.EPOCH, entry=(_start_epoch,), activity=_open),
-        Phase(
-            E.GET_BATCH_STARTED, S.EPOCH, entry=(_action("batch = None", "state.batch = None"),), activity=_next_batch
-        ),
-        Phase(E.GET_BATCH_COMPLETED, S.EPOCH, entry=(_action("output = None", "state.output = None"),)),
-        Phase(
-            E.ITERATION_STARTED, S.ITERATION, entry=(_action("iteration += 1", "state.iteration += 1"),), activity=_step
-        ),
-        Phase(E.ITERATION_COMPLETED, S.EPOCH),
-        Phase(E.DATALOADER_STOP_ITERATION, S.EPOCH, activity=_reopen),
-        Phase(
-            E.TERMINATE_SINGLE_EPOCH,
-            S.RUN,
-            entry=(_action("drop the open iterator", "here.batches = None"),),
-            payload=Payload(keywords={"iter_counter": "state.iteration - here.epoch_start"}),
-            defer=_guard("EPOCH_COMPLETED to come", "not here.skip_epoch_completed"),
-        ),
-        Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_end_epoch),
-        Phase(E.TERMINATE, S.ENGINE, entry=(_action("stopped = True", "here.stopped = True"),)),
-        Phase(E.COMPLETED, S.ENGINE, entry=(_run_time,), activity=_run_time),
-        Phase(E.INTERRUPT, S.ENGINE),
-        Phase(E.EXCEPTION_RAISED, payload=Payload(positional=("here.error",))),
-    ),
-    transitions=(
-        Transition(IDLE, E.STARTED, "run", Trigger.SIGNAL, Signal.RUN),
-        Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_nothing_left),
-        Transition(E.STARTED, E.EPOCH_STARTED, "next_epoch"),
-        Transition(E.EPOCH_STARTED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
-        Transition(E.EPOCH_STARTED, E.GET_BATCH_STARTED, "next_batch"),
-        Transition(E.GET_BATCH_STARTED, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
-        Transition(
-            E.GET_BATCH_STARTED, E.DATALOADER_STOP_ITERATION, "exhausted", guard=_length_known, action=_refuse_empty
-        ),
-        Transition(
-            E.GET_BATCH_STARTED,
-            E.EPOCH_COMPLETED,
-            "end_of_data",
-            action=_action("epoch_length = count", "count(engine)", count=data.count_becomes_length),
-        ),
-        Transition(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED, "iterate"),
-        Transition(E.ITERATION_STARTED, E.ITERATION_COMPLETED, "step_done"),
-        Transition(E.ITERATION_COMPLETED, E.EPOCH_COMPLETED, "epoch_full", guard=_epoch_full),
-        Transition(E.ITERATION_COMPLETED, E.TERMINATE, "max_iters", guard=_max_iters),
-        Transition(E.ITERATION_COMPLETED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
-        Transition(E.ITERATION_COMPLETED, E.GET_BATCH_STARTED, "next_batch"),
-        Transition(E.DATALOADER_STOP_ITERATION, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
-        Transition(
-            E.DATALOADER_STOP_ITERATION,
-            E.EPOCH_COMPLETED,
-            "gave_nothing",
-            action=_action("run dry, warn unless done", "run_dry(engine)", run_dry=data.run_dry),
-        ),
-        Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_nothing_left),
-        Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),
-        Transition(E.TERMINATE_SINGLE_EPOCH, E.COMPLETED, "skipped_last", guard=_last_epoch_skipped),
-        Transition(E.TERMINATE_SINGLE_EPOCH, E.EPOCH_STARTED, "skipped", guard=_epoch_skipped),
-        Transition(E.TERMINATE_SINGLE_EPOCH, E.EPOCH_COMPLETED, "end_epoch"),
-        Transition(E.TERMINATE, IDLE, "skipped", guard=_skipped),
-        Transition(E.TERMINATE, E.COMPLETED, "end_run"),
-        Transition(E.COMPLETED, IDLE, "done"),
-        Transition(E.EXCEPTION_RAISED, IDLE, "done"),
-        Transition(E.INTERRUPT, S.RUN, "run", Trigger.SIGNAL, Signal.RUN),
-        _signal(S.RUN, Signal.TERMINATE, E.TERMINATE),
-        _signal(S.EPOCH, Signal.TERMINATE_EPOCH, E.TERMINATE_SINGLE_EPOCH),
-        _signal(S.RUN, Signal.INTERRUPT, E.INTERRUPT),
-        _signal(S.ENGINE, Signal.EXCEPTION, E.EXCEPTION_RAISED),
-    ),
-)
-"""The training lifecycle: the only place in which the order of its events is written down."""
+    from fsm_engine.engine import Engine
 
 
 class Lifecycle:
     """A lifecycle graph, and the step that runs in it: a definition, with no run in it.
 
-    An engine keeps a copy of its own as ``engine.lifecycle``. It can be changed only between runs; a change
-    that breaks a rule of graphs is refused and changes nothing.
+    ``Lifecycle("ppo")`` has the outer phases only: how a run starts, ends, and takes signals. What happens in
+    between is added: phases with `add_phase` and `insert`, edges with `add_path` and `add_transition`.
+
+    An engine keeps a copy of its own as ``engine.lifecycle``. It can be changed only between runs. An edit that
+    breaks a rule is refused and changes nothing; `check` tells what is still missing, and a run starts only
+    when nothing is.
+
+    Attributes:
+        name: shown in pictures and messages.
+        step: the step of a training lifecycle, if there is one.
+        discovered: how often moves between events were seen that are no edges; see `Engine.discover`.
     """
 
-    def __init__(self, graph: Graph, step: Callable[[Any, Any], Any] | None = None, name: str = "lifecycle") -> None:
+    def __init__(self, name: str = "lifecycle") -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a lifecycle is a string, got {name!r}. See Lifecycle.training(step), too.")
         self.name = name
-        self.step = step
-        self._graph = graph
-        self._here: Cursor | None = None  # where the engine that owns this copy is
-        self._registry: Registry | None = None  # the events that this engine knows
+        self.step: Callable[[Any, Any], Any] | None = None
+        self._graph = OUTER
+        self._floating: frozenset[Event] = frozenset()
+        self.discovered: dict[Edge, int] = {}
+        self._required: tuple[tuple[Event, Event], ...] = ()
+        self._passed: Graph | None = None  # the graph for which everything was checked
+        self._engine: Callable[[], Engine | None] = _nobody  # the engine that owns this copy
 
     @classmethod
     def training(cls, step: Callable[[Any, Any], Any] | None = None) -> Lifecycle:
-        """Return the training lifecycle around `step`, a function of (engine, batch)."""
-        return cls(TRAINING, step, "training")
+        """Return the training lifecycle around `step`, a function of (engine, batch).
+
+        A step that fires phases may say so by an attribute ``paths``, a tuple of paths; they are added here.
+        """
+        lifecycle = cls("training")
+        lifecycle.step = step
+        lifecycle._graph = _training_with(tuple(getattr(step, "paths", ())))
+        return lifecycle
+
+    @classmethod
+    def of(cls, graph: Graph, name: str = "lifecycle") -> Lifecycle:
+        """Return a lifecycle around a whole graph.
+
+        Raises:
+            LifecycleError: if the graph breaks a rule of edits.
+        """
+        refuse(graph, FOR_EVERY_EDIT)
+        lifecycle = cls(name)
+        lifecycle._graph = graph
+        return lifecycle
+
+    @classmethod
+    def from_transitions(
+        cls, machine: transitions.Machine, activities: Mapping[str, Any], name: str = "machine"
+    ) -> Lifecycle:
+        """Return the lifecycle of a machine written with the `transitions` library. See `machine.from_transitions`."""
+        from fsm_engine.machine import from_transitions
+
+        return from_transitions(machine, activities, name)
 
     @property
     def graph(self) -> Graph:
@@ -194,10 +106,128 @@ class Lifecycle:
         Raises:
             LifecycleError: if there is no such phase.
         """
-        number = self._graph.index.get(plain(event))
+        number = self._graph.index.get(plain(event))  # type: ignore[call-overload]
         if number is None:
             raise LifecycleError(f"{event} is no phase of {self!r}. The phases are {', '.join(self._graph.by_name)}.")
         return self._graph.exits[number]
+
+    # Changing
+
+    def add_phase(
+        self,
+        event: Event,
+        activity: Any = None,
+        scope: Scope | None = None,
+        counter: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Add a phase that the engine walks to: it is entered along an automatic transition, and then acts.
+
+        Args:
+            event: its event, also its name; becomes known to the engine.
+            activity: called like a handler, with the engine if it takes one, when the handlers are through. Its
+                result, unless None, becomes ``engine.state.output``. An `Engine` is run, once per visit.
+            scope: where it lies; unless given, where the phase that first leads to it lies.
+            counter: an attribute of the state that counts how often it is entered: its filters are given that,
+                every new run starts it at 0, and `Engine.state_dict` holds it. Without one, firings are counted.
+            **kwargs: given to the activity; for an engine, to its `run`.
+
+        Raises:
+            LifecycleError: it is a phase already.
+            ValueError: an activity that cannot be called like that; a counter that is no name.
+            TypeError: something that is no event, or no activity.
+            BusyError: while the engine runs or is suspended.
+        """
+        edits.check_counter(counter)
+        act = _activity(event, activity, kwargs)
+        self._edit(lambda draft: draft.add_phase(event, act, scope, counter))
+
+    def add_path(self, path: Edge | Path, required: bool = False) -> None:
+        """Add the edges of a path, ``A >> B >> C``, that are not there yet.
+
+        Phases on it that are not there yet are *fired*: the activity of the phase that the path starts in, such as
+        the step, moves from one to the next with ``engine.fire_event``. They join the scope they start in. To
+        phases that were there, such as those of `add_phase`, the engine walks by itself when an activity ends.
+
+        Args:
+            path: two ends or more.
+            required: takes the direct edge from the first to the last end away, if there is one without a guard,
+                so the path is the only way.
+
+        Raises:
+            LifecycleError: the graph would break a rule.
+            TypeError: something that is no path.
+            BusyError: while the engine runs or is suspended.
+        """
+        self._edit(lambda draft: draft.add_path(path, required))
+
+    def add_transition(
+        self,
+        edge: Edge,
+        *,
+        guard: Any = None,
+        label: str | None = None,
+        error: edits.Errors | None = None,
+        limit: int | None = None,
+        action: Any = None,
+    ) -> None:
+        """Add one transition, ``A >> B``; B becomes a phase if it is none yet.
+
+        An exit with a guard goes before the one without, which is taken when no guard was true. A scope as source
+        stands for every phase in it, for error edges; as target, for the place that an error edge left: its
+        activity is begun again.
+
+        Args:
+            edge: from where to where.
+            guard: a function of the engine, or of nothing, without side effects: whether it may be taken. It is
+                shown by its name.
+            label: the name of the transition, unique among those of its source; that of the target unless given.
+            error: the exception, or a tuple of them, that takes this edge when it leaves the source. The edges of
+                the phase itself are tried first, then those of its scopes, innermost first. ``state.errors``
+                counts them by label; handlers of the target may take the exception as ``error``.
+            limit: how often in a run an error edge may be taken; beyond it, the exception goes on.
+            action: a function of the engine, or of nothing, called when it is taken.
+
+        Raises:
+            LifecycleError: the graph would break a rule.
+            TypeError, ValueError: arguments of a wrong kind.
+            BusyError: while the engine runs or is suspended.
+        """
+        held = None if guard is None else edits.called(guard, "a guard", label, {})
+        done = None if action is None else edits.called(action, "an action", label, {})
+        self._edit(lambda draft: draft.add_transition(edge, held, label, error, limit, done))
+
+    def insert(
+        self, event: Event, *, after: Event, activity: Any = None, counter: str | None = None, **kwargs: Any
+    ) -> None:
+        """Add a phase behind `after`, whose automatic exits it takes over; the other arguments are `add_phase`'s.
+
+        Raises:
+            LifecycleError: `after` is no phase or has no such exit, `event` is one already.
+            TypeError, ValueError: arguments of a wrong kind.
+            BusyError: while the engine runs or is suspended.
+        """
+        edits.check_counter(counter)
+        act = _activity(event, activity, kwargs)
+        self._edit(lambda draft: draft.insert(event, after, act, counter))
+
+    def add_exits(self, event: Event, *, like: Event) -> None:
+        """Give the phase of `event` the automatic exits that the phase of `like` has, so that it goes on as that does.
+
+        Raises:
+            LifecycleError: one of them is no phase, or the graph would break a rule.
+            BusyError: while the engine runs or is suspended.
+        """
+        self._edit(lambda draft: draft.add_exits(event, like))
+
+    def remove_transition(self, edge: Edge, label: str | None = None) -> None:
+        """Take out the transitions along `edge`; with a label, only the one of that name.
+
+        Raises:
+            LifecycleError: there is none.
+            BusyError: while the engine runs or is suspended.
+        """
+        self._edit(lambda draft: draft.remove_transition(edge, label))
 
     def add(self, *parts: Phase | Transition) -> None:
         """Add phases and transitions, all of them or none.
@@ -228,28 +258,100 @@ class Lifecycle:
             tuple(transition for transition in self.transitions if transition not in parts),
         )
 
-    def _change(self, phases: tuple[Phase, ...], transitions: tuple[Transition, ...]) -> None:
-        if self._here is not None and self._here.at != IDLE_AT:
-            phase = self._graph.phases[self._here.at >> 1]
-            raise BusyError(
-                f"the lifecycle cannot change while its engine is in {phase}, because where the run is would lose "
-                f"its meaning. Change it before run(), or after the run has ended."
-            )
-        self._graph = Graph(phases, transitions)
-        if self._registry is not None:
-            self._registry.know_phases(phases[1:])
+    def _edit(self, edit: Callable[[edits.Draft], None]) -> None:
+        draft = edits.Draft(self._graph, self._floating)
+        edit(draft)
+        self._change(draft.phases, draft.transitions)
+        self._floating = frozenset(draft.floating)
 
-    def _owned(self, here: Cursor, registry: Registry) -> Lifecycle:
-        copy = Lifecycle(self._graph, self.step, self.name)
-        copy._here, copy._registry = here, registry
-        registry.know_phases(self._graph.phases[1:])
+    def _change(self, phases: Iterable[Phase], transitions: Iterable[Transition]) -> None:
+        engine = self._engine()
+        if engine is not None and engine._here.at != IDLE_AT:
+            raise BusyError(
+                f"the lifecycle cannot change while its engine is in {engine.phase}, because where the run is would "
+                f"lose its meaning. Change it before run(), or after the run has ended."
+            )
+        graph = Graph(tuple(phases), tuple(transitions))
+        refuse(graph, FOR_EVERY_EDIT)
+        self._graph = graph
+        if engine is not None:
+            engine._know(graph)
+
+    # Checking
+
+    def check(self) -> list[Finding]:
+        """Return what is wrong with the lifecycle: rules that it breaks, and what was required and does not hold.
+
+        An empty list means that it can run. Findings that are no errors do not stop a run.
+        """
+        return [*findings(self._graph), *(found for rule in self._required if (found := self._broken(*rule)))]
+
+    def require(self, event: Event, *, before: Event) -> None:
+        """Demand that no run enters the phase of `before` without having been in that of `event`.
+
+        It is proven for the whole graph by dominators, here and again before a run if the graph has changed.
+
+        Raises:
+            LifecycleError: it does not hold; the message has a path around `event`. Nothing is kept then.
+        """
+        broken = self._broken(event, before)
+        if broken is not None:
+            raise LifecycleError(str(broken))
+        self._required += ((event, before),)
+        self._passed = None
+
+    def _broken(self, event: Event, before: Event) -> Finding | None:
+        from fsm_engine.proofs import way_around
+
+        for end in (event, before):
+            self.successors(end)
+        around = way_around(self._graph, event, before)
+        if around is None:
+            return None
+        return Finding(
+            "required",
+            f"{before} may be entered without {event} before it: {' -> '.join(around)}.",
+            "Take an edge of this path out, or put the phase on it, such as with add_path(..., required=True).",
+        )
+
+    def _pass(self) -> None:
+        """Refuse a lifecycle that cannot run.
+
+        Raises:
+            LifecycleError: with everything that is wrong.
+        """
+        if self._passed is self._graph:
+            return
+        errors = [str(finding) for finding in self.check() if finding.is_error]
+        if errors:
+            raise LifecycleError(" ".join(errors))
+        self._passed = self._graph
+
+    # With an engine
+
+    def _owned(self, engine: Engine) -> Lifecycle:
+        copy = Lifecycle(self.name)
+        copy.step, copy._graph, copy._floating, copy._required = self.step, self._graph, self._floating, self._required
+        copy.discovered = dict(self.discovered)
+        if self.step is None:
+            copy._graph = _without_step(self._graph)
+        copy._engine = weakref.ref(engine)
+        engine._know(copy._graph)
         return copy
+
+    # Looking
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
         """Return the graph for networkx, with one edge per phase that a transition may leave. See `views`."""
         from fsm_engine.views import to_networkx
 
         return to_networkx(self._graph, self.name)
+
+    def to_transitions(self) -> transitions.Machine:
+        """Return a flat machine of the `transitions` library with the same moves and no guards. See `machine`."""
+        from fsm_engine.machine import to_transitions
+
+        return to_transitions(self._graph)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Lifecycle):
@@ -266,3 +368,38 @@ class Lifecycle:
         from fsm_engine.views import to_table
 
         return to_table(self._graph)
+
+
+def _nobody() -> None:
+    return None
+
+
+def _activity(event: Event, activity: Any, kwargs: Mapping[str, Any]) -> Any:
+    if activity is None:
+        if kwargs:
+            raise ValueError(f"{', '.join(kwargs)} are given to an activity, and {event} has none. Give activity=.")
+        return None
+    return edits.called(activity, f"the activity of {event}", str(event), kwargs, keeps=True)
+
+
+@lru_cache(maxsize=None)
+def _training_with(paths: tuple[Path | Edge, ...]) -> Graph:
+    draft = edits.Draft(TRAINING, frozenset())
+    for path in paths:
+        draft.add_path(path, required=True)
+    graph = draft.graph if paths else TRAINING
+    refuse(graph, FOR_EVERY_EDIT)
+    return graph
+
+
+@lru_cache(maxsize=64)
+def _without_step(graph: Graph) -> Graph:
+    return Graph(
+        tuple(
+            replace(phase, activity=None)
+            if isinstance(phase.activity, Snippet) and phase.activity.is_step
+            else phase
+            for phase in graph.phases
+        ),
+        graph.transitions,
+    )

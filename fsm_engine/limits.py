@@ -87,6 +87,21 @@ def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: in
             raise ValueError(f"Argument {name} is invalid: {value}. It should be greater than zero.")
 
 
+def refuse_limits(name: str, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
+    """Refuse limits for a lifecycle without epochs.
+
+    Raises:
+        ValueError: if one is given.
+    """
+    given = {"max_epochs": max_epochs, "max_iters": max_iters, "epoch_length": epoch_length}
+    for limit, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{limit}={value} means nothing to the lifecycle {name!r}, which has no epochs. "
+                f"Let a guard end it, or engine.terminate()."
+            )
+
+
 def start_limits(
     state: State, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None
 ) -> None:

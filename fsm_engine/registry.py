@@ -9,14 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.edges import Edge, Exit
 from fsm_engine.events import AnyEvent, Event, EventsList, name_of, plain
 from fsm_engine.filters import Filter
-from fsm_engine.graph import Payload, Phase
+from fsm_engine.graph import Graph, Payload
+from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
     from fsm_engine.announcer import Announcer
 
 Handler = Callable[..., Any]
+Key = Event | Edge | Exit
+"""What handlers are attached to: an event, an edge, or an exit."""
+
+_MOVE = Payload(keywords={"transition": "transition"})
 
 
 class Attachment:
@@ -98,15 +104,17 @@ class Slot:
         attached: the attachments in the order in which they are called.
         fired: how often the event was fired in this run; for an event of the lifecycle, since somebody listens.
         callback: the event, if it is no phase of the lifecycle.
+        moves: whether it is a phase that is entered by firing.
         counter: the attribute of the state that filters are given; None for `fired` itself.
         fire: the functions that call the handlers when the event is fired by hand, without a payload and with
             one, and the objects they refer to; None until it is needed.
     """
 
-    __slots__ = ("attached", "callback", "counter", "event", "fire", "fired", "payload")
+    __slots__ = ("attached", "callback", "counter", "event", "fire", "fired", "moves", "payload")
 
-    def __init__(self, event: Event, counter: str | None, payload: Payload, callback: Event | None = None) -> None:
+    def __init__(self, event: Key, counter: str | None, payload: Payload, callback: Event | None = None) -> None:
         self.event, self.counter, self.payload, self.callback = event, counter, payload, callback
+        self.moves = False
         self.attached: tuple[Attachment, ...] = ()
         self.fired = 0
         self.fire: tuple[Callable[..., None], Callable[..., None], list[Any]] | None = None
@@ -140,16 +148,34 @@ class Registry:
     """
 
     def __init__(self, counters: Mapping[Event, str]) -> None:
-        self.slots: dict[Event, Slot] = {}
+        self.slots: dict[Key, Slot] = {}
         self.has_callbacks = False  # whether an event may be fired that is no phase
+        self.has_moves = False  # whether a handler was attached to an edge or an exit
+        self.graph: Graph | None = None
         self._counters = counters
 
-    def know_phases(self, phases: Iterable[Phase]) -> None:
-        """Make the events of `phases` known; handlers attached to them already stay."""
-        for phase in phases:
-            if phase.event not in self.slots:
-                self.slots[phase.event] = Slot(phase.event, self._counters.get(phase.event), phase.payload)
-            self.slots[phase.event].callback = None
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "graph": None}  # the lifecycle has it, and makes it known again
+
+    def know(self, graph: Graph) -> None:
+        """Make the phases of `graph` known; handlers attached to them already stay."""
+        gone = [] if self.graph is None else [p.event for p in self.graph.phases[1:] if p.event not in graph.index]
+        for event in gone:
+            self.slots[event].callback, self.slots[event].moves = event, False
+            self.has_callbacks = True
+        for number, phase in enumerate(graph.phases[1:], 1):
+            event = phase.event
+            if event not in self.slots:
+                self._warn_of_namesakes(event)
+                self.slots[event] = Slot(event, None, phase.payload)
+            slot = self.slots[event]
+            counter = phase.counter or self._counters.get(event) or slot.counter
+            if (counter, phase.payload) != (slot.counter, slot.payload):
+                slot.counter, slot.payload, slot.fire = counter, phase.payload, None
+                for attachment in slot.attached:
+                    attachment.settle(how_to_call(slot, attachment.handler, attachment.args, attachment.kwargs))
+            slot.callback, slot.moves = None, number in graph.fired_phases
+        self.graph = graph
 
     def register(self, event: Event, counter: str | None) -> None:
         """Make `event` known as a callback event, with the attribute that the user counts it in."""
@@ -157,15 +183,18 @@ class Registry:
         if known is not None:
             known.counter, known.fire = counter or known.counter, None
             return
+        self._warn_of_namesakes(event)
+        self.slots[event] = Slot(event, counter, Payload(), callback=event)
+        self.has_callbacks = True
+
+    def _warn_of_namesakes(self, event: Event) -> None:
         for other in self.slots:
-            if name_of(other) == name_of(event):
+            if not isinstance(other, (Edge, Exit)) and name_of(other) == name_of(event):
                 warnings.warn(
                     f"{event!r} has the name of {other!r}, but is another event: handlers of one are not called "
                     f"when the other is fired. Give it another name if that is not what you want.",
-                    stacklevel=3,
+                    stacklevel=4,
                 )
-        self.slots[event] = Slot(event, counter, Payload(), callback=event)
-        self.has_callbacks = True
 
     def knows(self, event: AnyEvent) -> bool:
         """Say whether `event` is registered.
@@ -173,7 +202,8 @@ class Registry:
         Raises:
             TypeError: if it is no event at all.
         """
-        return plain(event) in self.slots
+        key = plain(event)
+        return key in self.slots or (isinstance(key, (Edge, Exit)) and self._wrong_with(key) is None)
 
     def slot(self, event: AnyEvent) -> Slot:
         """Return what is kept of `event`.
@@ -182,12 +212,45 @@ class Registry:
             ValueError: if it is not registered.
             TypeError: if it is no event at all.
         """
-        if not self.knows(event):
-            raise ValueError(
-                f"{event!r} is not a valid event for this Engine. It knows {', '.join(map(str, self.slots))}. "
-                f"Register others with engine.register_events({event!r})." + self._meant(event)
-            )
-        return self.slots[plain(event)]
+        key = plain(event)
+        if key in self.slots:
+            return self.slots[key]
+        if isinstance(key, (Edge, Exit)):
+            return self._slot_of_move(key)
+        raise ValueError(
+            f"{event!r} is not a valid event for this Engine. It knows "
+            f"{', '.join(str(known) for known in self.slots if not isinstance(known, (Edge, Exit)))}. "
+            f"Register others with engine.register_events({event!r})." + self._meant(event)
+        )
+
+    def _slot_of_move(self, move: Edge | Exit) -> Slot:
+        wrong = self._wrong_with(move)
+        if wrong is not None:
+            raise ValueError(wrong)
+        self.has_moves = True
+        slot = self.slots[move] = Slot(move, None, _MOVE)
+        return slot
+
+    def _wrong_with(self, move: Edge | Exit) -> str | None:
+        assert self.graph is not None
+        graph = self.graph
+        for end in (move.of,) if isinstance(move, Exit) else move.ends:
+            if isinstance(end, Scope):
+                if not any(end.contains(phase.scope) for phase in graph.phases):
+                    return f"{move} names the scope {end}, in which the lifecycle has no phase."
+            elif end not in graph.index:
+                callback = " It is a callback event, which add_path makes a phase." if end in self.slots else ""
+                return (
+                    f"{move} names {end}, which is no phase of the lifecycle.{callback} "
+                    f"The phases are {', '.join(graph.by_name)}."
+                )
+        if isinstance(move, Exit) or graph.has_edge(move.source, move.target):
+            return None
+        exits = {str(getattr(t.target, "name", t.target)) for t in graph.exits_from(move.source)}
+        return (
+            f"there is no edge {move}. From {getattr(move.source, 'name', move.source)} a run goes to "
+            f"{', '.join(sorted(exits)) or 'nothing'}; lifecycle.add_transition({move}) would add it."
+        )
 
     def _meant(self, event: AnyEvent) -> str:
         meant = [known for known in self.slots if known == event]  # a string is equal to the event of that name
@@ -199,6 +262,7 @@ class Registry:
         """Attach `handler` to each of `events`, or to none, behind those of the same priority."""
         attachments = []
         for event in events:
+            plain(event)  # refuses what is no event, before anything is made of it
             attachment = Attachment(event, handler, args, kwargs)
             attachment.settle(how_to_call(self.slot(event), handler, args, kwargs))
             attachments.append(attachment)
@@ -239,10 +303,10 @@ class Registry:
     def sharing_handlers(self) -> Registry:
         """Return a copy that has the same handlers, and counts on its own from here."""
         copy = Registry(self._counters)
-        copy.has_callbacks = self.has_callbacks
+        copy.has_callbacks, copy.has_moves, copy.graph = self.has_callbacks, self.has_moves, self.graph
         for event, slot in self.slots.items():
             twin = copy.slots[event] = Slot(event, slot.counter, slot.payload, slot.callback)
-            twin.fired = slot.fired
+            twin.fired, twin.moves = slot.fired, slot.moves
             twin.attached = tuple(_twin(attachment) for attachment in slot.attached)
         return copy
 

@@ -12,9 +12,12 @@ from fsm_engine.cursor import IDLE_AT, Cursor
 from fsm_engine.data import batches_before, batches_taken, has_uncounted_batch
 from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
-from fsm_engine.graph import Scope
-from fsm_engine.lifecycle import TRAINING, Lifecycle
+from fsm_engine.graph import Graph
+from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observers
+from fsm_engine.scopes import Scope
+from fsm_engine.training import TRAINING
+from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -25,25 +28,77 @@ _PROGRESS = ("iteration", "epoch")
 
 
 def state_dict(engine: Engine) -> dict[str, Any]:
-    """Return the progress of `engine` under pytorch-ignite's keys, in its order."""
-    state = engine.state
+    """Return the progress of `engine` under pytorch-ignite's keys, in its order; without epochs, its phase."""
+    state, graph = engine.state, engine.lifecycle.graph
     limit = "max_epochs" if state.max_iters is None else "max_iters"
-    keys = ["epoch_length", "iteration", limit, *engine.state_dict_user_keys]
+    keys = ["epoch_length", "iteration", limit] if graph.has_epochs else []
+    keys += _own_keys(graph) + engine.state_dict_user_keys
     missing = [key for key in keys if not hasattr(state, key)]
     if missing:
         raise ValueError(
             f"state_dict_user_keys names {missing}, which the state does not have. Set engine.state.{missing[0]} first."
         )
-    values = OrderedDict((key, getattr(state, key)) for key in keys)
+    values = OrderedDict((key, copy.copy(getattr(state, key))) for key in keys)
     here = engine._here
-    if here.left is not None and engine.lifecycle.phases[here.left >> 1].event is Events.ITERATION_STARTED:
+    if not graph.has_epochs:
+        values["phase"] = qualified(graph.phases[(here.left or 0) >> 1])
+    elif here.left is not None and Scope.ITERATION.contains(engine.lifecycle.phases[here.left >> 1].scope):
         values["iteration"] -= 1  # suspended before its step, so it is still to come
     return values
 
 
+def _own_keys(graph: Graph) -> list[str]:
+    """Return the attributes of the state that count what this lifecycle has beyond that of training."""
+    return [*dict.fromkeys(graph.counters.values()), *(["errors"] if any(graph.recoveries) else [])]
+
+
 def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
     """Check `given` as a whole, then let `engine` stand where it says."""
-    progress, limit = _check(engine, given)
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
+    graph = engine.lifecycle.graph
+    for key in _own_keys(graph) + engine.state_dict_user_keys:
+        if key not in given:
+            raise ValueError(_absent_own(engine, key, given))
+    if graph.has_epochs:
+        _load_progress(engine, given)
+    else:
+        _load_phase(engine, given)
+    for key in _own_keys(graph) + engine.state_dict_user_keys:
+        setattr(engine.state, key, copy.copy(given[key]))
+
+
+def _absent_own(engine: Engine, key: str, given: Mapping[str, Any]) -> str:
+    if key in engine.state_dict_user_keys:
+        return (
+            f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
+            f"engine.state_dict_user_keys, or add it."
+        )
+    return _absent(key, given)
+
+
+def _load_phase(engine: Engine, given: Mapping[str, Any]) -> None:
+    here, graph = engine._here, engine.lifecycle.graph
+    if "phase" not in given:
+        raise ValueError(_absent("phase", given))
+    names = {qualified(phase): number for number, phase in enumerate(graph.phases)}
+    number = names.get(given["phase"])
+    if number is None or number in graph.fired_phases:
+        raise ValueError(
+            f"'phase' in the state dictionary is {given['phase']!r}, where no run of this lifecycle can be "
+            f"suspended. Its phases are {', '.join(names)}."
+        )
+    if engine._running:
+        raise BusyError(f"load_state_dict() was called in {engine.phase}, while the engine runs. Load before run().")
+    here.restart(has_data=False)
+    here.at, engine._loaded = IDLE_AT, not number
+    if number:
+        here.left, here.at = 2 * number + 1, 2 * graph.index[Events.INTERRUPT] + 1
+        here.run_clock = here.epoch_clock = 0.0
+
+
+def _load_progress(engine: Engine, given: Mapping[str, Any]) -> None:
+    progress, limit = _check(given)
     here, state = engine._here, engine.state
     if engine._running and Scope.EPOCH.contains(engine.phase.scope):
         raise BusyError(
@@ -56,8 +111,6 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
     state.epoch = value if progress == "epoch" or not value else value // length
     for name in _LIMITS:
         setattr(state, name, given[name] if name == limit else None)
-    for key in engine.state_dict_user_keys:
-        setattr(state, key, given[key])
     if engine._running:
         place_loaded(engine)
     else:
@@ -74,9 +127,7 @@ def place_loaded(engine: Engine) -> None:
         here.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
 
 
-def _check(engine: Engine, given: Mapping[str, Any]) -> tuple[str, str]:
-    if not isinstance(given, Mapping):
-        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
+def _check(given: Mapping[str, Any]) -> tuple[str, str]:
     if "epoch_length" not in given:
         raise ValueError(_absent("epoch_length", given))
     progress = [key for key in _PROGRESS if key in given]
@@ -87,12 +138,6 @@ def _check(engine: Engine, given: Mapping[str, Any]) -> tuple[str, str]:
     limits = [key for key in _LIMITS if key in given]
     if len(limits) != 1:
         raise ValueError(f"State dictionary should contain exactly one of '{_LIMITS}' keys, got {limits}.")
-    for key in engine.state_dict_user_keys:
-        if key not in given:
-            raise ValueError(
-                f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
-                f"engine.state_dict_user_keys, or add it."
-            )
     _check_numbers(given, progress[0], limits[0])
     return progress[0], limits[0]
 
@@ -137,10 +182,10 @@ def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
     own.update(_observers=Observers(), _here=_at_rest(engine), state=_state_twin(engine.state, memo, keep_data=True))
     own["_registry"] = engine._registry.sharing_handlers()
     own["_slots"] = own["_registry"].slots
-    own["lifecycle"] = engine.lifecycle._owned(own["_here"], own["_registry"])
-    done = ("_observers", "_here", "state", "_registry", "_slots", "lifecycle")
-    rest = copy.deepcopy({name: value for name, value in own.items() if name not in done}, memo)
+    done = ("_observers", "_here", "state", "_registry", "_slots")
+    rest = copy.deepcopy({name: value for name, value in own.items() if name not in (*done, "lifecycle")}, memo)
     vars(twin).update({**own, **rest, **shared})
+    twin.lifecycle = engine.lifecycle._owned(twin)
     data = engine.state.dataloader
     if data is not None and iter_is_self(data):
         own["_here"].skip = 0  # shared with the original, it stands where the next batch is
@@ -158,18 +203,20 @@ def pickled(engine: Engine) -> dict[str, Any]:
     state = _without_process(engine)
     state.update(_here=_at_rest(engine), state=_state_twin(engine.state, None, keep_data=False))
     del state["_observers"]
-    graph = engine.lifecycle.graph
-    state["lifecycle"] = (None if graph is TRAINING else graph, engine.lifecycle.name)
+    kept = vars(engine.lifecycle).copy()
+    kept.update(_graph=None if engine.lifecycle.graph is TRAINING else engine.lifecycle.graph, _passed=None)
+    del kept["_engine"], kept["step"]
+    state["lifecycle"] = kept
     return state
 
 
 def unpickle(engine: Engine, state: dict[str, Any]) -> None:
     """Fill `engine` from what `pickled` returned."""
-    graph, name = state.pop("lifecycle")
+    kept = state.pop("lifecycle")
     vars(engine).update(state, _observers=Observers())
-    engine.lifecycle = Lifecycle(graph or TRAINING, engine._process_function, name)._owned(
-        engine._here, engine._registry
-    )
+    lifecycle = Lifecycle()
+    vars(lifecycle).update(kept, step=engine._process_function, _graph=kept["_graph"] or TRAINING)
+    engine.lifecycle = lifecycle._owned(engine)
 
 
 def _refuse_running(engine: Engine, verb: str) -> None:
@@ -181,7 +228,7 @@ def _refuse_running(engine: Engine, verb: str) -> None:
 
 
 def _without_process(engine: Engine) -> dict[str, Any]:
-    return {**vars(engine)}
+    return {**vars(engine), "_driver": None, "_machine": None, "_tables": None}
 
 
 def _at_rest(engine: Engine) -> Cursor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine.cursor import Outcome, Signal
-from fsm_engine.graph import Code, Snippet
+from fsm_engine.graph import Transition, do, holds
+from fsm_engine.moving import move
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -26,20 +27,30 @@ def honour(engine: Engine, at: int) -> int:
         if engine._registry.slots[phase.event].attached:
             return at
         for action in phase.entry:
-            _run(action, engine)
+            do(action, engine)
         at += 1
-    if phase.defer is not None and _holds(phase.defer, engine):
-        return at
+        here.at = at
     edges = graph.signalled[at >> 1]
+    if at >> 1 in graph.fired_phases:
+        return at  # part of an activity, which is finished first
+    if phase.defer is not None and holds(phase.defer, engine):
+        if not here.requests.get(Signal.INTERRUPT):
+            return at
+        del here.requests[Signal.INTERRUPT]
+        return _take(engine, Signal.INTERRUPT, edges[Signal.INTERRUPT], False, at)
     for signal in _PENDING:
         if signal not in here.requests:
             continue
         skip = here.requests.pop(signal)
         if signal in edges:
-            _note(engine, signal, skip, at)
-            engine._tell(edges[signal])
-            return 2 * graph.index[edges[signal].target]  # type: ignore[index]
+            return _take(engine, signal, edges[signal], skip, at)
     return at
+
+
+def _take(engine: Engine, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
+    _note(engine, signal, skip, at)
+    move(engine, edge)
+    return 2 * engine.lifecycle.graph.index[edge.target]  # type: ignore[index]
 
 
 def _note(engine: Engine, signal: Signal, skip: bool, at: int) -> None:
@@ -50,12 +61,6 @@ def _note(engine: Engine, signal: Signal, skip: bool, at: int) -> None:
     elif signal is Signal.TERMINATE_EPOCH:
         here.skip_epoch_completed = skip
     else:
-        here.left = at
-
-
-def _run(action: Code, engine: Engine) -> None:
-    (action.as_action if isinstance(action, Snippet) else action)(engine)
-
-
-def _holds(guard: Code, engine: Engine) -> bool:
-    return bool((guard.as_guard if isinstance(guard, Snippet) else guard)(engine))
+        here.outcome = Outcome.INTERRUPTED
+        if here.left is None:  # else it stopped before it had gone on
+            here.left = at

@@ -34,6 +34,7 @@ class State:
         metrics: results of metrics by name.
         times: seconds of the last epoch (``"EPOCH_COMPLETED"``) and of the run (``"COMPLETED"``), each with
             its handlers' time once they are through.
+        errors: how often this run has taken each error edge, by ``source.label``.
         seed: free for the user.
 
     Any further attribute may be set, here or later; it stays over the runs of the engine.
@@ -48,6 +49,7 @@ class State:
         "dataloader",
         "epoch",
         "epoch_length",
+        "errors",
         "event_to_attr",
         "iteration",
         "max_epochs",
@@ -70,6 +72,7 @@ class State:
         self.dataloader: Any = None
         self.seed: Any = None
         self.metrics: dict[str, Any] = {}
+        self.errors: dict[str, int] = {}
         self.times: dict[str, float | None] = {"EPOCH_COMPLETED": None, "COMPLETED": None}
         for name, value in attributes.items():
             setattr(self, name, value)

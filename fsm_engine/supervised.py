@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from fsm_engine.deterministic import DeterministicEngine
 from fsm_engine.engine import Engine
 from fsm_engine.metrics import as_metric
 
@@ -33,7 +34,8 @@ LossFunction = Callable[[Any, Any], Any]
 _MOVE_AS_A_WHOLE: tuple[Any, ...] = (torch.Tensor, PackedSequence)  # the latter is a tuple, too
 
 
-def _prepare_batch(batch: Any, device: Device = None, non_blocking: bool = False) -> tuple[Any, Any]:
+def prepare_pair(batch: Any, device: Device = None, non_blocking: bool = False) -> tuple[Any, Any]:
+    """Return the pair (x, y) that `batch` is, each moved to `device`."""
     x, y = batch
     if device is None:
         return x, y
@@ -66,7 +68,8 @@ def _unchanged(y_pred: Any) -> Any:
     return y_pred
 
 
-def _loss_of(_x: Any, _y: Any, _y_pred: Any, loss: torch.Tensor) -> float | torch.Tensor:
+def loss_of(_x: Any, _y: Any, _y_pred: Any, loss: torch.Tensor) -> float | torch.Tensor:
+    """Return the loss: a float if it is on the CPU, else a detached tensor."""
     # .item() of a tensor on another device would make the host wait for it, in every iteration.
     return loss.item() if loss.is_cpu else loss.detach()
 
@@ -212,9 +215,9 @@ def supervised_training_step(
     loss_fn: LossFunction,
     device: Device = None,
     non_blocking: bool = False,
-    prepare_batch: PrepareBatch = _prepare_batch,
+    prepare_batch: PrepareBatch = prepare_pair,
     model_transform: Callable[[Any], Any] = _unchanged,
-    output_transform: Callable[[Any, Any, Any, torch.Tensor], Any] = _loss_of,
+    output_transform: Callable[[Any, Any, Any, torch.Tensor], Any] = loss_of,
     gradient_accumulation_steps: int = 1,
     model_fn: ModelFunction = _call_model,
     *,
@@ -288,9 +291,10 @@ def create_supervised_trainer(
     loss_fn: LossFunction,
     device: Device = None,
     non_blocking: bool = False,
-    prepare_batch: PrepareBatch = _prepare_batch,
+    prepare_batch: PrepareBatch = prepare_pair,
     model_transform: Callable[[Any], Any] = _unchanged,
-    output_transform: Callable[[Any, Any, Any, torch.Tensor], Any] = _loss_of,
+    output_transform: Callable[[Any, Any, Any, torch.Tensor], Any] = loss_of,
+    deterministic: bool = False,
     amp_mode: str | None = None,
     scaler: bool | GradScaler = False,
     *,
@@ -299,7 +303,8 @@ def create_supervised_trainer(
 ) -> Engine:
     """Return an engine that trains `model`; its step is that of `supervised_training_step`, and so are its arguments.
 
-    The scaler that ``scaler=True`` makes is kept as ``trainer.state.scaler``, to be saved with the model.
+    With `deterministic` it is a `DeterministicEngine`. The scaler that ``scaler=True`` makes is kept as
+    ``trainer.state.scaler``, to be saved with the model.
 
     Raises:
         Exception: as `supervised_training_step`.
@@ -318,7 +323,7 @@ def create_supervised_trainer(
         amp_mode=amp_mode,
         scaler=scaler,
     )
-    trainer = Engine(step)
+    trainer = DeterministicEngine(step) if deterministic else Engine(step)
     if scaler is True and isinstance(step, _AmpTrainingStep):
         trainer.state.scaler = step.scaler  # type: ignore[attr-defined]
     return trainer
@@ -328,7 +333,7 @@ def supervised_evaluation_step(
     model: torch.nn.Module,
     device: Device = None,
     non_blocking: bool = False,
-    prepare_batch: PrepareBatch = _prepare_batch,
+    prepare_batch: PrepareBatch = prepare_pair,
     model_transform: Callable[[Any], Any] = _unchanged,
     output_transform: Callable[[Any, Any, Any], Any] = _prediction_and_target,
     model_fn: ModelFunction = _call_model,
@@ -365,7 +370,7 @@ def create_supervised_evaluator(
     metrics: Mapping[str, Metric | TorchMetric] | None = None,
     device: Device = None,
     non_blocking: bool = False,
-    prepare_batch: PrepareBatch = _prepare_batch,
+    prepare_batch: PrepareBatch = prepare_pair,
     model_transform: Callable[[Any], Any] = _unchanged,
     output_transform: Callable[[Any, Any, Any], Any] = _prediction_and_target,
     amp_mode: str | None = None,

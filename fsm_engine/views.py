@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from fsm_engine.graph import Code, Graph, Phase, Scope, Transition, Trigger, code_name
+from fsm_engine.graph import Code, Graph, Phase, Transition, Trigger, code_name
+from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
     import networkx
@@ -30,11 +31,22 @@ def _exit(transition: Transition) -> str:
     where = (
         f"the phase left in {target} (history)" if isinstance(target, Scope) else str(getattr(target, "name", target))
     )
+    if transition.error:
+        kinds = " or ".join(kind.__name__ for kind in transition.error)
+        limit = "" if transition.limit is None else f", at most {transition.limit} times"
+        return f"{_guarded(transition)}error {kinds}{limit} -> {where}{_done(transition)}"
     if transition.trigger is Trigger.SIGNAL:
         return f"signal {transition.label} -> {where}"
-    guard = "" if transition.guard is None else f"[{code_name(transition.guard)}] "
-    action = "" if transition.action is None else f" / {code_name(transition.action)}"
-    return f"{guard}-> {where}{action}"
+    fired = "fired " if transition.trigger is Trigger.FIRED else ""
+    return f"{_guarded(transition)}{fired}-> {where}{_done(transition)}"
+
+
+def _guarded(transition: Transition) -> str:
+    return "" if transition.guard is None else f"[{code_name(transition.guard)}] "
+
+
+def _done(transition: Transition) -> str:
+    return "" if transition.action is None else f" / {code_name(transition.action)}"
 
 
 def _name(thing: Code | Scope | None) -> str:
@@ -58,7 +70,7 @@ def to_networkx(graph: Graph, name: str = "lifecycle") -> networkx.MultiDiGraph[
 
     Nodes are the names of phases, qualified with their enum's name where they have one (``Events.STARTED``),
     with the attributes ``scope``, ``scopes`` (outermost first, joined with dots), ``activity``, ``entry``,
-    ``initial``. Edges have the key and attribute ``label``, and ``trigger``, ``signal``, ``guard``, ``action``. A
+    ``initial``. Edges have the key and attribute ``label``, and ``trigger``, ``signal``, ``error``, ``guard``, ``action``. A
     transition from a scope is there once per phase of the scope, with ``via`` naming the scope; one into a
     scope's history leads to each of its phases, with ``history``. Attributes are strings and booleans only.
     """
@@ -102,6 +114,7 @@ def _attributes(transition: Transition) -> dict[str, str | bool]:
         "label": transition.label,
         "trigger": transition.trigger.value,
         "signal": "" if transition.signal is None else transition.signal.value,
+        "error": " ".join(kind.__name__ for kind in transition.error),
         "guard": _name(transition.guard),
         "action": _name(transition.action),
         "via": _name(transition.via),

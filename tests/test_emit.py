@@ -18,8 +18,9 @@ from fsm_engine.cursor import IDLE_AT, Cursor, Signal
 from fsm_engine.emit import View
 from fsm_engine.engine import Engine
 from fsm_engine.events import EventEnum, Events
-from fsm_engine.graph import IDLE, Graph, Phase, Scope, Transition, Trigger
-from fsm_engine.lifecycle import TRAINING
+from fsm_engine.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.scopes import Scope
+from fsm_engine.training import TRAINING
 
 
 class Enough(Exception):

@@ -1,0 +1,217 @@
+"""What makes a lifecycle graph valid: a table of rules, each with the sentence and the fix that a user reads.
+
+Rules of the first kind hold after every edit: an edit that breaks one is refused. Those of the second kind are
+about the whole, which takes several edits to build; a run is refused while one of them is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fsm_engine.cursor import Signal
+from fsm_engine.errors import LifecycleError
+from fsm_engine.events import Event
+from fsm_engine.graph import Graph, Trigger
+from fsm_engine.scopes import Scope
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that a graph breaks.
+
+    Attributes:
+        code: the name of the rule, such as ``stuck``.
+        sentence: what is wrong, with the names of the phases and transitions.
+        fix: what to do about it.
+        is_error: whether it stops a run; a warning does not.
+    """
+
+    code: str
+    sentence: str
+    fix: str
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.fix}"
+
+
+def _phase_twice(graph: Graph) -> Iterator[Finding]:
+    for number, phase in enumerate(graph.phases):
+        if graph.index[phase.event] != number:
+            yield Finding(
+                "phase-twice", f"phase {phase} is there twice.", "Each phase stands for one event: leave one out."
+            )
+
+
+def _edge_to_nowhere(graph: Graph) -> Iterator[Finding]:
+    scopes = {scope for phase in graph.phases if phase.scope is not None for scope in phase.scope.path}
+    for transition in graph.transitions:
+        for end in (transition.source, transition.target):
+            if isinstance(end, Scope) and end not in scopes:
+                yield Finding(
+                    "edge-to-nowhere",
+                    f"{transition} leads to or from the scope {end}, in which there is no phase.",
+                    f"The scopes are {', '.join(sorted(map(str, scopes)))}.",
+                )
+            elif not isinstance(end, Scope) and end not in graph.index:
+                yield Finding(
+                    "edge-to-nowhere",
+                    f"{transition} leads to or from {end}, which is no phase.",
+                    f"The phases are {', '.join(graph.by_name)}.",
+                )
+
+
+def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
+    for transition in graph.transitions:
+        if (transition.trigger is Trigger.SIGNAL) != (transition.signal is not None):
+            yield Finding(
+                "signal",
+                f"{transition}: a transition has a signal if, and only if, its trigger is SIGNAL.",
+                "Give both, or neither.",
+            )
+        elif transition.error and transition.signal is not Signal.EXCEPTION:
+            yield Finding("signal", f"{transition}: an error edge has the signal EXCEPTION.", "Give that one.")
+
+
+def _duplicate_label(graph: Graph) -> Iterator[Finding]:
+    seen: set[tuple[Event | Scope, str]] = set()
+    for transition in graph.transitions:
+        if (transition.source, transition.label) in seen:
+            yield Finding(
+                "duplicate-label",
+                f"two exits of {_name(transition.source)} are labelled {transition.label!r}.",
+                "Give each a label of its own.",
+            )
+        seen.add((transition.source, transition.label))
+
+
+def _dead_exit(graph: Graph) -> Iterator[Finding]:
+    for exits in graph.automatic:
+        for earlier, later in pairwise(t for t in exits if t.via is None):
+            if earlier.guard is not None:
+                continue
+            if later.guard is None:
+                yield Finding(
+                    "two-unguarded-exits",
+                    f"{earlier} and {later} have no guard, so the second can never be taken.",
+                    "Give one of them a guard, or take one out with remove_transition.",
+                )
+            else:
+                yield Finding(
+                    "dead-exit",
+                    f"{later} can never be taken: {earlier} comes before it and has no guard.",
+                    "Put the exit without a guard last.",
+                )
+
+
+def _unfireable(graph: Graph) -> Iterator[Finding]:
+    for phase, fired in zip(graph.phases, graph.fired):
+        number = graph.index[phase.event]
+        for transition in fired.values():
+            if not phase.may_fire and number not in graph.fired_phases:
+                yield Finding(
+                    "nobody-fires",
+                    f"{transition} is taken when an activity fires it, and {phase} has none that could.",
+                    f"Make {_name(transition.target)} a phase that the engine walks to, "
+                    f"add_phase({transition.target}, activity=...), before you connect it.",
+                )
+
+
+def _fired_with_activity(graph: Graph) -> Iterator[Finding]:
+    for number in sorted(graph.fired_phases):
+        phase = graph.phases[number]
+        if phase.activity is not None:
+            yield Finding(
+                "two-activities",
+                f"{phase} is entered while an activity runs that fires it, and has an activity of its own.",
+                "Let the engine walk to it, or leave its activity out.",
+            )
+
+
+def _unreachable(graph: Graph) -> Iterator[Finding]:
+    reached = {graph.phases[0].event}
+    waiting = list(reached)
+    while waiting:
+        for transition in graph.exits[graph.index[waiting.pop()]]:
+            if not isinstance(transition.target, Scope) and transition.target not in reached:
+                reached.add(transition.target)
+                waiting.append(transition.target)
+    lost = [phase.name for phase in graph.phases if phase.event not in reached]
+    if lost:
+        yield Finding("unreachable", f"nothing leads to {', '.join(lost)}.", "Add a transition, or leave the phase out.")
+
+
+def _stuck(graph: Graph) -> Iterator[Finding]:
+    for number, phase in enumerate(graph.phases):
+        automatic = graph.automatic[number]
+        if 2 * number + 1 in graph.resting:
+            continue
+        if automatic and automatic[-1].guard is not None:
+            yield Finding(
+                "stuck",
+                f"{phase} may get stuck: each of its automatic exits has a guard.",
+                f"Leave the guard of the last one, {automatic[-1]}, out.",
+            )
+        elif not automatic and not graph.fired[number]:
+            yield Finding(
+                "stuck",
+                f"{phase} gets stuck: no automatic exit leaves it.",
+                f"Add one, add_transition({phase.event} >> ...), or those of another phase, "
+                f"add_exits({phase.event}, like=...).",
+            )
+
+
+def _namesakes(graph: Graph) -> Iterator[Finding]:
+    seen: dict[str, Event] = {}
+    for phase in graph.phases:
+        if phase.name in seen:
+            yield Finding(
+                "namesakes",
+                f"{phase.event!r} has the name of {seen[phase.name]!r}, but is another phase.",
+                "Give it another name if that is not what you want.",
+                is_error=False,
+            )
+        seen[phase.name] = phase.event
+
+
+Rule = Callable[[Graph], Iterator[Finding]]
+
+FOR_EVERY_EDIT: tuple[Rule, ...] = (
+    _phase_twice,
+    _edge_to_nowhere,
+    _trigger_without_signal,
+    _duplicate_label,
+    _dead_exit,
+    _unfireable,
+    _fired_with_activity,
+)
+FOR_EVERY_RUN: tuple[Rule, ...] = (_unreachable, _stuck, _namesakes)
+
+
+def findings(graph: Graph) -> list[Finding]:
+    """Return what is wrong with `graph`; rules about the whole are looked at when those of edits hold."""
+    found = list(_first_broken(graph, FOR_EVERY_EDIT))
+    return found or [finding for rule in FOR_EVERY_RUN for finding in rule(graph)]
+
+
+def _first_broken(graph: Graph, rules: Iterable[Rule]) -> Iterable[Finding]:
+    """Return what the first broken rule finds: a rule may rely on those before it."""
+    return next((found for rule in rules if (found := list(rule(graph)))), [])
+
+
+def refuse(graph: Graph, rules: Iterable[Rule]) -> None:
+    """Raise for the first error that `rules` find in `graph`.
+
+    Raises:
+        LifecycleError: with the sentence and the fix.
+    """
+    for rule in rules:
+        for finding in rule(graph):
+            if finding.is_error:
+                raise LifecycleError(str(finding))
+
+
+def _name(end: Event | Scope) -> str:
+    return str(getattr(end, "name", end))

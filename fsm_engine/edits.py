@@ -1,0 +1,311 @@
+"""Edits of a lifecycle graph: what `Lifecycle.add_path` and the like do to its phases and transitions."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from fsm_engine.cursor import Signal
+from fsm_engine.edges import Edge, End, Path, name_of_end
+from fsm_engine.errors import LifecycleError
+from fsm_engine.events import CallableEventWithFilter, Event, EventEnum
+from fsm_engine.graph import Call, Code, Graph, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.scopes import Scope
+
+_UNFINISHED = Snippet("the iteration is open", "True")
+_ERROR = Payload(keywords={"error": "here.error"})
+
+Errors = type[BaseException] | tuple[type[BaseException], ...]
+
+
+class Draft:
+    """The phases and transitions of a graph while they are edited; `graph` makes the new one.
+
+    Attributes:
+        floating: the phases that were added without a scope and are not connected yet: they join the scope of
+            the phase that first leads to them.
+    """
+
+    def __init__(self, graph: Graph, floating: frozenset[Event]) -> None:
+        self.phases, self.transitions = list(graph.phases), list(graph.transitions)
+        self.floating = set(floating)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph as it is now, unchecked."""
+        return Graph(tuple(self.phases), tuple(self.transitions))
+
+    def add_phase(
+        self, event: Event, activity: Code | None, scope: Scope | None, counter: str | None, after: Event | None = None
+    ) -> None:
+        """Add a phase that the engine walks to."""
+        _check_event(event)
+        if self._find(event) is not None:
+            raise LifecycleError(f"{event} is a phase already. Connect it with add_transition, or add another event.")
+        if scope is None:
+            self.floating.add(event)
+        place = len(self.phases) if after is None else self._place(after) + 1
+        self.phases.insert(place, _phase(event, activity, scope or Scope.RUN, counter))
+
+    def add_path(self, path: Edge | Path, required: bool) -> None:
+        """Add the edges of `path`; inner phases that are not there yet are fired by the activity it starts in."""
+        if not isinstance(path, (Edge, Path)):
+            raise TypeError(f"a path is written A >> B >> C, got {path!r}.")
+        for end in path.ends:
+            if isinstance(end, Scope):
+                raise LifecycleError(f"the path {path} has the scope {end} in it. Name a phase of it.")
+        events: list[Event] = list(path.ends)  # type: ignore[arg-type]
+        if self._find(events[0]) is None:
+            raise LifecycleError(f"{_unknown(self, events[0])} A path starts at a phase that is there.")
+        fired = {t.target for t in self.transitions if t.trigger is Trigger.FIRED}
+        before = events[0]
+        for event in events[1:]:
+            if self._find(event) is None:
+                fired.add(event)
+                self.add_phase(event, None, self._scope_of(before), None, after=before)
+            else:
+                self._join(event, before)
+            before = event
+        if required and len(path.ends) > 2:
+            self._take_direct_away(events[0], events[-1])
+        for edge in path.edges:
+            self._connect(edge, edge.target in fired)
+
+    def add_transition(
+        self,
+        edge: Edge,
+        guard: Code | None,
+        label: str | None,
+        error: Errors | None,
+        limit: int | None,
+        action: Code | None,
+    ) -> None:
+        """Add one transition; a target that is not there yet becomes a phase."""
+        if not isinstance(edge, Edge):
+            raise TypeError(f"a transition is written A >> B, got {edge!r}." + _one_by_one(edge))
+        source, target = edge.ends
+        if not isinstance(source, Scope) and self._find(source) is None:
+            raise LifecycleError(f"{_unknown(self, source)} Add it first: add_phase({source}, ...).")
+        if limit is not None and (error is None or not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"limit={limit!r}: how often a run may take an error edge is a positive integer, with error=.")
+        if error is not None:
+            self._connect_error(edge, _errors(error), guard, label, limit, action)
+            return
+        if isinstance(source, Scope):
+            raise LifecycleError(
+                f"{edge} leaves a whole scope, which takes an exception or a signal. Give error=, or name the phase."
+            )
+        if not isinstance(target, Scope):
+            if self._find(target) is None:
+                self.add_phase(target, None, self._scope_of(source), None, after=source)
+            self._join(target, source)
+        fired = any(t.target == target and t.trigger is Trigger.FIRED for t in self.transitions)
+        if fired and guard is not None:
+            raise LifecycleError(f"{edge} is taken when {target} is fired, so it cannot have a guard. Leave it out.")
+        self._connect(edge, fired, guard, label, action, again=True)
+
+    def insert(self, event: Event, after: Event, activity: Code | None, counter: str | None) -> None:
+        """Add a phase that takes over the automatic exits of `after`."""
+        _check_event(event)
+        place = self._place(after)
+        taken = [t for t in self.transitions if t.source == after and t.trigger is Trigger.AUTOMATIC]
+        if not taken:
+            raise LifecycleError(f"{after} has no automatic exit that {event} could take over. Use add_transition.")
+        self.add_phase(event, activity, self.phases[place].scope or Scope.RUN, counter, after=after)
+        for transition in taken:
+            self.transitions[self.transitions.index(transition)] = replace(transition, source=event)
+        self._connect(Edge(after, event), fired=False)
+
+    def add_exits(self, event: Event, like: Event) -> None:
+        """Give `event` the automatic exits of `like`."""
+        self._place(event)
+        self._place(like)
+        for transition in [t for t in self.transitions if t.source == like and t.trigger is Trigger.AUTOMATIC]:
+            self.transitions.append(replace(transition, source=event))
+
+    def remove_transition(self, edge: Edge, label: str | None) -> None:
+        """Take out the transitions along `edge`, or the one with that label."""
+        if not isinstance(edge, Edge):
+            raise TypeError(f"a transition is written A >> B, got {edge!r}." + _one_by_one(edge))
+        found = [t for t in self.transitions if (t.source, t.target) == edge.ends and label in (None, t.label)]
+        if not found:
+            exits = [str(t) for t in self.transitions if t.source == edge.source]
+            raise LifecycleError(
+                f"there is no transition {edge}{'' if label is None else f' labelled {label!r}'}. "
+                f"Those from {name_of_end(edge.source)} are: {', '.join(exits) or 'none'}."
+            )
+        self.transitions = [t for t in self.transitions if t not in found]
+
+    def _connect(
+        self,
+        edge: Edge,
+        fired: bool,
+        guard: Code | None = None,
+        label: str | None = None,
+        action: Code | None = None,
+        again: bool = False,
+    ) -> None:
+        trigger = Trigger.FIRED if fired else Trigger.AUTOMATIC
+        same = [t for t in self.transitions if (t.source, t.target, t.trigger) == (*edge.ends, trigger)]
+        if same and not again:
+            return
+        made = Transition(
+            edge.source, edge.target, label or self._label(edge), trigger, guard=guard, action=action
+        )
+        self.transitions.insert(self._place_of_exit(made), made)
+
+    def _place_of_exit(self, made: Transition) -> int:
+        """Return where `made` goes: a guarded exit before the unguarded one, everything else behind its siblings."""
+        siblings = [n for n, t in enumerate(self.transitions) if t.source == made.source]
+        for number in siblings:
+            other = self.transitions[number]
+            if made.guard is not None and other.trigger is Trigger.AUTOMATIC and other.guard is None:
+                return number
+        return siblings[-1] + 1 if siblings else len(self.transitions)
+
+    def _connect_error(
+        self,
+        edge: Edge,
+        errors: tuple[type[BaseException], ...],
+        guard: Code | None,
+        label: str | None,
+        limit: int | None,
+        action: Code | None,
+    ) -> None:
+        source, target = edge.ends
+        if isinstance(target, Scope):
+            raise LifecycleError(f"an error edge leads to a phase, and {edge} to a scope. Lead back to it from there.")
+        if self._find(target) is None:
+            scope = source if isinstance(source, Scope) else self._scope_of(source)
+            outer = scope.parent if scope is not None and scope != Scope.RUN else scope
+            self.add_phase(target, None, outer, None)
+        place = self._place(target)
+        if self.phases[place].payload == Payload():
+            self.phases[place] = replace(self.phases[place], payload=_ERROR)
+        made = Transition(
+            source, target, label or self._label(edge), Trigger.SIGNAL, Signal.EXCEPTION, guard, action, errors, limit
+        )
+        self.transitions.insert(self._place_of_exit(made), made)
+
+    def _label(self, edge: Edge) -> str:
+        wanted = name_of_end(edge.target).lower()
+        taken = {t.label for t in self.transitions if t.source == edge.source}
+        number, label = 2, wanted
+        while label in taken:
+            number, label = number + 1, f"{wanted}_{number}"
+        return label
+
+    def _take_direct_away(self, source: Event, target: Event) -> None:
+        self.transitions = [
+            t
+            for t in self.transitions
+            if (t.source, t.target, t.trigger, t.guard) != (source, target, Trigger.AUTOMATIC, None)
+        ]
+
+    def _join(self, event: Event, before: Event) -> None:
+        """Put a phase that floats into the scope of the one before it."""
+        if event in self.floating and before not in self.floating:
+            self.floating.discard(event)
+            place = self._place(event)
+            phase = self.phases.pop(place)
+            scope = self._scope_of(before)
+            moved = _phase(event, phase.activity, scope or Scope.RUN, phase.counter)
+            self.phases.insert(self._place(before) + 1, replace(moved, payload=phase.payload))
+
+    def _scope_of(self, event: Event) -> Scope | None:
+        return self.phases[self._place(event)].scope
+
+    def _find(self, event: End) -> int | None:
+        for number, phase in enumerate(self.phases):
+            if phase.event is event or (isinstance(event, str) and phase.event == event and isinstance(phase.event, str)):
+                return number
+        return None
+
+    def _place(self, event: Event) -> int:
+        place = self._find(event)
+        if place is None:
+            raise LifecycleError(_unknown(self, event))
+        return place
+
+
+def _phase(event: Event, activity: Code | None, scope: Scope, counter: str | None) -> Phase:
+    entry = () if counter is None else (Snippet(f"{counter} += 1", f"state.{counter} += 1"),)
+    defer = _UNFINISHED if Scope.ITERATION.contains(scope) else None
+    return Phase(event, scope, entry, activity, defer=defer, counter=counter)
+
+
+def check_counter(counter: str | None) -> None:
+    """Refuse what cannot be an attribute of the state of the user's own.
+
+    Raises:
+        ValueError: if it is no plain name, or one of the state's own attributes.
+    """
+    from fsm_engine.state import State
+
+    if counter is None:
+        return
+    if not isinstance(counter, str) or not counter.isidentifier() or keyword.iskeyword(counter) or counter[0] == "_":
+        raise ValueError(f"counter={counter!r} has to be a name that an attribute can have, such as 'rounds'.")
+    if hasattr(State, counter):
+        raise ValueError(f"counter={counter!r} is an attribute of every State. Give the counter another name.")
+
+
+def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any], keeps: bool = False) -> Call:
+    """Return `function` as it is called as `what`, a guard, action or activity.
+
+    Raises:
+        TypeError: if it cannot be called.
+        ValueError: if it cannot be called with the engine, or without, and `kwargs`; a lambda without a name.
+    """
+    if hasattr(function, "lifecycle") and hasattr(function, "run"):
+        return Call(function.run, f"run of {function.lifecycle.name}", False, dict(kwargs), False, function)
+    if not callable(function):
+        raise TypeError(f"{what} has to be callable, or an engine, got {function!r}.")
+    shown = getattr(function, "__name__", type(function).__name__)
+    if shown == "<lambda>":
+        if name is None:
+            raise ValueError(f"{what} is a lambda, which has no name to show. Define a function, or give label=.")
+        shown = name
+    return Call(function, shown, _takes_engine(function, what, kwargs), dict(kwargs), keeps)
+
+
+def _takes_engine(function: Callable[..., Any], what: str, kwargs: Mapping[str, Any]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # some built-in functions do not tell
+        return True
+    for given in ((None,), ()):
+        try:
+            signature.bind(*given, **kwargs)
+        except TypeError:
+            continue
+        return bool(given)
+    raise ValueError(
+        f"{what} {getattr(function, '__qualname__', function)!r} takes parameters {list(signature.parameters)} but "
+        f"will be called with the engine, if it takes one{''.join(f', {key}=' for key in kwargs)}."
+    )
+
+
+def _errors(error: Errors) -> tuple[type[BaseException], ...]:
+    errors = error if isinstance(error, tuple) else (error,)
+    for kind in errors:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"error={kind!r} has to be a class of exceptions, or a tuple of them.")
+    return errors
+
+
+def _check_event(event: Any) -> None:
+    if not isinstance(event, (EventEnum, str)):
+        hint = " Leave its filter out." if isinstance(event, CallableEventWithFilter) else ""
+        raise TypeError(f"a phase is named by a member of an EventEnum or a string, got {event!r}.{hint}")
+
+
+def _one_by_one(thing: Any) -> str:
+    return " Use add_path for several edges." if isinstance(thing, Path) else ""
+
+
+def _unknown(draft: Draft, event: End) -> str:
+    return f"{event} is no phase. The phases are {', '.join(phase.name for phase in draft.phases)}."

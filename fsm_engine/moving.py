@@ -1,0 +1,118 @@
+"""A move as handlers see it: what they are told on leaving a phase, and how a step moves by firing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.edges import Edge, Exit
+from fsm_engine.errors import IllegalTransition
+from fsm_engine.events import Event
+from fsm_engine.graph import Graph, Transition, do
+from fsm_engine.registry import Registry, Slot
+from fsm_engine.scopes import Scope
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+
+Moves = dict[Event, Any]
+"""The phases that a step may fire: for one that nobody observes, its position and its own moves; else None."""
+
+
+def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> tuple[Slot, ...]:
+    """Return the slots with handlers that the move along `transition` calls: exits from the inside out, then edges."""
+    if not registry.has_moves or isinstance(transition.target, Scope):
+        return ()
+    source = graph.phases[graph.index[transition.source]].scope  # type: ignore[index]
+    keys: list[Edge | Exit] = [Exit(left) for left in graph.left_by(transition)]
+    keys.append(Edge(transition.source, transition.target))
+    keys += [Edge(scope, transition.target) for scope in reversed(source.path if source else ())]
+    return tuple([slot for key in keys if (slot := registry.slots.get(key)) is not None and slot.attached])
+
+
+def leave(engine: Engine, transition: Transition, slots: tuple[Slot, ...]) -> None:
+    """Call the handlers of a move, and tell observers of it. After an exception, those called before are left out."""
+    passed = engine._here.passed
+    for slot in slots:
+        if slot not in passed:
+            passed.append(slot)
+            engine._call(slot, (), {"transition": transition})
+    passed.clear()
+    engine._tell(transition)
+
+
+def move(engine: Engine, transition: Transition) -> None:
+    """Move along `transition` from where the run is, up to the point where its target is entered."""
+    if transition.action is not None:
+        do(transition.action, engine)
+    leave(engine, transition, slots_of_move(engine._registry, engine.lifecycle.graph, transition))
+
+
+def moves_of(graph: Graph, is_quiet: Callable[[Transition], bool]) -> dict[int, Moves]:
+    """Return what may be fired from each phase that is part of an activity; quiet moves just change the position."""
+    numbers = {number for number, fired in enumerate(graph.fired) if fired} | graph.fired_phases
+    tables: dict[int, Moves] = {number: {} for number in numbers}
+    for number, table in tables.items():
+        for event, transition in graph.fired[number].items():
+            target = graph.index[event]
+            table[event] = (2 * target + 1, tables[target]) if is_quiet(transition) else None
+    return tables
+
+
+def fire_while_moving(engine: Engine, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Fire `event` from an activity that may move: enter its phase, or call the handlers of a callback event.
+
+    Raises:
+        IllegalTransition: if it is a phase to which no edge leads from here.
+    """
+    here, graph = engine._here, engine.lifecycle.graph
+    slot = engine._registry.slot(event)
+    transition = graph.fired[here.at >> 1].get(event)
+    if transition is None and slot.moves:
+        raise illegal(engine, event)
+    here.moves = None  # handlers do not move
+    try:
+        if transition is None:
+            engine._call(slot, args, kwargs)
+        else:
+            _enter(engine, transition, slot, args, kwargs)
+    finally:
+        here.at |= 1
+        here.moves = engine._moves()[here.at >> 1]
+
+
+def _enter(
+    engine: Engine, transition: Transition, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    here, graph = engine._here, engine.lifecycle.graph
+    number = graph.index[transition.target]  # type: ignore[index]
+    move(engine, transition)
+    here.at, here.callback = 2 * number, None
+    for action in graph.phases[number].entry:
+        do(action, engine)
+    engine._call(slot, args, kwargs)
+
+
+def illegal(engine: Engine, event: Event) -> IllegalTransition:
+    """Return the error that says that no edge leads to the phase of `event`, and what was legal."""
+    here, graph = engine._here, engine.lifecycle.graph
+    if here.moves is None:
+        return IllegalTransition(
+            f"{event} was fired in {engine.phase} by something other than the activity that may move there, such as a "
+            f"handler. Fire it from the step, or register a callback event of another name for handlers."
+        )
+    legal = ", ".join(map(str, graph.fired[here.at >> 1])) or "no phase; the step had to return"
+    return IllegalTransition(
+        f"no edge leads from {engine.phase} to {event}. Legal there: {legal}. "
+        f"Add it with lifecycle.add_path({graph.phases[here.at >> 1].event} >> {event})."
+    )
+
+
+def stuck(engine: Engine) -> IllegalTransition:
+    """Return the error that says that an activity ended in a phase from which the engine cannot go on."""
+    graph = engine.lifecycle.graph
+    legal = ", ".join(map(str, graph.fired[engine._here.at >> 1])) or "nothing"
+    return IllegalTransition(
+        f"the step returned in {engine.phase}, from where only firing leads on: {legal}. Fire the rest of the path, "
+        f"or add an edge out, lifecycle.add_transition({engine.phase.event} >> ...)."
+    )

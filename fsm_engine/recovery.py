@@ -1,0 +1,71 @@
+"""Leaving a phase by an exception: which error edge takes it, and the handlers that are called on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fsm_engine.cursor import Signal
+from fsm_engine.edges import name_of_end
+from fsm_engine.graph import Transition, holds
+from fsm_engine.moving import move
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+
+
+def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, BaseException]:
+    """Leave the phase where `error` was raised, and return the edge taken and the error that took it.
+
+    A handler of an exit, or an action, that raises on the way replaces the error, whose context it has; each of
+    them is called once.
+
+    Raises:
+        BaseException: the error itself, if no edge leaves from there: it came out of EXCEPTION_RAISED.
+    """
+    tried: list[Transition] = []
+    while True:
+        edge = _edge_for(engine, error, tried)
+        if edge is None:
+            _leave_for_good(engine)
+            raise error
+        tried.append(edge)
+        _note(engine, edge, error)
+        try:
+            move(engine, edge)
+        except BaseException as other:
+            error = other
+        else:
+            return edge, error
+
+
+def count_name(edge: Transition) -> str:
+    """Return the name under which ``state.errors`` counts an error edge."""
+    return f"{name_of_end(edge.via or edge.source)}.{edge.label}"
+
+
+def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> Transition | None:
+    graph, counts = engine.lifecycle.graph, engine.state.errors
+    number = engine._here.at >> 1
+    for edge in graph.recoveries[number]:
+        if edge in tried or not isinstance(error, edge.error):
+            continue
+        if edge.limit is not None and counts.get(count_name(edge), 0) >= edge.limit:
+            continue
+        if edge.guard is None or holds(edge.guard, engine):
+            return edge
+    return graph.signalled[number].get(Signal.EXCEPTION)
+
+
+def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
+    if not edge.error:
+        engine.logger.error("Engine run is terminating in %s due to exception: %s", engine.phase, repr(error))
+        return
+    counts, name = engine.state.errors, count_name(edge)
+    counts[name] = counts.get(name, 0) + 1
+    limit = "" if edge.limit is None else f" of at most {edge.limit}"
+    engine.logger.warning("%r in %s: going to %s, time %s%s.", error, engine.phase, edge.target, counts[name], limit)
+
+
+def _leave_for_good(engine: Engine) -> None:
+    for exit_ in engine.lifecycle.graph.automatic[engine._here.at >> 1][-1:]:
+        move(engine, exit_)
