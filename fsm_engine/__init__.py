@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Outcome, Signal
-from fsm_engine.engine import Engine
 from fsm_engine.edges import Edge, Exit, Path
+from fsm_engine.engine import Engine
 from fsm_engine.errors import BusyError, IllegalTransition, LifecycleError
 from fsm_engine.events import CallableEventWithFilter, EventEnum, Events, EventsList
 from fsm_engine.graph import Phase, Transition, Trigger
@@ -31,8 +31,8 @@ __version__ = "0.1.0"
 __all__ = [
     "BusyError",
     "CallableEventWithFilter",
-    "Edge",
     "DeterministicEngine",
+    "Edge",
     "Engine",
     "EventEnum",
     "Events",

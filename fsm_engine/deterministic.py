@@ -34,7 +34,8 @@ class DeterministicEngine(Engine):
 
     At STARTED it draws ``state.seed`` from torch's generator, so call ``torch.manual_seed`` before `run`, with
     the same number when a run is to be repeated or resumed. Before each pass over the data it seeds Python's,
-    torch's (on every device) and numpy's global generators with ``state.seed`` plus the number of the pass.
+    torch's (on every device) and numpy's global generators with ``state.seed`` plus the number of the pass, or
+    with ``state.seed`` plus ``state.iteration`` where epochs were cut short, so that no pass repeats another.
     A `torch.utils.data.DataLoader` is replaced, as ``state.dataloader``, by one that draws a pass's indices
     when the pass begins, so that random numbers used in between have no influence on them.
 
@@ -44,9 +45,9 @@ class DeterministicEngine(Engine):
     What is the same: the order of the batches; random numbers of the main process, such as dropout on a CPU
     and what a dataset draws without workers. What is not, from the middle of a pass on: random numbers drawn
     in worker processes, by generators of the user's own, and on a GPU, whose generator is seeded but not
-    saved. Data without a length is taken to have as many batches as an epoch. A run in which `terminate_epoch`
-    cut an epoch short cannot be told its passes by a state dict.
-    Choosing deterministic algorithms is left to ``torch.use_deterministic_algorithms``.
+    saved. Data without a length is taken to have as many batches as an epoch. Where a pass began after
+    `terminate_epoch` is not in a state dict. Algorithms are left alone: call
+    ``torch.use_deterministic_algorithms``.
 
     It costs one list of a pass's indices, and nothing per iteration.
 
@@ -105,8 +106,8 @@ class DeterministicEngine(Engine):
 
     def _seed_pass(self, start: int) -> None:
         state = self.state
-        length = length_of(state.dataloader) or state.epoch_length
-        _seed(state.seed + (start // length if length else 0))
+        length = length_of(state.dataloader) or state.epoch_length or 1
+        _seed(state.seed + (start if start % length else start // length))
 
     def _restore_rng_states(self) -> None:
         states = getattr(self.state, "rng_states", None)
