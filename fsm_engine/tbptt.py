@@ -82,9 +82,10 @@ def create_supervised_tbptt_trainer(
     """Return an engine that trains a recurrent `model` by truncated backpropagation through time.
 
     In every iteration the sequence is split into chunks of `tbtt_step`. Each is trained on as a batch of its
-    own, between TIME_ITERATION_STARTED and TIME_ITERATION_COMPLETED, and `model` is handed the hidden state
-    that the one before it left, cut off from its gradients. Inside, ``engine.state.output`` is the loss of the
-    chunk: a float on the CPU, else a detached tensor. At the end it is the mean over the chunks.
+    own, between TIME_ITERATION_STARTED and TIME_ITERATION_COMPLETED, which are phases of the lifecycle, and
+    `model` is handed the hidden state that the one before it left, cut off from its gradients. Inside,
+    ``engine.state.output`` is the loss of the chunk: a float on the CPU, else a detached tensor. At the end it
+    is the mean over the chunks.
 
     Args:
         model: called as ``model(x)`` for the first chunk and ``model(x, hidden)`` for the others; returns
@@ -102,7 +103,4 @@ def create_supervised_tbptt_trainer(
     """
     if tbtt_step < 1:
         raise ValueError(f"tbtt_step is {tbtt_step}, but a chunk of a sequence has to be at least 1 long.")
-    step = _TbpttStep(model, optimizer, loss_fn, tbtt_step, dim, device, non_blocking, prepare_batch)
-    trainer = Engine(step)
-    trainer.register_events(*Tbptt_Events)
-    return trainer
+    return Engine(_TbpttStep(model, optimizer, loss_fn, tbtt_step, dim, device, non_blocking, prepare_batch))

@@ -413,7 +413,7 @@ def test_the_model_is_free_when_the_last_reference_goes():
 
 
 def test_the_package_hands_out_what_this_module_makes():
-    names = [name for name in fsm_engine.__all__ if "supervised" in name]
+    names = [name for name in fsm_engine.__all__ if "supervised" in name and hasattr(supervised, name)]
 
     assert [getattr(fsm_engine, name) for name in names] == [
         supervised.create_supervised_evaluator,
