@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.checks import Finding
 from fsm_engine.cursor import Outcome, Signal
 from fsm_engine.edges import Edge, Exit, Path
 from fsm_engine.engine import Engine
@@ -15,6 +16,7 @@ from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.registry import RemovableEventHandle
 from fsm_engine.scopes import Scope
 from fsm_engine.state import State
+from fsm_engine.step_events import StepEvents
 
 if TYPE_CHECKING:
     from fsm_engine.deterministic import DeterministicEngine
@@ -38,6 +40,7 @@ __all__ = [
     "Events",
     "EventsList",
     "Exit",
+    "Finding",
     "IllegalTransition",
     "Lifecycle",
     "LifecycleError",
@@ -48,6 +51,7 @@ __all__ = [
     "Scope",
     "Signal",
     "State",
+    "StepEvents",
     "Tbptt_Events",
     "Transition",
     "Trigger",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fsm_engine.compile import firing_for
 from fsm_engine.cursor import Cursor
-from fsm_engine.edges import Edge, Exit, exits_of
+from fsm_engine.edges import exits_of
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle, Slot
 from fsm_engine.scopes import Scope

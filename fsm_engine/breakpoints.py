@@ -33,7 +33,7 @@ def attach(engine: Engine, what: AnyEvent | EventsList) -> list[RemovableEventHa
     for event in events:
         _check(engine, event)
     engine._check_interrupts()
-    lasts = [event if isinstance(event, str) else event(priority=_LAST) for event in events]  # type: ignore[operator]
+    lasts = [event if isinstance(event, str) else event(priority=_LAST) for event in events]
     return [engine.add_event_handler(last, _stop) for last in lasts]
 
 
@@ -85,7 +85,7 @@ def interruptible(engine: Engine) -> Iterator[None]:
             "Call it there, or call engine.interrupt() from any thread."
         )
 
-    def on_signal(number: int, frame: Any) -> None:
+    def on_signal(_number: int, _frame: Any) -> None:
         if engine._running and not engine.should_interrupt:
             engine.interrupt()
             engine.logger.warning("Interrupting at the next place where the run may stop; again to stop at once.")

@@ -140,7 +140,9 @@ def _unreachable(graph: Graph) -> Iterator[Finding]:
                 waiting.append(transition.target)
     lost = [phase.name for phase in graph.phases if phase.event not in reached]
     if lost:
-        yield Finding("unreachable", f"nothing leads to {', '.join(lost)}.", "Add a transition, or leave the phase out.")
+        yield Finding(
+            "unreachable", f"nothing leads to {', '.join(lost)}.", "Add a transition, or leave the phase out."
+        )
 
 
 def _stuck(graph: Graph) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ class DeterministicEngine(Engine):
 
     def __init__(self, process_function: Callable[[Any, Any], Any]) -> None:
         super().__init__(process_function)
-        self.state.rng_states = None  # type: ignore[attr-defined]  # of where the run goes on, until it does
+        self.state.rng_states = None  # of where the run goes on, until it does
         self.state_dict_user_keys.append("rng_states")
         self.add_event_handler(Events.STARTED(priority=_FIRST), _draw_seed)
         self.add_event_handler(Events.INTERRUPT(priority=_FIRST), _keep_rng_states)
@@ -113,7 +113,7 @@ class DeterministicEngine(Engine):
         states = getattr(self.state, "rng_states", None)
         if states is not None:
             _set_rng_states(states)
-            self.state.rng_states = None  # type: ignore[attr-defined]
+            self.state.rng_states = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the progress of the run, and as ``rng_states`` what the global generators stand at.
@@ -135,7 +135,7 @@ def _draw_seed(engine: Engine) -> None:
 
 
 def _keep_rng_states(engine: Engine) -> None:
-    engine.state.rng_states = _rng_states()  # type: ignore[attr-defined]
+    engine.state.rng_states = _rng_states()
 
 
 def _seed_next_pass(engine: DeterministicEngine) -> None:

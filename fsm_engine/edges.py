@@ -48,7 +48,7 @@ class Edge(CallableEventWithFilter):
         """The edge as a path of one."""
         return (self,)
 
-    def __rshift__(self, other: Any) -> Path:
+    def __rshift__(self, other: Any) -> Path:  # type: ignore[override]  # a longer path is no edge
         return Path(*self.ends, other)
 
     def __eq__(self, other: object) -> bool:
@@ -140,11 +140,12 @@ def exits_of(what: Any) -> list[CallableEventWithFilter]:
     Raises:
         TypeError: for an edge, or anything else that cannot be left.
     """
-    exits = []
-    for thing in what if isinstance(what, EventsList) else [what]:
+    exits: list[CallableEventWithFilter] = []
+    things: list[Any] = [*what] if isinstance(what, EventsList) else [what]
+    for thing in things:
         if isinstance(thing, Exit):
             exits.append(thing)
-        elif isinstance(thing, CallableEventWithFilter) and isinstance(thing.event, EventEnum):
+        elif isinstance(getattr(thing, "event", None), EventEnum):
             exits.append(Exit(thing.event).like(thing))
         else:
             exits.append(Exit(thing))

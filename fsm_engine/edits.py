@@ -90,7 +90,9 @@ class Draft:
         if not isinstance(source, Scope) and self._find(source) is None:
             raise LifecycleError(f"{_unknown(self, source)} Add it first: add_phase({source}, ...).")
         if limit is not None and (error is None or not isinstance(limit, int) or limit < 1):
-            raise ValueError(f"limit={limit!r}: how often a run may take an error edge is a positive integer, with error=.")
+            raise ValueError(
+                f"limit={limit!r}: how often a run may take an error edge is a positive integer, with error=."
+            )
         if error is not None:
             self._connect_error(edge, _errors(error), guard, label, limit, action)
             return
@@ -152,9 +154,7 @@ class Draft:
         same = [t for t in self.transitions if (t.source, t.target, t.trigger) == (*edge.ends, trigger)]
         if same and not again:
             return
-        made = Transition(
-            edge.source, edge.target, label or self._label(edge), trigger, guard=guard, action=action
-        )
+        made = Transition(edge.source, edge.target, label or self._label(edge), trigger, guard=guard, action=action)
         self.transitions.insert(self._place_of_exit(made), made)
 
     def _place_of_exit(self, made: Transition) -> int:
@@ -220,7 +220,9 @@ class Draft:
 
     def _find(self, event: End) -> int | None:
         for number, phase in enumerate(self.phases):
-            if phase.event is event or (isinstance(event, str) and phase.event == event and isinstance(phase.event, str)):
+            if phase.event is event or (
+                isinstance(event, str) and phase.event == event and isinstance(phase.event, str)
+            ):
                 return number
         return None
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine import breakpoints, clock, limits, recovery, saving
@@ -14,13 +15,13 @@ from fsm_engine import data as batches
 from fsm_engine.announcer import Announcer
 from fsm_engine.compile import Emitted, function_for
 from fsm_engine.cursor import IDLE_AT, Outcome, Signal
-from fsm_engine.emit import View
 from fsm_engine.edges import Edge, Exit
+from fsm_engine.emit import View
 from fsm_engine.errors import BusyError, IllegalTransition
-from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventsList
+from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.moving import Moves, fire_while_moving, illegal, leave, move, moves_of, slots_of_move
+from fsm_engine.moving import Moves, fire_while_moving, illegal, move, moves_of, slots_of_move
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Handler, Slot
 from fsm_engine.signals import honour
@@ -65,6 +66,7 @@ class Engine(Announcer):
         self._loaded = False
         self._debug = False
         self._observers = Observers()
+        self._heard: dict[Any, bool] = {}
         self._driver: Driver | None = None
         self._machine: Driver | None = None
         self._tables: dict[int, Moves] | None = None
@@ -129,6 +131,17 @@ class Engine(Announcer):
         if here.left is not None and graph.phases[here.left >> 1].event == wanted:
             return True
         return any(transition.target == wanted for transition in graph.exits[here.at >> 1])
+
+    def has_handlers(self, what: AnyEvent | type[EventEnum]) -> bool:
+        """Say whether anybody listens to an event, its exit, or an edge from or to it; an enum stands for its events.
+
+        For a step that computes something only for those who look. It costs a look-up.
+        """
+        known = self._heard.get(what)
+        if known is None:
+            events: Iterable[AnyEvent] = what if isinstance(what, EnumMeta) else (what,)
+            known = self._heard[what] = self._registry.is_heard(events)
+        return known
 
     def explain(self, what: AnyEvent | Handler) -> str:
         """Say which handlers an event calls, in order, or what became of a handler; made to be printed.
@@ -380,6 +393,7 @@ class Engine(Announcer):
         here.function = None
         here.attention = True
         self._tables = None
+        self._heard.clear()
         if here.moves is not None:
             here.moves = self._moves()[here.at >> 1]
 

@@ -19,5 +19,5 @@ class BusyError(RuntimeError):
     """The engine is running, or its run is suspended, and what was asked for has to wait for its end."""
 
 
-class IllegalTransition(RuntimeError):
+class IllegalTransition(RuntimeError):  # noqa: N818  # a noun, as in the statechart literature
     """A move for which there is no edge; the message says where the run is and what was legal there."""

@@ -219,10 +219,10 @@ class EventsList:
     def __len__(self) -> int:
         return len(self._events)
 
-    def __getitem__(self, index: int) -> CallableEventWithFilter | Scope:
+    def __getitem__(self, index: int) -> Any:
         return self._events[index]
 
-    def __iter__(self) -> Iterator[CallableEventWithFilter | Scope]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._events)
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Signal
@@ -148,7 +148,7 @@ class Payload:
         return tuple(values[:split]), dict(zip(self.keywords, values[split:]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _value(text: str) -> Callable[[Any], Any]:
     return Snippet(text, text).as_guard
 
@@ -271,13 +271,16 @@ class Graph:
 
     @cached_property
     def recoveries(self) -> tuple[tuple[Transition, ...], ...]:
-        """Per phase: its error edges in the order in which they are tried: its own, then its scopes', innermost first."""
+        """Per phase: its error edges in the order in which they are tried, from the inside out."""
         return tuple(tuple(t for t in _innermost_first(exits) if t.error) for exits in self.exits)
 
     @cached_property
     def fired(self) -> tuple[dict[Event, Transition], ...]:
         """Per phase: the fired exits, by the event that takes them."""
-        return tuple({t.target: t for t in exits if t.trigger is Trigger.FIRED} for exits in self.exits)  # type: ignore[misc]
+        return tuple(
+            {t.target: t for t in exits if t.trigger is Trigger.FIRED}  # type: ignore[misc]  # never a scope
+            for exits in self.exits
+        )
 
     @cached_property
     def fired_phases(self) -> frozenset[int]:
@@ -312,17 +315,17 @@ class Graph:
 
     def has_edge(self, source: Event | Scope, target: Event | Scope) -> bool:
         """Say whether a move from `source` to `target` is possible, by whatever transition, history included."""
-        for transition in self.exits_from(source):
-            if transition.target == target:
-                return True
-            if isinstance(transition.target, Scope) and not isinstance(target, Scope):
-                if transition.target.contains(self.phases[self.index[target]].scope):
-                    return True
-        return False
+        return any(self._leads_to(transition.target, target) for transition in self.exits_from(source))
+
+    def _leads_to(self, end: Event | Scope, target: Event | Scope) -> bool:
+        if isinstance(end, Scope) and not isinstance(target, Scope):
+            return end.contains(self.phases[self.index[target]].scope)
+        return end == target
 
     def left_by(self, transition: Transition) -> tuple[Event | Scope, ...]:
-        """Return what the move along `transition`, from a phase to a phase, leaves: the phase, scopes innermost first."""
-        source, target = (self.phases[self.index[end]] for end in (transition.source, transition.target))  # type: ignore[index]
+        """Return what the move along `transition` leaves: its phase, then scopes, innermost first."""
+        ends: Any = (transition.source, transition.target)
+        source, target = (self.phases[self.index[end]] for end in ends)
         scopes = source.scope.path if source.scope is not None else ()
         return (source.event, *(scope for scope in reversed(scopes) if not scope.contains(target.scope)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine import edits
@@ -20,7 +20,7 @@ from fsm_engine.training import OUTER, TRAINING
 
 if TYPE_CHECKING:
     import networkx
-    import transitions
+    from transitions import Machine
 
     from fsm_engine.engine import Engine
 
@@ -77,9 +77,7 @@ class Lifecycle:
         return lifecycle
 
     @classmethod
-    def from_transitions(
-        cls, machine: transitions.Machine, activities: Mapping[str, Any], name: str = "machine"
-    ) -> Lifecycle:
+    def from_transitions(cls, machine: Machine, activities: Mapping[str, Any], name: str = "machine") -> Lifecycle:
         """Return the lifecycle of a machine written with the `transitions` library. See `machine.from_transitions`."""
         from fsm_engine.machine import from_transitions
 
@@ -106,7 +104,7 @@ class Lifecycle:
         Raises:
             LifecycleError: if there is no such phase.
         """
-        number = self._graph.index.get(plain(event))  # type: ignore[call-overload]
+        number = self._graph.index.get(plain(event))  # type: ignore[arg-type]  # an edge is none
         if number is None:
             raise LifecycleError(f"{event} is no phase of {self!r}. The phases are {', '.join(self._graph.by_name)}.")
         return self._graph.exits[number]
@@ -347,7 +345,7 @@ class Lifecycle:
 
         return to_networkx(self._graph, self.name)
 
-    def to_transitions(self) -> transitions.Machine:
+    def to_transitions(self) -> Machine:
         """Return a flat machine of the `transitions` library with the same moves and no guards. See `machine`."""
         from fsm_engine.machine import to_transitions
 
@@ -382,7 +380,7 @@ def _activity(event: Event, activity: Any, kwargs: Mapping[str, Any]) -> Any:
     return edits.called(activity, f"the activity of {event}", str(event), kwargs, keeps=True)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _training_with(paths: tuple[Path | Edge, ...]) -> Graph:
     draft = edits.Draft(TRAINING, frozenset())
     for path in paths:
@@ -396,9 +394,7 @@ def _training_with(paths: tuple[Path | Edge, ...]) -> Graph:
 def _without_step(graph: Graph) -> Graph:
     return Graph(
         tuple(
-            replace(phase, activity=None)
-            if isinstance(phase.activity, Snippet) and phase.activity.is_step
-            else phase
+            replace(phase, activity=None) if isinstance(phase.activity, Snippet) and phase.activity.is_step else phase
             for phase in graph.phases
         ),
         graph.transitions,

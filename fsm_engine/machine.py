@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine.cursor import IDLE_AT
 from fsm_engine.edges import Edge
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from fsm_engine.lifecycle import Lifecycle
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
 class Where:
     """The model of a machine: its ``phase`` is the qualified name of the phase that the machine is in."""
 
@@ -41,7 +44,11 @@ def to_transitions(graph: Graph) -> transitions.Machine:
     Raises:
         ImportError: if the library is not installed.
     """
-    return _machine(graph, lambda transition, target: [])
+    return _machine(graph, _no_conditions)
+
+
+def _no_conditions(_transition: Transition, _target: int) -> list[Any]:
+    return []
 
 
 def _machine(graph: Graph, conditions: Callable[[Transition, int], list[Any]]) -> transitions.Machine:
@@ -224,14 +231,15 @@ def from_transitions(machine: transitions.Machine, activities: Mapping[str, Any]
     for state in machine.states:
         activity = activities.get(state)
         lifecycle.add_phase(state, None if activity is None else choice.choosing(activity), Scope.RUN)
-    lifecycle.add_transition(Edge(Events.STARTED, machine.initial), action=choice.start)
+    lifecycle.add_transition(Edge(Events.STARTED, choice.initial), action=choice.start)
     for state in machine.states:
         exits = [t for event in machine.events.values() for t in _of_state(event, state)]
         for number, (trigger, transition) in enumerate(sorted(exits, key=lambda exit_: not exit_[1].conditions)):
             guard = None if number == len(exits) - 1 else choice.guard(trigger, transition, exits)
             labels = [t.label for t in lifecycle.successors(state)]
             label = trigger if trigger not in labels else f"{trigger}_{transition.dest}"
-            lifecycle.add_transition(Edge(state, transition.dest), guard=guard, label=label, action=choice.take(trigger))
+            edge = Edge(state, transition.dest)
+            lifecycle.add_transition(edge, guard=guard, label=label, action=choice.take(trigger))
         if not exits:
             lifecycle.add_transition(Edge(state, Events.COMPLETED))
     return lifecycle
@@ -246,6 +254,7 @@ class _Choice:
 
     def __init__(self, machine: transitions.Machine) -> None:
         self.machine, self.model = machine, machine.models[0]
+        self.initial: Any = machine.initial
         self.chosen: str | None = None
 
     def choosing(self, activity: Any) -> Callable[[Engine], Any]:
@@ -261,16 +270,16 @@ class _Choice:
 
     def start(self) -> None:
         """Put the model into the initial state of its machine."""
-        self.machine.set_state(self.machine.initial, self.model)
+        self.machine.set_state(self.initial, self.model)
         self.chosen = None
 
-    def guard(self, trigger: str, transition: Any, exits: list[tuple[str, Any]]) -> Callable[[Any], bool]:
+    def guard(self, trigger: str, transition: Any, exits: list[tuple[str, Any]]) -> Callable[[], bool]:
         """Return the guard of one exit: chosen, or its conditions hold and nothing else was."""
         from transitions.core import EventData
 
         ambiguous = sum(not t.conditions for _, t in exits) > 1 and not transition.conditions
 
-        def may(engine: Engine) -> bool:
+        def may() -> bool:
             if self.chosen != trigger and (ambiguous or self.chosen is not None):
                 return False
             state = self.machine.get_model_state(self.model)
@@ -294,6 +303,6 @@ class _Choice:
         return _named(take, trigger)
 
 
-def _named(function: Any, name: str) -> Any:
+def _named(function: F, name: str) -> F:
     function.__name__ = name
     return function

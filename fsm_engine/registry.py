@@ -205,6 +205,12 @@ class Registry:
         key = plain(event)
         return key in self.slots or (isinstance(key, (Edge, Exit)) and self._wrong_with(key) is None)
 
+    def is_heard(self, events: Iterable[AnyEvent]) -> bool:
+        """Say whether handlers are attached to one of `events`, to its exit, or to an edge from or to it."""
+        wanted = {plain(event) for event in events}
+        heard = (key for key, slot in self.slots.items() if slot.attached)
+        return any(not wanted.isdisjoint((key, *_ends(key))) for key in heard)
+
     def slot(self, event: AnyEvent) -> Slot:
         """Return what is kept of `event`.
 
@@ -234,7 +240,7 @@ class Registry:
     def _wrong_with(self, move: Edge | Exit) -> str | None:
         assert self.graph is not None
         graph = self.graph
-        for end in (move.of,) if isinstance(move, Exit) else move.ends:
+        for end in _ends(move):
             if isinstance(end, Scope):
                 if not any(end.contains(phase.scope) for phase in graph.phases):
                     return f"{move} names the scope {end}, in which the lifecycle has no phase."
@@ -309,6 +315,10 @@ class Registry:
             twin.fired, twin.moves = slot.fired, slot.moves
             twin.attached = tuple(_twin(attachment) for attachment in slot.attached)
         return copy
+
+
+def _ends(key: Key) -> tuple[Event | Scope, ...]:
+    return key.ends if isinstance(key, Edge) else (key.of,) if isinstance(key, Exit) else ()
 
 
 def _twin(attachment: Attachment) -> Attachment:

@@ -228,7 +228,7 @@ def _refuse_running(engine: Engine, verb: str) -> None:
 
 
 def _without_process(engine: Engine) -> dict[str, Any]:
-    return {**vars(engine), "_driver": None, "_machine": None, "_tables": None}
+    return {**vars(engine), "_driver": None, "_machine": None, "_tables": None, "_heard": {}}
 
 
 def _at_rest(engine: Engine) -> Cursor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events import AnyEvent, Event, Events, plain
 
@@ -77,13 +77,19 @@ class State:
         for name, value in attributes.items():
             setattr(self, name, value)
 
+    if TYPE_CHECKING:  # the user's attributes are unknown to type checkers
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     def get_event_attrib_value(self, event: AnyEvent) -> int:
         """Return the counter that filters on `event` are given.
 
         Raises:
             RuntimeError: if no counter belongs to `event`.
         """
-        attribute = self.event_to_attr.get(plain(event))
+        attribute = self.event_to_attr.get(plain(event))  # type: ignore[arg-type]  # an edge has none
         if attribute is None:
             raise RuntimeError(
                 f"Unknown event name '{event}': no counter belongs to it. Those that have one: "

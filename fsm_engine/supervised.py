@@ -12,8 +12,10 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from fsm_engine.deterministic import DeterministicEngine
+from fsm_engine.edges import Edge, Path
 from fsm_engine.engine import Engine
 from fsm_engine.metrics import as_metric
+from fsm_engine.step_events import ACCUMULATING, WHOLE_STEP, StepEvents, drop_values
 
 if TYPE_CHECKING:
     from torch.amp import GradScaler  # from torch 2.3 on
@@ -78,6 +80,21 @@ def _prediction_and_target(_x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
     return y_pred, y
 
 
+(
+    _FORWARD_STARTED,
+    _FORWARD_COMPLETED,
+    _LOSS_COMPLETED,
+    _BACKWARD_STARTED,
+    _BACKWARD_COMPLETED,
+    _OPTIM_STEP_STARTED,
+    _OPTIM_STEP_COMPLETED,
+) = StepEvents  # looked up once, because the step fires them in every iteration
+
+
+def _fire_nothing(_event: StepEvents) -> None:
+    """Stand in for `Engine.fire_event` where an engine does not know the step's phases."""
+
+
 @dataclass(eq=False)
 class _TrainingStep:
     model: torch.nn.Module
@@ -91,19 +108,55 @@ class _TrainingStep:
     gradient_accumulation_steps: int
     model_fn: ModelFunction
 
+    @property
+    def paths(self) -> tuple[Path | Edge, ...]:
+        """What the step fires, for `Lifecycle.training`."""
+        return (WHOLE_STEP,) if self.gradient_accumulation_steps == 1 else (WHOLE_STEP, ACCUMULATING)
+
     def __call__(self, engine: Engine, batch: Any) -> Any:
-        model, iteration, steps = self.model, engine.state.iteration, self.gradient_accumulation_steps
-        if not model.training:
-            model.train()
-        if (iteration - 1) % steps == 0:
-            self.optimizer.zero_grad()
-        x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
-        y_pred = self.model_transform(self.model_fn(model, x))
-        loss = self.loss_fn(y_pred, y)
-        (loss if steps == 1 else loss / steps).backward()
-        if iteration % steps == 0:
-            self.optimizer.step()
-        return self.output_transform(x, y, y_pred, loss)
+        state, steps = engine.state, self.gradient_accumulation_steps
+        fire = engine.fire_event if engine.has_registered_events(_FORWARD_STARTED) else _fire_nothing
+        watched = engine.has_handlers(StepEvents)
+        try:
+            if not self.model.training:
+                self.model.train()
+            if (state.iteration - 1) % steps == 0:
+                self.optimizer.zero_grad()
+            x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
+            if watched:
+                state.x, state.y = x, y
+            fire(_FORWARD_STARTED)
+            y_pred = self._forward(x)
+            if watched:
+                state.y_pred = y_pred
+            fire(_FORWARD_COMPLETED)
+            loss = self._loss(y_pred, y)
+            if watched:
+                state.loss = loss
+            fire(_LOSS_COMPLETED)
+            fire(_BACKWARD_STARTED)
+            self._backward(loss if steps == 1 else loss / steps)
+            fire(_BACKWARD_COMPLETED)
+            if state.iteration % steps == 0:
+                fire(_OPTIM_STEP_STARTED)
+                self._step_optimizer()
+                fire(_OPTIM_STEP_COMPLETED)
+            return self.output_transform(x, y, y_pred, loss)
+        finally:
+            if watched:
+                drop_values(state)
+
+    def _forward(self, x: Any) -> Any:
+        return self.model_transform(self.model_fn(self.model, x))
+
+    def _loss(self, y_pred: Any, y: Any) -> torch.Tensor:
+        return self.loss_fn(y_pred, y)  # type: ignore[no-any-return]
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]  # in some versions of torch
+
+    def _step_optimizer(self) -> None:
+        self.optimizer.step()
 
 
 @dataclass(eq=False)
@@ -111,21 +164,18 @@ class _AmpTrainingStep(_TrainingStep):
     device_type: str
     scaler: GradScaler | None
 
-    def __call__(self, engine: Engine, batch: Any) -> Any:
-        model, iteration, steps = self.model, engine.state.iteration, self.gradient_accumulation_steps
-        if not model.training:
-            model.train()
-        if (iteration - 1) % steps == 0:
-            self.optimizer.zero_grad()
-        x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
+    # Autocast is left in between, so that handlers of StepEvents run in full precision.
+
+    def _forward(self, x: Any) -> Any:
         with torch.amp.autocast(self.device_type):
-            y_pred = self.model_transform(self.model_fn(model, x))
-            loss = self.loss_fn(y_pred, y)
-        part = loss if steps == 1 else loss / steps
-        (part if self.scaler is None else self.scaler.scale(part)).backward()
-        if iteration % steps == 0:
-            self._step_optimizer()
-        return self.output_transform(x, y, y_pred, loss)
+            return super()._forward(x)
+
+    def _loss(self, y_pred: Any, y: Any) -> torch.Tensor:
+        with torch.amp.autocast(self.device_type):
+            return super()._loss(y_pred, y)
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
     def _step_optimizer(self) -> None:
         if self.scaler is None:
@@ -226,7 +276,8 @@ def supervised_training_step(
 ) -> Step:
     """Return a step that trains `model` on one batch: forward, loss, backward, optimizer.
 
-    The step can be pickled if what it is given can. It costs a few microseconds more than the same lines
+    In an engine's lifecycle it goes through the phases of `StepEvents`; called directly, or inside another step,
+    it just runs. The step can be pickled if what it is given can. It costs a few microseconds more than the same lines
     written by hand, and does not wait for the device.
 
     The model is switched to training mode as a whole when it is in evaluation mode, and left alone otherwise.
@@ -325,7 +376,7 @@ def create_supervised_trainer(
     )
     trainer = DeterministicEngine(step) if deterministic else Engine(step)
     if scaler is True and isinstance(step, _AmpTrainingStep):
-        trainer.state.scaler = step.scaler  # type: ignore[attr-defined]
+        trainer.state.scaler = step.scaler
     return trainer
 
 

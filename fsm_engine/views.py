@@ -70,9 +70,9 @@ def to_networkx(graph: Graph, name: str = "lifecycle") -> networkx.MultiDiGraph[
 
     Nodes are the names of phases, qualified with their enum's name where they have one (``Events.STARTED``),
     with the attributes ``scope``, ``scopes`` (outermost first, joined with dots), ``activity``, ``entry``,
-    ``initial``. Edges have the key and attribute ``label``, and ``trigger``, ``signal``, ``error``, ``guard``, ``action``. A
-    transition from a scope is there once per phase of the scope, with ``via`` naming the scope; one into a
-    scope's history leads to each of its phases, with ``history``. Attributes are strings and booleans only.
+    ``initial``. Edges have the key and attribute ``label``, and ``trigger``, ``signal``, ``error``, ``guard``,
+    ``action``. A transition from a scope is there once per phase of the scope, with ``via`` naming the scope; one
+    into a scope's history leads to each of its phases, with ``history``. Attributes are strings and booleans only.
     """
     import networkx
 

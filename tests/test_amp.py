@@ -111,7 +111,7 @@ def test_autocast_is_that_of_the_device_and_looked_up_when_it_is_needed(device, 
         trainer.run(batches(1))
         evaluator.run(batches(1))
 
-    assert autocast.call_args_list == [mock.call(device_type)] * 2
+    assert autocast.call_args_list == [mock.call(device_type)] * 3  # the model, the loss; the model evaluated
 
 
 class Scaler:
