@@ -110,7 +110,8 @@ class _FilteredEvent(CallableEventWithFilter):
         plain = str(self.event) if isinstance(self.event, EventEnum) else f"({self.event})"
         filtered = "" if self.filter is None else f"filter={self.filter}"
         ordered = f"priority={self.priority}" if self.priority else ""
-        return f"{plain}({', '.join(part for part in (filtered, ordered) if part)})"
+        given = ", ".join(part for part in (filtered, ordered) if part)
+        return f"{plain}({given})" if given else str(self.event)
 
     __repr__ = __str__
 

@@ -48,19 +48,21 @@ def honour(engine: Engine, at: int) -> int:
 
 
 def _take(engine: Engine, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
-    _note(engine, signal, skip, at)
+    graph = engine.lifecycle.graph
+    target = graph.index[edge.target]  # type: ignore[index]
+    _note(engine, signal, skip, at, 2 * target + 1 in graph.resting)
     move(engine, edge)
-    return 2 * engine.lifecycle.graph.index[edge.target]  # type: ignore[index]
+    return 2 * target
 
 
-def _note(engine: Engine, signal: Signal, skip: bool, at: int) -> None:
+def _note(engine: Engine, signal: Signal, skip: bool, at: int, rests: bool) -> None:
     here = engine._here
     engine.logger.info("%s is honoured in %s.", signal.value, engine.lifecycle.phases[at >> 1])
     if signal is Signal.TERMINATE:
         here.skip_completed, here.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:
         here.skip_epoch_completed = skip
-    else:
+    elif rests:
         here.outcome = Outcome.INTERRUPTED
         if here.left is None:  # else it stopped before it had gone on
             here.left = at

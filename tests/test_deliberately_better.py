@@ -252,6 +252,8 @@ def test_an_exception_at_any_event_ends_the_run_there(event: Events) -> None:
     leading = {"TERMINATE": "terminate", "TERMINATE_SINGLE_EPOCH": "terminate_epoch", "INTERRUPT": "interrupt"}
     if event.name in leading:
         engine.add_event_handler(Events.ITERATION_STARTED, lambda engine: getattr(engine, leading[event.name])())
+    if event is Events.RESUMED:
+        engine.run([1, 2], max_epochs=2, until=Events.ITERATION_STARTED)
     engine.run([1, 2], max_epochs=2)
     assert log[-2:] == [event.name, "EXCEPTION_RAISED"]
     assert (engine.outcome, engine.phase.name) == ("failed", "IDLE")

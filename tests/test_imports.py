@@ -16,17 +16,31 @@ HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetric
 
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
     ["tbptt", "supervised", "deterministic", "metrics", "handlers"],
-    ["engine"],
+    ["engine", "step_events"],
+    ["machine", "discovery"],
     ["announcer"],
-    ["saving", "signals", "explain", "observers"],
-    ["compile", "views", "lifecycle"],
+    ["saving", "signals", "breakpoints", "recovery", "explain", "observers"],
+    ["compile", "views", "lifecycle", "edits", "checks", "proofs", "training"],
     ["emit", "calls", "layout", "clock", "data", "limits"],
+    ["moving"],
     ["registry"],
     ["graph", "state"],
+    ["edges"],
     ["events", "cursor"],
-    ["filters", "errors"],
+    ["scopes", "filters", "errors"],
 ]
-DOORS = {("lifecycle", "views"), ("engine", "explain"), ("fsm_engine", "supervised")}
+DOORS = {
+    ("engine", "discovery"),
+    ("engine", "explain"),
+    ("engine", "machine"),
+    ("events", "edges"),
+    ("fsm_engine", "supervised"),
+    ("lifecycle", "machine"),
+    ("lifecycle", "proofs"),
+    ("lifecycle", "views"),
+    ("scopes", "edges"),
+    ("scopes", "events"),
+}
 
 
 def imported_by(statement: str) -> set[str]:

@@ -11,8 +11,10 @@ from fsm_engine.cursor import Signal
 from fsm_engine.engine import Engine
 from fsm_engine.errors import BusyError, LifecycleError
 from fsm_engine.events import EventEnum, Events
-from fsm_engine.graph import IDLE, Graph, Phase, Scope, Transition, Trigger
-from fsm_engine.lifecycle import TRAINING, Lifecycle
+from fsm_engine.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.scopes import Scope
+from fsm_engine.training import TRAINING
 
 
 class Extra(EventEnum):
@@ -47,6 +49,12 @@ HOME = Transition(Extra.ONE, IDLE, "done")
         (
             [IDLE, Extra.ONE],
             [START, HOME, Transition(Extra.ONE, IDLE, "again")],
+            "ONE --done--> IDLE and ONE --again--> IDLE have no guard, so the second can never be taken. "
+            "Give one of them a guard, or take one out with remove_transition.",
+        ),
+        (
+            [IDLE, Extra.ONE],
+            [START, HOME, Transition(Extra.ONE, IDLE, "again", guard=bool)],
             "ONE --again--> IDLE can never be taken: ONE --done--> IDLE comes before it and has no guard. "
             "Put the exit without a guard last.",
         ),
@@ -57,34 +65,59 @@ HOME = Transition(Extra.ONE, IDLE, "done")
         ),
         (
             [IDLE, Extra.ONE],
-            [START, Transition(Extra.ONE, IDLE, "maybe", guard=bool)],
-            "ONE may get stuck: each of its automatic exits has a guard. "
-            "Leave the guard of the last one, ONE --maybe--> IDLE, out.",
-        ),
-        (
-            [IDLE, Extra.ONE, Extra.TWO],
-            [START, HOME, Transition(Extra.TWO, IDLE, "done")],
-            "nothing leads to TWO. Add a transition, or leave the phase out.",
-        ),
-        (
-            [IDLE, Extra.ONE],
             [Transition(IDLE, Extra.ONE, "run", Trigger.SIGNAL), HOME],
-            "IDLE --run--> ONE: a transition has a signal if, and only if, its trigger is SIGNAL.",
+            "IDLE --run--> ONE: a transition has a signal if, and only if, its trigger is SIGNAL. "
+            "Give both, or neither.",
         ),
     ],
 )
 def test_a_graph_that_breaks_a_rule_is_refused(phases: Any, transitions: Any, message: str) -> None:
     with pytest.raises(LifecycleError) as error:
-        Graph(tuple(Phase(event) for event in phases), tuple(transitions))
+        Lifecycle.of(Graph(tuple(Phase(event) for event in phases), tuple(transitions)))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("phases", "transitions", "code", "message"),
+    [
+        (
+            [IDLE, Extra.ONE],
+            [START, Transition(Extra.ONE, IDLE, "maybe", guard=bool)],
+            "stuck",
+            "ONE may get stuck: each of its automatic exits has a guard. "
+            "Leave the guard of the last one, ONE --maybe--> IDLE, out.",
+        ),
+        (
+            [IDLE, Extra.ONE],
+            [START],
+            "stuck",
+            "ONE gets stuck: no automatic exit leaves it. Add one, add_transition(Extra.ONE >> ...), or those of "
+            "another phase, add_exits(Extra.ONE, like=...).",
+        ),
+        (
+            [IDLE, Extra.ONE, Extra.TWO],
+            [START, HOME, Transition(Extra.TWO, IDLE, "done")],
+            "unreachable",
+            "nothing leads to TWO. Add a transition, or leave the phase out.",
+        ),
+    ],
+)
+def test_a_graph_that_is_not_finished_is_found_by_check_and_does_not_run(
+    phases: Any, transitions: Any, code: str, message: str
+) -> None:
+    lifecycle = Lifecycle.of(Graph(tuple(Phase(event) for event in phases), tuple(transitions)))
+    assert [(finding.code, str(finding), finding.is_error) for finding in lifecycle.check()] == [(code, message, True)]
+    with pytest.raises(LifecycleError) as error:
+        Engine(lifecycle=lifecycle).run()
     assert str(error.value) == message
 
 
 def test_a_refused_change_changes_nothing() -> None:
     lifecycle = Lifecycle.training(echo)
     before = lifecycle.graph
-    with pytest.raises(LifecycleError, match=r"^nothing leads to ONE\."):
-        lifecycle.add(Phase(Extra.ONE))
-    with pytest.raises(LifecycleError, match=r"^ONE is not in <Lifecycle training: 14 phases, 30 transitions>"):
+    with pytest.raises(LifecycleError, match=r"^phase STARTED is there twice\."):
+        lifecycle.add(Phase(Events.STARTED))
+    with pytest.raises(LifecycleError, match=r"^ONE is not in <Lifecycle training: 15 phases, 34 transitions>"):
         lifecycle.remove(Phase(Extra.ONE))
     assert lifecycle.graph is before
 
@@ -96,6 +129,7 @@ def test_the_phases_of_training_and_their_scopes() -> None:
     assert [(phase.name, str(phase.scope)) for phase in Lifecycle.training().phases] == [
         ("IDLE", "None"),
         ("STARTED", "run"),
+        ("RESUMED", "run"),
         ("EPOCH_STARTED", "epoch"),
         ("GET_BATCH_STARTED", "epoch"),
         ("GET_BATCH_COMPLETED", "epoch"),
@@ -129,22 +163,22 @@ def test_successors_are_the_exits_of_the_phase_and_of_its_scopes() -> None:
         ("ITERATION_COMPLETED --max_iters--> TERMINATE", "automatic", "None"),
         ("ITERATION_COMPLETED --no_data--> ITERATION_STARTED", "automatic", "None"),
         ("ITERATION_COMPLETED --next_batch--> GET_BATCH_STARTED", "automatic", "None"),
-        ("ITERATION_COMPLETED --terminate--> TERMINATE", "signal", "run"),
         ("ITERATION_COMPLETED --terminate_epoch--> TERMINATE_SINGLE_EPOCH", "signal", "epoch"),
+        ("ITERATION_COMPLETED --terminate--> TERMINATE", "signal", "run"),
         ("ITERATION_COMPLETED --interrupt--> INTERRUPT", "signal", "run"),
         ("ITERATION_COMPLETED --exception--> EXCEPTION_RAISED", "signal", "engine"),
     ]
 
 
 def test_successors_of_no_phase_are_an_error() -> None:
-    with pytest.raises(LifecycleError, match=r"^Extra\.ONE is no phase of <Lifecycle training: 14 phases, 30 transi"):
+    with pytest.raises(LifecycleError, match=r"^Extra\.ONE is no phase of <Lifecycle training: 15 phases, 34 transi"):
         Lifecycle.training().successors(Extra.ONE)
 
 
 def test_lifecycles_are_equal_when_their_graphs_are() -> None:
-    one, other = Lifecycle.training(echo), Lifecycle(Graph(TRAINING.phases, TRAINING.transitions))
+    one, other = Lifecycle.training(echo), Lifecycle.of(Graph(TRAINING.phases, TRAINING.transitions))
     assert one == other
-    other.add(Phase(Extra.ONE), Transition(Events.COMPLETED, Extra.ONE, "fired", Trigger.FIRED), HOME)
+    other.add(Phase(Extra.ONE), Transition(Events.ITERATION_STARTED, Extra.ONE, "fired", Trigger.FIRED), HOME)
     assert one != other
     assert one != "training"
 
@@ -153,7 +187,7 @@ def test_the_table_shows_every_phase_exit_and_scope() -> None:
     lines = str(Lifecycle.training()).splitlines()
     assert lines[0].split() == ["phase", "scope", "on", "entry", "activity", "exits"]
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[2:]]
-    assert cells[5:8] == [
+    assert cells[9:12] == [
         [
             *("GET_BATCH_STARTED", "epoch", "batch = None", "next batch"),
             "[got a batch] -> GET_BATCH_COMPLETED",
@@ -161,12 +195,11 @@ def test_the_table_shows_every_phase_exit_and_scope() -> None:
         ["[exhausted, length known] -> DATALOADER_STOP_ITERATION / not at the first fetch"],
         ["-> EPOCH_COMPLETED / epoch_length = count"],
     ]
-    assert cells[-6:] == [
-        ["INTERRUPT", "engine", "signal run -> the phase left in run (history)"],
+    assert cells[-5:] == [
         ["EXCEPTION_RAISED", "-> IDLE"],
+        ["any of epoch", "signal terminate_epoch -> TERMINATE_SINGLE_EPOCH"],
         ["any of run", "signal terminate -> TERMINATE"],
         ["signal interrupt -> INTERRUPT"],
-        ["any of epoch", "signal terminate_epoch -> TERMINATE_SINGLE_EPOCH"],
         ["any of engine", "signal exception -> EXCEPTION_RAISED"],
     ]
 
@@ -190,14 +223,16 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
         "label": "nothing_left",
         "trigger": "automatic",
         "signal": "",
+        "error": "",
         "guard": "nothing left to do",
         "action": "",
         "via": "",
         "history": False,
     }
     assert graph.edges["Events.ITERATION_STARTED", "Events.TERMINATE", "terminate"]["via"] == "run"
-    assert sorted(graph.successors("Events.INTERRUPT")) == sorted(
-        [str(phase.event) for phase in TRAINING.phases if Scope.RUN.contains(phase.scope)] + ["Events.EXCEPTION_RAISED"]
+    assert sorted(graph.successors("Events.RESUMED")) == sorted(
+        [str(phase.event) for phase in TRAINING.phases if Scope.RUN.contains(phase.scope)]
+        + [f"Events.{name}" for name in ("COMPLETED", "TERMINATE", "INTERRUPT", "EXCEPTION_RAISED")]
     )
     scalars = [value for _, data in graph.nodes(data=True) for value in data.values()]
     scalars += [value for *_, data in graph.edges(data=True) for value in data.values()]
@@ -210,7 +245,7 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
 
 def test_an_engine_keeps_a_copy_of_its_own() -> None:
     one, other = Engine(echo), Engine(echo)
-    one.lifecycle.add(Phase(Extra.ONE), Transition(Events.COMPLETED, Extra.ONE, "more", Trigger.FIRED), HOME)
+    one.lifecycle.add(Phase(Extra.ONE), Transition(Events.ITERATION_STARTED, Extra.ONE, "more", Trigger.FIRED), HOME)
     assert len(one.lifecycle.phases) == len(other.lifecycle.phases) + 1 == len(TRAINING.phases) + 1
 
 
@@ -219,7 +254,7 @@ def test_the_graph_does_not_change_under_a_run(how: str) -> None:
     engine = Engine(echo)
 
     def change() -> None:
-        engine.lifecycle.add(Transition(Events.COMPLETED, Events.EPOCH_STARTED, "again", Trigger.FIRED))
+        engine.lifecycle.insert(Extra.ONE, after=Events.COMPLETED)
 
     if how == "running":
         engine.add_event_handler(Events.ITERATION_STARTED, change)
@@ -287,7 +322,11 @@ def test_a_suspended_run_may_go_on_where_it_was() -> None:
     engine = Engine(echo)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda: engine.interrupt())
     engine.run([1, 2])
-    assert [event.name for event in Events if engine.may(event)] == ["ITERATION_COMPLETED", "EXCEPTION_RAISED"]
+    assert [event.name for event in Events if engine.may(event)] == [
+        "ITERATION_COMPLETED",
+        "EXCEPTION_RAISED",
+        "RESUMED",
+    ]
 
 
 def test_the_last_event_is_known_though_nobody_observes() -> None:

@@ -21,7 +21,7 @@ from fsm_engine.events import EventEnum, Events, EventsList
 from fsm_engine.registry import RemovableEventHandle
 
 BUILT_IN = (
-    "Events.STARTED, Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, "
+    "Events.STARTED, Events.RESUMED, Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, "
     "Events.ITERATION_STARTED, Events.ITERATION_COMPLETED, Events.DATALOADER_STOP_ITERATION, "
     "Events.TERMINATE_SINGLE_EPOCH, Events.EPOCH_COMPLETED, Events.TERMINATE, Events.COMPLETED, Events.INTERRUPT, "
     "Events.EXCEPTION_RAISED"
@@ -250,7 +250,8 @@ def test_a_string_that_is_not_registered_is_an_error() -> None:
 )
 def test_something_that_is_no_event_is_an_error_everywhere(use: Any, event: Any) -> None:
     message = (
-        f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, or a string that "
+        f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, an edge such as A >> B, "
+        f"or a string that "
         f"was registered as an event."
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):

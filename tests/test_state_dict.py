@@ -34,6 +34,7 @@ def test_a_new_state_has_counters_at_zero_and_nothing_else_set() -> None:
         "dataloader": None,
         "epoch": 0,
         "epoch_length": None,
+        "errors": {},
         "iteration": 0,
         "max_epochs": None,
         "max_iters": None,
@@ -64,6 +65,7 @@ def test_a_state_shows_numbers_and_strings_by_value_and_the_rest_by_type() -> No
         "\tdataloader: <class 'NoneType'>\n"
         "\tepoch: 0\n"
         "\tepoch_length: <class 'NoneType'>\n"
+        "\terrors: <class 'dict'>\n"
         "\titeration: 2\n"
         "\tmax_epochs: <class 'NoneType'>\n"
         "\tmax_iters: <class 'NoneType'>\n"
