@@ -84,11 +84,12 @@ class Chart:
         return [scope for scope in dict.fromkeys(every) if scope.parent == within]
 
     def _place(self) -> None:
-        """Put a phase beside the main path a row below what leads to it, and a history in its scope's last row."""
-        for edge in sorted(self.graph.transitions, key=lambda edge: not isinstance(edge.source, Scope)):
+        """Put a phase beside the main path a row below what leads to it; a history in its scope's last row."""
+        for edge in self.graph.transitions:
             if isinstance(edge.target, Scope):
-                self.row[target(edge)] = self.row[self.last(edge.target)]
-            elif target(edge) not in self.row:
+                self.row[source(edge)] = self.row[target(edge)] = self.row[self.last(edge.target)]
+        for edge in sorted(self.graph.transitions, key=lambda edge: not isinstance(edge.source, Scope)):
+            if target(edge) not in self.row:
                 above = self.last(edge.source) if isinstance(edge.source, Scope) else source(edge)
                 self.row[target(edge)] = self.row[above] + 1
         for edge in self.graph.transitions:
@@ -112,14 +113,20 @@ class Chart:
             yield edge, Track(f"lane {number}", 1 if leaves else -1, order, points)
 
     def _through_phases(self) -> Iterator[Track]:
-        for node in self.graph.by_name:
-            if node == IDLE or node in self.column:
-                continue
-            points = {self.row[node]: (node, self.scope(node))}
+        aside = [node for node in self.graph.by_name if node != IDLE and node not in self.column]
+        above = {
+            source(edge): target(edge) for edge in self.graph.transitions if {source(edge), target(edge)} <= {*aside}
+        }
+        for node in aside:
+            if node in above:
+                continue  # stands on the track of the phase that it leads to
+            on_track = [node, *(other for other, onto in above.items() if onto == node)]
+            points = {self.row[other]: (other, self.scope(other)) for other in on_track}
             depth = len(path(self.scope(node)))
             for edge in self.graph.transitions:
                 if node == source(edge) and isinstance(edge.target, Scope):
-                    points[self.row[target(edge)]] = (target(edge), edge.target)
+                    history = {self.row[node]: (target(edge), edge.target)}
+                    yield Track(target(edge), self.side[node], (-depth, 0, self.row[node]), history)
                 elif node in (source(edge), target(edge)) and not isinstance(edge.source, Scope):
                     rows = sorted((self.row[source(edge)], self.row[target(edge)]))
                     for row in range(rows[0], rows[1] + 1):
@@ -312,6 +319,9 @@ class Drawing:
             leave, enter = self._flank(start, track.side, "out"), self._flank(end, track.side, "in")
             return [leave, (x, leave[1]), (x, enter[1]), enter]
         if start not in column and end not in column:
+            if self.chart.row[start] == self.chart.row[end]:
+                side = 1 if self.at[end][0] > self.at[start][0] else -1
+                return [self._side(start, side), self._side(end, -side)]
             up = 1 if self.at[end][1] > self.at[start][1] else -1
             return [self._end(start, up), self._end(end, -up)]
         if start in column:
@@ -343,6 +353,10 @@ class Drawing:
         """Return where an edge meets the top or bottom of a node."""
         return self.at[node][0], self.at[node][1] + up * self.size[node][1]
 
+    def _side(self, node: str, side: int) -> XY:
+        """Return where an edge meets the middle of a node's side."""
+        return self.at[node][0] + side * self.size[node][0], self.at[node][1]
+
     def _flank(self, node: str, side: int, way: str) -> XY:
         """Return where an edge meets the side of a phase of the main path: out low, in high, if there are both."""
         both = len({way for _, way in self._edges(node, side)}) > 1
@@ -371,7 +385,7 @@ class Drawing:
         if isinstance(edge.source, Scope):
             (_, start), (x, end) = corners[-2:]
             return text, (x - side * (half + 4), (start + end) / 2 + 1)
-        if isinstance(edge.target, Scope):
+        if not {source(edge), target(edge)} & {*self.chart.column}:
             return text, (x + side * (half + 4), (y + level) / 2)
         if edge in self.chart.lanes:
             return text, (x + (half + 3) * (1 if bend > x else -1), y + (tall + 1) * (1 if corners[2][1] > y else -1))

@@ -38,7 +38,6 @@ _epoch_full = _guard(
 )
 _max_iters = _guard("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
 _loaded = _guard("a state was loaded", "here.loaded")
-_suspended = _guard("suspended", "here.left is not None")
 _skipped = _guard("COMPLETED skipped", "here.skip_completed")
 _epoch_skipped = _guard("EPOCH_COMPLETED skipped", "here.skip_epoch_completed")
 _last_epoch_skipped = _guard(
@@ -47,6 +46,7 @@ _last_epoch_skipped = _guard(
     **_nothing_left.names,
 )
 
+_to_come_back = _action("to come back to STARTED", "here.loaded, here.left = False, here.at | 1")
 _start_epoch = _action(
     "epoch += 1",
     "state.epoch += 1\n"
@@ -94,12 +94,13 @@ _outer = (
     Transition(E.COMPLETED, IDLE, "done"),
     Transition(E.EXCEPTION_RAISED, IDLE, "done"),
     Transition(E.INTERRUPT, E.RESUMED, "run", Trigger.SIGNAL, Signal.RUN),
+    Transition(E.RESUMED, S.RUN, "go_on"),
     _signal(S.RUN, Signal.TERMINATE, E.TERMINATE),
     _signal(S.RUN, Signal.INTERRUPT, E.INTERRUPT),
     _signal(S.ENGINE, Signal.EXCEPTION, E.EXCEPTION_RAISED),
 )
 
-OUTER = Graph(_before + _after, (*_outer, Transition(E.RESUMED, S.RUN, "go_on")))
+OUTER = Graph(_before + _after, _outer)
 """What every lifecycle begins with: how a run starts and ends. The phases between are still to come."""
 
 TRAINING = Graph(
@@ -126,12 +127,9 @@ TRAINING = Graph(
         *_after,
     ),
     transitions=(
-        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded),
+        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=_to_come_back),
         Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_nothing_left),
         Transition(E.STARTED, E.EPOCH_STARTED, "next_epoch"),
-        Transition(E.RESUMED, S.RUN, "go_on", guard=_suspended),
-        Transition(E.RESUMED, E.COMPLETED, "nothing_left", guard=_nothing_left),
-        Transition(E.RESUMED, E.EPOCH_STARTED, "next_epoch"),
         Transition(E.EPOCH_STARTED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
         Transition(E.EPOCH_STARTED, E.GET_BATCH_STARTED, "next_batch"),
         Transition(E.GET_BATCH_STARTED, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
