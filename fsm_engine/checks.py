@@ -73,6 +73,12 @@ def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
             )
         elif transition.error and transition.signal is not Signal.EXCEPTION:
             yield Finding("signal", f"{transition}: an error edge has the signal EXCEPTION.", "Give that one.")
+        elif transition.signal is not None and isinstance(transition.target, Scope):
+            yield Finding(
+                "signal",
+                f"{transition}: a signal leads to a phase, and {transition.target} is a scope.",
+                "Lead to a phase, and from there back to the scope.",
+            )
 
 
 def _duplicate_label(graph: Graph) -> Iterator[Finding]:

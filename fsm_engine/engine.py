@@ -24,6 +24,7 @@ from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.moving import Moves, fire_while_moving, illegal, move, moves_of, slots_of_move
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Handler, Slot
+from fsm_engine.scopes import Scope
 from fsm_engine.signals import honour
 from fsm_engine.state import State
 
@@ -128,9 +129,12 @@ class Engine(Announcer):
             raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
         if wanted not in graph.index:
             return True
-        if here.left is not None and graph.phases[here.left >> 1].event == wanted:
-            return True
-        return any(transition.target == wanted for transition in graph.exits[here.at >> 1])
+        back = here.failed if here.left is None else here.left
+        past = None if back is None else graph.phases[back >> 1].event
+        return any(
+            (past if isinstance(transition.target, Scope) else transition.target) == wanted
+            for transition in graph.exits[here.at >> 1]
+        )
 
     def has_handlers(self, what: AnyEvent | type[EventEnum]) -> bool:
         """Say whether anybody listens to an event, its exit, or an edge from or to it; an enum stands for its events.

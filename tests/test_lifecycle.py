@@ -30,6 +30,10 @@ START = Transition(IDLE, Extra.ONE, "run", Trigger.SIGNAL, Signal.RUN)
 HOME = Transition(Extra.ONE, IDLE, "done")
 
 
+def graph_of(phases: list[Any], transitions: list[Transition]) -> Graph:
+    return Graph(tuple(part if isinstance(part, Phase) else Phase(part) for part in phases), tuple(transitions))
+
+
 # Rules
 
 
@@ -69,11 +73,40 @@ HOME = Transition(Extra.ONE, IDLE, "done")
             "IDLE --run--> ONE: a transition has a signal if, and only if, its trigger is SIGNAL. "
             "Give both, or neither.",
         ),
+        (
+            [IDLE, Extra.ONE],
+            [START, HOME, Transition(Extra.ONE, IDLE, "lost", Trigger.SIGNAL, Signal.TERMINATE, error=(KeyError,))],
+            "ONE --lost--> IDLE: an error edge has the signal EXCEPTION. Give that one.",
+        ),
+        (
+            [IDLE, Phase(Extra.ONE, Scope.RUN)],
+            [START, HOME, Transition(Extra.ONE, Scope.RUN, "back", Trigger.SIGNAL, Signal.INTERRUPT)],
+            "ONE --back--> run: a signal leads to a phase, and run is a scope. "
+            "Lead to a phase, and from there back to the scope.",
+        ),
+        (
+            [IDLE, Phase(Extra.ONE, Scope.RUN)],
+            [START, HOME, Transition(Scope.EPOCH, Extra.ONE, "stop", Trigger.SIGNAL, Signal.TERMINATE)],
+            "epoch --stop--> ONE leads to or from the scope epoch, in which there is no phase. "
+            "The scopes are engine, run.",
+        ),
+        (
+            [IDLE, Extra.ONE, Extra.TWO],
+            [START, HOME, Transition(Extra.ONE, Extra.TWO, "on", Trigger.FIRED)],
+            "ONE --on--> TWO is taken when an activity fires it, and ONE has none that could. "
+            "Make TWO a phase that the engine walks to, add_phase(Extra.TWO, activity=...), before you connect it.",
+        ),
+        (
+            [IDLE, Phase(Extra.ONE, activity=id), Phase(Extra.TWO, activity=id)],
+            [START, HOME, Transition(Extra.ONE, Extra.TWO, "on", Trigger.FIRED)],
+            "TWO is entered while an activity runs that fires it, and has an activity of its own. "
+            "Let the engine walk to it, or leave its activity out.",
+        ),
     ],
 )
 def test_a_graph_that_breaks_a_rule_is_refused(phases: Any, transitions: Any, message: str) -> None:
     with pytest.raises(LifecycleError) as error:
-        Lifecycle.of(Graph(tuple(Phase(event) for event in phases), tuple(transitions)))
+        Lifecycle.of(graph_of(phases, transitions))
     assert str(error.value) == message
 
 
@@ -105,11 +138,29 @@ def test_a_graph_that_breaks_a_rule_is_refused(phases: Any, transitions: Any, me
 def test_a_graph_that_is_not_finished_is_found_by_check_and_does_not_run(
     phases: Any, transitions: Any, code: str, message: str
 ) -> None:
-    lifecycle = Lifecycle.of(Graph(tuple(Phase(event) for event in phases), tuple(transitions)))
+    lifecycle = Lifecycle.of(graph_of(phases, transitions))
     assert [(finding.code, str(finding), finding.is_error) for finding in lifecycle.check()] == [(code, message, True)]
     with pytest.raises(LifecycleError) as error:
         Engine(lifecycle=lifecycle).run()
     assert str(error.value) == message
+
+
+def test_phases_of_one_name_are_a_warning_and_run() -> None:
+    namesake = EventEnum("Namesake", {"ONE": "one"}).ONE
+    on, home = Transition(Extra.ONE, namesake, "on"), Transition(namesake, IDLE, "done")
+    lifecycle = Lifecycle.of(graph_of([IDLE, Extra.ONE, namesake], [START, on, home]))
+    assert [(finding.code, str(finding), finding.is_error) for finding in lifecycle.check()] == [
+        (
+            "namesakes",
+            "Namesake.ONE has the name of Extra.ONE, but is another phase. "
+            "Give it another name if that is not what you want.",
+            False,
+        )
+    ]
+    with pytest.warns(UserWarning, match=r"^Namesake\.ONE has the name of Extra\.ONE, but is another event"):
+        engine = Engine(lifecycle=lifecycle)
+    engine.run()
+    assert engine.outcome == "completed"
 
 
 def test_a_refused_change_changes_nothing() -> None:
@@ -195,7 +246,14 @@ def test_the_table_shows_every_phase_exit_and_scope() -> None:
         ["[exhausted, length known] -> DATALOADER_STOP_ITERATION / not at the first fetch"],
         ["-> EPOCH_COMPLETED / epoch_length = count"],
     ]
-    assert cells[-5:] == [
+    assert cells[1:5] == [
+        ["STARTED", "run", "start the clock", "[a state was loaded] -> RESUMED / to come back to STARTED"],
+        ["[nothing left to do] -> COMPLETED"],
+        ["-> EPOCH_STARTED"],
+        ["RESUMED", "run", "-> the phase left in run (history)"],
+    ]
+    assert cells[-6:] == [
+        ["INTERRUPT", "engine", "signal run -> RESUMED"],
         ["EXCEPTION_RAISED", "-> IDLE"],
         ["any of epoch", "signal terminate_epoch -> TERMINATE_SINGLE_EPOCH"],
         ["any of run", "signal terminate -> TERMINATE"],
@@ -230,6 +288,7 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
         "history": False,
     }
     assert graph.edges["Events.ITERATION_STARTED", "Events.TERMINATE", "terminate"]["via"] == "run"
+    assert sorted(graph.successors("Events.INTERRUPT")) == ["Events.EXCEPTION_RAISED", "Events.RESUMED"]
     assert sorted(graph.successors("Events.RESUMED")) == sorted(
         [str(phase.event) for phase in TRAINING.phases if Scope.RUN.contains(phase.scope)]
         + [f"Events.{name}" for name in ("TERMINATE", "INTERRUPT", "EXCEPTION_RAISED")]
@@ -322,11 +381,29 @@ def test_a_suspended_run_may_go_on_where_it_was() -> None:
     engine = Engine(echo)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda: engine.interrupt())
     engine.run([1, 2])
-    assert [event.name for event in Events if engine.may(event)] == [
-        "ITERATION_COMPLETED",
-        "EXCEPTION_RAISED",
-        "RESUMED",
-    ]
+    assert [event.name for event in Events if engine.may(event)] == ["EXCEPTION_RAISED", "RESUMED"]
+    seen: list[str] = []
+    engine.add_event_handler(Events.RESUMED, lambda: seen.extend(e.name for e in Events if engine.may(e)))
+    engine.run()
+    assert seen == ["ITERATION_COMPLETED", "EXCEPTION_RAISED", "TERMINATE", "INTERRUPT"]
+
+
+def test_what_an_error_left_may_come_again_where_history_leads_back_to_it() -> None:
+    batches: list[int] = []
+
+    def step(engine: Engine, batch: int) -> None:
+        batches.append(batch)
+        if len(batches) == 2:
+            raise ValueError("once")
+
+    engine = Engine(step)
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> Extra.ONE, error=ValueError)
+    engine.lifecycle.add_transition(Extra.ONE >> Scope.ITERATION)
+    seen: list[str] = []
+    engine.add_event_handler(Extra.ONE, lambda: seen.extend(e.name for e in Events if engine.may(e)))
+    engine.run([1, 2, 3])
+    assert batches == [1, 2, 2, 3]
+    assert seen == ["ITERATION_STARTED", *("EXCEPTION_RAISED", "TERMINATE", "TERMINATE_SINGLE_EPOCH", "INTERRUPT")]
 
 
 def test_the_last_event_is_known_though_nobody_observes() -> None:
