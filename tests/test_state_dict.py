@@ -290,6 +290,44 @@ def test_any_mapping_can_be_loaded(walk: Walk, kind: Any) -> None:
     assert walk.counters == (1, 4, 4, 2, None)
 
 
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize(
+    ("iteration", "events"),
+    [
+        (2, [*("STARTED", "RESUMED", "EPOCH_STARTED"), *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED", "COMPLETED"]),
+        (3, [*("STARTED", "RESUMED", "EPOCH_STARTED"), "ITERATION_STARTED", "EPOCH_COMPLETED", "COMPLETED"]),
+        # the limit was reached, so this is a new run
+        (4, [*("STARTED", "EPOCH_STARTED"), *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED", "COMPLETED"]),
+    ],
+)
+def test_a_loaded_run_is_announced_as_resumed_once_and_started_once(
+    iteration: int, events: list[str], driver: str
+) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    engine = Engine(echo)
+    engine.load_state_dict({"epoch_length": 2, "iteration": iteration, "max_epochs": 2})
+    log: list[str] = []
+    for event in [event for event in Events if event.name in {*events, "RESUMED", "INTERRUPT", "TERMINATE"}]:
+        engine.add_event_handler(event, lambda engine: log.append(engine.phase.name))
+    engine.run([7, 8], driver=driver)
+    assert log == events
+
+
+def test_a_loaded_run_goes_by_way_of_resumed_back_to_started() -> None:
+    engine = Engine(echo)
+    engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2})
+    moves: list[str] = []
+    engine.observe(lambda engine, transition: moves.append(str(transition)))
+    engine.run([7, 8])
+    assert moves[:4] == [
+        "IDLE --run--> STARTED",
+        "STARTED --loaded--> RESUMED",
+        "RESUMED --go_on--> STARTED",
+        "STARTED --next_epoch--> EPOCH_STARTED",
+    ]
+
+
 def test_loading_sets_the_users_keys(walk: Walk) -> None:
     walk.engine.state_dict_user_keys.append("alpha")
     walk.engine.load_state_dict({"epoch_length": 4, "iteration": 4, "max_epochs": 2, "alpha": 0.5, "beta": 1})
