@@ -13,7 +13,7 @@ from itertools import pairwise
 from fsm_engine.cursor import Signal
 from fsm_engine.errors import LifecycleError
 from fsm_engine.events import Event
-from fsm_engine.graph import Graph, Trigger
+from fsm_engine.graph import Graph, Transition, Trigger
 from fsm_engine.scopes import Scope
 
 
@@ -35,6 +35,11 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.sentence} {self.fix}"
+
+
+def _no_phases(graph: Graph) -> Iterator[Finding]:
+    if not graph.phases:
+        yield Finding("no-phases", "there is no phase.", "The first is where a run starts and ends.")
 
 
 def _phase_twice(graph: Graph) -> Iterator[Finding]:
@@ -81,16 +86,64 @@ def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
             )
 
 
-def _duplicate_label(graph: Graph) -> Iterator[Finding]:
-    seen: set[tuple[Event | Scope, str]] = set()
+def _fired_otherwise(graph: Graph) -> Iterator[Finding]:
+    for phase, exits in zip(graph.phases, graph.exits):
+        seen: dict[Event | Scope, Transition] = {}
+        for exit_ in (t for t in exits if t.trigger is Trigger.FIRED):
+            if isinstance(exit_.target, Scope) or exit_.guard is not None:
+                what = "has a guard" if exit_.guard is not None else f"leads to the scope {exit_.target}"
+                yield Finding(
+                    "fired",
+                    f"{exit_} {what}, but is taken whenever its target is fired.",
+                    "Leave the guard out, and name a phase as target.",
+                )
+            elif exit_.target in seen:
+                yield Finding(
+                    "fired",
+                    f"{seen[exit_.target]} and {exit_} are taken when the same phase is fired in {phase}.",
+                    "Leave one of them out.",
+                )
+            seen[exit_.target] = exit_
+
+
+def _leaves_a_scope(graph: Graph) -> Iterator[Finding]:
     for transition in graph.transitions:
-        if (transition.source, transition.label) in seen:
+        if isinstance(transition.source, Scope) and transition.trigger is not Trigger.SIGNAL:
             yield Finding(
-                "duplicate-label",
-                f"two exits of {_name(transition.source)} are labelled {transition.label!r}.",
-                "Give each a label of its own.",
+                "scope",
+                f"{transition} leaves a whole scope, which takes an exception or a signal.",
+                "Give it a signal, or leave from a phase.",
             )
-        seen.add((transition.source, transition.label))
+
+
+def _leaves_rest(graph: Graph) -> Iterator[Finding]:
+    for number, exits in enumerate(graph.automatic):
+        if 2 * number + 1 in graph.resting:
+            for exit_ in exits:
+                yield Finding(
+                    "dead-exit",
+                    f"{exit_} can never be taken: a run rests in {graph.phases[number]} until the next one.",
+                    "Leave from the phase to which the signal RUN leads.",
+                )
+
+
+def _duplicate_label(graph: Graph) -> Iterator[Finding]:
+    for phase, exits in zip(graph.phases, graph.exits):
+        seen: dict[str, Transition] = {}
+        for exit_ in exits:
+            other = seen.setdefault(exit_.label, exit_)
+            if other is not exit_ and not _overrides(other, exit_):
+                inherited = [f", one of them from the scope {t.via}" for t in (other, exit_) if t.via is not None]
+                yield Finding(
+                    "duplicate-label",
+                    f"two exits of {phase} are labelled {exit_.label!r}{''.join(inherited[:1])}.",
+                    "Give each a label of its own.",
+                )
+
+
+def _overrides(one: Transition, other: Transition) -> bool:
+    """Say whether both answer to the same signal at different levels: the inner one goes before the outer."""
+    return one.via != other.via and one.signal is other.signal is not None and not one.error and not other.error
 
 
 def _dead_exit(graph: Graph) -> Iterator[Finding]:
@@ -134,6 +187,15 @@ def _fired_with_activity(graph: Graph) -> Iterator[Finding]:
                 f"{phase} is entered while an activity runs that fires it, and has an activity of its own.",
                 "Let the engine walk to it, or leave its activity out.",
             )
+
+
+def _no_start(graph: Graph) -> Iterator[Finding]:
+    if Signal.RUN not in graph.signalled[0]:
+        yield Finding(
+            "no-start",
+            f"no run can start: no transition with the signal RUN leaves the first phase, {graph.phases[0]}.",
+            "Add one, as from IDLE to STARTED.",
+        )
 
 
 def _unreachable(graph: Graph) -> Iterator[Finding]:
@@ -187,15 +249,19 @@ def _namesakes(graph: Graph) -> Iterator[Finding]:
 Rule = Callable[[Graph], Iterator[Finding]]
 
 FOR_EVERY_EDIT: tuple[Rule, ...] = (
+    _no_phases,
     _phase_twice,
     _edge_to_nowhere,
     _trigger_without_signal,
+    _fired_otherwise,
+    _leaves_a_scope,
     _duplicate_label,
     _dead_exit,
+    _leaves_rest,
     _unfireable,
     _fired_with_activity,
 )
-FOR_EVERY_RUN: tuple[Rule, ...] = (_unreachable, _stuck, _namesakes)
+FOR_EVERY_RUN: tuple[Rule, ...] = (_no_start, _unreachable, _stuck, _namesakes)
 
 
 def findings(graph: Graph) -> list[Finding]:

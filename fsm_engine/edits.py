@@ -11,7 +11,7 @@ from typing import Any
 from fsm_engine.cursor import Signal
 from fsm_engine.edges import Edge, End, Path, name_of_end
 from fsm_engine.errors import LifecycleError
-from fsm_engine.events import CallableEventWithFilter, Event, EventEnum
+from fsm_engine.events import CallableEventWithFilter, Event, EventEnum, is_same
 from fsm_engine.graph import Call, Code, Graph, Payload, Phase, Snippet, Transition, Trigger
 from fsm_engine.scopes import Scope
 
@@ -38,17 +38,27 @@ class Draft:
         """The graph as it is now, unchecked."""
         return Graph(tuple(self.phases), tuple(self.transitions))
 
-    def add_phase(
-        self, event: Event, activity: Code | None, scope: Scope | None, counter: str | None, after: Event | None = None
-    ) -> None:
+    def add_phase(self, event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> None:
         """Add a phase that the engine walks to."""
         _check_event(event)
         if self._find(event) is not None:
-            raise LifecycleError(f"{event} is a phase already. Connect it with add_transition, or add another event.")
+            raise LifecycleError(_there(event))
+        if scope is not None and not isinstance(scope, Scope):
+            raise TypeError(f"scope={scope!r} has to be a scope, such as Scope.RUN.")
         if scope is None:
             self.floating.add(event)
+        self._put(event, activity, scope or Scope.RUN, counter, after)
+
+    def _put(
+        self,
+        event: Event,
+        activity: Code | None = None,
+        scope: Scope | None = None,
+        counter: str | None = None,
+        after: Event | None = None,
+    ) -> None:
         place = len(self.phases) if after is None else self._place(after) + 1
-        self.phases.insert(place, _phase(event, activity, scope or Scope.RUN, counter))
+        self.phases.insert(place, _phase(event, activity, scope, counter))
 
     def add_path(self, path: Edge | Path, required: bool) -> None:
         """Add the edges of `path`; inner phases that are not there yet are fired by the activity it starts in."""
@@ -65,7 +75,7 @@ class Draft:
         for event in events[1:]:
             if self._find(event) is None:
                 fired.add(event)
-                self.add_phase(event, None, self._scope_of(before), None, after=before)
+                self._put(event, scope=self._scope_of(before), after=before)
             else:
                 self._join(event, before)
             before = event
@@ -89,7 +99,9 @@ class Draft:
         source, target = edge.ends
         if not isinstance(source, Scope) and self._find(source) is None:
             raise LifecycleError(f"{_unknown(self, source)} Add it first: add_phase({source}, ...).")
-        if limit is not None and (error is None or not isinstance(limit, int) or limit < 1):
+        if label is not None and not (isinstance(label, str) and label):
+            raise TypeError(f"label={label!r} has to be a string that is not empty.")
+        if limit is not None and (error is None or not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             raise ValueError(
                 f"limit={limit!r}: how often a run may take an error edge is a positive integer, with error=."
             )
@@ -102,9 +114,9 @@ class Draft:
             )
         if not isinstance(target, Scope):
             if self._find(target) is None:
-                self.add_phase(target, None, self._scope_of(source), None, after=source)
+                self._put(target, scope=self._scope_of(source), after=source)
             self._join(target, source)
-        fired = any(t.target == target and t.trigger is Trigger.FIRED for t in self.transitions)
+        fired = any(is_same(t.target, target) and t.trigger is Trigger.FIRED for t in self.transitions)
         if fired and guard is not None:
             raise LifecycleError(f"{edge} is taken when {target} is fired, so it cannot have a guard. Leave it out.")
         self._connect(edge, fired, guard, label, action, again=True)
@@ -113,10 +125,12 @@ class Draft:
         """Add a phase that takes over the automatic exits of `after`."""
         _check_event(event)
         place = self._place(after)
-        taken = [t for t in self.transitions if t.source == after and t.trigger is Trigger.AUTOMATIC]
+        taken = [t for t in self.transitions if is_same(t.source, after) and t.trigger is Trigger.AUTOMATIC]
         if not taken:
             raise LifecycleError(f"{after} has no automatic exit that {event} could take over. Use add_transition.")
-        self.add_phase(event, activity, self.phases[place].scope or Scope.RUN, counter, after=after)
+        if self._find(event) is not None:
+            raise LifecycleError(_there(event))
+        self._put(event, activity, self.phases[place].scope, counter, after)
         for transition in taken:
             self.transitions[self.transitions.index(transition)] = replace(transition, source=event)
         self._connect(Edge(after, event), fired=False)
@@ -125,16 +139,16 @@ class Draft:
         """Give `event` the automatic exits of `like`."""
         self._place(event)
         self._place(like)
-        for transition in [t for t in self.transitions if t.source == like and t.trigger is Trigger.AUTOMATIC]:
+        for transition in [t for t in self.transitions if is_same(t.source, like) and t.trigger is Trigger.AUTOMATIC]:
             self.transitions.append(replace(transition, source=event))
 
     def remove_transition(self, edge: Edge, label: str | None) -> None:
         """Take out the transitions along `edge`, or the one with that label."""
         if not isinstance(edge, Edge):
             raise TypeError(f"a transition is written A >> B, got {edge!r}." + _one_by_one(edge))
-        found = [t for t in self.transitions if (t.source, t.target) == edge.ends and label in (None, t.label)]
+        found = [t for t in self.transitions if Edge(t.source, t.target) == edge and label in (None, t.label)]
         if not found:
-            exits = [str(t) for t in self.transitions if t.source == edge.source]
+            exits = [str(t) for t in self.transitions if is_same(t.source, edge.source)]
             raise LifecycleError(
                 f"there is no transition {edge}{'' if label is None else f' labelled {label!r}'}. "
                 f"Those from {name_of_end(edge.source)} are: {', '.join(exits) or 'none'}."
@@ -151,7 +165,7 @@ class Draft:
         again: bool = False,
     ) -> None:
         trigger = Trigger.FIRED if fired else Trigger.AUTOMATIC
-        same = [t for t in self.transitions if (t.source, t.target, t.trigger) == (*edge.ends, trigger)]
+        same = [t for t in self.transitions if Edge(t.source, t.target) == edge and t.trigger is trigger]
         if same and not again:
             return
         made = Transition(edge.source, edge.target, label or self._label(edge), trigger, guard=guard, action=action)
@@ -159,7 +173,7 @@ class Draft:
 
     def _place_of_exit(self, made: Transition) -> int:
         """Return where `made` goes: a guarded exit before the unguarded one, everything else behind its siblings."""
-        siblings = [n for n, t in enumerate(self.transitions) if t.source == made.source]
+        siblings = [n for n, t in enumerate(self.transitions) if is_same(t.source, made.source)]
         for number in siblings:
             other = self.transitions[number]
             if made.guard is not None and other.trigger is Trigger.AUTOMATIC and other.guard is None:
@@ -181,7 +195,7 @@ class Draft:
         if self._find(target) is None:
             scope = source if isinstance(source, Scope) else self._scope_of(source)
             outer = scope.parent if scope is not None and scope != Scope.RUN else scope
-            self.add_phase(target, None, outer, None)
+            self._put(target, scope=outer)
         place = self._place(target)
         if self.phases[place].payload == Payload():
             self.phases[place] = replace(self.phases[place], payload=_ERROR)
@@ -192,17 +206,25 @@ class Draft:
 
     def _label(self, edge: Edge) -> str:
         wanted = name_of_end(edge.target).lower()
-        taken = {t.label for t in self.transitions if t.source == edge.source}
+        taken = {t.label for t in self.transitions if self._share_a_phase(t.source, edge.source)}
         number, label = 2, wanted
         while label in taken:
             number, label = number + 1, f"{wanted}_{number}"
         return label
 
+    def _share_a_phase(self, one: End, other: End) -> bool:
+        """Say whether there may be a phase that both `one` and `other` are the source of an exit of."""
+        return is_same(one, other) or self._lies_in(one, other) or self._lies_in(other, one)
+
+    def _lies_in(self, inner: End, outer: End) -> bool:
+        scope = inner if isinstance(inner, Scope) else self._scope_of(inner)
+        return isinstance(outer, Scope) and outer.contains(scope)
+
     def _take_direct_away(self, source: Event, target: Event) -> None:
         self.transitions = [
             t
             for t in self.transitions
-            if (t.source, t.target, t.trigger, t.guard) != (source, target, Trigger.AUTOMATIC, None)
+            if Edge(t.source, t.target) != Edge(source, target) or t.trigger is not Trigger.AUTOMATIC or t.guard
         ]
 
     def _join(self, event: Event, before: Event) -> None:
@@ -212,17 +234,18 @@ class Draft:
             place = self._place(event)
             phase = self.phases.pop(place)
             scope = self._scope_of(before)
-            moved = _phase(event, phase.activity, scope or Scope.RUN, phase.counter)
+            moved = _phase(event, phase.activity, scope, phase.counter)
             self.phases.insert(self._place(before) + 1, replace(moved, payload=phase.payload))
+            for transition in self.transitions:
+                if is_same(transition.source, event) and transition.target in self.floating:
+                    self._join(transition.target, event)  # type: ignore[arg-type]  # no scope floats
 
     def _scope_of(self, event: Event) -> Scope | None:
         return self.phases[self._place(event)].scope
 
     def _find(self, event: End) -> int | None:
         for number, phase in enumerate(self.phases):
-            if phase.event is event or (
-                isinstance(event, str) and phase.event == event and isinstance(phase.event, str)
-            ):
+            if is_same(phase.event, event):
                 return number
         return None
 
@@ -233,7 +256,7 @@ class Draft:
         return place
 
 
-def _phase(event: Event, activity: Code | None, scope: Scope, counter: str | None) -> Phase:
+def _phase(event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> Phase:
     entry = () if counter is None else (Snippet(f"{counter} += 1", f"state.{counter} += 1"),)
     defer = _UNFINISHED if Scope.ITERATION.contains(scope) else None
     return Phase(event, scope, entry, activity, defer=defer, counter=counter)
@@ -293,7 +316,7 @@ def _takes_engine(function: Callable[..., Any], what: str, kwargs: Mapping[str, 
 
 def _errors(error: Errors) -> tuple[type[BaseException], ...]:
     errors = error if isinstance(error, tuple) else (error,)
-    for kind in errors:
+    for kind in errors or (error,):
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"error={kind!r} has to be a class of exceptions, or a tuple of them.")
     return errors
@@ -307,6 +330,10 @@ def _check_event(event: Any) -> None:
 
 def _one_by_one(thing: Any) -> str:
     return " Use add_path for several edges." if isinstance(thing, Path) else ""
+
+
+def _there(event: Event) -> str:
+    return f"{event} is a phase already. Connect it with add_transition, or add another event."
 
 
 def _unknown(draft: Draft, event: End) -> str:

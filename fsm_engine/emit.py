@@ -156,7 +156,7 @@ class Emission:
         lines: Lines = []
         if number in self.graph.recovering and not phase.payload.positional:
             lines.append("here.error = None  # what its traceback holds is free before the activity")
-        if runs_user_code(phase.activity) or self._decides_by_user_code(number):
+        if runs_user_code(phase.activity) or self._may_fail_to_decide(number):
             lines += self._position(2 * number + 1)
         if phase.activity is None:
             return lines
@@ -167,9 +167,10 @@ class Emission:
             lines.append("here.moves = None")
         return lines
 
-    def _decides_by_user_code(self, number: int) -> bool:
+    def _may_fail_to_decide(self, number: int) -> bool:
+        """Say whether a guard or action calls something, whose error has to find the run here."""
         return any(
-            not isinstance(code, Snippet)
+            not isinstance(code, Snippet) or bool(code.names)
             for transition, _ in self.exits[number]
             for code in (transition.guard, transition.action)
             if code is not None
@@ -220,9 +221,9 @@ class Emission:
         return self._call(guard)
 
     def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
-        lines = self._statements(transition.action) if transition.action is not None else []
         if target < 0:
-            return [*lines, *self._position(2 * number + 1), f"return engine._back({self._named('edge', transition)})"]
+            return [*self._position(2 * number + 1), f"return engine._back({self._named('edge', transition)})"]
+        lines = self._statements(transition.action) if transition.action is not None else []
         passed = self.passing.get((number, transition.label))
         if passed is not None:
             self.names["leave"] = leave

@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,14 +16,13 @@ from fsm_engine.compile import Emitted, function_for
 from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.edges import Edge, Exit
 from fsm_engine.emit import View
-from fsm_engine.errors import BusyError, IllegalTransition
+from fsm_engine.errors import BusyError
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.moving import Moves, fire_while_moving, illegal, move, moves_of, slots_of_move
+from fsm_engine.moving import Moves, fire_while_moving, illegal, lost, move, moves_of, past, settled, slots_of_move
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Handler, Slot
-from fsm_engine.scopes import Scope
 from fsm_engine.signals import honour
 from fsm_engine.state import State
 
@@ -129,12 +127,8 @@ class Engine(Announcer):
             raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
         if wanted not in graph.index:
             return True
-        back = here.failed if here.left is None else here.left
-        past = None if back is None else graph.phases[back >> 1].event
-        return any(
-            (past if isinstance(transition.target, Scope) else transition.target) == wanted
-            for transition in graph.exits[here.at >> 1]
-        )
+        exits = [settled(self, transition) for transition in graph.exits[here.at >> 1]]
+        return any(transition.target == wanted for transition in exits if transition is not None)
 
     def has_handlers(self, what: AnyEvent | type[EventEnum]) -> bool:
         """Say whether anybody listens to an event, its exit, or an edge from or to it; an enum stands for its events.
@@ -416,18 +410,16 @@ class Engine(Announcer):
     def _back(self, edge: Transition) -> int:
         """Move along an edge into history, and return the position that was left."""
         here = self._here
-        resumes = here.left is not None
-        at = here.left if resumes else here.failed
-        if at is None:
-            raise IllegalTransition(
-                f"{edge} goes back to where an error left, and none has led to {self.phase} in this run. "
-                f"Lead there by error edges only."
-            )
-        move(self, replace(edge, target=self.lifecycle.phases[at >> 1].event))
-        if resumes:
-            here.left = None
-        else:
+        way = settled(self, edge)
+        if way is None:
+            raise lost(self, edge)
+        at = past(self)
+        move(self, way)
+        if at == here.failed:
             here.failed = None
+        else:
+            here.left = None
+        assert at is not None
         return at
 
     def _fail(self, error: BaseException) -> int:
@@ -444,7 +436,7 @@ class Engine(Announcer):
                 here.requests.clear()
                 here.outcome = Outcome.FAILED
             here.error = error
-            return 2 * graph.index[edge.target]  # type: ignore[index]
+            return 2 * graph.index[edge.target] or IDLE_AT  # type: ignore[index]
         finally:
             del error  # its traceback refers to this frame
 

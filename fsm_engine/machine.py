@@ -17,7 +17,8 @@ from fsm_engine.emit import firing
 from fsm_engine.errors import IllegalTransition, LifecycleError
 from fsm_engine.events import Events
 from fsm_engine.graph import Graph, Phase, Transition, do, holds, runs_user_code
-from fsm_engine.moving import leave, slots_of_move, stuck
+from fsm_engine.moving import leave, past, slots_of_move, stuck
+from fsm_engine.registry import Slot
 from fsm_engine.scopes import Scope
 from fsm_engine.views import qualified
 
@@ -140,14 +141,10 @@ class Driver:
             at, look = self._act(engine, at)
             phase = self.graph.phases[at >> 1]
             transition, target = self._pick(engine, at)
-            if transition.action is not None:
-                do(transition.action, engine)
             if isinstance(transition.target, Scope):
                 return engine._back(transition)
             slots = slots_of_move(engine._registry, self.graph, transition)
-            self._picked = transition
-            leave(engine, transition, slots)
-            self._picked = None
+            self._take(engine, transition, slots, at)
             look = look or phase.defer is not None or bool(slots) or runs_user_code(transition.action)
             if not target:
                 return IDLE_AT
@@ -178,6 +175,19 @@ class Driver:
         here.moves = None
         return here.at, runs_user_code(phase.activity)
 
+    def _take(self, engine: Engine, transition: Transition, slots: tuple[Slot, ...], at: int) -> None:
+        """Do what belongs to the move that the machine has made; it goes back if that fails."""
+        self._picked = transition
+        try:
+            if transition.action is not None:
+                do(transition.action, engine)
+            leave(engine, transition, slots)
+        except BaseException:
+            self.stand(at >> 1)
+            raise
+        finally:
+            self._picked = None
+
     def _pick(self, engine: Engine, at: int) -> tuple[Transition, int]:
         number = at >> 1
         self._check_place(number)
@@ -199,8 +209,7 @@ def _holds(guard: Any, engine: Engine) -> bool:
 
 
 def _was_left(number: int, engine: Engine) -> bool:
-    here = engine._here
-    at = here.left if here.left is not None else here.failed
+    at = past(engine)
     return at is not None and at >> 1 == number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.edges import Edge, Exit
@@ -46,6 +47,31 @@ def move(engine: Engine, transition: Transition) -> None:
     if transition.action is not None:
         do(transition.action, engine)
     leave(engine, transition, slots_of_move(engine._registry, engine.lifecycle.graph, transition))
+
+
+def past(engine: Engine) -> int | None:
+    """Return the position that history leads back to: where an error left, if one led here, or an interrupt."""
+    here, graph = engine._here, engine.lifecycle.graph
+    return here.failed if here.left is None or here.at >> 1 in graph.recovering else here.left
+
+
+def settled(engine: Engine, transition: Transition) -> Transition | None:
+    """Return `transition` with the phase that it leads to now; None if it leads into a history that there is not."""
+    if not isinstance(transition.target, Scope):
+        return transition
+    at = past(engine)
+    phase = None if at is None else engine.lifecycle.phases[at >> 1]
+    return replace(transition, target=phase.event) if phase and transition.target.contains(phase.scope) else None
+
+
+def lost(engine: Engine, edge: Transition) -> IllegalTransition:
+    """Return the error that says that `edge` leads into a history that there is not."""
+    at = past(engine)
+    left = "no error has led" if at is None else f"an error that left {engine.lifecycle.phases[at >> 1]} has led"
+    return IllegalTransition(
+        f"{edge} goes back to where in that scope an error left, and {left} to {engine.phase}. "
+        f"Lead there only by error edges from inside the scope."
+    )
 
 
 def moves_of(graph: Graph, is_quiet: Callable[[Transition], bool]) -> dict[int, Moves]:

@@ -1,0 +1,82 @@
+"""The emitted function and a machine of the `transitions` library walk through random lifecycles alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, given, settings
+from lifecycles import ACTS, Building, Plan, plans
+
+from fsm_engine import Lifecycle, Scope, Transition
+from fsm_engine.views import qualified
+
+pytest.importorskip("transitions")
+
+DRIVERS = (("emitted",), ("transitions",), ("emitted", "transitions"), ("transitions", "emitted"))
+OFTEN = settings(
+    deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def built(plan: Plan, drivers: tuple[str, ...]) -> Building:
+    building = Building(plan, drivers)
+    hypothesis.assume(not building.wrong)
+    return building
+
+
+def test_both_drivers_walk_alike() -> None:
+    seen: Counter[str] = Counter()
+
+    @settings(OFTEN, max_examples=300)
+    @given(plans())
+    def alike(plan: Plan) -> None:
+        ran = [built(plan, drivers).run() for drivers in DRIVERS]
+        seen.update(ran[0].seen)
+        assert ran[1].log == ran[0].log
+        assert ran[2].log == ran[0].log
+        assert ran[3].log == ran[0].log
+
+    alike()
+    expected = {
+        *ACTS,
+        *("completed", "terminated", "interrupted", "failed", "resumed", "error edge"),
+        *("guarded exit", "fired by step", "fired by activity", "handler of edge", "handler of exit"),
+    }
+    assert expected - {kind for kind, count in seen.items() if count} == set()
+
+
+@settings(OFTEN, max_examples=100)
+@given(plans())
+def test_every_walk_is_a_path_of_the_graph(plan: Plan) -> None:
+    building = built(plan, ("emitted",)).run()
+    graph = building.engine.lifecycle.graph
+    for before, after in pairwise(building.walk):
+        assert before.target == after.source
+    for step in building.walk:
+        assert any(_is(step, exit_) for exit_ in graph.exits[graph.index[step.source]])
+
+
+def _is(step: Transition, exit_: Transition) -> bool:
+    same = (step.label, step.trigger, step.via) == (exit_.label, exit_.trigger, exit_.via)
+    return same and (step.target == exit_.target or isinstance(exit_.target, Scope))
+
+
+@settings(OFTEN, max_examples=100)
+@given(plans())
+def test_every_walk_is_a_word_of_the_machine_without_guards(plan: Plan) -> None:
+    building = built(plan, ("emitted",)).run()
+    lifecycle: Lifecycle = building.engine.lifecycle
+    machine: Any = lifecycle.to_transitions()
+    names = {phase.event: qualified(phase) for phase in lifecycle.phases}
+    for step in building.walk:
+        ways = [way.dest for way in machine.events[step.label].transitions[names[step.source]]]
+        assert names[step.target] in ways
+        if len(ways) > 1:  # history, which a flat machine has no memory for
+            machine.set_state(names[step.target])
+        else:
+            assert machine.model.trigger(step.label)
+            assert machine.model.phase == names[step.target]
