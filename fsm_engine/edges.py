@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsm_engine.events import CallableEventWithFilter, Event, EventEnum, EventsList, name_of
+from fsm_engine.events import CallableEventWithFilter, Event, EventEnum, EventsList, is_same, name_of
 from fsm_engine.scopes import Scope
 
 End = Event | Scope
@@ -169,9 +169,7 @@ def _end(thing: Any) -> End:
 
 
 def _same(ends: tuple[End, ...], others: tuple[End, ...]) -> bool:
-    return len(ends) == len(others) and all(
-        a == b if type(a) is type(b) else a is b for a, b in zip(ends, others)
-    )  # a string is equal to the event of that name, but is another end
+    return len(ends) == len(others) and all(map(is_same, ends, others))
 
 
 def name_of_end(end: End) -> str:

@@ -47,7 +47,7 @@ class Draft:
             raise TypeError(f"scope={scope!r} has to be a scope, such as Scope.RUN.")
         if scope is None:
             self.floating.add(event)
-        self._put(event, activity, scope or Scope.RUN, counter, after)
+        self._put(event, activity, scope or Scope.RUN, counter)
 
     def _put(
         self,
@@ -193,9 +193,9 @@ class Draft:
         if isinstance(target, Scope):
             raise LifecycleError(f"an error edge leads to a phase, and {edge} to a scope. Lead back to it from there.")
         if self._find(target) is None:
-            scope = source if isinstance(source, Scope) else self._scope_of(source)
-            outer = scope.parent if scope is not None and scope != Scope.RUN else scope
-            self._put(target, scope=outer)
+            self._put(target, scope=self._around(source))
+        elif target in self.floating and source not in self.floating:
+            self._settle(target, self._around(source))
         place = self._place(target)
         if self.phases[place].payload == Payload():
             self.phases[place] = replace(self.phases[place], payload=_ERROR)
@@ -230,15 +230,30 @@ class Draft:
     def _join(self, event: Event, before: Event) -> None:
         """Put a phase that floats into the scope of the one before it."""
         if event in self.floating and before not in self.floating:
-            self.floating.discard(event)
-            place = self._place(event)
-            phase = self.phases.pop(place)
-            scope = self._scope_of(before)
-            moved = _phase(event, phase.activity, scope, phase.counter)
-            self.phases.insert(self._place(before) + 1, replace(moved, payload=phase.payload))
-            for transition in self.transitions:
-                if is_same(transition.source, event) and transition.target in self.floating:
-                    self._join(transition.target, event)  # type: ignore[arg-type]  # no scope floats
+            phase = self.phases.pop(self._place(event))
+            self.phases.insert(self._place(before) + 1, phase)
+            self._settle(event, self._scope_of(before))
+
+    def _settle(self, event: Event, scope: Scope | None) -> None:
+        """Put a phase that floats into `scope`, and those that float behind it where it leads them."""
+        self.floating.discard(event)
+        place = self._place(event)
+        phase = self.phases[place]
+        settled = _phase(event, phase.activity, scope, phase.counter)
+        self.phases[place] = replace(settled, payload=phase.payload)
+        for transition in self.transitions:
+            target = transition.target
+            if not is_same(transition.source, event) or isinstance(target, Scope) or target not in self.floating:
+                continue
+            if transition.error:
+                self._settle(target, self._around(event))
+            else:
+                self._join(target, event)
+
+    def _around(self, source: End) -> Scope | None:
+        """Return where a phase lies that an error from `source` leads to: outside what failed, inside the run."""
+        scope = source if isinstance(source, Scope) else self._scope_of(source)
+        return scope if scope in (None, Scope.RUN, Scope.ENGINE) else scope.parent
 
     def _scope_of(self, event: Event) -> Scope | None:
         return self.phases[self._place(event)].scope

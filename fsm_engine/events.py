@@ -262,6 +262,11 @@ def _meant(thing: Any) -> str:
     )
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Say whether two ends of edges are the same: a string is equal to the event of that name, but is another end."""
+    return one is other or (type(one) is type(other) and one == other)
+
+
 def name_of(event: Event) -> str:
     """Return the bare name of `event`: ``STARTED`` for `Events.STARTED`, a string as it is."""
     return event if isinstance(event, str) else event.name

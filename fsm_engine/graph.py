@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Signal
-from fsm_engine.events import Event, Events, name_of
+from fsm_engine.events import Event, Events, is_same, name_of
 from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class Graph:
             if isinstance(transition.source, Scope):
                 if transition.source.contains(phase.scope):
                     yield replace(transition, source=phase.event, via=transition.source)
-            elif transition.source == phase.event:
+            elif is_same(transition.source, phase.event):
                 yield transition
 
     @cached_property
@@ -320,7 +320,7 @@ class Graph:
     def _leads_to(self, end: Event | Scope, target: Event | Scope) -> bool:
         if isinstance(end, Scope) and not isinstance(target, Scope):
             return end.contains(self.phases[self.index[target]].scope)
-        return end == target
+        return is_same(end, target)
 
     def left_by(self, transition: Transition) -> tuple[Event | Scope, ...]:
         """Return what the move along `transition` leaves: its phase, then scopes, innermost first."""

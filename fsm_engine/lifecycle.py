@@ -236,6 +236,9 @@ class Lifecycle:
             LifecycleError: if the graph would break a rule.
             BusyError: while the engine runs or is suspended.
         """
+        for part in parts:
+            if not isinstance(part, (Phase, Transition)):
+                raise TypeError(f"{part!r} is neither a Phase nor a Transition. For edges, use add_transition.")
         self._change(
             self.phases + tuple(part for part in parts if isinstance(part, Phase)),
             self.transitions + tuple(part for part in parts if isinstance(part, Transition)),
@@ -272,6 +275,7 @@ class Lifecycle:
         graph = Graph(tuple(phases), tuple(transitions))
         refuse(graph, FOR_EVERY_EDIT)
         self._graph = graph
+        self._floating &= frozenset(graph.index)
         if engine is not None:
             engine._know(graph)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsm_engine.cursor import Outcome, Signal
+from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.graph import Transition, do, holds
 from fsm_engine.moving import move
 
@@ -52,7 +52,7 @@ def _take(engine: Engine, signal: Signal, edge: Transition, skip: bool, at: int)
     target = graph.index[edge.target]  # type: ignore[index]
     _note(engine, signal, skip, at, 2 * target + 1 in graph.resting)
     move(engine, edge)
-    return 2 * target
+    return 2 * target or IDLE_AT
 
 
 def _note(engine: Engine, signal: Signal, skip: bool, at: int, rests: bool) -> None:

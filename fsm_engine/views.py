@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from fsm_engine.events import is_same
 from fsm_engine.graph import Code, Graph, Phase, Transition, Trigger, code_name
 from fsm_engine.scopes import Scope
 
@@ -16,7 +17,7 @@ def to_table(graph: Graph) -> str:
     """Return `graph` as a table: a line per phase with what it does, its exits below it in order."""
     rows = [("phase", "scope", "on entry", "activity", "exits")]
     for phase in graph.phases:
-        exits = [_exit(t) for t in graph.transitions if t.source == phase.event] or [""]
+        exits = [_exit(t) for t in graph.transitions if is_same(t.source, phase.event)] or [""]
         rows.append((phase.name, _name(phase.scope), _names(phase.entry), _name(phase.activity), exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
     for scope in dict.fromkeys(t.source for t in graph.transitions if isinstance(t.source, Scope)):
