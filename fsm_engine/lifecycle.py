@@ -274,10 +274,10 @@ class Lifecycle:
             )
         graph = Graph(tuple(phases), tuple(transitions))
         refuse(graph, FOR_EVERY_EDIT)
+        if engine is not None:
+            engine._know(graph)  # first: it refuses what its handlers cannot take
         self._graph = graph
         self._floating &= frozenset(graph.index)
-        if engine is not None:
-            engine._know(graph)
 
     # Checking
 

@@ -158,7 +158,12 @@ class Registry:
         return {**vars(self), "graph": None}  # the lifecycle has it, and makes it known again
 
     def know(self, graph: Graph) -> None:
-        """Make the phases of `graph` known; handlers attached to them already stay."""
+        """Make the phases of `graph` known; handlers attached to them already stay.
+
+        Raises:
+            ValueError: if one of those cannot be called with what its event hands over now; nothing is changed then.
+        """
+        calls = self._calls_in(graph)
         gone = [] if self.graph is None else [p.event for p in self.graph.phases[1:] if p.event not in graph.index]
         for event in gone:
             self.slots[event].callback, self.slots[event].moves = event, False
@@ -166,16 +171,29 @@ class Registry:
         for number, phase in enumerate(graph.phases[1:], 1):
             event = phase.event
             if event not in self.slots:
-                self._warn_of_namesakes(event)
                 self.slots[event] = Slot(event, None, phase.payload)
             slot = self.slots[event]
             counter = phase.counter or self._counters.get(event) or slot.counter
             if (counter, phase.payload) != (slot.counter, slot.payload):
                 slot.counter, slot.payload, slot.fire = counter, phase.payload, None
-                for attachment in slot.attached:
-                    attachment.settle(how_to_call(slot, attachment.handler, attachment.args, attachment.kwargs))
             slot.callback, slot.moves = None, number in graph.fired_phases
+        for attachment, gives in calls:
+            attachment.settle(gives)
         self.graph = graph
+
+    def _calls_in(self, graph: Graph) -> list[tuple[Attachment, tuple[bool, bool]]]:
+        """Return how the handlers are called whose phase hands over something else in `graph` than now."""
+        calls: list[tuple[Attachment, tuple[bool, bool]]] = []
+        known = list(self.slots)
+        for phase in graph.phases[1:]:
+            slot = self.slots.get(phase.event)
+            if slot is None:
+                self._warn_of_namesakes(phase.event, known)
+                known.append(phase.event)
+            elif slot.payload != phase.payload:
+                then = Slot(phase.event, None, phase.payload)
+                calls += [(a, how_to_call(then, a.handler, a.args, a.kwargs)) for a in slot.attached]
+        return calls
 
     def register(self, event: Event, counter: str | None) -> None:
         """Make `event` known as a callback event, with the attribute that the user counts it in."""
@@ -183,12 +201,12 @@ class Registry:
         if known is not None:
             known.counter, known.fire = counter or known.counter, None
             return
-        self._warn_of_namesakes(event)
+        self._warn_of_namesakes(event, self.slots)
         self.slots[event] = Slot(event, counter, Payload(), callback=event)
         self.has_callbacks = True
 
-    def _warn_of_namesakes(self, event: Event) -> None:
-        for other in self.slots:
+    def _warn_of_namesakes(self, event: Event, known: Iterable[Any]) -> None:
+        for other in known:
             if not isinstance(other, (Edge, Exit)) and name_of(other) == name_of(event):
                 warnings.warn(
                     f"{event!r} has the name of {other!r}, but is another event: handlers of one are not called "
