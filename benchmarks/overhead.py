@@ -5,147 +5,37 @@ Run ``python benchmarks/overhead.py``; README.md beside this file says how to re
 
 from __future__ import annotations
 
-import argparse
 import functools
-import gc
 import importlib
 import importlib.util
 import inspect
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from contestants import (
+    ITERATIONS,
+    bare_training,
+    digits_batches,
+    engine_training,
+    engines,
+    installed,
+    looped,
+    no_op,
+    no_op_handler,
+)
+from turns import Contestant, Cost, Row, Work, at_most, main, milliseconds, times_cheaper
+
 import fsm_engine
 
-Times = Mapping[str, float]
 Handler = Callable[[Any], object]
 
-# Work is cut into pieces of some tens of milliseconds, so that a noisy moment hits all contestants of a round.
-ITERATIONS = {"reference": 100_000, "engine": 100_000, "Ignite": 4_000}
 RUNS = 400
 CHANGES = 400
-BATCH_SIZE = 64
-
-
-# How contestants are measured
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One of those that do the same work.
-
-    Attributes:
-        ready: makes everything afresh, untimed, and returns the call that is timed.
-        units: how many iterations, or runs, that call makes.
-    """
-
-    name: str
-    ready: Callable[[], Callable[[], object]]
-    units: int = 1
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a contestant takes per unit, or what it takes more than another one."""
-
-    of: str
-    over: str | None = None
-
-    @property
-    def needs(self) -> set[str]:
-        """The names of the contestants."""
-        return {self.of} if self.over is None else {self.of, self.over}
-
-    def __call__(self, times: Times) -> float:
-        """Return the seconds of one round."""
-        return times[self.of] - (0.0 if self.over is None else times[self.over])
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What is aimed at: the figure, computed from our seconds and the others', at most or at least `limit`."""
-
-    figure: Callable[[float, float], float]
-    limit: float | None
-    at_least: bool = False
-    unit: str = ""
-
-    def __str__(self) -> str:
-        return "" if self.limit is None else f"{'>=' if self.at_least else '<='} {self.limit:g}{self.unit}"
-
-    def met(self, figure: float) -> str:
-        """Say whether `figure` is as good as it should be."""
-        if self.limit is None:
-            return ""
-        return "yes" if (figure >= self.limit if self.at_least else figure <= self.limit) else "NO"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: two costs of the same round, and what is made of them."""
-
-    work: str
-    ours: Cost
-    other: Cost
-    other_name: str
-    mark: Mark
-
-
-@dataclass(frozen=True)
-class Work:
-    """Contestants that take turns, and the lines of the table that come of it."""
-
-    contestants: Sequence[Contestant]
-    rows: Sequence[Row]
-    clock: Callable[[], float] = time.process_time
-    missing: str = "pytorch-ignite is not installed"
-
-    def can_tell(self, row: Row) -> bool:
-        """Say whether all contestants that `row` needs are there; if not, `missing` says why."""
-        return row.ours.needs | row.other.needs <= {contestant.name for contestant in self.contestants}
-
-
-def at_most(limit: float | None) -> Mark:
-    """Aim at costs of at most `limit` times the other's; None shows the ratio and aims at nothing."""
-    return Mark(lambda ours, other: ours / other, limit)
-
-
-def times_cheaper(limit: float) -> Mark:
-    """Aim at costs that the other's are `limit` times of."""
-    return Mark(lambda ours, other: other / ours, limit, at_least=True)
-
-
-def milliseconds(limit: float) -> Mark:
-    """Aim at costs of at most `limit` ms, whatever the other's are."""
-    return Mark(lambda ours, _other: ours * 1e3, limit, unit=" ms")
-
-
-def measure(work: Work, rounds: int) -> list[dict[str, float]]:
-    """Let the contestants take turns, and return the seconds per unit of each round; one more round warms up."""
-    gc.freeze()  # what is there by now need not be looked through before each measurement
-    times = [
-        {one.name: _timed(one.ready(), work.clock) / one.units for one in work.contestants} for _ in range(rounds + 1)
-    ]
-    gc.unfreeze()
-    return times[1:]
-
-
-def _timed(call: Callable[[], object], clock: Callable[[], float]) -> float:
-    gc.collect()
-    gc.disable()
-    try:
-        start = clock()
-        call()
-        return clock() - start
-    finally:
-        gc.enable()
 
 
 # The reference
@@ -216,36 +106,6 @@ def reference(name: str, handlers: Sequence[Handler] = (), more: str = "pass") -
         return functools.partial(scope["run_reference"], engine, data, no_op)
 
     return Contestant(name, ready, len(data))
-
-
-# Engines: ours and Ignite, which are used alike
-
-
-def engines() -> dict[str, Any]:
-    """Return the modules with `Engine` and `Events`, by the names of their contestants."""
-    found: dict[str, Any] = {"engine": fsm_engine}
-    if installed("ignite", "torch"):
-        found["Ignite"] = importlib.import_module("ignite.engine")
-    return found
-
-
-def installed(*modules: str) -> bool:
-    """Say whether all of these could be imported, without importing them."""
-    return all(importlib.util.find_spec(module) for module in modules)
-
-
-def looped(name: str, engine: Any, kind: str) -> Contestant:
-    """Let `engine` run one epoch."""
-    data = [0] * ITERATIONS[kind]
-    return Contestant(name, lambda: functools.partial(engine.run, data), len(data))
-
-
-def no_op(_engine: Any, _batch: Any) -> None:
-    """Do nothing, as a step."""
-
-
-def no_op_handler(_engine: Any) -> None:
-    """Do nothing, as a handler."""
 
 
 def ten_handlers() -> list[Handler]:
@@ -415,12 +275,12 @@ def digits(quick: bool) -> Work:
     if not installed("torch", "sklearn"):
         return Work([], [_digits_row("engine", 1.05)], missing="torch or scikit-learn is not installed")
     epochs = 5 if quick else 50
-    batches = _digits_batches()
+    batches = digits_batches()
     trainers = {"engine": "fsm_engine.supervised", "Ignite": "ignite.engine"}
-    contestants = [Contestant("bare loop", lambda: _bare_training(batches, epochs), epochs * len(batches))]
+    contestants = [Contestant("bare loop", lambda: bare_training(batches, epochs), epochs * len(batches))]
     for kind in engines():
         create = importlib.import_module(trainers[kind]).create_supervised_trainer
-        ready = functools.partial(_engine_training, create, batches, epochs)
+        ready = functools.partial(engine_training, create, batches, epochs)
         contestants.append(Contestant(kind, ready, epochs * len(batches)))
     return Work(contestants, [_digits_row("engine", 1.05), _digits_row("Ignite", None)])
 
@@ -428,46 +288,6 @@ def digits(quick: bool) -> Work:
 def _digits_row(kind: str, limit: float | None) -> Row:
     work = "digits MLP, create_supervised_trainer" + ("" if kind == "engine" else f" of {kind}")
     return Row(work, Cost(kind), Cost("bare loop"), "bare loop", at_most(limit))
-
-
-def _digits_batches() -> list[tuple[Any, Any]]:
-    import torch
-    from sklearn.datasets import load_digits
-
-    torch.set_num_threads(1)
-    data = load_digits()
-    x, y = torch.tensor(data.data / 16.0, dtype=torch.float32), torch.tensor(data.target)
-    return list(zip(x.split(BATCH_SIZE), y.split(BATCH_SIZE)))
-
-
-def _digits_model() -> tuple[Any, Any, Any]:
-    import torch
-
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
-    return model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.CrossEntropyLoss()
-
-
-def _bare_training(batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], object]:
-    model, optimizer, loss_fn = _digits_model()
-
-    def train() -> float:
-        output = 0.0
-        model.train()
-        for _ in range(epochs):
-            for x, y in batches:
-                optimizer.zero_grad()
-                loss = loss_fn(model(x), y)
-                loss.backward()
-                optimizer.step()
-                output = loss.item()
-        return output
-
-    return train
-
-
-def _engine_training(create: Any, batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], object]:
-    return functools.partial(create(*_digits_model()).run, batches, max_epochs=epochs)
 
 
 def importing(_quick: bool) -> Work:
@@ -499,57 +319,5 @@ WORKS: dict[str, Callable[[bool], Work]] = {
     "import": importing,
 }
 
-
-# The table
-
-LINE = "{:<46}{:>12}{:>12} {:<10}{:>8}{:>16}  {:<9}{:<4}"
-
-
-def line(row: Row, rounds: Sequence[Times]) -> str:
-    """Write the row: medians over the rounds, and the half of the rounds' figures that is in the middle."""
-    ours, other = [row.ours(times) for times in rounds], [row.other(times) for times in rounds]
-    figures = [row.mark.figure(mine, others) for mine, others in zip(ours, other)]
-    low, middle, high = statistics.quantiles(figures, n=4)
-    shown = [readable(statistics.median(seconds)) for seconds in (ours, other)]
-    spread = f"{rounded(low)} .. {rounded(high)}"
-    return LINE.format(row.work, *shown, row.other_name, rounded(middle), spread, str(row.mark), row.mark.met(middle))
-
-
-def readable(seconds: float) -> str:
-    """Write a time with the unit that suits it."""
-    for factor, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
-        if abs(seconds) * factor < 10_000:
-            return f"{seconds * factor:,.0f} {unit}" if unit == "ns" else f"{seconds * factor:,.1f} {unit}"
-    return f"{seconds:,.2f} s"
-
-
-def rounded(figure: float) -> str:
-    """Write a figure of the table."""
-    return f"{figure:.2f}" if abs(figure) < 10 else f"{figure:.1f}"
-
-
-def report(name: str, quick: bool, rounds: int) -> None:
-    """Measure one work and print its rows."""
-    work = WORKS[name](quick)
-    rows = [row for row in work.rows if work.can_tell(row)]
-    times = measure(work, rounds) if rows else []
-    for row in work.rows:
-        print(line(row, times) if row in rows else f"{row.work:<46} skipped: {work.missing}", flush=True)
-
-
-def main() -> None:
-    """Measure what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, help="rounds per work (default: 31; 7 with --quick)")
-    parser.add_argument("--only", action="append", choices=list(WORKS), metavar="NAME", help=", ".join(WORKS))
-    parser.add_argument("--quick", action="store_true", help="few rounds and epochs: rough, within a minute")
-    given = parser.parse_args()
-    rounds = max(given.rounds or (7 if given.quick else 31), 2)
-    print(f"Python {platform.python_version()}, {platform.machine()}; medians of {rounds} rounds, CPU time per unit\n")
-    print(LINE.format("work", "ours", "other", "", "ratio", "middle half", "mark", "met"))
-    for name in given.only or WORKS:
-        report(name, given.quick, rounds)
-
-
 if __name__ == "__main__":
-    main()
+    main(WORKS, "What the engine costs.")
