@@ -174,8 +174,9 @@ class Announcer:
             ValueError: if the event is not registered.
         """
         here = self._here
-        if here.moves is not None:
-            move = here.moves.get(event_name)
+        moves = here.moves
+        if moves is not None:
+            move = moves.get(event_name)
             if move is not None:  # a phase that nobody observes
                 here.at, here.moves = move
                 here.callback = None

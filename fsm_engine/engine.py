@@ -377,14 +377,9 @@ class Engine(Announcer):
         if not graph.fired_phases:
             return {}
         if self._tables is None:
-            self._tables = moves_of(graph, self._is_quiet)
+            told = self._debug or bool(self._observers) or self._driver is not None
+            self._tables = moves_of(graph, self._registry, told)
         return self._tables
-
-    def _is_quiet(self, transition: Transition) -> bool:
-        graph = self.lifecycle.graph
-        phase = graph.phases[graph.index[transition.target]]  # type: ignore[index]
-        watched = self._debug or self._observers or self._driver is not None or self._slots[phase.event].attached
-        return not (watched or phase.entry or slots_of_move(self._registry, graph, transition))
 
     def _changed(self) -> None:
         here = self._here

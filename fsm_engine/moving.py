@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fsm_engine.edges import Edge, Exit
 from fsm_engine.errors import IllegalTransition
 from fsm_engine.events import Event
-from fsm_engine.graph import Graph, Transition, do
+from fsm_engine.graph import Code, Graph, Transition, do
 from fsm_engine.registry import Registry, Slot
 from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
 
-Moves = dict[Event, Any]
-"""The phases that a step may fire: for one that nobody observes, its position and its own moves; else None."""
+
+class Way(NamedTuple):
+    """A move that has more to it than a new position: whose handlers it calls, and the position where it enters."""
+
+    transition: Transition
+    passed: tuple[Slot, ...]
+    at: int
+    entry: tuple[Code, ...]
+    slot: Slot
+
+
+class Moves(dict[Event, tuple[int, "Moves"]]):
+    """The phases that may be fired from one: for each that nobody observes, its position and its own moves.
+
+    Attributes:
+        loud: the others.
+    """
+
+    __slots__ = ("loud",)
+
+    def __init__(self) -> None:
+        self.loud: dict[Event, Way] = {}
 
 
 def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> tuple[Slot, ...]:
@@ -38,7 +58,8 @@ def leave(engine: Engine, transition: Transition, slots: tuple[Slot, ...]) -> No
         if slot not in passed:
             passed.append(slot)
             engine._call(slot, (), {"transition": transition})
-    passed.clear()
+    if passed:
+        passed.clear()
     engine._tell(transition)
 
 
@@ -74,14 +95,22 @@ def lost(engine: Engine, edge: Transition) -> IllegalTransition:
     )
 
 
-def moves_of(graph: Graph, is_quiet: Callable[[Transition], bool]) -> dict[int, Moves]:
-    """Return what may be fired from each phase that is part of an activity; quiet moves just change the position."""
+def moves_of(graph: Graph, registry: Registry, told: bool) -> dict[int, Moves]:
+    """Return what may be fired from each phase that is part of an activity, for the handlers attached now.
+
+    With `told`, somebody is told of every move.
+    """
     numbers = {number for number, fired in enumerate(graph.fired) if fired} | graph.fired_phases
-    tables: dict[int, Moves] = {number: {} for number in numbers}
+    tables = {number: Moves() for number in numbers}
     for number, table in tables.items():
         for event, transition in graph.fired[number].items():
             target = graph.index[event]
-            table[event] = (2 * target + 1, tables[target]) if is_quiet(transition) else None
+            entry, slot = graph.phases[target].entry, registry.slots[event]
+            passed = slots_of_move(registry, graph, transition)
+            if told or entry or slot.attached or passed or transition.action is not None:
+                table.loud[event] = Way(transition, passed, 2 * target, entry, slot)
+            else:
+                table[event] = 2 * target + 1, tables[target]
     return tables
 
 
@@ -91,32 +120,29 @@ def fire_while_moving(engine: Engine, event: Event, args: tuple[Any, ...], kwarg
     Raises:
         IllegalTransition: if it is a phase to which no edge leads from here.
     """
-    here, graph = engine._here, engine.lifecycle.graph
-    slot = engine._registry.slot(event)
-    transition = graph.fired[here.at >> 1].get(event)
-    if transition is None and slot.moves:
+    here = engine._here
+    way = here.moves.loud.get(event)  # type: ignore[union-attr]
+    slot = engine._registry.slot(event) if way is None else way.slot
+    if way is None and slot.moves:
         raise illegal(engine, event)
     here.moves = None  # handlers do not move
     try:
-        if transition is None:
-            engine._call(slot, args, kwargs)
-        else:
-            _enter(engine, transition, slot, args, kwargs)
+        if way is not None:
+            _enter(engine, way)
+        engine._call(slot, args, kwargs)
     finally:
         here.at |= 1
         here.moves = engine._moves()[here.at >> 1]
 
 
-def _enter(
-    engine: Engine, transition: Transition, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> None:
-    here, graph = engine._here, engine.lifecycle.graph
-    number = graph.index[transition.target]  # type: ignore[index]
-    move(engine, transition)
-    here.at, here.callback = 2 * number, None
-    for action in graph.phases[number].entry:
+def _enter(engine: Engine, way: Way) -> None:
+    here = engine._here
+    if way.transition.action is not None:
+        do(way.transition.action, engine)
+    leave(engine, way.transition, way.passed)
+    here.at, here.callback = way.at, None
+    for action in way.entry:
         do(action, engine)
-    engine._call(slot, args, kwargs)
 
 
 def illegal(engine: Engine, event: Event) -> IllegalTransition:
