@@ -143,7 +143,7 @@ def exits_of(what: Any) -> list[CallableEventWithFilter]:
     exits: list[CallableEventWithFilter] = []
     things: list[Any] = [*what] if isinstance(what, EventsList) else [what]
     for thing in things:
-        if isinstance(thing, Exit):
+        if isinstance(getattr(thing, "event", None), Exit):
             exits.append(thing)
         elif isinstance(getattr(thing, "event", None), EventEnum):
             exits.append(Exit(thing.event).like(thing))

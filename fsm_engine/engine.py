@@ -421,6 +421,8 @@ class Engine(Announcer):
         here, graph = self._here, self.lifecycle.graph
         here.moves = None
         here.at = max(here.at, 0)
+        if here.error is not None and error.__context__ is None and error is not here.error:
+            error.__context__ = here.error  # as in an except clause, which a handler of the error stands for
         try:
             edge, error = recovery.leave_failing(self, error)
             if edge.error:
