@@ -11,7 +11,7 @@ from typing import Any
 from fsm_engine.cursor import Signal
 from fsm_engine.edges import Edge, End, Path, name_of_end
 from fsm_engine.errors import LifecycleError
-from fsm_engine.events import CallableEventWithFilter, Event, EventEnum, is_same
+from fsm_engine.events import Event, EventEnum, is_same
 from fsm_engine.graph import Call, Code, Graph, Payload, Phase, Snippet, Transition, Trigger
 from fsm_engine.scopes import Scope
 
@@ -339,7 +339,7 @@ def _errors(error: Errors) -> tuple[type[BaseException], ...]:
 
 def _check_event(event: Any) -> None:
     if not isinstance(event, (EventEnum, str)):
-        hint = " Leave its filter out." if isinstance(event, CallableEventWithFilter) else ""
+        hint = " Leave its filter out." if isinstance(getattr(event, "event", None), EventEnum) else ""
         raise TypeError(f"a phase is named by a member of an EventEnum or a string, got {event!r}.{hint}")
 
 
