@@ -1,0 +1,414 @@
+"""Error edges: which one an exception takes, how often, and what is right afterwards."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from typing import Any
+
+import pytest
+
+from fsm_engine import Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError, Scope
+
+DRIVERS = ("emitted", "transitions")
+
+
+class R(EventEnum):
+    SKIP_BATCH = "skip_batch"
+    RETRY = "retry"
+    GIVE_UP = "give_up"
+
+
+class P(EventEnum):
+    CHECK = "check"
+    INNER = "inner"
+
+
+class OutOfMemory(MemoryError):
+    pass
+
+
+def failing_on(*bad: Any, error: type[BaseException] = ValueError) -> Engine:
+    def step(engine: Engine, batch: Any) -> Any:
+        if batch in bad:
+            raise error(batch)
+        return batch
+
+    return Engine(step)
+
+
+def skipping(engine: Engine, **options: Any) -> Engine:
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, **{"error": ValueError, **options})
+    engine.lifecycle.add_exits(R.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
+    return engine
+
+
+def log_of(engine: Engine, *events: Any) -> list[Any]:
+    log: list[Any] = []
+
+    def note(engine: Engine, name: str) -> None:
+        log.append((name, engine.state.iteration, engine.state.batch))
+
+    for event in events:
+        engine.add_event_handler(event, note, event.name)
+    return log
+
+
+# Skip
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_bad_batch_is_skipped_and_the_run_goes_on(driver: str) -> None:
+    engine = skipping(failing_on(8))
+    log = log_of(engine, Events.ITERATION_STARTED, R.SKIP_BATCH, Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
+    engine.run([7, 8, 9], max_epochs=1, driver=driver)
+    assert log == [
+        *(("ITERATION_STARTED", 1, 7), ("ITERATION_COMPLETED", 1, 7)),
+        *(("ITERATION_STARTED", 2, 8), ("SKIP_BATCH", 2, 8)),
+        *(("ITERATION_STARTED", 3, 9), ("ITERATION_COMPLETED", 3, 9), ("EPOCH_COMPLETED", 3, 9)),
+    ]
+    assert (engine.outcome, engine.state.errors) == ("completed", {"ITERATION_STARTED.skip_batch": 1})
+
+
+def test_handlers_of_the_recovery_may_take_the_error() -> None:
+    engine, seen = skipping(failing_on(8)), []
+
+    @engine.on(R.SKIP_BATCH)
+    def tell(engine: Engine, error: BaseException) -> None:
+        seen.append((repr(error), dict(engine.state.errors)))
+
+    engine.on(R.SKIP_BATCH)(lambda: seen.append("without"))
+    engine.on(Events.ITERATION_STARTED >> R.SKIP_BATCH)(lambda transition: seen.append(transition.label))
+    engine.on_exit(Scope.ITERATION)(lambda transition: seen.append(str(transition)))
+    engine.run([8])
+    assert seen == [
+        "ITERATION_STARTED --skip_batch--> SKIP_BATCH",
+        "skip_batch",
+        ("ValueError(8)", {"ITERATION_STARTED.skip_batch": 1}),
+        "without",
+    ]
+
+
+def test_what_no_error_edge_takes_ends_the_run_as_ever() -> None:
+    engine = skipping(failing_on(8, error=KeyError))
+    log = log_of(engine, R.SKIP_BATCH)
+    with pytest.raises(KeyError, match="8"):
+        engine.run([7, 8, 9])
+    assert (log, engine.outcome, engine.state.iteration, engine.state.errors) == ([], "failed", 2, {})
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_beyond_its_limit_the_error_goes_on(driver: str) -> None:
+    engine = skipping(failing_on(8), limit=2)
+    log = log_of(engine, R.SKIP_BATCH)
+    with pytest.raises(ValueError, match="8"):
+        engine.run([8, 7], max_epochs=5, driver=driver)
+    assert [iteration for _, iteration, _ in log] == [1, 3]
+    assert (engine.state.errors, engine.state.iteration) == ({"ITERATION_STARTED.skip_batch": 2}, 5)
+
+
+def test_a_new_run_counts_errors_anew_and_a_resumed_one_goes_on() -> None:
+    engine = skipping(failing_on(8))
+    engine.run([8, 7], max_epochs=3, until=Events.EPOCH_STARTED(once=3))
+    assert engine.state.errors == {"ITERATION_STARTED.skip_batch": 2}
+    engine.run()
+    assert (engine.outcome, engine.state.errors) == ("completed", {"ITERATION_STARTED.skip_batch": 3})
+    engine.run([8, 7], max_epochs=4)
+    assert engine.state.errors == {"ITERATION_STARTED.skip_batch": 4}
+    engine.run([7])
+    assert engine.state.errors == {}
+
+
+def test_a_guard_decides_whether_an_error_edge_is_taken() -> None:
+    def early(engine: Engine) -> bool:
+        return engine.state.iteration < 3
+
+    engine = skipping(failing_on(8), guard=early)
+    log = log_of(engine, R.SKIP_BATCH)
+    with pytest.raises(ValueError, match="8"):
+        engine.run([8, 7], max_epochs=5)
+    assert [iteration for _, iteration, _ in log] == [1]
+
+
+def test_the_innermost_edge_that_fits_goes_first() -> None:
+    engine = failing_on(8, error=OutOfMemory)
+    engine.lifecycle.add_transition(Scope.EPOCH >> R.GIVE_UP, error=MemoryError)
+    engine.lifecycle.add_transition(R.GIVE_UP >> Events.TERMINATE)
+    engine.lifecycle.add_transition(Scope.ITERATION >> R.SKIP_BATCH, error=OutOfMemory, limit=1)
+    engine.lifecycle.add_exits(R.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> R.RETRY, error=KeyError)
+    engine.lifecycle.add_transition(R.RETRY >> Scope.ITERATION)
+    log = log_of(engine, *R, Events.COMPLETED)
+    engine.run([8, 7], max_epochs=3)
+    assert log == [("SKIP_BATCH", 1, 8), ("GIVE_UP", 3, 8), ("COMPLETED", 3, 8)]
+    assert engine.state.errors == {"iteration.skip_batch": 1, "epoch.give_up": 1}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_error_edge_may_take_what_is_no_exception_and_takes_it_only_by_name(error: type[BaseException]) -> None:
+    engine = skipping(failing_on(8, error=error), error=Exception)
+    with pytest.raises(error):
+        engine.run([8])
+    engine = skipping(failing_on(8, error=error), error=error)
+    engine.run([8])
+    assert engine.outcome == "completed"
+
+
+# Retry
+
+
+def with_retry(step: Any, **options: Any) -> Engine:
+    engine = Engine(step)
+    engine.lifecycle.add_transition(Scope.ITERATION >> R.RETRY, **{"error": MemoryError, **options})
+    engine.lifecycle.add_transition(R.RETRY >> Scope.ITERATION)
+    return engine
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_retrying_begins_the_failed_activity_again(driver: str) -> None:
+    sizes = []
+
+    def step(engine: Engine, batch: list[int]) -> int:
+        size = engine.state.micro_batch
+        sizes.append((engine.state.iteration, size))
+        if size > 2:
+            raise OutOfMemory(size)
+        return sum(batch)
+
+    engine = with_retry(step, limit=3)
+    engine.state.micro_batch = 8
+
+    @engine.on(R.RETRY)
+    def smaller(engine: Engine) -> None:
+        engine.state.micro_batch //= 2
+
+    log = log_of(engine, Events.ITERATION_STARTED, Events.ITERATION_COMPLETED)
+    engine.run([[1, 2], [3, 4]], driver=driver)
+    assert sizes == [(1, 8), (1, 4), (1, 2), (2, 2)]
+    assert [(name, iteration) for name, iteration, _ in log] == [
+        *(("ITERATION_STARTED", 1), ("ITERATION_COMPLETED", 1), ("ITERATION_STARTED", 2), ("ITERATION_COMPLETED", 2)),
+    ]
+    assert (engine.state.output, engine.state.errors) == (7, {"iteration.retry": 2})
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_step_that_failed_inside_a_fired_phase_is_begun_as_a_whole(driver: str) -> None:
+    calls = []
+
+    def step(engine: Engine, batch: Any) -> None:
+        calls.append(engine.phase.name)
+        engine.fire_event(P.INNER)
+        if len(calls) == 1:
+            raise OutOfMemory
+
+    engine = with_retry(step)
+    engine.lifecycle.add_path(Events.ITERATION_STARTED >> P.INNER >> Events.ITERATION_COMPLETED, required=True)
+    log = log_of(engine, P.INNER, R.RETRY, Events.ITERATION_COMPLETED)
+    engine.run([7], driver=driver)
+    assert calls == ["ITERATION_STARTED"] * 2
+    assert [name for name, *_ in log] == ["INNER", "RETRY", "INNER", "ITERATION_COMPLETED"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_handlers_of_the_phase_are_not_called_again(driver: str) -> None:
+    engine, log = with_retry(lambda engine, batch: None), []
+    engine.on(Events.ITERATION_STARTED)(lambda: log.append("one"))
+
+    @engine.on(Events.ITERATION_STARTED)
+    def two() -> None:
+        log.append("two")
+        if log.count("two") == 1:
+            raise OutOfMemory
+
+    engine.run([7], driver=driver)
+    assert log == ["one", "two"]
+    assert (engine.outcome, engine.state.errors) == ("completed", {"iteration.retry": 1})
+
+
+def test_history_of_a_scope_that_the_error_did_not_leave_is_an_error() -> None:
+    engine = Engine(lambda engine, batch: None)
+    engine.lifecycle.add_transition(Scope.RUN >> R.RETRY, error=LookupError)
+    engine.lifecycle.add_transition(R.RETRY >> Scope.ITERATION)
+    engine.on(Events.EPOCH_STARTED)(lambda: [][0])
+    with pytest.raises(IllegalTransition) as error:
+        engine.run([7])
+    assert str(error.value) == (
+        "RETRY --iteration--> iteration goes back to where in that scope an error left, and an error that left "
+        "EPOCH_STARTED has led to RETRY. Lead there only by error edges from inside the scope."
+    )
+
+
+def test_history_without_an_error_is_an_error() -> None:
+    engine = with_retry(lambda engine, batch: None)
+    engine.lifecycle.add_transition(Events.ITERATION_COMPLETED >> R.RETRY, guard=lambda engine: True, label="again")
+    with pytest.raises(IllegalTransition) as error:
+        engine.run([7, 8])
+    assert str(error.value) == (
+        "RETRY --iteration--> iteration goes back to where in that scope an error left, and no error has led to RETRY. "
+        "Lead there only by error edges from inside the scope."
+    )
+
+
+# Every phase, every kind
+
+
+OUTSIDE = ("EXCEPTION_RAISED", "TERMINATE_SINGLE_EPOCH", "RESUMED", "INTERRUPT", "TERMINATE", "COMPLETED")
+PLACES = [event for event in Events if event.name not in OUTSIDE]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("error", [ValueError, OutOfMemory, KeyboardInterrupt, StopIteration])
+@pytest.mark.parametrize("event", PLACES)
+def test_an_error_in_any_phase_of_the_run_is_recovered_from(
+    event: Events, error: type[BaseException], driver: str
+) -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.lifecycle.add_transition(Scope.RUN >> R.GIVE_UP, error=error)
+    engine.lifecycle.add_transition(R.GIVE_UP >> Events.TERMINATE)
+    seen = []
+
+    @engine.on(event)
+    def fail() -> None:
+        raise error(event.name)
+
+    engine.on(R.GIVE_UP)(lambda error, e=None: seen.append((type(error), error.args, engine.phase.name)))
+    log = log_of(engine, Events.COMPLETED, Events.TERMINATE)
+    engine.run([7, 8], epoch_length=3, driver=driver)
+    assert seen == [(error, (event.name,), "GIVE_UP")]
+    assert [name for name, *_ in log] == ["TERMINATE", "COMPLETED"]
+    assert engine.state.errors == {"run.give_up": 1}
+
+
+def test_an_error_of_the_data_is_recovered_from() -> None:
+    class Broken:
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self) -> Any:
+            yield 7
+            raise OSError("unreadable")
+
+    engine = Engine(lambda engine, batch: batch)
+    engine.lifecycle.add_transition(Events.GET_BATCH_STARTED >> R.SKIP_BATCH, error=OSError)
+    engine.lifecycle.add_transition(R.SKIP_BATCH >> Events.EPOCH_COMPLETED)
+    log = log_of(engine, Events.ITERATION_COMPLETED, R.SKIP_BATCH, Events.EPOCH_COMPLETED)
+    engine.run(Broken(), max_epochs=1)
+    assert [name for name, *_ in log] == ["ITERATION_COMPLETED", "SKIP_BATCH", "EPOCH_COMPLETED"]
+
+
+def test_a_signal_given_before_the_error_is_honoured_in_the_recovery() -> None:
+    def step(engine: Engine, batch: Any) -> None:
+        engine.terminate()
+        raise ValueError(batch)
+
+    engine = skipping(Engine(step))
+    log = log_of(engine, R.SKIP_BATCH, Events.TERMINATE)
+    engine.run([7, 8])
+    assert [name for name, *_ in log] == ["SKIP_BATCH", "TERMINATE"]
+    assert engine.outcome == "terminated"
+
+
+def test_an_error_in_the_recovery_is_taken_by_another_edge_or_ends_the_run() -> None:
+    engine = skipping(failing_on(8))
+    engine.on(R.SKIP_BATCH)(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as error:
+        engine.run([8])
+    assert repr(error.value.__context__) == "ValueError(8)"
+
+
+def test_what_the_failed_step_held_is_free_when_the_recovery_acts() -> None:
+    class Big:
+        pass
+
+    refs: list[Any] = []
+
+    def step(engine: Engine, batch: Any) -> None:
+        big = Big()
+        refs.append(weakref.ref(big))
+        if len(refs) == 1:
+            raise OutOfMemory
+        alive.append(refs[0]() is not None)
+
+    alive: list[bool] = []
+    engine = with_retry(step)
+    seen = []
+    engine.on(R.RETRY)(lambda error: seen.append(refs[0]() is not None))
+    gc.disable()
+    try:
+        engine.run([7])
+    finally:
+        gc.enable()
+    assert (seen, alive) == ([True], [False])
+
+
+def test_each_recovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    engine = skipping(failing_on(8), limit=2)
+    with caplog.at_level(logging.WARNING, logger=engine.logger.name):
+        engine.run([8])
+    assert [record.getMessage() for record in caplog.records] == [
+        "ValueError(8) in ITERATION_STARTED: going to R.SKIP_BATCH, time 1 of at most 2."
+    ]
+
+
+# How they are written
+
+
+def test_error_edges_are_in_the_table_and_in_networkx() -> None:
+    engine = skipping(failing_on(), limit=2)
+    assert any(
+        line.endswith("error ValueError, at most 2 times -> SKIP_BATCH") for line in str(engine.lifecycle).splitlines()
+    )
+    pytest.importorskip("networkx")
+    edge = engine.lifecycle.to_networkx().edges["Events.ITERATION_STARTED", "R.SKIP_BATCH", "skip_batch"]
+    assert (edge["trigger"], edge["signal"], edge["error"]) == ("signal", "exception", "ValueError")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        (
+            {"limit": 3},
+            ValueError,
+            "limit=3: how often a run may take an error edge is a positive integer, with error=.",
+        ),
+        (
+            {"error": ValueError, "limit": 0},
+            ValueError,
+            "limit=0: how often a run may take an error edge is a positive integer, with error=.",
+        ),
+        ({"error": "ValueError"}, TypeError, "error='ValueError' has to be a class of exceptions, or a tuple of them."),
+        (
+            {"error": (ValueError, int)},
+            TypeError,
+            "error=<class 'int'> has to be a class of exceptions, or a tuple of them.",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+    lifecycle = Lifecycle.training()
+    before = lifecycle.graph
+    with pytest.raises(kind) as error:
+        lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, **options)
+    assert str(error.value) == message
+    assert lifecycle.graph is before
+
+
+def test_an_error_edge_leads_to_a_phase() -> None:
+    with pytest.raises(LifecycleError) as error:
+        Lifecycle.training().add_transition(Events.ITERATION_STARTED >> Scope.ITERATION, error=ValueError)
+    assert str(error.value) == (
+        "an error edge leads to a phase, and Events.ITERATION_STARTED >> Scope.ITERATION to a scope. "
+        "Lead back to it from there."
+    )
+
+
+def test_a_recovery_that_leads_nowhere_does_not_run() -> None:
+    engine = failing_on(8)
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, error=ValueError)
+    with pytest.raises(LifecycleError) as error:
+        engine.run([7])
+    assert str(error.value) == (
+        "SKIP_BATCH gets stuck: no automatic exit leaves it. Add one, add_transition(R.SKIP_BATCH >> ...), or those of "
+        "another phase, add_exits(R.SKIP_BATCH, like=...)."
+    )
