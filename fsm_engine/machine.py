@@ -248,7 +248,7 @@ def from_transitions(machine: transitions.Machine, activities: Mapping[str, Any]
             labels = [t.label for t in lifecycle.successors(state)]
             label = trigger if trigger not in labels else f"{trigger}_{transition.dest}"
             edge = Edge(state, transition.dest)
-            lifecycle.add_transition(edge, guard=guard, label=label, action=choice.take(trigger))
+            lifecycle.add_transition(edge, guard=guard, label=label, action=choice.take(trigger, exits))
         if not exits:
             lifecycle.add_transition(Edge(state, Events.COMPLETED))
     return lifecycle
@@ -298,11 +298,17 @@ class _Choice:
         names = [str(getattr(condition.func, "__name__", condition.func)) for condition in transition.conditions]
         return _named(may, " and ".join(names) or f"{trigger} chosen")
 
-    def take(self, trigger: str) -> Callable[[Any], None]:
+    def take(self, trigger: str, exits: list[tuple[str, Any]]) -> Callable[[Any], None]:
         """Return the action of one exit: the machine's own transition, with its callbacks."""
+        open_ = [name for name, transition in exits if not transition.conditions]
 
         def take(engine: Engine) -> None:
             chosen, self.chosen = self.chosen, None
+            if chosen is None and len(open_) > 1 and trigger in open_:
+                raise IllegalTransition(
+                    f"nothing says how {engine.phase} is left: {' and '.join(open_)} have no conditions. Let its "
+                    f"activity return the name of the trigger to take."
+                )
             if chosen not in (None, trigger) or not self.machine.events[trigger].trigger(self.model):
                 raise IllegalTransition(
                     f"no trigger of the machine may be taken in {engine.phase}"

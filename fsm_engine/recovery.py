@@ -64,7 +64,9 @@ def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
     counts[name] = counts.get(name, 0) + 1
     limit = "" if edge.limit is None else f" of at most {edge.limit}"
     # The text, not the error: a handler of the log that keeps records would keep all that its traceback holds.
-    engine.logger.warning("%s in %s: going to %s, time %s%s.", repr(error), engine.phase, edge.target, counts[name], limit)
+    engine.logger.warning(
+        "%s in %s: going to %s, time %s%s.", repr(error), engine.phase, edge.target, counts[name], limit
+    )
 
 
 def _leave_for_good(engine: Engine) -> None:

@@ -1,0 +1,251 @@
+"""Lifecycles of one's own: without data, without epochs, with phases that act, counters, engines inside."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, LifecycleError, Scope
+
+DRIVERS = ("emitted", "transitions")
+
+
+class P(EventEnum):
+    COLLECT = "collect"
+    LEARN = "learn"
+    EVALUATE = "evaluate"
+    REPORT = "report"
+
+
+def collect(engine: Engine) -> list[int]:
+    return [engine.state.rounds] * 3
+
+
+def learn(engine: Engine) -> int:
+    return sum(engine.state.output)
+
+
+def solved(engine: Engine) -> bool:
+    return bool(engine.state.rounds >= 3)
+
+
+def ppo() -> Lifecycle:
+    lifecycle = Lifecycle("ppo")
+    lifecycle.add_phase(P.COLLECT, activity=collect, counter="rounds")
+    lifecycle.add_phase(P.LEARN, activity=learn)
+    lifecycle.add_path(Events.STARTED >> P.COLLECT >> P.LEARN >> P.COLLECT)
+    lifecycle.add_transition(P.LEARN >> Events.COMPLETED, guard=solved)
+    return lifecycle
+
+
+def log_of(engine: Engine) -> list[Any]:
+    log: list[Any] = []
+    for phase in engine.lifecycle.phases[1:]:
+        if phase.event is not Events.EXCEPTION_RAISED:
+            engine.add_event_handler(phase.event, lambda e, n=phase.name: log.append((n, e.state.rounds)))
+    return log
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_collect_and_learn_until_solved(driver: str) -> None:
+    engine = Engine(lifecycle=ppo())
+    log = log_of(engine)
+    state = engine.run(driver=driver)
+    rounds = [(name, number) for number in (1, 2, 3) for name in ("COLLECT", "LEARN")]
+    assert log == [("STARTED", 0), *rounds, ("COMPLETED", 3)]
+    assert (state.output, engine.outcome) == (9, "completed")
+    engine.run(driver=driver)
+    assert log[8:] == log[:8]
+
+
+def test_a_counter_is_what_filters_are_given() -> None:
+    engine, seen = Engine(lifecycle=ppo()), []
+    engine.on(P.COLLECT(every=2))(lambda: seen.append(engine.state.rounds))
+    engine.on(P.LEARN(once=3))(lambda: seen.append("learned thrice"))
+    engine.run()
+    engine.run()
+    assert seen == [2, "learned thrice"] * 2
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_it_is_interrupted_copied_pickled_and_goes_on(driver: str) -> None:
+    engine = Engine(lifecycle=ppo())
+    engine.run(until=P.LEARN(once=2), driver=driver)
+    for twin in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine)), engine):
+        assert (twin.phase.name, twin.state.rounds, twin.state.output) == ("INTERRUPT", 2, [2, 2, 2])
+        log = log_of(twin)
+        twin.run(driver=driver)
+        assert log == [("RESUMED", 2), ("COLLECT", 3), ("LEARN", 3), ("COMPLETED", 3)]
+        assert twin.state.output == 9
+
+
+def test_its_state_dict_is_its_phase_and_its_counters() -> None:
+    engine = Engine(lifecycle=ppo())
+    engine.run(until=P.LEARN(once=2))
+    saved = engine.state_dict()
+    assert dict(saved) == {"rounds": 2, "phase": "P.LEARN"}
+    other = Engine(lifecycle=ppo())
+    other.state.output = [2, 2, 2]
+    other.load_state_dict(saved)
+    log = log_of(other)
+    other.run()
+    assert log == [("RESUMED", 2), ("COLLECT", 3), ("LEARN", 3), ("COMPLETED", 3)]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rounds": 2}, "Required state attribute 'phase' is absent in provided state_dict '['rounds']'"),
+        ({"phase": "P.LEARN"}, "Required state attribute 'rounds' is absent in provided state_dict '['phase']'"),
+        (
+            {"rounds": 2, "phase": "P.SLEEP"},
+            "'phase' in the state dictionary is 'P.SLEEP', where no run of this lifecycle can be suspended. Its phases "
+            "are IDLE, Events.STARTED, P.COLLECT, P.LEARN, Events.RESUMED, Events.TERMINATE, Events.COMPLETED, "
+            "Events.INTERRUPT, Events.EXCEPTION_RAISED.",
+        ),
+    ],
+)
+def test_a_bad_state_dict_is_refused_and_changes_nothing(given: dict[str, Any], message: str) -> None:
+    engine = Engine(lifecycle=ppo())
+    before = engine.state.attributes()
+    with pytest.raises(ValueError, match=r"^(Required|'phase')") as error:
+        engine.load_state_dict(given)
+    assert str(error.value) == message
+    assert engine.state.attributes() == before
+
+
+@pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_iters": 2}, {"epoch_length": 2}])
+def test_limits_of_epochs_mean_nothing_there(limit: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(limit))}=2") as error:
+        Engine(lifecycle=ppo()).run(**limit)  # type: ignore[arg-type]
+    assert "ppo" in str(error.value)
+
+
+def test_signals_work_as_ever() -> None:
+    engine = Engine(lifecycle=ppo())
+    engine.on(P.LEARN(once=2))(lambda: engine.terminate())
+    log = log_of(engine)
+    engine.run()
+    assert log[-2:] == [("TERMINATE", 2), ("COMPLETED", 2)]
+    assert engine.outcome == "terminated"
+    with pytest.raises(RuntimeError, match="where no epoch is open"):
+        engine.terminate_epoch()
+
+
+def test_engine_with_a_step_is_the_training_lifecycle() -> None:
+    def step(engine: Engine, batch: Any) -> Any:
+        return batch
+
+    one, other = Engine(step), Engine(lifecycle=Lifecycle.training(step))
+    assert one.lifecycle == other.lifecycle
+    assert other.run([7]).output == 7
+
+
+def test_a_step_beside_a_lifecycle_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Engine was given a step and a lifecycle\. Put the step in"):
+        Engine(lambda engine, batch: None, lifecycle=ppo())
+    with pytest.raises(TypeError, match=r"^lifecycle= has to be a Lifecycle, got <function"):
+        Engine(lifecycle=solved)  # type: ignore[arg-type]
+
+
+def test_a_lifecycle_is_a_definition_that_engines_copy() -> None:
+    lifecycle = ppo()
+    one, other = Engine(lifecycle=lifecycle), Engine(lifecycle=lifecycle)
+    one.lifecycle.insert(P.REPORT, after=P.LEARN)
+    assert len(one.lifecycle.phases) == len(other.lifecycle.phases) + 1 == len(lifecycle.phases) + 1
+    assert not other.has_registered_events(P.REPORT)
+
+
+def test_what_is_not_finished_does_not_run() -> None:
+    with pytest.raises(LifecycleError) as error:
+        Engine(lifecycle=Lifecycle("empty")).run()
+    assert str(error.value).startswith("nothing leads to COMPLETED") or "STARTED gets stuck" in str(error.value)
+
+
+# Activities
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_engine_is_an_activity(driver: str) -> None:
+    evaluator = Engine(lambda engine, batch: batch * 10)
+    trainer = Engine(lambda engine, batch: batch)
+    trainer.lifecycle.insert(P.EVALUATE, after=Events.EPOCH_COMPLETED, activity=evaluator, data=[1, 2])
+    log: list[Any] = []
+    trainer.on(P.EVALUATE)(lambda: log.append(("evaluate", trainer.state.epoch)))
+    evaluator.on(Events.COMPLETED)(lambda: log.append(("evaluated", evaluator.state.output)))
+    trainer.on(Events.COMPLETED)(lambda: log.append("completed"))
+    trainer.run([7], max_epochs=2, driver=driver)
+    assert log == [("evaluate", 1), ("evaluated", 20), ("evaluate", 2), ("evaluated", 20), "completed"]
+    assert trainer.state.output == 7
+    assert "run of training" in str(trainer.lifecycle)
+
+
+def test_a_result_that_is_not_none_becomes_the_output() -> None:
+    lifecycle = Lifecycle("chain")
+    results = iter([1, None, 3])
+    for event in (P.COLLECT, P.LEARN, P.EVALUATE):
+        lifecycle.add_phase(event, activity=lambda engine: seen.append(engine.state.output) or next(results))
+    lifecycle.add_path(Events.STARTED >> P.COLLECT >> P.LEARN >> P.EVALUATE >> Events.COMPLETED)
+    seen: list[Any] = []
+    assert Engine(lifecycle=lifecycle).run().output == 3
+    assert seen == [None, 1, 1]
+
+
+def test_keywords_go_to_the_activity() -> None:
+    lifecycle = Lifecycle("chain")
+    lifecycle.add_phase(P.COLLECT, activity=lambda count: count, count=5)
+    lifecycle.add_path(Events.STARTED >> P.COLLECT >> Events.COMPLETED)
+    assert Engine(lifecycle=lifecycle).run().output == 5
+    with pytest.raises(ValueError, match=r"takes parameters \['count'\] but will be called with .*, size=\.$"):
+        Lifecycle("chain").add_phase(P.COLLECT, activity=lambda count: count, size=5)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_activity_may_fire_phases(driver: str) -> None:
+    def play(engine: Engine) -> None:
+        for _ in range(2):
+            engine.fire_event(P.EVALUATE)
+            engine.fire_event(P.REPORT)
+
+    lifecycle = Lifecycle("play")
+    lifecycle.add_phase(P.COLLECT, activity=play)
+    lifecycle.add_path(Events.STARTED >> P.COLLECT)
+    lifecycle.add_path(P.COLLECT >> P.EVALUATE >> P.REPORT >> Events.COMPLETED)
+    lifecycle.add_path(P.REPORT >> P.EVALUATE)
+    engine, log = Engine(lifecycle=lifecycle), []
+    engine.observe(lambda _, transition: log.append(transition.label))
+    engine.run(driver=driver)
+    assert log == ["run", "collect", *["evaluate", "report"] * 2, "completed", "done"]
+
+
+def test_a_scope_of_ones_own_is_left_as_a_whole() -> None:
+    rollout = Scope("rollout", Scope.RUN)
+    lifecycle = ppo()
+    lifecycle.add_phase(P.EVALUATE, scope=rollout)
+    lifecycle.add_phase(P.REPORT, scope=rollout)
+    lifecycle.remove_transition(P.LEARN >> P.COLLECT)
+    lifecycle.add_path(P.LEARN >> P.EVALUATE >> P.REPORT >> P.COLLECT)
+    engine, log = Engine(lifecycle=lifecycle), []
+    engine.on_exit(rollout)(lambda transition: log.append((engine.state.rounds, str(transition))))
+    engine.run()
+    assert log == [(1, "REPORT --collect--> COLLECT"), (2, "REPORT --collect--> COLLECT")]
+
+
+def test_data_may_be_given_and_is_the_users_to_read() -> None:
+    engine = Engine(lifecycle=ppo())
+    engine.run([1, 2, 3])
+    assert engine.state.dataloader == [1, 2, 3]
+
+
+def test_it_cannot_change_under_a_run() -> None:
+    engine = Engine(lifecycle=ppo())
+    engine.run(until=P.LEARN)
+    with pytest.raises(BusyError, match=r"^the lifecycle cannot change while its engine is in INTERRUPT"):
+        engine.lifecycle.insert(P.REPORT, after=P.LEARN)
+    engine.run()
+    engine.lifecycle.insert(P.REPORT, after=P.LEARN)
+    engine.run()
+    assert engine.outcome == "completed"
