@@ -20,6 +20,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn.functional import interpolate
+from torch.utils.data import TensorDataset
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 HELD_OUT = 360
@@ -45,6 +46,14 @@ def write_digits(root: str | Path) -> Path:
     labels = torch.tensor(digits.target)
     train, held_out = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=digits.target, random_state=0)
     return write_mnist(root, images[train], labels[train], images[held_out], labels[held_out])
+
+
+def small_digits() -> tuple[TensorDataset, TensorDataset]:
+    """Return the digits as they are, 1,437 for training and 360 held out: 64 values from 0 to 1, and the class."""
+    digits = load_digits()
+    images, labels = torch.tensor(digits.data, dtype=torch.float32) / 16, torch.tensor(digits.target)
+    train, held_out = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=digits.target, random_state=0)
+    return TensorDataset(images[train], labels[train]), TensorDataset(images[held_out], labels[held_out])
 
 
 def write_mnist(

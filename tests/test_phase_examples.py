@@ -1,0 +1,76 @@
+"""The examples about phases: what they print is true."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    threads = torch.get_num_threads()
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    torch.set_num_threads(threads)
+
+
+def test_a_gan_trains_its_networks_in_turn(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    share = load("gan").main(["--epochs", "4"])
+    out = capsys.readouterr().out
+    assert re.findall(r"^Epoch (\d): discriminator \d\.\d+, generator \d\.\d+$", out, re.MULTILINE) == list("1234")
+    assert f"{share:.0%} of 1,000 drawings" in out
+
+
+def test_accumulated_gradients_take_the_two_ways_that_they_should(
+    load: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load("gradient_accumulation").main()
+    out = capsys.readouterr().out
+    assert "  BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED\n" in out
+    # 90 batches in each of 3 epochs: 270 iterations, and the optimizer steps in every fourth.
+    assert "Iterations that added to the gradients: 203, let the optimizer step: 67\n" in out
+    assert out.endswith("The weights of the plain loop are the same, bit by bit\n")
+
+
+def test_a_game_is_learned_until_it_is_solved(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    rounds = load("reinforcement_learning").main()
+    out = capsys.readouterr().out
+    assert re.search(rf"^Solved after {rounds} rounds: (9[5-9]|100)% caught$", out, re.MULTILINE), out
+    assert out.count("\nRound ") == rounds // 20 - 1
+
+
+def test_validation_ends_the_run_by_an_edge(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("train_validate").main() >= 0.95
+    last, best = re.findall(r"[Ee]poch (\d+):", capsys.readouterr().out)
+    assert int(last) == int(best) + 3
+
+
+def test_a_run_recovers_from_bad_batches_and_little_memory(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("recover_from_oom").main() >= 0.93
+    out = capsys.readouterr().out
+    assert "96 samples do not fit; trying 48 at once\n" in out
+    assert "48 samples do not fit; trying 24 at once\n" in out
+    assert "\niteration.smaller: 2 times\ncompleted after 300 iterations;" in out
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("notebook_interrupt").main()
+    assert re.findall(r"^Events\.\w+: .*$", capsys.readouterr().out, re.MULTILINE) == [
+        "Events.INTERRUPT: epoch 2, iteration 70",
+        "Events.RESUMED: epoch 2, iteration 70",
+    ]
