@@ -10,25 +10,44 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events import Events
-from fsm_engine.graph import Phase
 from fsm_engine.limits import length_of, nothing_left
+from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
 
 
-def open_data(engine: Engine, uncounted: bool = False) -> None:
+def open_data(engine: Engine, uncounted: int = 0) -> None:
     """Open the data of the run where the run is: after a load or a copy, at the batch that comes next.
 
-    `uncounted` says that a batch is at hand whose iteration has not begun.
+    `uncounted` says how many batches are at hand whose iteration has not begun.
     """
     here, state = engine._here, engine.state
     skip, here.skip = here.skip, 0
-    start = state.iteration + uncounted - skip
-    here.batches = engine._open_pass(state.dataloader, start, skip)
+    start = here.pass_start if skip else state.iteration + uncounted
+    opened = engine._open_pass(state.dataloader, start, skip)
+    here.batches = opened if engine.lifecycle.graph.uncounted is not None else _Counted(opened, skip)
     here.exhausted = here.dry = False
     here.pass_start = start
     here.opened += 1
+
+
+class _Counted:
+    """An open pass that counts what is fetched, for lifecycles in which iterations do not tell."""
+
+    def __init__(self, batches: Iterator[Any], taken: int) -> None:
+        self.batches, self.taken = batches, taken
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self.taken += 1  # also where it raises: a DataLoader has gone on to the next
+        try:
+            return next(self.batches)
+        except StopIteration:
+            self.taken -= 1
+            raise
 
 
 def check_data(data: Any) -> None:
@@ -44,13 +63,14 @@ def check_data(data: Any) -> None:
         raise ValueError("Input data has zero size. Please provide non-empty data.")
 
 
-def has_uncounted_batch(phase: Phase) -> bool:
-    """Say whether, in this phase, a batch is at hand whose iteration has not begun."""
-    return phase.event is Events.GET_BATCH_COMPLETED
+def uncounted_batches(engine: Engine) -> int:
+    """Return how many batches are at hand, where the run is or was left, whose iteration has not begun."""
+    here, known = engine._here, engine.lifecycle.graph.uncounted
+    return known[(here.at if here.left is None else here.left) >> 1] if known is not None else 0
 
 
-def resume_data(engine: Engine, data: Any, phase: Phase) -> None:
-    """Let a run that was suspended in `phase` go on with its data, or with other data from the beginning.
+def resume_data(engine: Engine, data: Any) -> None:
+    """Let a run that was suspended go on with its data, or with other data from the beginning.
 
     If the data cannot be opened, everything is left as it was.
     """
@@ -58,7 +78,7 @@ def resume_data(engine: Engine, data: Any, phase: Phase) -> None:
     kept = {name: getattr(here, name) for name in ("batches", "skip", "opened", "exhausted", "has_data", "dry")}
     old = state.dataloader
     try:
-        _take(engine, data, phase)
+        _take(engine, data)
     except BaseException:
         for name, value in kept.items():
             setattr(here, name, value)
@@ -66,19 +86,25 @@ def resume_data(engine: Engine, data: Any, phase: Phase) -> None:
         raise
 
 
-def _take(engine: Engine, data: Any, phase: Phase) -> None:
+def _take(engine: Engine, data: Any) -> None:
     here, state = engine._here, engine.state
     known = state.dataloader is not None or not here.has_data  # else the data was left out by pickle
     if data is not None and data is not state.dataloader and known:
         here.batches, here.skip, here.opened, here.exhausted = None, 0, 0, False
     state.dataloader = state.dataloader if data is None else data
     here.has_data = state.dataloader is not None
-    if not here.has_data or here.batches is not None or phase.event is Events.STARTED:
+    if not here.has_data or here.batches is not None or not (here.skip or here.exhausted or _is_open(engine)):
         return
     if here.exhausted:
         here.batches = iter(())
     else:
-        open_data(engine, has_uncounted_batch(phase))
+        open_data(engine, uncounted_batches(engine))
+
+
+def _is_open(engine: Engine) -> bool:
+    """Say whether the run was left where its data is open; elsewhere EPOCH_STARTED opens it when it comes there."""
+    phase = engine.lifecycle.phases[engine._here.left >> 1]  # type: ignore[operator]  # it was left
+    return Scope.EPOCH.contains(phase.scope) and phase.event is not Events.EPOCH_STARTED
 
 
 def iter_from(data: Any, skip: int) -> Iterator[Any]:
@@ -137,10 +163,12 @@ def with_attributes(loader: Any, attributes: dict[str, Any]) -> Any:
     return part
 
 
-def batches_taken(engine: Engine, uncounted: bool) -> int:
-    """Return how many batches of the open pass are used up, the one at hand included if it is `uncounted` yet."""
+def batches_taken(engine: Engine) -> int:
+    """Return how many batches of the open pass are used up, one at hand included."""
     here = engine._here
-    return 0 if here.exhausted else engine.state.iteration - here.pass_start + uncounted
+    if isinstance(here.batches, _Counted):
+        return here.batches.taken
+    return engine.state.iteration - here.pass_start + uncounted_batches(engine)
 
 
 def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
@@ -160,7 +188,7 @@ def refuse_empty(engine: Engine) -> None:
         ValueError: always the mistake of the caller of `run`: an empty, or an already consumed, iterable.
     """
     here, state = engine._here, engine.state
-    if here.opened == 1 and state.iteration == here.pass_start:
+    if here.opened == 1 and not batches_taken(engine):
         raise ValueError(
             f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} gave nothing. "
             f"Please provide non-empty data; a generator or iterator can be run through only once."

@@ -505,7 +505,7 @@ class Engine(Announcer):
         here, state = self._here, self.state
         assert here.left is not None
         phase = self.lifecycle.phases[here.left >> 1]
-        batches.resume_data(self, data, phase)
+        batches.resume_data(self, data)
         clock.turn_clocks(self)
         self.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
 
@@ -544,7 +544,7 @@ class Engine(Announcer):
             raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
         batches.check_data(data)
         state.dataloader, here.has_data, here.opened = data, True, 0
-        batches.open_data(self, batches.has_uncounted_batch(self.phase))
+        batches.open_data(self, batches.uncounted_batches(self))
         self._changed()
 
     # Saving

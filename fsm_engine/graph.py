@@ -19,6 +19,9 @@ from fsm_engine.scopes import Scope
 if TYPE_CHECKING:
     from fsm_engine.compile import Emitted
 
+_FETCHING = (Events.GET_BATCH_STARTED, Events.DATALOADER_STOP_ITERATION)
+_FETCHED: dict[Event, int] = {Events.GET_BATCH_COMPLETED: 1, Events.ITERATION_STARTED: -1}
+
 IDLE = "IDLE"
 """The phase of an engine that is not running. It announces nothing: there is no event of that name."""
 
@@ -291,6 +294,39 @@ class Graph:
     def recovering(self) -> frozenset[int]:
         """The phases that error edges lead to."""
         return frozenset(self.index[t.target] for t in self.transitions if t.error)  # type: ignore[index]
+
+    @cached_property
+    def uncounted(self) -> tuple[int, ...] | None:
+        """Per phase: how many batches are fetched there whose iteration has not begun.
+
+        None if that depends on the way there, as where an error edge skips a batch: then iterations do not tell
+        how many batches were fetched.
+        """
+        known, waiting = {0: 0}, [0]
+        while waiting:
+            number = waiting.pop()
+            if self.phases[number].event in _FETCHING and not self._fetches_plainly(number):
+                return None
+            for transition in self.exits[number]:
+                target = self.index.get(transition.target)  # type: ignore[arg-type]  # None for history
+                if target is None or (isinstance(transition.guard, Snippet) and transition.guard.settled):
+                    continue  # the only settled guard is that there is no data
+                if not Scope.RUN.contains(self.phases[target].scope):
+                    continue
+                value = known[number] + _FETCHED.get(self.phases[target].event, 0)
+                if self.phases[target].event is Events.TERMINATE_SINGLE_EPOCH:
+                    value = 0  # the pass is dropped
+                if target not in known:
+                    waiting.append(target)
+                if known.setdefault(target, value) != value:
+                    return None
+        return tuple(known.get(number, 0) for number in range(len(self.phases)))
+
+    def _fetches_plainly(self, number: int) -> bool:
+        """Say whether a fetching phase is left as in training: what it fetched is then known from where it leads."""
+        plain = (*_FETCHED, *_FETCHING, Events.EPOCH_COMPLETED)
+        own = (t.target in plain and (t.guard is None or isinstance(t.guard, Snippet)) for t in self.automatic[number])
+        return all(own) and not self.recoveries[number]
 
     @cached_property
     def resting(self) -> frozenset[int]:

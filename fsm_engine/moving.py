@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class Way(NamedTuple):
-    """A move that has more to it than a new position: whose handlers it calls, and the position where it enters."""
+    """A move that has more to it than a new position: whose handlers it calls, whether anybody is told, where it enters."""
 
     transition: Transition
     passed: tuple[Slot, ...]
+    told: bool
     at: int
     entry: tuple[Code, ...]
     slot: Slot
@@ -108,7 +109,7 @@ def moves_of(graph: Graph, registry: Registry, told: bool) -> dict[int, Moves]:
             entry, slot = graph.phases[target].entry, registry.slots[event]
             passed = slots_of_move(registry, graph, transition)
             if told or entry or slot.attached or passed or transition.action is not None:
-                table.loud[event] = Way(transition, passed, 2 * target, entry, slot)
+                table.loud[event] = Way(transition, passed, told or bool(passed), 2 * target, entry, slot)
             else:
                 table[event] = 2 * target + 1, tables[target]
     return tables
@@ -139,7 +140,8 @@ def _enter(engine: Engine, way: Way) -> None:
     here = engine._here
     if way.transition.action is not None:
         do(way.transition.action, engine)
-    leave(engine, way.transition, way.passed)
+    if way.told:
+        leave(engine, way.transition, way.passed)
     here.at, here.callback = way.at, None
     for action in way.entry:
         do(action, engine)

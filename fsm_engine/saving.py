@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import IDLE_AT, Cursor
-from fsm_engine.data import batches_before, batches_taken, has_uncounted_batch
+from fsm_engine.data import batches_before, batches_taken
 from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
 from fsm_engine.graph import Graph
@@ -125,6 +125,7 @@ def place_loaded(engine: Engine) -> None:
     if state.epoch_length:
         here.loaded_part = state.iteration % state.epoch_length
         here.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
+        here.pass_start = state.iteration - here.skip
 
 
 def _check(given: Mapping[str, Any]) -> tuple[str, str]:
@@ -234,8 +235,7 @@ def _without_process(engine: Engine) -> dict[str, Any]:
 def _at_rest(engine: Engine) -> Cursor:
     here = copy.copy(engine._here)
     if here.left is not None and engine._here.batches is not None:
-        uncounted = has_uncounted_batch(engine.lifecycle.phases[here.left >> 1])
-        here.skip = batches_taken(engine, uncounted)
+        here.skip = 0 if here.exhausted else batches_taken(engine)
     return here
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from programs import Boom, Runaway, Sized
 
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, LifecycleError, Scope, Transition, Trigger
+from fsm_engine.recovery import count_name
 
 
 class P(EventEnum):
@@ -41,13 +42,20 @@ class R(EventEnum):
     GIVE_UP = "give_up"
 
 
+class Halt(BaseException):
+    """What no error edge takes."""
+
+
 OWN = Scope("own", Scope.RUN)
 INNER = Scope("inner", OWN)
 ERRORS: dict[str, type[BaseException]] = {"boom": Boom, "memory": MemoryError, "any": Exception}
+RAISED = {**ERRORS, "halt": Halt}
 ACTS = (
     *("terminate", "terminate, skip", "terminate_epoch", "terminate_epoch, skip", "interrupt"),
-    *("raise boom", "raise boom", "raise memory", "attach", "detach", "thread terminate", "thread interrupt", "fire"),
+    *("raise boom", "raise boom", "raise memory", "raise halt", "attach", "detach", "fire"),
+    *("thread terminate", "thread terminate_epoch", "thread interrupt"),
 )
+SIGNALS = ("terminate", "terminate_epoch", "interrupt")
 WALKED = ("STARTED", "EPOCH_STARTED", "GET_BATCH_COMPLETED", "ITERATION_COMPLETED", "EPOCH_COMPLETED")
 FROM = (*WALKED, "GET_BATCH_STARTED", "ITERATION_STARTED", "DATALOADER_STOP_ITERATION")
 TO = ("EPOCH_STARTED", "ITERATION_COMPLETED", "EPOCH_COMPLETED", "COMPLETED", "GET_BATCH_STARTED", "TERMINATE")
@@ -85,7 +93,6 @@ def _plan(rng: random.Random) -> Plan:
         "fired",
         "activity",
         "action",
-        "guard",
         "edge",
         "exit",
         "STARTED",
@@ -96,6 +103,16 @@ def _plan(rng: random.Random) -> Plan:
     usual = ["step", "fired", "activity", "ITERATION_STARTED", "ITERATION_COMPLETED", "EPOCH_STARTED"]
     chosen = rng.choices(places, k=rng.choice((0, 1, 2, 3))) + rng.choices(usual, k=rng.choice((0, 1, 1, 2, 3)))
     acts = {(place, rng.randint(1, 3)): rng.choice(ACTS) for place in chosen}
+    if rng.random() < 0.3:
+        acts["guard", rng.randint(0, 2)] = "raise boom"
+    moves = tuple(_move(rng, names) for _ in range(rng.choice((0, 0, 3, 6))))
+    for place, wanted in (("exit", moves), ("edge", moves), ("action", edits), ("fetch", edits)):
+        if wanted and rng.random() < 0.25:
+            acts[place, 1] = rng.choice(ACTS)
+    if any(edit[0] == "error" for edit in edits) and rng.random() < 0.7:
+        acts["step" if base == "training" else "activity", rng.randint(1, 2)] = rng.choice(
+            ("raise boom", "raise memory")
+        )
     events = [*names, *(event.name for event in Events if event.name not in names)]
     share = rng.choice((0.0, 0.5, 1.0, 1.0))
     return Plan(
@@ -108,15 +125,17 @@ def _plan(rng: random.Random) -> Plan:
         epoch_length=rng.choice((None, None, 1, 3)),
         runs=rng.choice((1, 2, 3)),
         observed=tuple(event for event in events if rng.random() < share),
-        moves=tuple(_move(rng, names) for _ in range(rng.choice((0, 0, 3, 6)))),
+        moves=moves,
         watched=rng.random() < 0.7,
     )
 
 
 def _move(rng: random.Random, names: list[str]) -> tuple[str, ...]:
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         return ("exit", rng.choice([*names, "ITERATION_STARTED", "run", "epoch", "iteration", "own", "inner"]))
-    return ("edge", rng.choice([*names, *FROM, "run", "epoch"]), rng.choice([*names, *TO, "RESUMED"]))
+    often = (("STARTED", "EPOCH_STARTED"), ("GET_BATCH_COMPLETED", "ITERATION_STARTED"), ("run", "COMPLETED"))
+    ends = rng.choice([*names, *FROM, "run", "epoch"]), rng.choice([*names, *TO, "RESUMED"])
+    return ("edge", *(rng.choice(often) if rng.random() < 0.4 else ends))
 
 
 def _edits_of_training(rng: random.Random) -> list[tuple[Any, ...]]:
@@ -132,7 +151,7 @@ def _edits_of_training(rng: random.Random) -> list[tuple[Any, ...]]:
             edits.append(("path", rng.choice(path), "ITERATION_COMPLETED", False))
     for _ in range(rng.choice((0, 0, 1, 2))):
         edits.append(("insert", free.pop(), rng.choice(FROM), rng.random() < 0.4))
-    for _ in range(rng.choice((0, 0, 1))):
+    for _ in range(rng.choice((0, 1, 1))):
         edits.append(("transition", rng.choice(FROM), rng.choice(TO), rng.randint(2, 3)))
     edits += _error_edges(rng, (*FROM, *TO, *(p.name for p in P)), ("run", "epoch", "iteration"))
     return edits
@@ -163,10 +182,14 @@ def _error_edges(rng: random.Random, phases: tuple[str, ...], scopes: tuple[str,
     edits = []
     for name in [r.name for r in R]:
         if rng.random() < 0.6:
-            source = rng.choice(phases if rng.random() < 0.3 else scopes)
+            usual = "ITERATION_STARTED" if "iteration" in scopes else phases[0]
+            source = rng.choice((usual, usual, rng.choice(phases), *scopes))
             out = rng.choice((*phases, *scopes, "like"))
-            limit = rng.choice((None, 1, 2))
-            edits.append(("error", source, name, rng.choice(list(ERRORS)), limit, out, rng.random() < 0.2))
+            error = rng.choice(list(ERRORS))
+            limit = rng.choice((1, 2) if error == "any" else (None, 1, 2))  # the way back may fail without end
+            if rng.random() < 0.2:
+                source, out = rng.choice((usual, scopes[-1])), scopes[-1]
+            edits.append(("error", source, name, error, limit, out, rng.random() < 0.2))
     return edits
 
 
@@ -255,7 +278,9 @@ class Building:
     def _guard(self, place: str, modulus: int) -> Any:
         def divides(engine: Engine) -> bool:
             state = engine.state
-            if self.plan.acts.get(("guard", state.iteration)) == "raise boom":
+            if ("guard", state.iteration) in self.plan.acts:
+                self.seen["raise from guard"] += 1
+                self._act("guard that raises")
                 raise Boom("guard")
             counters = sum(value for name, value in vars(state).items() if name.startswith("count_of"))
             return bool((state.iteration + state.epoch + counters) % modulus == 1)
@@ -307,7 +332,7 @@ class Building:
             try:
                 engine.run(data, driver=driver, **given)
                 self.log.append(("returned", str(engine.outcome)))
-            except (Exception, Runaway) as error:
+            except (Exception, Runaway, Halt) as error:
                 self.log.append(("raised", type(error).__name__, str(error)))
         state = {
             name: value for name, value in engine.state.attributes().items() if name not in ("times", "dataloader")
@@ -315,7 +340,14 @@ class Building:
         self.log.append((engine.phase.name, str(engine.last_event_name), repr(state)))
         self.seen[str(engine.outcome)] += 1
         self.seen["resumed"] += resumes
-        self.seen["error edge"] += bool(engine.state.errors)
+        self._look_at(engine)
+
+    def _look_at(self, engine: Engine) -> None:
+        taken, graph = engine.state.errors, engine.lifecycle.graph
+        for edge in (t for t in graph.transitions if t.error and count_name(t) in taken):
+            self.seen["error from a scope" if isinstance(edge.source, Scope) else "error from a phase"] += 1
+            self.seen["limit reached"] += edge.limit == taken[count_name(edge)]
+        self.seen["counted"] += any(getattr(engine.state, counter) for counter in graph.counters.values())
 
     def _step(self, engine: Engine, batch: Any) -> Any:
         self.log.append(("step", engine.state.iteration, batch))
@@ -368,6 +400,10 @@ class Building:
     def _told(self, transition: Transition) -> None:
         self.walk.append(transition)
         self.log.append(("told", str(transition)))
+        graph = self.engine.lifecycle.graph
+        if isinstance(transition.source, R) and transition not in graph.exits[graph.index[transition.source]]:
+            self.seen["back into history"] += 1
+        self.seen["own scope"] += OWN.contains(graph.phases[graph.index[transition.target]].scope)
 
     def _act(self, where: str) -> None:
         self._counts[where] += 1
@@ -378,12 +414,14 @@ class Building:
         if what is not None:
             self.log.append(("does", what, where))
             self.seen[what] += 1
+            kind = "signal" if what.partition(",")[0].split()[-1] in SIGNALS else what.split()[0]
+            self.seen[f"{kind} from {where if where.islower() else 'handler'}"] += 1
             self._do(what)
 
     def _do(self, what: str) -> None:
         engine = self.engine
         if what.startswith("raise"):
-            raise ERRORS[what.removeprefix("raise ")]("raised")
+            raise RAISED[what.removeprefix("raise ")]("raised")
         if what == "attach":
             name = self._rng.choice(
                 [p.name for p in engine.lifecycle.phases[1:] if p.event is not Events.EXCEPTION_RAISED]
@@ -394,14 +432,15 @@ class Building:
         elif what == "fire":
             engine.fire_event(self._rng.choice([phase.event for phase in engine.lifecycle.phases[1:]]))
         elif what.startswith("thread"):
-            thread = threading.Thread(target=getattr(engine, what.removeprefix("thread ")))
+            thread = threading.Thread(target=self._signal, args=(what.removeprefix("thread "),))
             thread.start()
             thread.join()
         else:
             self._signal(what)
 
     def _attached(self) -> str | None:
-        return next((e.name for e in Events if self.engine.has_event_handler(self._handler_of, e)), None)
+        known = [event for event in Events if self.engine.has_registered_events(event)]
+        return next((e.name for e in known if self.engine.has_event_handler(self._handler_of, e)), None)
 
     def _signal(self, what: str) -> None:
         name, _, skip = what.partition(", ")
