@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Way(NamedTuple):
-    """A move that has more to it than a new position: whose handlers it calls, whether anybody is told, where it enters."""
+    """A move that is more than a new position: whose handlers it calls, whether anybody is told, where it enters."""
 
     transition: Transition
     passed: tuple[Slot, ...]
