@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, BaseException]:
     """Leave the phase where `error` was raised, and return the edge taken and the error that took it.
 
-    A handler of an exit, or an action, that raises on the way replaces the error, whose context it has; each of
+    A guard, a handler of an exit, or an action that raises on the way replaces the error, whose context it has; each of
     them is called once.
 
     Raises:
@@ -24,7 +24,11 @@ def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, Bas
     """
     tried: list[Transition] = []
     while True:
-        edge = _edge_for(engine, error, tried)
+        try:
+            edge = _edge_for(engine, error, tried)
+        except BaseException as other:
+            error = other
+            continue
         if edge is None:
             _leave_for_good(engine)
             raise error
@@ -51,7 +55,10 @@ def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> 
             continue
         if edge.limit is not None and counts.get(count_name(edge), 0) >= edge.limit:
             continue
-        if edge.guard is None or holds(edge.guard, engine):
+        if edge.guard is None:
+            return edge
+        tried.append(edge)  # it is asked once, and not again if that fails
+        if holds(edge.guard, engine):
             return edge
     return graph.signalled[number].get(Signal.EXCEPTION)
 

@@ -80,7 +80,12 @@ class Plan:
 
 def plans() -> st.SearchStrategy[Plan]:
     """Random plans, each from a seed of its own, so that rare things happen as often as they should."""
-    return st.integers(0, 2**64 - 1).map(lambda seed: _plan(random.Random(seed)))
+    return st.integers(0, 2**64 - 1).map(plan_of)
+
+
+def plan_of(seed: int) -> Plan:
+    """Return the plan of that seed."""
+    return _plan(random.Random(seed))
 
 
 def _plan(rng: random.Random) -> Plan:

@@ -317,6 +317,25 @@ def test_an_error_in_the_recovery_is_taken_by_another_edge_or_ends_the_run() -> 
     assert repr(error.value.__context__) == "ValueError(8)"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_guard_of_an_error_edge_that_raises_replaces_the_error(driver: str) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    asked: list[int] = []
+
+    def broken(engine: Engine) -> bool:
+        asked.append(engine.state.iteration)
+        raise KeyError("of the guard")
+
+    engine = skipping(failing_on(8), guard=broken, error=Exception)
+    log = log_of(engine, R.SKIP_BATCH)
+    seen: list[str] = []
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda error: seen.append(repr(error)))
+    engine.run([7, 8], driver=driver)
+    assert (seen, asked, log) == (["KeyError('of the guard')"], [2], [])
+    assert (engine.outcome, engine.phase.name) == ("failed", "IDLE")
+
+
 def test_what_the_failed_step_held_is_free_when_the_recovery_acts() -> None:
     class Big:
         pass
