@@ -82,7 +82,7 @@ class Announcer:
 
     def has_registered_events(self, event: AnyEvent) -> bool:
         """Say whether `event` is known to this engine."""
-        return self._registry.knows(event)
+        return (isinstance(event, EventEnum) and event in self._slots) or self._registry.knows(event)
 
     def add_event_handler(
         self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
