@@ -550,7 +550,11 @@ class Engine(Announcer):
     # Saving
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the progress of the run as plain data: epoch_length, iteration, the limit, and the user's keys."""
+        """Return the progress of the run as plain data: epoch_length, iteration, the limit, and the user's keys.
+
+        It holds iterations, not batches: where a lifecycle skips batches before their iteration, or goes through
+        one twice, only a pickle or a copy knows the position in the data.
+        """
         return saving.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
