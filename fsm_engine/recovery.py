@@ -53,6 +53,8 @@ def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> 
     for edge in graph.recoveries[number]:
         if edge in tried or not isinstance(error, edge.error):
             continue
+        if edge.via is not None and edge.target == edge.source:
+            continue  # a recovery that fails itself would be tried for ever
         if edge.limit is not None and counts.get(count_name(edge), 0) >= edge.limit:
             continue
         if edge.guard is None:

@@ -336,6 +336,17 @@ def test_the_guard_of_an_error_edge_that_raises_replaces_the_error(driver: str) 
     assert (engine.outcome, engine.phase.name) == ("failed", "IDLE")
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_edge_of_a_scope_does_not_take_what_its_own_recovery_raises(driver: str) -> None:
+    engine = failing_on(8)
+    engine.lifecycle.add_transition(Scope.RUN >> R.GIVE_UP, error=Exception)
+    engine.lifecycle.add_transition(R.GIVE_UP >> Events.TERMINATE)
+    engine.on(R.GIVE_UP)(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.run([8], driver=driver)
+    assert engine.state.errors == {"run.give_up": 1}
+
+
 def test_what_the_failed_step_held_is_free_when_the_recovery_acts() -> None:
     class Big:
         pass
