@@ -64,6 +64,13 @@ Change = Callable[[Lifecycle], None]
 
 ends = st.sampled_from(NAMES)
 sources = st.one_of(ends, ends, st.sampled_from(SCOPES))
+usual_ends = st.sampled_from(
+    (
+        [E.ITERATION_STARTED, P.A, E.ITERATION_COMPLETED],
+        [E.ITERATION_STARTED, P.B, P.C, E.ITERATION_COMPLETED],
+        [E.STARTED, E.COMPLETED],
+    )
+)
 maybe_act = st.sampled_from((None, act))
 maybe_solved = st.sampled_from((None, solved))
 counters = st.sampled_from((None, None, "rounds", "iteration"))
@@ -139,12 +146,12 @@ def _remove(number: int, connected: bool, part: Any) -> Change:
 errors = st.sampled_from((None, None, ValueError, (KeyError, OSError)))
 CHANGES = {
     "add_phase": st.builds(_phase, ends, maybe_act, st.sampled_from((None, *SCOPES)), counters),
-    "add_path": st.builds(_path, st.lists(ends, min_size=2, max_size=4), st.booleans()),
+    "add_path": st.builds(_path, st.lists(ends, min_size=2, max_size=4) | usual_ends, st.booleans()),
     "add_transition": st.builds(
         _transition, sources, sources, maybe_solved, labels, errors, st.sampled_from((None, None, 2)), maybe_act
     ),
     "insert": st.builds(_insert, ends, ends, maybe_act, counters),
-    "add_exits": st.builds(_exits, ends, ends),
+    "add_exits": st.builds(_exits, ends, ends) | st.builds(_exits, st.sampled_from(P), st.just(E.COMPLETED)),
     "remove_transition": st.builds(_remove_edge, st.integers(0, 60), st.none() | st.tuples(sources, sources)),
     "add": st.builds(_add, st.lists(parts, min_size=1, max_size=3)),
     "remove": st.builds(_remove, st.integers(0, 30), st.booleans(), st.none() | parts),
@@ -173,12 +180,11 @@ def broken(graph: Graph) -> list[str]:
     return [str(finding) for rule in FOR_EVERY_EDIT for finding in rule(graph)]
 
 
-@pytest.mark.parametrize("base", ["training", "own"])
-def test_an_edit_leaves_a_valid_graph_or_changes_nothing(base: str) -> None:
-    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(named_changes)
-    def valid_or_refused(changes: list[tuple[str, Change]]) -> None:
-        definition = Lifecycle.training(echo) if base == "training" else Lifecycle("own")
+def test_an_edit_leaves_a_valid_graph_or_changes_nothing() -> None:
+    @settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.booleans(), named_changes)
+    def valid_or_refused(trains: bool, changes: list[tuple[str, Change]]) -> None:
+        definition = Lifecycle.training(echo) if trains else Lifecycle("own")
         engine = Engine(lifecycle=definition)
         for name, change in changes:
             before, registered, floating = engine.lifecycle.graph, known(engine), engine.lifecycle._floating
