@@ -114,7 +114,7 @@ def test_several_events_are_no_handler(engine: Engine) -> None:
 
 
 scope: dict[str, Any] = {}
-exec("def made(engine): pass", scope)
+exec(compile("def made(engine): pass", "<made>", "exec"), scope)
 
 
 def names_and_places() -> dict[str, tuple[Any, str]]:
