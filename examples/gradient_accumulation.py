@@ -18,7 +18,7 @@ from digits import small_digits
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fsm_engine import Events, StepEvents, create_supervised_trainer
+from fsm_engine import Engine, Events, StepEvents, create_supervised_trainer
 
 STEPS, EPOCHS = 4, 3
 
@@ -58,7 +58,7 @@ def main() -> bool:
     # While somebody listens, what the step computes is on the state.
 
     @trainer.on(StepEvents.LOSS_COMPLETED(every=90))
-    def tell(engine) -> None:
+    def tell(engine: Engine) -> None:
         state = engine.state
         print(f"Iteration {state.iteration}: loss {state.loss.item():.3f} of scores {tuple(state.y_pred.shape)}")
 

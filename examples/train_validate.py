@@ -15,7 +15,15 @@ from digits import small_digits
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle, create_supervised_evaluator, supervised_training_step
+from fsm_engine import (
+    Engine,
+    EventEnum,
+    Events,
+    Lifecycle,
+    Transition,
+    create_supervised_evaluator,
+    supervised_training_step,
+)
 from fsm_engine.metrics import Accuracy, Loss
 
 PATIENCE, MOST = 3, 60
@@ -28,12 +36,12 @@ class Turns(EventEnum):
 
 
 def main() -> float:
-    """Train until it no longer helps, and return the best accuracy on the held-out digits."""
+    """Train until it no longer helps, and return the accuracy in validation at its best."""
     torch.manual_seed(0)
     torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
-    train_set, held_out = small_digits()
+    train_set, validation_set = small_digits()
     train_loader = DataLoader(train_set, batch_size=32, shuffle=True)
-    validation_loader = DataLoader(held_out, batch_size=360)
+    validation_loader = DataLoader(validation_set, batch_size=360)
     model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     loss_fn = nn.CrossEntropyLoss()
@@ -62,11 +70,11 @@ def main() -> float:
             best.update(metrics, epoch=trainer.state.epoch)
 
     @trainer.on(Turns.VALIDATE >> Events.COMPLETED)
-    def tell(engine: Engine, transition) -> None:
+    def tell(engine: Engine, transition: Transition) -> None:
         print(f"Epoch {engine.state.epoch}: the run ended by the edge {transition}")
 
     trainer.run(train_loader, max_epochs=MOST)
-    print(f"Best was epoch {best['epoch']:.0f}: accuracy {best['accuracy']:.3f} on the held-out digits")
+    print(f"Best was epoch {best['epoch']:.0f}: validation accuracy {best['accuracy']:.3f}")
     return best["accuracy"]
 
 

@@ -301,6 +301,9 @@ def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any]
         ValueError: if it cannot be called with the engine, or without, and `kwargs`; a lambda without a name.
     """
     if hasattr(function, "lifecycle") and hasattr(function, "run"):
+        takes = inspect.signature(function.run).parameters
+        if wrong := [f"{key}=" for key in kwargs if key not in takes]:
+            raise ValueError(f"{what}, an engine, is given {', '.join(wrong)}, but its run() takes {', '.join(takes)}.")
         return Call(function.run, f"run of {function.lifecycle.name}", False, dict(kwargs), False, function)
     if not callable(function):
         raise TypeError(f"{what} has to be callable, or an engine, got {function!r}.")
