@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.registry import Attachment
@@ -23,6 +24,12 @@ def explain_event(engine: Engine, event: AnyEvent) -> str:
     for number, attachment in enumerate(slot.attached, 1):
         lines.append(f"  {number}. {_name(attachment.handler)}{_conditions(attachment)}  {_place(attachment.handler)}")
     return "\n".join(lines)
+
+
+def handlers_of(engine: Engine, event: AnyEvent) -> list[str]:
+    """Return the handlers of `event` in the order in which they are called, each with file and line, for a picture."""
+    attached = engine._registry.slot(event).attached
+    return [f"{_name(a.handler)}  {Path(_place(a.handler)).name}" for a in attached]
 
 
 def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:

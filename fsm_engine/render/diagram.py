@@ -41,6 +41,7 @@ class Mark(Enum):
 
     CURRENT = "current"
     CUSTOM = "custom"
+    CALLBACK = "callback"
 
 
 @dataclass(frozen=True)

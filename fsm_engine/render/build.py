@@ -1,0 +1,173 @@
+"""From a lifecycle to the diagram that every format draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fsm_engine.edges import Edge as Move
+from fsm_engine.events import Event, name_of
+from fsm_engine.graph import Call, Graph, Phase, Snippet, Transition, Trigger, code_name
+from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.main_path import main_path
+from fsm_engine.scopes import Scope
+from fsm_engine.views import qualified
+
+if TYPE_CHECKING:
+    from fsm_engine.lifecycle import Lifecycle
+
+INITIAL, FINAL = "initial", "final"
+"""The ids of the points where a run starts and ends: the first phase of the graph, drawn twice."""
+
+_KINDS = {
+    Trigger.AUTOMATIC: EdgeKind.AUTOMATIC,
+    Trigger.FIRED: EdgeKind.FIRED,
+    Trigger.SIGNAL: EdgeKind.SIGNAL,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is drawn besides phases and transitions.
+
+    Attributes:
+        title: written above the picture.
+        direction: of the main path, ``"down"`` or ``"right"``.
+        guards: whether guards, actions and activities are written out.
+        handlers: whether the handlers attached to a phase are listed in it, with file and line.
+    """
+
+    title: str = ""
+    direction: str = "down"
+    guards: bool = False
+    handlers: bool = False
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("down", "right"):
+            raise ValueError(f"direction={self.direction!r} has to be 'down' or 'right'.")
+
+
+def diagram(lifecycle: Lifecycle, options: Options = Options()) -> Diagram:
+    """Return what is drawn of `lifecycle`; of an engine's own, with the phase that it is in and its handlers."""
+    return _Builder(lifecycle, options).diagram()
+
+
+class _Builder:
+    def __init__(self, lifecycle: Lifecycle, options: Options) -> None:
+        self.graph: Graph = lifecycle.graph
+        self.lifecycle, self.options = lifecycle, options
+        self.engine = lifecycle._engine()
+        self.ids = {phase.event: qualified(phase) for phase in self.graph.phases}
+        self.path = main_path(self.graph)
+
+    def diagram(self) -> Diagram:
+        nodes = [Node(INITIAL, "", NodeKind.INITIAL, main=True), *self._phases(), *self._histories(), *self._callbacks()]
+        nodes.append(Node(FINAL, "", NodeKind.FINAL, main=True))
+        edges = [self._edge(transition, main=True) for transition in self.path]
+        edges += [self._edge(t, main=False) for t in self.graph.transitions if t not in self.path]
+        edges += self._discovered()
+        right = self.options.direction == "right"
+        return Diagram(tuple(nodes), tuple(self._boxes()), tuple(edges), self.options.title, right)
+
+    def _phases(self) -> Iterator[Node]:
+        on_path = {transition.target for transition in self.path}
+        current = None if self.engine is None else self.engine.phase
+        for phase in self.graph.phases[1:]:
+            marks = {Mark.CUSTOM} if _is_custom(phase) else set()
+            if phase.event is current:
+                marks.add(Mark.CURRENT)
+            yield Node(
+                self.ids[phase.event],
+                phase.name,
+                box=_id(phase.scope),
+                notes=tuple(self._notes(phase)),
+                main=phase.event in on_path,
+                marks=frozenset(marks),
+                inner=self._inner(phase),
+                tip=self.ids[phase.event],
+            )
+
+    def _notes(self, phase: Phase) -> Iterator[str]:
+        activity = phase.activity
+        if self.options.guards and activity is not None and not (isinstance(activity, Call) and activity.engine):
+            if not isinstance(activity, Snippet) or activity.runs_user_code:
+                yield code_name(activity)
+        if self.options.handlers and self.engine is not None:
+            from fsm_engine.explain import handlers_of
+
+            yield from handlers_of(self.engine, phase.event)
+
+    def _inner(self, phase: Phase) -> Diagram | None:
+        if isinstance(phase.activity, Call) and phase.activity.engine is not None:
+            lifecycle = phase.activity.engine.lifecycle
+            if lifecycle is not self.lifecycle:
+                return diagram(lifecycle, Options(lifecycle.name, self.options.direction, self.options.guards))
+        return None
+
+    def _histories(self) -> Iterator[Node]:
+        for scope in dict.fromkeys(t.target for t in self.graph.transitions if isinstance(t.target, Scope)):
+            yield Node(_history(scope), "H*", NodeKind.HISTORY, box=_id(scope), tip=f"the phase left in {scope}")
+
+    def _callbacks(self) -> Iterator[Node]:
+        """Return a node for each callback event that discovery saw, in the scope that it was fired in."""
+        scopes: dict[Event, Scope | None] = {phase.event: phase.scope for phase in self.graph.phases}
+        for move in self.lifecycle.discovered:
+            for end in _ends(move):
+                if end not in scopes:
+                    scopes[end] = scopes.get(_ends(move)[0])
+                    yield Node(_callback(end), name_of(end), box=_id(scopes[end]), marks=frozenset({Mark.CALLBACK}))
+
+    def _discovered(self) -> Iterator[Edge]:
+        for move, count in self.lifecycle.discovered.items():
+            source, target = (self.ids.get(end, _callback(end)) for end in _ends(move))
+            yield Edge(source, target, kind=EdgeKind.DISCOVERED, tip=f"seen {count} times")
+
+    def _boxes(self) -> Iterator[Box]:
+        seen: set[Scope] = set()
+        for phase in self.graph.phases:
+            for scope in phase.scope.path if phase.scope is not None else ():
+                if scope not in seen:
+                    seen.add(scope)
+                    yield Box(".".join(map(str, scope.path)), scope.name, _id(scope.parent))
+
+    def _edge(self, transition: Transition, main: bool) -> Edge:
+        first = self.graph.phases[0].event
+        source = INITIAL if transition.source == first else self._end(transition.source)
+        if isinstance(transition.target, Scope):
+            target = _history(transition.target)
+        else:
+            target = FINAL if transition.target == first else self.ids[transition.target]
+        kind = EdgeKind.ERROR if transition.error else _KINDS[transition.trigger]
+        return Edge(source, target, self._text(transition), kind, main, tip=f"{transition}")
+
+    def _end(self, end: Event | Scope) -> str:
+        return ".".join(map(str, end.path)) if isinstance(end, Scope) else self.ids[end]
+
+    def _text(self, transition: Transition) -> str:
+        guard = f"[{code_name(transition.guard)}]" if transition.guard is not None and self.options.guards else ""
+        if transition.error:
+            kinds = " or ".join(kind.__name__ for kind in transition.error)
+            limit = f", {transition.limit}x at most" if transition.limit is not None and self.options.guards else ""
+            return f"{kinds}{limit} {guard}".rstrip()
+        return transition.label if transition.trigger is Trigger.SIGNAL else guard
+
+
+def _is_custom(phase: Phase) -> bool:
+    return not type(phase.event).__module__.startswith("fsm_engine.")
+
+
+def _id(scope: Scope | None) -> str | None:
+    return None if scope is None else ".".join(map(str, scope.path))
+
+
+def _history(scope: Scope) -> str:
+    return f"{_id(scope)} history"
+
+
+def _callback(event: Event) -> str:
+    return f"callback {event}"
+
+
+def _ends(move: Move) -> tuple[Event, Event]:
+    return move.source, move.target  # type: ignore[return-value]  # discovery sees events only

@@ -1,0 +1,53 @@
+"""The main path of a lifecycle: what a run goes through when nothing special happens."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from fsm_engine.cursor import Signal
+from fsm_engine.graph import Graph, Snippet, Transition
+from fsm_engine.scopes import Scope
+
+
+def main_path(graph: Graph) -> tuple[Transition, ...]:
+    """Return the transitions of the longest way from the first phase back to it that visits phases in their order.
+
+    Phases are listed in the order in which they usually come, so a way through the list skips loops and keeps
+    what is done in each turn. If no such way leads back, it is the shortest of all ways; empty if there is none.
+    """
+    best: dict[int, tuple[Transition, ...]] = {0: ()}
+    ends: list[tuple[Transition, ...]] = []
+    for number in range(len(graph.phases)):
+        if number not in best:
+            continue
+        for transition, target in _moves(graph, number):
+            way = (*best[number], transition)
+            if target == 0:
+                ends.append(way)
+            elif target > number and len(way) > len(best.get(target, ())):
+                best[target] = way
+    return max(ends, key=len, default=()) or _shortest(graph)
+
+
+def _shortest(graph: Graph) -> tuple[Transition, ...]:
+    ways, waiting = {0: ()}, deque([0])  # type: dict[int, tuple[Transition, ...]], deque[int]
+    while waiting:
+        number = waiting.popleft()
+        for transition, target in _moves(graph, number):
+            if target == 0:
+                return (*ways[number], transition)
+            if target not in ways:
+                ways[target] = (*ways[number], transition)
+                waiting.append(target)
+    return ()
+
+
+def _moves(graph: Graph, number: int) -> Iterator[tuple[Transition, int]]:
+    """Return the moves that belong to an undisturbed run, with the number of the phase that they lead to."""
+    start = graph.signalled[number].get(Signal.RUN) if number == 0 else None
+    exits = (*graph.automatic[number], *graph.fired[number].values(), *([start] if start else []))
+    for transition in exits:
+        settled = isinstance(transition.guard, Snippet) and transition.guard.settled
+        if not isinstance(transition.target, Scope) and transition.via is None and not settled:
+            yield transition, graph.index[transition.target]
