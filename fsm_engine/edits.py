@@ -228,11 +228,23 @@ class Draft:
         ]
 
     def _join(self, event: Event, before: Event) -> None:
-        """Put a phase that floats into the scope of the one before it."""
-        if event in self.floating and before not in self.floating:
-            phase = self.phases.pop(self._place(event))
-            self.phases.insert(self._place(before) + 1, phase)
+        """List a phase to which nothing led behind the one before it, and put one that floats into its scope."""
+        settles = event in self.floating and before not in self.floating
+        if settles or not self._sources(event):
+            self._list_behind(event, before)
+        if settles:
             self._settle(event, self._scope_of(before))
+
+    def _list_behind(self, event: Event, before: Event) -> None:
+        """List a phase behind another, and behind it those that only it leads to: the order in which they come."""
+        self.phases.insert(self._place(before) + 1, self.phases.pop(self._place(event)))
+        for transition in self.transitions:
+            target = transition.target
+            if is_same(transition.source, event) and not isinstance(target, Scope) and self._sources(target) == {event}:
+                self._list_behind(target, event)
+
+    def _sources(self, event: Event) -> set[End]:
+        return {t.source for t in self.transitions if is_same(t.target, event)}
 
     def _settle(self, event: Event, scope: Scope | None) -> None:
         """Put a phase that floats into `scope`, and those that float behind it where it leads them."""

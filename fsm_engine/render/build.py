@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.edges import Edge as Move
 from fsm_engine.events import Event, name_of
-from fsm_engine.graph import Call, Graph, Phase, Snippet, Transition, Trigger, code_name
+from fsm_engine.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.main_path import main_path
 from fsm_engine.scopes import Scope
@@ -62,8 +62,13 @@ class _Builder:
         self.path = main_path(self.graph)
 
     def diagram(self) -> Diagram:
-        nodes = [Node(INITIAL, "", NodeKind.INITIAL, main=True), *self._phases(), *self._histories(), *self._callbacks()]
-        nodes.append(Node(FINAL, "", NodeKind.FINAL, main=True))
+        nodes = [
+            Node(INITIAL, "", NodeKind.INITIAL, main=True),
+            *self._phases(),
+            *self._histories(),
+            *self._callbacks(),
+            Node(FINAL, "", NodeKind.FINAL, main=True),
+        ]
         edges = [self._edge(transition, main=True) for transition in self.path]
         edges += [self._edge(t, main=False) for t in self.graph.transitions if t not in self.path]
         edges += self._discovered()
@@ -75,7 +80,7 @@ class _Builder:
         current = None if self.engine is None else self.engine.phase
         for phase in self.graph.phases[1:]:
             marks = {Mark.CUSTOM} if _is_custom(phase) else set()
-            if phase.event is current:
+            if phase is current:
                 marks.add(Mark.CURRENT)
             yield Node(
                 self.ids[phase.event],
@@ -89,10 +94,8 @@ class _Builder:
             )
 
     def _notes(self, phase: Phase) -> Iterator[str]:
-        activity = phase.activity
-        if self.options.guards and activity is not None and not (isinstance(activity, Call) and activity.engine):
-            if not isinstance(activity, Snippet) or activity.runs_user_code:
-                yield code_name(activity)
+        if self.options.guards and phase.activity is not None and _is_told(phase.activity):
+            yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:
             from fsm_engine.explain import handlers_of
 
@@ -151,6 +154,11 @@ class _Builder:
             limit = f", {transition.limit}x at most" if transition.limit is not None and self.options.guards else ""
             return f"{kinds}{limit} {guard}".rstrip()
         return transition.label if transition.trigger is Trigger.SIGNAL else guard
+
+
+def _is_told(activity: Code) -> bool:
+    """Say whether an activity is written into its phase: it calls the user's code, and is not drawn itself."""
+    return activity.runs_user_code if isinstance(activity, Snippet) else getattr(activity, "engine", None) is None
 
 
 def _is_custom(phase: Phase) -> bool:

@@ -14,7 +14,7 @@ def main_path(graph: Graph) -> tuple[Transition, ...]:
     """Return the transitions of the longest way from the first phase back to it that visits phases in their order.
 
     Phases are listed in the order in which they usually come, so a way through the list skips loops and keeps
-    what is done in each turn. If no such way leads back, it is the shortest of all ways; empty if there is none.
+    what is done in each turn; of several, it is the one with the fewest guards. If no such way leads back, it is the shortest of all ways; empty if there is none.
     """
     best: dict[int, tuple[Transition, ...]] = {0: ()}
     ends: list[tuple[Transition, ...]] = []
@@ -25,9 +25,14 @@ def main_path(graph: Graph) -> tuple[Transition, ...]:
             way = (*best[number], transition)
             if target == 0:
                 ends.append(way)
-            elif target > number and len(way) > len(best.get(target, ())):
+            elif target > number and _merit(way) > _merit(best.get(target, ())):
                 best[target] = way
-    return max(ends, key=len, default=()) or _shortest(graph)
+    return max(ends, key=_merit, default=()) or _shortest(graph)
+
+
+def _merit(way: tuple[Transition, ...]) -> tuple[int, int]:
+    """Return what makes one way better than another: how long it is, then how little of it has conditions."""
+    return len(way), -sum(transition.guard is not None for transition in way)
 
 
 def _shortest(graph: Graph) -> tuple[Transition, ...]:
