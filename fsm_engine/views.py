@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     import networkx
 
 
+COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
+
+
 def to_table(graph: Graph) -> str:
     """Return `graph` as a table: a line per phase with what it does, its exits below it in order."""
-    rows = [("phase", "scope", "on entry", "activity", "exits")]
+    return _aligned([COLUMNS, *to_rows(graph)])
+
+
+def to_rows(graph: Graph) -> list[tuple[str, ...]]:
+    """Return the rows of the table. One that begins with an empty cell has one more exit of the phase above."""
+    rows: list[tuple[str, ...]] = []
     for phase in graph.phases:
         exits = [_exit(t) for t in graph.transitions if is_same(t.source, phase.event)] or [""]
         rows.append((phase.name, _name(phase.scope), _names(phase.entry), _name(phase.activity), exits[0]))
@@ -24,7 +32,7 @@ def to_table(graph: Graph) -> str:
         exits = [_exit(t) for t in graph.transitions if t.source == scope]
         rows.append((f"any of {scope}", "", "", "", exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
-    return _aligned(rows)
+    return rows
 
 
 def _exit(transition: Transition) -> str:
