@@ -356,6 +356,12 @@ class Lifecycle:
 
         return to_transitions(self._graph)
 
+    def to_markdown(self) -> str:
+        """Return the table that ``print`` shows in Markdown, such as for a README. See `views`."""
+        from fsm_engine.views import to_markdown
+
+        return to_markdown(self._graph)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Lifecycle):
             return NotImplemented

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.events import is_same
 from fsm_engine.graph import Code, Graph, Phase, Transition, Trigger, code_name
+from fsm_engine.markdown import code_span, escaped
 from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ def to_rows(graph: Graph) -> list[tuple[str, ...]]:
         rows.append((f"any of {scope}", "", "", "", exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
     return rows
+
+
+def to_markdown(graph: Graph) -> str:
+    """Return the table of `graph` in Markdown: a row per phase, its exits in one cell, in order."""
+    merged: list[list[str]] = []
+    for name, *cells in to_rows(graph):
+        if name:
+            merged.append([code_span(name), *map(escaped, cells)])
+        else:
+            merged[-1][-1] += "<br>" + escaped(cells[-1])
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *merged]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _exit(transition: Transition) -> str:
