@@ -17,7 +17,7 @@ HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetric
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
     ["tbptt", "supervised", "deterministic", "metrics", "handlers"],
     ["engine", "step_events"],
-    ["machine", "discovery"],
+    ["machine", "discovery", "render"],
     ["announcer"],
     ["saving", "signals", "breakpoints", "recovery", "explain", "observers"],
     ["compile", "views", "lifecycle", "edits", "checks", "proofs", "training"],
@@ -27,7 +27,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["graph", "state"],
     ["edges"],
     ["events", "cursor"],
-    ["scopes", "filters", "errors"],
+    ["scopes", "filters", "errors", "markdown"],
 ]
 DOORS = {
     ("engine", "discovery"),
