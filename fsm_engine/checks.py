@@ -13,8 +13,9 @@ from itertools import pairwise
 from fsm_engine.cursor import Signal
 from fsm_engine.errors import LifecycleError
 from fsm_engine.events import Event
-from fsm_engine.graph import Graph, Transition, Trigger
+from fsm_engine.graph import Call, Graph, Transition, Trigger
 from fsm_engine.scopes import Scope
+from fsm_engine.unbound import Unbound, UnboundError, how_to_bind
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,24 @@ def _namesakes(graph: Graph) -> Iterator[Finding]:
         seen[phase.name] = phase.event
 
 
+def _unbound(graph: Graph) -> Iterator[Finding]:
+    codes = [code for p in graph.phases for code in (*p.entry, p.activity, p.defer)]
+    codes += [code for t in graph.transitions for code in (t.guard, t.action)]
+    things = [thing for code in codes if isinstance(code, Call) for thing in (code.function, *code.kwargs.values())]
+    keys = [thing.key for thing in (*codes, *things) if isinstance(thing, Unbound)]
+    keys += [kind.key for t in graph.transitions for kind in t.error if issubclass(kind, UnboundError)]
+    if keys:
+        yield unbound(keys)
+
+
+def unbound(keys: Iterable[str]) -> Finding:
+    """Return the finding that a file names things of the user's by `keys`, and nobody has bound them."""
+    names = list(dict.fromkeys(keys))
+    are = "is" if len(names) == 1 else "are"
+    sentence = f"the lifecycle was read from a file, and {', '.join(names)} in it {are} not bound."
+    return Finding("unbound", sentence, how_to_bind(names))
+
+
 Rule = Callable[[Graph], Iterator[Finding]]
 
 FOR_EVERY_EDIT: tuple[Rule, ...] = (
@@ -261,7 +280,7 @@ FOR_EVERY_EDIT: tuple[Rule, ...] = (
     _unfireable,
     _fired_with_activity,
 )
-FOR_EVERY_RUN: tuple[Rule, ...] = (_no_start, _unreachable, _stuck, _namesakes)
+FOR_EVERY_RUN: tuple[Rule, ...] = (_no_start, _unreachable, _stuck, _namesakes, _unbound)
 
 
 def findings(graph: Graph) -> list[Finding]:

@@ -284,9 +284,14 @@ class Draft:
 
 
 def _phase(event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> Phase:
-    entry = () if counter is None else (Snippet(f"{counter} += 1", f"state.{counter} += 1"),)
+    entry = () if counter is None else (counting(counter),)
     defer = _UNFINISHED if Scope.ITERATION.contains(scope) else None
     return Phase(event, scope, entry, activity, defer=defer, counter=counter)
+
+
+def counting(counter: str) -> Snippet:
+    """Return the entry action that counts in an attribute of the state, whose name `check_counter` has let through."""
+    return Snippet(f"{counter} += 1", f"state.{counter} += 1")
 
 
 def check_counter(counter: str | None) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine import edits
-from fsm_engine.checks import FOR_EVERY_EDIT, Finding, findings, refuse
+from fsm_engine.checks import FOR_EVERY_EDIT, Finding, findings, refuse, unbound
 from fsm_engine.cursor import IDLE_AT
 from fsm_engine.edges import Edge, Path
 from fsm_engine.errors import BusyError, LifecycleError
@@ -17,12 +17,18 @@ from fsm_engine.events import AnyEvent, Event, plain
 from fsm_engine.graph import Graph, Phase, Snippet, Transition
 from fsm_engine.scopes import Scope
 from fsm_engine.training import OUTER, TRAINING
+from fsm_engine.unbound import Unbound
 
 if TYPE_CHECKING:
+    import os
+
     import networkx
     from transitions import Machine
 
+    from fsm_engine.coverage import Coverage
+    from fsm_engine.difference import Difference
     from fsm_engine.engine import Engine
+    from fsm_engine.questions import Walk
 
 
 class Lifecycle:
@@ -104,10 +110,97 @@ class Lifecycle:
         Raises:
             LifecycleError: if there is no such phase.
         """
+        return self._graph.exits[self._number(event)]
+
+    def _number(self, event: AnyEvent) -> int:
         number = self._graph.index.get(plain(event))  # type: ignore[arg-type]  # an edge is none
         if number is None:
             raise LifecycleError(f"{event} is no phase of {self!r}. The phases are {', '.join(self._graph.by_name)}.")
-        return self._graph.exits[number]
+        return number
+
+    # Asking
+
+    def reachable(self, event: AnyEvent) -> tuple[Event, ...]:
+        """Return the phases that a run in that of `event` may still come to, by whatever edges.
+
+        A run ends in the first phase: what a later one does is not counted, unless `event` is that phase. An edge
+        into history leads only to where the run may have been suspended, or may have failed.
+
+        Raises:
+            LifecycleError: if there is no such phase.
+        """
+        from fsm_engine.questions import reachable
+
+        return reachable(self._graph, self._number(event))
+
+    def paths(
+        self, start: AnyEvent, end: AnyEvent, *, shortest: bool = False, limit: int | None = None
+    ) -> Iterator[Walk]:
+        """Return the ways of a run from one phase to another that come to no phase twice; print one to see it.
+
+        There may be very many: they are found one after the other, as they are asked for.
+
+        Args:
+            start: where they begin.
+            end: where they end; the same phase asks for the ways that lead back to it.
+            shortest: only those with the fewest moves.
+            limit: the most moves that one may have.
+
+        Raises:
+            LifecycleError: if there is no such phase.
+            ValueError: a limit that is not positive.
+        """
+        from fsm_engine.questions import paths
+
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit={limit} is invalid: a path has at least one move.")
+        return paths(self._graph, self._number(start), self._number(end), shortest, limit)
+
+    def dominators(self) -> dict[Event, tuple[Event, ...]]:
+        """Return for each phase those that every run has been in before it, in their order.
+
+        Phases that no run comes to are left out. History leads only to where a run has been, so it opens no way
+        of its own.
+        """
+        from fsm_engine.questions import before_each
+
+        return before_each(self._graph)
+
+    def coverage(self, walks: Iterable[Any]) -> Coverage:
+        """Return which phases and transitions these walks have covered; print it.
+
+        Args:
+            walks: sequences of transitions, as observers are told of them, or a single one.
+
+        Raises:
+            ValueError: for a step that is no transition of this lifecycle.
+            TypeError: for something that is no walk.
+        """
+        from fsm_engine.coverage import cover
+
+        return cover(self._graph, walks)
+
+    def test_paths(self) -> tuple[Walk, ...]:
+        """Return a few runs that together take every transition, those from a scope from one of its phases.
+
+        Each begins in the first phase and ends there. Guards are not looked at: a test makes them true. What no
+        run can take, and `check` tells of, is left out.
+        """
+        from fsm_engine.coverage import covering_walks
+
+        return covering_walks(self._graph)
+
+    def diff(self, other: Lifecycle) -> Difference:
+        """Return what `other` has added, removed or changed; print it.
+
+        Raises:
+            TypeError: for something that is no lifecycle.
+        """
+        from fsm_engine.difference import difference
+
+        if not isinstance(other, Lifecycle):
+            raise TypeError(f"a lifecycle is compared with another one, got {other!r}.")
+        return difference(self._graph, other._graph)
 
     # Changing
 
@@ -287,7 +380,8 @@ class Lifecycle:
 
         An empty list means that it can run. Findings that are no errors do not stop a run.
         """
-        return [*findings(self._graph), *(found for rule in self._required if (found := self._broken(*rule)))]
+        step = [unbound([self.step.key])] if isinstance(self.step, Unbound) else []
+        return [*findings(self._graph), *step, *(found for rule in self._required if (found := self._broken(*rule)))]
 
     def require(self, event: Event, *, before: Event) -> None:
         """Demand that no run enters the phase of `before` without having been in that of `event`.
@@ -307,7 +401,7 @@ class Lifecycle:
         from fsm_engine.proofs import way_around
 
         for end in (event, before):
-            self.successors(end)
+            self._number(end)
         around = way_around(self._graph, event, before)
         if around is None:
             return None
@@ -344,12 +438,6 @@ class Lifecycle:
 
     # Looking
 
-    def to_networkx(self) -> networkx.MultiDiGraph[str]:
-        """Return the graph for networkx, with one edge per phase that a transition may leave. See `views`."""
-        from fsm_engine.views import to_networkx
-
-        return to_networkx(self._graph, self.name)
-
     def to_transitions(self) -> Machine:
         """Return a flat machine of the `transitions` library with the same moves and no guards. See `machine`."""
         from fsm_engine.machine import to_transitions
@@ -361,6 +449,98 @@ class Lifecycle:
         from fsm_engine.views import to_markdown
 
         return to_markdown(self._graph)
+
+    # Exchange: see the modules of `exchange`
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lifecycle as a dictionary that JSON can hold. See `exchange.dictionary`."""
+        from fsm_engine.exchange.dictionary import to_dict
+
+        return to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any, bind: Mapping[str, Any] | None = None) -> Lifecycle:
+        """Return the lifecycle that `to_dict` gave; nothing in it is evaluated or imported.
+
+        Args:
+            data: the dictionary.
+            bind: functions, enums of events and exceptions by their names in `data`, such as
+                ``{"is_good": is_good, "BackpropEvents": BackpropEvents}``. Events of an enum that is not bound
+                become strings. With anything else not bound the lifecycle can be looked at, and a run is refused.
+
+        Raises:
+            LifecycleError: it is no lifecycle; the message says where, what was found, and what is legal.
+        """
+        from fsm_engine.exchange.reading import from_dict
+
+        return from_dict(data, bind)
+
+    def to_json(self) -> str:
+        """Return the lifecycle as JSON, a phase or transition to a line. See `exchange.dictionary`."""
+        from fsm_engine.exchange.json_text import to_json
+
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
+        """Return the lifecycle of a JSON text; `bind` and errors as in `from_dict`."""
+        from fsm_engine.exchange.json_text import from_json
+
+        return from_json(text, bind)
+
+    def to_networkx(self) -> networkx.MultiDiGraph[str]:
+        """Return a networkx graph, with one edge per phase that a transition may leave."""
+        from fsm_engine.exchange.networkx_graph import to_networkx
+
+        return to_networkx(self)
+
+    @classmethod
+    def from_networkx(cls, graph: networkx.Graph[Any], bind: Mapping[str, Any] | None = None) -> Lifecycle:
+        """Return the lifecycle of a networkx graph; `bind` and errors as in `from_dict`."""
+        from fsm_engine.exchange.networkx_graph import from_networkx
+
+        return from_networkx(graph, bind)
+
+    def to_graphml(self) -> str:
+        """Return the graph of `to_networkx` as GraphML."""
+        from fsm_engine.exchange.graphml import to_graphml
+
+        return to_graphml(self)
+
+    @classmethod
+    def from_graphml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
+        """Return the lifecycle of a GraphML text; `bind` and errors as in `from_dict`."""
+        from fsm_engine.exchange.graphml import from_graphml
+
+        return from_graphml(text, bind)
+
+    def to_scxml(self) -> str:
+        """Return the lifecycle as a W3C state chart. See `exchange.scxml`."""
+        from fsm_engine.exchange.scxml import to_scxml
+
+        return to_scxml(self)
+
+    @classmethod
+    def from_scxml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
+        """Return the lifecycle of a W3C state chart, ours or another's; `bind` and errors as in `from_dict`."""
+        from fsm_engine.exchange.scxml import from_scxml
+
+        return from_scxml(text, bind)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:
+        """Return the lifecycle of a file, read by its suffix: ``.json``, ``.graphml`` or ``.scxml``.
+
+        `bind` and errors are as in `from_dict`.
+
+        Raises:
+            LifecycleError: it is no lifecycle.
+            ValueError: another suffix.
+            OSError: the file cannot be read.
+        """
+        from fsm_engine.exchange.files import load
+
+        return load(path, bind)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Lifecycle):

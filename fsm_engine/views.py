@@ -1,18 +1,13 @@
-"""A lifecycle graph in other forms: a table to read, a networkx graph to ask questions of."""
+"""A lifecycle graph in other forms: a table to read, as text and as Markdown; and the names they use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from fsm_engine.events import is_same
 from fsm_engine.graph import Code, Graph, Phase, Transition, Trigger, code_name
 from fsm_engine.markdown import code_span, escaped
 from fsm_engine.scopes import Scope
-
-if TYPE_CHECKING:
-    import networkx
-
 
 COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
 
@@ -87,58 +82,7 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def to_networkx(graph: Graph, name: str = "lifecycle") -> networkx.MultiDiGraph[str]:
-    """Return `graph` as a `networkx.MultiDiGraph`.
-
-    Nodes are the names of phases, qualified with their enum's name where they have one (``Events.STARTED``),
-    with the attributes ``scope``, ``scopes`` (outermost first, joined with dots), ``activity``, ``entry``,
-    ``initial``. Edges have the key and attribute ``label``, and ``trigger``, ``signal``, ``error``, ``guard``,
-    ``action``. A transition from a scope is there once per phase of the scope, with ``via`` naming the scope; one
-    into a scope's history leads to each of its phases, with ``history``. Attributes are strings and booleans only.
-    """
-    import networkx
-
-    result: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(name=name)
-    for number, phase in enumerate(graph.phases):
-        result.add_node(
-            qualified(phase),
-            scope=_name(phase.scope),
-            scopes=".".join(_path(phase.scope)),
-            entry=_names(phase.entry),
-            activity=_name(phase.activity),
-            initial=number == 0,
-        )
-    for phase, exits in zip(graph.phases, graph.exits):
-        for transition in exits:
-            for target in _targets(graph, transition):
-                result.add_edge(qualified(phase), qualified(target), key=transition.label, **_attributes(transition))
-    return result
-
-
 def qualified(phase: Phase) -> str:
     """Return the name of `phase` with that of its enum, which tells namesakes apart."""
-    return phase.event if isinstance(phase.event, str) else str(phase.event)
-
-
-def _path(scope: Scope | None) -> list[str]:
-    return [] if scope is None else [*_path(scope.parent), scope.name]
-
-
-def _targets(graph: Graph, transition: Transition) -> list[Phase]:
-    target = transition.target
-    if isinstance(target, Scope):
-        return [phase for phase in graph.phases if target.contains(phase.scope)]
-    return [graph.phases[graph.index[target]]]
-
-
-def _attributes(transition: Transition) -> dict[str, str | bool]:
-    return {
-        "label": transition.label,
-        "trigger": transition.trigger.value,
-        "signal": "" if transition.signal is None else transition.signal.value,
-        "error": " ".join(kind.__name__ for kind in transition.error),
-        "guard": _name(transition.guard),
-        "action": _name(transition.action),
-        "via": _name(transition.via),
-        "history": isinstance(transition.target, Scope),
-    }
+    event = phase.event
+    return event if isinstance(event, str) else f"{type(event).__name__}.{event.name}"

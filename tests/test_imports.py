@@ -15,6 +15,7 @@ PACKAGE = ROOT / "fsm_engine"
 HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetrics", "pandas"}
 
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
+    ["exchange"],
     ["tbptt", "supervised", "deterministic", "metrics", "handlers"],
     ["engine", "step_events"],
     ["machine", "discovery", "render"],
@@ -27,7 +28,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["graph", "state"],
     ["edges"],
     ["events", "cursor"],
-    ["scopes", "filters", "errors", "markdown"],
+    ["scopes", "filters", "unbound", "errors", "markdown"],
 ]
 DOORS = {
     ("engine", "discovery"),
@@ -35,6 +36,7 @@ DOORS = {
     ("engine", "machine"),
     ("events", "edges"),
     ("fsm_engine", "supervised"),
+    ("lifecycle", "exchange"),
     ("lifecycle", "machine"),
     ("lifecycle", "proofs"),
     ("lifecycle", "views"),

@@ -275,7 +275,12 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
         "scopes": "engine.run.epoch.iteration",
         "entry": "iteration += 1",
         "activity": "the step",
+        "payload": "",
+        "defer": "",
+        "counter": "",
+        "floating": False,
         "initial": False,
+        "order": 6,
     }
     assert graph.edges["Events.STARTED", "Events.COMPLETED", "nothing_left"] == {
         "label": "nothing_left",
@@ -284,8 +289,12 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
         "error": "",
         "guard": "nothing left to do",
         "action": "",
+        "limit": 0,
         "via": "",
+        "leaves": "",
         "history": False,
+        "enters": "",
+        "order": 1,
     }
     assert graph.edges["Events.ITERATION_STARTED", "Events.TERMINATE", "terminate"]["via"] == "run"
     assert sorted(graph.successors("Events.INTERRUPT")) == ["Events.EXCEPTION_RAISED", "Events.RESUMED"]
@@ -295,7 +304,7 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
     )
     scalars = [value for _, data in graph.nodes(data=True) for value in data.values()]
     scalars += [value for *_, data in graph.edges(data=True) for value in data.values()]
-    assert {type(value) for value in scalars} == {str, bool}
+    assert {type(value) for value in scalars} == {str, bool, int}
     assert nx.descendants(graph, "IDLE") == set(graph.nodes) - {"IDLE"}
 
 
