@@ -63,27 +63,39 @@ class Theme:
     discovered: str
     font: str = "Helvetica,Arial,sans-serif"
 
+    @property
+    def callback(self) -> Paint:
+        """The colours of callback events that were discovered."""
+        return Paint(None, self.discovered, self.discovered)
+
     def paint(self, node: Node) -> Paint:
-        """Return the colours of `node`; how it differs goes before whose it is, and that before where it lies."""
-        if node.change is not None:
-            return self._changes(node.change)
-        if Mark.CALLBACK in node.marks:
-            return Paint(None, self.discovered, self.discovered)
-        if Mark.CUSTOM in node.marks:
-            return self.custom
-        return self.main if node.main or node.kind in (NodeKind.INITIAL, NodeKind.FINAL) else self.phase
+        """Return the colours of `node`: those of its `role`."""
+        paint: Paint = getattr(self, role(node))
+        return paint
 
     def stroke(self, edge: Edge) -> str:
         """Return the colour of `edge`; how it differs goes before what it lies on, and that before its kind."""
         if edge.change is not None:
-            return self._changes(edge.change).border
+            differs: Paint = getattr(self, edge.change.value)
+            return differs.border
         if edge.main:
             return self.main.border
         kinds = {EdgeKind.FIRED: self.fired, EdgeKind.ERROR: self.error, EdgeKind.DISCOVERED: self.discovered}
         return kinds.get(edge.kind, self.line)
 
-    def _changes(self, change: Change) -> Paint:
-        return {Change.ADDED: self.added, Change.REMOVED: self.removed, Change.CHANGED: self.changed}[change]
+
+def role(node: Node) -> str:
+    """Return the attribute of a theme that paints `node`.
+
+    How it differs goes before whose it is, and that before where it lies.
+    """
+    if node.change is not None:
+        return node.change.value
+    if Mark.CALLBACK in node.marks:
+        return "callback"
+    if Mark.CUSTOM in node.marks:
+        return "custom"
+    return "main" if node.main or node.kind in (NodeKind.INITIAL, NodeKind.FINAL) else "phase"
 
 
 def theme_named(name: str) -> Theme:

@@ -1,0 +1,212 @@
+"""A diagram as a Mermaid ``stateDiagram-v2``, which GitHub draws wherever Markdown is shown.
+
+Mermaid lays it out, so little is left to say about where things are: the main path is written first, because
+the first edges come out straightest, and edges of scopes last. What its state diagrams lack is made of what they
+have: an edge that leaves every phase of a scope starts at a state *any of* that scope, because an arrow from the
+border would start inside, under the others; history is a state ``H*``; edges have no colours, so what they are
+is written at them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from fsm_engine.render.diagram import Box, Diagram, Edge, Mark, Node, NodeKind
+from fsm_engine.render.themes import THEMES, Paint, Theme, role
+from fsm_engine.render.words import edge_text, node_text, one_line
+
+_POINTS = (NodeKind.INITIAL, NodeKind.FINAL)
+_INDENT = "    "
+
+
+def mermaid(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
+    """Return `diagram` as Mermaid text. Without a background of its own, a theme leaves to the page what it can."""
+    ids = _Ids()
+    whole = _Part(diagram, ids)
+    body = [_direction(diagram), *whole.states(), *whole.edges_of_points(None), *whole.edges(), *_classes(ids, theme)]
+    return "\n".join([*_front_matter(diagram.title, theme), "stateDiagram-v2", *_indented(body)]) + "\n"
+
+
+class _Ids:
+    """The ids that were given so far, and the classes that states belong to."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+        self.classes: dict[str, list[str]] = defaultdict(list)
+
+    def new(self, kind: str, text: str) -> str:
+        """Return `text` where that can be an id, else one that Mermaid takes for nothing else."""
+        if re.fullmatch("[A-Z][A-Z0-9_]*", text) and text not in _RESERVED and kind == NodeKind.PHASE.value:
+            name = text
+        else:
+            word = re.sub("[^A-Za-z0-9]+", "_", text).strip("_")
+            name = f"{kind}_{word}" if word and not re.search(_READ_ANYWHERE, word) else kind
+        names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+        given = next(name for name in names if name not in self.used)
+        self.used.add(given)
+        return given
+
+
+class _Part:
+    """One diagram: the whole, or what runs inside a node.
+
+    Attributes:
+        inner: those inside its nodes.
+        edges: what is written after all states, because Mermaid moves a state into the composite of its edges.
+    """
+
+    def __init__(self, diagram: Diagram, ids: _Ids) -> None:
+        self.diagram, self.ids = diagram, ids
+        self.inner: list[_Part] = []
+        texts = {box.id: box.text for box in diagram.boxes}
+        self.names = {box: ids.new("scope", text) for box, text in texts.items()}
+        for node in diagram.nodes:
+            text = texts.get(node.box or "", "") if node.kind is NodeKind.HISTORY else node.text
+            self.names[node.id] = "[*]" if node.kind in _POINTS else ids.new(node.kind.value, text)
+        left = {edge.source for edge in diagram.edges}
+        self.any_of = {box: ids.new("any_of", text) for box, text in texts.items() if box in left}
+
+    def states(self, box: Box | None = None) -> Iterator[str]:
+        """Return the states in a box, or outside all of them."""
+        at = None if box is None else box.id
+        for node in self.diagram.nodes:
+            if node.box == at and node.kind not in _POINTS:
+                yield from self._state(node)
+        for inner in self.diagram.inside(at):
+            inside = [*self.edges_of_points(inner.id), *self.states(inner)]
+            yield from _composite(one_line(inner.text), self.names[inner.id], inside)
+        if box is not None and at in self.any_of:
+            self.ids.classes["any"].append(self.any_of[box.id])
+            yield _declared(f"any of {one_line(box.text)}", self.any_of[box.id])
+
+    def _state(self, node: Node) -> Iterator[str]:
+        name, notes = self.names[node.id], [one_line(note) for note in node.notes]
+        if node.inner is not None:
+            part = _Part(node.inner, self.ids)
+            self.inner.append(part)
+            titles = [node_text(node), *filter(None, [one_line(node.inner.title)]), *notes]
+            inside = [_direction(node.inner), *part.edges_of_points(None), *part.states()]
+            yield from _composite(", ".join(titles), name, inside)
+            return
+        text = node_text(node)
+        yield name if text == name and not notes else _declared(text, name)
+        yield from (f"{name} : {_escaped(note)}" for note in notes)
+        self.ids.classes[role(node)].append(name)
+        if Mark.CURRENT in node.marks:
+            self.ids.classes["current"].append(name)
+
+    def edges_of_points(self, box: str | None) -> Iterator[str]:
+        """Return the edges from and to the initial and final points of a box: ``[*]`` is that of where it stands."""
+        return (self._edge(edge) for edge in self.diagram.edges if self._points(edge)[:1] == [box])
+
+    def edges(self) -> Iterator[str]:
+        """Return all other edges, those of inner parts included."""
+        plain = [edge for edge in self.diagram.edges if not self._points(edge)]
+        yield from map(self._edge, sorted(plain, key=lambda edge: edge.source in self.any_of))
+        for part in self.inner:
+            yield from part.edges()
+
+    def _points(self, edge: Edge) -> list[str | None]:
+        """Return the boxes of the ends of `edge` that are points."""
+        nodes = (self.diagram.names.get(end) for end in (edge.source, edge.target))
+        return [node.box for node in nodes if node is not None and node.kind in _POINTS]
+
+    def _edge(self, edge: Edge) -> str:
+        source = self.any_of.get(edge.source) or self.names[edge.source]
+        text = _escaped(edge_text(edge))
+        return f"{source} --> {self.names[edge.target]}" + (f" : {text}" if text else "")
+
+
+def _direction(diagram: Diagram) -> str:
+    """Return the line that says where the main path of `diagram` leads."""
+    return f"direction {'LR' if diagram.to_the_right else 'TB'}"
+
+
+def _composite(text: str, name: str, inside: Iterable[str]) -> Iterator[str]:
+    yield f"{_declared(text, name)} {{"
+    yield from _indented(inside)
+    yield "}"
+
+
+def _declared(text: str, name: str) -> str:
+    return f'state "{_escaped(text) or "#160;"}" as {name}'
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (_INDENT + line for line in lines)
+
+
+_RESERVED = {"CLASS", "CLASSDEF", "CLICK", "DEFAULT", "DIRECTION", "END", "HREF", "NOTE", "SCALE", "STATE", "STYLE"}
+_READ_ANYWHERE = "style|classDef"
+"""Words that Mermaid looks for in the whole of a line."""
+
+_SPECIAL = re.compile(
+    r"[^\w ,/=+>()\[\]?.-]"
+    r"|(?<![^\W_])[_.-]|[_.-](?![^\W_])"  # within words and numbers they are plain
+    r"|^[^\w\[(]|(?<=\d)\)|(?<=\])\(|(?<=\[)\[|(?<=(?i:www))\."  # labels are Markdown: a list, a link
+    r"|(?<=styl)e|(?<=classDe)f|(?<=(?i:directio))n"
+    r"|\N{LATIN SMALL LIGATURE FL}"  # in which Mermaid hides entities while it parses
+)
+
+
+def _escaped(text: str) -> str:
+    """Return `text` so that Mermaid shows it as it is."""
+    return _SPECIAL.sub(lambda match: f"#{ord(match.group())};", text)
+
+
+def _classes(ids: _Ids, theme: Theme) -> Iterator[str]:
+    looks = {name: _look(getattr(theme, name)) for name in ids.classes if name not in ("any", "current")}
+    looks["any"] = f"fill:transparent,stroke:{theme.box},stroke-dasharray:4 3"
+    looks["current"] = f"stroke:{theme.current},stroke-width:4px"
+    looks = {name: looks[name] + _EXTRAS.get(name, "") for name in ids.classes}
+    yield from (f"classDef {name} {look}" for name, look in looks.items())
+    yield from (f"class {','.join(states)} {name}" for name, states in ids.classes.items())
+
+
+_EXTRAS = {
+    "custom": ",stroke-width:2px",
+    "callback": ",stroke-dasharray:2 3",
+    "added": ",stroke-width:3px",
+    "removed": ",stroke-dasharray:6 3",
+    "changed": ",stroke-width:3px",
+}
+"""What else tells states apart besides colours."""
+
+
+def _look(paint: Paint) -> str:
+    return f"fill:{paint.fill or 'transparent'},stroke:{paint.border},color:{paint.text}"
+
+
+def _front_matter(title: str, theme: Theme) -> Iterator[str]:
+    lines = [f"title: {_quoted(title)}"] if one_line(title) else []
+    if theme.background is not None:
+        lines += ["config:", "  theme: base", "  themeVariables:"]
+        lines += [f'    {name}: "{colour}"' for name, colour in _variables(theme).items()]
+    if lines:
+        yield from ["---", *lines, "---"]
+
+
+_ALIKE = str.maketrans("<>&", "\u2039\u203a\uff06")
+
+
+def _quoted(title: str) -> str:
+    """Return `title` for YAML. Mermaid cannot show ``<``, ``>`` and ``&`` in a title; it gets what looks like them."""
+    return json.dumps(one_line(title).translate(_ALIKE)).replace("%", "\\u0025")
+
+
+def _variables(theme: Theme) -> dict[str, str | None]:
+    ground = ("background", "compositeBackground", "compositeTitleBackground", "altBackground", "edgeLabelBackground")
+    return {
+        **dict.fromkeys(ground, theme.background),
+        **dict.fromkeys(("textColor", "titleColor", "transitionLabelColor"), theme.text),
+        **dict.fromkeys(("lineColor", "transitionColor"), theme.line),
+        "compositeBorder": theme.box,
+        "primaryColor": theme.phase.fill,
+        "primaryTextColor": theme.phase.text,
+        "primaryBorderColor": theme.phase.border,
+        "specialStateColor": theme.main.border,
+    }
