@@ -15,6 +15,7 @@ PACKAGE = ROOT / "fsm_engine"
 HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetrics", "pandas"}
 
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
+    ["__main__", "cli"],
     ["exchange"],
     ["tbptt", "supervised", "deterministic", "metrics", "handlers"],
     ["engine", "step_events"],

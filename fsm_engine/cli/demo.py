@@ -1,0 +1,106 @@
+"""A minute's acquaintance: a small network learns scikit-learn's digits, seen through the phases of its step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fsm_engine.cli import output
+from fsm_engine.cli.failures import Trouble
+from fsm_engine.engine import Engine
+from fsm_engine.events import Events
+from fsm_engine.step_events import StepEvents
+
+if TYPE_CHECKING:
+    import torch
+    from torch.utils.data import DataLoader
+
+BATCH_SIZE = 64
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+@dataclass
+class Digits:
+    """1,797 handwritten digits: batches to train on, and the 360 held out."""
+
+    loader: DataLoader[Any]
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+def run(epochs: int, folder: Path) -> None:
+    """Train for some epochs, tell the accuracy, and draw the lifecycle into a folder.
+
+    Raises:
+        Trouble: torch or scikit-learn is not installed.
+    """
+    _check_libraries()
+    import torch
+    from torch import nn
+
+    from fsm_engine.supervised import create_supervised_trainer
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # more would wait for each other, with a network as small as this
+    digits = _digits()
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss())
+    with Progress(*_COLUMNS, console=Console(stderr=True)) as progress:
+        _follow(trainer, progress, model, epochs * len(digits.loader))
+        trainer.run(digits.loader, max_epochs=epochs)
+    model.eval()
+    with torch.no_grad():
+        right = (model(digits.images).argmax(dim=1) == digits.labels).float().mean().item()
+    state = trainer.state
+    seconds = state.times[Events.COMPLETED.name]
+    typer.echo(f"{state.epoch} epochs, {state.iteration} iterations, {seconds:.1f} s")
+    typer.echo(f"Held-out accuracy: {right:.3f}")
+    _draw(trainer, folder)
+
+
+def _check_libraries() -> None:
+    for module, package in (("torch", "torch"), ("sklearn", "scikit-learn")):
+        if find_spec(module) is None:
+            raise Trouble(f"the demo needs {package}: pip install 'fsm-engine[examples]'")
+
+
+def _digits() -> Digits:
+    import torch
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from torch.utils.data import DataLoader, TensorDataset
+
+    x, y = load_digits(return_X_y=True)
+    images, labels = torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y)
+    held_out = torch.arange(len(labels)) % 5 == 0
+    train_set = TensorDataset(images[~held_out], labels[~held_out])
+    return Digits(DataLoader(train_set, batch_size=BATCH_SIZE, shuffle=True), images[held_out], labels[held_out])
+
+
+def _follow(trainer: Engine, progress: Progress, model: torch.nn.Module, iterations: int) -> None:
+    """Show where the run is, by handlers on the phases of the step."""
+    import torch
+
+    task = progress.add_task("", total=iterations)
+
+    @trainer.on(StepEvents.BACKWARD_COMPLETED)
+    def describe(engine: Engine) -> None:
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0).item()
+        state = engine.state
+        progress.update(task, description=f"epoch {state.epoch}  loss {state.loss.item():.3f}  |gradient| {norm:.2f}")
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def advance() -> None:
+        progress.advance(task)
+
+
+def _draw(trainer: Engine, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("lifecycle.svg", "lifecycle.mmd"):
+        output.note(f"Wrote {trainer.lifecycle.draw(folder / name)}")

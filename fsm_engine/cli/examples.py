@@ -1,0 +1,35 @@
+"""The examples below the help of each command. The tests run them."""
+
+from __future__ import annotations
+
+EXAMPLES = {
+    "draw": (
+        ("draw", "The standard lifecycle as Mermaid text"),
+        ("draw train.py:trainer -o lifecycle.svg", "The lifecycle of an engine in your code"),
+        ("draw lifecycle.json -o wide.svg -o wide.mmd --direction right", "One from a file, in two formats"),
+    ),
+    "show": (
+        ("show", "The table of phases and exits"),
+        ("show train.py:trainer --source", "The Python function that runs the engine"),
+    ),
+    "check": (
+        ("check train.py:trainer", "What is wrong, and what to do about it"),
+        ("check train.py:trainer --strict --format json", "For scripts; warnings count, too"),
+    ),
+    "paths": (
+        ("paths started completed --shortest", "How short a run can be"),
+        ("paths iteration_started iteration_completed train.py:trainer", "Every way through an iteration"),
+    ),
+    "diff": (
+        ("diff training train.py:trainer", "What your lifecycle adds to the standard one"),
+        ("diff lifecycle.json train.py:trainer -o diff.svg", "Both in one picture"),
+    ),
+    "demo": (("demo --epochs 5 --out pictures", "Train, and draw the lifecycle that was gone through"),),
+}
+"""Per command: what to type behind ``fsm-engine``, and what it gives."""
+
+
+def epilog(*commands: str, each: int | None = None) -> str:
+    """Return the first examples of these commands, or all of them, with rich's markup and a paragraph each."""
+    chosen = [example for name in commands for example in EXAMPLES[name][:each]]
+    return "\n\n".join(f"[dim]{what}:[/dim]\n  [cyan]fsm-engine {line}[/cyan]" for line, what in chosen)

@@ -1,0 +1,112 @@
+"""What commands write: plain text where it is piped, colours and columns that fit on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.highlighter import RegexHighlighter
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from fsm_engine.checks import Finding
+from fsm_engine.cli.failures import Trouble
+from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.views import to_rows
+
+
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Let whoever prints know; rich would end the process."""
+        raise  # it is called where the error is caught
+
+
+class _Exits(RegexHighlighter):
+    base_style = "exit."
+    highlights = (  # styles of _STYLES
+        r"(?m)(?P<guard>^\[.*?\])",
+        r"(?P<kind>\b(signal|fired|error)\b)",
+        r"-> (?!the phase left)(?P<target>\w+)",
+        r"(?m)(?P<action> / .*$)",
+    )
+
+
+_STYLES = Theme({"exit.guard": "yellow", "exit.kind": "magenta", "exit.target": "bold cyan", "exit.action": "dim"})
+
+
+def _standard_output() -> Console:
+    return _Terminal(theme=_STYLES, highlight=False)
+
+
+def write_lifecycle(lifecycle: Lifecycle) -> None:
+    """Write the table of phases and exits."""
+    console = _standard_output()
+    if not console.is_terminal:
+        typer.echo(str(lifecycle))
+        return
+    table = Table("phase", "exits", box=SIMPLE_HEAD, pad_edge=False)
+    for what, exits in _by_phase(lifecycle):
+        table.add_row(what, exits)
+    console.print(table)
+
+
+def _by_phase(lifecycle: Lifecycle) -> Iterator[tuple[Text, Text]]:
+    """Return for each phase, or scope with exits, its name with what it does below, and its exits line by line."""
+    rows = to_rows(lifecycle.graph)
+    starts = [number for number, row in enumerate(rows) if row[0]]
+    for start, end in zip(starts, [*starts[1:], len(rows)]):
+        name, scope, entry, activity, _ = rows[start]
+        notes = (scope and f"in {scope}", entry and f"on entry: {entry}", activity and f"then: {activity}")
+        what = Text.assemble((name, "bold"), *((f"\n  {note}", "dim") for note in notes if note))
+        yield what, _highlighted("\n".join(row[-1] for row in rows[start:end]))
+
+
+_highlighted = _Exits()
+
+
+def write_source(source: str) -> None:
+    """Write Python source, highlighted on a terminal."""
+    console = _standard_output()
+    if console.is_terminal:
+        console.print(Syntax(source, "python", theme="ansi_dark", background_color="default"), soft_wrap=True)
+    else:
+        typer.echo(source, nl=False)
+
+
+def write_findings(target: str, findings: Sequence[Finding]) -> None:
+    """Write a line for each finding, and its fix below it."""
+    console = _standard_output()
+    for finding in findings:
+        kind = ("error", "bold red") if finding.is_error else ("warning", "bold yellow")
+        said = Text.assemble(kind, " ", (finding.code, "bold"), f": {finding.sentence}\n  {finding.fix}")
+        console.print(said, soft_wrap=True)
+    if not findings:
+        console.print(Text(f"{target}: nothing is wrong"), soft_wrap=True)
+
+
+def write_bytes(content: bytes, what: str) -> None:
+    """Write a file's content to standard output.
+
+    Raises:
+        Trouble: it is no text, and standard output is a terminal.
+    """
+    if sys.stdout.isatty() and b"\0" in content:
+        raise Trouble(f"{what} is no text for a terminal. Give a file with -o.")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def note(text: str) -> None:
+    """Tell on standard error what was done."""
+    typer.echo(text, err=True)
+
+
+def flush() -> None:
+    """Write what is left, so that a reader who went away is noticed here and not at the end of the process."""
+    sys.stdout.flush()
