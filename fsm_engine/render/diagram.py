@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from fsm_engine.difference import Change as Change
+
 
 class NodeKind(Enum):
     """What a node is, in the notation of statecharts."""
@@ -26,14 +28,6 @@ class EdgeKind(Enum):
     SIGNAL = "signal"
     ERROR = "error"
     DISCOVERED = "discovered"
-
-
-class Change(Enum):
-    """How a part differs between two lifecycles drawn in one picture."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    CHANGED = "changed"
 
 
 class Mark(Enum):
