@@ -178,7 +178,9 @@ _EXTRAS = {
 
 
 def _look(paint: Paint) -> str:
-    return f"fill:{paint.fill or 'transparent'},stroke:{paint.border},color:{paint.text}"
+    if paint.fill is None:
+        return f"fill:transparent,stroke:{paint.border}"
+    return f"fill:{paint.fill},stroke:{paint.border},color:{paint.text}"
 
 
 def _front_matter(title: str, theme: Theme) -> Iterator[str]:
