@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -437,6 +439,46 @@ class Lifecycle:
         return copy
 
     # Looking
+
+    def draw(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002  # the word that matplotlib and Graphviz use
+        *,
+        title: str | None = None,
+        direction: str = "down",
+        theme: str = "auto",
+        guards: bool = False,
+        handlers: bool = False,
+    ) -> pathlib.Path:
+        """Draw the lifecycle to a file, and return its path. A file that is there is replaced whole or not at all.
+
+        The main path of a run goes straight through; the phase that an engine is in right now is marked.
+
+        Args:
+            path: its suffix tells the format: .svg, .png, .pdf; .html, a page to click through; .mmd (Mermaid) and
+                .dot (Graphviz), to be laid out by others; .json, .scxml and .graphml, to be read back by `load`.
+            format: one of these without the dot, whatever the suffix is.
+            title: written above the picture.
+            direction: of the main path, ``"down"`` or ``"right"``.
+            theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
+            guards: whether guards, actions, limits and activities are written out.
+            handlers: whether the handlers of each phase are listed in it, with file and line.
+
+        Raises:
+            ValueError: an unknown suffix, format, direction or theme.
+            ImportError: .png and .pdf need pygraphviz; the message says how to install it.
+            OSError: the file cannot be written.
+        """
+        from fsm_engine.render import draw
+
+        return draw(self, path, format, title=title, direction=direction, theme=theme, guards=guards, handlers=handlers)
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        """Show the picture in a notebook; where that is no SVG, its text as Mermaid."""
+        from fsm_engine.render import render
+
+        return {form: render(self, name).decode() for name, form in (("svg", "image/svg+xml"), ("mmd", "text/plain"))}
 
     def to_transitions(self) -> Machine:
         """Return a flat machine of the `transitions` library with the same moves and no guards. See `machine`."""

@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.formats import FORMATS, draw, render
+from fsm_engine.render.themes import THEMES, Paint, Theme, theme_named
 
-__all__ = ["Box", "Change", "Diagram", "Edge", "EdgeKind", "Mark", "Node", "NodeKind"]
+__all__ = [
+    "FORMATS",
+    "THEMES",
+    "Box",
+    "Change",
+    "Diagram",
+    "Edge",
+    "EdgeKind",
+    "Mark",
+    "Node",
+    "NodeKind",
+    "Options",
+    "Paint",
+    "Theme",
+    "diagram",
+    "draw",
+    "render",
+    "theme_named",
+]

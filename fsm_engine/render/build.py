@@ -105,7 +105,7 @@ class _Builder:
         if isinstance(phase.activity, Call) and phase.activity.engine is not None:
             lifecycle = phase.activity.engine.lifecycle
             if lifecycle is not self.lifecycle:
-                return diagram(lifecycle, Options(lifecycle.name, self.options.direction, self.options.guards))
+                return _undisturbed(diagram(lifecycle, Options(direction=self.options.direction)))
         return None
 
     def _histories(self) -> Iterator[Node]:
@@ -154,6 +154,15 @@ class _Builder:
             limit = f", {transition.limit}x at most" if transition.limit is not None and self.options.guards else ""
             return f"{kinds}{limit} {guard}".rstrip()
         return transition.label if transition.trigger is Trigger.SIGNAL else guard
+
+
+def _undisturbed(whole: Diagram) -> Diagram:
+    """Return what is drawn of a lifecycle inside a phase: the main path, and its loops."""
+    nodes = tuple(node for node in whole.nodes if node.main)
+    place = {node.id: number for number, node in enumerate(whole.main)}
+    loops = (e for e in whole.edges if place.get(e.target, len(place)) <= place.get(e.source, -1))
+    edges = (*(edge for edge in whole.edges if edge.main), *loops)
+    return Diagram(nodes, whole.boxes, edges, to_the_right=whole.to_the_right)
 
 
 def _is_told(activity: Code) -> bool:

@@ -6,15 +6,16 @@ from collections import deque
 from collections.abc import Iterator
 
 from fsm_engine.cursor import Signal
-from fsm_engine.graph import Graph, Snippet, Transition
+from fsm_engine.graph import Call, Graph, Snippet, Transition
 from fsm_engine.scopes import Scope
 
 
 def main_path(graph: Graph) -> tuple[Transition, ...]:
     """Return the transitions of the longest way from the first phase back to it that visits phases in their order.
 
-    Phases are listed in the order in which they usually come, so a way through the list skips loops and keeps
-    what is done in each turn; of several, it is the one with the fewest guards. If no such way leads back, it is the shortest of all ways; empty if there is none.
+    Phases are listed in the order in which they usually come, so a way through the list skips loops and keeps what
+    is done in each turn; of several, it is the one with the fewest guards of the user's. If no such way leads back,
+    it is the shortest of all ways; empty if there is none.
     """
     best: dict[int, tuple[Transition, ...]] = {0: ()}
     ends: list[tuple[Transition, ...]] = []
@@ -31,8 +32,8 @@ def main_path(graph: Graph) -> tuple[Transition, ...]:
 
 
 def _merit(way: tuple[Transition, ...]) -> tuple[int, int]:
-    """Return what makes one way better than another: how long it is, then how little of it has conditions."""
-    return len(way), -sum(transition.guard is not None for transition in way)
+    """Return what makes one way better than another: how long it is, then how few guards of the user's are on it."""
+    return len(way), -sum(isinstance(transition.guard, Call) for transition in way)
 
 
 def _shortest(graph: Graph) -> tuple[Transition, ...]:

@@ -1,0 +1,40 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write `content` to a file; if that fails, a file that was there is left as it was. Returns the path.
+
+    It is written beside the file, under another name, and then put in its place; rights are kept, and links followed.
+
+    Raises:
+        OSError: it cannot be written, such as for a folder that is not there.
+    """
+    wanted = Path(path)
+    target = wanted.resolve()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{wanted} cannot be written: there is no folder {target.parent}. Make it first.")
+    if target.is_dir():
+        raise IsADirectoryError(f"{wanted} is a folder. Name a file in it.")
+    with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent, delete=False) as file:
+        beside = Path(file.name)
+        try:
+            file.write(content)
+            file.close()
+            beside.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    return wanted
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,121 @@
+"""The formats of a picture, by the suffix of the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fsm_engine.files import write_whole
+from fsm_engine.render.build import Options, diagram
+from fsm_engine.render.themes import Theme, theme_named
+
+if TYPE_CHECKING:
+    from fsm_engine.lifecycle import Lifecycle
+
+Format = Callable[["Lifecycle", Options, Theme], bytes]
+
+
+def _svg(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+    from fsm_engine.render.layout import layout
+    from fsm_engine.render.svg import svg
+
+    return svg(layout(diagram(lifecycle, options)), theme).encode()
+
+
+def _raster(format: str, lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:  # noqa: A002
+    from fsm_engine.render.layout import layout
+    from fsm_engine.render.raster import raster
+
+    return raster(layout(diagram(lifecycle, options)), theme, format)
+
+
+def _dot(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+    from fsm_engine.render.dot import dot
+
+    return dot(diagram(lifecycle, options), theme).encode()
+
+
+def _mermaid(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+    from fsm_engine.render.mermaid import mermaid
+
+    return mermaid(diagram(lifecycle, options), theme).encode()
+
+
+def _html(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+    from fsm_engine.render.details import details
+    from fsm_engine.render.page import page
+
+    svg = _svg(lifecycle, options, theme).decode()
+    return page(svg, details(lifecycle), options.title or lifecycle.name).encode()
+
+
+def _json(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
+    return lifecycle.to_json().encode()
+
+
+def _scxml(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
+    return lifecycle.to_scxml().encode()
+
+
+def _graphml(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
+    return lifecycle.to_graphml().encode()
+
+
+FORMATS: dict[str, Format] = {
+    "svg": _svg,
+    "png": partial(_raster, "png"),
+    "pdf": partial(_raster, "pdf"),
+    "html": _html,
+    "mmd": _mermaid,
+    "dot": _dot,
+    "json": _json,
+    "scxml": _scxml,
+    "graphml": _graphml,
+}
+"""What writes each format; its name is the suffix of a file."""
+
+
+def render(
+    lifecycle: Lifecycle,
+    format: str,  # noqa: A002  # the word that matplotlib and Graphviz use
+    *,
+    title: str | None = None,
+    direction: str = "down",
+    theme: str = "auto",
+    guards: bool = False,
+    handlers: bool = False,
+) -> bytes:
+    """Return a picture of `lifecycle` as the content of a file. The arguments are those of `Lifecycle.draw`.
+
+    Raises:
+        ValueError: there is no such format, direction or theme.
+        ImportError: png and pdf need pygraphviz; the message says how to install it.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format={format!r} has to be one of {', '.join(map(repr, FORMATS))}.")
+    options = Options(title or "", direction, guards, handlers)
+    return FORMATS[format](lifecycle, options, theme_named(theme))
+
+
+def draw(
+    lifecycle: Lifecycle,
+    path: str | os.PathLike[str],
+    format: str | None = None,  # noqa: A002
+    *,
+    title: str | None = None,
+    direction: str = "down",
+    theme: str = "auto",
+    guards: bool = False,
+    handlers: bool = False,
+) -> Path:
+    """Write a picture of `lifecycle` to a file, whole or not at all. See `Lifecycle.draw`."""
+    format = format or Path(path).suffix.lower().removeprefix(".")  # noqa: A001
+    if format not in FORMATS:
+        suffixes = ", ".join(f".{name}" for name in FORMATS)
+        what = f"ends in .{format}" if format else "has no suffix"
+        raise ValueError(f"{Path(path).name!r} {what}. Use one of {suffixes}, or give format=.")
+    content = render(lifecycle, format, title=title, direction=direction, theme=theme, guards=guards, handlers=handlers)
+    return write_whole(path, content)

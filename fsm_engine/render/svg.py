@@ -1,0 +1,154 @@
+"""A picture as SVG: text that can be read, searched and styled, without anything that runs or is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.sax.saxutils import escape, quoteattr
+
+from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
+from fsm_engine.render.metrics import LINE
+from fsm_engine.render.paths import corners, shortened, unit
+from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
+from fsm_engine.render.themes import Theme
+
+ROUNDING, HEAD = 11.0, 9.0
+
+
+def svg(picture: Picture, theme: Theme) -> str:
+    """Return `picture` as an SVG document.
+
+    Nodes, edges and boxes are groups with the classes ``node``, ``edge`` and ``box`` and what they stand for as
+    attributes ``data-node``, ``data-source``, ``data-target``, ``data-label``, ``data-box``.
+    """
+    size = f'width="{picture.width:.0f}" height="{picture.height:.0f}"'
+    view = f'viewBox="0 0 {picture.width:.1f} {picture.height:.1f}"'
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view} font-family={quoteattr(theme.font)} role="img">']
+    if picture.title is not None:
+        lines.append(f"<title>{escape(picture.title.text.lines[0])}</title>")
+    if theme.background is not None:
+        lines.append(f'<rect width="100%" height="100%" fill="{theme.background}"/>')
+    if picture.title is not None:
+        lines.append(_text(picture.title, theme.text, "bold"))
+    lines += _content(picture, theme)
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _content(picture: Picture, theme: Theme) -> Iterator[str]:
+    for box in picture.boxes:
+        yield from _box(box, theme)
+    for route in sorted(picture.routes, key=lambda route: route.edge.main):
+        yield from _edge(route, theme)
+    for node in picture.nodes:
+        yield from _node(node, theme)
+
+
+def _group(kind: str, tip: str, **data: str) -> str:
+    attributes = "".join(f" data-{name}={quoteattr(value)}" for name, value in data.items())
+    return f'<g class="{kind}"{attributes}>' + (f"<title>{escape(tip)}</title>" if tip else "")
+
+
+def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
+    box = placed.box
+    yield _group("box", "", box=box.id)
+    yield _outline(placed.room, None, theme.box, 1.2, ROUNDING)
+    yield _text(placed.title, theme.text) + "</g>"
+
+
+def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
+    node, room = placed.node, placed.room
+    paint = theme.paint(node)
+    kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
+    yield _group(kinds, node.tip, node=node.id)
+    if Mark.CURRENT in node.marks:
+        yield _outline(_grown(room, 5), None, theme.current, 3, ROUNDING + 5)
+    if node.kind is NodeKind.INITIAL:
+        yield _circle(room, room.width / 2, paint.border, paint.border)
+    elif node.kind is NodeKind.FINAL:
+        yield _circle(room, room.width / 2 - 1, None, paint.border) + _circle(
+            room, room.width / 2 - 5, paint.border, None
+        )
+    elif node.kind is NodeKind.HISTORY:
+        yield _circle(room, room.width / 2, paint.fill, paint.border)
+        yield from _inside(placed, theme)
+    else:
+        if placed.inner:
+            yield _outline(room, None, paint.border, 2, ROUNDING)
+        yield _outline(placed.head(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks))
+        yield from _inside(placed, theme)
+    yield "</g>"
+
+
+def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
+    picture, (x, y) = placed.inner or (None, (0.0, 0.0))
+    for label in placed.texts():
+        yield _text(label, theme.paint(placed.node).text)
+    if picture is not None:
+        yield f'<g class="inner" transform="translate({x:.1f} {y:.1f})">'
+        yield from _content(picture, theme)
+        yield "</g>"
+
+
+def _edge(route: Route, theme: Theme) -> Iterator[str]:
+    edge = route.edge
+    colour, wide = theme.stroke(edge), 3.2 if edge.main else 1.4
+    kinds = " ".join(["edge", edge.kind.value, *(["main"] * edge.main)])
+    yield _group(kinds, edge.tip, source=edge.source, target=edge.target, label=edge.text)
+    dashes = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' stroke-dasharray="2 3"'}
+    dash = "" if edge.main else dashes.get(edge.kind, "")
+    points = shortened(route.points, 2 if edge.kind is EdgeKind.FIRED else HEAD - 1)
+    yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>'
+    yield _head(route.points[-2], route.points[-1], edge, colour)
+    if route.label is not None:
+        yield _text(route.label, colour if edge.kind is EdgeKind.ERROR or edge.change else theme.text)
+    yield "</g>"
+
+
+def _head(before: Point, tip: Point, edge: Edge, colour: str) -> str:
+    """Return an arrowhead: filled for what the engine does by itself, open for what the step fires."""
+    long, half = (HEAD + 3, 5.5) if edge.main else (HEAD, 4.0)
+    dx, dy = unit(before, tip)
+    base = tip[0] - dx * long, tip[1] - dy * long
+    triangle = (base[0] - dy * half, base[1] + dx * half), tip, (base[0] + dy * half, base[1] - dx * half)
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in triangle)
+    if edge.kind is EdgeKind.FIRED:
+        return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{2.6 if edge.main else 1.6}"/>'
+    return f'<polygon points="{points}" fill="{colour}"/>'
+
+
+def _path(points: list[Point]) -> str:
+    parts = [f"M{_xy(points[0])}"]
+    parts += [f"L{_xy(enter)}Q{_xy(corner)} {_xy(leave)}" for enter, corner, leave in corners(points)]
+    return "".join([*parts, f"L{_xy(points[-1])}"])
+
+
+def _xy(point: Point) -> str:
+    return f"{point[0]:.1f} {point[1]:.1f}"
+
+
+def _grown(room: Rect, by: float) -> Rect:
+    return room._replace(width=room.width + 2 * by, height=room.height + 2 * by)
+
+
+def _outline(room: Rect, fill: str | None, stroke: str, wide: float, rounding: float, dash: str = "") -> str:
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    return (
+        f'<rect x="{room.left:.1f}" y="{room.top:.1f}" width="{room.width:.1f}" height="{room.height:.1f}" '
+        f'rx="{rounding:g}" fill="{fill or "none"}" stroke="{stroke}" stroke-width="{wide:g}"{dashes}/>'
+    )
+
+
+def _circle(room: Rect, radius: float, fill: str | None, stroke: str | None) -> str:
+    line = f' stroke="{stroke}" stroke-width="1.5"' if stroke else ""
+    return f'<circle cx="{room.x:.1f}" cy="{room.y:.1f}" r="{radius:.1f}" fill="{fill or "none"}"{line}/>'
+
+
+def _text(label: Label, colour: str, weight: str = "") -> str:
+    text, room = label.text, label.room
+    step = text.size * LINE
+    first = room.y - (len(text.lines) - 1) * step / 2 + text.size * 0.35
+    bold = f' font-weight="{weight}"' if weight else ""
+    return "".join(
+        f'<text x="{room.x:.1f}" y="{first + number * step:.1f}" font-size="{text.size:g}" text-anchor="middle" '
+        f'fill="{colour}"{bold}>{escape(line)}</text>'
+        for number, line in enumerate(text.lines)
+    )
