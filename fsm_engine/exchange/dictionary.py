@@ -87,7 +87,18 @@ def path_of(scope: Scope) -> str:
     """Return the path of a scope as text: ``engine.run``."""
     if len(scope.path) > DEEPEST:
         raise LifecycleError(f"{scope} lies in more than {DEEPEST} scopes, which no file can hold.")
-    return ".".join(re.sub(r"([.\\])", r"\\\1", check_name(one.name)) for one in scope.path)
+    return ".".join(escaped_name(check_name(one.name)) for one in scope.path)
+
+
+def escaped_name(name: str) -> str:
+    """Return the name of a scope as it is written in a path."""
+    return re.sub(r"([.\\])", r"\\\1", name)
+
+
+def outer_paths(path: str) -> list[tuple[str, str]]:
+    """Return the path and the name of each scope on the way to that of `path`, outermost first; none if it is none."""
+    names = re.finditer(r"(?:\\[.\\]|[^.\\])+", path)
+    return [(path[: name.end()], re.sub(r"\\(.)", r"\1", name.group())) for name in names]
 
 
 class _Writer:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import reduce
 from typing import Any, TypeVar
 
 from fsm_engine.cursor import Signal
@@ -13,7 +13,16 @@ from fsm_engine.edits import called, check_counter
 from fsm_engine.errors import LifecycleError
 from fsm_engine.events import Event, EventEnum
 from fsm_engine.exchange import library
-from fsm_engine.exchange.dictionary import DEEPEST, FORMAT, PHASE, TRANSITION, VERSION, snippet_of
+from fsm_engine.exchange.dictionary import (
+    DEEPEST,
+    FORMAT,
+    PHASE,
+    TRANSITION,
+    VERSION,
+    escaped_name,
+    outer_paths,
+    snippet_of,
+)
 from fsm_engine.exchange.found import Found, is_plain, shown
 from fsm_engine.graph import Call, Code, Graph, Payload, Phase, Transition, Trigger
 from fsm_engine.lifecycle import Lifecycle
@@ -206,14 +215,10 @@ def _names(found: Found) -> dict[str, str]:
 
 
 def _scope(found: Found) -> Scope:
-    names = re.findall(r"(?:\\[.\\]|[^.\\])+", found.text())
-    if ".".join(names) != found.value or len(names) > DEEPEST:
+    steps = outer_paths(found.text())
+    if ".".join(escaped_name(name) for _, name in steps) != found.value or len(steps) > DEEPEST:
         raise found.wrong(f"a path of at most {DEEPEST} scopes, such as 'engine.run', with \\. for a dot in a name")
-    scope: Scope | None = None
-    for name in names:
-        scope = Scope(re.sub(r"\\(.)", r"\1", name), scope)
-    assert scope is not None  # there is a name
-    return scope
+    return reduce(lambda outer, step: Scope(step[1], outer), steps[1:], Scope(steps[0][1]))
 
 
 def _counter(found: Found) -> str:

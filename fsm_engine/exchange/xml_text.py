@@ -12,7 +12,7 @@ from fsm_engine.exchange.found import shown
 _DEEPEST = 64
 
 
-@dataclass
+@dataclass(eq=False)
 class Element:
     """An element, with the line that it begins in. Names are written ``{namespace}name``."""
 
