@@ -211,6 +211,7 @@ class Building:
     """A plan's engine, run by one driver or by several in turn.
 
     Attributes:
+        lifecycle: what the edits made, also where it cannot run.
         log: what happened, the same whoever drove it.
         walk: the transitions that an observer was told of.
         seen: which kinds of things occurred.
@@ -228,6 +229,7 @@ class Building:
         self.refused: list[str] = []
         for edit in plan.edits:
             self._edit(lifecycle, edit)
+        self.lifecycle = lifecycle
         self.wrong = [finding.code for finding in lifecycle.check() if finding.is_error]
         if self.wrong:
             return
