@@ -6,16 +6,19 @@ about the whole, which takes several edits to build; a run is refused while one 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fsm_engine.confusable import confusable
 from fsm_engine.cursor import Signal
 from fsm_engine.errors import LifecycleError
-from fsm_engine.events import Event
+from fsm_engine.events import Event, Events
 from fsm_engine.graph import Call, Graph, Transition, Trigger
 from fsm_engine.scopes import Scope
 from fsm_engine.unbound import Unbound, UnboundError, how_to_bind
+from fsm_engine.ways import ways
 
 
 @dataclass(frozen=True)
@@ -200,18 +203,32 @@ def _no_start(graph: Graph) -> Iterator[Finding]:
 
 
 def _unreachable(graph: Graph) -> Iterator[Finding]:
-    reached = {graph.phases[0].event}
-    waiting = list(reached)
-    while waiting:
-        for transition in graph.exits[graph.index[waiting.pop()]]:
-            if not isinstance(transition.target, Scope) and transition.target not in reached:
-                reached.add(transition.target)
-                waiting.append(transition.target)
-    lost = [phase.name for phase in graph.phases if phase.event not in reached]
+    reached = _reached(graph)
+    lost = [phase.name for number, phase in enumerate(graph.phases) if number not in reached]
     if lost:
         yield Finding(
             "unreachable", f"nothing leads to {', '.join(lost)}.", "Add a transition, or leave the phase out."
         )
+
+
+def _reached(graph: Graph) -> set[int]:
+    return _from([0], lambda number: _targets(graph, graph.exits[number]))
+
+
+def _from(starts: Iterable[int], following: Callable[[int], Iterable[int]]) -> set[int]:
+    """Return the phases that come after `starts`, those included."""
+    found = set(starts)
+    waiting = list(found)
+    while waiting:
+        new = set(following(waiting.pop())) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _targets(graph: Graph, exits: Iterable[Transition]) -> list[int]:
+    """Return the phases that `exits` lead to, history left out."""
+    return [graph.index[exit_.target] for exit_ in exits if not isinstance(exit_.target, Scope)]
 
 
 def _stuck(graph: Graph) -> Iterator[Finding]:
@@ -247,6 +264,112 @@ def _namesakes(graph: Graph) -> Iterator[Finding]:
         seen[phase.name] = phase.event
 
 
+def _never_taken(graph: Graph) -> Iterator[Finding]:
+    taken = {(exit_.via or exit_.source, exit_.label) for exits in ways(graph) for exit_ in exits}
+    for transition in graph.transitions:
+        if (transition.source, transition.label) in taken:
+            continue
+        if transition.error:
+            why = "the error edges that are tried before it take all that it would"
+            fix = "Leave one of them out, or give the earlier one a limit or a guard."
+        else:
+            why = "edges of inner scopes answer its signal, or it has to wait while a step fires phases"
+            fix = "Leave it out, or leave from a phase that the engine walks to."
+        yield Finding("dead-exit", f"{transition} can never be taken: {why}.", fix)
+
+
+def _endless(graph: Graph) -> Iterator[Finding]:
+    own = [_own_exits(graph, number) for number in range(len(graph.phases))]
+    ends = [
+        number
+        for number, exits in enumerate(own)
+        if not exits or 2 * number + 1 in graph.resting or any(isinstance(exit_.target, Scope) for exit_ in exits)
+    ]
+    endless = sorted(_reached(graph) - _leading_to(graph, ends))
+    if endless and graph.resting:
+        names = ", ".join(graph.phases[number].name for number in endless)
+        yield Finding(
+            "endless",
+            f"from {names} a run does not come to an end by itself.",
+            "Add an exit with a guard, as to COMPLETED, unless a handler is to end it with engine.terminate().",
+            is_error=False,
+        )
+
+
+def _leading_to(graph: Graph, ends: Iterable[int], but: Iterable[int] = ()) -> set[int]:
+    """Return the phases from which a run may come to `ends` by itself, those included, other than through `but`."""
+    before: defaultdict[int, list[int]] = defaultdict(list)
+    for number in set(range(len(graph.phases))).difference(but):
+        for target in _targets(graph, _own_exits(graph, number)):
+            before[target].append(number)
+    return _from(set(ends).difference(but), lambda number: before[number])
+
+
+def _own_exits(graph: Graph, number: int) -> list[Transition]:
+    """Return the exits that a run takes by itself, without signals and errors."""
+    return [exit_ for exit_ in graph.exits[number] if exit_.signal is None]
+
+
+_ANNOUNCED = {
+    Scope.ITERATION: (Events.ITERATION_STARTED, Events.ITERATION_COMPLETED),
+    Scope.EPOCH: (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED),
+    Scope.RUN: (Events.STARTED, Events.COMPLETED),
+}
+"""The phases that announce the begin and the end of a scope."""
+
+_CUT_SHORT = (Events.TERMINATE, Events.TERMINATE_SINGLE_EPOCH)
+"""The phases that announce that what goes on is not finished."""
+
+
+def _unannounced(graph: Graph) -> Iterator[Finding]:
+    silent = {scope: _unannounced_in(graph, scope) for scope in _ANNOUNCED if _ANNOUNCED[scope][1] in graph.index}
+    for number, phase in enumerate(graph.phases):
+        for exit_ in _own_exits(graph, number):
+            for target in _targets(graph, [exit_]):
+                left = [s for s in silent if s.contains(phase.scope) and _leaves(graph, s, target)]
+                scopes = [scope for scope in left if target in silent[scope]]
+                if scopes:
+                    yield _left_silently(exit_, scopes)
+
+
+def _leaves(graph: Graph, scope: Scope, target: int) -> bool:
+    """Say whether a run in `scope` that goes to `target` leaves it, or begins it anew."""
+    phase = graph.phases[target]
+    return phase.event is _ANNOUNCED[scope][0] or not scope.contains(phase.scope)
+
+
+def _unannounced_in(graph: Graph, scope: Scope) -> set[int]:
+    """Return the phases that lead past the end of `scope` without its completed event: back into it, or too far."""
+    outer = scope.parent
+    past = [
+        number
+        for number, phase in enumerate(graph.phases)
+        if scope.contains(phase.scope) or (outer is not None and not outer.contains(phase.scope))
+    ]
+    announced = (_ANNOUNCED[scope][1], *_CUT_SHORT)
+    return _leading_to(graph, past, but=[graph.index[event] for event in announced if event in graph.index])
+
+
+def _left_silently(exit_: Transition, scopes: Iterable[Scope]) -> Finding:
+    completed = ", ".join(_ANNOUNCED[scope][1].name for scope in scopes)
+    return Finding(
+        "unannounced",
+        f"{exit_} leaves {' and '.join(map(str, scopes))} without {completed}, whose handlers are not called.",
+        f"Lead to {completed.partition(',')[0]}, or to TERMINATE to end the run early.",
+        is_error=False,
+    )
+
+
+def _confusable(graph: Graph) -> Iterator[Finding]:
+    for one, other in confusable(phase.name for phase in graph.phases):
+        yield Finding(
+            "confusable",
+            f"the names of the phases {one} and {other} are easily taken for each other.",
+            "Make one phase of them if it is a slip, or give one another name.",
+            is_error=False,
+        )
+
+
 def _unbound(graph: Graph) -> Iterator[Finding]:
     codes = [code for p in graph.phases for code in (*p.entry, p.activity, p.defer)]
     codes += [code for t in graph.transitions for code in (t.guard, t.action)]
@@ -280,7 +403,17 @@ FOR_EVERY_EDIT: tuple[Rule, ...] = (
     _unfireable,
     _fired_with_activity,
 )
-FOR_EVERY_RUN: tuple[Rule, ...] = (_no_start, _unreachable, _stuck, _namesakes, _unbound)
+FOR_EVERY_RUN: tuple[Rule, ...] = (
+    _no_start,
+    _unreachable,
+    _stuck,
+    _never_taken,
+    _endless,
+    _unannounced,
+    _namesakes,
+    _confusable,
+    _unbound,
+)
 
 
 def findings(graph: Graph) -> list[Finding]:
