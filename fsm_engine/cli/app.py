@@ -13,14 +13,15 @@ import typer
 from typer.core import TyperGroup
 
 import fsm_engine
-from fsm_engine.cli import output
+from fsm_engine.cli import output, targets
 from fsm_engine.cli.examples import EXAMPLES, epilog
 from fsm_engine.cli.failures import told
 from fsm_engine.cli.names import completed, phase_named
 from fsm_engine.cli.targets import find
 from fsm_engine.engine import Engine
 from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.render.themes import THEMES
+from fsm_engine.render import FORMATS, THEMES, render
+from fsm_engine.render.compare import draw_difference
 
 NO = 1
 """The exit code of an answer that is no."""
@@ -61,8 +62,6 @@ def _version(wanted: bool) -> None:
 
 
 def _formats(incomplete: str) -> list[str]:
-    from fsm_engine.render import FORMATS
-
     return completed(incomplete, FORMATS)
 
 
@@ -125,10 +124,14 @@ def draw(
     handlers: Annotated[bool, typer.Option("--handlers", help="List the handlers of each phase.")] = False,
 ) -> None:
     """Draw a lifecycle: to files, or as text to standard output."""
-    from fsm_engine.render import render
-
     lifecycle = find(target).lifecycle
-    options = {"title": title, "direction": direction, "theme": theme, "guards": guards, "handlers": handlers}
+    options: dict[str, Any] = {
+        "title": title,
+        "direction": direction,
+        "theme": theme,
+        "guards": guards,
+        "handlers": handlers,
+    }
     for path in files or ():
         output.note(f"Wrote {lifecycle.draw(path, format, **options)}")
     if not files:
@@ -159,7 +162,7 @@ def check(
     Exit codes: 0 for nothing, 1 for errors (with --strict also for warnings), 2 for trouble.
     """
     found = find(target)
-    findings = found.lifecycle.check()
+    findings = found.check()
     if format is Report.JSON:
         typer.echo(json.dumps({"target": found.text, "findings": [asdict(f) for f in findings]}, indent=2))
     else:
@@ -196,10 +199,24 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     files: Files = None,
 ) -> None:
-    """Say how the lifecycle B differs from A.
+    """Say how the lifecycle B differs from A: what it has added (+), removed (-) and changed (~).
+
+    Functions are compared by name, so a file and the code that it was written by are the same.
 
     Exit codes, as those of diff: 0 if they are the same, 1 if they differ, 2 for trouble.
     """
+    before, after = (_by_name(find(text)) for text in (a, b))
+    difference = before.diff(after)
+    for path in files or ():
+        output.note(f"Wrote {draw_difference(before, after, path, title=f'{a} -> {b}')}")
+    if difference:
+        output.write_difference(difference)
+        raise typer.Exit(NO)
+
+
+def _by_name(found: targets.Target) -> Lifecycle:
+    """Return the lifecycle as a file has it: events and functions of two modules are the same by their names."""
+    return Lifecycle.from_dict(found.lifecycle.to_dict())
 
 
 @app.command(epilog=epilog("demo"))

@@ -46,7 +46,7 @@ def sentence(error: Exception) -> str:
     """Return what is said about `error`, in one line."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, (Trouble, ValueError, ImportError)):
+    if isinstance(error, (Trouble, OSError, ValueError, ImportError)):
         return in_one_line(str(error))
     return f"{named(error)} (this should not happen; --traceback before the command shows where it did)"
 

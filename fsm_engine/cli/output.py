@@ -16,6 +16,7 @@ from rich.theme import Theme
 
 from fsm_engine.checks import Finding
 from fsm_engine.cli.failures import Trouble
+from fsm_engine.difference import Difference
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.views import to_rows
 
@@ -37,6 +38,9 @@ class _Exits(RegexHighlighter):
 
 
 _STYLES = Theme({"exit.guard": "yellow", "exit.kind": "magenta", "exit.target": "bold cyan", "exit.action": "dim"})
+
+
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 
 
 def _standard_output() -> Console:
@@ -89,17 +93,32 @@ def write_findings(target: str, findings: Sequence[Finding]) -> None:
         console.print(Text(f"{target}: nothing is wrong"), soft_wrap=True)
 
 
-def write_bytes(content: bytes, what: str) -> None:
+def write_difference(difference: Difference) -> None:
+    """Write a line for each phase and transition that differs."""
+    console = _standard_output()
+    for line in str(difference).splitlines():
+        console.print(Text(line, _COLOURS[line[0]]), soft_wrap=True)
+
+
+def write_bytes(content: bytes, format: str) -> None:  # noqa: A002
     """Write a file's content to standard output.
 
     Raises:
         Trouble: it is no text, and standard output is a terminal.
     """
-    if sys.stdout.isatty() and b"\0" in content:
-        raise Trouble(f"{what} is no text for a terminal. Give a file with -o.")
+    if sys.stdout.isatty() and not _is_text(content):
+        raise Trouble(f"{format} is no text for a terminal. Give a file, as with -o lifecycle.{format}.")
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def note(text: str) -> None:

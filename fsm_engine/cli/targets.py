@@ -9,6 +9,7 @@ from functools import reduce
 from types import ModuleType
 from typing import Any
 
+from fsm_engine.checks import Finding
 from fsm_engine.cli.failures import Trouble
 from fsm_engine.cli.importing import imports_of, module_at, users_code
 from fsm_engine.cli.names import did_you_mean
@@ -31,6 +32,11 @@ class Target:
     text: str
     lifecycle: Lifecycle
     engine: Engine | None = None
+
+    def check(self) -> list[Finding]:
+        """Return what is wrong with the lifecycle. What a file names is bound by whoever loads it, not here."""
+        is_file = self.text.endswith(_FILES)
+        return [finding for finding in self.lifecycle.check() if not (is_file and finding.code == "unbound")]
 
 
 def find(text: str | None) -> Target:

@@ -1,14 +1,44 @@
-"""Two diagrams in one: what the second has added, what it no longer has, and what has changed."""
+"""Two lifecycles in one picture: what the second has added, what it no longer has, and what has changed."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fsm_engine.files import write_whole
+from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Change, Diagram, Edge, Node
+from fsm_engine.render.formats import PICTURES, format_of
+from fsm_engine.render.themes import theme_named
+
+if TYPE_CHECKING:
+    from fsm_engine.lifecycle import Lifecycle
 
 Part = TypeVar("Part", Node, Edge)
+
+
+def draw_difference(
+    before: Lifecycle,
+    after: Lifecycle,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    direction: str = "down",
+    theme: str = "auto",
+) -> Path:
+    """Draw two lifecycles in one picture, with guards, and return its path. The arguments are `Lifecycle.draw`'s.
+
+    Raises:
+        ValueError: an unknown direction or theme, or a suffix that is not that of a picture.
+        ImportError: .png and .pdf need pygraphviz; the message says how to install it.
+        OSError: the file cannot be written.
+    """
+    draw = PICTURES[format_of(path, PICTURES)]
+    options = Options(title, direction, guards=True)
+    return write_whole(path, draw(compared(diagram(before, options), diagram(after, options)), theme_named(theme)))
 
 
 def compared(before: Diagram, after: Diagram) -> Diagram:

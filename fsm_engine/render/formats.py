@@ -3,52 +3,68 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fsm_engine.files import write_whole
 from fsm_engine.render.build import Options, diagram
+from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.themes import Theme, theme_named
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle import Lifecycle
 
 Format = Callable[["Lifecycle", Options, Theme], bytes]
+Picture = Callable[[Diagram, Theme], bytes]
 
 
-def _svg(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+def _svg(drawn: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.layout import layout
     from fsm_engine.render.svg import svg
 
-    return svg(layout(diagram(lifecycle, options)), theme).encode()
+    return svg(layout(drawn), theme).encode()
 
 
-def _raster(format: str, lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:  # noqa: A002
+def _raster(format: str, drawn: Diagram, theme: Theme) -> bytes:  # noqa: A002
     from fsm_engine.render.layout import layout
     from fsm_engine.render.raster import raster
 
-    return raster(layout(diagram(lifecycle, options)), theme, format)
+    return raster(layout(drawn), theme, format)
 
 
-def _dot(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+def _dot(drawn: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.dot import dot
 
-    return dot(diagram(lifecycle, options), theme).encode()
+    return dot(drawn, theme).encode()
 
 
-def _mermaid(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
+def _mermaid(drawn: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.mermaid import mermaid
 
-    return mermaid(diagram(lifecycle, options), theme).encode()
+    return mermaid(drawn, theme).encode()
+
+
+PICTURES: dict[str, Picture] = {
+    "svg": _svg,
+    "png": partial(_raster, "png"),
+    "pdf": partial(_raster, "pdf"),
+    "mmd": _mermaid,
+    "dot": _dot,
+}
+"""What draws a diagram in each format that is nothing but a picture."""
+
+
+def _picture(format: str, lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:  # noqa: A002
+    return PICTURES[format](diagram(lifecycle, options), theme)
 
 
 def _html(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
     from fsm_engine.render.details import details
     from fsm_engine.render.page import page
 
-    svg = _svg(lifecycle, options, theme).decode()
+    svg = _svg(diagram(lifecycle, options), theme).decode()
     return page(svg, details(lifecycle), options.title or lifecycle.name).encode()
 
 
@@ -65,12 +81,8 @@ def _graphml(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
 
 
 FORMATS: dict[str, Format] = {
-    "svg": _svg,
-    "png": partial(_raster, "png"),
-    "pdf": partial(_raster, "pdf"),
+    **{name: partial(_picture, name) for name in PICTURES},
     "html": _html,
-    "mmd": _mermaid,
-    "dot": _dot,
     "json": _json,
     "scxml": _scxml,
     "graphml": _graphml,
@@ -112,10 +124,20 @@ def draw(
     handlers: bool = False,
 ) -> Path:
     """Write a picture of `lifecycle` to a file, whole or not at all. See `Lifecycle.draw`."""
-    format = format or Path(path).suffix.lower().removeprefix(".")  # noqa: A001
-    if format not in FORMATS:
-        suffixes = ", ".join(f".{name}" for name in FORMATS)
-        what = f"ends in .{format}" if format else "has no suffix"
-        raise ValueError(f"{Path(path).name!r} {what}. Use one of {suffixes}, or give format=.")
+    format = format or format_of(path, FORMATS)  # noqa: A001
     content = render(lifecycle, format, title=title, direction=direction, theme=theme, guards=guards, handlers=handlers)
     return write_whole(path, content)
+
+
+def format_of(path: str | os.PathLike[str], legal: Collection[str]) -> str:
+    """Return the format that the suffix of a file stands for.
+
+    Raises:
+        ValueError: it is none of those that are legal.
+    """
+    name = Path(path).suffix.lower().removeprefix(".")
+    if name not in legal:
+        suffixes = ", ".join(f".{other}" for other in legal)
+        what = f"ends in .{name}" if name else "has no suffix"
+        raise ValueError(f"{Path(path).name!r} {what}. Use one of {suffixes}.")
+    return name
