@@ -61,8 +61,10 @@ class _Part:
         at = None if box is None else box.id
         for node in self.diagram.nodes:
             if node.box == at and node.id in self.inner:
-                text = ", ".join(filter(None, [node_text(node), one_line(self.inner[node.id].diagram.title)]))
-                yield from self._cluster(node.id, text, self.inner[node.id].nodes())
+                text = ", ".join(filter(None, [node_text(node), self.inner[node.id].diagram.title]))
+                border = self.theme.current if Mark.CURRENT in node.marks else self.theme.paint(node).border
+                look = {"color": border, "penwidth": "3" if Mark.CURRENT in node.marks else "1.5"}
+                yield from self._cluster(node.id, look | {"label": _text(text)}, self.inner[node.id].nodes())
             elif node.box == at:
                 yield f"{_quoted(self.names[node.id])} {_listed(self._look(node))}"
         if at in self.any_of:
@@ -70,11 +72,11 @@ class _Part:
             look |= {"fontcolor": self.theme.text, "color": self.theme.box}
             yield f"{_quoted(self.any_of[at])} {_listed(look)}"
         for inner in self.diagram.inside(at):
-            yield from self._cluster(inner.id, inner.text, self.nodes(inner))
+            yield from self._cluster(inner.id, {"label": _text(inner.text)}, self.nodes(inner))
 
-    def _cluster(self, end: str, text: str, inside: Iterator[str]) -> Iterator[str]:
+    def _cluster(self, end: str, look: dict[str, str], inside: Iterator[str]) -> Iterator[str]:
         yield f"subgraph {_quoted(self.clusters[end])} {{"
-        yield f"{_INDENT}label={_quoted(_text(text))}"
+        yield f"{_INDENT}graph {_listed(look)}"
         yield from (_INDENT + line for line in inside)
         yield "}"
 
@@ -161,6 +163,8 @@ class _Part:
         return [node for node in inside if node.main or not any(n.main for n in inside)][-1]
 
     def _place(self, end: str) -> int:
+        if end in self.any_of:
+            return -1
         return self.order[end] if end in self.order else self.order[self._last(end).id]
 
 

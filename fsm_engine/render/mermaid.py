@@ -85,6 +85,8 @@ class _Part:
 
     def _state(self, node: Node) -> Iterator[str]:
         name, notes = self.names[node.id], [one_line(note) for note in node.notes]
+        if Mark.CURRENT in node.marks:
+            self.ids.classes["current"].append(name)
         if node.inner is not None:
             part = _Part(node.inner, self.ids)
             self.inner.append(part)
@@ -96,8 +98,6 @@ class _Part:
         yield name if text == name and not notes else _declared(text, name)
         yield from (f"{name} : {_escaped(note)}" for note in notes)
         self.ids.classes[role(node)].append(name)
-        if Mark.CURRENT in node.marks:
-            self.ids.classes["current"].append(name)
 
     def edges_of_points(self, box: str | None) -> Iterator[str]:
         """Return the edges from and to the initial and final points of a box: ``[*]`` is that of where it stands."""
@@ -148,14 +148,17 @@ _SPECIAL = re.compile(
     r"[^\w ,/=+>()\[\]?.-]"
     r"|(?<![^\W_])[_.-]|[_.-](?![^\W_])"  # within words and numbers they are plain
     r"|^[^\w\[(]|(?<=\d)\)|(?<=\])\(|(?<=\[)\[|(?<=(?i:www))\."  # labels are Markdown: a list, a link
-    r"|(?<=styl)e|(?<=classDe)f|(?<=(?i:directio))n"
-    r"|\N{LATIN SMALL LIGATURE FL}"  # in which Mermaid hides entities while it parses
+    r"|(?<=styl)e|(?<=classDe)f|(?<=(?i:directio))(?i:n)"
 )
 
 
+_HIDING = str.maketrans({"\N{LATIN SMALL LIGATURE FL}": "fl", "\N{PILCROW SIGN}": "P"})
+"""Letters that Mermaid hides entities in, and takes for entities wherever they come from."""
+
+
 def _escaped(text: str) -> str:
-    """Return `text` so that Mermaid shows it as it is."""
-    return _SPECIAL.sub(lambda match: f"#{ord(match.group())};", text)
+    """Return `text` so that Mermaid shows it as it is, but for two letters of its own."""
+    return _SPECIAL.sub(lambda match: f"#{ord(match.group())};", text.translate(_HIDING))
 
 
 def _classes(ids: _Ids, theme: Theme) -> Iterator[str]:

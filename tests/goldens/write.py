@@ -1,0 +1,28 @@
+"""Write the texts that the tests of the formats expect: ``python tests/goldens/write.py``. Look at what changed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from drawn import RICH  # noqa: E402  # found beside this folder
+
+from fsm_engine.lifecycle import Lifecycle  # noqa: E402
+from fsm_engine.render.dot import dot  # noqa: E402
+from fsm_engine.render.mermaid import mermaid  # noqa: E402
+from fsm_engine.render.themes import theme_named  # noqa: E402
+
+GOLDENS: dict[str, Callable[[], str]] = {
+    "rich.mmd": lambda: mermaid(RICH),
+    "rich_dark.mmd": lambda: mermaid(RICH, theme_named("dark")),
+    "rich.dot": lambda: dot(RICH),
+    "training.md": lambda: Lifecycle.training().to_markdown() + "\n",
+}
+
+if __name__ == "__main__":
+    for name, written in GOLDENS.items():
+        (HERE / name).write_text(written(), encoding="utf-8")
