@@ -34,7 +34,7 @@ def attach(engine: Engine, what: AnyEvent | EventsList) -> list[RemovableEventHa
         _check(engine, event)
     engine._check_interrupts()
     lasts = [event if isinstance(event, str) else event(priority=_LAST) for event in events]
-    return [engine.add_event_handler(last, _stop) for last in lasts]
+    return [engine.add_event_handler(last, _breakpoint) for last in lasts]
 
 
 def detach(handles: Iterable[RemovableEventHandle]) -> None:
@@ -43,7 +43,7 @@ def detach(handles: Iterable[RemovableEventHandle]) -> None:
         handle.remove()
 
 
-def _stop(engine: Engine) -> None:
+def _breakpoint(engine: Engine) -> None:
     engine._request(Signal.INTERRUPT, True)
 
 

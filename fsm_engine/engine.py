@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine import breakpoints, clock, limits, recovery, saving
+from fsm_engine import breakpoints, clock, handler_checks, limits, recovery, saving
 from fsm_engine import data as batches
 from fsm_engine.announcer import Announcer
 from fsm_engine.compile import Emitted, function_for
@@ -29,6 +29,7 @@ from fsm_engine.state import State
 if TYPE_CHECKING:
     import transitions
 
+    from fsm_engine.checks import Finding
     from fsm_engine.discovery import Discovery
     from fsm_engine.machine import Driver
 
@@ -140,6 +141,30 @@ class Engine(Announcer):
             events: Iterable[AnyEvent] = what if isinstance(what, EnumMeta) else (what,)
             known = self._heard[what] = self._registry.is_heard(events)
         return known
+
+    def check(
+        self,
+        data: Iterable[Any] | None = None,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        epoch_length: int | None = None,
+    ) -> list[Finding]:
+        """Return what is wrong with the lifecycle and the handlers of this engine, for a run with these arguments.
+
+        That is what `Lifecycle.check` finds; filters that nothing will pass, which the log also tells at the start
+        of a run; and, after a run, callback events with handlers that nothing has fired in it. Without a limit,
+        those of the state count. An empty list means that nothing was found.
+
+        Raises:
+            ValueError, TypeError: limits that no run can have.
+        """
+        limits.check_limits(max_epochs, max_iters, epoch_length)
+        state = self.state
+        if max_epochs is max_iters is None:
+            max_epochs, max_iters = state.max_epochs, state.max_iters
+        length = epoch_length or (state.epoch_length if data is None else limits.length_of(data))
+        given = handler_checks.Limits(max_epochs, max_iters, length)
+        return [*self.lifecycle.check(), *handler_checks.findings(self, given)]
 
     def explain(self, what: AnyEvent | Handler) -> str:
         """Say which handlers an event calls, in order, or what became of a handler; made to be printed.
@@ -469,6 +494,7 @@ class Engine(Announcer):
         self._debug = self.logger.isEnabledFor(logging.DEBUG)
         self._driver = self._driven() if driver == "transitions" else None
         self._tables = None
+        handler_checks.warn(self)
         if goes_on:
             self._go_on(data)
         else:

@@ -22,14 +22,16 @@ def explain_event(engine: Engine, event: AnyEvent) -> str:
         return f"{slot.event} calls nothing: no handler is attached."
     lines = [f"{slot.event} calls, in this order:"]
     for number, attachment in enumerate(slot.attached, 1):
-        lines.append(f"  {number}. {_name(attachment.handler)}{_conditions(attachment)}  {_place(attachment.handler)}")
+        lines.append(
+            f"  {number}. {name_of_handler(attachment.handler)}{_conditions(attachment)}  {_place(attachment.handler)}"
+        )
     return "\n".join(lines)
 
 
 def handlers_of(engine: Engine, event: AnyEvent) -> list[str]:
     """Return the handlers of `event` in the order in which they are called, each with file and line, for a picture."""
     attached = engine._registry.slot(event).attached
-    return [f"{_name(a.handler)}  {Path(_place(a.handler)).name}" for a in attached]
+    return [f"{name_of_handler(a.handler)}  {Path(_place(a.handler)).name}" for a in attached]
 
 
 def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
@@ -37,10 +39,10 @@ def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
     found = engine._registry.of_handler(handler)
     if not found:
         return (
-            f"{_name(handler)} is not attached to any event of this engine, so it is never called. "
+            f"{name_of_handler(handler)} is not attached to any event of this engine, so it is never called. "
             f"Attach it with engine.add_event_handler(event, handler)."
         )
-    lines = [f"{_name(handler)}  {_place(handler)}"]
+    lines = [f"{name_of_handler(handler)}  {_place(handler)}"]
     lines += [f"  {line}" for attachment in found for line in _story(engine, attachment)]
     return "\n".join(lines)
 
@@ -71,7 +73,8 @@ def _conditions(attachment: Attachment) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _name(handler: Any) -> str:
+def name_of_handler(handler: Any) -> str:
+    """Return the name under which a handler is shown."""
     handler = _called(handler)
     return getattr(handler, "__qualname__", type(handler).__qualname__)
 

@@ -41,6 +41,15 @@ class Filter:
             return False
         return self.event_filter is None or bool(self.event_filter(engine, value))
 
+    def may_pass(self, least: int, most: float) -> bool:
+        """Say whether its numbers let a value from `least` to `most` through; `event_filter` is not asked."""
+        if self.once is not None:
+            return any(least <= value <= most for value in self.once)
+        if self.bounded:
+            first = (self.after or 0) + 1
+            return first <= most and (self.before is None or first < self.before)
+        return self.every is None or least == 0 or self.every <= most
+
     def _between(self, value: int) -> bool:
         after = self.after or 0
         if value <= after or (self.before is not None and value >= self.before):

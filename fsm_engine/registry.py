@@ -37,6 +37,7 @@ class Attachment:
         since: the count of its event when it was attached; None before its first run.
         passed: how often its filter let a firing through in this run.
         value: what its filter was given last.
+        warned: whether the log says already that its filter lets nothing through.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Attachment:
         "shape",
         "since",
         "value",
+        "warned",
     )
 
     def __init__(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -63,6 +65,7 @@ class Attachment:
         self.handler, self.args, self.kwargs = handler, args, kwargs
         self.gives = (True, True)
         self.passed = self.since = self.value = 0
+        self.warned = False
         self.shape: tuple[Any, ...] = ()
         self.parts: tuple[str, ...] = ()
         self.bound: tuple[Any, ...] = ()

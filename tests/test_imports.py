@@ -21,7 +21,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["engine", "step_events"],
     ["machine", "discovery", "render"],
     ["announcer"],
-    ["saving", "signals", "breakpoints", "recovery", "explain", "observers"],
+    ["saving", "handler_checks", "signals", "breakpoints", "recovery", "explain", "observers"],
     ["compile", "views", "lifecycle", "edits", "checks", "training"],
     ["coverage", "questions", "difference", "proofs", "ways"],
     ["emit", "calls", "layout", "clock", "data", "limits"],
