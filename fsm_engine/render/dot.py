@@ -34,7 +34,7 @@ class _Names:
 
     def new(self, text: str) -> str:
         """Return `text` as a name that nothing else has, and that needs no escaping."""
-        name = one_line(text).translate(str.maketrans('\\"', "/'"))
+        name = one_line(text).translate(str.maketrans('\\"%', "/'_"))  # with a % in front, Graphviz has it for its own
         names = itertools.chain([name], (f"{name} {number}" for number in itertools.count(2)))
         given = next(name for name in names if name not in self.used)
         self.used.add(given)

@@ -1,0 +1,137 @@
+"""Colours: they can be read on their page, and told apart by eyes that see two colours instead of three."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from itertools import combinations
+
+import pytest
+
+from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.themes import SIGNS, THEMES, Paint, Theme, role, theme_named
+
+PAGES = {"auto": ("#ffffff", "#0d1117"), "light": ("#ffffff",), "dark": ("#0d1117",), "print": ("#ffffff",)}
+PAINTS = ("phase", "main", "custom", "added", "removed", "changed")
+LINES = ("text", "line", "current", "fired", "error", "discovered")
+RGB = tuple[float, float, float]
+
+# Machado, Oliveira and Fernandes (2009): what is left of linear red, green and blue.
+SIGHTS = {
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+def linear(colour: str) -> RGB:
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    one, two, three = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue))
+    return one, two, three
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of WCAG 2: 4.5 is legible, 3 will do for large parts."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def lab(colour: RGB) -> RGB:
+    """Return linear RGB as OKLab, in which distances are about as large as they look."""
+    rows = ((0.41222, 0.53633, 0.05145), (0.21190, 0.68070, 0.10740), (0.08830, 0.28172, 0.62998))
+    long, medium, short = (max(sum(a * b for a, b in zip(row, colour)), 0.0) ** (1 / 3) for row in rows)
+    return (
+        0.21045 * long + 0.79362 * medium - 0.00407 * short,
+        1.97800 * long - 2.42859 * medium + 0.45060 * short,
+        0.02590 * long + 0.78277 * medium - 0.80868 * short,
+    )
+
+
+def apart(one: str, other: str, sight: str) -> float:
+    rows = SIGHTS[sight]
+    seen = [lab(tuple(sum(a * b for a, b in zip(row, linear(colour))) for row in rows)) for colour in (one, other)]  # type: ignore[arg-type]
+    return sum((a - b) ** 2 for a, b in zip(*seen)) ** 0.5
+
+
+def paints(theme: Theme) -> dict[str, Paint]:
+    return {name: getattr(theme, name) for name in PAINTS}
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_every_colour_is_written_as_six_digits(theme):
+    values = [getattr(theme, field.name) for field in fields(theme) if field.name not in ("name", "font")]
+    colours = [c for v in values for c in ((v.fill, v.text, v.border) if isinstance(v, Paint) else (v,))]
+    assert [c for c in colours if c is not None and not re.fullmatch("#[0-9a-f]{6}", c)] == []
+    assert (theme.background is None) == (theme.name == "auto")
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_names_can_be_read_in_their_nodes(theme):
+    assert {name: p for name, p in paints(theme).items() if contrast(p.fill, p.text) < 4.5} == {}
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_labels_and_lines_can_be_seen_on_their_pages(theme):
+    wanted = {name: 4.2 if name == "text" else 3.0 for name in LINES}  # no grey has more than 4.4 on both pages
+    faint = {
+        name: page
+        for page in PAGES[theme.name]
+        for name in LINES
+        if contrast(getattr(theme, name), page) < wanted[name]
+    }
+    assert faint == {}
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("name", ["auto", "light", "dark"])
+def test_kinds_of_nodes_can_be_told_apart_by_every_eye(name, sight):
+    borders = {
+        kind: paint.border for kind, paint in paints(THEMES[name]).items() if kind in ("phase", "main", "custom")
+    }
+    alike = [pair for pair in combinations(borders, 2) if apart(borders[pair[0]], borders[pair[1]], sight) < 0.08]
+    assert alike == []
+    changes = {kind.value: getattr(THEMES[name], kind.value).border for kind in Change}
+    assert [p for p in combinations(changes, 2) if apart(changes[p[0]], changes[p[1]], sight) < 0.03] == []
+
+
+def test_changes_are_told_apart_without_colours_too():
+    assert len({*SIGNS.values()}) == len(Change) == len(SIGNS)
+
+
+def test_how_a_node_differs_goes_before_whose_it_is_and_that_before_where_it_lies():
+    own = frozenset({Mark.CUSTOM})
+    nodes = [
+        Node("a", "a", main=True, marks=own, change=Change.REMOVED),
+        Node("b", "b", marks=frozenset({Mark.CALLBACK})),
+        Node("c", "c", main=True, marks=own),
+        Node("d", "d", main=True, marks=frozenset({Mark.CURRENT})),
+        Node("e", "", NodeKind.FINAL),
+        Node("f", "f"),
+        Node("g", "H*", NodeKind.HISTORY),
+    ]
+    assert [role(node) for node in nodes] == ["removed", "callback", "custom", "main", "main", "phase", "phase"]
+    auto = theme_named("auto")
+    assert [auto.paint(node) for node in nodes[:2]] == [auto.removed, Paint(None, auto.discovered, auto.discovered)]
+
+
+def test_how_an_edge_differs_goes_before_where_it_lies_and_that_before_its_kind():
+    auto = theme_named("auto")
+    edges = [
+        Edge("a", "b", kind=EdgeKind.ERROR, main=True, change=Change.ADDED),
+        Edge("a", "b", kind=EdgeKind.FIRED, main=True),
+        *(Edge("a", "b", kind=kind) for kind in EdgeKind),
+    ]
+    kinds = [auto.line, auto.fired, auto.line, auto.error, auto.discovered]
+    assert [auto.stroke(edge) for edge in edges] == [auto.added.border, auto.main.border, *kinds]
+
+
+def test_the_default_comes_first_and_an_unknown_name_is_told_the_others():
+    assert next(iter(THEMES)) == "auto"
+    assert {name: theme_named(name).name for name in THEMES} == {name: name for name in PAGES}
+    with pytest.raises(ValueError, match=r"^theme='neon' has to be one of 'auto', 'light', 'dark', 'print'\.$"):
+        theme_named("neon")
