@@ -11,7 +11,7 @@ from fsm_engine.errors import LifecycleError
 from fsm_engine.events import Event, EventEnum
 from fsm_engine.exchange import library
 from fsm_engine.exchange.found import is_name, shown
-from fsm_engine.unbound import Unbound
+from fsm_engine.unbound import Unbound, UnboundError
 
 
 class Keys:
@@ -38,8 +38,7 @@ class Keys:
         Raises:
             LifecycleError: if it cannot be written.
         """
-        check_name(wanted)
-        number, key = 1, wanted
+        number, key = 1, thing.key if _is_unbound(thing) else check_name(wanted)
         while key in self._taken and not _is_same(self._taken[key], thing):
             number += 1
             key = f"{wanted}#{number}"
@@ -87,6 +86,10 @@ def check_name(name: str) -> str:
             f"printed. Rename it."
         )
     return name
+
+
+def _is_unbound(thing: Any) -> bool:
+    return isinstance(thing, Unbound) or (isinstance(thing, type) and issubclass(thing, UnboundError))
 
 
 def _is_same(one: Any, other: Any) -> bool:

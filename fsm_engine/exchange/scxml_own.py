@@ -73,11 +73,7 @@ class _Reading:
             )
 
     def _move(self, state: State, element: Element) -> dict[str, Any]:
-        source = (
-            {"from_scope": _path((*reversed(state.around), state))}
-            if _is_scope(state)
-            else {"from": self.names[state.id]}
-        )
+        source = {"from_scope": _path_to(state)} if _is_scope(state) else {"from": self.names[state.id]}
         event = element.attributes.get("event", "")
         parts = {"label": event.removeprefix(f"{state.id}."), "trigger": "automatic", **_parts(element, TRANSITION)}
         return {**parts, **source, **self._target(element)}
@@ -85,14 +81,17 @@ class _Reading:
     def _target(self, element: Element) -> dict[str, str]:
         target = element.attributes.get("target")
         if target in self.chart.histories:
-            scope = self.chart.histories[target]
-            return {"to_history": _path((*reversed(scope.around), scope))}
+            return {"to_history": _path_to(self.chart.histories[target])}
         state = self.chart.find(element, target)
         return {"to": self.names[self.chart.first(state).id]}
 
 
 def _path(scopes: Iterable[State]) -> str:
     return ".".join(escaped_name(_own(scope.element).get("scope", scope.id)) for scope in scopes)
+
+
+def _path_to(scope: State) -> str:
+    return _path((*reversed(scope.around), scope))
 
 
 def _is_scope(state: State) -> bool:
