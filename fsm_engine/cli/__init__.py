@@ -25,9 +25,10 @@ def main() -> None:
         try:
             from fsm_engine.cli.app import app
         except ModuleNotFoundError as error:
-            if error.name not in _NEEDED:
+            name = (error.name or "").partition(".")[0]
+            if name not in _NEEDED:
                 raise
-            print(f"fsm-engine needs {error.name}: pip install 'fsm-engine[cli]'", file=sys.stderr)
+            print(f"fsm-engine needs {name}: pip install 'fsm-engine[cli]'", file=sys.stderr)
             sys.exit(2)
         app(prog_name="fsm-engine")
     except KeyboardInterrupt:  # before or after a command, which takes its own

@@ -57,20 +57,20 @@ class Report(str, Enum):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fsm-engine {fsm_engine.__version__}")
+        print(f"fsm-engine {fsm_engine.__version__}")
         raise typer.Exit
 
 
-def _formats(incomplete: str) -> list[str]:
-    return completed(incomplete, FORMATS)
+def _formats() -> list[str]:
+    return list(FORMATS)
 
 
-def _themes(incomplete: str) -> list[str]:
-    return completed(incomplete, THEMES)
+def _themes() -> list[str]:
+    return list(THEMES)
 
 
-def _directions(incomplete: str) -> list[str]:
-    return completed(incomplete, ("down", "right"))
+def _directions() -> list[str]:
+    return ["down", "right"]
 
 
 def _phases(incomplete: str) -> list[str]:
@@ -164,7 +164,7 @@ def check(
     found = find(target)
     findings = found.check()
     if format is Report.JSON:
-        typer.echo(json.dumps({"target": found.text, "findings": [asdict(f) for f in findings]}, indent=2))
+        print(json.dumps({"target": found.text, "findings": [asdict(f) for f in findings]}, indent=2))
     else:
         output.write_findings(found.text, findings)
     if any(strict or finding.is_error for finding in findings):
@@ -190,7 +190,7 @@ def paths(
     if first is None:
         raise typer.Exit(NO)
     for path in chain([first], found):
-        typer.echo(str(path))
+        print(str(path))
 
 
 @app.command(epilog=epilog("diff"))

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -60,8 +59,8 @@ def run(epochs: int, folder: Path) -> None:
         right = (model(digits.images).argmax(dim=1) == digits.labels).float().mean().item()
     state = trainer.state
     seconds = state.times[Events.COMPLETED.name]
-    typer.echo(f"{state.epoch} epochs, {state.iteration} iterations, {seconds:.1f} s")
-    typer.echo(f"Held-out accuracy: {right:.3f}")
+    print(f"{state.epoch} epochs, {state.iteration} iterations, {seconds:.1f} s")
+    print(f"Held-out accuracy: {right:.3f}")
     _draw(trainer, folder)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
@@ -51,7 +50,7 @@ def write_lifecycle(lifecycle: Lifecycle) -> None:
     """Write the table of phases and exits."""
     console = _standard_output()
     if not console.is_terminal:
-        typer.echo(str(lifecycle))
+        print(str(lifecycle))
         return
     table = Table("phase", "exits", box=SIMPLE_HEAD, pad_edge=False)
     for what, exits in _by_phase(lifecycle):
@@ -79,7 +78,7 @@ def write_source(source: str) -> None:
     if console.is_terminal:
         console.print(Syntax(source, "python", theme="ansi_dark", background_color="default"), soft_wrap=True)
     else:
-        typer.echo(source, nl=False)
+        sys.stdout.write(source)
 
 
 def write_findings(target: str, findings: Sequence[Finding]) -> None:
@@ -123,7 +122,7 @@ def _is_text(content: bytes) -> bool:
 
 def note(text: str) -> None:
     """Tell on standard error what was done."""
-    typer.echo(text, err=True)
+    print(text, file=sys.stderr)
 
 
 def flush() -> None:
