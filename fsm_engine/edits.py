@@ -6,6 +6,7 @@ import inspect
 import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from fsm_engine.cursor import Signal
@@ -32,6 +33,7 @@ class Draft:
     def __init__(self, graph: Graph, floating: frozenset[Event]) -> None:
         self.phases, self.transitions = list(graph.phases), list(graph.transitions)
         self.floating = set(floating)
+        self._places: dict[End, int] = {}  # of the phases; empty when they have moved
 
     @property
     def graph(self) -> Graph:
@@ -59,6 +61,7 @@ class Draft:
     ) -> None:
         place = len(self.phases) if after is None else self._place(after) + 1
         self.phases.insert(place, _phase(event, activity, scope, counter))
+        self._places.clear()
 
     def add_path(self, path: Edge | Path, required: bool) -> None:
         """Add the edges of `path`; inner phases that are not there yet are fired by the activity it starts in."""
@@ -71,14 +74,12 @@ class Draft:
         if self._find(events[0]) is None:
             raise LifecycleError(f"{_unknown(self, events[0])} A path starts at a phase that is there.")
         fired = {t.target for t in self.transitions if t.trigger is Trigger.FIRED}
-        before = events[0]
-        for event in events[1:]:
+        for place, (before, event) in enumerate(pairwise(events)):
             if self._find(event) is None:
                 fired.add(event)
                 self._put(event, scope=self._scope_of(before), after=before)
-            else:
+            elif event not in events[: place + 1]:
                 self._join(event, before)
-            before = event
         if required and len(path.ends) > 2:
             self._take_direct_away(events[0], events[-1])
         for edge in path.edges:
@@ -237,7 +238,10 @@ class Draft:
 
     def _list_behind(self, event: Event, before: Event) -> None:
         """List a phase behind another, and behind it those that only it leads to: the order in which they come."""
-        self.phases.insert(self._place(before) + 1, self.phases.pop(self._place(event)))
+        phase = self.phases.pop(self._place(event))
+        self._places.clear()
+        self.phases.insert(self._place(before) + 1, phase)
+        self._places.clear()
         for transition in self.transitions:
             target = transition.target
             if is_same(transition.source, event) and not isinstance(target, Scope) and self._sources(target) == {event}:
@@ -271,10 +275,10 @@ class Draft:
         return self.phases[self._place(event)].scope
 
     def _find(self, event: End) -> int | None:
-        for number, phase in enumerate(self.phases):
-            if is_same(phase.event, event):
-                return number
-        return None
+        if not self._places:
+            self._places.update((phase.event, number) for number, phase in enumerate(self.phases))
+        place = self._places.get(event)
+        return place if place is not None and is_same(self.phases[place].event, event) else None
 
     def _place(self, event: Event) -> int:
         place = self._find(event)

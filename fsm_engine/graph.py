@@ -6,7 +6,7 @@ what is printed, exported and checked is read from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, cached_property
@@ -247,15 +247,10 @@ class Graph:
     @cached_property
     def exits(self) -> tuple[tuple[Transition, ...], ...]:
         """Per phase: the transitions that may leave it, those of its scopes included, each from the phase itself."""
-        return tuple(tuple(self._exits_of(phase)) for phase in self.phases)
-
-    def _exits_of(self, phase: Phase) -> Iterable[Transition]:
-        for transition in self.transitions:
-            if isinstance(transition.source, Scope):
-                if transition.source.contains(phase.scope):
-                    yield replace(transition, source=phase.event, via=transition.source)
-            elif is_same(transition.source, phase.event):
-                yield transition
+        leaving: dict[Event | Scope, list[tuple[int, Transition]]] = {}
+        for place, transition in enumerate(self.transitions):
+            leaving.setdefault(transition.source, []).append((place, transition))
+        return tuple(tuple(_exits_of(phase, leaving)) for phase in self.phases)
 
     @cached_property
     def automatic(self) -> tuple[tuple[Transition, ...], ...]:
@@ -380,6 +375,20 @@ class Graph:
     def by_name(self) -> Mapping[str, Phase]:
         """The phases by name, for messages and look-ups by string."""
         return {phase.name: phase for phase in self.phases}
+
+
+def _exits_of(phase: Phase, leaving: Mapping[Event | Scope, list[tuple[int, Transition]]]) -> Iterator[Transition]:
+    """Yield the exits of `phase` in the order in which they were written, its own and those of its scopes."""
+    sources = (phase.event, *(phase.scope.path if phase.scope is not None else ()))
+    for _, transition in sorted((found for source in sources for found in leaving.get(source, ())), key=_place):
+        if isinstance(transition.source, Scope):
+            yield replace(transition, source=phase.event, via=transition.source)
+        else:
+            yield transition
+
+
+def _place(found: tuple[int, Transition]) -> int:
+    return found[0]
 
 
 def _innermost_first(exits: Iterable[Transition]) -> list[Transition]:
