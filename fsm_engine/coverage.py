@@ -269,6 +269,13 @@ class _Cover:
         _, _, way, leave, rest = min(found, key=lambda one: one[:2])
         event = self._graph.phases[self._begun(way)].event
         self._take(*self._along(way), leave, *self._along(rest), replace(exit_, target=event))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Leave the phase that history led to by itself, as its handlers, which could signal, are not called again."""
+        own = [t for t in self._ways[self._at] if t.signal is None and not isinstance(t.target, Scope)]
+        wanted = [t for t in own if _key(t) in self._wanted]
+        self._take(*(wanted or own[::-1])[:1])
 
     def _cost_unsuspended(self, source: int, target: int) -> int | None:
         calm = [t for t in self._open(source, target) if t.signal is not Signal.INTERRUPT]
