@@ -45,7 +45,7 @@ def test_a_small_diagram_is_written_like_this():
         f'  "initial" [{blue} fontcolor="#ffffff" fill{blue} group="main" {start}]',
         f'  "E.B" [{grey} fontcolor="#ffffff" fill{grey} label="B"]',
         '  subgraph "cluster run" {',
-        '    graph [label="run"]',
+        '    graph [color="#848d97" penwidth="1" label="run"]',
         f'    "E.A" [{blue} fontcolor="#ffffff" fill{blue} group="main" label="A"]',
         "  }",
         f'  "initial" -> "E.A" [label=" run " {blue} penwidth="2.5" weight="100"]',

@@ -72,7 +72,8 @@ class _Part:
             look |= {"fontcolor": self.theme.text, "color": self.theme.box}
             yield f"{_quoted(self.any_of[at])} {_listed(look)}"
         for inner in self.diagram.inside(at):
-            yield from self._cluster(inner.id, {"label": _text(inner.text)}, self.nodes(inner))
+            look = {"color": self.theme.box, "penwidth": "1"}  # said again, or it would be that of the box around it
+            yield from self._cluster(inner.id, look | {"label": _text(inner.text)}, self.nodes(inner))
 
     def _cluster(self, end: str, look: dict[str, str], inside: Iterator[str]) -> Iterator[str]:
         yield f"subgraph {_quoted(self.clusters[end])} {{"
