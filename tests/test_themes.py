@@ -99,6 +99,13 @@ def test_kinds_of_nodes_can_be_told_apart_by_every_eye(name, sight):
     assert [p for p in combinations(changes, 2) if apart(changes[p[0]], changes[p[1]], sight) < 0.03] == []
 
 
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_the_outline_of_the_current_phase_stands_out_from_what_it_is_around(theme, sight):
+    fills = {kind: paint.fill for kind, paint in paints(theme).items() if kind in ("phase", "main", "custom")}
+    assert {kind for kind, fill in fills.items() if apart(theme.current, fill, sight) < 0.08} == set()
+
+
 def test_changes_are_told_apart_without_colours_too():
     assert len({*SIGNS.values()}) == len(Change) == len(SIGNS)
 
