@@ -65,10 +65,9 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "fsm_engine.lifecycle", 1
 PHASE = ("event", "scope", "entry", "activity", "payload", "defer", "counter", "floating")
 """The keys of a phase, in the order in which they are written; only the first is always there."""
-TRANSITION = (
-    *("from", "from_scope", "to", "to_history", "label", "trigger", "signal", "error", "limit", "guard", "action"),
-)
-"""The keys of a transition, in the order in which they are written."""
+ENDS = ("from", "from_scope", "to", "to_history")
+TRANSITION = (*ENDS, "label", "trigger", "signal", "error", "limit", "guard", "action")
+"""The keys of a transition, in the order in which they are written; of its ends there are two."""
 
 DEEPEST = 32
 """How many scopes may lie in each other."""

@@ -4,7 +4,8 @@ Scopes are states with states in them, phases those without. Every exit has an e
 ``SCOPE.label`` where it leaves a whole scope, so sending the labels of a walk makes an interpreter take it; nothing is
 left to conditions, and nothing is to be evaluated. A scope that transitions lead back into has a deep history. Ids are
 the qualified names, with an underscore for every character that an id may not have; of two that would be the same, one
-ends in ``-2``. There is no final state: a run ends where it began.
+ends in ``-2``. There is no final state: a run ends where it began. One thing a chart does not know: where an error was,
+if the recovery lies in the scope that it leads back into, because a history is kept when its scope is left.
 
 What SCXML has no place for is in attributes of a namespace of our own, with the keys of `flat`. A file without them is
 somebody else's; `scxml_foreign` says what becomes of that.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.errors import LifecycleError
-from fsm_engine.exchange.dictionary import FORMAT, PHASE, TRANSITION, escaped_name
+from fsm_engine.exchange.dictionary import ENDS, FORMAT, PHASE, TRANSITION, escaped_name
 from fsm_engine.exchange.flat import REFERENCES, loads, unflat
 from fsm_engine.exchange.found import shown
 from fsm_engine.exchange.reading import from_dict
@@ -106,11 +106,12 @@ def _own(element: Element) -> dict[str, str]:
 
 def _parts(element: Element, keys: tuple[str, ...]) -> dict[str, Any]:
     own = _own(element)
-    legal = (*keys, *(f"{key}_ref" for key in REFERENCES), "order", "scope")
+    references = [f"{key}_ref" for key in REFERENCES if key in keys]
+    legal = [*(key for key in keys if key not in ENDS), *references, "order"]
     for key in own:
         if key not in legal:
             raise element.refused(f"the attribute {key!r} of ours means nothing here. Legal are {', '.join(legal)}.")
-    parts: dict[str, Any] = {key: value for key, value in own.items() if key not in ("order", "scope", "event")}
+    parts: dict[str, Any] = {key: value for key, value in own.items() if key not in ("order", "event")}
     try:
         parts = unflat(parts)
     except LifecycleError as error:
