@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Signal
-from fsm_engine.edges import End
+from fsm_engine.edges import End, name_of_end
 from fsm_engine.events import Event
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.questions import Walk
@@ -133,8 +133,9 @@ def _is_end(end: End, phase: Phase) -> bool:
 
 
 def _foreign(graph: Graph, count: int, number: int, step: Transition) -> str:
-    exits = graph.exits[_number(graph, step.source)] if step.source in graph.index else ()
-    legal = f"From there lead: {', '.join(map(str, exits))}." if exits else "It has no phase of that name."
+    legal = f"{name_of_end(step.source)} is no phase of it."
+    if step.source in graph.index:
+        legal = f"From there lead: {', '.join(map(str, graph.exits[_number(graph, step.source)]))}."
     return f"step {count} of walk {number}, {step}, is no transition of this lifecycle. {legal}"
 
 

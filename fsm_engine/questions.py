@@ -88,46 +88,50 @@ def _shortest(moves: networkx.MultiDiGraph[Any], limit: int | None) -> Iterator[
 def _one_run(graph: Graph, start: int, end: int | None = None) -> networkx.MultiDiGraph[Any]:
     """Return the moves of a run from `start` on, until it comes to `end` or is over.
 
-    A node is the number of a phase, and whether the run has been suspended or has failed since `start`. History
-    leads back to where that was, which is on the way already; before, to where it may have been before `start`.
+    A node is the number of a phase, and what history leads back to: None until the run is suspended or fails, and
+    that is any place where it may have been before `start`. From then on it is a place on the way, to which no path
+    comes again: `start` itself, or the beginning of the step in which that lies, are all that is noted of it.
     """
     import networkx
 
-    kept = _kept(graph, start)
+    begun = _begun(graph)
+    noted = {number: begun.get(number, {number}) & begun.get(start, {start}) for number in range(len(graph.phases))}
+    kept = _kept(graph, start, begun)
     moves: networkx.MultiDiGraph[Any] = networkx.MultiDiGraph()
     moves.add_nodes_from((_START, _END))
     for number, exits in enumerate(ways(graph)):
-        for node in _nodes(number, start, end, bool(kept)):
-            left = node != _START and node[1]
-            for move in [settled for exit_ in exits for settled in _settled(graph, exit_, () if left else kept)]:
-                target = graph.index[move.target]  # type: ignore[index]
-                after = bool(kept) and (left or leaves_history(move))
-                moves.add_edge(node, _END if target == end else (target, after), move=move)
+        for node in _nodes(number, start, end, [None, *set(map(frozenset, noted.values()))]):
+            left = None if node == _START else node[1]
+            for exit_ in exits:
+                after = frozenset(noted[number]) if leaves_history(exit_) else left
+                if isinstance(exit_.target, Scope) and left is not None:
+                    after = frozenset()
+                for move in _settled(graph, exit_, kept if left is None else left):
+                    target = graph.index[move.target]  # type: ignore[index]
+                    moves.add_edge(node, _END if target == end else (target, after), move=move)
     return moves
 
 
-def _nodes(number: int, start: int, end: int | None, has_history: bool) -> list[Any]:
+def _nodes(number: int, start: int, end: int | None, left: Iterable[Any]) -> list[Any]:
     if number == start:
         return [_START]
-    if number in (0, end):
-        return []
-    return [(number, False), (number, True)] if has_history else [(number, False)]
+    return [] if number in (0, end) else [(number, places) for places in left]
 
 
-def _settled(graph: Graph, exit_: Transition, kept: Iterable[int]) -> list[Transition]:
+def _settled(graph: Graph, exit_: Transition, back: Iterable[int]) -> list[Transition]:
     """Return `exit_` with the phases that it may lead to."""
     if not isinstance(exit_.target, Scope):
         return [exit_]
-    inside = (graph.phases[number] for number in kept if exit_.target.contains(graph.phases[number].scope))
+    inside = (graph.phases[number] for number in sorted(back) if exit_.target.contains(graph.phases[number].scope))
     return [replace(exit_, target=phase.event) for phase in inside]
 
 
-def _kept(graph: Graph, start: int) -> list[int]:
+def _kept(graph: Graph, start: int, begun: dict[int, set[int]]) -> set[int]:
     """Return where a run in `start` may have been suspended or have failed before it came there."""
     import networkx
 
-    if start == 0 or not any(isinstance(t.target, Scope) for t in graph.transitions):
-        return []
+    if start == 0:
+        return set()
     exits = ways(graph)
     plain: networkx.DiGraph[int] = networkx.DiGraph()
     plain.add_nodes_from(range(len(graph.phases)))
@@ -135,8 +139,7 @@ def _kept(graph: Graph, start: int) -> list[int]:
         plain.add_edges_from((number, graph.index[t.target]) for t in exits[number] if not isinstance(t.target, Scope))
     back = {start, *networkx.ancestors(plain, start)}
     left = {n for n, own in enumerate(exits) if any(leaves_history(t) and graph.index[t.target] in back for t in own)}  # type: ignore[index]
-    begun = _begun(graph)
-    return sorted({begin for number in left for begin in begun.get(number, {number})})
+    return {begin for number in left for begin in begun.get(number, {number})}
 
 
 def _begun(graph: Graph) -> dict[int, set[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +13,6 @@ from hypothesis import given, settings
 from lifecycles import Building, plan_of, plans
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope, StepEvents, Transition, Trigger
-from fsm_engine.coverage import Coverage
 from fsm_engine.cursor import Signal
 from fsm_engine.graph import Call, Graph
 from fsm_engine.questions import Walk
@@ -105,10 +105,8 @@ class Driven:
 
     def _run(self, engine: Engine) -> None:
         fresh = engine.phase.name != "INTERRUPT" and engine.lifecycle.graph.has_epochs
-        try:
+        with contextlib.suppress(Untaken):
             engine.run(**({"max_epochs": 1, "epoch_length": 1} if fresh else {}))
-        except Untaken:
-            pass
 
 
 # Lifecycles
@@ -204,3 +202,114 @@ def test_the_test_paths_of_random_lifecycles_have_everything_in_them() -> None:
     assert {name for name, count in seen.items() if count > 20} == {
         *("all", "history", "automatic", "signal", "fired", "error")
     }
+
+
+# Coverage
+
+
+def recorded(engine: Engine, *args: Any, **kwargs: Any) -> list[Transition]:
+    walk: list[Transition] = []
+    with engine.observe(lambda _, transition: walk.append(transition)):
+        engine.run(*args, **kwargs)
+    return walk
+
+
+def test_the_coverage_of_a_run() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.on(E.ITERATION_STARTED(once=2))(lambda: engine.terminate())
+    coverage = engine.lifecycle.coverage(recorded(engine, [1, 2, 3]))
+    assert coverage.visited == (
+        *("IDLE", E.STARTED, E.EPOCH_STARTED, E.GET_BATCH_STARTED, E.GET_BATCH_COMPLETED, E.ITERATION_STARTED),
+        *(E.ITERATION_COMPLETED, E.TERMINATE, E.COMPLETED),
+    )
+    assert [str(transition) for transition in coverage.taken] == [
+        "STARTED --next_epoch--> EPOCH_STARTED",
+        "EPOCH_STARTED --next_batch--> GET_BATCH_STARTED",
+        "GET_BATCH_STARTED --got_batch--> GET_BATCH_COMPLETED",
+        "GET_BATCH_COMPLETED --iterate--> ITERATION_STARTED",
+        "ITERATION_STARTED --step_done--> ITERATION_COMPLETED",
+        "ITERATION_COMPLETED --next_batch--> GET_BATCH_STARTED",
+        "IDLE --run--> STARTED",
+        "TERMINATE --end_run--> COMPLETED",
+        "COMPLETED --done--> IDLE",
+        "run --terminate--> TERMINATE",
+    ]
+    assert set(coverage.visited).isdisjoint(coverage.missed)
+    assert len(coverage.visited + coverage.missed) == len(engine.lifecycle.phases)
+    assert {*map(str, coverage.taken), *map(str, coverage.untaken)} == set(map(str, engine.lifecycle.transitions))
+    assert (coverage.of_phases, coverage.of_transitions, coverage.is_complete) == (9 / 15, 10 / 32, False)
+
+
+def test_coverage_is_printed_with_what_is_missing() -> None:
+    lifecycle = collect_and_learn()
+    lifecycle.remove_transition(P.A >> P.C)
+    assert str(lifecycle.coverage(lifecycle.test_paths())) == "\n".join(
+        [
+            "10 of 11 phases (91%)",
+            "16 of 17 transitions (94%)",
+            "phases not visited:",
+            "  C",
+            "transitions not taken:",
+            "  C --b--> B",
+        ]
+    )
+    assert str(training().coverage(training().test_paths())) == ("15 of 15 phases (100%)\n32 of 32 transitions (100%)")
+
+
+def test_walks_are_covered_together_and_may_be_of_any_kind() -> None:
+    lifecycle = training()
+    one, *others = lifecycle.test_paths()
+    assert lifecycle.coverage(one) == lifecycle.coverage(list(one)) == lifecycle.coverage([one])
+    assert lifecycle.coverage(iter([iter(one), *others])) == lifecycle.coverage([one, *others])
+    assert lifecycle.coverage([]).of_transitions == lifecycle.coverage([[], []]).of_phases == 0
+
+
+def test_a_run_gone_on_with_and_a_copy_of_the_lifecycle_are_as_good() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    walk = recorded(engine, [1, 2], until=E.ITERATION_COMPLETED) + recorded(engine)
+    coverage = training().coverage(walk)
+    assert {"run --interrupt--> INTERRUPT", "RESUMED --go_on--> run"} <= set(map(str, coverage.taken))
+    assert str(walk[8]) == "RESUMED --go_on--> ITERATION_COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("walks", "kind", "message"),
+    [
+        (
+            [recovering().test_paths()[0], recovering().test_paths()[1]],
+            ValueError,
+            "step 4 of walk 2, {}, is no transition of this lifecycle. From there lead: "
+            "ITERATION_STARTED --step_done--> ITERATION_COMPLETED, "
+            "ITERATION_STARTED --terminate_epoch--> TERMINATE_SINGLE_EPOCH, "
+            "ITERATION_STARTED --terminate--> TERMINATE, ITERATION_STARTED --interrupt--> INTERRUPT, "
+            "ITERATION_STARTED --exception--> EXCEPTION_RAISED.",
+        ),
+        (
+            [[Transition(P.A, E.STARTED, "on")]],
+            ValueError,
+            "step 1 of walk 1, {}, is no transition of this lifecycle. A is no phase of it.",
+        ),
+        (
+            [Transition(E.STARTED, E.TERMINATE, "terminate", via=Scope.EPOCH)],
+            ValueError,
+            "step 1 of walk 1, {}, is no transition of this lifecycle. From there lead: STARTED --loaded--> RESUMED",
+        ),
+        ([[], ["STARTED"]], TypeError, "step 1 of walk 2 is 'STARTED'. A walk is a sequence of transitions."),
+        ([3], TypeError, "walk 1 is 3. A walk is a sequence of transitions."),
+    ],
+)
+def test_a_step_that_is_none_of_the_lifecycle_is_refused(walks: Any, kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=r"^(step|walk)") as error:
+        training().coverage(walks)
+    steps = [step for walk in walks for step in (walk if isinstance(walk, (tuple, list)) else [walk])]
+    assert any(str(error.value).startswith(message.format(step)) for step in steps)
+
+
+def test_a_walk_is_printed_as_a_chain() -> None:
+    paths = collect_and_learn().test_paths()
+    assert str(paths[0]) == (
+        "IDLE --run--> STARTED --interrupt--> INTERRUPT --run--> RESUMED --go_on--> STARTED --a--> A --c--> C --b--> B "
+        "--completed--> COMPLETED --done--> IDLE"
+    )
+    assert repr(paths[0]) == f"<Walk {paths[0]}>"
+    assert str(Walk()) == "(no move)"
