@@ -263,6 +263,23 @@ def test_draw_hands_its_options_on(here):
     assert all(call("draw", "--format", "svg", flag).stdout_bytes != plain for flag in flags[:4])
 
 
+def test_the_handlers_of_an_engine_that_a_function_has_made_are_drawn(here):
+    write(
+        here,
+        heard="""
+            from fsm_engine import Engine, Events
+            from helper import step
+
+            def build():
+                trainer = Engine(step)
+                trainer.add_event_handler(Events.EPOCH_COMPLETED, print)
+                return trainer
+        """,
+    )
+    assert "print" in call("draw", "heard:build", "--handlers").stdout
+    assert "print" not in call("draw", "heard:build").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -117,14 +117,12 @@ def draw(
     direction: Annotated[
         str, typer.Option(help="Of the main path: down or right.", autocompletion=_directions)
     ] = "down",
-    theme: Annotated[
-        str, typer.Option(help="The colours: auto, light, dark or print.", autocompletion=_themes)
-    ] = "auto",
+    theme: Annotated[str, typer.Option(help=f"The colours: {', '.join(THEMES)}.", autocompletion=_themes)] = "auto",
     guards: Annotated[bool, typer.Option("--guards", help="Write out guards, actions and activities.")] = False,
     handlers: Annotated[bool, typer.Option("--handlers", help="List the handlers of each phase.")] = False,
 ) -> None:
     """Draw a lifecycle: to files, or as text to standard output."""
-    lifecycle = find(target).lifecycle
+    found = find(target)  # which keeps the engine, whose handlers are drawn
     options: dict[str, Any] = {
         "title": title,
         "direction": direction,
@@ -133,9 +131,9 @@ def draw(
         "handlers": handlers,
     }
     for path in files or ():
-        output.note(f"Wrote {lifecycle.draw(path, format, **options)}")
+        output.note(f"Wrote {found.lifecycle.draw(path, format, **options)}")
     if not files:
-        output.write_bytes(render(lifecycle, format or "mmd", **options), format or "mmd")
+        output.write_bytes(render(found.lifecycle, format or "mmd", **options), format or "mmd")
 
 
 @app.command(epilog=epilog("show"))
