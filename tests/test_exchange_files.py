@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from typing import Any
 
 import networkx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fsm_engine import (
     Engine,
@@ -422,6 +426,12 @@ def test_a_network_may_be_changed_and_read_again() -> None:
     assert [finding.code for finding in lifecycle.check()] == ["unbound"]
 
 
+def test_a_phase_without_transitions_is_a_lifecycle() -> None:
+    alone = Lifecycle.of(Graph((Phase("alone"),), ()))
+    for form in ("dict", "json", "networkx", "graphml", "scxml"):
+        assert getattr(Lifecycle, f"from_{form}")(getattr(alone, f"to_{form}")()) == alone
+
+
 def test_a_plain_network_is_a_lifecycle() -> None:
     graph = networkx.DiGraph([("idle", "busy", {"label": "run", "trigger": "signal", "signal": "run"})])
     graph.add_edge("busy", "idle", label="done")
@@ -626,3 +636,73 @@ def large(size: int) -> Graph:
     ]
     chain = [Transition(a, b, "on") for a, b in pairwise([Events.STARTED, *names, Events.COMPLETED])]
     return Graph((*outer.phases, *phases), (*outer.transitions, *chain))
+
+
+# Whatever is in a file, it is a lifecycle or it is refused
+
+
+HOSTILE = (
+    None,
+    "",
+    "x",
+    "IDLE",
+    "engine.run",
+    0,
+    -1,
+    1.5,
+    10**400,
+    True,
+    [],
+    [[]],
+    ["x"],
+    {},
+    {"call": 1},
+    {"x": "x"},
+    "\0",
+)
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places_in(one, (*path, key)))]
+
+
+def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    for key in path[:-1]:
+        document = document[key]
+    if path:
+        document[path[-1]] = value
+    return value
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.randoms(use_true_random=False), st.integers(1, 3))
+def test_a_dictionary_with_anything_in_it_is_a_lifecycle_or_refused(rng: Any, changes: int) -> None:
+    document: Any = copy.deepcopy(small().to_dict())
+    for _ in range(changes):
+        put(document, rng.choice(places_in(document)[1:]), copy.deepcopy(rng.choice(HOSTILE)))
+    assert_lifecycle_or_refused("dict", document)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(("json", "graphml", "scxml")), st.randoms(use_true_random=False), st.integers(1, 3))
+def test_a_text_with_anything_in_it_is_a_lifecycle_or_refused(form: str, rng: Any, changes: int) -> None:
+    text = TEXTS[form]
+    for _ in range(changes):
+        words = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+        (start, end), (other, last) = rng.choice(words), rng.choice(words)
+        new = rng.choice(("", text[other:last], text[other : last + 60], "9" * 30, '"', "<state/>", "&amp;", "\u2028"))
+        text = text[:start] + new + text[end:]
+    assert_lifecycle_or_refused(form, text)
+
+
+TEXTS = {form: getattr(small(), f"to_{form}")() for form in ("json", "graphml", "scxml")}
+
+
+def assert_lifecycle_or_refused(form: str, what: Any) -> None:
+    try:
+        lifecycle = getattr(Lifecycle, f"from_{form}")(what)
+    except LifecycleError:
+        return
+    assert lifecycle.check() != []
+    assert getattr(Lifecycle, f"from_{form}")(getattr(lifecycle, f"to_{form}")()) == lifecycle

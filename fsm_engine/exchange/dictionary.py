@@ -1,6 +1,6 @@
 r"""A lifecycle as a dictionary of strings, numbers, lists and dictionaries: what every file format carries.
 
-Keys whose value would be empty are left out::
+Keys of phases and transitions whose value would be empty are left out::
 
     {
         "format": "fsm_engine.lifecycle",
@@ -119,7 +119,7 @@ class _Writer:
                 for event, before in lifecycle._required
             ],
         }
-        return _without_empty(parts)
+        return {key: value for key, value in parts.items() if value or key == "transitions"}
 
     def _distinct(self, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         names = [phase["event"] for phase in phases]

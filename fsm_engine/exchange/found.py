@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from math import isfinite
 from typing import Any
 
@@ -125,6 +126,11 @@ class Found:
 def is_name(value: Any) -> bool:
     """Say whether `value` may be a name in a file: a string, not empty, all of whose characters can be printed."""
     return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return those of `names` that look most like `name`, for a message."""
+    return ", ".join(get_close_matches(name[:80], list(names), 3, 0))
 
 
 def is_plain(value: Any, depth: int = 16) -> bool:

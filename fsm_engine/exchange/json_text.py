@@ -64,11 +64,11 @@ def _parsed(text: str) -> Any:
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twin = next(key for key in keys if keys.count(key) > 1)
-        raise LifecycleError(f"an object has {shown(twin)} twice. Leave one of them out.")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise LifecycleError(f"an object has {shown(key)} twice. Leave one of them out.")
+        found[key] = value
     return found
 
 

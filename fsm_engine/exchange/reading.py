@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -23,7 +22,7 @@ from fsm_engine.exchange.dictionary import (
     outer_paths,
     snippet_of,
 )
-from fsm_engine.exchange.found import Found, is_plain, shown
+from fsm_engine.exchange.found import Found, is_plain, nearest, shown
 from fsm_engine.graph import Call, Code, Graph, Payload, Phase, Transition, Trigger
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.scopes import Scope
@@ -113,7 +112,7 @@ class _Reader:
     def _event(self, found: Found) -> Event:
         name = found.text()
         if name not in self.events:
-            near = ", ".join(get_close_matches(name, self.events, 3, 0))
+            near = nearest(name, self.events)
             raise found.refused(f"{shown(name)} is no phase. The phases nearest to it in name are {near}.")
         return self.events[name]
 

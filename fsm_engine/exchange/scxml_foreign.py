@@ -68,11 +68,11 @@ class _Reading:
     def _exits(self, state: State) -> Iterator[tuple[Element, dict[str, Any]]]:
         own = state.transitions + list(_done(state))
         moves = [*_inherited(state, own), *sorted(own, key=_waits)]
-        labels = list(self.reserved)
+        labels = set(self.reserved)
         for number, element in enumerate(moves):
             target = self.chart.first(self.chart.find(element, element.attributes.get("target")))
             label = _free(element.attributes.get("event") or target.id, labels)
-            labels.append(label)
+            labels.add(label)
             parts: dict[str, Any] = {"from": state.id, "to": target.id, "label": label, "trigger": "automatic"}
             if "cond" in element.attributes:
                 parts["guard"] = {"call": element.attributes["cond"]}
@@ -113,7 +113,7 @@ def _inherited(state: State, own: Iterable[Element]) -> list[Element]:
     return found
 
 
-def _free(wanted: str, taken: list[str]) -> str:
+def _free(wanted: str, taken: set[str]) -> str:
     number, label = 1, wanted
     while label in taken:
         number += 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from fsm_engine.errors import LifecycleError
+from fsm_engine.exchange.found import nearest, shown
 from fsm_engine.exchange.xml_text import Element
 
 NS = "http://www.w3.org/2005/07/scxml"
@@ -90,7 +90,7 @@ class Chart:
         if not found:
             raise element.refused(f"<{_kind(element)}> has no id.")
         if found in self.states or found in self.histories:
-            raise element.refused(f"the id {found!r} is there twice.")
+            raise element.refused(f"the id {shown(found)} is there twice.")
         return found
 
     def find(self, element: Element, target: str | None) -> State:
@@ -102,10 +102,10 @@ class Chart:
         if not target:
             raise element.refused("a transition has no target, so it would only do something: attach a handler.")
         if len(target.split()) > 1:
-            raise element.refused(f"{target!r} are several targets, and a run is in one phase.")
+            raise element.refused(f"{shown(target)} are several targets, and a run is in one phase.")
         if target not in self.states:
-            near = ", ".join(get_close_matches(target, self.states, 3, 0))
-            raise element.refused(f"there is no state {target!r}. Nearest to it in name are {near}.")
+            near = nearest(target, self.states)
+            raise element.refused(f"there is no state {shown(target)}. Nearest to it in name are {near}.")
         return self.states[target]
 
     def first(self, state: State) -> State:

@@ -14,13 +14,12 @@ _DEEPEST = 64
 
 @dataclass(eq=False)
 class Element:
-    """An element, with the line that it begins in. Names are written ``{namespace}name``."""
+    """An element without its text, with the line that it begins in. Names are written ``{namespace}name``."""
 
     tag: str
     attributes: dict[str, str]
     line: int
     children: list[Element] = field(default_factory=list)
-    text: str = ""
 
     def all(self, tag: str) -> list[Element]:
         """Return the children of that name."""
@@ -47,13 +46,12 @@ class _Parser:
     def __init__(self) -> None:
         self.root: Element | None = None
         self.open: list[Element] = []
-        self.expat: Any = expat.ParserCreate(namespace_separator="}")
+        self.expat: Any = expat.ParserCreate("utf-8", "}")
         self.expat.StartDoctypeDeclHandler = self._refuse_doctype
         self.expat.EntityDeclHandler = self._refuse_doctype
         self.expat.ExternalEntityRefHandler = self._refuse_doctype
         self.expat.StartElementHandler = self._start
         self.expat.EndElementHandler = self._end
-        self.expat.CharacterDataHandler = self._text
 
     def parse(self, text: str) -> Element:
         try:
@@ -84,9 +82,6 @@ class _Parser:
 
     def _end(self, _tag: str) -> None:
         self.open.pop()
-
-    def _text(self, text: str) -> None:
-        self.open[-1].text += text
 
 
 def _named(name: str) -> str:
