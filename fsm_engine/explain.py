@@ -22,10 +22,14 @@ def explain_event(engine: Engine, event: AnyEvent) -> str:
         return f"{slot.event} calls nothing: no handler is attached."
     lines = [f"{slot.event} calls, in this order:"]
     for number, attachment in enumerate(slot.attached, 1):
-        lines.append(
-            f"  {number}. {name_of_handler(attachment.handler)}{_conditions(attachment)}  {_place(attachment.handler)}"
-        )
+        name, conditions, place = described(attachment)
+        lines.append(f"  {number}. {name}{f' ({conditions})' if conditions else ''}  {place}")
     return "\n".join(lines)
+
+
+def described(attachment: Attachment) -> tuple[str, str, str]:
+    """Return the name of a handler, its filter and priority, if it has them, and where it was defined, as file:line."""
+    return name_of_handler(attachment.handler), _conditions(attachment), _place(attachment.handler)
 
 
 def handlers_of(engine: Engine, event: AnyEvent) -> list[str]:
@@ -51,7 +55,8 @@ def _story(engine: Engine, attachment: Attachment) -> list[str]:
     slot = engine._registry.slots[attachment.event]
     fired = slot.fired - attachment.since
     passed = fired if attachment.filter is None else attachment.passed
-    lines = [f"on {slot.event}{_conditions(attachment)}: fired {fired}, called {passed}"]
+    conditions = _conditions(attachment)
+    lines = [f"on {slot.event}{f' ({conditions})' if conditions else ''}: fired {fired}, called {passed}"]
     if attachment.filter is not None and fired:
         counter = slot.counter or "number of firings"
         lines.append(f"  the last value of its {counter} was {attachment.value}")
@@ -70,7 +75,7 @@ def _conditions(attachment: Attachment) -> str:
     parts = [] if attachment.filter is None else [str(attachment.filter)]
     if attachment.priority:
         parts.append(f"priority={attachment.priority}")
-    return f" ({', '.join(parts)})" if parts else ""
+    return ", ".join(parts)
 
 
 def name_of_handler(handler: Any) -> str:
