@@ -132,20 +132,12 @@ class _Builder:
             for scope in phase.scope.path if phase.scope is not None else ():
                 if scope not in seen:
                     seen.add(scope)
-                    yield Box(".".join(map(str, scope.path)), scope.name, _id(scope.parent))
+                    yield Box(scope_id(scope), scope.name, _id(scope.parent))
 
     def _edge(self, transition: Transition, main: bool) -> Edge:
-        first = self.graph.phases[0].event
-        source = INITIAL if transition.source == first else self._end(transition.source)
-        if isinstance(transition.target, Scope):
-            target = _history(transition.target)
-        else:
-            target = FINAL if transition.target == first else self.ids[transition.target]
+        source, target = drawn_ends(self.graph, transition)
         kind = EdgeKind.ERROR if transition.error else _KINDS[transition.trigger]
         return Edge(source, target, self._text(transition), kind, main, tip=f"{transition}")
-
-    def _end(self, end: Event | Scope) -> str:
-        return ".".join(map(str, end.path)) if isinstance(end, Scope) else self.ids[end]
 
     def _text(self, transition: Transition) -> str:
         guard = f"[{code_name(transition.guard)}]" if transition.guard is not None and self.options.guards else ""
@@ -154,6 +146,20 @@ class _Builder:
             limit = f", {transition.limit}x at most" if transition.limit is not None and self.options.guards else ""
             return f"{kinds}{limit} {guard}".rstrip()
         return transition.label if transition.trigger is Trigger.SIGNAL else guard
+
+
+def drawn_ends(graph: Graph, transition: Transition) -> tuple[str, str]:
+    """Return the ids of the nodes that `transition` joins in the diagram; of the box, if it leaves from a scope."""
+    source, target = transition.source, transition.target
+    return (
+        scope_id(source) if isinstance(source, Scope) else _node_id(graph, source, INITIAL),
+        _history(target) if isinstance(target, Scope) else _node_id(graph, target, FINAL),
+    )
+
+
+def _node_id(graph: Graph, event: Event, first: str) -> str:
+    number = graph.index[event]
+    return qualified(graph.phases[number]) if number else first
 
 
 def _undisturbed(whole: Diagram) -> Diagram:
@@ -174,12 +180,17 @@ def _is_custom(phase: Phase) -> bool:
     return not type(phase.event).__module__.startswith("fsm_engine.")
 
 
+def scope_id(scope: Scope) -> str:
+    """Return the id of the box that stands for `scope`."""
+    return ".".join(map(str, scope.path))
+
+
 def _id(scope: Scope | None) -> str | None:
-    return None if scope is None else ".".join(map(str, scope.path))
+    return None if scope is None else scope_id(scope)
 
 
 def _history(scope: Scope) -> str:
-    return f"{_id(scope)} history"
+    return f"{scope_id(scope)} history"
 
 
 def _callback(event: Event) -> str:
