@@ -231,12 +231,12 @@ class Draft:
     def _join(self, event: Event, before: Event) -> None:
         """List a phase to which nothing led behind the one before it, and put one that floats into its scope."""
         settles = event in self.floating and before not in self.floating
-        if settles or not self._sources(event):
-            self._list_behind(event, before)
+        if settles or not (is_same(event, before) or self._sources(event)):
+            self._list_behind(event, before, {event, before})
         if settles:
             self._settle(event, self._scope_of(before))
 
-    def _list_behind(self, event: Event, before: Event) -> None:
+    def _list_behind(self, event: Event, before: Event, moved: set[Event]) -> None:
         """List a phase behind another, and behind it those that only it leads to: the order in which they come."""
         phase = self.phases.pop(self._place(event))
         self._places.clear()
@@ -244,8 +244,11 @@ class Draft:
         self._places.clear()
         for transition in self.transitions:
             target = transition.target
-            if is_same(transition.source, event) and not isinstance(target, Scope) and self._sources(target) == {event}:
-                self._list_behind(target, event)
+            if not is_same(transition.source, event) or isinstance(target, Scope) or target in moved:
+                continue
+            if self._sources(target) == {event}:
+                moved.add(target)
+                self._list_behind(target, event, moved)
 
     def _sources(self, event: Event) -> set[End]:
         return {t.source for t in self.transitions if is_same(t.target, event)}

@@ -868,3 +868,14 @@ def test_an_error_edge_may_end_the_run(driver: str) -> None:
     engine.lifecycle.add_transition(Edge(E.ITERATION_STARTED, IDLE), error=ZeroDivisionError)
     assert walk_of(engine, [1], driver=driver)[-1] == "ITERATION_STARTED --idle--> IDLE"
     assert (engine.phase.name, engine.outcome, engine.state.iteration) == ("IDLE", "completed", 1)
+
+
+def test_phases_that_lead_to_each_other_are_listed_once_in_the_order_of_a_run() -> None:
+    lifecycle = Lifecycle("rounds")
+    for name in ("first", "second", "alone"):
+        lifecycle.add_phase(name)
+    lifecycle.add_transition(Edge("alone", "alone"))
+    lifecycle.add_path(Edge("first", "second"))
+    lifecycle.add_transition(Edge("second", "first"))
+    lifecycle.add_transition(Edge(Events.STARTED, "first"))
+    assert [phase.name for phase in lifecycle.phases][:5] == ["IDLE", "STARTED", "first", "second", "RESUMED"]
