@@ -90,7 +90,8 @@ def _keeps_limits(graph: Graph) -> bool:
     """Say whether a run goes round as in training, so that it does not pass its limits."""
     moves, plain = ([_move(t) for t in g.transitions if t.trigger is Trigger.AUTOMATIC] for g in (graph, TRAINING))
     stops = [_move(t) for t in TRAINING.transitions if isinstance(t.guard, Snippet) and t.target not in _LOOPS]
-    return all(move in plain for move in moves if move[0] in _LOOPS) and all(stop in moves for stop in stops)
+    round_as_in_training = all(move in plain for move in moves if move[0] in _LOOPS)
+    return round_as_in_training and all(moves.count(stop) >= stops.count(stop) for stop in stops)
 
 
 def _move(transition: Transition) -> tuple[Any, ...]:

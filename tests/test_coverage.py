@@ -189,7 +189,7 @@ def drive(seed_or_plan: Any) -> Counter[str]:
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(plans())
 def test_an_engine_walks_the_test_paths_of_any_lifecycle(plan: Any) -> None:
     drive(plan)

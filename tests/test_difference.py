@@ -177,7 +177,7 @@ def test_only_lifecycles_are_compared() -> None:
         own().diff(Engine(lambda engine, batch: batch))  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(plans(), plans())
 def test_differences_go_both_ways(one: Any, other: Any) -> None:
     before, after = (Building(plan, ("emitted",)) for plan in (one, other))

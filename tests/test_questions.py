@@ -240,7 +240,7 @@ def test_paths_are_those_of_brute_force(seed: int, data: Any) -> None:
     assert len(shortest) == len(set(shortest))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(SEEDS)
 def test_what_is_reached_and_what_comes_before_are_those_of_brute_force(seed: int) -> None:
     graph = small_graph(seed)
@@ -257,7 +257,7 @@ def test_what_is_reached_and_what_comes_before_are_those_of_brute_force(seed: in
         assert all(first in ("start", *before[second]) for first, second in pairwise(chain))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(SEEDS)
 def test_test_paths_take_every_edge_of_a_small_graph_that_can_be_reached(seed: int) -> None:
     graph = small_graph(seed)
@@ -302,7 +302,7 @@ def look_at(plan: Any) -> set[str]:
     return seen
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(plans())
 def test_a_run_is_what_the_answers_say(plan: Any) -> None:
     look_at(plan)
