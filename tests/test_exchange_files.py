@@ -200,7 +200,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a counter of the state": (with_phase(counter="epoch"), f"{PHASE}.counter: counter='epoch' is an attribute of eve"),
     "a payload of code": (
         with_phase(payload="__import__('os')"),
-        f"{PHASE}.payload is \"__import__('os')\", but has to be one of , error, error=, iter_counter=.",
+        f"{PHASE}.payload is \"__import__('os')\", but has to be one of error, error=, iter_counter=.",
     ),
     "an activity of a number": (
         with_phase(activity=1),

@@ -55,8 +55,8 @@ def signature(given: Payload) -> str:
 
 
 def signatures() -> list[str]:
-    """Return the signatures of all payloads that there are."""
-    return sorted(_payloads())
+    """Return the signatures of all payloads that hand something over."""
+    return sorted(filter(None, _payloads()))
 
 
 @cache
