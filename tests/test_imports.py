@@ -30,7 +30,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["graph", "state"],
     ["edges"],
     ["events", "cursor"],
-    ["scopes", "filters", "confusable", "unbound", "errors", "markdown"],
+    ["scopes", "filters", "confusable", "unbound", "errors", "markdown", "files"],
 ]
 DOORS = {
     ("engine", "discovery"),

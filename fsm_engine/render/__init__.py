@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fsm_engine.render.build import Options, diagram
+from fsm_engine.render.compare import compared, draw_difference
 from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.formats import FORMATS, draw, render
 from fsm_engine.render.themes import THEMES, Paint, Theme, theme_named
@@ -21,8 +22,10 @@ __all__ = [
     "Options",
     "Paint",
     "Theme",
+    "compared",
     "diagram",
     "draw",
+    "draw_difference",
     "render",
     "theme_named",
 ]

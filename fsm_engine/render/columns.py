@@ -47,7 +47,7 @@ class Columns:
         diagram: what is laid out.
         rows: the order of the nodes.
         row: the row of each node.
-        sizes: how wide and tall nodes are.
+        sizes: how wide and tall nodes are; made wider where many lines come in.
         labels: how wide the texts at edges are.
         flipped: edges ahead that run along the left all the same.
         titled: whether boxes need room for their names at their border on the left.
@@ -62,7 +62,7 @@ class Columns:
     diagram: Diagram
     rows: Rows
     row: Mapping[str, int]
-    sizes: Mapping[str, Size]
+    sizes: dict[str, Size]
     labels: Mapping[Edge, float]
     flipped: frozenset[Edge] = frozenset()
     titled: bool = False
@@ -151,7 +151,8 @@ class Columns:
         self.node[node] = 0.0
         for side in (-1, 1):
             texts = [self.labels[edge] + LANE for edge in self._leaving(node, side) if edge in self.labels]
-            self._raise(side, [2 * self.row[node]], self.sizes[node][0] / 2 + max(texts, default=0))
+            texts.append(self._text_from_border(node) if side > 0 else 0.0)
+            self._raise(side, [2 * self.row[node]], self.sizes[node][0] / 2 + max(texts))
 
     def _leaving(self, node: str, side: int) -> Iterator[Edge]:
         """Yield the edges that leave a node of the main path on a side."""
@@ -238,8 +239,8 @@ class Columns:
         return range(2 * row, 2 * own) if row < own else range(2 * own + 1, 2 * row + 1)
 
     def _place_beside(self, node: str) -> None:
-        side, own, (width, _) = self.rows.side[node], 2 * self.row[node], self.sizes[node]
-        drops = self.drops_into(node)
+        side, own, drops = self.rows.side[node], 2 * self.row[node], self.drops_into(node)
+        width = self._widened(node, drops)
         if self._chain(node, drops):
             return
         near = self._reach(side, [own]) + APART + self._text_of(node, inner=True)
@@ -281,6 +282,15 @@ class Columns:
             if edge.source == node:
                 yield from self._passed_by(edge)
 
+    def _widened(self, node: str, drops: list[Drop]) -> float:
+        """Return how wide a node is, made wide enough for all lines that come in at its top or bottom."""
+        width, height = self.sizes[node]
+        for from_above in (True, False):
+            offsets = [offset for _, offset in self._offsets(drops, from_above, 0.0)] or [0.0]
+            width = max(width, offsets[-1] - offsets[0] + 2 * LANE)
+        self.sizes[node] = width, height
+        return width
+
     def _offsets(self, drops: Iterable[Drop], from_above: bool, width: float) -> Iterator[tuple[Drop, float]]:
         """Yield where along a node's edge each line comes in, spread about its middle, its text on its outer side."""
         mine = [drop for drop in drops if drop.from_above == from_above]
@@ -298,16 +308,14 @@ class Columns:
         edge = drops[0].edges[0]
         if self.rows.side.get(edge.source) != side or edge.source not in self.node:
             return False
-        middle, half, own = self.node[edge.source], self.sizes[node][0] / 2, 2 * self.row[node]
+        line, half, own = self.node[edge.source], self.sizes[node][0] / 2, 2 * self.row[node]
         between = [row for row in drops[0].rows if row != 2 * self.row[edge.source]]
-        if (
-            self._reach(side, [own]) + APART + self._text_of(node, inner=True) > middle - half
-            or self._reach(side, between or [own]) + LANE > middle
-        ):
+        middle = max(line, self._reach(side, [own]) + APART + self._text_of(node, inner=True) + half)
+        if middle - line > half - LANE or self._reach(side, between or [own]) + LANE > line:
             return False
-        self.node[node] = self.drop[edge] = middle
+        self.node[node], self.drop[edge] = middle, line
         self.chained.add(edge)
-        self._raise(side, between, middle + (self.labels[edge] + 8 if edge in self.labels else 0))
+        self._raise(side, between, line + (self.labels[edge] + LANE if edge in self.labels else 0))
         self._raise(side, [own], middle + half + self._text_of(node, inner=False))
         return True
 
@@ -321,13 +329,18 @@ class Columns:
             and edge not in self.rises
             and self.leaves_inward(edge) == inner
         ]
-        if not inner:  # what comes from the border of a box around it has its text there
-            texts += [
-                self.labels[edge] + LANE
-                for edge in self.diagram.edges
-                if edge.target == node and edge in self.labels and edge.source in self.span and self.is_level(edge)
-            ]
+        if not inner:
+            texts.append(self._text_from_border(node))
         return max(texts, default=0.0)
+
+    def _text_from_border(self, node: str) -> float:
+        """Return how much room the texts need at edges into a node from the border of a box around it."""
+        coming = (edge for edge in self.diagram.edges if edge.target == node and edge in self.labels)
+        return max((self.labels[edge] + 2 * LANE for edge in coming if self.comes_from_border(edge)), default=0.0)
+
+    def comes_from_border(self, edge: Edge) -> bool:
+        """Say whether an edge runs inwards, from the border of a box to a node in it."""
+        return edge.source in self.span and self.is_level(edge)
 
     def leaves_inward(self, edge: Edge) -> bool:
         """Say whether an edge leaves a node beside the main path towards it; while that is placed: whether it will.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,10 +63,10 @@ def _picture(format: str, lifecycle: Lifecycle, options: Options, theme: Theme) 
 
 def _html(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
     from fsm_engine.render.details import details
-    from fsm_engine.render.page import page
+    from fsm_engine.render.page import page, page_theme
 
-    svg = _svg(diagram(lifecycle, options), theme).decode()
-    return page(svg, details(lifecycle), options.title or lifecycle.name).encode()
+    svg = _svg(diagram(lifecycle, replace(options, title="")), page_theme()).decode()
+    return page(svg, details(lifecycle), options.title or lifecycle.name, theme).encode()
 
 
 def _json(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:

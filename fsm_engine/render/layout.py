@@ -93,7 +93,7 @@ class _Layout:
         ends = sorted(self._ends(node, side), key=lambda end: end[0])
         total = 0.0
         for place, (_, edge, way) in enumerate(ends):
-            text = self.room[edge][1] + 5 if way == "out" and edge in self.room else 0.0
+            text = self.room[edge][1] + 5 if self._has_text(edge, way) else 0.0
             total += max(text, PORT if place else 0.0)
             self.ports[edge, way] = total
         middle = (self.ports[ends[0][1:]] + total) / 2 if ends else 0.0
@@ -103,10 +103,12 @@ class _Layout:
         if self.diagram.names[node].kind not in ROUND:
             needed = 2 * max((abs(self.ports[edge, way]) for _, edge, way in ends), default=0.0) + 12
             self.size[node] = width, max(height, needed)
-        texts = [
-            self.room[edge][1] - self.ports[edge, way] for _, edge, way in ends if way == "out" and edge in self.room
-        ]
+        texts = [self.room[edge][1] - self.ports[edge, way] for _, edge, way in ends if self._has_text(edge, way)]
         self.over[node] = max([self.over.get(node, 0.0), *texts])
+
+    def _has_text(self, edge: Edge, way: str) -> bool:
+        """Say whether the text of an edge stands at this end of it."""
+        return edge in self.room and (way == "in") == self.columns.comes_from_border(edge)
 
     def _ends(self, node: str, side: int) -> Iterator[tuple[tuple[int, float], Edge, str]]:
         for edge in self.diagram.edges:
@@ -200,7 +202,7 @@ class _Layout:
 
     def _strip(self) -> float:
         """Return how much a box is taller than what is in it, at its beginning."""
-        return PAD if self.turned else TITLE_ROOM + 4
+        return PAD if self.turned else TITLE_ROOM + 7
 
     def _box(self, box: str) -> Rect:
         """Return the outline of a box; of several that begin or end at the same row, outer ones are further out."""
@@ -278,9 +280,19 @@ class _Layout:
         if edge in self.room:
             width, height = self.room[edge]
             side = self.rows.side[edge.target] or 1
-            y = end[1] - height / 2 - 3 - self._over(edge.target) if down else end[1] + height / 2 + 3
-            self.labels[edge] = Rect(x + side * (width / 2 + 8), y, width, height)
+            self.labels[edge] = Rect(x + side * (width / 2 + 8), self._height_of_text(edge, down), width, height)
         return start, end
+
+    def _height_of_text(self, edge: Edge, down: bool) -> float:
+        """Return where the text at a straight edge stands: at its tip; at its start if boxes begin in between."""
+        height, one, other = self.room[edge][1], self._at(edge.source), self._at(edge.target)
+        if not down:
+            return other.bottom + height / 2 + 3
+        spans = self.columns.span.values()
+        begin = any(span.start == self.row[edge.target] for span in spans)
+        if begin and not any(span.stop == self.row[edge.source] + 1 for span in spans):
+            return one.bottom + height / 2 + 3
+        return other.top - height / 2 - 3 - self._over(edge.target)
 
     def _route_rising(self, edge: Edge) -> tuple[Point, ...]:
         node, side, end = self._at(edge.source), self.rows.side[edge.source], self._end(edge, "in")
@@ -296,11 +308,9 @@ class _Layout:
         columns, box, node = self.columns, self.boxes[edge.source], self._at(edge.target)
         down = node.y > box.y
         if columns.is_level(edge):
-            end = self._end(edge, "in")
-            side = self._side(edge, "in")
-            start = (box.right if side > 0 else box.left, end[1])
-            self._label_at(edge, start, -side)
-            return start, end
+            end, side = self._end(edge, "in"), self._side(edge, "in")
+            self._label_at(edge, (end[0] + side * 10, end[1]), side)
+            return (box.right if side > 0 else box.left, end[1]), end
         if edge in columns.lane:
             side, far = columns.lane[edge]
             start = (box.right if side > 0 else box.left, box.bottom - 14 if down else box.top + 14)

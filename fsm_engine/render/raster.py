@@ -86,7 +86,7 @@ class _Canvas:
     def _node(self, placed: PlacedNode, by: Point) -> None:
         node, room, paint = placed.node, placed.room, self.theme.paint(placed.node)
         if Mark.CURRENT in node.marks:
-            around = room._replace(width=room.width + 10, height=room.height + 10)
+            around = room._replace(width=room.width + 8, height=room.height + 8)
             self._shape(around, by, shape="box", style="rounded", color=self.theme.current, penwidth="3")
         if node.kind is NodeKind.INITIAL:
             self._shape(room, by, paint.border, shape="circle", color=paint.border)

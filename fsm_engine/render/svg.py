@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
-from fsm_engine.render.metrics import LINE
+from fsm_engine.render.metrics import LINE, width
 from fsm_engine.render.paths import corners, shortened, unit
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
 from fsm_engine.render.themes import Theme
@@ -60,7 +60,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
     yield _group(kinds, node.tip, node=node.id)
     if Mark.CURRENT in node.marks:
-        yield _outline(_grown(room, 5), None, theme.current, 3, ROUNDING + 5)
+        yield _outline(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
     if node.kind is NodeKind.INITIAL:
         yield _circle(room, room.width / 2, paint.border, paint.border)
     elif node.kind is NodeKind.FINAL:
@@ -149,6 +149,7 @@ def _text(label: Label, colour: str, weight: str = "") -> str:
     bold = f' font-weight="{weight}"' if weight else ""
     return "".join(
         f'<text x="{room.x:.1f}" y="{first + number * step:.1f}" font-size="{text.size:g}" text-anchor="middle" '
+        f'textLength="{width(line, text.size):.1f}" lengthAdjust="spacingAndGlyphs" '
         f'fill="{colour}"{bold}>{escape(line)}</text>'
         for number, line in enumerate(text.lines)
     )

@@ -1,0 +1,147 @@
+"""Reads an SVG of a lifecycle back as rectangles and lines, and says what stands where it should not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from xml.etree import ElementTree
+
+SVG = "{http://www.w3.org/2000/svg}"
+NUMBER = r"-?\d+(?:\.\d+)?"
+
+
+@dataclass(frozen=True)
+class Rect:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: Rect, slack: float = 0.5) -> bool:
+        return (
+            self.left + slack < other.right
+            and other.left + slack < self.right
+            and self.top + slack < other.bottom
+            and other.top + slack < self.bottom
+        )
+
+    def holds(self, other: Rect, slack: float = 0.5) -> bool:
+        return (
+            self.left - slack <= other.left
+            and self.top - slack <= other.top
+            and self.right + slack >= other.right
+            and self.bottom + slack >= other.bottom
+        )
+
+
+@dataclass
+class Part:
+    """A node, box or edge: its outline, the texts in it, the lines of it."""
+
+    kind: str
+    name: str
+    depth: int
+    outline: Rect | None = None
+    texts: list[tuple[str, Rect]] = field(default_factory=list)
+    lines: list[Rect] = field(default_factory=list)
+    ends: tuple[str, str] = ("", "")
+    tip: tuple[float, float] = (0.0, 0.0)
+
+
+def parts(svg: str) -> list[Part]:
+    """Return what a picture shows. The depth tells how many pictures a part is inside of."""
+    return list(_parts(ElementTree.fromstring(svg), 0.0, 0.0, 0, ""))
+
+
+def _parts(element: ElementTree.Element, x: float, y: float, depth: int, within: str) -> Iterator[Part]:
+    for child in element:
+        kinds = (child.get("class") or "").split()
+        if child.tag != f"{SVG}g":
+            continue
+        if "inner" in kinds:
+            by_x, by_y = map(float, re.findall(NUMBER, child.get("transform", "")))
+            yield from _parts(child, x + by_x, y + by_y, depth + 1, within)
+            continue
+        kind = kinds[0]
+        name = within + (child.get("data-node") or child.get("data-box") or child.get("data-label") or "")
+        ends = tuple(within + (child.get(f"data-{end}") or "") for end in ("source", "target"))
+        part = Part(kind, name, depth, ends=(ends[0], ends[1]))
+        for shape in child:
+            _read(shape, part, x, y)
+        yield part
+        yield from _parts(child, x, y, depth, f"{name}/")
+
+
+def _read(shape: ElementTree.Element, part: Part, x: float, y: float) -> None:
+    def number(name: str) -> float:
+        return float(shape.get(name, "0"))
+
+    if shape.tag == f"{SVG}text":
+        half, size = number("textLength") / 2, number("font-size")
+        middle, base = x + number("x"), y + number("y")
+        room = Rect(middle - half, base - 0.75 * size, middle + half, base + 0.2 * size)
+        part.texts.append((shape.text or "", room))
+    elif shape.tag == f"{SVG}rect":
+        left, top = x + number("x"), y + number("y")
+        outline = Rect(left, top, left + number("width"), top + number("height"))
+        if shape.get("class") != "halo" and (part.outline is None or outline.holds(part.outline)):
+            part.outline = outline
+    elif shape.tag == f"{SVG}circle":
+        radius, cx, cy = number("r"), x + number("cx"), y + number("cy")
+        part.outline = part.outline or Rect(cx - radius, cy - radius, cx + radius, cy + radius)
+    elif shape.tag == f"{SVG}path":
+        at = [(x + float(a), y + float(b)) for a, b in re.findall(rf"({NUMBER}) ({NUMBER})", shape.get("d", ""))]
+        part.lines += [
+            Rect(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])) for a, b in pairwise(at)
+        ]
+    elif shape.tag in (f"{SVG}polygon", f"{SVG}polyline"):
+        at = [(x + float(a), y + float(b)) for a, b in re.findall(rf"({NUMBER}),({NUMBER})", shape.get("points", ""))]
+        part.tip = at[1]
+
+
+def faults(svg: str) -> list[str]:
+    """Return what is wrong with where things stand; an empty list for a picture that can be read."""
+    return list(_faults(parts(svg)))
+
+
+def _faults(found: list[Part]) -> Iterator[str]:
+    nodes = [part for part in found if part.kind == "node"]
+    boxes = [part for part in found if part.kind == "box"]
+    edges = [part for part in found if part.kind == "edge"]
+    labels = [(edge, text, room) for edge in edges for text, room in edge.texts]
+    for part in (*nodes, *boxes):
+        for text, room in part.texts:
+            if part.outline is None or not part.outline.holds(room):
+                yield f"{text!r} is not inside {part.name}"
+    for one, other in combinations(nodes, 2):
+        if one.outline.meets(other.outline) and not other.name.startswith(f"{one.name}/"):
+            yield f"{one.name} stands on {other.name}"
+    for one, other in combinations(boxes, 2):
+        a, b = one.outline, other.outline
+        if a.meets(b) and not a.holds(b, 0) and not b.holds(a, 0):
+            yield f"the borders of {one.name} and {other.name} cross"
+    for edge, text, room in labels:
+        for node in nodes:
+            if room.meets(node.outline) and not edge.name.startswith(node.name + "/"):
+                yield f"{text!r} stands on {node.name}"
+        for other in edges:
+            if other is not edge and any(room.meets(line, 0) for line in map(_grown, other.lines)):
+                yield f"the line from {other.ends[0]} to {other.ends[1]} runs through {text!r}"
+    for (one, text, room), (other, second, place) in combinations(labels, 2):
+        if one is not other and room.meets(place):
+            yield f"{text!r} stands on {second!r}"
+    by_name = {part.name: part for part in (*nodes, *boxes)}
+    for edge in edges:
+        for node in nodes:
+            inside = edge.ends[0].startswith(f"{node.name}/")
+            if node.name not in edge.ends and not inside and any(_grown(e).meets(node.outline) for e in edge.lines):
+                yield f"the line from {edge.ends[0]} to {edge.ends[1]} runs through {node.name}"
+        target, (x, y) = by_name[edge.ends[1]].outline, edge.tip
+        if not target.holds(Rect(x, y, x, y), 1.5):
+            yield f"the arrow from {edge.ends[0]} does not reach {edge.ends[1]}"
+
+
+def _grown(line: Rect) -> Rect:
+    return Rect(line.left - 0.6, line.top - 0.6, line.right + 0.6, line.bottom + 0.6)

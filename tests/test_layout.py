@@ -1,0 +1,196 @@
+"""Where things stand in a picture: nothing on anything else, the main path straight, whatever the lifecycle."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import hypothesis
+import pytest
+from geometry import Part, faults, parts
+from hypothesis import given, settings
+from lifecycles import Building, Plan, plans
+
+from fsm_engine import EventEnum, Events, Lifecycle, Scope
+from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, theme_named
+from fsm_engine.render.formats import PICTURES, render
+from fsm_engine.render.metrics import name, width
+
+LOOKS = [{"direction": direction, "guards": guards} for direction in ("down", "right") for guards in (False, True)]
+TWENTY = EventEnum("TWENTY", {f"PHASE_{letter}": letter for letter in "abcdefghijklmnopqrst"})
+
+
+def if_so(engine: Any) -> bool:
+    return False
+
+
+def if_not(engine: Any) -> bool:
+    return False
+
+
+def act(engine: Any) -> None:
+    pass
+
+
+def twenty() -> Lifecycle:
+    """Return training with twenty phases in its iteration: a chain with two loops, two detours and a way out."""
+    a, b, c, d, e, f, g, h, i, j, k, last, m, n, o, p, q, r, s, t = TWENTY
+    lifecycle = Lifecycle.training()
+    for event in TWENTY:
+        lifecycle.add_phase(event, act, scope=Scope.ITERATION)
+    chain = Events.ITERATION_STARTED >> a >> b >> c >> d >> e >> f >> g >> h >> i >> j >> k >> last
+    lifecycle.add_path(chain >> Events.ITERATION_COMPLETED, required=True)
+    for start, guard, path in (
+        (c, if_so, m >> n >> f),
+        (e, if_not, o >> p >> q >> b),
+        (h, if_so, r >> s >> j),
+        (k, if_not, t >> Events.TERMINATE),
+    ):
+        lifecycle.add_transition(start >> path.ends[0], guard=guard)
+        lifecycle.add_path(path)
+    lifecycle.add_transition(s >> r, guard=if_not, label="again")
+    return lifecycle
+
+
+def svg(drawn: Diagram) -> str:
+    return PICTURES["svg"](drawn, theme_named("auto")).decode()
+
+
+def placed(drawn: Diagram) -> dict[str, Part]:
+    return {part.name: part for part in parts(svg(drawn)) if part.kind == "node"}
+
+
+def middle(part: Part) -> tuple[float, float]:
+    assert part.outline is not None
+    return (part.outline.left + part.outline.right) / 2, (part.outline.top + part.outline.bottom) / 2
+
+
+def chain(*names: str, **nodes: Any) -> Diagram:
+    """Return a diagram whose main path goes through the nodes of these names, with `nodes` beside it."""
+    edges = tuple(Edge(one, other, main=True) for one, other in pairwise(names))
+    return Diagram(tuple(Node(name, name.upper(), main=True) for name in names), edges=edges, **nodes)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_twenty_phases_can_be_read(look: dict[str, Any]) -> None:
+    picture = render(twenty(), "svg", **look).decode()
+    assert sum(part.kind == "node" for part in parts(picture)) == len(twenty().phases) - 1 + 3  # the ends, and history
+    assert faults(picture) == []
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
+@given(plans())
+def test_any_lifecycle_can_be_read(plan: Plan) -> None:
+    building = Building(plan, ("emitted",))
+    hypothesis.assume(not building.wrong)
+    look = LOOKS[plan.seed % len(LOOKS)]
+    assert faults(render(building.engine.lifecycle, "svg", **look).decode()) == []
+
+
+@pytest.mark.parametrize("to_the_right", [False, True])
+def test_the_main_path_is_straight_and_in_order(to_the_right: bool) -> None:
+    picture = render(Lifecycle.training(), "svg", direction="right" if to_the_right else "down").decode()
+    path = [middle(part) for part in parts(picture) if part.kind == "node" and "main" in classes(picture, part.name)]
+    across, along = [point[to_the_right] for point in path], [point[not to_the_right] for point in path]
+    assert len(path) == 10
+    assert max(across) - min(across) < 0.2
+    assert along[:-1] == sorted(along[:-1])
+
+
+def classes(picture: str, node: str) -> list[str]:
+    return re.search(rf'class="([^"]*)" data-node="{re.escape(node)}"', picture).group(1).split()  # type: ignore[union-attr]
+
+
+def test_a_loop_runs_on_the_left_and_a_detour_on_the_right() -> None:
+    edges = (Edge("c", "a"), Edge("a", "detour"), Edge("detour", "c"), Edge("b", "back"), Edge("back", "a"))
+    drawn = chain("a", "b", "c")
+    nodes = (*drawn.nodes, Node("detour", "DETOUR"), Node("back", "BACK"))
+    drawn = Diagram(nodes, edges=(*drawn.edges, *edges))
+    at = placed(drawn)
+    x = middle(at["a"])[0]
+    assert middle(at["back"])[0] < x < middle(at["detour"])[0]
+    loop = next(part for part in parts(svg(drawn)) if part.ends == ("c", "a"))
+    assert max(line.right for line in loop.lines) < x
+    assert faults(svg(drawn)) == []
+
+
+def test_a_box_holds_its_nodes_and_no_others() -> None:
+    boxes = (Box("outer", "outer"), Box("outer.inner", "inner", "outer"))
+    nodes = (
+        Node("a", "A", main=True),
+        Node("b", "B", main=True, box="outer"),
+        Node("c", "C", main=True, box="outer.inner"),
+        Node("d", "D", main=True, box="outer"),
+        Node("e", "E", main=True),
+        Node("aside", "ASIDE", box="outer.inner"),
+        Node("out", "OUT"),
+    )
+    path = tuple(Edge(one, other, main=True) for one, other in pairwise("abcde"))
+    more = (
+        Edge("c", "aside", "to the side"),
+        Edge("aside", "aside", "again and again"),
+        Edge("outer.inner", "out", "leaves", EdgeKind.SIGNAL),
+        Edge("outer", "out", "ValueError", EdgeKind.ERROR),
+        Edge("outer", "b", "back in", EdgeKind.ERROR),
+        Edge("out", "a"),
+    )
+    picture = svg(Diagram(nodes, boxes, (*path, *more)))
+    assert faults(picture) == []
+    found = {part.name: part.outline for part in parts(picture) if part.kind != "edge"}
+    within = {
+        box: {name for name, room in found.items() if name != box and found[box].holds(room)}  # type: ignore[union-attr,arg-type]
+        for box in ("outer", "outer.inner")
+    }
+    assert within == {"outer": {"outer.inner", "b", "c", "d", "aside"}, "outer.inner": {"c", "aside"}}
+
+
+def test_a_picture_inside_a_node_lies_in_it() -> None:
+    inner = chain("x", "y")
+    drawn = Diagram(
+        (Node("a", "A", main=True), Node("b", "B", main=True, inner=inner)), edges=(Edge("a", "b", main=True),)
+    )
+    at = placed(drawn)
+    assert set(at) == {"a", "b", "b/x", "b/y"}
+    assert at["b"].outline.holds(at["b/x"].outline)  # type: ignore[union-attr,arg-type]
+    assert at["b"].outline.holds(at["b/y"].outline)  # type: ignore[union-attr,arg-type]
+
+
+def test_edges_between_the_same_two_nodes_are_kept_apart() -> None:
+    drawn = chain("a", "b")
+    more = [Edge("a", "b", f"edge {number}") for number in range(4)] + [Edge("b", "a", f"back {n}") for n in range(4)]
+    assert faults(svg(Diagram(drawn.nodes, edges=(*drawn.edges, *more)))) == []
+
+
+def test_what_nothing_leads_to_is_drawn_as_well() -> None:
+    drawn = Diagram((*chain("a", "b").nodes, Node("lost", "LOST")), edges=chain("a", "b").edges)
+    assert set(placed(drawn)) == {"a", "b", "lost"}
+
+
+def test_a_single_node_is_a_picture() -> None:
+    assert faults(svg(Diagram((Node("only", "ONLY", NodeKind.INITIAL),)))) == []
+
+
+def test_marks_are_outside_of_what_they_mark() -> None:
+    drawn = Diagram((Node("a", "A", main=True, marks=frozenset({Mark.CURRENT})),), edges=())
+    assert 'class="halo"' in svg(drawn)
+
+
+def test_a_picture_that_is_wrong_is_found_out() -> None:
+    picture = svg(chain("a", "b", "c"))
+    number = re.search(r'data-node="b".*?<rect x="[^"]*" y="([^"]*)"', picture, re.DOTALL).group(1)  # type: ignore[union-attr]
+    broken = picture.replace(f'y="{number}"', 'y="8.0"')
+    assert "a stands on b" in faults(broken)
+
+
+def test_a_long_name_of_several_words_takes_two_lines() -> None:
+    assert name("GET_BATCH_STARTED").lines == ("GET_BATCH_STARTED",)
+    assert name("DATALOADER_STOP_ITERATION").lines == ("DATALOADER_", "STOP_ITERATION")
+    assert name("A" * 40).lines == ("A" * 40,)
+
+
+def test_widths_are_those_of_helvetica() -> None:
+    assert width("", 10.0) == 0
+    assert width("iW", 1000.0) == 222 + 944
+    assert width("\u4e16", 10.0) == 10.0
+    assert width("e\u0301", 1000.0) == 556
