@@ -20,8 +20,9 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_the_readme_runs_from_top_to_bottom() -> None:
+def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("torchmetrics")
+    monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {"__name__": "readme"}
     printed = []
     for code in blocks(README, "python"):
@@ -29,7 +30,7 @@ def test_the_readme_runs_from_top_to_bottom() -> None:
         with contextlib.redirect_stdout(out):
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
-    first, supervised, custom, inside, stopped, until, path, step_events, edges, recovered, own = printed
+    first, supervised, custom, drawn, seen, inside, data, stopped, until, path, step_events, edges, recovered, own = printed
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
     assert [(epoch, title) for epoch, title, _ in accuracies] == [
@@ -43,8 +44,15 @@ def test_the_readme_runs_from_top_to_bottom() -> None:
         "iteration 4: BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED",
         "epoch 1 is left for Events.EPOCH_COMPLETED",
     ]
-    assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in inside
+    assert drawn == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "discovered.svg",
+        *("trainer.html", "trainer.mmd", "trainer.svg"),
+    ]
+    assert "BACKWARD_STARTED    -> BACKWARD_COMPLETED " in seen
     assert "look_at_gradients (every=5)" in inside
+    assert data.splitlines()[1:] == ["True", "False"]
+    assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in data
     endings = [line for line in stopped.splitlines() if not line.startswith("Iter[")]
     assert endings == ["interrupted 20", "completed 30"]
     assert [line for line in until.splitlines() if not line.startswith("Iter[")] == ["interrupted INTERRUPT 7"]
