@@ -15,6 +15,7 @@ from fsm_engine.errors import LifecycleError
 from fsm_engine.events import Event, EventEnum, is_same
 from fsm_engine.graph import Call, Code, Graph, Payload, Phase, Snippet, Transition, Trigger
 from fsm_engine.scopes import Scope
+from fsm_engine.training import TO_COME_BACK
 
 _UNFINISHED = Snippet("the iteration is open", "True")
 _ERROR = Payload(keywords={"error": "here.error"})
@@ -123,10 +124,10 @@ class Draft:
         self._connect(edge, fired, guard, label, action, again=True)
 
     def insert(self, event: Event, after: Event, activity: Code | None, counter: str | None) -> None:
-        """Add a phase that takes over the automatic exits of `after`."""
+        """Add a phase that takes over the automatic exits of `after`, but for one that comes back there."""
         _check_event(event)
         place = self._place(after)
-        taken = [t for t in self.transitions if is_same(t.source, after) and t.trigger is Trigger.AUTOMATIC]
+        taken = [t for t in self._automatic(after) if t.action != TO_COME_BACK]
         if not taken:
             raise LifecycleError(f"{after} has no automatic exit that {event} could take over. Use add_transition.")
         if self._find(event) is not None:
@@ -137,11 +138,15 @@ class Draft:
         self._connect(Edge(after, event), fired=False)
 
     def add_exits(self, event: Event, like: Event) -> None:
-        """Give `event` the automatic exits of `like`."""
-        self._place(event)
+        """Give `event` the automatic exits of `like`; if it acts, without one that would come back to act again."""
+        acts = self.phases[self._place(event)].activity is not None
         self._place(like)
-        for transition in [t for t in self.transitions if is_same(t.source, like) and t.trigger is Trigger.AUTOMATIC]:
-            self.transitions.append(replace(transition, source=event))
+        for transition in self._automatic(like):
+            if not (acts and transition.action == TO_COME_BACK):
+                self.transitions.append(replace(transition, source=event))
+
+    def _automatic(self, source: Event) -> list[Transition]:
+        return [t for t in self.transitions if is_same(t.source, source) and t.trigger is Trigger.AUTOMATIC]
 
     def remove_transition(self, edge: Edge, label: str | None) -> None:
         """Take out the transitions along `edge`, or the one with that label."""

@@ -530,6 +530,7 @@ class Engine(Announcer):
     def _go_on(self, data: Any) -> None:
         here, state = self._here, self.state
         assert here.left is not None
+        here.loaded = False  # RESUMED, which comes next, tells of that, too
         phase = self.lifecycle.phases[here.left >> 1]
         batches.resume_data(self, data)
         clock.turn_clocks(self)

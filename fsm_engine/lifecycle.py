@@ -296,6 +296,8 @@ class Lifecycle:
     ) -> None:
         """Add a phase behind `after`, whose automatic exits it takes over; the other arguments are `add_phase`'s.
 
+        An exit that comes back stays: STARTED's to RESUMED, by which a run goes on from a state that was loaded.
+
         Raises:
             LifecycleError: `after` is no phase or has no such exit, `event` is one already.
             TypeError, ValueError: arguments of a wrong kind.
@@ -307,6 +309,8 @@ class Lifecycle:
 
     def add_exits(self, event: Event, *, like: Event) -> None:
         """Give the phase of `event` the automatic exits that the phase of `like` has, so that it goes on as that does.
+
+        If it has an activity, an exit that comes back is left out, since the activity would begin again.
 
         Raises:
             LifecycleError: one of them is no phase, or the graph would break a rule.

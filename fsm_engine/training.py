@@ -46,7 +46,9 @@ _last_epoch_skipped = _guard(
     **_nothing_left.names,
 )
 
-_to_come_back = _action("to come back to STARTED", "here.loaded, here.left = False, here.at | 1")
+TO_COME_BACK = _action("to come back to STARTED", "here.loaded, here.left = False, here.at | 1")
+"""The action of a detour: history leads back to the phase that was left, and its activity begins again."""
+
 _start_epoch = _action(
     "epoch += 1",
     "state.epoch += 1\n"
@@ -127,7 +129,7 @@ TRAINING = Graph(
         *_after,
     ),
     transitions=(
-        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=_to_come_back),
+        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=TO_COME_BACK),
         Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_nothing_left),
         Transition(E.STARTED, E.EPOCH_STARTED, "next_epoch"),
         Transition(E.EPOCH_STARTED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fsm_engine.engine import Engine
 from fsm_engine.errors import BusyError
 from fsm_engine.events import EventEnum, Events
+from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.state import COUNTERS, State
 
 
@@ -323,6 +324,103 @@ def test_a_loaded_run_goes_by_way_of_resumed_back_to_started() -> None:
     assert moves[:4] == [
         "IDLE --run--> STARTED",
         "STARTED --loaded--> RESUMED",
+        "RESUMED --go_on--> STARTED",
+        "STARTED --next_epoch--> EPOCH_STARTED",
+    ]
+
+
+def moves_of(engine: Engine, *args: Any, **kwargs: Any) -> list[str]:
+    """Run `engine` and return the moves of this run."""
+    moves: list[str] = []
+    with engine.observe(lambda engine, transition: moves.append(str(transition))):
+        engine.run(*args, **kwargs)
+    return moves
+
+
+@pytest.mark.parametrize("observed", [False, True])
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+def test_a_loaded_run_comes_once_to_what_was_inserted_behind_started(driver: str, observed: bool) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    log: list[str] = []
+    lifecycle = Lifecycle.training(echo)
+    lifecycle.insert(Mine.BAR, after=Events.STARTED, activity=lambda engine: log.append(f"{engine.phase} acts"))
+    lifecycle.insert(Mine.FOO, after=Events.STARTED, activity=lambda engine: log.append(f"{engine.phase} acts"))
+    engine = Engine(lifecycle=lifecycle)
+    for event in (Events.STARTED, Events.RESUMED, *Mine, Events.EPOCH_STARTED) if observed else ():
+        engine.add_event_handler(event, lambda engine: log.append(engine.phase.name))
+    engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2})
+    engine.run([7, 8], driver=driver)
+    whole = ["STARTED", "RESUMED", "FOO", "FOO acts", "BAR", "BAR acts", "EPOCH_STARTED"]
+    assert log == (whole if observed else ["FOO acts", "BAR acts"])
+
+
+def test_the_way_by_resumed_stays_with_started_however_a_phase_comes_behind_it() -> None:
+    ways: list[list[str]] = []
+    for inserted in (True, False):
+        lifecycle = Lifecycle.training(echo)
+        if inserted:
+            lifecycle.insert(Mine.FOO, after=Events.STARTED)
+        else:
+            lifecycle.add_phase(Mine.FOO)
+            lifecycle.add_path(Events.STARTED >> Mine.FOO >> Events.EPOCH_STARTED, required=True)
+        engine = Engine(lifecycle=lifecycle)
+        engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2})
+        ways.append(moves_of(engine, [7, 8])[:4])
+    assert (
+        ways[0]
+        == ways[1]
+        == [
+            "IDLE --run--> STARTED",
+            "STARTED --loaded--> RESUMED",
+            "RESUMED --go_on--> STARTED",
+            "STARTED --foo--> FOO",
+        ]
+    )
+
+
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize(
+    ("activity", "expected"),
+    [
+        (False, ["STARTED", "FOO", "RESUMED", "EPOCH_STARTED"]),
+        (True, ["STARTED", "FOO", "FOO acts", "EPOCH_STARTED"]),  # it cannot come back and not act again
+    ],
+)
+def test_a_loaded_run_whose_start_fails_does_not_recover_twice(
+    activity: bool, expected: list[str], driver: str
+) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    log: list[str] = []
+    engine = Engine(echo)
+    engine.lifecycle.add_phase(Mine.FOO, activity=(lambda: log.append("FOO acts")) if activity else None)
+    engine.lifecycle.add_transition(Events.STARTED >> Mine.FOO, error=OSError)
+    engine.lifecycle.add_exits(Mine.FOO, like=Events.STARTED)
+    for event in (Events.STARTED, Events.RESUMED, Mine.FOO, Events.EPOCH_STARTED):
+        engine.add_event_handler(event, lambda engine: log.append(engine.phase.name))
+
+    @engine.on(Events.STARTED)
+    def _() -> None:
+        raise OSError
+
+    engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2, "errors": {}})
+    engine.run([7, 8], driver=driver)
+    assert log == expected
+
+
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+def test_a_loaded_run_that_is_stopped_at_its_start_is_resumed_once(driver: str) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    engine = Engine(echo)
+    engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2})
+    assert moves_of(engine, [7, 8], until=Events.STARTED, driver=driver) == [
+        "IDLE --run--> STARTED",
+        "STARTED --interrupt--> INTERRUPT",
+    ]
+    assert moves_of(engine, driver=driver)[:3] == [
+        "INTERRUPT --run--> RESUMED",
         "RESUMED --go_on--> STARTED",
         "STARTED --next_epoch--> EPOCH_STARTED",
     ]
