@@ -1,0 +1,251 @@
+/* The page: what was chosen, what the keys do, and the address that keeps both. */
+
+const { title, phases, current } = JSON.parse(byId("details").textContent);
+const known = new Set(phases.map((phase) => phase.id));
+const frame = byId("view");
+const picture = new Picture(byId("picture").firstElementChild, phases);
+const view = new View(frame, byId("picture"), (scale) => (byId("fit").textContent = `${Math.round(scale * 100)}%`));
+const panel = new Panel(byId("phase"), phases, title, current);
+const walk = new Walk(phases);
+const simulation = new Simulation(byId("walk"), walk, title, walked);
+const search = new Search(byId("query"), byId("results"), phases, { preview: found, go: choose });
+const tabs = { phase: byId("tab-phase"), walk: byId("tab-walk") };
+let [selected, tab, keeping] = ["", "phase", 0];
+
+/* The address */
+
+function address() {
+  const parts = { ...(selected && { phase: selected }), ...(walk.last && { walk: walk.numbers }) };
+  return `#${new URLSearchParams(parts)}`;
+}
+
+function readAddress() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const wanted = parts.get("phase") ?? "";
+  const numbers = parts.get("walk") ?? "";
+  if (numbers !== walk.numbers) {
+    walk.follow(numbers);
+    simulation.show();
+    if (walk.last && !wanted) turnTo("walk");
+  }
+  select(known.has(wanted) ? wanted : "");
+}
+
+/** Keep the walk in the address; not at once, since browsers count how often that is done. */
+function keepWalk() {
+  clearTimeout(keeping);
+  keeping = setTimeout(() => history.replaceState(null, "", address()), 250);
+}
+
+/* Choosing */
+
+function select(id) {
+  selected = id;
+  panel.show(id);
+  turnTo(tab);
+  if (!id) return;
+  view.show(picture.nodes.get(id)[0]);
+  const { name, exits } = panel.phases.get(id);
+  say(`${name}: ${counted(exits.length, "exit")}`);
+}
+
+function choose(id) {
+  turnTo("phase");
+  unfold();
+  clearTimeout(keeping);
+  if (id !== selected) history.pushState(null, "", `#${new URLSearchParams({ ...(id && { phase: id }),
+    ...(walk.last && { walk: walk.numbers }) })}`);
+  select(id);
+}
+
+function walked() {
+  turnTo("walk");
+  light();
+  view.show(picture.standing(walk)[0]);
+  keepWalk();
+}
+
+function light() {
+  picture.light(walk, Boolean(walk.last) || tab === "walk");
+}
+
+function turnTo(name) {
+  tab = name;
+  for (const [other, button] of Object.entries(tabs)) {
+    button.setAttribute("aria-selected", other === name);
+    button.tabIndex = other === name ? 0 : -1;
+    byId(other).hidden = other !== name;
+  }
+  picture.select(name === "phase" ? selected : "");
+  picture.highlight(name === "phase" ? selected : "");
+  light();
+}
+
+function found(ids, id) {
+  picture.find(ids);
+  picture.highlight(id ?? selected);
+  if (id) view.show(picture.nodes.get(id)[0]);
+}
+
+/* The panel on small screens */
+
+function unfold(open = true) {
+  document.body.classList.toggle("folded", !open);
+  byId("handle").setAttribute("aria-expanded", open);
+}
+
+byId("handle").addEventListener("click", () => unfold(document.body.classList.contains("folded")));
+
+/* Pointing */
+
+frame.addEventListener("click", (event) => {
+  const id = picture.phaseOf(event.target);
+  if (id) choose(id);
+});
+frame.addEventListener("pointerover", (event) => hover(picture.phaseOf(event.target)));
+frame.addEventListener("pointerleave", () => hover());
+frame.addEventListener("focusin", (event) => {
+  const id = picture.phaseOf(event.target);
+  hover(id);
+  if (id && event.target.matches(":focus-visible")) view.show(event.target);
+});
+frame.addEventListener("focusout", () => hover());
+
+function hover(id = null, exit = null) {
+  if (frame.classList.contains("dragging")) return;
+  picture.highlight(id ?? (tab === "phase" ? selected : ""), exit);
+}
+
+byId("panel").addEventListener("click", (event) => {
+  const link = event.target.closest("[data-go]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  choose(link.dataset.go);
+});
+
+for (const kind of ["pointerover", "focusin"]) {
+  byId("panel").addEventListener(kind, (event) => {
+    const at = event.target;
+    const choice = at.closest("[data-choice]");
+    const exit = at.closest("[data-exit]");
+    if (choice) hover(walk.at.id, walk.choices[choice.dataset.choice - 1]?.exit);
+    else if (exit) hover(selected, panel.phases.get(selected)?.exits[exit.dataset.exit]);
+    else hover(at.closest("[data-go]")?.dataset.go);
+  });
+}
+byId("panel").addEventListener("pointerleave", () => hover());
+
+/* Keys */
+
+const STEP = 90;
+const KEYS = {
+  "/": () => byId("query").select(),
+  "?": () => byId("keys").showModal(),
+  "+": () => view.zoom(1.25, undefined, undefined, true),
+  "=": () => view.zoom(1.25, undefined, undefined, true),
+  "-": () => view.zoom(0.8, undefined, undefined, true),
+  0: () => view.fit(),
+  s: () => turnTo(tab === "walk" ? "phase" : "walk"),
+  n: () => simulation.next(),
+  r: () => simulation.reset(),
+  d: () => otherMode(),
+  Backspace: () => simulation.undo(),
+  Escape: () => choose(""),
+};
+const ARROWS = { ArrowLeft: [STEP, 0], ArrowRight: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (event.target.matches("input")) return;
+  if (!act(event)) return;
+  event.preventDefault();
+});
+
+/** Do what a key stands for, and say whether it stands for anything. */
+function act(event) {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const id = event.target.closest(".view g.node") && picture.phaseOf(event.target);
+  if (id && (key === "Enter" || key === " ")) choose(id);
+  else if (event.target.matches("[role=tab]") && ["ArrowLeft", "ArrowRight"].includes(key)) nextTab();
+  else if (key in ARROWS && !event.target.closest(".panel")) view.pan(...ARROWS[key]);
+  else if (key >= "1" && key <= "9" && key.length === 1) simulation.choose(Number(key));
+  else if (Object.hasOwn(KEYS, key)) KEYS[key]();
+  else return false;
+  return true;
+}
+
+function nextTab() {
+  turnTo(tab === "walk" ? "phase" : "walk");
+  tabs[tab].focus();
+}
+
+for (const [name, button] of Object.entries(tabs)) {
+  button.addEventListener("click", () => {
+    turnTo(name);
+    unfold();
+  });
+}
+byId("in").addEventListener("click", KEYS["+"]);
+byId("out").addEventListener("click", KEYS["-"]);
+byId("fit").addEventListener("click", KEYS[0]);
+byId("help").addEventListener("click", KEYS["?"]);
+byId("mode").addEventListener("click", otherMode);
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("panel").focus();
+});
+
+/* Light and dark */
+
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const MODE = "fsm_engine mode";
+
+function isDark() {
+  const { mode } = document.documentElement.dataset;
+  return mode === "auto" ? systemDark.matches : mode === "dark";
+}
+
+function showMode() {
+  const other = isDark() ? "light" : "dark";
+  byId("mode").setAttribute("aria-label", `Change to ${other} colours`);
+  byId("mode").title = `Change to ${other} colours (d)`;
+}
+
+function otherMode() {
+  const mode = isDark() ? "light" : "dark";
+  setMode((mode === "dark") === systemDark.matches ? "auto" : mode);
+}
+
+function setMode(mode) {
+  document.documentElement.dataset.mode = mode;
+  showMode();
+  try {
+    localStorage.setItem(MODE, mode);
+  } catch {
+    /* Not kept then: some browsers store nothing for files. */
+  }
+}
+
+function keptMode() {
+  try {
+    return localStorage.getItem(MODE);
+  } catch {
+    return null;
+  }
+}
+
+/* Begin */
+
+if (document.documentElement.dataset.mode === "auto" && ["light", "dark"].includes(keptMode())) {
+  document.documentElement.dataset.mode = keptMode();
+}
+systemDark.addEventListener("change", showMode);
+showMode();
+const declared = new Set(phases.flatMap((phase) => phase.exits.map((exit) => JSON.stringify(exit.edge))));
+byId("count").textContent = `${counted(phases.length, "phase")}, ${counted(declared.size, "transition")}`;
+byId("signs").append(...signs(phases));
+picture.svg.setAttribute("role", "group");
+picture.svg.setAttribute("aria-label", `The lifecycle ${title}`);
+addEventListener("hashchange", readAddress);
+readAddress();
+document.documentElement.dataset.ready = "";

@@ -1,0 +1,127 @@
+/* Search through everything that has a name. */
+
+const MOST_SHOWN = 50;
+
+/** A box to type into and a list of what is found. */
+class Search {
+  constructor(input, list, phases, { preview, go }) {
+    Object.assign(this, { input, list, preview, go });
+    this.entries = phases.flatMap(entriesOf);
+    this.found = [];
+    this.at = 0;
+    input.addEventListener("input", () => this.#search());
+    input.addEventListener("focus", () => this.#open(this.found.length > 0));
+    input.addEventListener("blur", () => this.#open(false));
+    input.addEventListener("keydown", (event) => this.#key(event));
+    list.addEventListener("pointerdown", (event) => event.preventDefault());
+    list.addEventListener("click", (event) => {
+      const row = event.target.closest("[role=option]");
+      if (row) this.#choose(Number(row.dataset.number));
+    });
+  }
+
+  #search() {
+    const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const ranked = this.entries.map((entry) => [rank(entry, words), entry]).filter(([rank]) => rank < Infinity);
+    this.found = words.length ? ranked.sort(([one], [other]) => one - other).map(([, entry]) => entry) : [];
+    this.at = 0;
+    const shown = this.found.slice(0, MOST_SHOWN).map((entry, number) => option(entry, number, words));
+    const rest = this.found.length - shown.length;
+    if (rest > 0) shown.push(make("li", { class: "none" }, `and ${rest} more`));
+    if (words.length && !shown.length) shown.push(make("li", { class: "none" }, "Nothing has such a name."));
+    this.list.replaceChildren(...shown);
+    this.#open(shown.length > 0);
+    this.#light();
+    say(words.length ? `${this.found.length} found` : "");
+    this.preview(words.length ? new Set(this.found.map((entry) => entry.phase)) : null, null);
+  }
+
+  #key(event) {
+    const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (turn && this.found.length) {
+      const shown = Math.min(this.found.length, MOST_SHOWN);
+      if (this.list.hidden) this.#open(true);
+      else this.at = (this.at + turn + shown) % shown;
+      this.#light();
+      this.preview(new Set(this.found.map((entry) => entry.phase)), this.found[this.at].phase);
+    } else if (event.key === "Enter" && this.found.length) this.#choose(this.at);
+    else if (event.key === "Escape") this.clear();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  clear() {
+    this.input.value = "";
+    this.#search();
+    this.input.blur();
+  }
+
+  #choose(number) {
+    const { phase } = this.found[number];
+    this.at = number;
+    this.preview(null, null);
+    this.input.blur();
+    this.go(phase);
+  }
+
+  #light() {
+    for (const row of this.list.querySelectorAll("[role=option]")) {
+      const here = Number(row.dataset.number) === this.at;
+      row.setAttribute("aria-selected", here);
+      if (!here) continue;
+      row.scrollIntoView({ block: "nearest" });
+      this.input.setAttribute("aria-activedescendant", row.id);
+    }
+    if (!this.found.length) this.input.removeAttribute("aria-activedescendant");
+  }
+
+  #open(open) {
+    this.list.hidden = !open;
+    this.input.setAttribute("aria-expanded", open);
+  }
+}
+
+/** Everything of a phase that can be found, each text once. */
+function entriesOf(phase) {
+  const texts = new Map([[`phase ${phase.id}`, ["phase", phase.id]]]);
+  const add = (kind, text) => text && texts.set(`${kind} ${text}`, [kind, text]);
+  const addHandler = (handler) => add("handler", `${handler.name}  ${handler.place}`);
+  phase.handlers.forEach(addHandler);
+  for (const exit of phase.exits) {
+    exit.handlers.forEach(addHandler);
+    add("guard", exit.guard);
+    add("action", exit.action);
+    for (const error of exit.errors) add("error", error);
+    if (!exit.via) add("exit", exit.label);
+  }
+  for (const entry of phase.entry) add("entry", entry);
+  add("activity", phase.activity);
+  return [...texts.values()].map(([kind, text]) => ({ kind, text, phase: phase.id, name: phase.name }));
+}
+
+/** How well an entry fits, 0 being best: phases first, then by where in the text the first word is. */
+function rank({ kind, text, name }, words) {
+  const low = text.toLowerCase();
+  const where = `${low} ${name.toLowerCase()}`;
+  if (!words.every((word) => where.includes(word))) return Infinity;
+  const place = low.indexOf(words[0]);
+  const begins = place === 0 || (kind === "phase" && name.toLowerCase().startsWith(words[0]));
+  const beginsWord = place > 0 && !/[\p{L}\p{N}]/u.test(low[place - 1]);
+  return (kind === "phase" ? 0 : 10) + (begins ? 0 : beginsWord ? 1 : place > 0 ? 2 : 20);
+}
+
+function option({ kind, text, phase, name }, number, words) {
+  return make("li", { role: "option", id: `found-${number}`, "data-number": number, "aria-selected": "false" },
+    make("span", { class: "kind" }, kind),
+    make("span", { class: "found-text" }, marked(text, words[0])),
+    kind === "phase" ? null : make("small", { title: phase }, name));
+}
+
+/** A text with what was searched in it set apart. */
+function marked(text, word) {
+  const place = text.toLowerCase().indexOf(word);
+  if (place < 0) return [text];
+  const end = place + word.length;
+  return [text.slice(0, place), make("mark", {}, text.slice(place, end)), text.slice(end)];
+}

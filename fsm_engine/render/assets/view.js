@@ -1,0 +1,138 @@
+/* The picture in its frame: where it lies and how large it is. */
+
+const [SMALLEST, LARGEST, MARGIN] = [0.05, 4, 28];
+
+class View {
+  constructor(frame, picture, shown) {
+    this.frame = frame;
+    this.picture = picture;
+    this.shown = shown;
+    const box = picture.firstElementChild.viewBox.baseVal;
+    [this.width, this.height] = [box.width, box.height];
+    picture.firstElementChild.setAttribute("width", box.width);
+    picture.firstElementChild.setAttribute("height", box.height);
+    this.pointers = new Map();
+    this.#listen();
+    this.open();
+  }
+
+  /** Show the whole picture. */
+  fit(glide = true) {
+    this.#centre(Math.min(this.#whole(), 1.25), glide);
+  }
+
+  /** Show the whole picture if it can be read then; else its beginning, in full width if that can be read. */
+  open() {
+    const whole = this.#whole();
+    const across = (this.frame.clientWidth - 2 * MARGIN) / this.width;
+    const scale = Math.min(Math.max(whole, 0.62), Math.max(across, 0.5), 1.25);
+    this.#centre(scale, false);
+    this.#place(Math.max(this.x, MARGIN), Math.max(this.y, MARGIN), scale, false);
+  }
+
+  zoom(factor, x = this.frame.clientWidth / 2, y = this.frame.clientHeight / 2, glide = false) {
+    const scale = Math.min(Math.max(this.scale * factor, SMALLEST), LARGEST);
+    const grown = scale / this.scale;
+    this.#place(x - (x - this.x) * grown, y - (y - this.y) * grown, scale, glide);
+  }
+
+  pan(dx, dy, glide = false) {
+    this.#place(this.x + dx, this.y + dy, this.scale, glide);
+  }
+
+  /** Bring a part of the picture into sight; nothing moves if it is. */
+  show(element) {
+    const box = element.getBBox();
+    const scale = this.scale < 0.45 ? 0.8 : this.scale;
+    const [left, top] = [box.x * scale + this.x, box.y * scale + this.y];
+    const [width, height] = [box.width * scale, box.height * scale];
+    const inside = left > MARGIN && top > MARGIN && left + width < this.frame.clientWidth - MARGIN &&
+      top + height < this.frame.clientHeight - MARGIN;
+    if (inside && scale === this.scale) return;
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    this.#place(this.frame.clientWidth / 2 - x * scale, this.frame.clientHeight / 2 - y * scale, scale, true);
+  }
+
+  #whole() {
+    const [width, height] = [this.frame.clientWidth - 2 * MARGIN, this.frame.clientHeight - 2 * MARGIN];
+    return Math.min(Math.max(Math.min(width / this.width, height / this.height), SMALLEST), LARGEST);
+  }
+
+  #centre(scale, glide) {
+    const x = (this.frame.clientWidth - this.width * scale) / 2;
+    this.#place(x, (this.frame.clientHeight - this.height * scale) / 2, scale, glide);
+  }
+
+  /** Move the picture, some of which stays in sight. */
+  #place(x, y, scale, glide) {
+    const held = (at, size, room) => Math.min(Math.max(at, 60 - size), room - 60);
+    this.x = held(x, this.width * scale, this.frame.clientWidth);
+    this.y = held(y, this.height * scale, this.frame.clientHeight);
+    this.scale = scale;
+    this.picture.classList.toggle("gliding", glide);
+    this.picture.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
+    this.shown(scale);
+  }
+
+  #listen() {
+    const { frame } = this;
+    frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    frame.addEventListener("pointerdown", (event) => this.#down(event));
+    frame.addEventListener("pointermove", (event) => this.#moved(event));
+    for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, (event) => this.#up(event));
+    frame.addEventListener("click", (event) => this.#click(event), { capture: true });
+    let [width, height] = [frame.clientWidth, frame.clientHeight];
+    new ResizeObserver(() => {
+      this.pan((frame.clientWidth - width) / 2, (frame.clientHeight - height) / 2);
+      [width, height] = [frame.clientWidth, frame.clientHeight];
+    }).observe(frame);
+  }
+
+  #at(event) {
+    const room = this.frame.getBoundingClientRect();
+    return { x: event.clientX - room.left, y: event.clientY - room.top };
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    const lines = [1, 16, 100][event.deltaMode];
+    const { x, y } = this.#at(event);
+    if (event.shiftKey) this.pan(-(event.deltaX || event.deltaY) * lines, 0);
+    else this.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0016)), x, y);
+  }
+
+  #down(event) {
+    if (event.button !== 0 || event.target.closest(".zoom")) return;
+    if (!this.pointers.size) this.dragged = false;
+    this.pointers.set(event.pointerId, this.#at(event));
+  }
+
+  #moved(event) {
+    const before = this.pointers.get(event.pointerId);
+    if (!before) return;
+    const now = this.#at(event);
+    if (!this.dragged) {
+      if (this.pointers.size === 1 && Math.hypot(now.x - before.x, now.y - before.y) < 4) return;
+      this.dragged = true;
+      for (const id of this.pointers.keys()) this.frame.setPointerCapture(id);
+      this.frame.classList.add("dragging");
+    }
+    this.pointers.set(event.pointerId, now);
+    const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
+    this.pan((now.x - before.x) / this.pointers.size, (now.y - before.y) / this.pointers.size);
+    if (!other) return;
+    const apart = (one) => Math.max(Math.hypot(one.x - other.x, one.y - other.y), 1);
+    this.zoom(apart(now) / apart(before), (now.x + other.x) / 2, (now.y + other.y) / 2);
+  }
+
+  #up(event) {
+    this.pointers.delete(event.pointerId);
+    if (!this.pointers.size) this.frame.classList.remove("dragging");
+  }
+
+  /** Where a drag ends is no click. */
+  #click(event) {
+    if (this.dragged) event.stopPropagation();
+    this.dragged = false;
+  }
+}
