@@ -25,6 +25,7 @@ class Announcer:
         self.state = State()
         self._registry = Registry(COUNTERS)
         self._slots = self._registry.slots
+        self._around: Callable[[Attachment], Handler] | None = None  # what stands in for handlers while recording
 
     # A plain attribute, which handlers read at the speed of one; a property would double the cost of a small
     # handler. No look at self.__dict__ here: that slows down every later access to the engine's attributes.
@@ -195,7 +196,7 @@ class Announcer:
             return
         fire = slot.fire
         if fire is None:
-            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound)
+            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound(self._around))
         if args or kwargs:
             fire[1](self, fire[2], args, kwargs)
         else:
@@ -210,7 +211,7 @@ class Announcer:
             return
         fire = slot.fire
         if fire is None:
-            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound)
+            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound(self._around))
         if args or kwargs:
             fire[1](self, fire[2], args, kwargs)
         else:

@@ -47,9 +47,12 @@ class View(NamedTuple):
         shapes = tuple([(number, slot.counter, slot.shape) for number, slot in self.slots.items()])
         return shapes, self.settled, self.told, self.callbacks, tuple(self.passed)
 
-    def bound(self, graph: Graph, moves: Mapping[int, Any]) -> list[Any]:
-        """Return the objects that the function refers to by the names that `names_bound` gives them."""
-        slots = [thing for slot in self.slots.values() for thing in slot.bound]
+    def bound(self, graph: Graph, moves: Mapping[int, Any], around: Any = None) -> list[Any]:
+        """Return the objects that the function refers to by the names that `names_bound` gives them.
+
+        With `around`, what that makes of an attachment stands in for its handler.
+        """
+        slots = [thing for slot in self.slots.values() for thing in slot.bound(around)]
         return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph))]
 
     def names_bound(self, graph: Graph) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine import breakpoints, clock, handler_checks, limits, recovery, saving
+from fsm_engine import breakpoints, clock, handler_checks, limits, recording, recovery, saving
 from fsm_engine import data as batches
 from fsm_engine.announcer import Announcer
 from fsm_engine.compile import Emitted, function_for
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fsm_engine.checks import Finding
     from fsm_engine.discovery import Discovery
     from fsm_engine.machine import Driver
+    from fsm_engine.timeline.recorder import Recorder
+    from fsm_engine.timeline.timeline import Timeline
 
 Step = Callable[[Any, Any], Any]
 H = TypeVar("H", bound=Callable[..., Any])
@@ -66,6 +68,7 @@ class Engine(Announcer):
         self._loaded = False
         self._debug = False
         self._observers = Observers()
+        self._recorder: Recorder | None = None
         self._heard: dict[Any, bool] = {}
         self._driver: Driver | None = None
         self._machine: Driver | None = None
@@ -198,6 +201,41 @@ class Engine(Announcer):
         observation = self._observers.add(self, observer)
         self._changed()
         return observation
+
+    def record(self, timeline: Timeline | None = None, *, handlers: bool = True, room: int | None = None) -> Recorder:
+        """Record when this engine moves and what its handlers take, from now on until the end of the ``with`` block.
+
+        Engines that run meanwhile inside its runs, such as an evaluator in a handler, are recorded with it. While
+        nothing is recorded this costs nothing; else a fraction of a microsecond per move and per call.
+
+        Args:
+            timeline: records into this one, beside other engines; into a new one unless given.
+            handlers: whether the calls of handlers are recorded, too.
+            room: of a new timeline: how many moves, and how many calls of handlers, it keeps of each engine, a million
+                unless given, at 24 bytes each. The oldest are dropped, and counted.
+
+        Returns:
+            A context manager that gives the `Timeline`.
+
+        Raises:
+            BusyError: this engine is being recorded already.
+            ValueError: no room, or room for a timeline that has it.
+        """
+        from fsm_engine.timeline.recorder import Recorder
+        from fsm_engine.timeline.timeline import ROOM, Timeline
+
+        if self._recorder is not None:
+            raise BusyError("this engine is being recorded already. End that first, with its remove() or its block.")
+        if timeline is not None and room is not None:
+            raise ValueError(f"room={room!r} is that of a new timeline, and one is given, which has its own.")
+        return Recorder(self, Timeline(ROOM if room is None else room) if timeline is None else timeline, handlers)
+
+    def _record_with(self, recorder: Recorder | None) -> None:
+        self._recorder = recorder
+        self._around = recorder.around if recorder is not None and recorder.handlers else None
+        for slot in self._slots.values():
+            slot.fire = None
+        self._changed()
 
     def discover(self) -> Discovery:
         """Watch where callback events are fired, from now on until the end of the ``with`` block.
@@ -383,7 +421,7 @@ class Engine(Announcer):
             view = View(observed, *facts[1:], self._registry.has_callbacks, self._passed())
             here.function = function_for(graph, view)
             here.emitted_for = facts
-            here.bound = view.bound(graph, self._moves())
+            here.bound = view.bound(graph, self._moves(), self._around)
         return here.function
 
     def _passed(self) -> dict[tuple[int, str], tuple[Slot, ...]]:
@@ -501,6 +539,7 @@ class Engine(Announcer):
             self._start(data, new)
         here.outcome, here.callback = None, None
         self._running = True
+        recording.begin(self)
         return -1
 
     def _start_moving(self) -> int:
@@ -553,6 +592,7 @@ class Engine(Announcer):
         self.logger.info(
             "Engine run %s after %s epochs, %s iterations.", here.outcome, self.state.epoch, self.state.iteration
         )
+        recording.end(self)
         return error
 
     def _open_pass(self, data: Any, _start: int, skip: int) -> Iterator[Any]:

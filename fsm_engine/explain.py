@@ -29,13 +29,13 @@ def explain_event(engine: Engine, event: AnyEvent) -> str:
 
 def described(attachment: Attachment) -> tuple[str, str, str]:
     """Return the name of a handler, its filter and priority, if it has them, and where it was defined, as file:line."""
-    return name_of_handler(attachment.handler), _conditions(attachment), _place(attachment.handler)
+    return name_of_handler(attachment.handler), _conditions(attachment), place_of(attachment.handler)
 
 
 def handlers_of(engine: Engine, event: AnyEvent) -> list[str]:
     """Return the handlers of `event` in the order in which they are called, each with file and line, for a picture."""
     attached = engine._registry.slot(event).attached
-    return [f"{name_of_handler(a.handler)}  {Path(_place(a.handler)).name}" for a in attached]
+    return [f"{name_of_handler(a.handler)}  {Path(place_of(a.handler)).name}" for a in attached]
 
 
 def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
@@ -46,7 +46,7 @@ def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
             f"{name_of_handler(handler)} is not attached to any event of this engine, so it is never called. "
             f"Attach it with engine.add_event_handler(event, handler)."
         )
-    lines = [f"{name_of_handler(handler)}  {_place(handler)}"]
+    lines = [f"{name_of_handler(handler)}  {place_of(handler)}"]
     lines += [f"  {line}" for attachment in found for line in _story(engine, attachment)]
     return "\n".join(lines)
 
@@ -89,7 +89,7 @@ def _called(handler: Any) -> Any:
     return handler.func if isinstance(handler, partial) else handler
 
 
-def _place(handler: Any) -> str:
+def place_of(handler: Any) -> str:
     """Say where `handler` was defined, as file:line; a callable object, where its class was."""
     handler = inspect.unwrap(_called(handler))
     for thing in (handler, type(handler)):

@@ -127,12 +127,15 @@ class Slot:
         """What the calls of all handlers look like."""
         return tuple([attachment.shape for attachment in self.attached])
 
-    @property
-    def bound(self) -> list[Any]:
-        """The objects that the calls refer to: this slot, then those of each attachment."""
+    def bound(self, around: Callable[[Attachment], Handler] | None = None) -> list[Any]:
+        """Return the objects that the calls refer to: this slot, then those of each attachment, its handler first.
+
+        With `around`, what that makes of an attachment stands in for its handler.
+        """
         objects: list[Any] = [self]
         for attachment in self.attached:
-            objects += attachment.bound
+            handler = attachment.handler if around is None else around(attachment)
+            objects += (handler, *attachment.bound[1:])
         return objects
 
     def __getstate__(self) -> dict[str, Any]:

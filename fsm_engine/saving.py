@@ -229,7 +229,8 @@ def _refuse_running(engine: Engine, verb: str) -> None:
 
 
 def _without_process(engine: Engine) -> dict[str, Any]:
-    return {**vars(engine), "_driver": None, "_machine": None, "_tables": None, "_heard": {}}
+    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": None}
+    return {**vars(engine), **process, "_heard": {}}
 
 
 def _at_rest(engine: Engine) -> Cursor:

@@ -194,3 +194,17 @@ def test_widths_are_those_of_helvetica() -> None:
     assert width("iW", 1000.0) == 222 + 944
     assert width("\u4e16", 10.0) == 10.0
     assert width("e\u0301", 1000.0) == 556
+
+
+def test_two_hundred_phases_can_be_read() -> None:
+    many = EventEnum("MANY", {f"PHASE_{number}": f"phase_{number}" for number in range(200)})
+    events = list(many)
+    lifecycle = Lifecycle("many")
+    path = Events.STARTED >> events[0]
+    for event in events:
+        lifecycle.add_phase(event, act, scope=Scope.RUN)
+        path = path >> event if event is not events[0] else path
+    lifecycle.add_path(path >> Events.COMPLETED)
+    for number in range(0, 200, 9):
+        lifecycle.add_transition(events[number] >> events[number * 7 % 200], guard=if_so, label=f"jump {number}")
+    assert faults(render(lifecycle, "svg", guards=True).decode()) == []

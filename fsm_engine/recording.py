@@ -1,0 +1,37 @@
+"""Which engine records into which timeline, per thread: so an engine that runs inside another joins its timeline."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsm_engine.timeline.recorder import Recorder
+
+
+class _Running(threading.local):
+    """The recorders of the engines that are running in this thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.recorders: list[Recorder] = []
+
+
+_running = _Running()
+
+
+def begin(engine: Any) -> None:
+    """Take note that a run of `engine` begins; one inside a run that is recorded is recorded with it."""
+    recorders = _running.recorders
+    if engine._recorder is None and recorders:
+        recorders[-1].invite(engine)
+    if engine._recorder is not None:
+        recorders.append(engine._recorder)
+        engine._recorder.begin()
+
+
+def end(engine: Any) -> None:
+    """Take note that a run of `engine` has ended, one way or another."""
+    recorder = engine._recorder
+    if recorder is not None and recorder in _running.recorders:
+        _running.recorders.remove(recorder)
+        recorder.end()

@@ -1,0 +1,57 @@
+"""Whether a recorded run is one that a lifecycle allows: a judge that shares nothing with what ran it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fsm_engine.timeline.track import Move, Track
+
+if TYPE_CHECKING:
+    from fsm_engine.lifecycle import Lifecycle
+
+
+@dataclass(frozen=True)
+class Misstep:
+    """The first move of a run that the lifecycle does not have there.
+
+    Attributes:
+        step: its number, counted from 1.
+        move: the move.
+        phase: where the run was by then, according to the lifecycle.
+        legal: what was legal there, as ``--label--> target``.
+    """
+
+    step: int
+    move: Move
+    phase: str
+    legal: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counters = f"epoch {self.move.epoch}, iteration {self.move.iteration}"
+        return (
+            f"step {self.step} ({counters}) is {self.move.kind}, but the run was in {self.phase}. "
+            f"Legal there: {', '.join(self.legal) or 'nothing'}."
+        )
+
+
+def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
+    """Return the first step of `track` that the flat machine of `lifecycle` refuses; see `Timeline.verify`.
+
+    A track that has lost its beginning is taken from where it begins.
+    """
+    machine = lifecycle.to_transitions()
+    table: dict[str, set[tuple[str, str]]] = {state: set() for state in machine.states}
+    for label, event in machine.events.items():
+        for source, transitions in event.transitions.items():
+            table[source].update((label, str(transition.dest)) for transition in transitions)
+    phase = None if track.move_ring.dropped else machine.initial
+    for step, move in enumerate(track.moves, 1):
+        kind = move.kind
+        phase = kind.source if phase is None else phase
+        legal = table.get(phase, set())
+        stays = kind.is_rest and kind.source == phase
+        if kind.source != phase or not (stays or (kind.label, kind.target) in legal):
+            return Misstep(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
+        phase = kind.target
+    return None

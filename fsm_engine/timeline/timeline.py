@@ -1,0 +1,135 @@
+"""`Timeline`: the tracks of all engines that were recorded together, and what can be asked of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.timeline.track import Track
+
+if TYPE_CHECKING:
+    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.timeline.replay import Misstep
+    from fsm_engine.timeline.summary import Summary
+
+ROOM = 1_000_000
+"""How many moves, and how many calls of handlers, a track keeps unless told otherwise: at most 24 bytes each."""
+
+
+class Timeline:
+    """What engines did, and when: a track for each, with its moves and the calls of its handlers.
+
+    Times are nanoseconds of the monotonic clock, `time.perf_counter_ns`, on the host: where work is done on another
+    device, they tell when it was handed over.
+
+    Args:
+        room: how many moves, and how many calls of handlers, each track keeps. Older ones are dropped, and counted.
+
+    Attributes:
+        tracks: one per engine, in the order in which they were first recorded.
+        wall: what to add to a time to get nanoseconds since 1970.
+
+    Raises:
+        ValueError: no room.
+    """
+
+    def __init__(self, room: int = ROOM) -> None:
+        if not isinstance(room, int) or isinstance(room, bool) or room < 1:
+            raise ValueError(f"room={room!r} has to be a positive integer: how many moves a track keeps.")
+        self.room = room
+        self.tracks: list[Track] = []
+        self.wall = time_ns() - perf_counter_ns()
+
+    @property
+    def dropped(self) -> tuple[int, int]:
+        """How many moves and calls of handlers were forgotten, because there was no more room."""
+        moves, spans = zip(*(track.dropped for track in self.tracks)) if self.tracks else ((), ())
+        return sum(moves), sum(spans)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return a dictionary per move and per call of a handler, in the order of their times; plain data.
+
+        Moves have the keys ``track, time, source, label, target, epoch, iteration``, calls ``track, time, duration,
+        handler, event, place, raised``. Times and durations are in nanoseconds.
+        """
+        rows = [row for number in range(len(self.tracks)) for row in self._rows(number)]
+        return sorted(rows, key=lambda row: row["time"])
+
+    def _rows(self, number: int) -> Iterator[dict[str, Any]]:
+        track = self.tracks[number]
+        for move in track.moves:
+            kind = move.kind
+            names = {"source": kind.source, "label": kind.label, "target": kind.target}
+            yield {"track": number, "time": move.time, **names, "epoch": move.epoch, "iteration": move.iteration}
+        for span in track.spans:
+            called = span.called
+            names = {"handler": called.handler, "event": called.event, "place": called.place}
+            yield {"track": number, "time": span.start, "duration": span.duration, **names, "raised": span.raised}
+
+    def to_pandas(self) -> Any:
+        """Return the rows of `to_dicts` as a `pandas.DataFrame`.
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped]
+        except ImportError:
+            raise ImportError("A timeline as a table needs pandas. Install it with pip install pandas.") from None
+        return pandas.DataFrame(self.to_dicts())
+
+    def summary(self) -> Summary:
+        """Return what the time was spent on, per phase, transition and handler; made to be printed."""
+        from fsm_engine.timeline.summary import summarized
+
+        return summarized(self)
+
+    def verify(self, lifecycle: Lifecycle, track: int = 0) -> Misstep | None:
+        """Replay a track as a word over labels in a machine of the `transitions` library, which knows no guards.
+
+        Returns:
+            None if every move is one that `lifecycle` has, where the run was; else the first that is not.
+
+        Raises:
+            ImportError: if that library is not installed.
+        """
+        from fsm_engine.timeline.replay import replayed
+
+        return replayed(self.tracks[track], lifecycle)
+
+    def to_chrome(self, rank: int = 0) -> dict[str, Any]:
+        """Return the timeline in Chrome's trace event format, for `json.dump`; Perfetto and chrome://tracing show it.
+
+        `rank` is the number of the process in it.
+        """
+        from fsm_engine.timeline.chrome import to_chrome
+
+        return to_chrome(self, rank)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the timeline to a file, whole or not at all, and return its path. See `timeline.files` for the format.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from fsm_engine.timeline.files import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Timeline:
+        """Return the timeline that `save` wrote. Nothing in the file is evaluated.
+
+        Raises:
+            ValueError: a file that is none, is damaged, or of a newer version.
+            OSError: it cannot be read.
+        """
+        from fsm_engine.timeline.files import load
+
+        return load(path)
+
+    def __repr__(self) -> str:
+        return f"<Timeline of {', '.join(map(repr, self.tracks)) or 'nothing'}>"

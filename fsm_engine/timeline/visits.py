@@ -1,0 +1,75 @@
+"""Visits: from entering a phase to leaving it, and what that time was spent on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fsm_engine.timeline.track import Kind, Move, Span, Track
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A phase, from the move that entered it to the one that left it.
+
+    Attributes:
+        entered: the move into it.
+        left: the move out of it; a rest if the run ended there.
+        spans: the calls of handlers in between, those inside other calls left out.
+    """
+
+    entered: Move
+    left: Move
+    spans: tuple[Span, ...]
+
+    @property
+    def phase(self) -> str:
+        """The qualified name of the phase."""
+        return self.entered.kind.target
+
+    @property
+    def way_out(self) -> Kind:
+        """The transition that left it."""
+        return self.left.kind
+
+    @property
+    def duration(self) -> int:
+        """How long it took, in nanoseconds."""
+        return self.left.time - self.entered.time
+
+    @property
+    def in_handlers(self) -> int:
+        """How long handlers took, in nanoseconds."""
+        return sum(span.duration for span in self.spans)
+
+    @property
+    def in_activity(self) -> int:
+        """How long everything else took: the activity, or that stretch of the step, and the engine itself."""
+        return self.duration - self.in_handlers
+
+
+def visits(track: Track) -> Iterator[Visit]:
+    """Yield the visits of a track in their order; between runs there are none.
+
+    The phase that a suspended run rests in is left then.
+    """
+    spans = outermost(track)
+    entered: Move | None = None
+    place = 0
+    for move in track.moves:
+        first = place
+        while place < len(spans) and spans[place].start < move.time:
+            place += 1
+        if entered is not None and not entered.kind.is_rest and move.kind.trigger != "run":
+            inside = [span for span in spans[first:place] if span.start >= entered.time]
+            yield Visit(entered, move, tuple(inside))
+        entered = move
+
+
+def outermost(track: Track) -> list[Span]:
+    """Return the calls of handlers that are not inside another call, in the order in which they began."""
+    found: list[Span] = []
+    for span in sorted(track.spans, key=lambda span: (span.start, -span.end)):
+        if not found or span.start >= found[-1].end:
+            found.append(span)
+    return found
