@@ -49,12 +49,12 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
         "discovered.svg",
         *("trainer.html", "trainer.mmd", "trainer.svg"),
     ]
-    assert "BACKWARD_STARTED    -> BACKWARD_COMPLETED " in seen
+    assert "\nBACKWARD_STARTED     -> BACKWARD_COMPLETED    6\n" in seen
     assert "look_at_gradients (every=5)" in inside
     assert data.splitlines()[1:] == ["True", "False"]
     assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in data
     endings = [line for line in stopped.splitlines() if not line.startswith("Iter[")]
-    assert endings == ["interrupted 20", "completed 30"]
+    assert endings == ["interrupted 32", "completed 36"]
     assert [line for line in until.splitlines() if not line.startswith("Iter[")] == ["interrupted INTERRUPT 7"]
     assert recovered.splitlines() == ["15 {'ITERATION_STARTED.skip_batch': 1, 'iteration.smaller': 1}"]
     assert own.splitlines() == ["[]", "{'rounds': 2, 'phase': 'Rl.LEARN'}", "31"]
