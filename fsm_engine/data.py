@@ -21,8 +21,13 @@ def open_data(engine: Engine, uncounted: int = 0) -> None:
     """Open the data of the run where the run is: after a load or a copy, at the batch that comes next.
 
     `uncounted` says how many batches are at hand whose iteration has not begun.
+
+    Raises:
+        ValueError: if the run has no data.
     """
     here, state = engine._here, engine.state
+    if state.dataloader is None:
+        raise ValueError(_nothing_given(engine))
     skip, here.skip = here.skip, 0
     start = here.pass_start if skip else state.iteration + uncounted
     opened = engine._open_pass(state.dataloader, start, skip)
@@ -179,6 +184,31 @@ def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
     """
     length = length_of(data) or epoch_length
     return iteration % length if length else 0
+
+
+def refuse_unopened(engine: Engine) -> None:
+    """Raise if there is nothing open that a batch could be fetched from.
+
+    It is asked when a fetch fails, since a handler may still give the data of a run that began without.
+
+    Raises:
+        ValueError: the run has no data, or was led past the phase that opens it.
+    """
+    if engine._here.batches is not None:
+        return
+    if engine.state.dataloader is None:
+        raise ValueError(_nothing_given(engine)) from None
+    raise ValueError(
+        f"a batch is to be fetched in {engine.phase}, where the data is not open. EPOCH_STARTED opens it: lead to "
+        f"{engine.phase} by way of that."
+    ) from None
+
+
+def _nothing_given(engine: Engine) -> str:
+    return (
+        f"a batch is to be fetched in {engine.phase}, and this run has no data. Give run(data=...), or lead a run "
+        f"without data to ITERATION_STARTED instead."
+    )
 
 
 def refuse_empty(engine: Engine) -> None:

@@ -67,11 +67,16 @@ _open = Snippet(
 )
 _next_batch = Snippet(
     "next batch",
-    "try:\n    state.batch = next(here.batches)\nexcept StopIteration:\n    here.exhausted = True",
+    "try:\n    state.batch = next(here.batches)\nexcept StopIteration:\n    here.exhausted = True\n"
+    "except TypeError:\n    refuse_unopened(engine)\n    raise",
+    {"refuse_unopened": data.refuse_unopened},
     runs_user_code=True,
 )
 _reopen = Snippet(
-    "reopen state.dataloader, next batch", "open_data(engine)\n" + _next_batch.text, _open.names, runs_user_code=True
+    "reopen state.dataloader, next batch",
+    "open_data(engine)\n" + _next_batch.text,
+    {**_open.names, **_next_batch.names},
+    runs_user_code=True,
 )
 _step = Snippet("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
 _epoch_time = _action("take the time", "take_epoch_time(engine)", take_epoch_time=clock.take_epoch_time)

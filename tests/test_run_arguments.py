@@ -6,16 +6,28 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsm_engine.edges import Edge
 from fsm_engine.engine import Engine
 from fsm_engine.events import Events
+from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.limits import is_done, length_of, nothing_left
 from fsm_engine.state import State
+
+NO_DATA = (
+    "a batch is to be fetched in {}, and this run has no data. Give run(data=...), or lead a run without data to "
+    "ITERATION_STARTED instead."
+)
+NOT_OPEN = (
+    "a batch is to be fetched in GET_BATCH_STARTED, where the data is not open. EPOCH_STARTED opens it: lead to "
+    "GET_BATCH_STARTED by way of that."
+)
 
 
 class Sized:
@@ -643,3 +655,74 @@ def test_set_data_refuses_what_run_does(walk: Walk, data: Any, kind: type[Except
         if kind is ValueError
         else "Argument data should be iterable, got int: 5."
     ]
+
+
+# A fetch without anything to fetch from
+
+
+def of_data_only() -> Engine:
+    """Return an engine that fetches batches, whether a run has data or not."""
+    engine = Engine(lambda engine, batch: batch)
+    engine.lifecycle.remove_transition(Events.EPOCH_STARTED >> Events.ITERATION_STARTED)
+    return engine
+
+
+def retrying_at(event: Events) -> Engine:
+    """Return an engine whose failing step leads back by hand, past EPOCH_STARTED."""
+    engine = Engine(lambda engine, batch: 1 / 0)
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> "again", error=ZeroDivisionError)
+    engine.lifecycle.add_transition(Edge("again", event))
+    return engine
+
+
+def past_the_opening() -> Engine:
+    """Return an engine whose lifecycle has no EPOCH_STARTED."""
+    lifecycle = Lifecycle("own")
+    training = Lifecycle.training()
+    lifecycle.add(*[phase for phase in training.phases if phase.event is Events.GET_BATCH_STARTED])
+    lifecycle.add_path(Events.STARTED >> Events.GET_BATCH_STARTED >> Events.COMPLETED)
+    return Engine(lifecycle=lifecycle)
+
+
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize(
+    ("engine", "data", "message"),
+    [
+        (of_data_only, None, NO_DATA.format("GET_BATCH_STARTED")),
+        (partial(retrying_at, Events.GET_BATCH_STARTED), None, NO_DATA.format("GET_BATCH_STARTED")),
+        (partial(retrying_at, Events.DATALOADER_STOP_ITERATION), None, NO_DATA.format("DATALOADER_STOP_ITERATION")),
+        (past_the_opening, [7], NOT_OPEN),
+    ],
+)
+def test_a_run_that_is_led_to_a_fetch_without_open_data_says_so(
+    engine: Callable[[], Engine], data: Any, message: str, driver: str
+) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    runs = engine()
+    limits = {"epoch_length": 2} if runs.lifecycle.graph.has_epochs else {}
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$") as error:
+        runs.run(data, driver=driver, **limits)
+    hidden = error.value.__suppress_context__ or error.value.__context__ is None  # what it took the place of
+    assert (type(error.value), hidden, runs.outcome) == (ValueError, True, "failed")
+
+
+def test_a_run_that_begins_without_data_may_be_given_some_before_it_fetches() -> None:
+    engine = of_data_only()
+    engine.add_event_handler(Events.STARTED, lambda: engine.set_data([7, 8]))
+    assert (engine.run(epoch_length=2).output, engine.outcome) == (8, "completed")
+
+
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+def test_a_type_error_of_the_data_itself_comes_out_as_it_is(driver: str) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+
+    def data() -> Iterator[int]:
+        yield 7
+        raise TypeError("of the data")
+
+    engine = Engine(lambda engine, batch: batch)
+    with pytest.raises(TypeError, match=r"^of the data$") as error:
+        engine.run(data(), driver=driver)
+    assert (engine.state.iteration, error.traceback[-1].name) == (1, "data")
