@@ -65,10 +65,19 @@ def _why_not(graph: Graph, end: End) -> str | None:
             "it is entered inside the step, which cannot be left half done. Make the parts of the step phases with "
             f"activities, which the engine walks to: lifecycle.add_phase({end}, activity=...)."
         )
-    if Signal.INTERRUPT not in graph.signalled[number]:
-        able = [phase.name for phase, edges in zip(graph.phases, graph.signalled) if Signal.INTERRUPT in edges]
-        return f"the run is over there. It can stop at {', '.join(able)}."
-    return None
+    if Signal.INTERRUPT in graph.signalled[number]:
+        return None
+    able = [
+        phase.name
+        for number, phase in enumerate(graph.phases)
+        if Signal.INTERRUPT in graph.signalled[number] and number not in graph.fired_phases
+    ]
+    if able:
+        return f"no edge takes an interrupt there. It can stop at {', '.join(able)}."
+    return (
+        "no edge of the lifecycle takes an interrupt. Add one, such as lifecycle.add(Transition(Scope.RUN, "
+        "Events.INTERRUPT, 'interrupt', Trigger.SIGNAL, Signal.INTERRUPT))."
+    )
 
 
 @contextmanager

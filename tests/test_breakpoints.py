@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle, Outcome, Scope
+from fsm_engine import Engine, EventEnum, Events, Lifecycle, Outcome, Scope, Signal, Transition, Trigger
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIVERS = ("emitted", "transitions")
@@ -127,8 +128,8 @@ def test_the_breakpoint_is_gone_afterwards_whatever_happens() -> None:
         ),
         (
             Events.COMPLETED,
-            "a run cannot stop at Events.COMPLETED: the run is over there. It can stop at STARTED, RESUMED, "
-            "EPOCH_STARTED, GET_BATCH_STARTED, GET_BATCH_COMPLETED, ITERATION_STARTED, BACKWARD, ITERATION_COMPLETED, "
+            "a run cannot stop at Events.COMPLETED: no edge takes an interrupt there. It can stop at STARTED, RESUMED, "
+            "EPOCH_STARTED, GET_BATCH_STARTED, GET_BATCH_COMPLETED, ITERATION_STARTED, ITERATION_COMPLETED, "
             "DATALOADER_STOP_ITERATION, TERMINATE_SINGLE_EPOCH, EPOCH_COMPLETED.",
         ),
     ],
@@ -142,6 +143,34 @@ def test_where_no_run_can_stop_is_an_error_before_it_begins(stop: Any, message: 
         engine.run([7], until=stop)
     assert str(error.value) == message
     assert (engine.state.iteration, engine.outcome, engine.has_handlers(Events)) == (0, None, False)
+
+
+def without_interrupts(*instead: Transition) -> Lifecycle:
+    lifecycle = Lifecycle.training(echo)
+    taken = [t for t in lifecycle.transitions if t.signal is Signal.INTERRUPT]
+    lifecycle.add(*instead)
+    lifecycle.remove(*taken)
+    return lifecycle
+
+
+def test_a_lifecycle_without_an_edge_for_interrupts_has_no_breakpoints_until_it_is_given_one() -> None:
+    engine = Engine(lifecycle=without_interrupts())
+    message = (
+        "a run cannot stop at Events.STARTED: no edge of the lifecycle takes an interrupt. Add one, such as "
+        "lifecycle.add(Transition(Scope.RUN, Events.INTERRUPT, 'interrupt', Trigger.SIGNAL, Signal.INTERRUPT))."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        engine.run([7], until=Events.STARTED)
+    engine.lifecycle.add(Transition(Scope.RUN, Events.INTERRUPT, "interrupt", Trigger.SIGNAL, Signal.INTERRUPT))
+    engine.run([7], until=Events.STARTED)
+    assert engine.outcome == "interrupted"
+
+
+def test_where_only_some_phases_can_be_stopped_at_the_others_are_told_so() -> None:
+    stop = Transition(Events.EPOCH_COMPLETED, Events.INTERRUPT, "stop", Trigger.SIGNAL, Signal.INTERRUPT)
+    message = "a run cannot stop at Events.STARTED: no edge takes an interrupt there. It can stop at EPOCH_COMPLETED."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Engine(lifecycle=without_interrupts(stop)).run([7], until=Events.STARTED)
 
 
 def test_an_engine_without_interrupts_has_no_breakpoints() -> None:
