@@ -553,14 +553,16 @@ class Engine(Announcer):
     def _start(self, data: Any, new: bool) -> None:
         here, state = self._here, self.state
         if new:
-            self._registry.restart_counts()
             state.errors = {}
             for counter in self.lifecycle.graph.counters.values():
                 setattr(state, counter, 0)
         loaded, self._loaded = self._loaded and not new, False
+        untouched = loaded and not saving.has_begun(self)
+        if new or untouched:
+            self._registry.restart_counts()
         here.restart(has_data=data is not None)
         here.at = IDLE_AT
-        here.loaded = loaded
+        here.loaded = loaded and not untouched
         state.dataloader = data
         if loaded:
             saving.place_loaded(self)
@@ -627,7 +629,8 @@ class Engine(Announcer):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over the progress that `state_dict` returned; the next `run` goes on from there.
 
-        In the middle of an epoch, `run` skips the batches that this epoch has used already.
+        In the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED tells that a run
+        goes on, unless nothing was done before: that one starts, with the limits it had.
 
         Args:
             state_dict: ``epoch_length``, one of ``iteration`` and ``epoch``, one of ``max_epochs`` and

@@ -118,6 +118,12 @@ def _load_progress(engine: Engine, given: Mapping[str, Any]) -> None:
         engine._loaded = True
 
 
+def has_begun(engine: Engine) -> bool:
+    """Say whether a run has done anything that is counted: an epoch, an iteration, a phase with its own counter."""
+    counters = ("epoch", "iteration", *engine.lifecycle.graph.counters.values())
+    return any(getattr(engine.state, counter) for counter in counters)
+
+
 def place_loaded(engine: Engine) -> None:
     """Let the next epoch and the next opening of the data begin where a loaded state says."""
     here, state = engine._here, engine.state

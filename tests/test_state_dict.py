@@ -295,6 +295,22 @@ def test_any_mapping_can_be_loaded(walk: Walk, kind: Any) -> None:
 @pytest.mark.parametrize(
     ("iteration", "events"),
     [
+        # nothing was done before, so this run starts
+        (
+            0,
+            [
+                "STARTED",
+                *["EPOCH_STARTED", *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED"] * 2,
+                "COMPLETED",
+            ],
+        ),
+        (
+            1,
+            [
+                *("STARTED", "RESUMED", "EPOCH_STARTED", "ITERATION_STARTED", "EPOCH_COMPLETED"),
+                *("EPOCH_STARTED", *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED", "COMPLETED"),
+            ],
+        ),
         (2, [*("STARTED", "RESUMED", "EPOCH_STARTED"), *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED", "COMPLETED"]),
         (3, [*("STARTED", "RESUMED", "EPOCH_STARTED"), "ITERATION_STARTED", "EPOCH_COMPLETED", "COMPLETED"]),
         # the limit was reached, so this is a new run
@@ -313,6 +329,51 @@ def test_a_loaded_run_is_announced_as_resumed_once_and_started_once(
         engine.add_event_handler(event, lambda engine: log.append(engine.phase.name))
     engine.run([7, 8], driver=driver)
     assert log == events
+
+
+@pytest.mark.parametrize("given", [{"iteration": 0}, {"epoch": 0}])
+@pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_iters": 3}])
+def test_a_loaded_run_that_had_done_nothing_starts_as_pytorch_ignites_does(
+    given: dict[str, int], limit: dict[str, int]
+) -> None:
+    ignite = pytest.importorskip("ignite.engine")
+    logs: list[list[str]] = []
+    for library_engine, events in ((ignite.Engine, ignite.Events), (Engine, Events)):
+        engine = library_engine(echo)
+        logs.append([])
+        for event in events:
+            if event.name not in ("EXCEPTION_RAISED", "TERMINATE_SINGLE_EPOCH"):
+                engine.add_event_handler(event, lambda _, name=event.name: logs[-1].append(name))
+        engine.load_state_dict({"epoch_length": 2, **given, **limit})
+        engine.run([7, 8])
+        logs[-1].append(str((engine.state.iteration, engine.state.epoch, engine.state.epoch_length)))
+    assert logs[0] == logs[1]
+
+
+def test_a_loaded_run_that_had_done_nothing_counts_events_anew_and_keeps_what_was_loaded() -> None:
+    engine = Engine(lambda engine, batch: engine.fire_event(Mine.FOO))
+    engine.register_events(Mine.FOO)
+    engine.lifecycle.insert(Mine.BAR, after=Events.STARTED, counter="bars")
+    called: list[int] = []
+    engine.add_event_handler(Mine.FOO(once=1), lambda: called.append(engine.state.iteration))
+    fresh = engine.state_dict()
+    engine.run([7, 8])
+    engine.load_state_dict({**fresh, "epoch_length": 2, "max_epochs": 2})
+    engine.run([7, 8])
+    assert (called, engine.state.bars, engine.state.iteration, engine.state.max_epochs) == ([1, 1], 1, 4, 2)
+
+
+def test_a_loaded_run_whose_own_phases_had_been_entered_is_resumed() -> None:
+    engine = Engine(echo)
+    engine.lifecycle.insert(Mine.BAR, after=Events.STARTED, counter="bars")
+    engine.load_state_dict({"epoch_length": 2, "iteration": 0, "max_epochs": 2, "bars": 1})
+    assert moves_of(engine, [7, 8])[:4] == [
+        "IDLE --run--> STARTED",
+        "STARTED --loaded--> RESUMED",
+        "RESUMED --go_on--> STARTED",
+        "STARTED --bar--> BAR",
+    ]
+    assert engine.state.bars == 2
 
 
 def test_a_loaded_run_goes_by_way_of_resumed_back_to_started() -> None:
