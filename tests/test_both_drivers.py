@@ -40,12 +40,14 @@ def walk_alike(plan: Plan) -> Counter[str]:
     return ran[0].seen
 
 
+@pytest.mark.slow
 @settings(OFTEN, max_examples=200)
 @given(plans())
 def test_both_drivers_walk_alike(plan: Plan) -> None:
     walk_alike(plan)
 
 
+@pytest.mark.slow
 def test_both_drivers_walk_alike_whatever_occurs() -> None:
     seen: Counter[str] = Counter()
     for seed in range(250):

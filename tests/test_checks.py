@@ -445,6 +445,7 @@ def with_error_edges(draw: st.DrawFn) -> Lifecycle:
     return lifecycle
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(with_error_edges())
 def test_an_exit_that_is_called_dead_may_be_taken_out(lifecycle: Lifecycle) -> None:

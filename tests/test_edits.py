@@ -180,6 +180,7 @@ def broken(graph: Graph) -> list[str]:
     return [str(finding) for rule in FOR_EVERY_EDIT for finding in rule(graph)]
 
 
+@pytest.mark.slow
 def test_an_edit_leaves_a_valid_graph_or_changes_nothing() -> None:
     @settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.booleans(), named_changes)

@@ -583,6 +583,7 @@ def test_what_no_file_can_hold_is_refused_when_it_is_written(what: str) -> None:
 
 
 def test_every_enum_of_the_library_is_known() -> None:
+    pytest.importorskip("torch")
     for module in ("step_events", "supervised", "tbptt", "handlers", "metrics", "deterministic"):
         import_module(f"fsm_engine.{module}")
     own = [kind for kind in EventEnum.__subclasses__() if kind.__module__.startswith("fsm_engine.")]

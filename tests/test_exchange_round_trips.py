@@ -98,6 +98,7 @@ def described(graph: Any) -> list[Any]:
 # Random lifecycles
 
 
+@pytest.mark.slow
 @settings(OFTEN, max_examples=60)
 @given(st.integers(0, 2**64 - 1))
 def test_a_lifecycle_comes_back_from_every_format(seed: int) -> None:
@@ -213,6 +214,7 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
 OTHER_BOOM = type("Boom", (Exception,), {})
 
 
+@pytest.mark.slow
 @settings(OFTEN, max_examples=60)
 @given(lifecycles())
 def test_whatever_the_names_a_lifecycle_comes_back(lifecycle: Lifecycle) -> None:
@@ -249,6 +251,7 @@ def supervised_engines() -> list[Engine]:
 
 @pytest.mark.parametrize("number", range(5))
 def test_what_the_factories_make_comes_back(number: int) -> None:
+    pytest.importorskip("torch")
     engine = supervised_engines()[number]
     lifecycle = engine.lifecycle
     assert lifecycle.check() == []

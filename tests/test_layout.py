@@ -79,6 +79,7 @@ def test_twenty_phases_can_be_read(look: dict[str, Any]) -> None:
     assert faults(picture) == []
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_any_lifecycle_can_be_read(plan: Plan) -> None:
