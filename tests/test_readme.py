@@ -30,7 +30,8 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
         with contextlib.redirect_stdout(out):
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
-    first, supervised, custom, drawn, seen, inside, data, stopped, until, path, step_events, edges, recovered, own = printed
+    first, supervised, custom, drawn, seen, inside, data, *others = printed
+    stopped, until, path, step_events, edges, recovered, own = others
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
     assert [(epoch, title) for epoch, title, _ in accuracies] == [
