@@ -59,8 +59,8 @@ function choose(id) {
 }
 
 function walked() {
-  turnTo("walk");
-  light();
+  if (tab === "walk") light();
+  else turnTo("walk");
   view.show(picture.standing(walk)[0]);
   keepWalk();
 }
@@ -107,7 +107,7 @@ frame.addEventListener("pointerleave", () => hover());
 frame.addEventListener("focusin", (event) => {
   const id = picture.phaseOf(event.target);
   hover(id);
-  if (id && event.target.matches(":focus-visible")) view.show(event.target);
+  if (id && event.target.matches(":focus-visible")) view.show(picture.nodes.get(id)[0]);
 });
 frame.addEventListener("focusout", () => hover());
 

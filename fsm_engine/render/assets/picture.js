@@ -3,6 +3,7 @@
 class Picture {
   constructor(svg, phases) {
     this.svg = svg;
+    this.marked = new Map();
     const outer = (selector) => [...svg.querySelectorAll(selector)].filter((part) => !part.closest(".inner"));
     const nodes = new Map(outer("g.node").map((node) => [node.dataset.node, node]));
     const edges = new Map(outer("g.edge").map((edge) => [edgeKey(...drawnEdge(edge)), edge]));
@@ -31,8 +32,9 @@ class Picture {
   }
 
   select(id) {
+    for (const node of this.marked.get("selected") ?? []) node.removeAttribute("aria-current");
     this.#mark("selected", this.nodes.get(id) ?? []);
-    for (const [phase, nodes] of this.nodes) for (const node of nodes) node.setAttribute("aria-pressed", phase === id);
+    for (const node of this.marked.get("selected")) node.setAttribute("aria-current", "true");
   }
 
   find(ids) {
@@ -81,10 +83,12 @@ class Picture {
     });
   }
 
+  /** Let these parts have a class, and no others. */
   #mark(name, parts) {
-    const wanted = new Set(parts);
-    for (const part of this.svg.querySelectorAll(`.${name}`)) if (!wanted.has(part)) part.classList.remove(name);
-    for (const part of wanted) part.classList.add(name);
+    const [before, wanted] = [this.marked.get(name) ?? new Set(), new Set(parts)];
+    for (const part of before) if (!wanted.has(part)) part.classList.remove(name);
+    for (const part of wanted) if (!before.has(part)) part.classList.add(name);
+    this.marked.set(name, wanted);
   }
 }
 

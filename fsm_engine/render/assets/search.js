@@ -100,15 +100,16 @@ function entriesOf(phase) {
   return [...texts.values()].map(([kind, text]) => ({ kind, text, phase: phase.id, name: phase.name }));
 }
 
-/** How well an entry fits, 0 being best: phases first, then by where in the text the first word is. */
+/** How well an entry fits, 0 being best: phases first, then by where the first word is; the others may be in its phase. */
 function rank({ kind, text, name }, words) {
   const low = text.toLowerCase();
   const where = `${low} ${name.toLowerCase()}`;
   if (!words.every((word) => where.includes(word))) return Infinity;
   const place = low.indexOf(words[0]);
+  if (place < 0) return Infinity;
   const begins = place === 0 || (kind === "phase" && name.toLowerCase().startsWith(words[0]));
   const beginsWord = place > 0 && !/[\p{L}\p{N}]/u.test(low[place - 1]);
-  return (kind === "phase" ? 0 : 10) + (begins ? 0 : beginsWord ? 1 : place > 0 ? 2 : 20);
+  return (kind === "phase" ? 0 : 10) + (begins ? 0 : beginsWord ? 1 : 2);
 }
 
 function option({ kind, text, phase, name }, number, words) {

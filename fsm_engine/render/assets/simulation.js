@@ -89,7 +89,7 @@ class Simulation {
     while (rows.length > same) this.path.lastChild.remove();
     for (const move of moves.slice(same)) this.path.append(this.#row(move));
     this.path.hidden = !moves.length;
-    this.path.scrollTop = this.path.scrollHeight;
+    requestAnimationFrame(() => this.path.scrollTo(0, this.path.scrollHeight));
     this.count.textContent = moves.length ? `Path so far, ${counted(moves.length, "move")}` : "Path so far";
   }
 

@@ -12,6 +12,8 @@ class View {
     picture.firstElementChild.setAttribute("width", box.width);
     picture.firstElementChild.setAttribute("height", box.height);
     this.pointers = new Map();
+    const nodes = [...picture.querySelectorAll("g.node")];
+    this.rooms = new Map(nodes.map((node) => [node, node.getBBox()])); // asked once: each time, all is laid out anew
     this.#listen();
     this.open();
   }
@@ -40,9 +42,9 @@ class View {
     this.#place(this.x + dx, this.y + dy, this.scale, glide);
   }
 
-  /** Bring a part of the picture into sight; nothing moves if it is. */
-  show(element) {
-    const box = element.getBBox();
+  /** Bring a node into sight; nothing moves if it is. */
+  show(node) {
+    const box = this.rooms.get(node);
     const scale = this.scale < 0.45 ? 0.8 : this.scale;
     const [left, top] = [box.x * scale + this.x, box.y * scale + this.y];
     const [width, height] = [box.width * scale, box.height * scale];
