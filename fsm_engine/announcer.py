@@ -10,7 +10,7 @@ from fsm_engine.compile import firing_for
 from fsm_engine.cursor import Cursor
 from fsm_engine.edges import exits_of
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
-from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle, Slot
+from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle, Slot, StandIn
 from fsm_engine.scopes import Scope
 from fsm_engine.state import COUNTERS, State
 
@@ -25,7 +25,7 @@ class Announcer:
         self.state = State()
         self._registry = Registry(COUNTERS)
         self._slots = self._registry.slots
-        self._around: Callable[[Attachment], Handler] | None = None  # what stands in for handlers while recording
+        self._around: tuple[StandIn, ...] = ()  # what makes something that stands in for each handler
 
     # A plain attribute, which handlers read at the speed of one; a property would double the cost of a small
     # handler. No look at self.__dict__ here: that slows down every later access to the engine's attributes.

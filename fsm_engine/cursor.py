@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fsm_engine.compile import Emitted
-    from fsm_engine.graph import Graph
 
 
 class Signal(Enum):
@@ -54,6 +53,7 @@ class Cursor:
         "dry",
         "emitted_for",
         "ended",
+        "ending",
         "epoch_clock",
         "epoch_start",
         "error",
@@ -77,12 +77,14 @@ class Cursor:
         "skip_epoch_completed",
         "stepping",
         "stopped",
+        "tried",
     )
 
     _OF_THE_PROCESS = (
         "batches",
         "requests",
         "error",
+        "ending",
         "handled",
         "attention",
         "function",
@@ -106,6 +108,7 @@ class Cursor:
         """Stand before the first phase of a run."""
         self.left: int | None = None  # the position that an interrupt left: the history of the run scope
         self.failed: int | None = None  # the position that an error edge left last
+        self.tried: frozenset[str] = frozenset()  # the error edges taken since a phase failed that is no recovery's
         self.loaded = False  # the run goes on from a state that was loaded
         self.stepping = IDLE_AT  # the position of the activity that fires phases
         self.epoch_start = 0  # state.iteration when this epoch began
@@ -124,10 +127,11 @@ class Cursor:
     def _reset_process(self) -> None:
         self.batches = None
         self.requests: dict[Signal, bool] = {}  # to skip what follows; for INTERRUPT, to stop even in an iteration
-        self.error: BaseException | None = None
-        self.handled = False  # a handler of EXCEPTION_RAISED has taken the error
+        self.error: BaseException | None = None  # what is being left by, for those who are told
+        self.ending: BaseException | None = None  # what EXCEPTION_RAISED was entered for
+        self.handled = False  # a handler of EXCEPTION_RAISED has taken that
         self.function: Emitted | None = None  # what runs the graph, for what is observed; None when that changed
-        self.emitted_for: tuple[Graph, tuple[bool, ...], bool] | None = None  # what else it was emitted for
+        self.emitted_for: tuple[Any, ...] | None = None  # what else it was emitted for
         self.bound: list[Any] = []  # the objects that it refers to
         self.moves: dict[Any, Any] | None = None  # the phases that may be fired now; None while nothing may move
         self.passed: list[Any] = []  # the slots of the move under way whose handlers were called

@@ -9,7 +9,7 @@ pending, or handlers came or went. What to do then is decided in one place, outs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from fsm_engine.cursor import IDLE_AT
 from fsm_engine.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name, runs_user_code
 from fsm_engine.layout import Loop, find_loops, open_exits
 from fsm_engine.moving import leave, stuck
-from fsm_engine.registry import Slot
+from fsm_engine.registry import Slot, StandIn
 
 Lines = list[str]
 
@@ -47,19 +47,23 @@ class View(NamedTuple):
         shapes = tuple([(number, slot.counter, slot.shape) for number, slot in self.slots.items()])
         return shapes, self.settled, self.told, self.callbacks, tuple(self.passed)
 
-    def bound(self, graph: Graph, moves: Mapping[int, Any], around: Any = None) -> list[Any]:
+    def bound(
+        self, graph: Graph, moves: Mapping[int, Any], around: Iterable[StandIn] = (), tell: Any = None
+    ) -> list[Any]:
         """Return the objects that the function refers to by the names that `names_bound` gives them.
 
-        With `around`, what that makes of an attachment stands in for its handler.
+        What each of `around` makes of a handler stands in for it; `tell` is called with each move.
         """
         slots = [thing for slot in self.slots.values() for thing in slot.bound(around)]
-        return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph))]
+        told = [tell] if self.told else []
+        return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph)), *told]
 
     def names_bound(self, graph: Graph) -> list[str]:
         """Return names for the objects of `bound`, in its order."""
         names = [name for number, slot in self.slots.items() for name in names_of_calls(str(number), slot.attached)]
         passed = [f"passed{number}" for number in range(len(self.passed))]
-        return [*names, *passed, *(f"moves{number}" for number in firing(graph))]
+        told = ["tell"] if self.told else []
+        return [*names, *passed, *(f"moves{number}" for number in firing(graph)), *told]
 
 
 def firing(graph: Graph) -> list[int]:
@@ -234,7 +238,7 @@ class Emission:
             lines.append(f"leave(engine, {self._named('edge', transition)}, {passed})")
         elif self.view.told:
             lines.append(f"here.at = {2 * number + 1}")
-            lines.append(f"engine._tell({self._named('edge', transition)})")
+            lines.append(f"tell(engine, {self._named('edge', transition)})")
         if look or passed is not None or (transition.action is not None and runs_user_code(transition.action)):
             lines += ["if here.attention:", f"    return {2 * target or IDLE_AT}"]
         return lines + self._jump(number, target, loop)

@@ -22,7 +22,7 @@ from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.moving import Moves, fire_while_moving, illegal, lost, move, moves_of, past, settled, slots_of_move
 from fsm_engine.observers import Observation, Observer, Observers
-from fsm_engine.registry import Handler, Slot
+from fsm_engine.registry import Handler, Slot, StandIn
 from fsm_engine.signals import honour
 from fsm_engine.state import State
 
@@ -230,9 +230,10 @@ class Engine(Announcer):
             raise ValueError(f"room={room!r} is that of a new timeline, and one is given, which has its own.")
         return Recorder(self, Timeline(ROOM if room is None else room) if timeline is None else timeline, handlers)
 
-    def _record_with(self, recorder: Recorder | None) -> None:
-        self._recorder = recorder
-        self._around = recorder.around if recorder is not None and recorder.handlers else None
+    def _measure(self, around: StandIn, wanted: bool) -> None:
+        """Let what `around` makes of handlers be called in their place, or no longer."""
+        others = tuple([other for other in self._around if other != around])
+        self._around = (*others, around) if wanted else others
         for slot in self._slots.values():
             slot.fire = None
         self._changed()
@@ -274,6 +275,10 @@ class Engine(Announcer):
             self.logger.debug("%s", transition)
         if self._observers:
             self._observers.tell(self, transition)
+
+    def _teller(self) -> Observer | None:
+        """Return what has to be called with each move, None if nobody is told."""
+        return Engine._tell if self._debug else self._observers.teller
 
     # Signals
 
@@ -414,14 +419,15 @@ class Engine(Announcer):
     def _emitted(self) -> Emitted:
         here, graph = self._here, self.lifecycle.graph
         settled = tuple([guard.as_guard(self) for guard in graph.settled])
-        facts = (graph, settled, self._debug or bool(self._observers))
+        tell = self._teller()
+        facts = (graph, settled, tell)
         if here.function is None or here.emitted_for != facts:
             slots = self._slots
             observed = {n: slot for event, n in graph.index.items() if n and (slot := slots[event]).attached}
-            view = View(observed, *facts[1:], self._registry.has_callbacks, self._passed())
+            view = View(observed, settled, tell is not None, self._registry.has_callbacks, self._passed())
             here.function = function_for(graph, view)
             here.emitted_for = facts
-            here.bound = view.bound(graph, self._moves(), self._around)
+            here.bound = view.bound(graph, self._moves(), self._around, tell)
         return here.function
 
     def _passed(self) -> dict[tuple[int, str], tuple[Slot, ...]]:
@@ -474,7 +480,7 @@ class Engine(Announcer):
         at = past(self)
         move(self, way)
         if at == here.failed:
-            here.failed = None
+            here.failed, here.tried = None, frozenset()
         else:
             here.left = None
         assert at is not None
@@ -494,7 +500,7 @@ class Engine(Announcer):
                 slot = self._registry.slots[edge.target]  # type: ignore[index]
                 here.handled = bool(slot.attached) and isinstance(error, Exception)
                 here.requests.clear()
-                here.outcome = Outcome.FAILED
+                here.outcome, here.ending = Outcome.FAILED, error
             here.error = error
             return 2 * graph.index[edge.target] or IDLE_AT  # type: ignore[index]
         finally:
@@ -581,9 +587,9 @@ class Engine(Announcer):
         here = self._here
         self._running = False
         self._driver = None
-        error = here.error if here.outcome is Outcome.FAILED and not here.handled else None
+        error = None if here.handled else here.ending
         here.ended = here.at >> 1
-        here.error, here.handled = None, False
+        here.error, here.ending, here.handled = None, None, False
         here.requests.clear()
         if here.outcome is Outcome.INTERRUPTED and at in self.lifecycle.graph.resting and at != IDLE_AT:
             here.at = at

@@ -17,8 +17,8 @@ Observer = Callable[[Any, Transition], Any]
 class Observation:
     """Ends with `remove()`, or as a context manager. It does not keep the engine alive."""
 
-    def __init__(self, engine: Engine, observer: Observer) -> None:
-        self.observer = observer
+    def __init__(self, engine: Engine, observer: Observer, is_trusted: bool) -> None:
+        self.observer, self.is_trusted = observer, is_trusted
         self._engine = weakref.ref(engine)
 
     def remove(self) -> None:
@@ -43,15 +43,24 @@ class Observers:
     def __bool__(self) -> bool:
         return bool(self._all)
 
-    def add(self, engine: Engine, observer: Observer) -> Observation:
+    @property
+    def teller(self) -> Observer | None:
+        """What tells all of them of a move; the observer itself if it is alone, and trusted. None if there is none."""
+        if len(self._all) == 1 and self._all[0].is_trusted:
+            return self._all[0].observer
+        return self.tell if self._all else None
+
+    def add(self, engine: Engine, observer: Observer, is_trusted: bool = False) -> Observation:
         """Add `observer`, behind those that are there.
+
+        One that is trusted never raises, and takes it if it is told of a move after it was removed.
 
         Raises:
             TypeError: if it is not callable.
         """
         if not callable(observer):
             raise TypeError(f"an observer is called as observer(engine, transition), but {observer!r} is not callable.")
-        observation = Observation(engine, observer)
+        observation = Observation(engine, observer, is_trusted)
         self._all += (observation,)
         return observation
 

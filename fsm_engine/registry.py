@@ -100,6 +100,10 @@ def _constants(given: Filter) -> dict[str, Any]:
     return constants
 
 
+StandIn = Callable[[Attachment, Handler], Handler]
+"""Makes something of a handler that is called in its place, to measure it."""
+
+
 class Slot:
     """All that an engine keeps of one event.
 
@@ -127,14 +131,16 @@ class Slot:
         """What the calls of all handlers look like."""
         return tuple([attachment.shape for attachment in self.attached])
 
-    def bound(self, around: Callable[[Attachment], Handler] | None = None) -> list[Any]:
+    def bound(self, around: Iterable[StandIn] = ()) -> list[Any]:
         """Return the objects that the calls refer to: this slot, then those of each attachment, its handler first.
 
-        With `around`, what that makes of an attachment stands in for its handler.
+        What each of `around` makes of a handler stands in for it.
         """
         objects: list[Any] = [self]
         for attachment in self.attached:
-            handler = attachment.handler if around is None else around(attachment)
+            handler = attachment.handler
+            for stand_in in around:
+                handler = stand_in(attachment, handler)
             objects += (handler, *attachment.bound[1:])
         return objects
 

@@ -235,7 +235,7 @@ def _refuse_running(engine: Engine, verb: str) -> None:
 
 
 def _without_process(engine: Engine) -> dict[str, Any]:
-    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": None}
+    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": ()}
     return {**vars(engine), **process, "_heard": {}}
 
 

@@ -302,3 +302,38 @@ def test_the_recorded_walk_is_the_observed_one_and_verifies(plan: Plan) -> None:
     assert all(
         span.start >= visit.entered.time and span.end <= visit.left.time for visit in spent for span in visit.spans
     )
+
+
+def test_a_recorder_that_a_step_removes_records_nothing_more() -> None:
+    def removes(engine: Engine, batch: int) -> None:
+        recorder.remove()
+
+    engine = Engine(removes)
+    recorder = engine.record()
+    engine.run([1, 2])
+    assert walk(recorder.timeline)[-1] == "Events.GET_BATCH_COMPLETED --iterate--> Events.ITERATION_STARTED"
+
+
+def test_what_a_handler_is_given_by_hand_it_gets_while_it_is_recorded() -> None:
+    engine, given = Engine(step), []
+    engine.register_events(Own.CALLBACK)
+
+    def take(engine: Engine, *args: Any, **kwargs: Any) -> None:
+        given.append((args, kwargs))
+
+    engine.add_event_handler(Own.CALLBACK, take)
+    engine.add_event_handler(Events.STARTED, lambda engine: engine.fire_event(Own.CALLBACK, 1, two=2))
+    with engine.record() as timeline:
+        engine.run([1])
+    assert given == [((1,), {"two": 2})]
+    assert [span.called.event for span in timeline.tracks[0].spans] == ["Own.CALLBACK", "Events.STARTED"]
+
+
+def test_moves_are_logged_when_debugging_begins_between_runs(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(step)
+    with engine.record():
+        engine.run([1])
+        engine.logger.disabled = False
+        with caplog.at_level("DEBUG", engine.logger.name):
+            engine.run([1], max_epochs=2)
+    assert "ITERATION_STARTED --step_done--> ITERATION_COMPLETED" in caplog.messages
