@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
@@ -15,6 +18,18 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     Raises:
         OSError: it cannot be written, such as for a folder that is not there.
     """
+    with writing_whole(path) as file:
+        file.write(content)
+    return Path(path)
+
+
+@contextmanager
+def writing_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which becomes that of `path` when the ``with`` block ends well; see `write_whole`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     wanted = Path(path)
     target = wanted.resolve()
     if not target.parent.is_dir():
@@ -24,14 +39,13 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent, delete=False) as file:
         beside = Path(file.name)
         try:
-            file.write(content)
+            yield file
             file.close()
             beside.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
             beside.replace(target)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-    return wanted
 
 
 def _umask() -> int:

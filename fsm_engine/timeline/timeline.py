@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.timeline.counters import Counter
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Timeline:
 
     Attributes:
         tracks: one per engine, in the order in which they were first recorded.
+        counters: the values that `count` was given, by name: each gives times and values when it is iterated over.
         wall: what to add to a time to get nanoseconds since 1970.
 
     Raises:
@@ -41,7 +43,8 @@ class Timeline:
             raise ValueError(f"room={room!r} has to be a positive integer: how many moves a track keeps.")
         self.room = room
         self.tracks: list[Track] = []
-        self.wall = time_ns() - perf_counter_ns()
+        self.counters: dict[str, Counter] = {}
+        self.wall = max(time_ns() - perf_counter_ns() for _ in range(9))  # what comes between the two makes it less
 
     @property
     def dropped(self) -> tuple[int, int]:
@@ -100,6 +103,19 @@ class Timeline:
 
         return replayed(self.tracks[track], lifecycle)
 
+    def count(self, name: str, value: float) -> None:
+        """Keep a number beside the run, with the present time: ``timeline.count("loss", engine.state.output)``.
+
+        The exports show those of one name as a curve. As many are kept as there is room for moves, at 16 bytes each.
+        Any thread may call this.
+
+        Raises:
+            TypeError: something that is no number. A tensor is none: give ``tensor.item()``, which waits for its
+                device.
+        """
+        counter = self.counters.get(name) or self.counters.setdefault(name, Counter(self.room))
+        counter.add(name, value)
+
     def to_chrome(self, rank: int = 0) -> dict[str, Any]:
         """Return the timeline in Chrome's trace event format, for `json.dump`; Perfetto and chrome://tracing show it.
 
@@ -108,6 +124,50 @@ class Timeline:
         from fsm_engine.timeline.chrome import to_chrome
 
         return to_chrome(self, rank)
+
+    def export(self, path: str | os.PathLike[str], format: str | None = None, rank: int = 0) -> Path:  # noqa: A002
+        """Write the timeline for another program to show, whole or not at all, and return its path.
+
+        Scopes, phases and handlers have a lane each; an arrow leads from a handler, or a phase, to the run of another
+        engine that it began; what `count` was given is a curve. It is written piece by piece: a timeline of any size
+        takes little memory. Programs that show it may need more than that, Perfetto some gigabytes for a file of one.
+
+        Args:
+            path: ``.json`` or ``.json.gz`` for Chrome's trace event format, ``.pftrace`` or ``.perfetto`` for that of
+                Perfetto, whose files may be joined, one behind the other, into one of several ranks.
+            format: ``"json"``, ``"json.gz"`` or ``"perfetto"``, whatever the path ends in.
+            rank: the number of the process in it.
+
+        Raises:
+            ValueError: a format that is not known.
+            ImportError: for Perfetto's, if its package is not installed: ``pip install fsm-engine[perfetto]``.
+            OSError: it cannot be written.
+        """
+        from fsm_engine.timeline.export import export
+
+        return export(self, path, format, rank)
+
+    def merge_torch_trace(self, trace: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
+        """Put the timeline into what `torch.profiler` exported, at the right time, and write both to `out`.
+
+        It becomes a process of its own beside those of the trace; of the timeline, what overlaps the profiler's window
+        is put in, with the times it really had: a phase that the window cuts is whole.
+
+        Args:
+            trace: a file written by ``profiler.export_chrome_trace``, ``.json`` or ``.json.gz``; it is left as it is,
+                unless `out` is the same.
+            out: what is written, whole or not at all; ``.json`` or ``.json.gz``.
+
+        Returns:
+            The path of what is written.
+
+        Raises:
+            ValueError: `trace` is no trace of `torch.profiler`, or was taken at another time than this timeline.
+            OSError: a file cannot be read or written.
+        """
+        from fsm_engine.timeline.merging import merged
+
+        return merged(self, trace, out)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the timeline to a file, whole or not at all, and return its path. See `timeline.files` for the format.
