@@ -500,7 +500,7 @@ class Engine(Announcer):
                 slot = self._registry.slots[edge.target]  # type: ignore[index]
                 here.handled = bool(slot.attached) and isinstance(error, Exception)
                 here.requests.clear()
-                here.outcome, here.ending = Outcome.FAILED, error
+                here.ending = error
             here.error = error
             return 2 * graph.index[edge.target] or IDLE_AT  # type: ignore[index]
         finally:
@@ -587,7 +587,7 @@ class Engine(Announcer):
         here = self._here
         self._running = False
         self._driver = None
-        error = None if here.handled else here.ending
+        failed, error = here.ending is not None, None if here.handled else here.ending
         here.ended = here.at >> 1
         here.error, here.ending, here.handled = None, None, False
         here.requests.clear()
@@ -595,7 +595,7 @@ class Engine(Announcer):
             here.at = at
             clock.turn_clocks(self)
         else:
-            here.outcome = here.outcome or Outcome.COMPLETED
+            here.outcome = Outcome.FAILED if failed else here.outcome or Outcome.COMPLETED
             here.at, here.left, here.batches = IDLE_AT, None, None
         self.logger.info(
             "Engine run %s after %s epochs, %s iterations.", here.outcome, self.state.epoch, self.state.iteration

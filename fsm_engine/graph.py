@@ -291,6 +291,18 @@ class Graph:
         return frozenset(self.index[t.target] for t in self.transitions if t.error)  # type: ignore[index]
 
     @cached_property
+    def aside(self) -> frozenset[int]:
+        """The phases that only error edges lead to: recoveries, and what lies on their way back."""
+        usual, waiting = {0}, [0]
+        while waiting:
+            for transition in self.exits[waiting.pop()]:
+                target = self.index.get(transition.target)  # type: ignore[arg-type]  # None for history
+                if target is not None and target not in usual and not transition.error:
+                    usual.add(target)
+                    waiting.append(target)
+        return frozenset(range(len(self.phases))) - usual
+
+    @cached_property
     def uncounted(self) -> tuple[int, ...] | None:
         """Per phase: how many batches are fetched there whose iteration has not begun.
 

@@ -277,8 +277,9 @@ class Lifecycle:
             label: the name of the transition, unique among those of its source; that of the target unless given.
             error: the exception, or a tuple of them, that takes this edge when it leaves the source. The edges of
                 the phase itself are tried first, then those of its scopes, innermost first; that of a scope does
-                not take what is raised in its own target. ``state.errors`` counts them by label;
-                handlers of the target may take the exception as ``error``.
+                not take what is raised in its own target nor, without a guard and a limit, what is raised anywhere
+                in a recovery that it was taken for. ``state.errors`` counts them by label; handlers of the target
+                may take the exception as ``error``.
             limit: how often in a run an error edge may be taken; beyond it, the exception goes on.
             action: a function of the engine, or of nothing, called when it is taken.
 

@@ -8,6 +8,7 @@ from fsm_engine.cursor import Signal
 from fsm_engine.edges import name_of_end
 from fsm_engine.graph import Transition, holds
 from fsm_engine.moving import move
+from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -20,9 +21,11 @@ def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, Bas
     them is called once.
 
     Raises:
-        BaseException: the error itself, if no edge leaves from there: it came out of EXCEPTION_RAISED.
+        BaseException: the error itself, if it came out of EXCEPTION_RAISED or what follows, and no error edge takes it.
     """
     tried: list[Transition] = []
+    if engine._here.at >> 1 not in engine.lifecycle.graph.aside:
+        engine._here.tried = frozenset()
     while True:
         try:
             edge = _edge_for(engine, error, tried)
@@ -51,10 +54,8 @@ def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> 
     graph, counts = engine.lifecycle.graph, engine.state.errors
     number = engine._here.at >> 1
     for edge in graph.recoveries[number]:
-        if edge in tried or not isinstance(error, edge.error):
+        if edge in tried or not isinstance(error, edge.error) or _goes_round(engine, edge):
             continue
-        if edge.via is not None and edge.target == edge.source:
-            continue  # a recovery that fails itself would be tried for ever
         if edge.limit is not None and counts.get(count_name(edge), 0) >= edge.limit:
             continue
         if edge.guard is None:
@@ -62,7 +63,17 @@ def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> 
         tried.append(edge)  # it is asked once, and not again if that fails
         if holds(edge.guard, engine):
             return edge
+    if engine._here.ending is not None:
+        return None  # a phase behind EXCEPTION_RAISED that fails would be gone through for ever
     return graph.signalled[number].get(Signal.EXCEPTION)
+
+
+def _goes_round(engine: Engine, edge: Transition) -> bool:
+    """Say whether a scope's edge leads to a recovery that has failed itself, and might do so for ever."""
+    if edge.via is None:
+        return False
+    again = edge.limit is None and edge.guard is None and count_name(edge) in engine._here.tried
+    return again or edge.target == edge.source
 
 
 def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
@@ -71,6 +82,7 @@ def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
         return
     counts, name = engine.state.errors, count_name(edge)
     counts[name] = counts.get(name, 0) + 1
+    engine._here.tried |= {name}
     limit = "" if edge.limit is None else f" of at most {edge.limit}"
     # The text, not the error: a handler of the log that keeps records would keep all that its traceback holds.
     engine.logger.warning(
@@ -79,5 +91,10 @@ def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
 
 
 def _leave_for_good(engine: Engine) -> None:
-    for exit_ in engine.lifecycle.graph.automatic[engine._here.at >> 1][-1:]:
-        move(engine, exit_)
+    """Leave by an exit that ends the run, or as any error would, or by the last exit there is."""
+    graph, number = engine.lifecycle.graph, engine._here.at >> 1
+    automatic = [exit_ for exit_ in graph.automatic[number] if not isinstance(exit_.target, Scope)]
+    ends = [exit_ for exit_ in automatic if exit_.target == graph.phases[0].event]
+    way = next(filter(None, [*ends, graph.signalled[number].get(Signal.EXCEPTION), *automatic[-1:]]), None)
+    if way is not None:
+        move(engine, way)

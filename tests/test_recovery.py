@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from fsm_engine import Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError, Scope
+from fsm_engine import Edge, Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError, Scope
+from fsm_engine.graph import IDLE
 
 DRIVERS = ("emitted", "transitions")
 
@@ -379,6 +381,218 @@ def test_each_recovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == [
         "ValueError(8) in ITERATION_STARTED: going to R.SKIP_BATCH, time 1 of at most 2."
     ]
+
+
+# What fails behind a failure
+
+
+class Endless(BaseException):
+    """Raised by a program that goes round and round, so that a test ends."""
+
+
+class Failing:
+    """An activity that fails, one time after the other, with an error that has the name of its phase.
+
+    Attributes:
+        acted: the phases whose activities it was.
+    """
+
+    def __init__(self, kind: type[BaseException] = KeyError, times: int = 20) -> None:
+        self.kind, self.times = kind, times
+        self.acted: list[str] = []
+
+    def __call__(self, engine: Engine) -> None:
+        self.acted.append(engine.phase.name)
+        if len(self.acted) > 20:
+            raise Endless
+        if len(self.acted) <= self.times:
+            raise self.kind(engine.phase.name)
+
+
+def context_of(error: BaseException | None) -> list[str]:
+    """Return `error` and those that it was raised in the handling of."""
+    return [] if error is None else [repr(error), *context_of(error.__context__)]
+
+
+def moves_of(engine: Engine) -> list[str]:
+    moves: list[str] = []
+    engine.observe(lambda _engine, transition: moves.append(str(transition)))
+    return moves
+
+
+def cleaning_up(engine: Engine, activity: Any, scope: Scope | None, *ends: Any) -> None:
+    """Let CHECK, and what follows it, take the place of the direct way from EXCEPTION_RAISED to the end."""
+    engine.lifecycle.add_phase(P.CHECK, activity, scope=scope)
+    engine.lifecycle.remove_transition(Edge(Events.EXCEPTION_RAISED, IDLE))
+    engine.lifecycle.add_path(Events.EXCEPTION_RAISED >> P.CHECK)
+    for start, end in pairwise((P.CHECK, *ends)):
+        engine.lifecycle.add_transition(Edge(start, end))
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("handled", [False, True])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("scope", [None, Scope.ENGINE, Scope.RUN, Scope.ITERATION])
+def test_what_fails_behind_exception_raised_ends_the_run_with_both_errors(
+    scope: Scope | None, error: type[BaseException], handled: bool, driver: str
+) -> None:
+    engine, failing, seen = failing_on(8, error=error), Failing(), []
+    cleaning_up(engine, failing, scope, IDLE)
+    if handled:
+        engine.add_event_handler(Events.EXCEPTION_RAISED, lambda error: seen.append(repr(error)))
+    moves = moves_of(engine)
+    with pytest.raises(KeyError) as caught:
+        engine.run([8], driver=driver)
+    first = repr(error(8))
+    assert (context_of(caught.value), failing.acted, seen) == (
+        ["KeyError('CHECK')", first],
+        ["CHECK"],
+        [first] * handled,
+    )
+    assert moves[-3:] == [
+        "ITERATION_STARTED --exception--> EXCEPTION_RAISED",
+        "EXCEPTION_RAISED --check--> CHECK",
+        "CHECK --idle--> IDLE",
+    ]
+    assert (engine.outcome, engine.phase.name) == ("failed", "IDLE")
+    engine.run([7], max_epochs=2, driver=driver)
+    assert engine.outcome == "completed"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_fails_behind_exception_raised_leaves_its_scopes_also_where_it_would_go_on(driver: str) -> None:
+    engine, left = failing_on(8), []
+    cleaning_up(engine, Failing(), Scope.RUN, Events.COMPLETED)
+    engine.on_exit(P.CHECK)(lambda: left.append("CHECK"))
+    engine.on_exit(Scope.ENGINE)(lambda transition: left.append(str(transition)))
+    with pytest.raises(KeyError):
+        engine.run([8], driver=driver)
+    assert left == [
+        "ITERATION_STARTED --exception--> EXCEPTION_RAISED",
+        "CHECK",
+        "CHECK --exception--> EXCEPTION_RAISED",
+    ]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("handled", [False, True])
+def test_the_error_that_ends_a_run_is_not_lost_when_cleaning_up_fails_and_recovers(handled: bool, driver: str) -> None:
+    engine = failing_on(8)
+    cleaning_up(engine, Failing(), Scope.RUN, IDLE)
+    engine.lifecycle.add_transition(P.CHECK >> R.GIVE_UP, error=KeyError)
+    engine.lifecycle.add_transition(Edge(R.GIVE_UP, IDLE))
+    log = log_of(engine, P.CHECK, R.GIVE_UP)
+    if handled:
+        engine.add_event_handler(Events.EXCEPTION_RAISED, lambda error: None)
+        engine.run([8], driver=driver)
+    else:
+        with pytest.raises(ValueError, match=r"^8$"):
+            engine.run([8], driver=driver)
+    assert ([name for name, *_ in log], engine.outcome) == (["CHECK", "GIVE_UP"], "failed")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_run_that_is_led_on_behind_exception_raised_fails_once_more_at_most(driver: str) -> None:
+    engine = Engine(lambda engine, batch: [][batch])
+    cleaning_up(engine, None, None, Events.EPOCH_STARTED)
+    log = log_of(engine, Events.ITERATION_STARTED, P.CHECK)
+    with pytest.raises(IndexError) as caught:
+        engine.run([7, 8], max_epochs=3, driver=driver)
+    assert [name for name, *_ in log] == ["ITERATION_STARTED", "CHECK", "ITERATION_STARTED"]
+    assert context_of(caught.value) == ["IndexError('list index out of range')"] * 2
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_run_that_is_led_on_behind_exception_raised_and_terminated_raises_its_error(driver: str) -> None:
+    engine = failing_on(8)
+    cleaning_up(engine, lambda engine: engine.terminate(), Scope.RUN, Events.EPOCH_STARTED)
+    log = log_of(engine, P.CHECK, Events.EPOCH_STARTED, Events.TERMINATE, Events.COMPLETED)
+    with pytest.raises(ValueError, match=r"^8$"):
+        engine.run([8], driver=driver)
+    assert [name for name, *_ in log] == ["EPOCH_STARTED", "CHECK", "EPOCH_STARTED", "TERMINATE", "COMPLETED"]
+    assert engine.outcome == "failed"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_recoveries_of_scopes_that_fail_do_not_take_turns_for_ever(driver: str) -> None:
+    engine = failing_on(8)
+    kinds = {R.SKIP_BATCH: (ValueError, KeyError), R.RETRY: (KeyError, OSError), R.GIVE_UP: (OSError, ValueError)}
+    acts = {event: Failing(raised) for event, (_, raised) in kinds.items()}
+    for event, (taken, _) in kinds.items():
+        engine.lifecycle.add_phase(event, acts[event])
+        engine.lifecycle.add_transition(Scope.RUN >> event, error=taken)
+        engine.lifecycle.add_transition(event >> Events.TERMINATE)
+    moves = moves_of(engine)
+    with pytest.raises(ValueError, match=r"^GIVE_UP$"):
+        engine.run([8], driver=driver)
+    assert moves[-5:] == [
+        "ITERATION_STARTED --skip_batch--> SKIP_BATCH",
+        "SKIP_BATCH --retry--> RETRY",
+        "RETRY --give_up--> GIVE_UP",
+        "GIVE_UP --exception--> EXCEPTION_RAISED",
+        "EXCEPTION_RAISED --done--> IDLE",
+    ]
+
+
+def with_second_part(driver: str, times: int, **options: Any) -> tuple[list[str], list[str]]:
+    """Run a recovery of the run's scope whose second part fails a few times; return what acted and the moves."""
+    engine, failing = failing_on(8), Failing(ValueError, times)
+    engine.lifecycle.add_transition(Scope.RUN >> R.GIVE_UP, error=ValueError, **options)
+    engine.lifecycle.add_phase(P.CHECK, failing)
+    engine.lifecycle.add_path(R.GIVE_UP >> P.CHECK >> Events.TERMINATE)
+    moves = moves_of(engine)
+    try:
+        engine.run([8], driver=driver)
+    except ValueError as error:
+        moves.append(str(error))
+    return failing.acted, moves
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_edge_of_a_scope_does_not_take_what_any_part_of_its_own_recovery_raises(driver: str) -> None:
+    acted, moves = with_second_part(driver, 20)
+    assert (acted, moves[-3:]) == (
+        ["CHECK"],
+        ["CHECK --exception--> EXCEPTION_RAISED", "EXCEPTION_RAISED --done--> IDLE", "CHECK"],
+    )
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_the_edge_of_a_scope_that_has_a_limit_takes_it_so_often(times: int, driver: str) -> None:
+    acted, moves = with_second_part(driver, times, limit=3)
+    again = ["GIVE_UP --check--> CHECK", "CHECK --give_up--> GIVE_UP"] * min(times, 2)
+    end = ["CHECK --terminate_2--> TERMINATE", "TERMINATE --end_run--> COMPLETED", "COMPLETED --done--> IDLE"]
+    if times == 3:
+        end = ["CHECK --exception--> EXCEPTION_RAISED", "EXCEPTION_RAISED --done--> IDLE", "CHECK"]
+    assert acted == ["CHECK"] * min(times + 1, 3)
+    assert moves[moves.index("ITERATION_STARTED --give_up--> GIVE_UP") + 1 :] == [
+        *again,
+        "GIVE_UP --check--> CHECK",
+        *end,
+    ]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_recovery_may_be_retried_by_hand_as_often_as_it_takes(driver: str) -> None:
+    engine, failing = failing_on(8), Failing(OSError, times=5)
+    engine.lifecycle.add_phase(R.SKIP_BATCH, failing)
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, error=ValueError)
+    engine.lifecycle.add_exits(R.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
+    engine.lifecycle.add_transition(Scope.RUN >> R.RETRY, error=OSError)
+    engine.lifecycle.add_transition(R.RETRY >> Scope.RUN)
+    engine.run([8], driver=driver)
+    assert (failing.acted, engine.outcome) == (["SKIP_BATCH"] * 6, "completed")
+    assert engine.state.errors == {"ITERATION_STARTED.skip_batch": 1, "run.retry": 5}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_recovery_of_a_scope_is_there_again_for_the_next_failure(driver: str) -> None:
+    engine = failing_on(8)
+    engine.lifecycle.add_transition(Scope.RUN >> R.SKIP_BATCH, error=ValueError)
+    engine.lifecycle.add_exits(R.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
+    engine.run([8, 7], max_epochs=4, driver=driver)
+    assert (engine.outcome, engine.state.errors) == ("completed", {"run.skip_batch": 4})
 
 
 # How they are written
