@@ -256,13 +256,36 @@ def training() -> Lifecycle:
 
 
 def retrying() -> Lifecycle:
-    """Return a lifecycle whose step fires phases, and is begun again after one error."""
     lifecycle = training()
+    retry(lifecycle)
+    return lifecycle
+
+
+def retry(lifecycle: Lifecycle) -> None:
+    """Let the step fire phases, and begin again after one error."""
     lifecycle.add_path(Events.ITERATION_STARTED >> Parts.FORWARD >> Parts.BACKWARD >> Events.ITERATION_COMPLETED)
     lifecycle.add_phase(Parts.RETRY, None, Scope.EPOCH)
     lifecycle.add_transition(Scope.ITERATION >> Parts.RETRY, error=MemoryError, limit=1)
     lifecycle.add_transition(Parts.RETRY >> Scope.ITERATION)
-    return lifecycle
+
+
+def failing_once() -> Any:
+    """Return a step that fires its phases, and fails between them when it is called first."""
+    errors = [MemoryError()]
+
+    def step(engine: Engine, batch: Any) -> None:
+        engine.fire_event(Parts.FORWARD)
+        if errors:
+            raise errors.pop()
+        engine.fire_event(Parts.BACKWARD)
+
+    return step
+
+
+def once(function: Any) -> Any:
+    """Return a handler that calls `function` when it is called first."""
+    waiting = [function]
+    return lambda: waiting.pop()() if waiting else None
 
 
 MAKERS = pytest.mark.parametrize("make", [training, lambda: rl().lifecycle, retrying], ids=["training", "own", "retry"])
@@ -578,18 +601,32 @@ def test_automatic_exits_come_first_and_signals_stand_apart(shown):
 
 
 @pytest.mark.slow
-def test_history_leads_back_to_the_phase_that_was_left(shown):
-    engine = Engine(lambda engine, batch: None)
-    handle = engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda engine: engine.interrupt())
+@pytest.mark.parametrize(
+    ("interrupts", "back"),
+    [
+        ((), ["ITERATION_STARTED"]),
+        ((Events.ITERATION_COMPLETED,), ["ITERATION_STARTED", "ITERATION_COMPLETED"]),
+        ((Events.EPOCH_STARTED, Events.RESUMED), ["EPOCH_STARTED", "ITERATION_STARTED"]),
+        ((Parts.RETRY,), ["RETRY", "ITERATION_STARTED"]),
+        ((Parts.RETRY, Events.RESUMED), ["RETRY", "ITERATION_STARTED"]),
+    ],
+)
+def test_history_leads_back_to_where_it_leads_an_engine(interrupts, back, shown):
+    engine = Engine(failing_once())
+    retry(engine.lifecycle)
+    for event in interrupts:
+        engine.add_event_handler(event, once(engine.interrupt))
     moves = observed(engine, [1, 2], max_epochs=1)
-    handle.remove()
-    moves += observed(engine)
+    for _ in interrupts:
+        moves += observed(engine)
+    assert engine.outcome == "completed"
     tab = shown(engine.lifecycle)
     tab.keys("s")
     for step in moves:
         tab.keys(number_of(tab, step))
     assert path(tab) == [str(step).split(" ", 1)[1] for step in moves]
-    assert "--go_on--> ITERATION_COMPLETED" in path(tab)
+    labels = ("go_on", "iteration")
+    assert [step.target.name for step in moves if step.label in labels] == back
 
 
 @pytest.mark.slow
