@@ -49,6 +49,7 @@ DOORS = {
     ("lifecycle", "views"),
     ("scopes", "edges"),
     ("scopes", "events"),
+    ("timeline", "render"),
 }
 
 

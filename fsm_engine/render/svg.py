@@ -28,7 +28,7 @@ def svg(picture: Picture, theme: Theme) -> str:
     if theme.background is not None:
         lines.append(f'<rect width="100%" height="100%" fill="{theme.background}"/>')
     if picture.title is not None:
-        lines.append(_text(picture.title, theme.text, "bold"))
+        lines.append(element_text(picture.title, theme.text, "bold"))
     lines += _content(picture, theme)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
@@ -50,8 +50,8 @@ def _group(kind: str, tip: str, **data: str) -> str:
 def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
     box = placed.box
     yield _group("box", "", box=box.id)
-    yield _outline(placed.room, None, theme.box, 1.2, ROUNDING)
-    yield _text(placed.title, theme.text) + "</g>"
+    yield outline(placed.room, None, theme.box, 1.2, ROUNDING)
+    yield element_text(placed.title, theme.text) + "</g>"
 
 
 def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
     yield _group(kinds, node.tip, node=node.id)
     if Mark.CURRENT in node.marks:
-        yield _outline(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
+        yield outline(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
     if node.kind is NodeKind.INITIAL:
         yield _circle(room, room.width / 2, paint.border, paint.border)
     elif node.kind is NodeKind.FINAL:
@@ -72,8 +72,8 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
         yield from _inside(placed, theme)
     else:
         if placed.inner:
-            yield _outline(room, None, paint.border, 2, ROUNDING)
-        yield _outline(placed.head(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks))
+            yield outline(room, None, paint.border, 2, ROUNDING)
+        yield outline(placed.head(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks))
         yield from _inside(placed, theme)
     yield "</g>"
 
@@ -81,7 +81,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
 def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     picture, (x, y) = placed.inner or (None, (0.0, 0.0))
     for label in placed.texts():
-        yield _text(label, theme.paint(placed.node).text)
+        yield element_text(label, theme.paint(placed.node).text)
     if picture is not None:
         yield f'<g class="inner" transform="translate({x:.1f} {y:.1f})">'
         yield from _content(picture, theme)
@@ -99,7 +99,7 @@ def _edge(route: Route, theme: Theme) -> Iterator[str]:
     yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>'
     yield _head(route.points[-2], route.points[-1], edge, colour)
     if route.label is not None:
-        yield _text(route.label, colour if edge.kind is EdgeKind.ERROR or edge.change else theme.text)
+        yield element_text(route.label, colour if edge.kind is EdgeKind.ERROR or edge.change else theme.text)
     yield "</g>"
 
 
@@ -129,7 +129,8 @@ def _grown(room: Rect, by: float) -> Rect:
     return room._replace(width=room.width + 2 * by, height=room.height + 2 * by)
 
 
-def _outline(room: Rect, fill: str | None, stroke: str, wide: float, rounding: float, dash: str = "") -> str:
+def outline(room: Rect, fill: str | None, stroke: str, wide: float, rounding: float, dash: str = "") -> str:
+    """Return a rectangle with rounded corners; without a fill, what is behind it shows through."""
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     return (
         f'<rect x="{room.left:.1f}" y="{room.top:.1f}" width="{room.width:.1f}" height="{room.height:.1f}" '
@@ -142,7 +143,8 @@ def _circle(room: Rect, radius: float, fill: str | None, stroke: str | None) -> 
     return f'<circle cx="{room.x:.1f}" cy="{room.y:.1f}" r="{radius:.1f}" fill="{fill or "none"}"{line}/>'
 
 
-def _text(label: Label, colour: str, weight: str = "") -> str:
+def element_text(label: Label, colour: str, weight: str = "") -> str:
+    """Return a text, each line as wide as it was reckoned whatever font is there."""
     text, room = label.text, label.room
     step = text.size * LINE
     first = room.y - (len(text.lines) - 1) * step / 2 + text.size * 0.35

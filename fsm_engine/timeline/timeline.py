@@ -169,6 +169,34 @@ class Timeline:
 
         return merged(self, trace, out)
 
+    def draw(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002  # the word that matplotlib and Graphviz use
+        *,
+        title: str | None = None,
+        theme: str = "auto",
+    ) -> Path:
+        """Draw the timeline to a file, and return its path. A file that is there is replaced whole or not at all.
+
+        Scopes, the wait for data, the step and the calls of handlers have a lane each; an engine that ran inside a
+        handler has its lanes below. What a long run repeats is left out in the middle, with its number; the time axis
+        is broken there. What happens only now and then is shown the first time.
+
+        Args:
+            path: its suffix tells the format: .svg.
+            format: that without the dot, whatever the suffix is.
+            title: written above the picture.
+            theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
+
+        Raises:
+            ValueError: an unknown suffix, format or theme, or a timeline in which nothing happened.
+            OSError: the file cannot be written.
+        """
+        from fsm_engine.render.timeline import draw_timeline
+
+        return draw_timeline(self, path, format, title=title, theme=theme)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the timeline to a file, whole or not at all, and return its path. See `timeline.files` for the format.
 

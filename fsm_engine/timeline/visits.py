@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from fsm_engine.timeline.track import Kind, Move, Span, Track
 
+_DATA = ("Events.EPOCH_STARTED", "Events.GET_BATCH_STARTED", "Events.DATALOADER_STOP_ITERATION")
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -26,6 +28,13 @@ class Visit:
     def phase(self) -> str:
         """The qualified name of the phase."""
         return self.entered.kind.target
+
+    @property
+    def spent_on(self) -> str:
+        """What its time was for, unless handlers took it: ``data``, ``step``, or ``phase`` for all other phases."""
+        if self.phase in _DATA:
+            return "data"
+        return "step" if "iteration" in self.entered.kind.target_scopes else "phase"
 
     @property
     def way_out(self) -> Kind:

@@ -1,0 +1,315 @@
+"""Where everything in the picture of a timeline stands: an engine's lanes below each other, time from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
+
+from fsm_engine.render.metrics import LABEL, LINE, NOTE, TITLE, Text, width
+from fsm_engine.render.picture import Label, Rect
+from fsm_engine.render.timeline.elision import DETAILS, Gap, gaps, merged
+from fsm_engine.render.timeline.flags import arranged
+from fsm_engine.render.timeline.lanes import KINDS, Item, Lane, lanes
+from fsm_engine.render.timeline.picture import Bar, Break, Mark, Row, Sample, Tick, TimelinePicture
+from fsm_engine.render.timeline.recorded import Recorded, recorded
+from fsm_engine.render.timeline.scale import Scale, marks, scale
+from fsm_engine.render.timeline.stretches import Stretch, end, start
+from fsm_engine.render.timeline.units import duration
+from fsm_engine.render.words import one_line
+from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.track import Called
+
+WIDTH, LEFT, RIGHT, MARGIN = 830.0, 100.0, 812.0, 10.0
+TALL, APART, BETWEEN = 18.0, 6.0, 14.0  # a bar; between lanes; between engines
+FLAG = 9.5 * LINE + 2  # the height of the name of an event
+SMALL = 9.5  # the size of what is not to stand out
+LETTER, NARROW = 12.0, 12.0  # the height of letters below bars; how wide a bar has to be to have its letter inside
+ROOM_OF_INNERMOST = 30.0  # how wide what is repeated should at least be, on average
+
+
+def place(timeline: Timeline, title: str) -> TimelinePicture:
+    """Return the picture of a timeline.
+
+    Raises:
+        ValueError: there is nothing in it.
+    """
+    engines = recorded(timeline)
+    if not engines:
+        raise ValueError("There is nothing to draw: no run was recorded. See Engine.record.")
+    return _Layout(engines, title, timeline.dropped[0]).picture()
+
+
+class _Layout:
+    def __init__(self, engines: Sequence[Recorded], title: str, dropped: int) -> None:
+        self.engines, self.title, self.dropped = engines, title, dropped
+        self.scale = _fitting(engines)
+        self.keys: dict[str, str] = {}  # the letters of names that do not fit, by the name
+        self.named: set[str] = set()  # the events whose name is there
+        self.rows: list[Row] = []
+        self.ticks: list[Tick] = []
+        self.headings: list[Label] = []
+        self.lines: dict[int, list[float]] = {}  # where the lanes of a track begin
+        self.joins: list[Rect] = []
+        self.y = MARGIN
+
+    def picture(self) -> TimelinePicture:
+        title = None
+        if self.title:
+            text = Text((one_line(self.title),), TITLE)
+            title, self.y = _label(text, WIDTH / 2, self.y + text.height / 2), self.y + text.height + BETWEEN
+        for number, engine in enumerate(self.engines):
+            self.y += BETWEEN * bool(number)
+            self._engine(engine)
+        bottom = self.y
+        axis, times = self._axis()
+        breaks = tuple(self._break(piece.gap, bottom) for piece in self.scale.pieces if piece.gap is not None)
+        legend = tuple(self._legend())
+        note = self._note()
+        return TimelinePicture(
+            WIDTH,
+            self.y + MARGIN,
+            title,
+            tuple(self.headings),
+            tuple(self.rows),
+            tuple(self.ticks),
+            breaks,
+            tuple(self.joins),
+            axis,
+            times,
+            legend,
+            note,
+        )
+
+    # One engine
+
+    def _engine(self, engine: Recorded) -> None:
+        top = self.y
+        if len(self.engines) > 1:
+            text = Text((_heading(engine),), LABEL)
+            self.headings.append(_from_left(text, MARGIN, self.y + text.height / 2))
+            self.y += text.height + 4
+        shown = [lane for lane in lanes(engine, self.scale) if self._matters(lane)]
+        self._events(engine, sum(map(self._height, shown[:-1])) + APART * (len(shown) - 1) + TALL)
+        self.lines[engine.number] = []
+        grounds = tuple(self._grounds(engine))
+        for lane in shown:
+            self.lines[engine.number] += [self.y] * (lane.depths or 1)
+            self._lane(lane, grounds)
+            self.y += self._height(lane) + APART
+        self.y -= APART
+        self.joins += self._joined(engine, top)
+
+    def _grounds(self, engine: Recorded) -> Iterator[tuple[float, float]]:
+        """Yield where an engine may have run, as far as it is shown, in pixels."""
+        times = dict.fromkeys((host.start, host.end) for host in engine.hosts)
+        for begin, finish in times or [(self.scale.start, self.scale.end)]:
+            for piece in self.scale.pieces:
+                left, right = max(piece.left, self.scale(begin)), min(piece.right, self.scale(finish))
+                if piece.gap is None and left < right:
+                    yield left, right
+
+    def _matters(self, lane: Lane) -> bool:
+        """Say whether a lane is drawn: phases that only take the engine's own time have their ticks alone."""
+        wide = max((self.scale(item.end) - self.scale(item.start) for item in lane.items), default=0.0)
+        return bool(lane.items) and (lane.name != KINDS["phase"] or wide >= 2)
+
+    def _height(self, lane: Lane) -> float:
+        """Return how tall a lane is: below its bars there is room for letters, if some need it."""
+        return TALL + LETTER if any(self._needs_letter(item) for item in lane.items) else TALL
+
+    def _needs_letter(self, item: Item) -> bool:
+        return item.role == "handler" and self.scale(item.end) - self.scale(item.start) < NARROW
+
+    def _events(self, engine: Recorded, height: float) -> None:
+        shows = self.scale.shows
+        shown = [visit for visit in engine.visits if shows(visit.entered.time, visit.entered.time)]
+        names = [visit.phase.rpartition(".")[2] for visit in shown]
+        places = [(self.scale(visit.entered.time), name, width(name, SMALL)) for visit, name in zip(shown, names)]
+        new = [number for number, name in enumerate(names) if engine.within is None or name not in self.named]
+        flags = {new[at]: flag for at, flag in arranged([places[number] for number in new], WIDTH - MARGIN).items()}
+        self.named |= {names[number] for number in flags}
+        tall = (max((row for _, row in flags.values()), default=-1) + 1) * FLAG
+        base = self.y + tall
+        for number, visit in enumerate(shown):
+            x, since = places[number][0], visit.entered.time - self.scale.start
+            tip = f"{visit.phase} after {duration(since)}"
+            if number in flags:
+                flag, row = flags[number]
+                text, middle = Text((names[number],), SMALL), base - row * FLAG - FLAG / 2
+                near = x - 3 - text.width if flag.to_the_left else x + 3
+                self.ticks.append(
+                    Tick(x, middle - FLAG / 2 + 2, base + height + 4, tip, _from_left(text, near, middle))
+                )
+            else:
+                self.ticks.append(Tick(x, base, base + height + 4, tip))
+        self.y = base + 4
+
+    def _lane(self, lane: Lane, grounds: Sequence[tuple[float, float]]) -> None:
+        middle, share, room = self.y + TALL / 2, None, LEFT - MARGIN - 4
+        if lane.share is not None:
+            note = Text((f"{lane.share:.0%}" if lane.share >= 0.005 else "< 1%",), SMALL)
+            share = _to_right(note, LEFT - MARGIN, middle)
+            room = share.room.left - MARGIN - 4
+        size = NOTE if width(one_line(lane.name), NOTE) <= room else SMALL
+        name = _from_left(Text((_cut(lane.name, room, size),), size), MARGIN, middle)
+        tall = tuple(_rect(left, self.y, right, self.y + TALL) for left, right in grounds)
+        self.rows.append(Row(name, share, tall, tuple(self._bars(lane))))
+
+    def _bars(self, lane: Lane) -> Iterator[Bar]:
+        free = 0.0
+        for item in lane.items:
+            left, right = self.scale(item.start), self.scale(item.end)
+            room = _rect(left, self.y, max(right, left + 1), self.y + TALL)
+            pieces = [p for p in self.scale.pieces if p.gap is None and p.left < room.right and left < p.right]
+            shown = [_rect(max(p.left, left), room.top, min(p.right, room.right), room.bottom) for p in pieces]
+            text = self._letter(item, room, free) if self._needs_letter(item) else self._name(item, room, shown)
+            if text is not None and text.room.top > room.y:
+                free = text.room.right + 2
+            yield Bar(item, room, tuple(shown), text)
+
+    def _name(self, item: Item, room: Rect, shown: Sequence[Rect]) -> Label | None:
+        """Return what is written in a bar: where it is shown if that is wide enough, else across breaks."""
+        widest = max(shown, key=lambda part: part.width, default=room)
+        for part in (widest, room):
+            for text in [Text((one_line(name),), size) for name in item.names for size in (NOTE, SMALL)]:
+                if text.width + 3 <= part.width:
+                    return _label(text, part.x, part.y)
+        if item.role != "handler":
+            return None
+        return _label(Text((self._key(item),), NOTE), room.x, room.y)
+
+    def _letter(self, item: Item, room: Rect, free: float) -> Label | None:
+        text = Text((self._key(item),), SMALL)
+        left = room.x - text.width / 2
+        return _label(text, room.x, room.bottom + LETTER / 2) if left >= free else None
+
+    def _key(self, item: Item) -> str:
+        return self.keys.setdefault(one_line(item.names[-1]), _letters(len(self.keys)))
+
+    def _joined(self, engine: Recorded, top: float) -> Iterator[Rect]:
+        for host in dict.fromkeys(engine.hosts):
+            if self.scale.shows(host.start, host.end):
+                above = [bar.room for row in self.rows for bar in row.bars if bar.item.start == host.start]
+                begin = max((room.bottom for room in above), default=top)
+                yield _rect(self.scale(host.start), begin, self.scale(host.end), self.y)
+
+    # What they share
+
+    def _break(self, gap: Gap, bottom: float) -> Break:
+        left, right, lines = self.scale(gap.start), self.scale(gap.end), self.lines[gap.track]
+        top = lines[min(max(gap.depth, 0), len(lines) - 1)]
+        room = _rect(left, self.lines[self.engines[0].number][0], right, bottom)
+        return Break(room, _label(_broken(gap), room.x, (top + lines[-1] + TALL) / 2))
+
+    def _axis(self) -> tuple[tuple[Rect, ...], tuple[Mark, ...]]:
+        self.y += 8
+        axis = tuple(_rect(p.left, self.y, p.right, self.y) for p in self.scale.pieces if p.gap is None)
+        times, free = [], 0.0
+        for x, name in marks(self.scale):
+            text = Text((name,), NOTE)
+            left = max(x - text.width / 2, MARGIN)
+            if left >= free and left + text.width <= WIDTH - 2:
+                times.append(Mark(x, _from_left(text, left, self.y + 7 + text.height / 2)))
+                free = left + text.width + 10
+        self.y += 7 + NOTE * LINE
+        return axis, tuple(times)
+
+    def _legend(self) -> Iterator[Sample]:
+        roles = {bar.item.role for row in self.rows for bar in row.bars}
+        entries = [(role, name, "") for role, name in LEGEND.items() if role in roles]
+        entries += [("handler", name, letter) for name, letter in self.keys.items()]
+        self.y += BETWEEN
+        x = LEFT
+        for role, name, letter in entries:
+            text = Text((_cut(name, WIDTH - LEFT - 40, NOTE),), NOTE)
+            if x + 26 + text.width > RIGHT and x > LEFT:
+                x, self.y = LEFT, self.y + TALL + 2
+            room = _rect(x, self.y + 2, x + 20, self.y + 16)
+            key = _label(Text((letter,), NOTE), room.x, room.y) if letter else None
+            yield Sample(role, room, _from_left(text, x + 26, room.y), key)
+            x += 26 + text.width + 18
+        self.y += TALL
+
+    def _note(self) -> Label | None:
+        if not self.dropped:
+            return None
+        text = Text((f"The first {self.dropped:,} moves were not kept.",), NOTE)
+        self.y += text.height
+        return _from_left(text, LEFT, self.y - text.height / 2)
+
+
+LEGEND = {"data": "wait for data", "step": "step", "phase": "other phase", "handler": "handler"}
+
+
+def _fitting(engines: Sequence[Recorded]) -> Scale:
+    """Return the scale that shows as much as there is room for."""
+    begin = min(start(engine.runs[0]) for engine in engines)
+    finish = max(end(engine.runs[-1]) for engine in engines)
+    parts = [(engine.number, part) for engine in engines for part in _hosted(engine)]
+    for detail in DETAILS:
+        found = merged([gap for number, part in parts for gap in gaps(part, detail, number)])
+        widths = {gap: _broken(gap).width + 14 for gap in found}
+        tried = scale(begin, finish, found, widths, LEFT, RIGHT)
+        shown = sum(_innermost(run, tried) for engine in engines for run in engine.runs)
+        if shown * ROOM_OF_INNERMOST + sum(widths.values()) <= RIGHT - LEFT:
+            break
+    return tried
+
+
+def _hosted(engine: Recorded) -> Iterator[Stretch]:
+    """Yield the runs of an engine, those together that the same call ran."""
+    together: dict[object, list[Stretch]] = {}
+    for number, run in enumerate(engine.runs):
+        together.setdefault(engine.hosts[number] if engine.hosts else None, []).append(run)
+    for found in together.values():
+        yield Stretch("", tuple(found))
+
+
+def _innermost(stretch: Stretch, scale: Scale) -> int:
+    """Return how many stretches with none inside are shown."""
+    if not scale.shows(start(stretch), end(stretch)):
+        return 0
+    return sum(_innermost(inner, scale) for inner in stretch.inner) if stretch.inner else 1
+
+
+def _broken(gap: Gap) -> Text:
+    more = [word for part in gap.what.split(", ") for word in part.rsplit(" ", 1)]
+    return Text((*more, f"({duration(gap.end - gap.start)})"), SMALL)
+
+
+def _heading(engine: Recorded) -> str:
+    if not engine.hosts:
+        return one_line(engine.name)
+    what = engine.hosts[0].what
+    by = what.handler if isinstance(what, Called) else what.phase
+    return one_line(f"{engine.name}, run by {by.rpartition('.')[2]}")
+
+
+def _letters(number: int) -> str:
+    rest, place = divmod(number, len(ascii_lowercase))
+    return (_letters(rest - 1) if rest else "") + ascii_lowercase[place]
+
+
+def _cut(text: str, room: float, size: float) -> str:
+    text = one_line(text)
+    if width(text, size) <= room:
+        return text
+    while text and width(f"{text}…", size) > room:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _rect(left: float, top: float, right: float, bottom: float) -> Rect:
+    return Rect((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+
+
+def _label(text: Text, x: float, y: float) -> Label:
+    return Label(text, Rect(x, y, text.width, text.height))
+
+
+def _from_left(text: Text, left: float, y: float) -> Label:
+    return _label(text, left + text.width / 2, y)
+
+
+def _to_right(text: Text, right: float, y: float) -> Label:
+    return _label(text, right - text.width / 2, y)

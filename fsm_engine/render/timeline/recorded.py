@@ -1,0 +1,111 @@
+"""What a picture of a timeline is made from: each track's runs, and which call of a handler ran it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fsm_engine.render.timeline.stretches import Stretch, end, runs, start
+from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.track import Called, Span, Track
+from fsm_engine.timeline.visits import Visit, outermost, visits
+
+
+class Host(NamedTuple):
+    """What ran a run of another engine.
+
+    Attributes:
+        track: its number.
+        start: when it began, in nanoseconds.
+        end: when it ended.
+        what: a call of a handler, or a visit of a phase.
+    """
+
+    track: int
+    start: int
+    end: int
+    what: Called | Visit
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one engine did.
+
+    Attributes:
+        number: of its track.
+        name: of its lifecycle.
+        visits: the visits of its phases.
+        runs: the same, nested.
+        hosts: what ran each run; empty unless every one was run by another engine.
+    """
+
+    number: int
+    name: str
+    visits: tuple[Visit, ...]
+    runs: tuple[Stretch, ...]
+    hosts: tuple[Host, ...] = ()
+
+    @property
+    def within(self) -> int | None:
+        """The number of the track that ran it."""
+        return self.hosts[0].track if self.hosts else None
+
+    @property
+    def duration(self) -> int:
+        """How long its runs took together, in nanoseconds."""
+        return sum(end(run) - start(run) for run in self.runs)
+
+
+def recorded(timeline: Timeline) -> list[Recorded]:
+    """Return what the engines of a timeline did: each one followed by those that it ran. Empty tracks are left out."""
+    alone = [_alone(number, track) for number, track in enumerate(timeline.tracks)]
+    covers = [_Cover(one, timeline.tracks[one.number]) for one in alone]
+    hosted = [_hosted(one, covers) for one in alone if one.visits]
+    return list(_ordered(hosted, None))
+
+
+def _alone(number: int, track: Track) -> Recorded:
+    found = tuple(visits(track))
+    return Recorded(number, track.name, found, tuple(runs(found)))
+
+
+def _ordered(hosted: list[Recorded], within: int | None) -> Iterator[Recorded]:
+    for one in hosted:
+        if one.within == within:
+            yield one
+            yield from _ordered(hosted, one.number)
+
+
+class _Cover:
+    """Finds what an engine was doing, the whole time from one moment to another."""
+
+    def __init__(self, one: Recorded, track: Track) -> None:
+        self.number, self.visits = one.number, one.visits
+        self.spans: list[Span] = outermost(track)
+        self.span_starts = [span.start for span in self.spans]
+        self.visit_starts = [visit.entered.time for visit in self.visits]
+
+    def host(self, begin: int, finish: int) -> Host | None:
+        place = bisect_right(self.span_starts, begin) - 1
+        if place >= 0 and self.spans[place].end >= finish:
+            span = self.spans[place]
+            return Host(self.number, span.start, span.end, span.called)
+        place = bisect_right(self.visit_starts, begin) - 1
+        if place >= 0 and self.visits[place].left.time >= finish:
+            visit = self.visits[place]
+            return Host(self.number, visit.entered.time, visit.left.time, visit)
+        return None
+
+
+def _hosted(one: Recorded, covers: list[_Cover]) -> Recorded:
+    """Return `one` with the hosts of its runs: those of the track that held each of them for the shortest time."""
+    candidates: list[tuple[Host, ...]] = []
+    for cover in covers:
+        found = [cover.host(start(run), end(run)) for run in one.runs if cover.number != one.number]
+        hosts = tuple(host for host in found if host is not None)
+        if hosts and len(hosts) == len(one.runs):
+            candidates.append(hosts)
+    shortest = min(candidates, key=lambda hosts: sum(host.end - host.start for host in hosts), default=())
+    return Recorded(one.number, one.name, one.visits, one.runs, shortest)

@@ -1,0 +1,216 @@
+"""The picture of a timeline: what was recorded is there, in its place, and nothing stands on anything else."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+from pathlib import Path
+from unittest import mock
+from xml.etree import ElementTree
+
+import hypothesis
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifecycles import Building, Plan, plans
+
+from fsm_engine import Engine, Events
+from fsm_engine.render.picture import Label, Rect
+from fsm_engine.render.timeline import render_timeline
+from fsm_engine.render.timeline.picture import TimelinePicture
+from fsm_engine.render.timeline.place import place
+from fsm_engine.render.timeline.units import duration, moment
+from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.visits import visits
+
+MS = 1_000_000
+
+
+class Clock:
+    """Stands still but for what is spent, and a little for each look at it."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += 200
+        return self.now
+
+    def spend(self, milliseconds: float) -> None:
+        self.now += int(milliseconds * MS)
+
+
+def run(epochs: int, iterations: int, fetch: float = 8, step: float = 22, evaluate: bool = True) -> Timeline:
+    """Return the timeline of a training that is evaluated after every epoch, by a clock that is told the time."""
+    clock = Clock()
+    trainer = Engine(lambda _engine, _batch: clock.spend(step))
+    evaluator = Engine(lambda _engine, _batch: clock.spend(step / 3))
+
+    class Data:
+        def __len__(self) -> int:
+            return iterations
+
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            for number in range(iterations):
+                clock.spend(fetch)
+                yield number
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def log() -> None:
+        clock.spend(1)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate() -> None:
+        if evaluate:
+            evaluator.run(Data())
+
+    with mock.patch("fsm_engine.timeline.recorder.perf_counter_ns", clock), trainer.record() as timeline:
+        trainer.run(Data(), max_epochs=epochs)
+    return timeline
+
+
+def labels(picture: TimelinePicture) -> list[Label]:
+    found = [picture.title, picture.note, *picture.headings, *(mark.text for mark in picture.marks)]
+    found += [tick.name for tick in picture.ticks]
+    found += [label for row in picture.rows for label in (row.name, row.share, *(bar.text for bar in row.bars))]
+    found += [label for sample in picture.legend for label in (sample.text, sample.letter)]
+    return [*(label for label in found if label is not None), *(gap.text for gap in picture.breaks)]
+
+
+def wrong(picture: TimelinePicture) -> list[str]:
+    """Return what is wrong with the places of things."""
+    page = Rect(picture.width / 2, picture.height / 2, picture.width, picture.height)
+    texts = labels(picture)
+    rooms = [*(label.room for label in texts), *(bar.room for row in picture.rows for bar in row.bars)]
+    found = [f"{room} is not on the page" for room in rooms if not _holds(page, room)]
+    for one, other in combinations(texts, 2):
+        if one.room.meets(other.room, -0.5):
+            found.append(f"{one.text.lines} and {other.text.lines} overlap")
+    for tick in picture.ticks:
+        for label in (other.name for other in picture.ticks if other is not tick and other.name is not None):
+            if label.room.left + 0.5 < tick.x < label.room.right - 0.5 and tick.top < label.room.y < tick.bottom:
+                found.append(f"{tick.tip} runs through {label.text.lines}")
+    for row in picture.rows:
+        for one, other in zip(row.bars, row.bars[1:]):
+            if one.item.end > other.item.start:
+                found.append(f"{one.item.tip} and {other.item.tip} overlap")
+    return found
+
+
+def _holds(page: Rect, room: Rect) -> bool:
+    return page.left <= room.left and room.right <= page.right and page.top <= room.top and room.bottom <= page.bottom
+
+
+def lines(label: Label | None) -> str:
+    return "" if label is None else " ".join(label.text.lines)
+
+
+def test_a_short_run_is_all_there() -> None:
+    picture = place(run(2, 3), "")
+    names = [lines(row.name) for row in picture.rows]
+    assert names == ["engine, run", "epoch", "iteration", "data", "step", "handlers"] + [
+        *("engine, run, epoch", "iteration", "data", "step")
+    ]
+    counts = [len(row.bars) for row in picture.rows]
+    assert (counts[1], counts[2], counts[4], counts[5]) == (2, 6, 6, 8)
+    assert [lines(heading) for heading in picture.headings] == ["training", "training, run by validate"]
+    assert picture.breaks == ()
+    assert len(picture.joins) == 2
+
+
+def test_what_is_repeated_is_left_out_with_its_number() -> None:
+    picture = place(run(10, 500), "")
+    told = [lines(gap.text) for gap in picture.breaks]
+    assert [text.partition("(")[0] for text in told] == [
+        *("497 more iterations ", "497 more iterations ", "8 more epochs "),
+        *("497 more iterations ", "497 more iterations "),
+    ]
+    assert [lines(bar.text) for bar in picture.rows[1].bars] == ["epoch 1", "epoch 10"]
+
+
+def test_events_are_named_once_at_least() -> None:
+    picture = place(run(1, 2, evaluate=False), "")
+    named = {lines(tick.name) for tick in picture.ticks} - {""}
+    (track,) = run(1, 2, evaluate=False).tracks
+    assert named == {visit.phase.removeprefix("Events.") for visit in visits(track)}
+
+
+def test_bars_are_as_long_as_what_they_show() -> None:
+    picture = place(run(1, 2, fetch=10, step=30, evaluate=False), "")
+    data, step = (next(row for row in picture.rows if lines(row.name) == name) for name in ("data", "step"))
+    waits = [bar.room.width for bar in data.bars if bar.room.width > 1]
+    assert [bar.room.width for bar in step.bars] == pytest.approx([3 * wait for wait in waits], rel=0.01)
+    assert (lines(data.share), lines(step.share)) == ("24%", "73%")
+
+
+@pytest.mark.parametrize("format", ["pdf", "", "SVG "])
+def test_an_unknown_format_is_refused(format: str) -> None:
+    with pytest.raises(ValueError, match="has to be one of 'svg'"):
+        render_timeline(run(1, 1), format)
+
+
+def test_nothing_recorded_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no run was recorded"):
+        Timeline().draw(tmp_path / "timeline.svg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_is_one_svg_without_anything_that_runs(tmp_path: Path) -> None:
+    path = run(3, 50).draw(tmp_path / "timeline.svg", title="<script>")
+    elements = list(ElementTree.parse(path).iter())
+    tags = {element.tag.rpartition("}")[2] for element in elements}
+    assert tags == {"svg", "title", "g", "rect", "path", "line", "text"}
+    assert not any("href" in name or name.startswith("on") for element in elements for name in element.attrib)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(0, "0 ns"), (999, "999 ns"), (1500, "1.5 µs"), (2_340_000, "2.34 ms"), (59 * 10**9, "59 s"), (10**9, "1 s")]
+    + [(61 * 10**9, "1 min 1 s"), (7_500 * 10**9, "2 h 5 min"), (999_700, "1e+03 µs")][:2],
+)
+def test_durations_are_read_easily(nanoseconds: int, text: str) -> None:
+    assert duration(nanoseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "step", "whole", "text"),
+    [
+        (0, 1000, 10**6, "0"),
+        (20 * MS, 20 * MS, 100 * MS, "20 ms"),
+        (1_500 * MS, 500 * MS, 10_000 * MS, "1.5 s"),
+        (61_250 * MS, 50 * MS, 90_000 * MS, "1:01.25"),
+        (3_661_000 * MS, 1_000 * MS, 9_000_000 * MS, "1:01:01"),
+    ],
+)
+def test_marks_have_as_many_digits_as_they_need(nanoseconds: int, step: int, whole: int, text: str) -> None:
+    assert moment(nanoseconds, step, whole) == text
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 40), st.integers(1, 300), st.floats(0, 200), st.floats(0.001, 500), st.booleans())
+def test_nothing_stands_on_anything_else(epochs: int, iterations: int, fetch: float, step: float, both: bool) -> None:
+    assert wrong(place(run(epochs, iterations, fetch, step, both), "A title")) == []
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
+@given(plans(), st.randoms(use_true_random=False))
+def test_random_lifecycles_are_drawn_with_every_scope(plan: Plan, chance: random.Random) -> None:
+    building = Building(plan, ("emitted",))
+    hypothesis.assume(not building.wrong)
+    clock = Clock()
+
+    def tell() -> int:
+        clock.spend(chance.choice((0, 0, 0.01, 1, 30)))
+        return clock()
+
+    with mock.patch("fsm_engine.timeline.recorder.perf_counter_ns", tell), building.engine.record() as timeline:
+        building.run()
+    (track, *_) = timeline.tracks
+    hypothesis.assume(list(visits(track)))
+    picture = place(timeline, "A title")
+    assert wrong(picture) == []
+    scopes = {scope for visit in visits(track) for scope in visit.entered.kind.target_scopes}
+    assert scopes <= {
+        name for row in picture.rows for part in lines(row.name).split(" / ") for name in part.split(", ")
+    }
+    render_timeline(timeline, "svg")
