@@ -69,6 +69,8 @@ class Recorder:
         """Take note that a run begins."""
         engine = self._engine()
         assert engine is not None
+        if not len(self.track.move_ring):
+            self.track.thread = threading.current_thread().name
         graph = engine.lifecycle.graph
         if graph not in self._graphs:
             self._graphs.append(graph)
