@@ -630,6 +630,27 @@ def test_history_leads_back_to_where_it_leads_an_engine(interrupts, back, shown)
 
 
 @pytest.mark.slow
+def test_an_error_on_the_way_back_is_recovered_from_first(shown):
+    def fail() -> None:
+        raise MemoryError
+
+    engine = Engine(lambda engine, batch: None)
+    engine.lifecycle.add_phase(Parts.RETRY, None, Scope.RUN)
+    engine.lifecycle.add_transition(Scope.RUN >> Parts.RETRY, error=MemoryError)
+    engine.lifecycle.add_transition(Parts.RETRY >> Scope.RUN, label="back")
+    engine.add_event_handler(Events.EPOCH_STARTED, once(engine.interrupt))
+    engine.add_event_handler(Events.RESUMED, once(fail))
+    moves = observed(engine, [1], max_epochs=1) + observed(engine)
+    tab = shown(engine.lifecycle)
+    tab.keys("s")
+    for step in moves:
+        tab.keys(number_of(tab, step))
+    assert path(tab) == [str(step).split(" ", 1)[1] for step in moves]
+    back = [way for way in path(tab) if way.startswith(("--back", "--go_on"))]
+    assert back == ["--back--> RESUMED", "--go_on--> EPOCH_STARTED"]
+
+
+@pytest.mark.slow
 def test_an_error_edge_is_taken_as_often_as_its_limit_says(shown):
     tab = shown(rl().lifecycle, "#walk=0")
     error = Transition(Scope("rollout", Scope.RUN), Rl.SKIP, "skip")
