@@ -15,6 +15,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from fsm_engine.data import is_map_style_loader, sampler_of, with_attributes
 from fsm_engine.engine import Engine
 from fsm_engine.events import Events
+from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.limits import length_of
 
 try:
@@ -53,19 +54,32 @@ class DeterministicEngine(Engine):
 
     Args:
         process_function: the step, as for `Engine`.
+        lifecycle: another lifecycle than that of training, as for `Engine`. It has to go by epochs: others open
+            no data.
 
     Raises:
-        ValueError: as `Engine`; in `run` also without data, unless a suspended run goes on.
+        ValueError: as `Engine`; a lifecycle without epochs; in `run` also without data, unless a suspended run goes on.
     """
 
-    def __init__(self, process_function: Callable[[Any, Any], Any]) -> None:
-        super().__init__(process_function)
+    def __init__(
+        self, process_function: Callable[[Any, Any], Any] | None = None, *, lifecycle: Lifecycle | None = None
+    ) -> None:
+        super().__init__(process_function, lifecycle=lifecycle)
+        if not self.lifecycle.graph.has_epochs:
+            raise ValueError(
+                f"a DeterministicEngine seeds each pass over the data, and the lifecycle {self.lifecycle.name!r} opens "
+                f"none, because it has no EPOCH_STARTED. Use Engine, and seed where its phases draw random numbers."
+            )
         self.state.rng_states = None  # of where the run goes on, until it does
         self.state_dict_user_keys.append("rng_states")
         self.add_event_handler(Events.STARTED(priority=_FIRST), _draw_seed)
-        self.add_event_handler(Events.INTERRUPT(priority=_FIRST), _keep_rng_states)
-        reopened = Events.DATALOADER_STOP_ITERATION(priority=_FIRST) | Events.TERMINATE_SINGLE_EPOCH(priority=_FIRST)
-        self.add_event_handler(reopened, _seed_next_pass)  # for handlers that make new data there
+        for event, handler in (
+            (Events.INTERRUPT, _keep_rng_states),
+            (Events.DATALOADER_STOP_ITERATION, _seed_next_pass),  # for handlers that make new data there
+            (Events.TERMINATE_SINGLE_EPOCH, _seed_next_pass),
+        ):
+            if event in self.lifecycle.graph.index:
+                self.add_event_handler(event(priority=_FIRST), handler)
 
     def _begin(self, data: Any, *args: Any, **kwargs: Any) -> int:
         state = self.state

@@ -6,6 +6,7 @@ import gc
 import io
 import pickle
 import random
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -29,7 +30,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 import fsm_engine
-from fsm_engine import Events
+from fsm_engine import Events, Lifecycle
 from fsm_engine.deterministic import (
     DeterministicEngine,
     ReproducibleBatchSampler,
@@ -396,6 +397,63 @@ def test_a_suspended_run_needs_no_data_but_one_from_the_beginning_does():
             "Deterministic engine does not support the option of data=None. Please, provide data as iterable, "
             "or use Engine."
         )
+
+
+# Lifecycles of one's own
+
+
+def of_phases(log: Log) -> Lifecycle:
+    """Return a lifecycle in which two phases take the place of a step, and draw random numbers."""
+    lifecycle = Lifecycle.training()
+    lifecycle.add_phase("look", lambda engine: log(engine, engine.state.batch))
+    lifecycle.add_phase("look again", lambda engine: log(engine, engine.state.batch))
+    path = Events.ITERATION_STARTED >> "look" >> "look again" >> Events.ITERATION_COMPLETED
+    lifecycle.add_path(path, required=True)
+    return lifecycle
+
+
+@pytest.mark.parametrize("iteration", [1, LENGTH, LENGTH + 4])
+@pytest.mark.parametrize("kind", ["shuffled", "random items", "an iterable"])
+def test_a_lifecycle_of_ones_own_is_run_the_same_again_and_resumed(kind, iteration):
+    whole, again, resumed, saved = Log(), Log(), Log(), []
+    for log in (whole, again):
+        engine = DeterministicEngine(lifecycle=of_phases(log))
+        save = Events.ITERATION_COMPLETED(once=iteration)
+        engine.add_event_handler(save, lambda engine: saved.append((engine.state_dict(), len(whole))))
+        torch.manual_seed(12)
+        engine.run(KINDS[kind](), max_epochs=3)
+        disturb()
+
+    engine = DeterministicEngine(lifecycle=of_phases(resumed))
+    engine.load_state_dict(saved[0][0])
+    torch.manual_seed(12)
+    engine.run(KINDS[kind]())
+    assert len(whole) == 2 * 3 * LENGTH
+    assert (whole == again, resumed == whole[saved[0][1] :], saved[0][1]) == (True, True, 2 * iteration)
+
+
+def test_a_lifecycle_without_a_way_to_be_interrupted_or_cut_short_is_run_too():
+    lifecycle = Lifecycle.training(Log())
+    taken = (Events.INTERRUPT, Events.TERMINATE_SINGLE_EPOCH, Events.DATALOADER_STOP_ITERATION)
+    lifecycle.remove(
+        *[phase for phase in lifecycle.phases if phase.event in taken],
+        *[t for t in lifecycle.transitions if t.source in taken or t.target in taken],
+    )
+    engine = DeterministicEngine(lifecycle=lifecycle)
+    torch.manual_seed(12)
+    engine.run(KINDS["shuffled"](), max_epochs=1)
+    assert engine._process_function == run(KINDS["shuffled"](), max_epochs=1)
+
+
+def test_a_lifecycle_that_opens_no_data_is_refused():
+    message = (
+        "a DeterministicEngine seeds each pass over the data, and the lifecycle 'ppo' opens none, because it has no "
+        "EPOCH_STARTED. Use Engine, and seed where its phases draw random numbers."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        DeterministicEngine(lifecycle=Lifecycle("ppo"))
+    with pytest.raises(ValueError, match=r"^Engine was given a step and a lifecycle\. "):
+        DeterministicEngine(Log(), lifecycle=Lifecycle.training())
 
 
 # State dicts
