@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fsm_engine.render.metrics import width
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale
 from fsm_engine.render.timeline.stretches import Stretch, end, first, start
@@ -15,6 +16,9 @@ from fsm_engine.timeline.visits import Visit
 KINDS = {"data": "data", "step": "step", "phase": "other phases"}
 """What the time of phases is for, and what their lane is called."""
 
+
+NAMES, SMALL = 86.0, 9.5
+"""How wide the name of a lane may be, in pixels, and the size of a font that does not stand out."""
 
 SAME = 4.0
 """How far apart two times may be, in pixels, to be taken for the same by the eye."""
@@ -84,11 +88,14 @@ def _scopes(one: Recorded, scale: Scale) -> Iterator[Lane]:
 
 
 def _chain(stretch: Stretch, scale: Scale) -> list[Stretch]:
-    """Return a scope with those in it that look the same."""
+    """Return a scope with those in it that look the same, if their names fit."""
     chain = [stretch]
     while len(chain[-1].inner) == 1:
         (inner,) = chain[-1].inner
+        names = ", ".join(part.name for part in (*chain, inner))
         if scale(start(inner)) - scale(start(stretch)) > SAME or scale(end(stretch)) - scale(end(inner)) > SAME:
+            break
+        if width(names, SMALL) > NAMES:
             break
         chain.append(inner)
     return chain

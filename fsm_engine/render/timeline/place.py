@@ -9,7 +9,7 @@ from fsm_engine.render.metrics import LABEL, LINE, NOTE, TITLE, Text, width
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline.elision import DETAILS, Gap, gaps, merged
 from fsm_engine.render.timeline.flags import arranged
-from fsm_engine.render.timeline.lanes import KINDS, Item, Lane, lanes
+from fsm_engine.render.timeline.lanes import KINDS, NAMES, SMALL, Item, Lane, lanes
 from fsm_engine.render.timeline.picture import Bar, Break, Mark, Row, Sample, Tick, TimelinePicture
 from fsm_engine.render.timeline.recorded import Recorded, recorded
 from fsm_engine.render.timeline.scale import Scale, marks, scale
@@ -22,7 +22,6 @@ from fsm_engine.timeline.track import Called
 WIDTH, LEFT, RIGHT, MARGIN = 830.0, 100.0, 812.0, 10.0
 TALL, APART, BETWEEN = 18.0, 6.0, 14.0  # a bar; between lanes; between engines
 FLAG = 9.5 * LINE + 2  # the height of the name of an event
-SMALL = 9.5  # the size of what is not to stand out
 LETTER, NARROW = 12.0, 12.0  # the height of letters below bars; how wide a bar has to be to have its letter inside
 ROOM_OF_INNERMOST = 30.0  # how wide what is repeated should at least be, on average
 
@@ -145,11 +144,11 @@ class _Layout:
         self.y = base + 4
 
     def _lane(self, lane: Lane, grounds: Sequence[tuple[float, float]]) -> None:
-        middle, share, room = self.y + TALL / 2, None, LEFT - MARGIN - 4
+        middle, share, room = self.y + TALL / 2, None, NAMES
         if lane.share is not None:
             note = Text((f"{lane.share:.0%}" if lane.share >= 0.005 else "< 1%",), SMALL)
             share = _to_right(note, LEFT - MARGIN, middle)
-            room = share.room.left - MARGIN - 4
+            room = share.room.left - MARGIN - 3
         size = NOTE if width(one_line(lane.name), NOTE) <= room else SMALL
         name = _from_left(Text((_cut(lane.name, room, size),), size), MARGIN, middle)
         tall = tuple(_rect(left, self.y, right, self.y + TALL) for left, right in grounds)

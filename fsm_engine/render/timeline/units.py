@@ -16,8 +16,8 @@ def duration(nanoseconds: float) -> str:
         return f"{nanoseconds // _HOUR:.0f} h {nanoseconds % _HOUR // _MINUTE:.0f} min"
     if nanoseconds >= _MINUTE:
         return f"{nanoseconds // _MINUTE:.0f} min {nanoseconds % _MINUTE // _SECOND:.0f} s"
-    size, unit = next((one for one in _UNITS if nanoseconds >= one[0]), _UNITS[-1])
-    return f"{nanoseconds / size:.3g} {unit}" if nanoseconds < 999.5 * size else f"{nanoseconds / size:.0f} {unit}"
+    size, unit = next((one for one in _UNITS if nanoseconds >= 0.9995 * one[0]), _UNITS[-1])
+    return f"{nanoseconds / size:.3g} {unit}"
 
 
 def steps() -> Iterator[int]:
