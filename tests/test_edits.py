@@ -339,6 +339,12 @@ def test_what_cannot_be_edited_like_that_is_refused(edit: Edit, message: str) ->
             "called with the engine, if it takes one.",
         ),
         (
+            lambda c: c.insert(P.A, after=E.EPOCH_COMPLETED, activity=Engine(echo), dta=[1], max_epoch=2),
+            ValueError,
+            "the activity of P.A, an engine, is given dta=, max_epoch=, but its run() takes data, max_epochs, "
+            "max_iters, epoch_length, until, driver.",
+        ),
+        (
             lambda c: c.add_phase(P.A, rate=1),
             ValueError,
             "rate are given to an activity, and P.A has none. Give activity=.",
@@ -846,6 +852,67 @@ def test_a_phase_that_was_taken_out_and_given_a_scope_stays_there() -> None:
     lifecycle.add(Phase(P.A, OWN))
     lifecycle.add_transition(E.STARTED >> P.A, guard=solved)
     assert scopes(lifecycle) == {"A": "own"}
+
+
+def listed(lifecycle: Lifecycle) -> list[str]:
+    return [phase.name for phase in lifecycle.phases]
+
+
+OUTER = ["RESUMED", "TERMINATE", "COMPLETED", "INTERRUPT", "EXCEPTION_RAISED"]
+IN_ORDER = ["IDLE", "STARTED", "A", "B", "C", *OUTER]
+
+
+@pytest.mark.parametrize("scope", [None, Scope.RUN, OWN])
+def test_phases_that_a_path_joins_are_listed_behind_the_one_that_leads_to_them(scope: Scope | None) -> None:
+    lifecycle = Lifecycle("own")
+    for event in (P.C, P.A, P.B):
+        lifecycle.add_phase(event, act, scope=scope)
+    assert listed(lifecycle) == ["IDLE", "STARTED", *OUTER, "C", "A", "B"]
+    lifecycle.add_path(E.STARTED >> P.A >> P.B >> P.C >> E.COMPLETED)
+    assert listed(lifecycle) == IN_ORDER
+
+
+def test_phases_of_training_are_listed_where_the_path_leads_through_them() -> None:
+    lifecycle = Lifecycle.training()
+    for event in (P.B, P.A):
+        lifecycle.add_phase(event, act, scope=Scope.ITERATION)
+    lifecycle.add_path(E.ITERATION_STARTED >> P.A >> P.B >> E.ITERATION_COMPLETED, required=True)
+    usual = listed(Lifecycle.training())
+    place = usual.index("ITERATION_STARTED") + 1
+    assert listed(lifecycle) == [*usual[:place], "A", "B", *usual[place:]]
+
+
+@settings(deadline=None)
+@given(
+    st.permutations(list(P)),
+    st.permutations([E.STARTED >> P.A, P.A >> P.B, P.B >> P.C, Edge(P.C, E.COMPLETED)]),
+    st.sampled_from((None, Scope.RUN, OWN)),
+)
+def test_phases_are_listed_in_the_order_in_which_they_come_however_they_were_added(
+    events: list[P], edges: list[Edge], scope: Scope | None
+) -> None:
+    lifecycle = Lifecycle("own")
+    for event in events:
+        lifecycle.add_phase(event, act, scope=scope)
+    for edge in edges:
+        lifecycle.add_path(edge)
+    assert listed(lifecycle) == IN_ORDER
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_way_back_moves_no_phase(whole: bool) -> None:
+    lifecycle = Lifecycle("own")
+    for event in (P.C, P.B, P.A):
+        lifecycle.add_phase(event, act, scope=Scope.RUN)
+    if whole:
+        lifecycle.add_path(E.STARTED >> P.A >> P.B >> P.A)
+    else:
+        lifecycle.add_path(E.STARTED >> P.A)
+        lifecycle.add_path(P.A >> P.B >> P.A)
+    lifecycle.add_transition(P.B >> P.C, guard=solved)
+    lifecycle.add_transition(P.C >> E.COMPLETED)
+    assert listed(lifecycle) == IN_ORDER
+    assert found(lifecycle) == []
 
 
 def test_an_error_behind_exception_raised_comes_out() -> None:
