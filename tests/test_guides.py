@@ -19,7 +19,7 @@ from fsm_engine import (  # noqa: E402
     create_supervised_evaluator,
     create_supervised_trainer,
 )
-from fsm_engine.handlers import TerminateOnNan, Timer  # noqa: E402
+from fsm_engine.handlers import BasicTimeProfiler, HandlersTimeProfiler, TerminateOnNan, Timer  # noqa: E402
 from fsm_engine.metrics import Accuracy, Loss  # noqa: E402
 
 
@@ -230,3 +230,32 @@ def test_events_around_the_backward_pass(capsys: pytest.CaptureFixture[str]) -> 
     ]
     assert gradients == [True, False] * 4
     assert timer.step_count == 4
+
+
+def test_profiling_the_backward_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = Engine(backprop_step(*supervised(), torch.device("cpu")))
+    trainer.register_events(*BackpropEvents)
+
+    @trainer.on(BackpropEvents.BACKWARD_COMPLETED)
+    def function_before_backprop(engine):  # type: ignore[no-untyped-def]
+        pass
+
+    basic, handlers = BasicTimeProfiler(), HandlersTimeProfiler()
+    basic.attach(trainer)
+    handlers.attach(trainer)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def log_intermediate_results():  # type: ignore[no-untyped-def]
+        basic.print_results(basic.get_results())
+        handlers.print_results(handlers.get_results())
+
+    trainer.run(loader(2), max_epochs=2)
+    rows = handlers.get_results()
+    assert [(row[0].rpartition(".")[2], row[1]) for row in rows] == [
+        ("log_intermediate_results", "EPOCH_COMPLETED"),
+        ("function_before_backprop", "BACKWARD_COMPLETED"),
+        *[("Total", ""), ("Processing", "None"), ("Dataflow", "None")],
+    ]
+    printed = capsys.readouterr().out
+    assert (printed.count("Processing function:"), printed.count("Processing took total")) == (2, 2)
+    assert "nan" not in printed
