@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from xml.etree import ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -103,7 +103,8 @@ def _read(shape: ElementTree.Element, part: Part, x: float, y: float) -> None:
 
 def faults(svg: str) -> list[str]:
     """Return what is wrong with where things stand; an empty list for a picture that can be read."""
-    return list(_faults(parts(svg)))
+    found = parts(svg)
+    return [*_faults(found), *_faults_of_boxes(found), *_faults_of_lines(found)]
 
 
 def _faults(found: list[Part]) -> Iterator[str]:
@@ -141,6 +142,44 @@ def _faults(found: list[Part]) -> Iterator[str]:
         target, (x, y) = by_name[edge.ends[1]].outline, edge.tip
         if not target.holds(Rect(x, y, x, y), 1.5):
             yield f"the arrow from {edge.ends[0]} does not reach {edge.ends[1]}"
+
+
+def _faults_of_boxes(found: list[Part]) -> Iterator[str]:
+    """Yield where a line runs through the name of a box, or a border through a text or a node."""
+    edges = [part for part in found if part.kind == "edge"]
+    for box in (part for part in found if part.kind == "box"):
+        assert box.outline is not None
+        borders = list(map(_grown, _borders(box.outline)))
+        for text, room in box.texts:
+            for edge in edges:
+                if any(room.meets(line, 0) for line in map(_grown, edge.lines)):
+                    yield f"the line from {edge.ends[0]} to {edge.ends[1]} runs through the name {text!r}"
+        for part in (part for part in found if part.depth >= box.depth):
+            rooms = [(repr(text), room) for text, room in part.texts if part.kind == "edge"]
+            rooms += [(part.name, part.outline)] if part.kind == "node" and part.outline else []
+            for name, room in rooms:
+                if any(room.meets(border, 0) for border in borders):
+                    yield f"the border of {box.name} runs through {name}"
+
+
+def _borders(box: Rect) -> Iterator[Rect]:
+    yield from (Rect(x, box.top, x, box.bottom) for x in (box.left, box.right))
+    yield from (Rect(box.left, y, box.right, y) for y in (box.top, box.bottom))
+
+
+def _faults_of_lines(found: list[Part]) -> Iterator[str]:
+    """Yield which lines run along each other, and neither come from the same place nor lead to the same one."""
+    for one, other in combinations([part for part in found if part.kind == "edge"], 2):
+        if one.ends[0] != other.ends[0] and one.ends[1] != other.ends[1]:
+            for line, second in product(one.lines, other.lines):
+                if _run_along(line, second):
+                    yield f"the lines from {one.ends[0]} and {other.ends[0]} run along each other"
+
+
+def _run_along(one: Rect, other: Rect) -> bool:
+    wide = min(one.right, other.right) - max(one.left, other.left)
+    high = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return max(wide, high) > 3 and min(wide, high) > -1
 
 
 def _grown(line: Rect) -> Rect:

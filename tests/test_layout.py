@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from lifecycles import Building, Plan, plans
 
 from fsm_engine import EventEnum, Events, Lifecycle, Scope
-from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, theme_named
+from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, diagram, theme_named
 from fsm_engine.render.formats import PICTURES, render
 from fsm_engine.render.metrics import name, width
 
@@ -116,6 +116,34 @@ def test_a_loop_runs_on_the_left_and_a_detour_on_the_right() -> None:
     assert faults(svg(drawn)) == []
 
 
+def test_lines_run_past_the_name_of_a_box() -> None:
+    drawn = chain("a", "b", "c", boxes=(Box("box", "quite a long name"),))
+    nodes = tuple(Node(node.id, node.text, main=True, box="box" if node.id == "b" else None) for node in drawn.nodes)
+    edges = (*drawn.edges, Edge("c", "b", "again"), Edge("box", "c", "ValueError", EdgeKind.ERROR))
+    for to_the_right in (False, True):
+        assert faults(svg(Diagram(nodes, drawn.boxes, edges, to_the_right=to_the_right))) == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_many_ways_back_from_errors_can_be_read(look: dict[str, Any]) -> None:
+    lifecycle = Lifecycle.training()
+    kinds = (ValueError, KeyError, OSError, MemoryError, TypeError)
+    for event, kind in zip(TWENTY, kinds):
+        lifecycle.add_transition(Events.ITERATION_STARTED >> event, error=kind, limit=3)
+        lifecycle.add_exits(event, like=Events.ITERATION_COMPLETED)
+    assert faults(render(lifecycle, "svg", **look).decode()) == []
+
+
+def test_of_what_never_ends_the_main_path_is_what_it_goes_through_first() -> None:
+    one, two, three, *_ = TWENTY
+    lifecycle = Lifecycle("endless")
+    for event in (one, two, three):
+        lifecycle.add_phase(event, act)
+    lifecycle.add_path(Events.STARTED >> one >> two >> three >> one)
+    assert [node.text for node in diagram(lifecycle).main] == ["", "STARTED", one.name, two.name, three.name]
+    assert faults(render(lifecycle, "svg").decode()) == []
+
+
 def test_a_box_holds_its_nodes_and_no_others() -> None:
     boxes = (Box("outer", "outer"), Box("outer.inner", "inner", "outer"))
     nodes = (
@@ -182,6 +210,18 @@ def test_a_picture_that_is_wrong_is_found_out() -> None:
     number = re.search(r'data-node="b".*?<rect x="[^"]*" y="([^"]*)"', picture, re.DOTALL).group(1)  # type: ignore[union-attr]
     broken = picture.replace(f'y="{number}"', 'y="8.0"')
     assert "a stands on b" in faults(broken)
+
+
+def test_a_border_through_a_text_is_found_out_and_so_are_lines_along_each_other() -> None:
+    nodes = tuple(Node(name, name.upper(), main=True, box="box" if name == "b" else None) for name in "abc")
+    edges = (Edge("a", "b", main=True), Edge("b", "c", "[guard]", main=True))
+    picture = svg(Diagram(nodes, (Box("box", "box"),), edges))
+    frame = re.search(r'data-box="box".*?height="([^"]*)"', picture, re.DOTALL).group(1)  # type: ignore[union-attr]
+    broken = picture.replace(f'height="{frame}"', f'height="{float(frame) + 24}"', 1)
+    assert "the border of box runs through '[guard]'" in faults(broken)
+    line = re.search(r'data-source="b".*?d="(M[^"]*)"', picture, re.DOTALL).group(1)  # type: ignore[union-attr]
+    twice = re.sub(r'd="M[^"]*"', f'd="{line}"', picture, count=1)
+    assert "the lines from a and b run along each other" in faults(twice)
 
 
 def test_a_long_name_of_several_words_takes_two_lines() -> None:

@@ -10,8 +10,10 @@ from fsm_engine.edges import Edge as Move
 from fsm_engine.events import Event, name_of
 from fsm_engine.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.heat import Heat
 from fsm_engine.render.main_path import main_path
 from fsm_engine.scopes import Scope
+from fsm_engine.timeline.track import Track
 from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
@@ -36,12 +38,14 @@ class Options:
         direction: of the main path, ``"down"`` or ``"right"``.
         guards: whether guards, actions and activities are written out.
         handlers: whether the handlers attached to a phase are listed in it, with file and line.
+        track: a recorded run, which tells how often it came where, and how long it stayed there.
     """
 
     title: str = ""
     direction: str = "down"
     guards: bool = False
     handlers: bool = False
+    track: Track | None = None
 
     def __post_init__(self) -> None:
         if self.direction not in ("down", "right"):
@@ -60,6 +64,8 @@ class _Builder:
         self.engine = lifecycle._engine()
         self.ids = {phase.event: qualified(phase) for phase in self.graph.phases}
         self.path = main_path(self.graph)
+        self.heat = Heat(self.graph, options.track) if options.track is not None else None
+        self.reached = {transition.target for transition in self.path}
 
     def diagram(self) -> Diagram:
         nodes = [
@@ -67,7 +73,7 @@ class _Builder:
             *self._phases(),
             *self._histories(),
             *self._callbacks(),
-            Node(FINAL, "", NodeKind.FINAL, main=True),
+            Node(FINAL, "", NodeKind.FINAL, main=self._is_on_path(self.graph.phases[0])),
         ]
         edges = [self._edge(transition, main=True) for transition in self.path]
         edges += [self._edge(t, main=False) for t in self.graph.transitions if t not in self.path]
@@ -76,7 +82,6 @@ class _Builder:
         return Diagram(tuple(nodes), tuple(self._boxes()), tuple(edges), self.options.title, right)
 
     def _phases(self) -> Iterator[Node]:
-        on_path = {transition.target for transition in self.path}
         current = None if self.engine is None else self.engine.phase
         for phase in self.graph.phases[1:]:
             marks = {Mark.CUSTOM} if _is_custom(phase) else set()
@@ -87,13 +92,21 @@ class _Builder:
                 phase.name,
                 box=_id(phase.scope),
                 notes=tuple(self._notes(phase)),
-                main=phase.event in on_path,
+                main=self._is_on_path(phase),
                 marks=frozenset(marks),
                 inner=self._inner(phase),
                 tip=self.ids[phase.event],
+                heat=self.heat.of_phase(phase) if self.heat is not None else None,
+                unvisited=self.heat is not None and self.heat.of_phase(phase) is None,
             )
 
+    def _is_on_path(self, phase: Phase) -> bool:
+        """Say whether the main path leads to `phase`."""
+        return phase.event in self.reached
+
     def _notes(self, phase: Phase) -> Iterator[str]:
+        if self.heat is not None and self.heat.note(phase):
+            yield self.heat.note(phase)
         if self.options.guards and phase.activity is not None and _is_told(phase.activity):
             yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:
@@ -110,7 +123,15 @@ class _Builder:
 
     def _histories(self) -> Iterator[Node]:
         for scope in dict.fromkeys(t.target for t in self.graph.transitions if isinstance(t.target, Scope)):
-            yield Node(_history(scope), "H*", NodeKind.HISTORY, box=_id(scope), tip=f"the phase left in {scope}")
+            ways = [transition for transition in self.graph.transitions if transition.target == scope]
+            yield Node(
+                _history(scope),
+                "H*",
+                NodeKind.HISTORY,
+                box=_id(scope),
+                tip=f"the phase left in {scope}",
+                unvisited=self.heat is not None and not any(map(self.heat.of_transition, ways)),
+            )
 
     def _callbacks(self) -> Iterator[Node]:
         """Return a node for each callback event that discovery saw, in the scope that it was fired in."""
@@ -137,9 +158,14 @@ class _Builder:
     def _edge(self, transition: Transition, main: bool) -> Edge:
         source, target = drawn_ends(self.graph, transition)
         kind = EdgeKind.ERROR if transition.error else _KINDS[transition.trigger]
-        return Edge(source, target, self._text(transition), kind, main, tip=f"{transition}")
+        weight = self.heat.of_transition(transition) if self.heat is not None else None
+        return Edge(source, target, self._text(transition), kind, main, tip=f"{transition}", weight=weight)
 
     def _text(self, transition: Transition) -> str:
+        count = self.heat.text(transition) if self.heat is not None else ""
+        return " ".join(filter(None, [self._told(transition), count]))
+
+    def _told(self, transition: Transition) -> str:
         guard = f"[{code_name(transition.guard)}]" if transition.guard is not None and self.options.guards else ""
         if transition.error:
             kinds = " or ".join(kind.__name__ for kind in transition.error)

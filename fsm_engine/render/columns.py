@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from fsm_engine.render.diagram import Diagram, Edge
+from fsm_engine.render.metrics import LABEL, Text
 from fsm_engine.render.rows import Rows
 
 APART, LANE, BORDER, RISE = 22.0, 11.0, 10.0, 26.0
@@ -180,10 +181,15 @@ class Columns:
                 self._place_beside(thing)
         if box is not None:
             rows_inside = range(2 * self.span[box].start, 2 * self.span[box].stop - 1)
-            room = {-1: BORDER + (TITLE_ROOM if self.titled else 0.0), 1: BORDER}
-            self.border[box] = {side: self._reach(side, rows_inside) + room[side] for side in (-1, 1)}
+            left, right = (self._reach(side, rows_inside) + BORDER for side in (-1, 1))
+            self.border[box] = {-1: left + TITLE_ROOM if self.titled else max(left, self._name_ends(box)), 1: right}
             for side in (-1, 1):
                 self._raise(side, rows_inside, self.border[box][side])
+
+    def _name_ends(self, box: str) -> float:
+        """Return how far out a box has to begin for its name to stand beyond all lines into it from above."""
+        text = next(other.text for other in self.diagram.boxes if other.id == box)
+        return self._reach(-1, [2 * self.span[box].start - 1]) + LANE + Text((text,), LABEL).width
 
     def _common(self, edge: Edge) -> str | None:
         """Return the innermost box around both ends of an edge; an end that is a box is not around itself."""

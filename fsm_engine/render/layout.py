@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from operator import attrgetter
 
 from fsm_engine.render.columns import TITLE_ROOM, Columns, Size
 from fsm_engine.render.diagram import Box, Diagram, Edge, Node, NodeKind
 from fsm_engine.render.metrics import LABEL, NOTE, TITLE, Text, evenly, name
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
+from fsm_engine.render.quality import cost, lines
 from fsm_engine.render.rows import Rows
 
 MARGIN, GAP, PORT, PAD = 8.0, 24.0, 9.0, 8.0  # around the picture; between rows; between ends at a side; in a box
@@ -17,16 +19,18 @@ MOST, MANY = 20, 60  # letters in a line of a label; nodes, from which on rows a
 
 
 def layout(diagram: Diagram) -> Picture:
-    """Return `diagram` with a place for everything. It takes up to a second."""
+    """Return `diagram` with a place for everything. It takes up to a few seconds."""
     rows = Rows(diagram)
-    best = _Layout(diagram, rows, {}, frozenset())
+    inner = {node.id: layout(node.inner) for node in diagram.nodes if node.inner is not None}
+    attempt = partial(_Layout, diagram, rows, inner)
+    best = attempt({}, frozenset())
     if len(diagram.nodes) > MANY:
         return best.picture()
     for node in rows.order:
-        tries = [best.shared | {node: other} for other in _neighbours(rows, node, best.shared)]
-        best = min((best, *(_Layout(diagram, rows, shared, best.flipped) for shared in tries)), key=_Layout.cost)
+        tries = [{**best.shared, node: other} for other in _neighbours(rows, node, best.shared)]
+        best = min((best, *(attempt(shared, best.flipped) for shared in tries)), key=attrgetter("cost"))
     for edge in [edge for edge in diagram.edges if best.columns.may_flip(edge)]:
-        best = min(best, _Layout(diagram, rows, best.shared, best.flipped | {edge}), key=_Layout.cost)
+        best = min(best, attempt(best.shared, best.flipped | {edge}), key=attrgetter("cost"))
     return best.picture()
 
 
@@ -42,11 +46,17 @@ def _neighbours(rows: Rows, node: str, shared: Mapping[str, str]) -> list[str]:
 class _Layout:
     """One try. In here everything runs from top to bottom; `picture` turns it if it is to run to the right."""
 
-    def __init__(self, diagram: Diagram, rows: Rows, shared: dict[str, str], flipped: frozenset[Edge]) -> None:
-        self.diagram, self.rows, self.shared, self.flipped = diagram, rows, shared, flipped
+    def __init__(
+        self,
+        diagram: Diagram,
+        rows: Rows,
+        inner: Mapping[str, Picture],
+        shared: Mapping[str, str],
+        flipped: frozenset[Edge],
+    ) -> None:
+        self.diagram, self.rows, self.inner, self.shared, self.flipped = diagram, rows, inner, shared, flipped
         self.row = rows.numbered(shared)
         self.turned = diagram.to_the_right
-        self.inner = {node.id: layout(node.inner) for node in diagram.nodes if node.inner is not None}
         self.names = {node.id: name(node.text) for node in diagram.nodes}
         self.notes = {node.id: _notes(node) for node in diagram.nodes}
         self.texts = {edge: evenly(edge.text, MOST, LABEL) for edge in diagram.edges if edge.text}
@@ -67,7 +77,10 @@ class _Layout:
             for side in (-1, 1):
                 self._set_ports(node.id, side)
         self.lift: dict[int, float] = {}  # how far texts reach above a row
-        self.tops, self.heights = self._levels()
+        self.sink = {row: self._risen(row, down=True) for row in set(self.row.values())}  # and below it
+        self.heights = self._heights()
+        self.strips = self._strips()
+        self.tops = self._tops()
         self.boxes = {box.id: self._box(box.id) for box in reversed(diagram.boxes)}
         self.labels: dict[Edge, Rect] = {}
         self.routes = {edge: self._route(edge) for edge in diagram.edges}
@@ -165,25 +178,28 @@ class _Layout:
 
     # From row to row
 
-    def _levels(self) -> tuple[list[float], list[float]]:
-        """Return where each row begins and how tall it is."""
-        count = max(self.row.values()) + 1
-        heights = [
-            max(self.size[node][1] for node, row in self.row.items() if row == number) for number in range(count)
-        ]
-        tops, y = [], 0.0
-        for number in range(count):
-            if number:
-                y += self._gap(number)
-            tops.append(y)
-            y += heights[number]
-        return tops, heights
+    def _heights(self) -> list[float]:
+        """Return how tall each row is."""
+        heights = [0.0] * (max(self.row.values()) + 1)
+        for node, row in self.row.items():
+            heights[row] = max(heights[row], self.size[node][1])
+        return heights
+
+    def _tops(self) -> list[float]:
+        """Return where each row begins."""
+        gaps = [0.0, *(self._gap(row) for row in range(1, len(self.heights)))]
+        return [sum(gaps[: row + 1]) + sum(self.heights[:row]) for row in range(len(self.heights))]
 
     def _gap(self, row: int) -> float:
         """Return how much lies between a row and the one above: room for borders of boxes, and for texts at arrows."""
-        spans = [(box.id, self.columns.span[box.id]) for box in self.diagram.boxes]
-        opened = sum(span.start == row for _, span in spans)
-        closed = sum(span.stop == row for _, span in spans)
+        starts = [box.id for box in self.diagram.boxes if self.columns.span[box.id].start == row]
+        ends = [box.id for box in self.diagram.boxes if self.columns.span[box.id].stop == row]
+        between = self._between(row, bool(starts), bool(ends))
+        borders = sum(self.strips[box] for box in starts) + len(ends) * PAD
+        return between + borders + (PAD if starts and self.turned else 0.0)
+
+    def _between(self, row: int, opened: bool, closed: bool) -> float:
+        """Return how much the texts need between a row and the one above, if boxes begin or end there."""
         texts = [self.room[e][1] for e in self.columns.straight if e in self.room and self.row[e.target] == row]
         down = [
             self.room.get(edge, (0.0, 0.0))[1] + GAP
@@ -191,41 +207,55 @@ class _Layout:
             if edge.source in self.columns.span and row in (self.row[edge.target], self.row[edge.target] + 1)
         ]
         over = max(self._over(node) for node, own in self.row.items() if own == row)
-        needed = max([GAP, *(text + 10 for text in texts), *down])
-        if over and (texts or down or opened or over > GAP - 10):
+        risen, sunk = self._risen(row, down=False), self.sink[row - 1]
+        if over and (texts or down or opened or sunk or over > GAP - 10):
             self.lift[row] = over + 4
-        return needed + self.lift.get(row, 0.0) + opened * self._strip() + closed * PAD
+        if opened:
+            self.lift[row], risen = max(self.lift.get(row, 0.0), risen), 0.0
+        inside, sunk = (sunk, 0.0) if closed else (0.0, sunk)  # of the boxes that end
+        return max([GAP, *(text + 10 for text in texts), *down, risen + sunk]) + self.lift.get(row, 0.0) + inside
 
     def _over(self, node: str) -> float:
         """Return how far texts at the ends of edges reach above a node."""
         return max(0.0, self.over[node] - self.size[node][1] / 2)
 
-    def _strip(self) -> float:
-        """Return how much a box is taller than what is in it, at its beginning."""
-        return PAD if self.turned else TITLE_ROOM + 7
+    def _risen(self, row: int, down: bool) -> float:
+        """Return how much room the texts need at edges that leave the tops or bottoms of the nodes in a row."""
+        rises = self.columns.rises.items()
+        texts = (self.room[e][1] + 8 for e, d in rises if d == down and e in self.room and self.row[e.source] == row)
+        return max(texts, default=0.0)
+
+    def _strips(self) -> dict[str, float]:
+        """Return how much each box begins before what is in it: room for its name."""
+        if not self.turned:
+            return {box.id: TITLE_ROOM + 7 for box in self.diagram.boxes}
+        strips: dict[str, float] = {}
+        for box in reversed(self.diagram.boxes):
+            start = self.columns.span[box.id].start
+            inner = sum(strips[other] for other in strips if self.columns.span[other].start == start)
+            name = Text((box.text,), LABEL).width + 14
+            strips[box.id] = max(PAD, name - PAD - inner - self._first_line(start))
+        return strips
+
+    def _first_line(self, row: int) -> float:
+        """Return how far from the beginning of a row the first line comes in or goes out past the names of boxes."""
+        ends = (
+            port
+            for (edge, way), port in self.ports.items()
+            if self.row[edge.source if way == "out" else edge.target] == row and self._side(edge, way) < 0
+        )
+        return self.heights[row] / 2 + min(ends, default=self.heights[row] / 2)
 
     def _box(self, box: str) -> Rect:
         """Return the outline of a box; of several that begin or end at the same row, outer ones are further out."""
         columns, span = self.columns, self.columns.span[box]
         inner = [other for other in self.diagram.boxes if box in self.rows.within[other.id]]
-        above = max(self._depth(other.id, box, start=True) for other in inner)
-        below = max(self._depth(other.id, box, start=False) for other in inner)
-        top = (
-            self.tops[span.start]
-            - self.lift.get(span.start, 0.0)
-            - above * self._strip()
-            - (0 if not self.turned else PAD)
-        )
-        bottom = self.tops[span.stop - 1] + self.heights[span.stop - 1] + below * PAD
+        above = sum(self.strips[other.id] for other in inner if columns.span[other.id].start == span.start)
+        below = PAD * sum(columns.span[other.id].stop == span.stop for other in inner)
+        top = self.tops[span.start] - self.lift.get(span.start, 0.0) - above - (PAD if self.turned else 0.0)
+        bottom = self.tops[span.stop - 1] + self.heights[span.stop - 1] + self.sink[span.stop - 1] + below
         left, right = -columns.border[box][-1], columns.border[box][1]
         return Rect((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-
-    def _depth(self, inner: str, box: str, start: bool) -> int:
-        """Return how many boxes, from `box` to one inside it, begin or end at the same row; 0 if they do not."""
-        one, other = self.columns.span[inner], self.columns.span[box]
-        if (one.start != other.start) if start else (one.stop != other.stop):
-            return 0
-        return len(self.rows.within[inner]) - len(self.rows.within[box]) + 1
 
     # Edges
 
@@ -313,7 +343,7 @@ class _Layout:
             return (box.right if side > 0 else box.left, end[1]), end
         if edge in columns.lane:
             side, far = columns.lane[edge]
-            start = (box.right if side > 0 else box.left, box.bottom - 14 if down else box.top + 14)
+            start = (box.right if side > 0 else box.left, self._level(edge.source, down))
             end = self._end(edge, "in")
             self._label_at(edge, start, side)
             return start, (side * far, start[1]), (side * far, end[1]), end
@@ -326,8 +356,17 @@ class _Layout:
             self.labels[edge] = Rect(x + out * (width / 2 + 5), y, width, height)
         if box.left + 8 < x < box.right - 8:
             return (x, box.bottom if down else box.top), (x, tip)
-        level = box.bottom - 14 if down else box.top + 14
+        level = self._level(edge.source, down)
         return (box.right if x > box.right - 9 else box.left, level), (x, level), (x, tip)
+
+    def _level(self, box: str, down: bool) -> float:
+        """Return where edges leave the side of a box: near its corner, apart from the lines of the nodes there."""
+        room, span = self.boxes[box], self.columns.span[box]
+        nodes = [node for node, row in self.row.items() if row == (span.stop - 1 if down else span.start)]
+        ends = ((edge.source if way == "out" else edge.target, port) for (edge, way), port in self.ports.items())
+        taken = [self._at(node).y + port for node, port in ends if node in nodes]
+        tries = (room.bottom - by if down else room.top + by for by in (14, 9, 19, 24))
+        return max(tries, key=lambda y: min((4.0, *(abs(y - other) for other in taken))))
 
     def _label_at(self, edge: Edge, start: Point, side: int) -> None:
         """Put the text of an edge where it leaves a side: above its line."""
@@ -337,19 +376,11 @@ class _Layout:
 
     # Whether it came out well
 
+    @cached_property
     def cost(self) -> float:
-        """Return how bad it is: what stands on something else before everything, then crossings, length and size."""
-        rooms: list[tuple[object, Rect]] = [(node.id, self._at(node.id)) for node in self.diagram.nodes]
-        rooms += self.labels.items()
-        hits = sum(one.meets(other, 1) for place, (_, one) in enumerate(rooms) for _, other in rooms[:place])
-        lines = [(edge, line) for edge, points in self.routes.items() for line in _lines(points)]
-        for edge, line in lines:
-            hits += sum(line.meets(room, 1) for owner, room in rooms if owner not in (edge, edge.source, edge.target))
-        crossings = sum(one.meets(other) for place, (_, one) in enumerate(lines) for _, other in lines[:place])
-        every = [*(room for _, room in rooms), *(line for _, line in lines), *self.boxes.values()]
-        width = max(room.right for room in every) - min(room.left for room in every)
-        height = max(room.bottom for room in every) - min(room.top for room in every)
-        return 1e5 * hits + 8 * crossings + width + height
+        """How bad it is."""
+        rooms: dict[object, Rect] = {node.id: self._at(node.id) for node in self.diagram.nodes}
+        return cost(rooms | self.labels, self.routes, self.boxes.values())
 
     # The picture
 
@@ -358,22 +389,23 @@ class _Layout:
         names = self.diagram.names
         nodes = {node: self._at(node) for node in names}
         every = [*nodes.values(), *self.boxes.values(), *self.labels.values()]
-        every += [line for points in self.routes.values() for line in _lines(points)]
+        every += [line for points in self.routes.values() for line in lines(points)]
         turn = _Turn(self.turned, min(r.left for r in every), min(r.top for r in every))
         width, height = turn.size(max(r.right for r in every), max(r.bottom for r in every))
         title = Text((self.diagram.title,), TITLE) if self.diagram.title else None
         turn.shift = title.height + 14 if title else 0.0
         width = max(width, title.width + 2 * MARGIN if title else 0)
         placed = tuple(self._placed(names[node], turn.rect(room)) for node, room in nodes.items())
+        routes = tuple(
+            Route(edge, tuple(map(turn.point, points)), self._label(edge, turn)) for edge, points in self.routes.items()
+        )
+        drawn = [line for route in routes for line in lines(route.points)]
         return Picture(
             width,
             height + turn.shift,
             placed,
-            tuple(self._framed(box, turn.rect(self.boxes[box.id])) for box in self.diagram.boxes),
-            tuple(
-                Route(edge, tuple(map(turn.point, points)), self._label(edge, turn))
-                for edge, points in self.routes.items()
-            ),
+            tuple(_framed(box, turn.rect(self.boxes[box.id]), drawn) for box in self.diagram.boxes),
+            routes,
             Label(title, Rect(width / 2, MARGIN + title.height / 2, title.width, title.height)) if title else None,
         )
 
@@ -382,11 +414,6 @@ class _Layout:
         inner = self.inner.get(node.id)
         at = (room.x - inner.width / 2, room.top + text.height + notes.height + 10) if inner else (0.0, 0.0)
         return PlacedNode(node, room, text, notes, (inner, at) if inner else None)
-
-    def _framed(self, box: Box, room: Rect) -> PlacedBox:
-        title = Text((box.text,), LABEL)
-        x, y = room.left + 9 + title.width / 2, room.top + 4 + title.height / 2
-        return PlacedBox(box, room, Label(title, Rect(x, y, title.width, title.height)))
 
     def _label(self, edge: Edge, turn: _Turn) -> Label | None:
         return Label(self.texts[edge], turn.rect(self.labels[edge])) if edge in self.texts else None
@@ -416,6 +443,11 @@ def _notes(node: Node) -> Text:
     return Text(tuple(lines), NOTE)
 
 
-def _lines(points: tuple[Point, ...]) -> Iterator[Rect]:
-    for (x, y), (to_x, to_y) in pairwise(points):
-        yield Rect((x + to_x) / 2, (y + to_y) / 2, abs(to_x - x), abs(to_y - y))
+def _framed(box: Box, room: Rect, drawn: Iterable[Rect]) -> PlacedBox:
+    """Return a box with its name in the upper left corner, or where first no line runs through it."""
+    title = Text((box.text,), LABEL)
+    corner = Rect(room.left + 9 + title.width / 2, room.top + 4 + title.height / 2, title.width, title.height)
+    near = [line for line in drawn if line.meets(corner._replace(x=room.x, width=room.width))]
+    places = [corner, *(corner._replace(x=x + 6 + title.width / 2) for x in sorted(line.right for line in near))]
+    free = [place for place in places if place.right < room.right and not any(line.meets(place, 4) for line in near)]
+    return PlacedBox(box, room, Label(title, next(iter(free), corner)))

@@ -15,7 +15,7 @@ def main_path(graph: Graph) -> tuple[Transition, ...]:
 
     Phases are listed in the order in which they usually come, so a way through the list skips loops and keeps what
     is done in each turn; of several, it is the one with the fewest guards of the user's. If no such way leads back,
-    it is the shortest of all ways; empty if there is none.
+    it is the shortest of all ways; if none does, the longest one that visits phases in their order and ends anywhere.
     """
     best: dict[int, tuple[Transition, ...]] = {0: ()}
     ends: list[tuple[Transition, ...]] = []
@@ -28,7 +28,7 @@ def main_path(graph: Graph) -> tuple[Transition, ...]:
                 ends.append(way)
             elif target > number and _merit(way) > _merit(best.get(target, ())):
                 best[target] = way
-    return max(ends, key=_merit, default=()) or _shortest(graph)
+    return max(ends, key=_merit, default=()) or _shortest(graph) or max(best.values(), key=_merit)
 
 
 def _merit(way: tuple[Transition, ...]) -> tuple[int, int]:

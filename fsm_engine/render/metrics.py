@@ -61,6 +61,7 @@ def _letter(letter: str) -> int:
     return 1000 if east_asian_width(letter) in "WF" else 667
 
 
+@cache
 def evenly(text: str, most: int, size: float) -> Text:
     """Return `text` in as few lines of at most `most` letters as will do, each about as long as the others."""
     few = len(wrap(text, most))
