@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fsm_engine.difference import Difference
     from fsm_engine.engine import Engine
     from fsm_engine.questions import Walk
+    from fsm_engine.timeline import Timeline, Track
 
 
 class Lifecycle:
@@ -455,6 +456,7 @@ class Lifecycle:
         theme: str = "auto",
         guards: bool = False,
         handlers: bool = False,
+        timeline: Timeline | Track | None = None,
     ) -> pathlib.Path:
         """Draw the lifecycle to a file, and return its path. A file that is there is replaced whole or not at all.
 
@@ -469,15 +471,28 @@ class Lifecycle:
             theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
             guards: whether guards, actions, limits and activities are written out.
             handlers: whether the handlers of each phase are listed in it, with file and line.
+            timeline: a recorded run, whose first track is laid over the picture, or any track of one: how wide an
+                edge is tells how often it was taken, the colour of a phase its share of the time; where the run
+                never came is faint.
 
         Raises:
-            ValueError: an unknown suffix, format, direction or theme.
+            ValueError: an unknown suffix, format, direction or theme; a timeline with moves that are no edges here.
             ImportError: .png and .pdf need pygraphviz; the message says how to install it.
             OSError: the file cannot be written.
         """
         from fsm_engine.render import draw
 
-        return draw(self, path, format, title=title, direction=direction, theme=theme, guards=guards, handlers=handlers)
+        return draw(
+            self,
+            path,
+            format,
+            title=title,
+            direction=direction,
+            theme=theme,
+            guards=guards,
+            handlers=handlers,
+            timeline=timeline,
+        )
 
     def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
         """Show the picture in a notebook; where that is no SVG, its text as Mermaid."""

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifecycles import Building, Plan, plans
 
-from fsm_engine import Engine, Events
+from fsm_engine import Engine, Events, Lifecycle
+from fsm_engine.render import Options, diagram, render
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.render.timeline.picture import TimelinePicture
@@ -24,6 +25,7 @@ from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.visits import visits
 
 MS = 1_000_000
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 class Clock:
@@ -217,3 +219,68 @@ def test_random_lifecycles_are_drawn_with_every_scope(plan: Plan, chance: random
         name for row in picture.rows for part in lines(row.name).split(" / ") for name in part.split(", ")
     }
     render_timeline(timeline, "svg")
+
+
+def heated(timeline: Timeline) -> ElementTree.Element:
+    lifecycle = Engine(lambda _engine, _batch: None).lifecycle
+    return ElementTree.fromstring(render(lifecycle, "svg", timeline=timeline))
+
+
+def groups(picture: ElementTree.Element, kind: str) -> dict[tuple[str, ...], ElementTree.Element]:
+    keys = {"node": ("data-node",), "edge": ("data-source", "data-target")}[kind]
+    found = [group for group in picture.iter() if (group.get("class") or "").split()[:1] == [kind]]
+    return {tuple(str(group.get(key)) for key in keys): group for group in found}
+
+
+def test_a_run_is_laid_over_its_lifecycle() -> None:
+    picture = heated(run(2, 5, fetch=10, step=30, evaluate=False))
+    nodes, edges = groups(picture, "node"), groups(picture, "edge")
+    told = {name: [text.text for text in group.iter() if text.tag.endswith("text")] for (name,), group in nodes.items()}
+    assert told["Events.ITERATION_STARTED"] == ["ITERATION_STARTED", f"10{TIMES}, 73%"]
+    assert told["Events.TERMINATE"] == ["TERMINATE"]
+    faint = {name for (name,), group in nodes.items() if group.get("opacity")}
+    assert faint == {
+        *("Events.RESUMED", "Events.TERMINATE", "Events.TERMINATE_SINGLE_EPOCH", "Events.INTERRUPT"),
+        *("Events.EXCEPTION_RAISED", "engine.run history"),
+    }
+    widths = {
+        ends: float(next(part.get("stroke-width") or "" for part in group if part.tag.endswith("path")))
+        for ends, group in edges.items()
+    }
+    loop, again, never = (
+        ("Events.ITERATION_STARTED", "Events.ITERATION_COMPLETED"),
+        ("Events.EPOCH_COMPLETED", "Events.EPOCH_STARTED"),
+        ("Events.TERMINATE", "Events.COMPLETED"),
+    )
+    assert widths[loop] > widths[again] > widths[never]
+    assert (edges[loop].get("data-label"), edges[never].get("data-label")) == (f"10{TIMES}", "")
+
+
+def test_a_run_of_another_lifecycle_is_not_laid_over_one() -> None:
+    other = Lifecycle("other")
+    with pytest.raises(ValueError, match="but this lifecycle has no such edge"):
+        render(other, "svg", timeline=run(1, 1))
+    with pytest.raises(ValueError, match="nothing was recorded"):
+        render(other, "svg", timeline=Timeline())
+
+
+def test_any_track_can_be_laid_over_a_lifecycle() -> None:
+    timeline = run(2, 4)
+    lifecycle = Engine(lambda _engine, _batch: None).lifecycle
+    first, second = (render(lifecycle, "svg", timeline=track) for track in timeline.tracks)
+    assert first == render(lifecycle, "svg", timeline=timeline)
+    assert first != second
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=list(hypothesis.HealthCheck))
+@given(plans())
+def test_random_runs_are_laid_over_their_lifecycles(plan: Plan) -> None:
+    building = Building(plan, ("emitted",))
+    hypothesis.assume(not building.wrong)
+    with building.engine.record() as timeline:
+        building.run()
+    track = timeline.tracks[0]
+    drawn = diagram(building.engine.lifecycle, Options(track=track))
+    came = {visit.phase for visit in visits(track)}
+    assert {node.id for node in drawn.nodes if node.heat is not None} == came
+    assert sum(node.heat for node in drawn.nodes if node.heat is not None) == pytest.approx(1 if came else 0)

@@ -53,6 +53,8 @@ class Node:
         change: how it differs, in a picture of two lifecycles.
         inner: the lifecycle that runs inside it, if its activity is an engine.
         tip: a longer text for formats that can show one on demand.
+        heat: its share of the time of a recorded run, None without one.
+        unvisited: whether a recorded run did not come there.
     """
 
     id: str
@@ -65,6 +67,8 @@ class Node:
     change: Change | None = None
     inner: Diagram | None = None
     tip: str = ""
+    heat: float | None = None
+    unvisited: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Edge:
         main: whether it lies on the main path.
         change: how it differs, in a picture of two lifecycles.
         tip: a longer text for formats that can show one on demand.
+        weight: how often a recorded run took it, from 0, never, to 1, most of all; None without one.
     """
 
     source: str
@@ -97,6 +102,7 @@ class Edge:
     main: bool = False
     change: Change | None = None
     tip: str = ""
+    weight: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,35 @@ from fsm_engine.files import write_whole
 from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.themes import Theme, theme_named
+from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.render.picture import Picture as Placed
+    from fsm_engine.timeline.timeline import Timeline
 
 Format = Callable[["Lifecycle", Options, Theme], bytes]
 Picture = Callable[[Diagram, Theme], bytes]
 
 
 def _svg(drawn: Diagram, theme: Theme) -> bytes:
-    from fsm_engine.render.layout import layout
     from fsm_engine.render.svg import svg
 
-    return svg(layout(drawn), theme).encode()
+    return svg(_placed(drawn), theme).encode()
+
+
+def _placed(drawn: Diagram) -> Placed:
+    from fsm_engine.render.heat import with_legend
+    from fsm_engine.render.layout import layout
+
+    picture = layout(drawn)
+    return picture if all(node.heat is None for node in drawn.nodes) else with_legend(picture)
 
 
 def _raster(format: str, drawn: Diagram, theme: Theme) -> bytes:  # noqa: A002
-    from fsm_engine.render.layout import layout
     from fsm_engine.render.raster import raster
 
-    return raster(layout(drawn), theme, format)
+    return raster(_placed(drawn), theme, format)
 
 
 def _dot(drawn: Diagram, theme: Theme) -> bytes:
@@ -100,17 +109,27 @@ def render(
     theme: str = "auto",
     guards: bool = False,
     handlers: bool = False,
+    timeline: Timeline | Track | None = None,
 ) -> bytes:
     """Return a picture of `lifecycle` as the content of a file. The arguments are those of `Lifecycle.draw`.
 
     Raises:
-        ValueError: there is no such format, direction or theme.
+        ValueError: there is no such format, direction or theme, or the timeline is of another lifecycle.
         ImportError: png and pdf need pygraphviz; the message says how to install it.
     """
     if format not in FORMATS:
         raise ValueError(f"format={format!r} has to be one of {', '.join(map(repr, FORMATS))}.")
-    options = Options(title or "", direction, guards, handlers)
+    options = Options(title or "", direction, guards, handlers, _track(timeline))
     return FORMATS[format](lifecycle, options, theme_named(theme))
+
+
+def _track(timeline: Timeline | Track | None) -> Track | None:
+    """Return a track: of a timeline the first, that of the engine that was recorded."""
+    if timeline is None or isinstance(timeline, Track):
+        return timeline
+    if not timeline.tracks:
+        raise ValueError("timeline is empty: nothing was recorded. See Engine.record.")
+    return timeline.tracks[0]
 
 
 def draw(
@@ -123,10 +142,20 @@ def draw(
     theme: str = "auto",
     guards: bool = False,
     handlers: bool = False,
+    timeline: Timeline | Track | None = None,
 ) -> Path:
     """Write a picture of `lifecycle` to a file, whole or not at all. See `Lifecycle.draw`."""
     format = format or format_of(path, FORMATS)  # noqa: A001
-    content = render(lifecycle, format, title=title, direction=direction, theme=theme, guards=guards, handlers=handlers)
+    content = render(
+        lifecycle,
+        format,
+        title=title,
+        direction=direction,
+        theme=theme,
+        guards=guards,
+        handlers=handlers,
+        timeline=timeline,
+    )
     return write_whole(path, content)
 
 

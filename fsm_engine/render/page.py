@@ -19,7 +19,7 @@ from fsm_engine.render.words import one_line
 SCRIPTS = ("make.js", "walk.js", "view.js", "picture.js", "panel.js", "simulation.js", "search.js", "page.js")
 """The parts of the script, each after those that it uses."""
 
-_ROLES = [field.name for field in fields(Theme) if field.name not in ("name", "background", "font")]
+_ROLES = [field.name for field in fields(Theme) if field.name not in ("name", "background", "heat", "font")]
 
 
 def page(svg: str, details: Details, title: str, theme: Theme = THEMES["auto"]) -> str:
@@ -54,7 +54,7 @@ def page_theme() -> Theme:
         painted = isinstance(getattr(THEMES["auto"], role), Paint)
         parts = (f"var(--{role}-{field.name})" for field in fields(Paint))
         values[role] = Paint(*parts) if painted else f"var(--{role})"
-    return Theme(name="page", background=None, **values)
+    return Theme(name="page", background=None, heat=THEMES["auto"].heat, **values)
 
 
 def _palettes(theme: Theme) -> str:

@@ -112,6 +112,15 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Swatch:
+    """A colour for shares of the time from `share` on, and what is written beside it."""
+
+    share: float
+    room: Rect
+    text: Label
+
+
+@dataclass(frozen=True)
 class Picture:
     """Everything where it stands. Outer boxes come before inner ones."""
 
@@ -121,3 +130,4 @@ class Picture:
     boxes: tuple[PlacedBox, ...]
     routes: tuple[Route, ...]
     title: Label | None = None
+    legend: tuple[Swatch, ...] = ()

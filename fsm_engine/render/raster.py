@@ -9,6 +9,7 @@ from fsm_engine.render.diagram import EdgeKind, Mark, NodeKind
 from fsm_engine.render.metrics import LINE
 from fsm_engine.render.paths import corners, shortened
 from fsm_engine.render.picture import Label, Picture, PlacedNode, Point, Rect, Route
+from fsm_engine.render.svg import breadth
 from fsm_engine.render.themes import Theme
 
 DENSITY = 144
@@ -62,6 +63,10 @@ class _Canvas:
             self._edge(route, by)
         for node in picture.nodes:
             self._node(node, by)
+        for swatch in picture.legend:
+            paint = theme.warm(swatch.share)
+            self._shape(swatch.room, by, paint.fill, shape="box", style="rounded", color=paint.border)
+            self._text(swatch.text, theme.text, by)
 
     def _pos(self, point: Point, by: Point = (0.0, 0.0)) -> str:
         return f"{point[0] + by[0]:.2f},{self.height - point[1] - by[1]:.2f}"
@@ -111,7 +116,7 @@ class _Canvas:
         colour = theme.stroke(edge)
         look: Mapping[str, str] = {
             "color": colour,
-            "penwidth": "3.2" if edge.main else "1.4",
+            "penwidth": f"{breadth(edge):.2g}",
             "arrowsize": "0.85" if edge.main else "0.75",
             "arrowhead": _HEADS.get(edge.kind, "normal"),
             "style": "solid" if edge.main else _DASHES.get(edge.kind, "solid"),

@@ -40,11 +40,26 @@ def _content(picture: Picture, theme: Theme) -> Iterator[str]:
         yield from _edge(route, theme)
     for node in picture.nodes:
         yield from _node(node, theme)
+    for swatch in picture.legend:
+        paint = theme.warm(swatch.share)
+        yield '<g class="legend">' + outline(swatch.room, paint.fill, paint.border, 1, 3)
+        yield element_text(swatch.text, theme.text) + "</g>"
 
 
 def _group(kind: str, tip: str, **data: str) -> str:
     attributes = "".join(f" data-{name}={quoteattr(value)}" for name, value in data.items())
     return f'<g class="{kind}"{attributes}>' + (f"<title>{escape(tip)}</title>" if tip else "")
+
+
+def _faint(whether: bool, group: str) -> str:
+    return group.replace("<g", '<g opacity="0.35"', 1) if whether else group
+
+
+def breadth(edge: Edge) -> float:
+    """Return how wide the line of an edge is: by how often it was taken, if that is known."""
+    if edge.weight is None:
+        return 3.2 if edge.main else 1.4
+    return 1.2 + 4.8 * edge.weight
 
 
 def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
@@ -58,7 +73,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     node, room = placed.node, placed.room
     paint = theme.paint(node)
     kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
-    yield _group(kinds, node.tip, node=node.id)
+    yield _faint(node.unvisited, _group(kinds, node.tip, node=node.id))
     if Mark.CURRENT in node.marks:
         yield outline(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
     if node.kind is NodeKind.INITIAL:
@@ -90,9 +105,9 @@ def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
 
 def _edge(route: Route, theme: Theme) -> Iterator[str]:
     edge = route.edge
-    colour, wide = theme.stroke(edge), 3.2 if edge.main else 1.4
+    colour, wide = theme.stroke(edge), breadth(edge)
     kinds = " ".join(["edge", edge.kind.value, *(["main"] * edge.main)])
-    yield _group(kinds, edge.tip, source=edge.source, target=edge.target, label=edge.text)
+    yield _faint(edge.weight == 0, _group(kinds, edge.tip, source=edge.source, target=edge.target, label=edge.text))
     dashes = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' stroke-dasharray="2 3"'}
     dash = "" if edge.main else dashes.get(edge.kind, "")
     points = shortened(route.points, 2 if edge.kind is EdgeKind.FIRED else HEAD - 1)
@@ -106,6 +121,8 @@ def _edge(route: Route, theme: Theme) -> Iterator[str]:
 def _head(before: Point, tip: Point, edge: Edge, colour: str) -> str:
     """Return an arrowhead: filled for what the engine does by itself, open for what the step fires."""
     long, half = (HEAD + 3, 5.5) if edge.main else (HEAD, 4.0)
+    if edge.weight is not None:
+        half = 3.0 + breadth(edge)
     dx, dy = unit(before, tip)
     base = tip[0] - dx * long, tip[1] - dy * long
     triangle = (base[0] - dy * half, base[1] + dx * half), tip, (base[0] + dy * half, base[1] - dx * half)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
 
+STEPS = (0.0, 0.01, 0.05, 0.2, 0.5)
+"""The shares of the time from which on a phase has the next of a theme's colours for them."""
+
 SIGNS = {Change.ADDED: "+", Change.REMOVED: "\N{MINUS SIGN}", Change.CHANGED: "~"}
 """What stands before the text of a part that differs."""
 
@@ -43,6 +46,7 @@ class Theme:
         fired: edges that a step moves along.
         error: edges that exceptions take.
         discovered: edges that were seen and not declared, and the callback events at their ends.
+        heat: phases by their share of the time of a recorded run, from little to much.
         font: families, the first that is there counts.
     """
 
@@ -61,6 +65,7 @@ class Theme:
     fired: str
     error: str
     discovered: str
+    heat: tuple[Paint, ...]
     font: str = "Helvetica,Arial,sans-serif"
 
     @property
@@ -71,7 +76,11 @@ class Theme:
     def paint(self, node: Node) -> Paint:
         """Return the colours of `node`: those of its `role`."""
         paint: Paint = getattr(self, role(node))
-        return paint
+        return paint if node.heat is None else self.warm(node.heat)
+
+    def warm(self, share: float) -> Paint:
+        """Return the colours for a share of the time of a run."""
+        return self.heat[sum(share >= step for step in STEPS) - 1]
 
     def stroke(self, edge: Edge) -> str:
         """Return the colour of `edge`; how it differs goes before what it lies on, and that before its kind."""
@@ -113,6 +122,10 @@ def _plain(fill: str, text: str = "#ffffff") -> Paint:
     return Paint(fill, text, fill)
 
 
+_WARM = (
+    *(Paint(fill, "#2b1600", "#b35806") for fill in ("#fdf0dc", "#fdd49e", "#fca757")),
+    *(Paint(fill, "#ffffff", "#b35806") for fill in ("#c2530a", "#8a2f04")),
+)
 _AUTO = Theme(
     name="auto",
     background=None,
@@ -129,6 +142,7 @@ _AUTO = Theme(
     fired="#b87700",
     error="#d0471a",
     discovered="#148f77",
+    heat=_WARM,
 )
 _LIGHT = Theme(
     name="light",
@@ -146,6 +160,7 @@ _LIGHT = Theme(
     fired="#946000",
     error="#c03d10",
     discovered="#0a7560",
+    heat=_WARM,
 )
 _DARK = Theme(
     name="dark",
@@ -163,6 +178,7 @@ _DARK = Theme(
     fired="#e6b23a",
     error="#ff8a5c",
     discovered="#3fcaa6",
+    heat=_WARM,
 )
 _PRINT = Theme(
     name="print",
@@ -180,6 +196,10 @@ _PRINT = Theme(
     fired="#333333",
     error="#000000",
     discovered="#555555",
+    heat=tuple(
+        Paint(fill, "#000000" if number < 3 else "#ffffff", "#000000")
+        for number, fill in enumerate(("#ffffff", "#dddddd", "#b0b0b0", "#707070", "#202020"))
+    ),
 )
 THEMES = {theme.name: theme for theme in (_AUTO, _LIGHT, _DARK, _PRINT)}
 """Every theme by its name, the default first. That one can be read on a light and on a dark page."""
