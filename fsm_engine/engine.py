@@ -202,7 +202,14 @@ class Engine(Announcer):
         self._changed()
         return observation
 
-    def record(self, timeline: Timeline | None = None, *, handlers: bool = True, room: int | None = None) -> Recorder:
+    def record(
+        self,
+        timeline: Timeline | None = None,
+        *,
+        handlers: bool = True,
+        room: int | None = None,
+        profile: bool = False,
+    ) -> Recorder:
         """Record when this engine moves and what its handlers take, from now on until the end of the ``with`` block.
 
         Engines that run meanwhile inside its runs, such as an evaluator in a handler, are recorded with it. While
@@ -213,11 +220,15 @@ class Engine(Announcer):
             handlers: whether the calls of handlers are recorded, too.
             room: of a new timeline: how many moves, and how many calls of handlers, it keeps of each engine, a million
                 unless given, at 24 bytes each. The oldest are dropped, and counted.
+            profile: whether phases that do something of the user's (the data, the step, what it fires, activities) are
+                ranges in a profile, while `torch.profiler` is active in the thread of the run, or ``emit_nvtx`` or
+                ``emit_itt`` of torch. A range that you open in one phase and end in another overlaps them.
 
         Returns:
             A context manager that gives the `Timeline`.
 
         Raises:
+            ImportError: `profile` without torch.
             BusyError: this engine is being recorded already.
             ValueError: no room, or room for a timeline that has it.
         """
@@ -228,7 +239,8 @@ class Engine(Announcer):
             raise BusyError("this engine is being recorded already. End that first, with its remove() or its block.")
         if timeline is not None and room is not None:
             raise ValueError(f"room={room!r} is that of a new timeline, and one is given, which has its own.")
-        return Recorder(self, Timeline(ROOM if room is None else room) if timeline is None else timeline, handlers)
+        into = Timeline(ROOM if room is None else room) if timeline is None else timeline
+        return Recorder(self, into, handlers, profile)
 
     def _measure(self, around: StandIn, wanted: bool) -> None:
         """Let what `around` makes of handlers be called in their place, or no longer."""

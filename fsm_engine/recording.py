@@ -22,6 +22,8 @@ _running = _Running()
 def begin(engine: Any) -> None:
     """Take note that a run of `engine` begins; one inside a run that is recorded is recorded with it."""
     recorders = _running.recorders
+    while recorders and recorders[-1].is_over:  # removed while its engine ran
+        recorders.pop()
     if engine._recorder is None and recorders:
         recorders[-1].invite(engine)
     if engine._recorder is not None:

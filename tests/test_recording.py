@@ -159,6 +159,16 @@ def test_engines_that_run_inside_are_recorded_beside() -> None:
     assert evaluator._recorder is None
 
 
+def test_a_recorder_that_is_removed_in_a_run_has_no_more_guests() -> None:
+    trainer, evaluator, other = Engine(step), Engine(step), Engine(step)
+    recorder = trainer.record()
+    trainer.add_event_handler(Events.ITERATION_STARTED, recorder.remove)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, nested, evaluator)
+    trainer.run([1])
+    other.run([1])
+    assert len(recorder.timeline.tracks) == 1
+
+
 def test_an_engine_as_an_activity_is_recorded_beside() -> None:
     inner = Engine(step)
     lifecycle = Lifecycle.training(step)

@@ -504,3 +504,78 @@ def test_a_trace_that_cannot_be_merged_says_why(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no trace: "):
         timeline.merge_torch_trace(foreign, tmp_path / "merged.json")
     assert not (tmp_path / "merged.json").exists()
+
+
+def ranges_of(profiler: Any, folder: Path) -> list[Shown]:
+    """Return the ranges of a profile, which have to nest."""
+    profiler.export_chrome_trace(str(folder / "ranges.json"))
+    events = json.loads((folder / "ranges.json").read_text(), parse_float=Decimal)["traceEvents"]
+    found = [event for event in events if event.get("cat") == "user_annotation"]
+    times = [(int(event["ts"] * 1000), int((event["ts"] + event["dur"]) * 1000)) for event in found]
+    shown = [Shown(str(event["tid"]), event["name"], "", *time, ()) for event, time in zip(found, times)]
+    nest(shown)
+    return sorted(shown, key=lambda s: (s.start, -s.end))
+
+
+def test_phases_are_ranges_while_a_profiler_is_active(tmp_path: Path) -> None:
+    engine, evaluator = Engine(work), Engine(step)
+    profiler = torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU],
+        schedule=torch.profiler.schedule(wait=1, warmup=1, active=2, repeat=1),
+    )
+
+    @engine.on(Events.ITERATION_COMPLETED)
+    def advance() -> None:
+        profiler.step()
+
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: evaluator.run([1]))
+    with engine.record(profile=True), profiler:
+        engine.run(range(6))
+    one = ["Events.GET_BATCH_STARTED", "Events.ITERATION_STARTED"]
+    inside = ["Events.EPOCH_STARTED", *one]
+    names = [s.name for s in ranges_of(profiler, tmp_path) if s.name.startswith("Events")]
+    assert names == [*one, *inside, *one]
+
+
+def test_ranges_are_closed_whatever_happens(tmp_path: Path) -> None:
+    class Halt(BaseException):
+        pass
+
+    def fail(engine: Engine, batch: int) -> None:
+        engine.fire_event(Own.CHECK)
+        if batch:
+            raise Halt
+
+    engine = Engine(fail)
+    engine.lifecycle.add_path(Events.ITERATION_STARTED >> Own.CHECK >> Events.ITERATION_COMPLETED, required=True)
+    with (
+        engine.record(profile=True) as timeline,
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler,
+    ):
+        for number, data in enumerate(([0, 0], [0, 1], [0])):
+            with torch.profiler.record_function(f"run {number}"):
+                if number == 1:
+                    with pytest.raises(Halt):
+                        engine.run(data)
+                else:
+                    engine.run(data)
+    shown = ranges_of(profiler, tmp_path)
+    one = ["Events.GET_BATCH_STARTED", "Events.ITERATION_STARTED", "Own.CHECK"]
+    steps = sum(move.kind.target == "Own.CHECK" for move in timeline.tracks[0].moves)
+    assert [s.name for s in shown if s.name in one] == one * steps
+    assert {s.name for s in shown} >= {"run 0", "run 1", "run 2"}
+
+
+def test_without_a_profiler_there_are_no_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(torch.profiler, "record_function", made.append)
+    engine = Engine(step)
+    with engine.record(profile=True):
+        engine.run([1, 2])
+    assert made == []
+    monkeypatch.setitem(sys.modules, "torch.profiler", None)
+    with pytest.raises(ImportError):
+        engine.record(profile=True)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    assert len(list(timeline.tracks[0].moves)) > 0

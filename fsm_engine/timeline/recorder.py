@@ -13,6 +13,7 @@ from fsm_engine.explain import name_of_handler, place_of
 from fsm_engine.graph import Graph, Transition
 from fsm_engine.registry import Attachment, Handler
 from fsm_engine.scopes import Scope
+from fsm_engine.timeline.ranges import Ranges
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import MOVE, SPAN, Called, Kind, Track
 from fsm_engine.views import qualified
@@ -31,15 +32,17 @@ class Recorder:
         is_over: whether it records no more.
     """
 
-    def __init__(self, engine: Engine, timeline: Timeline, handlers: bool) -> None:
+    def __init__(self, engine: Engine, timeline: Timeline, handlers: bool, profile: bool = False) -> None:
         self.timeline, self.handlers, self.is_over = timeline, handlers, False
         self.track = Track(engine.lifecycle.name, threading.current_thread().name, timeline.room)
         self._engine = weakref.ref(engine)
         self._graphs: list[Graph] = []  # they keep the transitions alive whose ids are known
         self._known: dict[int, int] = {}  # the number of a transition's kind, by its id
         self._guests: list[Recorder] = []
+        self._ranges = Ranges() if profile else None
         timeline.tracks.append(self.track)
         self._observation = engine._observers.add(engine, self._mover(), is_trusted=True)
+        self._following = engine.observe(self._ranges.follow) if self._ranges is not None else None
         engine._recorder = self
         engine._measure(self.around, handlers)
 
@@ -54,6 +57,9 @@ class Recorder:
         self.is_over = True
         self._known.clear()
         self._observation.remove()
+        if self._following is not None and self._ranges is not None:
+            self._following.remove()
+            self._ranges.close()
         for guest in self._guests:
             guest.remove()
         engine = self._engine()
@@ -63,7 +69,7 @@ class Recorder:
 
     def invite(self, engine: Engine) -> None:
         """Record an engine that runs inside a run of this one, for as long as this one is recorded."""
-        self._guests.append(Recorder(engine, self.timeline, self.handlers))
+        self._guests.append(Recorder(engine, self.timeline, self.handlers, self._ranges is not None))
 
     def begin(self) -> None:
         """Take note that a run begins."""
@@ -82,6 +88,8 @@ class Recorder:
         """Take note that a run has ended; one that was suspended rests where it is."""
         engine = self._engine()
         assert engine is not None
+        if self._ranges is not None:
+            self._ranges.close()
         if engine.outcome is not Outcome.INTERRUPTED:
             return
         phase, state = engine.phase, engine.state
