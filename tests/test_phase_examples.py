@@ -30,10 +30,16 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_gan_trains_its_networks_in_turn(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    share = load("gan").main(["--epochs", "4"])
+    read, variety = load("gan").main(["--epochs", "4"])
     out = capsys.readouterr().out
-    assert re.findall(r"^Epoch (\d): discriminator \d\.\d+, generator \d\.\d+$", out, re.MULTILINE) == list("1234")
-    assert f"{share:.0%} of 1,000 drawings" in out
+    told = re.findall(r"^Epoch (\d), ([DG])_STEP: loss \d\.\d{3}$", out, re.MULTILINE)
+    assert told == [(epoch, network) for epoch in "1234" for network in "DG"]
+    first, second = out.splitlines()[-2:]
+    assert re.fullmatch(
+        rf"{read:.1%} of 1,000 drawings are read as the digit that was asked for, as are 9\d\.\d% of real ones", first
+    )
+    assert second == f"Drawings of the same digit vary {variety:.2f} times as much as real ones"
+    assert (0 <= read <= 1, variety > 0) == (True, True)
 
 
 def test_accumulated_gradients_take_the_two_ways_that_they_should(
@@ -51,13 +57,25 @@ def test_a_game_is_learned_until_it_is_solved(load: Any, capsys: pytest.CaptureF
     rounds = load("reinforcement_learning").main()
     out = capsys.readouterr().out
     assert re.search(rf"^Solved after {rounds} rounds: (9[5-9]|100)% caught$", out, re.MULTILINE), out
-    assert out.count("\nRound ") == rounds // 20 - 1
+    told = [int(number) for number in re.findall(r"^Round (\d+): \d+% caught$", out, re.MULTILINE)]
+    assert told == list(range(20, rounds + 1, 20))
+    caught = re.fullmatch(r"Of 10,000 new games: (\d+\.\d)% caught", out.splitlines()[-1])
+    assert caught is not None, out
+    assert float(caught[1]) > 90
 
 
 def test_validation_ends_the_run_by_an_edge(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert load("train_validate").main() >= 0.95
-    last, best = re.findall(r"[Ee]poch (\d+):", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    last, best = re.findall(r"[Ee]poch (\d+):", out)
     assert int(last) == int(best) + 3
+    assert out.splitlines()[:-1] == [
+        "The ways out of VALIDATE:",
+        "  VALIDATE --nothing_left--> COMPLETED",
+        "  VALIDATE --no_longer_better--> COMPLETED",
+        "  VALIDATE --next_epoch--> EPOCH_STARTED",
+        f"Epoch {last}: the run ended by the edge VALIDATE --no_longer_better--> COMPLETED",
+    ]
 
 
 def test_a_run_recovers_from_bad_batches_and_little_memory(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
