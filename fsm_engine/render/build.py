@@ -65,6 +65,7 @@ class _Builder:
         self.ids = {phase.event: qualified(phase) for phase in self.graph.phases}
         self.path = main_path(self.graph)
         self.heat = Heat(self.graph, options.track) if options.track is not None else None
+        self.reached = {transition.target for transition in self.path}
 
     def diagram(self) -> Diagram:
         nodes = [
@@ -72,7 +73,7 @@ class _Builder:
             *self._phases(),
             *self._histories(),
             *self._callbacks(),
-            Node(FINAL, "", NodeKind.FINAL, main=True),
+            Node(FINAL, "", NodeKind.FINAL, main=self._is_on_path(self.graph.phases[0])),
         ]
         edges = [self._edge(transition, main=True) for transition in self.path]
         edges += [self._edge(t, main=False) for t in self.graph.transitions if t not in self.path]
@@ -81,7 +82,6 @@ class _Builder:
         return Diagram(tuple(nodes), tuple(self._boxes()), tuple(edges), self.options.title, right)
 
     def _phases(self) -> Iterator[Node]:
-        on_path = {transition.target for transition in self.path}
         current = None if self.engine is None else self.engine.phase
         for phase in self.graph.phases[1:]:
             marks = {Mark.CUSTOM} if _is_custom(phase) else set()
@@ -92,13 +92,17 @@ class _Builder:
                 phase.name,
                 box=_id(phase.scope),
                 notes=tuple(self._notes(phase)),
-                main=phase.event in on_path,
+                main=self._is_on_path(phase),
                 marks=frozenset(marks),
                 inner=self._inner(phase),
                 tip=self.ids[phase.event],
                 heat=self.heat.of_phase(phase) if self.heat is not None else None,
                 unvisited=self.heat is not None and self.heat.of_phase(phase) is None,
             )
+
+    def _is_on_path(self, phase: Phase) -> bool:
+        """Say whether the main path leads to `phase`."""
+        return phase.event in self.reached
 
     def _notes(self, phase: Phase) -> Iterator[str]:
         if self.heat is not None and self.heat.note(phase):
