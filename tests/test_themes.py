@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 
@@ -64,7 +64,8 @@ def paints(theme: Theme) -> dict[str, Paint]:
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_every_colour_is_written_as_six_digits(theme):
-    values = [getattr(theme, field.name) for field in fields(theme) if field.name not in ("name", "font")]
+    values = [getattr(theme, field.name) for field in fields(theme) if field.name not in ("name", "heat", "font")]
+    values += theme.heat
     colours = [c for v in values for c in ((v.fill, v.text, v.border) if isinstance(v, Paint) else (v,))]
     assert [c for c in colours if c is not None and not re.fullmatch("#[0-9a-f]{6}", c)] == []
     assert (theme.background is None) == (theme.name == "auto")
@@ -104,6 +105,17 @@ def test_kinds_of_nodes_can_be_told_apart_by_every_eye(name, sight):
 def test_the_outline_of_the_current_phase_stands_out_from_what_it_is_around(theme, sight):
     fills = {kind: paint.fill for kind, paint in paints(theme).items() if kind in ("phase", "main", "custom")}
     assert {kind for kind, fill in fills.items() if apart(theme.current, fill, sight) < 0.08} == set()
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_shares_of_time_can_be_read_and_get_darker_step_by_step(theme):
+    assert [paint for paint in theme.heat if contrast(paint.fill, paint.text) < 4.5] == []
+    assert [paint for paint in theme.heat for page in PAGES[theme.name] if contrast(paint.border, page) < 2.9] == []
+    steps = [contrast(light.fill, dark.fill) for light, dark in pairwise(theme.heat)]
+    assert [step for step in steps if step < 1.2] == []
+    assert [luminance(paint.fill) for paint in theme.heat] == sorted(
+        (luminance(paint.fill) for paint in theme.heat), reverse=True
+    )
 
 
 def test_changes_are_told_apart_without_colours_too():
