@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,6 @@ DOORS = {
     ("engine", "machine"),
     ("engine", "timeline"),
     ("events", "edges"),
-    ("fsm_engine", "supervised"),
     ("lifecycle", "coverage"),
     ("lifecycle", "difference"),
     ("lifecycle", "exchange"),
@@ -83,31 +83,61 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
     assert set(fsm_engine.__all__) <= set(dir(fsm_engine))
 
 
-def own_imports(path: Path) -> set[str]:
-    """Return the modules of the package that `path` imports at run time, at any depth of its code."""
-    found: set[str] = set()
-    todo = [ast.parse(path.read_text())]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+def imports_in(node: ast.AST, inside: bool = False) -> set[tuple[str, bool]]:
+    """Return the modules of the package that `node` imports at run time, and whether a function does it."""
+    found: set[tuple[str, bool]] = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fsm_engine"):
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-        todo += list(ast.iter_child_nodes(node))
+        if isinstance(child, ast.ImportFrom) and child.module and child.module.startswith("fsm_engine"):
+            parts = child.module.split(".")
+            found |= {(name, inside) for name in (parts[1:2] or [alias.name for alias in child.names])}
+        found |= imports_in(child, inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)))
     return found
 
 
-def test_modules_import_only_what_lies_below_them() -> None:
-    level = {module: number for number, modules in enumerate(LEVELS) for module in modules}
-    place = {module: number for modules in LEVELS for number, module in enumerate(modules)}
-    wrong = []
+def own_imports() -> set[tuple[str, str, bool]]:
+    """Return who imports whom, and whether a function does it."""
+    found = set()
     for path in sorted(PACKAGE.rglob("*.py")):
         module = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if module == "__init__":
-            continue
-        for other in own_imports(path) - {module}:
-            down = (level[other], place[other]) > (level[module], place[module])
-            if not down and (module, other) not in DOORS:
-                wrong.append((module, other))
+        found |= {(module, other, inside) for other, inside in imports_in(ast.parse(path.read_text()))}
+    return {(module, other, inside) for module, other, inside in found if other != module != "__init__"}
+
+
+def test_modules_import_only_what_lies_below_them() -> None:
+    level = {module: (number, place) for number, modules in enumerate(LEVELS) for place, module in enumerate(modules)}
+    wrong = [
+        (module, other)
+        for module, other, _ in own_imports()
+        if level[other] <= level[module] and (module, other) not in DOORS
+    ]
     assert wrong == []
+
+
+def test_each_door_is_used_and_only_inside_functions() -> None:
+    imports = own_imports()
+    assert {door for door in DOORS if (*door, True) not in imports} == set()
+    assert {door for door in DOORS if (*door, False) in imports} == set()
+
+
+def test_imports_are_told_apart_by_where_they_are() -> None:
+    code = """
+        from fsm_engine.graph import Graph
+        from fsm_engine import data as batches, clock
+        if TYPE_CHECKING:
+            from fsm_engine.engine import Engine
+        class Thing:
+            from fsm_engine.state import State
+            def make(self):
+                if self:
+                    from fsm_engine.timeline.track import Track
+                return [import_ for import_ in self]
+    """
+    assert imports_in(ast.parse(textwrap.dedent(code))) == {
+        ("graph", False),
+        ("data", False),
+        ("clock", False),
+        ("state", False),
+        ("timeline", True),
+    }
