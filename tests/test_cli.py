@@ -416,19 +416,21 @@ def test_diff_answers_as_diff_does(here):
 # Help
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in EXAMPLES)])
+@pytest.mark.parametrize("command", ["", *EXAMPLES])
 def test_help_ends_with_examples(command):
-    done = call(*command, "--help")
+    done = call(*command.split(), "--help")
     assert (done.exit_code, done.stderr) == (0, "")
-    for name in command:
-        assert all(f"fsm-engine {line}" in done.stdout for line, _ in EXAMPLES[name])
+    assert all(f"fsm-engine {line}" in done.stdout for line, _ in EXAMPLES.get(command, ()))
     assert "fsm-engine " in [line for line in done.stdout.splitlines() if line.strip()][-1]
     assert "[bold]" not in done.stdout
 
 
+IN_HERE = [name for name in EXAMPLES if name != "demo" and not name.startswith("timeline")]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
-    [(line, int(name == "diff")) for name, lines in EXAMPLES.items() if name != "demo" for line, _ in lines],
+    [(line, int(name == "diff")) for name, lines in EXAMPLES.items() if name in IN_HERE for line, _ in lines],
 )
 def test_the_examples_do_what_they_say(here, line, code):
     assert call(*line.split()).exit_code == code

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import fsm_engine
-from fsm_engine.cli import output, targets
+from fsm_engine.cli import output, targets, timelines
 from fsm_engine.cli.examples import EXAMPLES, epilog
 from fsm_engine.cli.failures import told
 from fsm_engine.cli.names import completed, phase_named
@@ -46,6 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(timelines.commands, name="timeline")
 
 
 class Report(str, Enum):

@@ -24,6 +24,10 @@ EXAMPLES = {
         ("diff training train.py:trainer", "What your lifecycle adds to the standard one"),
         ("diff lifecycle.json train.py:trainer -o diff.svg", "Both in one picture"),
     ),
+    "timeline summary": (("timeline summary run.fsmt", "Where the time of a recorded run went"),),
+    "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows that run"),),
+    "timeline diff": (("timeline diff run.fsmt other.fsmt", "Where two runs part"),),
+    "timeline draw": (("timeline draw run.fsmt -o timeline.svg -o trace.json", "A picture, and a trace for Perfetto"),),
     "demo": (("demo --epochs 5 --out pictures", "Train, and draw the lifecycle that was gone through"),),
 }
 """Per command: what to type behind ``fsm-engine``, and what it gives."""

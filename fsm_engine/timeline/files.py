@@ -2,8 +2,11 @@
 
 A file begins with ``FSMT`` and its version in four digits, ``FSMT0001``. Then come blocks: four bytes with the length
 of the compressed content, four with the CRC-32 of the content, and the content, compressed by zlib. The first block is
-JSON: ``wall``, ``room``, and the ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``calls``. Each
-track has two more blocks, its moves and its calls of handlers, as records of `track.MOVE` and `track.SPAN`.
+JSON: ``wall``, ``room``, the ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``calls``, and the
+``counters``, each with ``name`` and ``dropped``. Each track has two more blocks, its moves and its calls of handlers,
+as records of `track.MOVE` and `track.SPAN`; then each counter has one, with records of `counters.VALUE`.
+
+Reading one evaluates nothing, checks everything, and takes memory in proportion to the size of the file.
 """
 
 from __future__ import annotations
@@ -17,20 +20,29 @@ from struct import Struct
 from typing import Any
 
 from fsm_engine.files import write_whole
+from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import MOVE, SPAN, Called, Kind, Track
 
 MAGIC, VERSION = b"FSMT", 1
 _HEAD = Struct("<II")
+_MOST = 200
+"""How many times larger a block may be than its compressed content: ours are not a fifth of that."""
 
 
 def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     """Write `timeline` to a file, whole or not at all."""
-    header = {"wall": timeline.wall, "room": timeline.room, "tracks": [_described(t) for t in timeline.tracks]}
+    header = {
+        "wall": timeline.wall,
+        "room": timeline.room,
+        "tracks": [_described(track) for track in timeline.tracks],
+        "counters": [{"name": name, "dropped": counter.dropped} for name, counter in timeline.counters.items()],
+    }
     blocks = [json.dumps(header).encode()]
     for track in timeline.tracks:
         blocks += [track.move_ring.content(), track.span_ring.content()]
+    blocks += [counter.ring.content() for counter in timeline.counters.values()]
     return write_whole(path, MAGIC + b"%04d" % VERSION + b"".join(map(_packed, blocks)))
 
 
@@ -64,59 +76,96 @@ def load(path: str | os.PathLike[str]) -> Timeline:
     try:
         return _read(content)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{Path(path).name} is damaged: {error}.") from error
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{Path(path).name} is damaged: {what}.") from error
 
 
 def _read(content: bytes) -> Timeline:
-    at = 8
-    blocks = []
-    while at < len(content):
-        if len(content) < at + _HEAD.size:
-            raise ValueError("it ends in the middle of a block")
-        size, check = _HEAD.unpack_from(content, at)
-        at += _HEAD.size
-        if len(content) < at + size:
-            raise ValueError("it ends in the middle of a block")
-        blocks.append(_unpacked(content[at : at + size], check))
-        at += size
+    blocks = _blocks(memoryview(content)[8:])
+    if not blocks:
+        raise ValueError("it ends behind its version")
     header = json.loads(blocks[0])
+    tracks, counters = header["tracks"], header["counters"]
+    if len(blocks) != 1 + 2 * len(tracks) + len(counters):
+        raise ValueError(f"it has {len(blocks) - 1} blocks for {len(tracks)} tracks and {len(counters)} counters")
     timeline = Timeline(header["room"])
-    timeline.wall = int(header["wall"])
-    if len(blocks) != 1 + 2 * len(header["tracks"]):
-        raise ValueError(f"it has {len(blocks) - 1} blocks for {len(header['tracks'])} tracks")
-    for number, described in enumerate(header["tracks"]):
+    timeline.wall = _number(header["wall"])
+    for number, described in enumerate(tracks):
         timeline.tracks.append(_track(described, blocks[1 + 2 * number], blocks[2 + 2 * number]))
+    for described, values in zip(counters, blocks[1 + 2 * len(tracks) :]):
+        counter = timeline.counters[_text(described["name"])] = Counter(1)
+        counter.ring = _ring(VALUE, values, described["dropped"])
     return timeline
 
 
-def _unpacked(compressed: bytes, check: int) -> bytes:
+def _blocks(content: memoryview) -> list[bytes]:
+    blocks = []
+    while content:
+        if len(content) < _HEAD.size or len(content) < _HEAD.size + _HEAD.unpack_from(content)[0]:
+            raise ValueError("it ends in the middle of a block")
+        size, check = _HEAD.unpack_from(content)
+        blocks.append(_unpacked(content[_HEAD.size : _HEAD.size + size], check))
+        content = content[_HEAD.size + size :]
+    return blocks
+
+
+def _unpacked(compressed: memoryview, check: int) -> bytes:
+    unpacking = zlib.decompressobj()
     try:
-        content = zlib.decompress(compressed)
+        content = unpacking.decompress(compressed, _MOST * (len(compressed) + 1))
     except zlib.error as error:
         raise ValueError(f"a block cannot be unpacked, {error}") from None
+    if not unpacking.eof or unpacking.unused_data:
+        raise ValueError(f"a block is not what was compressed, or more than {_MOST} times as large")
     if zlib.crc32(content) != check:
         raise ValueError("a block has another checksum than it should have")
     return content
 
 
 def _track(described: dict[str, Any], moves: bytes, spans: bytes) -> Track:
-    track = Track(str(described["name"]), str(described["thread"]), 1)
-    for kind in described["kinds"]:
-        scopes = {name: tuple(map(str, kind[name])) for name in ("source_scopes", "target_scopes")}
-        track.kinds.append(Kind(**{**kind, **scopes}))
-    track.calls = [Called(**called) for called in described["calls"]]
-    track.move_ring = _ring(MOVE, moves, described["dropped"][0], len(track.kinds), 1)
-    track.span_ring = _ring(SPAN, spans, described["dropped"][1], len(track.calls), 2)
+    track = Track(_text(described["name"]), _text(described["thread"]), 1)
+    track.kinds = [_kind(**kind) for kind in described["kinds"]]
+    track.calls = [Called(**{name: _text(text) for name, text in called.items()}) for called in described["calls"]]
+    dropped_moves, dropped_spans = described["dropped"]
+    track.move_ring = _ring(MOVE, moves, dropped_moves)
+    track.span_ring = _ring(SPAN, spans, dropped_spans)
+    _refuse_unknown(MOVE, moves, 1, len(track.kinds))
+    _refuse_unknown(SPAN, spans, 2, len(track.calls))
     return track
 
 
-def _ring(record: Struct, content: bytes, dropped: int, kinds: int, place: int) -> Ring:
+def _kind(source_scopes: list[str], target_scopes: list[str], is_error: bool, **texts: str) -> Kind:
+    scopes = (tuple(map(_text, names)) for names in (source_scopes, target_scopes))
+    if not isinstance(is_error, bool):
+        raise ValueError(f"is_error is {is_error!r}")
+    named = {name: _text(text) for name, text in texts.items()}
+    return Kind(**dict(zip(("source_scopes", "target_scopes"), scopes)), is_error=is_error, **named)  # type: ignore[arg-type]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.40} is no string")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
+        raise ValueError(f"{value!r:.40} is no number of 64 bits")
+    return value
+
+
+def _ring(record: Struct, content: bytes, dropped: Any) -> Ring:
     count, rest = divmod(len(content), record.size)
     if rest:
         raise ValueError(f"a block of {len(content)} bytes is no number of records of {record.size}")
-    if any(not 0 <= fields[place] < kinds for fields in record.iter_unpack(content)):
-        raise ValueError(f"a record has a number of which there are only {kinds}")
+    if _number(dropped) < 0:
+        raise ValueError(f"{dropped} records were dropped")
     ring = Ring(record, count or 1)
     ring.fill(content)
-    ring.forgotten = int(dropped)
+    ring.forgotten = dropped
     return ring
+
+
+def _refuse_unknown(record: Struct, content: bytes, place: int, known: int) -> None:
+    if any(not 0 <= fields[place] < known for fields in record.iter_unpack(content)):
+        raise ValueError(f"a record has a number of which there are only {known}")

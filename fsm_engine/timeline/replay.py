@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fsm_engine.timeline.track import Move, Track
+from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle import Lifecycle
@@ -45,12 +46,14 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
     for label, event in machine.events.items():
         for source, transitions in event.transitions.items():
             table[source].update((label, str(transition.dest)) for transition in transitions)
+    graph = lifecycle.graph
+    resting = {qualified(graph.phases[at >> 1]) for at in graph.resting}
     phase = None if track.move_ring.dropped else machine.initial
     for step, move in enumerate(track.moves, 1):
         kind = move.kind
         phase = kind.source if phase is None else phase
         legal = table.get(phase, set())
-        stays = kind.is_rest and kind.source == phase
+        stays = kind.is_rest and kind.target == phase and phase in resting
         if kind.source != phase or not (stays or (kind.label, kind.target) in legal):
             return Misstep(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
         phase = kind.target

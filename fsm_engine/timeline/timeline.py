@@ -12,7 +12,9 @@ from fsm_engine.timeline.counters import Counter
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
+    from fsm_engine.coverage import Coverage
     from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.timeline.comparing import Parting
     from fsm_engine.timeline.replay import Misstep
     from fsm_engine.timeline.summary import Summary
 
@@ -102,6 +104,29 @@ class Timeline:
         from fsm_engine.timeline.replay import replayed
 
         return replayed(self.tracks[track], lifecycle)
+
+    def coverage(self, lifecycle: Lifecycle, track: int = 0) -> Coverage:
+        """Return which phases and transitions of `lifecycle` a track has covered; print it.
+
+        Raises:
+            ValueError: for a move that `lifecycle` does not have.
+        """
+        from fsm_engine.timeline.comparing import covered
+
+        return covered(self.tracks[track], lifecycle)
+
+    def diff(self, other: Timeline, track: int = 0) -> Parting | None:
+        """Return the first step in which a track goes another way, or has other counters, than that of `other`.
+
+        Returns:
+            None if they are the same, whatever their times; else the step, and what each did; print it.
+
+        Raises:
+            ValueError: if one has lost its beginning, for lack of room.
+        """
+        from fsm_engine.timeline.comparing import parting
+
+        return parting(self.tracks[track], other.tracks[track])
 
     def count(self, name: str, value: float) -> None:
         """Keep a number beside the run, with the present time: ``timeline.count("loss", engine.state.output)``.

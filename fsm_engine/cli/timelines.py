@@ -1,0 +1,89 @@
+"""The commands `fsm-engine timeline ...`: what a recorded run was spent on, and what it is held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fsm_engine.cli import output
+from fsm_engine.cli.examples import epilog
+from fsm_engine.cli.failures import Trouble
+from fsm_engine.cli.targets import find
+from fsm_engine.timeline import Timeline
+
+NO = 1
+_PICTURES = (".svg", ".html", ".png")
+
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+Recorded = Annotated[Path, typer.Argument(metavar="RUN", help="A file that Timeline.save wrote, such as run.fsmt.")]
+
+
+@commands.callback(epilog=epilog("timeline summary", "timeline verify", "timeline diff", "timeline draw"))
+def timeline() -> None:
+    """Look at a recorded run: where its time went, whether its lifecycle allows it, where two runs part."""
+
+
+@commands.command(epilog=epilog("timeline summary"))
+def summary(run: Recorded) -> None:
+    """Say what the time of a run was spent on, per phase, transition and handler."""
+    print(str(Timeline.load(run).summary()))
+
+
+@commands.command(epilog=epilog("timeline verify"))
+def verify(
+    run: Recorded,
+    target: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="A lifecycle, as of the other commands.", show_default=False)
+    ] = None,
+) -> None:
+    """Replay a run in a machine that shares nothing with the engine, and say whether the lifecycle allows each move.
+
+    Exit codes: 0 if it does, 1 if not, 2 for trouble.
+    """
+    misstep = _of_one(run).verify(find(target).lifecycle)
+    if misstep is not None:
+        print(str(misstep))
+        raise typer.Exit(NO)
+
+
+@commands.command(epilog=epilog("timeline diff"))
+def diff(a: Recorded, b: Recorded) -> None:
+    """Say in which step two runs part, and what each did there; times do not count.
+
+    Exit codes, as those of diff: 0 if they do not, 1 if they do, 2 for trouble.
+    """
+    parting = _of_one(a).diff(_of_one(b))
+    if parting is not None:
+        print(str(parting))
+        raise typer.Exit(NO)
+
+
+@commands.command(epilog=epilog("timeline draw"))
+def draw(
+    run: Recorded,
+    files: Annotated[
+        list[Path],
+        typer.Option(
+            "--output", "-o", help="A file to write, in the format of its suffix. May be given several times."
+        ),
+    ],
+) -> None:
+    """Draw a run, .svg, or export it for Perfetto, .json, .json.gz or .pftrace."""
+    recorded = Timeline.load(run)
+    for path in files:
+        written = recorded.draw(path) if path.suffix in _PICTURES else recorded.export(path)
+        output.note(f"Wrote {written}")
+
+
+def _of_one(run: Path) -> Timeline:
+    """Return the timeline in a file; its first track is the one that is asked about.
+
+    Raises:
+        Trouble: nothing was recorded.
+    """
+    recorded = Timeline.load(run)
+    if not recorded.tracks:
+        raise Trouble(f"{run} has no track: nothing was recorded.")
+    return recorded

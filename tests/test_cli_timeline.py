@@ -1,0 +1,122 @@
+"""The commands `fsm-engine timeline ...`, as a user meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rich")
+pytest.importorskip("typer")
+
+from typer.testing import CliRunner, Result
+
+from fsm_engine import Engine, EventEnum, Events
+from fsm_engine.cli.app import app
+from fsm_engine.cli.examples import EXAMPLES
+from fsm_engine.timeline import Timeline
+
+TRAIN = """
+from fsm_engine import Engine, Events
+trainer = Engine(lambda engine, batch: batch)
+shorter = Engine(lambda engine, batch: batch)
+shorter.lifecycle.remove_transition(Events.EPOCH_COMPLETED >> Events.EPOCH_STARTED)
+"""
+
+
+class Own(EventEnum):
+    CHECK = "check"
+
+
+def step(_engine: Engine, batch: Any) -> Any:
+    return batch
+
+
+def run(epochs: int) -> Timeline:
+    engine = Engine(step)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, step, 1)
+    with engine.record() as timeline:
+        engine.run([1, 2], max_epochs=epochs)
+    return timeline
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with two recorded runs and a module ``train``."""
+    run(2).save(tmp_path / "run.fsmt")
+    run(3).save(tmp_path / "other.fsmt")
+    Timeline().save(tmp_path / "empty.fsmt")
+    (tmp_path / "train.py").write_text(TRAIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["timeline", *arguments], prog_name="fsm-engine")
+
+
+LINES = [line for name, lines in EXAMPLES.items() if name.startswith("timeline") for line, _ in lines]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_examples_do_what_they_say(here: Path, line: str) -> None:
+    done = call(*line.split()[1:])
+    assert (done.exit_code, "error" in done.stderr) == (int("diff" in line), False)
+
+
+def test_the_summary_is_that_of_the_timeline(here: Path) -> None:
+    assert call("summary", "run.fsmt").stdout == f"{Timeline.load('run.fsmt').summary()}\n"
+
+
+@pytest.mark.parametrize("target", [[], ["training"], ["train.py:trainer"]])
+def test_a_run_that_a_lifecycle_allows_is_passed_in_silence(here: Path, target: list[str]) -> None:
+    done = call("verify", "run.fsmt", *target)
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_a_run_that_it_does_not_allow_is_told(here: Path) -> None:
+    done = call("verify", "run.fsmt", "train.py:shorter")
+    assert done.exit_code == 1
+    assert done.stdout.count("\n") == 1
+    assert "is Events.EPOCH_COMPLETED --next_epoch--> Events.EPOCH_STARTED, but the run was in" in done.stdout
+
+
+def test_where_two_runs_part_is_told(here: Path) -> None:
+    done = call("diff", "run.fsmt", "other.fsmt")
+    assert done.exit_code == 1
+    assert done.stdout.endswith(
+        ": Events.EPOCH_COMPLETED --nothing_left--> Events.COMPLETED (epoch 2, iteration 4) | "
+        "Events.EPOCH_COMPLETED --next_epoch--> Events.EPOCH_STARTED (epoch 2, iteration 4)\n"
+    )
+    done = call("diff", "run.fsmt", "run.fsmt")
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["run.svg", "run.json", "run.json.gz"])
+def test_files_are_written_in_the_format_of_their_suffix(here: Path, name: str) -> None:
+    done = call("draw", "run.fsmt", "-o", name)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"Wrote {name}\n")
+    assert (here / name).stat().st_size > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["summary", "no.fsmt"], "no.fsmt: No such file or directory"),
+        (["summary", "train.py"], "train.py is no timeline: it does not begin with FSMT and a version."),
+        (["verify", "empty.fsmt"], "empty.fsmt has no track: nothing was recorded."),
+        (["diff", "run.fsmt", "empty.fsmt"], "empty.fsmt has no track: nothing was recorded."),
+        (["verify", "run.fsmt", "train.py:trianer"], "train.py has no trianer. Did you mean trainer?"),
+    ],
+)
+def test_trouble_is_told_in_a_line(here: Path, arguments: list[str], message: str) -> None:
+    done = call(*arguments)
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+def test_a_suffix_that_is_not_known_is_told(here: Path) -> None:
+    done = call("draw", "run.fsmt", "-o", "run.xyz")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: what run.xyz is to hold cannot be told from its name.")
