@@ -21,7 +21,7 @@ from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.counters import VALUE
 from fsm_engine.timeline.lanes import flows, slices
-from fsm_engine.timeline.track import SPAN, Called
+from fsm_engine.timeline.track import MOVE, SPAN, Called
 from fsm_engine.timeline.visits import visits
 
 
@@ -267,6 +267,20 @@ def test_what_was_cut_off_is_shown_as_far_as_it_was_recorded(tmp_path: Path) -> 
     assert epoch.end == max(s.end for s in shown if s.category == "phase")
 
 
+def test_a_run_that_was_torn_off_ends_where_it_was(tmp_path: Path) -> None:
+    engine = Engine(step)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+        (track,) = timeline.tracks
+        track.move_ring.at -= 4 * MOVE.size  # as after a second Ctrl-C while the first was being handled
+        *_, last = track.moves
+        engine.run([1, 2])
+    shown, _, _ = exported(timeline, tmp_path)
+    ends = [s.end - timeline.wall for s in shown if s.name == "epoch"]
+    assert (len(ends), min(ends)) == (2, last.time)
+    check_scopes(timeline)
+
+
 def test_an_arrow_leads_from_a_handler_to_the_run_that_it_begins(tmp_path: Path) -> None:
     trainer, evaluator, inner = Engine(step), Engine(step), Engine(step)
 
@@ -319,7 +333,7 @@ def test_calls_that_do_not_nest_have_lanes_of_their_own(tmp_path: Path) -> None:
         engine.run([1])
     (track,) = timeline.tracks
     track.calls.append(Called("f", "e", "here:1"))
-    times = [(0, 100), (10, 50), (20, 60), (30, 55), (40, 70), (100, 110)]
+    times = [(0, 100), (10, 50), (20, 60), (30, 55), (40, 70), (100, 110), (200, 210), (200, 250)]
     for place, (start, end) in enumerate(times):
         SPAN.pack_into(track.span_ring.block, place * SPAN.size, start, end, 0, 0)
     track.span_ring.at = len(times) * SPAN.size
@@ -332,6 +346,8 @@ def test_calls_that_do_not_nest_have_lanes_of_their_own(tmp_path: Path) -> None:
         (30, 55): "training 0: handlers 2",
         (40, 70): "training 0: handlers 3",
         (100, 110): "training 0: handlers",
+        (200, 210): "training 0: handlers",
+        (200, 250): "training 0: handlers",
     }
 
 
