@@ -31,7 +31,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
     first, supervised, custom, drawn, seen, inside, data, *others = printed
-    stopped, until, path, step_events, edges, recovered, own = others
+    recorded, stopped, until, path, step_events, edges, recovered, own = others
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
     assert [(epoch, title) for epoch, title, _ in accuracies] == [
@@ -47,13 +47,15 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     ]
     assert drawn == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "discovered.svg",
+        *("discovered.svg", "heat.svg", "run.fsmt", "timeline.svg", "trace.json.gz"),
         *("trainer.html", "trainer.mmd", "trainer.svg"),
     ]
     assert "\nBACKWARD_STARTED     -> BACKWARD_COMPLETED    6\n" in seen
     assert "look_at_gradients (every=5)" in inside
     assert data.splitlines()[1:] == ["True", "False"]
     assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in data
+    assert "; data " in recorded
+    assert recorded.splitlines()[-2:] == ["None", "None"]
     endings = [line for line in stopped.splitlines() if not line.startswith("Iter[")]
     assert endings == ["interrupted 32", "completed 36"]
     assert [line for line in until.splitlines() if not line.startswith("Iter[")] == ["interrupted INTERRUPT 7"]
