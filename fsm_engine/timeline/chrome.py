@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.timeline.lanes import Flow, Lane, Slice, What, flows, slices
+from fsm_engine.timeline.lanes import Flow, Flows, Lane, Slice, What, slices
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
@@ -61,13 +61,16 @@ class Events:
     def __iter__(self) -> Iterator[str]:
         """Yield the events, each lane's name before what is in it."""
         first, last = self.window
+        arrows = Flows(self.timeline)
         for slice_ in slices(self.timeline):
+            if arrows.is_needed:
+                arrows.see(slice_)
             if slice_.end < first or slice_.start > last:
                 continue
             if slice_.lane.number not in self._lanes:
                 yield self._thread(slice_.lane)
             yield self._slice(slice_)
-        for number, flow in enumerate(flows(self.timeline), 1):
+        for number, flow in enumerate(arrows.found(), 1):
             if first <= flow.target.start <= last:
                 yield self._flow(number, flow)
         for name, counter in self.timeline.counters.items():

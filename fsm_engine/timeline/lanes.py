@@ -172,26 +172,50 @@ def _outer_first(row: tuple[int, ...]) -> tuple[int, int]:
 
 def flows(timeline: Timeline) -> list[Flow]:
     """Return an arrow for each run that began inside a handler or an activity of another track of its thread."""
-    begun = _begun(timeline)
-    if len(timeline.tracks) < 2 or not begun:
-        return []
-    starts = {run for runs in begun.values() for run in runs}
-    sources: dict[tuple[int, int], Slice] = {}  # by when a run began, and in which track
-    targets: dict[tuple[int, int], Slice] = {}
-    for slice_ in slices(timeline):
-        track = slice_.lane.track
-        if slice_.what.category == "scope":
-            if (slice_.start, track) in starts:
-                targets[slice_.start, track] = max(slice_, targets.get((slice_.start, track), slice_))
-            continue
-        runs = begun.get(timeline.tracks[track].thread, [])
-        for place in range(bisect_right(runs, (slice_.start, len(timeline.tracks))), len(runs)):
+    finder = Flows(timeline)
+    if finder.is_needed:
+        for slice_ in slices(timeline):
+            finder.see(slice_)
+    return finder.found()
+
+
+class Flows:
+    """Finds the arrows of a timeline while somebody goes through its slices anyway.
+
+    Attributes:
+        is_needed: whether there can be any.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        begun = _begun(timeline)
+        self.is_needed = len(timeline.tracks) > 1 and bool(begun)
+        self._runs = [begun.get(track.thread, []) for track in timeline.tracks]  # those of its thread, for each track
+        self._starts = {run for runs in begun.values() for run in runs}
+        self._sources: dict[tuple[int, int], Slice] = {}  # by when a run began, and in which track
+        self._targets: dict[tuple[int, int], Slice] = {}
+
+    def see(self, slice_: Slice) -> None:
+        """Look at a slice; it has to be called with all of them, in their order."""
+        lane, what, start, end, _ = slice_
+        track = lane.track
+        if what.category == "scope":
+            if (start, track) in self._starts:
+                known = self._targets.get((start, track), slice_)
+                self._targets[start, track] = max(slice_, known)  # the innermost
+            return
+        runs = self._runs[track]
+        for place in range(bisect_right(runs, (start, len(self._runs))), len(runs)):
             run = runs[place]
-            if run[0] >= slice_.end:
+            if run[0] >= end:
                 break
-            if run[1] != track and (run not in sources or sources[run].start <= slice_.start):
-                sources[run] = slice_
-    return [Flow(sources[run], targets[run]) for run in sorted(sources) if run in targets]
+            if run[1] != track and (run not in self._sources or self._sources[run].start <= start):
+                self._sources[run] = slice_
+
+    def found(self) -> list[Flow]:
+        """Return the arrows, in the order of their times."""
+        return [
+            Flow(source, self._targets[run]) for run, source in sorted(self._sources.items()) if run in self._targets
+        ]
 
 
 def _begun(timeline: Timeline) -> dict[str, list[tuple[int, int]]]:
