@@ -5,18 +5,25 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from fsm_engine.events import AnyEvent, plain
+from fsm_engine.events import AnyEvent, Events, plain
 from fsm_engine.graph import Phase
+from fsm_engine.registry import RemovableEventHandle
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
+
+
+_FIRST = 2**62
+"""A priority above that of every other handler: theirs are watched, too."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,10 @@ class Stall:
 class Watchdog:
     """Warns in the engine's log when a run stays in one phase for more than some seconds, once per stay.
 
-    A thread of its own looks at ``engine.phase`` now and then; the run itself is not touched, and not slowed down.
-    ``with Watchdog(after=60).watching(engine): engine.run(...)`` watches for as long as the block lasts. Between runs,
-    and while one is suspended, nothing is told. The warning has the stacks of all threads.
+    ``Watchdog(after=60).attach(engine)`` watches every run from now on; ``with Watchdog(after=60).watching(engine):``
+    those of the block. A thread of its own looks at where the run is, ten times in that time; the run itself is not
+    touched, and not slowed down. The warning has the stacks of all threads. It is told of no stall between runs, nor
+    while a run is suspended.
 
     Args:
         after: how many seconds are too many.
@@ -68,12 +76,30 @@ class Watchdog:
             raise TypeError(f"callback is called with the stall, but {callback!r} is not callable.")
         self.after, self._callback = after, callback
         self._ignored = {plain(event) for event in ignore}
+        self._ends: WeakKeyDictionary[Engine, threading.Event] = WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_ends"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _ends=WeakKeyDictionary())
+
+    def attach(self, engine: Engine) -> RemovableEventHandle:
+        """Watch each run of `engine` that begins, or goes on, from now on; the handle's `remove()` ends that."""
+        return engine.add_event_handler(Events.STARTED(priority=_FIRST) | Events.RESUMED(priority=_FIRST), self._begin)
+
+    def _begin(self, engine: Engine) -> None:
+        before = self._ends.get(engine)
+        if before is not None:  # the thread of the last run has perhaps not noticed that that is over
+            before.set()
+        over = self._ends[engine] = threading.Event()
+        self._thread(engine, over, for_run=True).start()
 
     @contextmanager
     def watching(self, engine: Engine) -> Iterator[Watchdog]:
         """Watch `engine` inside the ``with`` block."""
         over = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(engine, over), name="Watchdog", daemon=True)
+        thread = self._thread(engine, over, for_run=False)
         thread.start()
         try:
             yield self
@@ -81,15 +107,25 @@ class Watchdog:
             over.set()
             thread.join()
 
-    def _watch(self, engine: Engine, over: threading.Event) -> None:
-        stay, since, told = _stay(engine), monotonic(), False
+    def _thread(self, engine: Engine, over: threading.Event, for_run: bool) -> threading.Thread:
+        arguments = (weakref.ref(engine), over, for_run)
+        return threading.Thread(target=self._watch, args=arguments, name="Watchdog", daemon=True)
+
+    def _watch(self, watched: Callable[[], Engine | None], over: threading.Event, for_run: bool) -> None:
+        """Look at where the run is until that is over; with `for_run`, until the run is."""
+        before: tuple[Any, ...] | None = None
+        since, told = monotonic(), False
         while not over.wait(self.after / 10):
-            before, stay = stay, _stay(engine)
+            engine = watched()
+            if engine is None or (for_run and not engine._running):
+                return
+            stay = _stay(engine)
             if stay is None or stay != before:
-                since, told = monotonic(), False
+                before, since, told = stay, monotonic(), False
             elif not told and monotonic() - since >= self.after:
                 told = True
                 self._tell(engine, monotonic() - since)
+            del engine  # it is not kept alive while this waits
 
     def _tell(self, engine: Engine, seconds: float) -> None:
         phase, state = engine.phase, engine.state
