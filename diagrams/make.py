@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib
 import io
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,9 @@ from fsm_engine import Engine, Events, Lifecycle, create_supervised_evaluator, c
 from fsm_engine.render import Options, compared, diagram, render
 from fsm_engine.render.formats import PICTURES as FORMATS
 from fsm_engine.render.themes import theme_named
+from fsm_engine.render.timeline import render_timeline
 from fsm_engine.tbptt import create_supervised_tbptt_trainer
+from fsm_engine.timeline import Timeline
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
@@ -87,6 +90,73 @@ def before_and_after() -> dict[str, bytes]:
     return {suffix: FORMATS[suffix](both, theme_named("auto")) for suffix in ("svg", "mmd")}
 
 
+class Clock:
+    """The time of a run that is told how long everything takes, so that its picture is always the same."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        """Return the time in nanoseconds; to look at it takes a moment, too."""
+        self.spend(0.0002)
+        return self.now
+
+    def spend(self, milliseconds: float) -> None:
+        """Let time go by."""
+        self.now += round(milliseconds * 1_000_000)
+
+
+class Batches:
+    """Batches that have to be waited for; for the first of an epoch, longer."""
+
+    def __init__(self, clock: Clock, count: int, wait: float) -> None:
+        self.clock, self.count, self.wait = clock, count, wait
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        self.clock.spend(2 * self.wait)
+        for number in range(self.count):
+            self.clock.spend(self.wait * (1 + 0.4 * math.sin(number)))
+            yield number
+
+
+def evaluated_run() -> tuple[Lifecycle, Timeline]:
+    """Return a training that is evaluated after every epoch, and what was recorded of it."""
+    clock = Clock()
+    trainer = Engine(lambda _engine, batch: clock.spend(22 + math.cos(batch)))
+    evaluator = Engine(lambda _engine, _batch: clock.spend(9))
+    training, validation = Batches(clock, 938, 8), Batches(clock, 157, 3)
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def log_loss() -> None:
+        clock.spend(3)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate() -> None:
+        evaluator.run(validation)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def save_checkpoint() -> None:
+        clock.spend(60)
+
+    with mock.patch("fsm_engine.timeline.recorder.perf_counter_ns", clock), trainer.record() as timeline:
+        trainer.run(training, max_epochs=10)
+    return trainer.lifecycle, timeline
+
+
+def timeline() -> dict[str, bytes]:
+    """Return the picture of a run along its time."""
+    return {"svg": render_timeline(evaluated_run()[1], "svg", title="Training with evaluation after every epoch")}
+
+
+def run_over_lifecycle() -> dict[str, bytes]:
+    """Return the pictures of a lifecycle with that run laid over it."""
+    lifecycle, timeline = evaluated_run()
+    return drawn(lifecycle, title="How often a run comes where, and how long it stays", timeline=timeline)
+
+
 PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "lifecycle": lambda: drawn(Lifecycle.training()),
     "lifecycle_guards": lambda: drawn(Lifecycle.training(), guards=True),
@@ -111,6 +181,8 @@ PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "recover_from_oom": lambda: drawn(of_example("recover_from_oom").lifecycle, title="Ways back from errors"),
     "mid_run": mid_run,
     "difference": before_and_after,
+    "timeline": timeline,
+    "run_over_lifecycle": run_over_lifecycle,
 }
 """What makes each picture, by the name of its files."""
 

@@ -122,7 +122,7 @@ def _head(before: Point, tip: Point, edge: Edge, colour: str) -> str:
     """Return an arrowhead: filled for what the engine does by itself, open for what the step fires."""
     long, half = (HEAD + 3, 5.5) if edge.main else (HEAD, 4.0)
     if edge.weight is not None:
-        half = 3.0 + breadth(edge)
+        half = 2.5 + 0.8 * breadth(edge)
     dx, dy = unit(before, tip)
     base = tip[0] - dx * long, tip[1] - dy * long
     triangle = (base[0] - dy * half, base[1] + dx * half), tip, (base[0] + dy * half, base[1] - dx * half)

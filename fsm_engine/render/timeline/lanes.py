@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fsm_engine.render.metrics import width
+from fsm_engine.render.timeline.quiet import shown
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale
 from fsm_engine.render.timeline.stretches import Stretch, end, first, start
@@ -66,12 +67,12 @@ def lanes(one: Recorded, scale: Scale) -> Iterator[Lane]:
     spent = dict.fromkeys(KINDS, 0)
     for visit in one.visits:
         spent[visit.spent_on] += visit.in_activity
-    shown = [visit for visit in one.visits if scale.shows(visit.entered.time, visit.left.time)]
+    visits = list(shown(one, scale))
     whole = one.duration or 1
     for kind, name in KINDS.items():
-        activities = (item for visit in shown if visit.spent_on == kind for item in _activities(visit))
+        activities = (item for visit in visits if visit.spent_on == kind for item in _activities(visit))
         yield Lane(name, spent[kind] / whole, tuple(item for item in activities if scale.shows(item.start, item.end)))
-    calls = tuple(_call(span) for visit in shown for span in visit.spans if scale.shows(span.start, span.end))
+    calls = tuple(_call(span) for visit in visits for span in visit.spans if scale.shows(span.start, span.end))
     yield Lane("handlers", sum(visit.in_handlers for visit in one.visits) / whole, calls)
 
 
@@ -130,5 +131,5 @@ def _activities(visit: Visit) -> Iterator[Item]:
 def _call(span: Span) -> Item:
     called = span.called
     raised = ", raised" if span.raised else ""
-    tip = f"{called.handler} on {called.event}: {duration(span.duration)}{raised} ({called.place})"
+    tip = f"{called.handler} on {called.event}: {duration(span.duration)}{raised}"
     return Item(span.start, span.end, "handler", (called.handler.rpartition(".")[2],), tip)

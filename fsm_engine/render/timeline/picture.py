@@ -86,6 +86,7 @@ class TimelinePicture:
     Attributes:
         headings: the names of engines, where there is more than one.
         joins: what leads from a call of a handler to the engine that it ran.
+        bands: from where to where the lanes of each engine reach down.
         axis: the parts of the axis along which time runs evenly.
     """
 
@@ -97,6 +98,7 @@ class TimelinePicture:
     ticks: tuple[Tick, ...]
     breaks: tuple[Break, ...]
     joins: tuple[Rect, ...]
+    bands: tuple[tuple[float, float], ...]
     axis: tuple[Rect, ...]
     marks: tuple[Mark, ...]
     legend: tuple[Sample, ...]

@@ -11,6 +11,7 @@ from fsm_engine.render.timeline.elision import DETAILS, Gap, gaps, merged
 from fsm_engine.render.timeline.flags import arranged
 from fsm_engine.render.timeline.lanes import KINDS, NAMES, SMALL, Item, Lane, lanes
 from fsm_engine.render.timeline.picture import Bar, Break, Mark, Row, Sample, Tick, TimelinePicture
+from fsm_engine.render.timeline.quiet import innermost, quiet, shown
 from fsm_engine.render.timeline.recorded import Recorded, recorded
 from fsm_engine.render.timeline.scale import Scale, marks, scale
 from fsm_engine.render.timeline.stretches import Stretch, end, start
@@ -23,6 +24,8 @@ WIDTH, LEFT, RIGHT, MARGIN = 830.0, 100.0, 812.0, 10.0
 TALL, APART, BETWEEN = 18.0, 6.0, 14.0  # a bar; between lanes; between engines
 FLAG = 9.5 * LINE + 2  # the height of the name of an event
 LETTER, NARROW = 12.0, 12.0  # the height of letters below bars; how wide a bar has to be to have its letter inside
+AXIS = 23.0  # how far below the lanes times are written
+LONGEST = 64.0  # how wide the break of a long time is, at most
 ROOM_OF_INNERMOST = 30.0  # how wide what is repeated should at least be, on average
 
 
@@ -49,6 +52,7 @@ class _Layout:
         self.headings: list[Label] = []
         self.lines: dict[int, list[float]] = {}  # where the lanes of a track begin
         self.joins: list[Rect] = []
+        self.bands: list[tuple[float, float]] = []
         self.y = MARGIN
 
     def picture(self) -> TimelinePicture:
@@ -60,8 +64,8 @@ class _Layout:
             self.y += BETWEEN * bool(number)
             self._engine(engine)
         bottom = self.y
-        axis, times = self._axis()
         breaks = tuple(self._break(piece.gap, bottom) for piece in self.scale.pieces if piece.gap is not None)
+        axis, times = self._axis([gap.text.room for gap in breaks if gap.text.room.y > bottom])
         legend = tuple(self._legend())
         note = self._note()
         return TimelinePicture(
@@ -73,6 +77,7 @@ class _Layout:
             tuple(self.ticks),
             breaks,
             tuple(self.joins),
+            tuple(self.bands),
             axis,
             times,
             legend,
@@ -87,15 +92,16 @@ class _Layout:
             text = Text((_heading(engine),), LABEL)
             self.headings.append(_from_left(text, MARGIN, self.y + text.height / 2))
             self.y += text.height + 4
-        shown = [lane for lane in lanes(engine, self.scale) if self._matters(lane)]
-        self._events(engine, sum(map(self._height, shown[:-1])) + APART * (len(shown) - 1) + TALL)
+        found = [lane for lane in lanes(engine, self.scale) if self._matters(lane)]
+        self._events(engine, sum(map(self._height, found[:-1])) + APART * (len(found) - 1) + TALL)
         self.lines[engine.number] = []
         grounds = tuple(self._grounds(engine))
-        for lane in shown:
+        for lane in found:
             self.lines[engine.number] += [self.y] * (lane.depths or 1)
             self._lane(lane, grounds)
             self.y += self._height(lane) + APART
         self.y -= APART
+        self.bands.append((self.lines[engine.number][0], self.y))
         self.joins += self._joined(engine, top)
 
     def _grounds(self, engine: Recorded) -> Iterator[tuple[float, float]]:
@@ -120,16 +126,15 @@ class _Layout:
         return item.role == "handler" and self.scale(item.end) - self.scale(item.start) < NARROW
 
     def _events(self, engine: Recorded, height: float) -> None:
-        shows = self.scale.shows
-        shown = [visit for visit in engine.visits if shows(visit.entered.time, visit.entered.time)]
-        names = [visit.phase.rpartition(".")[2] for visit in shown]
-        places = [(self.scale(visit.entered.time), name, width(name, SMALL)) for visit, name in zip(shown, names)]
+        visits = [v for v in shown(engine, self.scale) if self.scale.shows(v.entered.time, v.entered.time)]
+        names = [visit.phase.rpartition(".")[2] for visit in visits]
+        places = [(self.scale(visit.entered.time), name, width(name, SMALL)) for visit, name in zip(visits, names)]
         new = [number for number, name in enumerate(names) if engine.within is None or name not in self.named]
         flags = {new[at]: flag for at, flag in arranged([places[number] for number in new], WIDTH - MARGIN).items()}
         self.named |= {names[number] for number in flags}
         tall = (max((row for _, row in flags.values()), default=-1) + 1) * FLAG
         base = self.y + tall
-        for number, visit in enumerate(shown):
+        for number, visit in enumerate(visits):
             x, since = places[number][0], visit.entered.time - self.scale.start
             tip = f"{visit.phase} after {duration(since)}"
             if number in flags:
@@ -197,20 +202,22 @@ class _Layout:
     def _break(self, gap: Gap, bottom: float) -> Break:
         left, right, lines = self.scale(gap.start), self.scale(gap.end), self.lines[gap.track]
         top = lines[min(max(gap.depth, 0), len(lines) - 1)]
-        room = _rect(left, self.lines[self.engines[0].number][0], right, bottom)
+        room = _rect(left, self.bands[0][0], right, bottom)
+        if not gap.what:
+            return Break(room, _label(_broken(gap), room.x, bottom + AXIS))
         return Break(room, _label(_broken(gap), room.x, (top + lines[-1] + TALL) / 2))
 
-    def _axis(self) -> tuple[tuple[Rect, ...], tuple[Mark, ...]]:
-        self.y += 8
-        axis = tuple(_rect(p.left, self.y, p.right, self.y) for p in self.scale.pieces if p.gap is None)
-        times, free = [], 0.0
+    def _axis(self, taken: Sequence[Rect]) -> tuple[tuple[Rect, ...], tuple[Mark, ...]]:
+        line, middle = self.y + 8, self.y + AXIS
+        axis = tuple(_rect(piece.left, line, piece.right, line) for piece in self.scale.pieces if piece.gap is None)
+        rooms, times = list(taken), []
         for x, name in marks(self.scale):
             text = Text((name,), NOTE)
-            left = max(x - text.width / 2, MARGIN)
-            if left >= free and left + text.width <= WIDTH - 2:
-                times.append(Mark(x, _from_left(text, left, self.y + 7 + text.height / 2)))
-                free = left + text.width + 10
-        self.y += 7 + NOTE * LINE
+            label = _from_left(text, min(max(x - text.width / 2, MARGIN), WIDTH - 2 - text.width), middle)
+            if not any(label.room.meets(room, 4) for room in rooms):
+                rooms.append(label.room)
+                times.append(Mark(x, label))
+        self.y = middle + NOTE * LINE / 2 + 1
         return axis, tuple(times)
 
     def _legend(self) -> Iterator[Sample]:
@@ -247,12 +254,21 @@ def _fitting(engines: Sequence[Recorded]) -> Scale:
     parts = [(engine.number, part) for engine in engines for part in _hosted(engine)]
     for detail in DETAILS:
         found = merged([gap for number, part in parts for gap in gaps(part, detail, number)])
-        widths = {gap: _broken(gap).width + 14 for gap in found}
-        tried = scale(begin, finish, found, widths, LEFT, RIGHT)
-        shown = sum(_innermost(run, tried) for engine in engines for run in engine.runs)
-        if shown * ROOM_OF_INNERMOST + sum(widths.values()) <= RIGHT - LEFT:
+        tried = _scaled(begin, finish, found)
+        repeated = [one for engine in engines for run in engine.runs for one in innermost(run, tried)]
+        if len(repeated) * ROOM_OF_INNERMOST + sum(_room(gap) for gap in found) <= RIGHT - LEFT:
             break
-    return tried
+    free = RIGHT - LEFT - len(repeated) * ROOM_OF_INNERMOST / 2 - sum(_room(gap) for gap in found)
+    long = quiet(engines, tried, most=max(int(free // LONGEST), 0))
+    return _scaled(begin, finish, merged([*found, *long])) if long else tried
+
+
+def _scaled(begin: int, finish: int, found: Sequence[Gap]) -> Scale:
+    return scale(begin, finish, found, {gap: _room(gap) for gap in found}, LEFT, RIGHT)
+
+
+def _room(gap: Gap) -> float:
+    return _broken(gap).width + 14
 
 
 def _hosted(engine: Recorded) -> Iterator[Stretch]:
@@ -264,14 +280,9 @@ def _hosted(engine: Recorded) -> Iterator[Stretch]:
         yield Stretch("", tuple(found))
 
 
-def _innermost(stretch: Stretch, scale: Scale) -> int:
-    """Return how many stretches with none inside are shown."""
-    if not scale.shows(start(stretch), end(stretch)):
-        return 0
-    return sum(_innermost(inner, scale) for inner in stretch.inner) if stretch.inner else 1
-
-
 def _broken(gap: Gap) -> Text:
+    if not gap.what:
+        return Text((f"({duration(gap.end - gap.start)})",), SMALL)
     more = [word for part in gap.what.split(", ") for word in part.rsplit(" ", 1)]
     return Text((*more, f"({duration(gap.end - gap.start)})"), SMALL)
 

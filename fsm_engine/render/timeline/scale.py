@@ -56,6 +56,11 @@ class Scale:
         piece = self._piece(start)
         return piece.gap is None or end > piece.end
 
+    def shows_all(self, start: int, end: int) -> bool:
+        """Say whether all of the time from `start` to `end` is shown."""
+        piece = self._piece(start)
+        return piece.gap is None and start < end <= piece.end
+
     def _piece(self, time: int) -> Piece:
         return self.pieces[min(bisect_right(self._ends, time), len(self.pieces) - 1)]
 

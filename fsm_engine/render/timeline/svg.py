@@ -41,7 +41,7 @@ def _content(picture: TimelinePicture, theme: Theme) -> Iterator[str]:
     for tick in picture.ticks:
         yield _tick(tick, theme)
     for gap in picture.breaks:
-        yield from _break(gap, theme)
+        yield from _break(gap, picture, theme)
     for row in picture.rows:
         yield from _row(row, theme)
     for heading in picture.headings:
@@ -104,13 +104,14 @@ def _tick(tick: Tick, theme: Theme) -> str:
     return f'<g class="event">{tip}{_line(tick.x, tick.top, tick.x, tick.bottom, theme.line, faint)}{name}</g>'
 
 
-def _break(gap: Break, theme: Theme) -> Iterator[str]:
-    room = gap.room
-    dash = ' stroke-dasharray="2 3"'
+def _break(gap: Break, picture: TimelinePicture, theme: Theme) -> Iterator[str]:
+    """Yield a break: a dashed line on either side of it, through all lanes, and a stroke through the axis."""
+    axis = picture.axis[0].top
     yield '<g class="break">'
-    for x in (room.left, room.right):
-        yield _line(x, room.top, x, room.bottom + 8, theme.line, dash)
-        yield _line(x - 3, room.bottom + 12, x + 3, room.bottom + 4, theme.line)
+    for x in (gap.room.left, gap.room.right):
+        for top, bottom in picture.bands:
+            yield _line(x, top - 3, x, bottom + 3, theme.line, ' stroke-dasharray="2 3"')
+        yield _line(x - 3, axis + 4, x + 3, axis - 4, theme.line)
     yield element_text(gap.text, theme.text) + "</g>"
 
 
