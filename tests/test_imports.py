@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "fsm_engine"
-HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetrics", "pandas"}
+HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetrics", "pandas", "perfetto"}
 
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
     ["__main__", "cli"],

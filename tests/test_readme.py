@@ -22,6 +22,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("torchmetrics")
+    pytest.importorskip("perfetto")
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {"__name__": "readme"}
     printed = []
@@ -31,7 +32,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
     first, supervised, custom, drawn, seen, inside, data, *others = printed
-    recorded, stopped, until, path, step_events, edges, recovered, own = others
+    recorded, counted, stopped, until, path, step_events, edges, recovered, own = others
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
     assert [(epoch, title) for epoch, title, _ in accuracies] == [
@@ -47,7 +48,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     ]
     assert drawn == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("discovered.svg", "heat.svg", "run.fsmt", "timeline.svg", "trace.json.gz"),
+        *("discovered.svg", "heat.svg", "run.fsmt", "timeline.svg", "trace.json.gz", "trace.pftrace"),
         *("trainer.html", "trainer.mmd", "trainer.svg"),
     ]
     assert "\nBACKWARD_STARTED     -> BACKWARD_COMPLETED    6\n" in seen
@@ -56,9 +57,10 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in data
     assert "; data " in recorded
     assert recorded.splitlines()[-2:] == ["None", "None"]
+    assert [line for line in counted.splitlines() if not line.startswith("Iter[")] == []
     endings = [line for line in stopped.splitlines() if not line.startswith("Iter[")]
-    assert endings == ["interrupted 32", "completed 36"]
-    assert [line for line in until.splitlines() if not line.startswith("Iter[")] == ["interrupted INTERRUPT 7"]
+    assert endings == ["interrupted 38", "completed 42"]
+    assert [line for line in until.splitlines() if not line.startswith("Iter[")] == ["interrupted INTERRUPT 9"]
     assert recovered.splitlines() == ["15 {'ITERATION_STARTED.skip_batch': 1, 'iteration.smaller': 1}"]
     assert own.splitlines() == ["[]", "{'rounds': 2, 'phase': 'Rl.LEARN'}", "31"]
 
