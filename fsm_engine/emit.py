@@ -54,7 +54,7 @@ class View(NamedTuple):
 
         What each of `around` makes of a handler stands in for it; `tell` is called with each move.
         """
-        slots = [thing for slot in self.slots.values() for thing in slot.bound(around)]
+        slots = [thing for slot in self.slots.values() for thing in slot.bound(around, by_hand=False)]
         told = [tell] if self.told else []
         return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph)), *told]
 

@@ -100,8 +100,8 @@ def _constants(given: Filter) -> dict[str, Any]:
     return constants
 
 
-StandIn = Callable[[Attachment, Handler], Handler]
-"""Makes something of a handler that is called in its place, to measure it."""
+StandIn = Callable[[Attachment, Handler, bool], Handler]
+"""Makes something of a handler that is called in its place, to measure it; told whether with the engine alone."""
 
 
 class Slot:
@@ -131,16 +131,18 @@ class Slot:
         """What the calls of all handlers look like."""
         return tuple([attachment.shape for attachment in self.attached])
 
-    def bound(self, around: Iterable[StandIn] = ()) -> list[Any]:
+    def bound(self, around: Iterable[StandIn] = (), by_hand: bool = True) -> list[Any]:
         """Return the objects that the calls refer to: this slot, then those of each attachment, its handler first.
 
-        What each of `around` makes of a handler stands in for it.
+        What each of `around` makes of a handler stands in for it; fired `by_hand`, it may be given anything.
         """
         objects: list[Any] = [self]
+        more = by_hand or self.payload.positional or self.payload.keywords
         for attachment in self.attached:
             handler = attachment.handler
+            alone = attachment.gives[0] and not (more or attachment.args or attachment.kwargs)
             for stand_in in around:
-                handler = stand_in(attachment, handler)
+                handler = stand_in(attachment, handler, alone)
             objects += (handler, *attachment.bound[1:])
         return objects
 

@@ -180,7 +180,7 @@ class BasicTimeProfiler(Stopwatch):
 
         return enter
 
-    def _around(self, attachment: Attachment, handler: Handler) -> Handler:
+    def _around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
         visited, now = self._of(attachment.event), perf_counter_ns
         if attachment.event in self._handlers:
             self._names_of(attachment.event)  # type: ignore[arg-type]  # no edge
@@ -191,7 +191,13 @@ class BasicTimeProfiler(Stopwatch):
             finally:
                 visited.through = now()
 
-        return marked
+        def marked_alone(engine: Any) -> None:
+            try:
+                handler(engine)
+            finally:
+                visited.through = now()
+
+        return marked_alone if alone else marked
 
 
 def _seconds(durations: Durations) -> list[float]:

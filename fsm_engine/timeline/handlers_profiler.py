@@ -114,7 +114,7 @@ class HandlersTimeProfiler(Stopwatch):
 
         return enter
 
-    def _around(self, attachment: Attachment, handler: Handler) -> Handler:
+    def _around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
         visited, add, now = self._of(attachment.event), self._of_call(attachment).add, perf_counter_ns
         least = 0 if attachment.filter is None else int(self.EVENT_FILTER_THESHOLD_TIME * 1e9)
 
@@ -127,7 +127,15 @@ class HandlersTimeProfiler(Stopwatch):
                 if end - start >= least:
                     add(end - start)
 
-        return timed
+        def timed_alone(engine: Any) -> None:
+            start = now()
+            try:
+                handler(engine)
+            finally:
+                visited.through = end = now()
+                add(end - start)
+
+        return timed_alone if alone and not least else timed
 
 
 def _named(event: Any) -> str:

@@ -143,8 +143,11 @@ class Stopwatch(ABC):
         """Return what is done when the run moves along `transition`; it has to take note that `target` is entered."""
 
     @abstractmethod
-    def _around(self, attachment: Attachment, handler: Handler) -> Handler:
-        """Return what stands in for `handler`; it has to take note when that is through."""
+    def _around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
+        """Return what stands in for `handler`; it has to take note when that is through.
+
+        With `alone` it is only ever called with the engine.
+        """
 
 
 def _nobody() -> None:
