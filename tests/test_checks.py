@@ -631,6 +631,7 @@ def test_a_filter_that_is_found_is_not_passed_and_others_may_be(data: Any) -> No
 
 def test_the_log_tells_once_what_nothing_will_pass(caplog: pytest.LogCaptureFixture) -> None:
     engine = engine_with(E.EPOCH_STARTED(once=50), E.EPOCH_STARTED(once=1))
+    caplog.set_level(logging.WARNING, logger=engine.logger.name)  # an example that was run before has set another
     for _ in range(2):
         engine.run([1], max_epochs=3)
     engine.run([1], max_epochs=5, until=E.EPOCH_COMPLETED(once=9))
