@@ -131,6 +131,25 @@ def test_what_is_repeated_is_left_out_with_its_number() -> None:
     assert [lines(bar.text) for bar in picture.rows[1].bars] == ["epoch 1", "epoch 10"]
 
 
+def test_a_long_time_in_which_nothing_happens_is_cut_short() -> None:
+    def cut(fetch: float) -> list[str]:
+        return [lines(gap.text) for gap in place(run(1, 2, fetch=fetch, evaluate=False), "").breaks]
+
+    assert cut(100) == []
+    assert cut(1000) == ["(912 ms)", "(912 ms)"]
+
+
+def test_a_run_that_went_on_is_drawn_and_what_was_not_kept_is_told() -> None:
+    engine = Engine(lambda _engine, _batch: None)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=7), Engine.interrupt)
+    with engine.record(room=40) as timeline:
+        engine.run(range(10))
+        engine.run()
+    picture = place(timeline, "")
+    assert lines(picture.note) == f"The first {timeline.dropped[0]} moves were not kept."
+    assert wrong(picture) == []
+
+
 def test_events_are_named_once_at_least() -> None:
     picture = place(run(1, 2, evaluate=False), "")
     named = {lines(tick.name) for tick in picture.ticks} - {""}
@@ -150,6 +169,11 @@ def test_bars_are_as_long_as_what_they_show() -> None:
 def test_an_unknown_format_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="has to be one of 'svg'"):
         render_timeline(run(1, 1), name)
+
+
+def test_a_title_that_is_no_text_is_refused() -> None:
+    with pytest.raises(TypeError, match="title=5 has to be a string"):
+        render_timeline(run(1, 1), "svg", title=5)  # type: ignore[arg-type]
 
 
 def test_nothing_recorded_is_refused(tmp_path: Path) -> None:

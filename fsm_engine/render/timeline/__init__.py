@@ -33,6 +33,8 @@ def render_timeline(
     """
     if format not in FORMATS:
         raise ValueError(f"format={format!r} has to be one of {', '.join(map(repr, FORMATS))}.")
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title={title!r} has to be a string.")
     colours = theme_named(theme)
     return svg(place(timeline, title or ""), colours).encode()
 

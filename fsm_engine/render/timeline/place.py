@@ -240,7 +240,7 @@ class _Layout:
         if not self.dropped:
             return None
         text = Text((f"The first {self.dropped:,} moves were not kept.",), NOTE)
-        self.y += text.height
+        self.y += text.height + 4
         return _from_left(text, LEFT, self.y - text.height / 2)
 
 
@@ -252,13 +252,15 @@ def _fitting(engines: Sequence[Recorded]) -> Scale:
     begin = min(start(engine.runs[0]) for engine in engines)
     finish = max(end(engine.runs[-1]) for engine in engines)
     parts = [(engine.number, part) for engine in engines for part in _hosted(engine)]
+    found: list[Gap] = []
+    tried, repeated = _scaled(begin, finish, found), 0
     for detail in DETAILS:
         found = merged([gap for number, part in parts for gap in gaps(part, detail, number)])
         tried = _scaled(begin, finish, found)
-        repeated = [one for engine in engines for run in engine.runs for one in innermost(run, tried)]
-        if len(repeated) * ROOM_OF_INNERMOST + sum(_room(gap) for gap in found) <= RIGHT - LEFT:
+        repeated = sum(1 for engine in engines for run in engine.runs for _ in innermost(run, tried))
+        if repeated * ROOM_OF_INNERMOST + sum(map(_room, found)) <= RIGHT - LEFT:
             break
-    free = RIGHT - LEFT - len(repeated) * ROOM_OF_INNERMOST / 2 - sum(_room(gap) for gap in found)
+    free = RIGHT - LEFT - repeated * ROOM_OF_INNERMOST / 2 - sum(map(_room, found))
     long = quiet(engines, tried, most=max(int(free // LONGEST), 0))
     return _scaled(begin, finish, merged([*found, *long])) if long else tried
 
