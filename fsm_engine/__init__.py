@@ -19,7 +19,10 @@ from fsm_engine.state import State
 from fsm_engine.step_events import StepEvents
 
 if TYPE_CHECKING:
+    from fsm_engine.coverage import Coverage
     from fsm_engine.deterministic import DeterministicEngine
+    from fsm_engine.difference import Change, Changed, Difference
+    from fsm_engine.questions import Walk
     from fsm_engine.supervised import (
         create_supervised_evaluator,
         create_supervised_trainer,
@@ -33,7 +36,11 @@ __version__ = "0.1.0"
 __all__ = [
     "BusyError",
     "CallableEventWithFilter",
+    "Change",
+    "Changed",
+    "Coverage",
     "DeterministicEngine",
+    "Difference",
     "Edge",
     "Engine",
     "EventEnum",
@@ -55,6 +62,7 @@ __all__ = [
     "Tbptt_Events",
     "Transition",
     "Trigger",
+    "Walk",
     "create_supervised_evaluator",
     "create_supervised_tbptt_trainer",
     "create_supervised_trainer",
@@ -62,9 +70,14 @@ __all__ = [
     "supervised_training_step",
 ]
 
-_TORCH_FACING = {  # and the modules that they are in
+_ON_FIRST_USE = {  # and the modules that they are in: those that import torch, and those that few need
+    "Change": "difference",
+    "Changed": "difference",
+    "Coverage": "coverage",
     "DeterministicEngine": "deterministic",
+    "Difference": "difference",
     "Tbptt_Events": "tbptt",
+    "Walk": "questions",
     "create_supervised_evaluator": "supervised",
     "create_supervised_tbptt_trainer": "tbptt",
     "create_supervised_trainer": "supervised",
@@ -74,10 +87,10 @@ _TORCH_FACING = {  # and the modules that they are in
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _TORCH_FACING:
+    if name not in _ON_FIRST_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"fsm_engine.{_TORCH_FACING[name]}"), name)
+    return getattr(import_module(f"fsm_engine.{_ON_FIRST_USE[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_TORCH_FACING]
+    return [*globals(), *_ON_FIRST_USE]

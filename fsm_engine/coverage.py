@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _Key = tuple[End, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Coverage:
     """What walks have covered of a lifecycle; made to be printed.
 
@@ -53,11 +53,17 @@ class Coverage:
         """Whether nothing was missed."""
         return not self.missed and not self.untaken
 
-    def __str__(self) -> str:
-        lines = [
+    def __repr__(self) -> str:
+        return f"<Coverage: {', '.join(self._counts())}>"
+
+    def _counts(self) -> list[str]:
+        return [
             _counted("phases", self.visited, self.missed, self.of_phases),
             _counted("transitions", self.taken, self.untaken, self.of_transitions),
         ]
+
+    def __str__(self) -> str:
+        lines = self._counts()
         for what, parts in (
             ("phases not visited:", [Phase(event).name for event in self.missed]),
             ("transitions not taken:", self.untaken),

@@ -57,7 +57,7 @@ class Changed(Generic[Part]):
         return f"{_SIGNS[self.change]} {kind}{part}{details}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Difference:
     """What a second lifecycle has added, removed or changed; false if there is nothing, and made to be printed.
 
@@ -74,6 +74,11 @@ class Difference:
 
     def __bool__(self) -> bool:
         return bool(self.phases or self.transitions)
+
+    def __repr__(self) -> str:
+        counts = Counter(changed.change for changed in self.phases.values())
+        counts.update(changed.change for changed in self.transitions.values())
+        return f"<Difference: {', '.join(f'{counts[change]} {change.value}' for change in Change)}>"
 
     def __str__(self) -> str:
         return "\n".join(map(str, (*self.phases.values(), *self.transitions.values()))) or "no difference"

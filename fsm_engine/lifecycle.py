@@ -194,7 +194,7 @@ class Lifecycle:
         return covering_walks(self._graph)
 
     def diff(self, other: Lifecycle) -> Difference:
-        """Return what `other` has added, removed or changed; print it.
+        """Return what `other` has added, removed or changed; print it. `render.draw_difference` draws it.
 
         Raises:
             TypeError: for something that is no lifecycle.

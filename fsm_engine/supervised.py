@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
@@ -97,6 +97,7 @@ def _fire_nothing(_event: StepEvents) -> None:
 
 @dataclass(eq=False)
 class _TrainingStep:
+    __name__: ClassVar[str] = "supervised_training_step"  # by which files and messages call it
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     loss_fn: LossFunction
@@ -187,6 +188,7 @@ class _AmpTrainingStep(_TrainingStep):
 
 @dataclass(eq=False)
 class _EvaluationStep:
+    __name__: ClassVar[str] = "supervised_evaluation_step"
     model: torch.nn.Module
     device: Device
     non_blocking: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -24,6 +24,7 @@ _STARTED, _COMPLETED = Tbptt_Events
 
 @dataclass(eq=False)
 class _TbpttStep:
+    __name__: ClassVar[str] = "supervised_tbptt_step"
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     loss_fn: LossFunction

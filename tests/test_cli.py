@@ -407,6 +407,13 @@ def test_diff_answers_as_diff_does(here):
         "+ B.BACKWARD --iteration_completed--> ITERATION_COMPLETED",
     ]
     assert "+ B.BACKWARD" in (here / "diff.svg").read_text()
+    turned = call("diff", "training", "train:trainer", "-o", "turned.svg", "--direction", "right", "--theme", "dark")
+    assert (turned.exit_code, turned.stdout) == (1, done.stdout)
+    wide, tall = (
+        re.search(r'width="(\d+)" height="(\d+)"', (here / name).read_text()) for name in ("turned.svg", "diff.svg")
+    )
+    assert int(wide[1]) > int(wide[2])
+    assert int(tall[1]) < int(tall[2])
     same = call("diff", "lifecycle.json", "train:build")
     assert (same.exit_code, same.stdout) == (0, "")
     assert refused("diff", "training", "nothing.json") == "nothing.json: No such file or directory"
@@ -612,7 +619,8 @@ def test_the_demo_trains_and_draws(here):
     assert re.fullmatch(r"2 epochs, 46 iterations, \d+\.\d s\nHeld-out accuracy: 0\.\d{3}\n", out)
     assert float(out.split()[-1]) > 0.5
     assert "StepEvents.BACKWARD_COMPLETED" in (here / "pictures" / "lifecycle.svg").read_text()
-    assert "BACKWARD_COMPLETED" in (here / "pictures" / "lifecycle.mmd").read_text()
+    for name in ("lifecycle.mmd", "lifecycle.html"):
+        assert "BACKWARD_COMPLETED" in (here / "pictures" / name).read_text()
 
 
 @pytest.mark.parametrize(("module", "package"), [("torch", "torch"), ("sklearn", "scikit-learn")])

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given, settings
 from lifecycles import Building, plan_of, plans
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope, StepEvents, Transition, Trigger
+from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope, StepEvents, Transition, Trigger, Walk
 from fsm_engine.cursor import Signal
 from fsm_engine.graph import Call, Graph
-from fsm_engine.questions import Walk
 from fsm_engine.step_events import ACCUMULATING, WHOLE_STEP
 
 pytest.importorskip("networkx")
@@ -253,6 +252,7 @@ def test_coverage_is_printed_with_what_is_missing() -> None:
             "  C --b--> B",
         ]
     )
+    assert repr(lifecycle.coverage([])) == "<Coverage: 0 of 11 phases (0%), 0 of 17 transitions (0%)>"
     assert str(training().coverage(training().test_paths())) == ("15 of 15 phases (100%)\n32 of 32 transitions (100%)")
 
 

@@ -9,8 +9,20 @@ import pytest
 from hypothesis import given, settings
 from lifecycles import Building, plans
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle, Phase, Scope, Signal, Transition, Trigger
-from fsm_engine.difference import Change, Changed, Difference
+from fsm_engine import (
+    Change,
+    Changed,
+    Difference,
+    Engine,
+    EventEnum,
+    Events,
+    Lifecycle,
+    Phase,
+    Scope,
+    Signal,
+    Transition,
+    Trigger,
+)
 
 E = Events
 
@@ -122,6 +134,13 @@ def test_a_difference_says_what_was_added_removed_and_changed(edit: Any, expecte
     difference = before.diff(after)
     assert str(difference) == expected
     assert bool(difference) == (expected != "no difference")
+
+
+def test_a_difference_counts_itself_where_it_is_not_printed() -> None:
+    longer = own()
+    longer.add_transition(P.B >> E.TERMINATE, guard=solved, label="enough")
+    assert repr(own().diff(longer)) == "<Difference: 1 added, 0 removed, 0 changed>"
+    assert repr(own().diff(own())) == "<Difference: 0 added, 0 removed, 0 changed>"
 
 
 def test_a_difference_has_what_a_picture_needs() -> None:

@@ -85,6 +85,11 @@ def test_unknown_options_are_refused(options: dict[str, Any], message: str, tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_a_title_is_a_text() -> None:
+    with pytest.raises(TypeError, match=r"^title=3 has to be a string\.$"):
+        render(Lifecycle.training(), "svg", title=3)  # type: ignore[arg-type]
+
+
 def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     real = builtins.__import__
 

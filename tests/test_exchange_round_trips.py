@@ -258,6 +258,13 @@ def test_what_the_factories_make_comes_back(number: int) -> None:
     assert_survives(lifecycle)
 
 
+def test_a_file_calls_the_steps_of_the_factories_what_they_are() -> None:
+    pytest.importorskip("torch")
+    steps = [engine.lifecycle.to_dict().get("step") for engine in supervised_engines()]
+    training, evaluation = "supervised_training_step", "supervised_evaluation_step"
+    assert steps == [training, training, "supervised_tbptt_step", evaluation, None]
+
+
 def test_a_machine_of_transitions_comes_back() -> None:
     transitions = pytest.importorskip("transitions")
     machine = transitions.Machine(

@@ -88,6 +88,9 @@ Files = Annotated[
     typer.Option("--output", "-o", help="A file to write, in the format of its suffix. May be given several times."),
 ]
 
+Direction = Annotated[str, typer.Option(help="Of the main path: down or right.", autocompletion=_directions)]
+Colours = Annotated[str, typer.Option(help=f"The colours: {', '.join(THEMES)}.", autocompletion=_themes)]
+
 
 @app.callback(epilog=epilog(*EXAMPLES, each=1))
 def commands(
@@ -115,10 +118,8 @@ def draw(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Written above the picture.")] = None,
-    direction: Annotated[
-        str, typer.Option(help="Of the main path: down or right.", autocompletion=_directions)
-    ] = "down",
-    theme: Annotated[str, typer.Option(help=f"The colours: {', '.join(THEMES)}.", autocompletion=_themes)] = "auto",
+    direction: Direction = "down",
+    theme: Colours = "auto",
     guards: Annotated[bool, typer.Option("--guards", help="Write out guards, actions and activities.")] = False,
     handlers: Annotated[bool, typer.Option("--handlers", help="List the handlers of each phase.")] = False,
 ) -> None:
@@ -197,6 +198,8 @@ def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A target, as of the other commands.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     files: Files = None,
+    direction: Direction = "down",
+    theme: Colours = "auto",
 ) -> None:
     """Say how the lifecycle B differs from A: what it has added (+), removed (-) and changed (~).
 
@@ -207,7 +210,8 @@ def diff(
     before, after = (_by_name(find(text)) for text in (a, b))
     difference = before.diff(after)
     for path in files or ():
-        output.note(f"Wrote {draw_difference(before, after, path, title=f'{a} -> {b}')}")
+        wrote = draw_difference(before, after, path, title=f"{a} -> {b}", direction=direction, theme=theme)
+        output.note(f"Wrote {wrote}")
     if difference:
         output.write_difference(difference)
         raise typer.Exit(NO)

@@ -101,5 +101,5 @@ def _follow(trainer: Engine, progress: Progress, model: torch.nn.Module, iterati
 
 def _draw(trainer: Engine, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("lifecycle.svg", "lifecycle.mmd"):
+    for name in ("lifecycle.svg", "lifecycle.html", "lifecycle.mmd"):
         output.note(f"Wrote {trainer.lifecycle.draw(folder / name)}")

@@ -50,6 +50,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.direction not in ("down", "right"):
             raise ValueError(f"direction={self.direction!r} has to be 'down' or 'right'.")
+        if not isinstance(self.title, str):
+            raise TypeError(f"title={self.title!r} has to be a string.")
 
 
 def diagram(lifecycle: Lifecycle, options: Options = Options()) -> Diagram:
