@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import io
+import sys
 import time
 import weakref
 from pathlib import Path
@@ -311,3 +313,35 @@ def test_statistics_are_the_same_however_much_is_kept(values: list[int], room: i
         (max(values), values.index(max(values))),
     )
     assert found.mean == pytest.approx(sum(values) / len(values))
+
+
+class Terminal(io.StringIO):
+    """Standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", PROFILERS)
+def test_a_terminal_gets_a_table_with_every_name_whole(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
+    engine, profiler = Engine(step), kind()
+    engine.add_event_handler(Events.GET_BATCH_COMPLETED, pause)
+    profiler.attach(engine)
+    engine.run([1, 2])
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "200")
+    profiler.print_results(profiler.get_results())
+    assert "GET_BATCH_COMPLETED" in terminal.getvalue()
+    assert "pause" in terminal.getvalue()
+    assert "nan" not in terminal.getvalue()
+
+
+def test_without_rich_a_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    basic = BasicTimeProfiler()
+    basic.attach(engine := Engine(step))
+    engine.run([1, 2])
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    text = basic.print_results(basic.get_results())
+    assert terminal.getvalue() == f"{text}\n"

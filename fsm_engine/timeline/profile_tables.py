@@ -39,7 +39,7 @@ def print_basic(results: Mapping[str, Any]) -> str:
         lines += ["", f"- {name}: {attached}", _in_line(stats)]
     text = "\n".join(lines)
     table = [(name, *_cells(stats), "") for name, stats in rows.items()]
-    table += [(name, *_cells(stats), ", ".join(attached)) for name, (stats, attached) in events.items()]
+    table += [(n.removeprefix("Events."), *_cells(stats), ", ".join(on)) for n, (stats, on) in events.items()]
     table.append(("All handlers", total, "", "", "", "", ""))
     if not _on_terminal(title, ("", *_STATISTICS, "handlers"), table):
         print(text)
@@ -98,14 +98,15 @@ def _on_terminal(title: str, headers: Sequence[str], rows: Iterable[Sequence[str
     if not sys.stdout.isatty():
         return False
     try:
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
     except ImportError:
         return False
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(header, justify="left" if number == 0 else "right")
+        table.add_column(header, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     Console().print(table)
