@@ -32,7 +32,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
     first, supervised, custom, drawn, seen, inside, data, *others = printed
-    recorded, counted, stopped, until, path, step_events, edges, recovered, own = others
+    recorded, counted, profiled, stopped, until, path, step_events, edges, recovered, own = others
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
     assert [(epoch, title) for epoch, title, _ in accuracies] == [
@@ -57,6 +57,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     assert "['Events.COMPLETED', 'Events.EPOCH_STARTED', 'Events.EXCEPTION_RAISED', 'Events.INTERRUPT'" in data
     assert "; data " in recorded
     assert recorded.splitlines()[-2:] == ["None", "None"]
+    assert "look_at_gradients" in profiled
     assert [line for line in counted.splitlines() if not line.startswith("Iter[")] == []
     endings = [line for line in stopped.splitlines() if not line.startswith("Iter[")]
     assert endings == ["interrupted 38", "completed 42"]
