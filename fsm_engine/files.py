@@ -14,6 +14,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write `content` to a file; if that fails, a file that was there is left as it was. Returns the path.
 
     It is written beside the file, under another name, and then put in its place; rights are kept, and links followed.
+    A device or a pipe is written to, and stays.
 
     Raises:
         OSError: it cannot be written, such as for a folder that is not there.
@@ -36,6 +37,10 @@ def writing_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise FileNotFoundError(f"{wanted} cannot be written: there is no folder {target.parent}. Make it first.")
     if target.is_dir():
         raise IsADirectoryError(f"{wanted} is a folder. Name a file in it.")
+    if wanted.exists() and not wanted.is_file():
+        with wanted.open("wb") as file:
+            yield file
+        return
     with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent, delete=False) as file:
         beside = Path(file.name)
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import os
 import stat
 import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -138,6 +140,18 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     Lifecycle.training().draw(link)
     assert link.is_symlink()
     assert target.read_bytes().startswith(b"<svg ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "lifecycle.mmd"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        Lifecycle.training().draw(pipe)
+        assert read.result(timeout=60) == render(Lifecycle.training(), "mmd")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 @pytest.mark.parametrize("theme", THEMES)
