@@ -25,7 +25,7 @@ def draw_difference(
     after: Lifecycle,
     path: str | os.PathLike[str],
     *,
-    title: str = "",
+    title: str | None = None,
     direction: str = "down",
     theme: str = "auto",
 ) -> Path:
@@ -37,7 +37,7 @@ def draw_difference(
         OSError: the file cannot be written.
     """
     draw = PICTURES[format_of(path, PICTURES)]
-    options = Options(title, direction, guards=True)
+    options = Options(title or "", direction, guards=True)
     return write_whole(path, draw(compared(diagram(before, options), diagram(after, options)), theme_named(theme)))
 
 
