@@ -37,7 +37,8 @@ def _merit(way: tuple[Transition, ...]) -> tuple[int, int]:
 
 
 def _shortest(graph: Graph) -> tuple[Transition, ...]:
-    ways, waiting = {0: ()}, deque([0])  # type: dict[int, tuple[Transition, ...]], deque[int]
+    ways: dict[int, tuple[Transition, ...]] = {0: ()}
+    waiting = deque([0])
     while waiting:
         number = waiting.popleft()
         for transition, target in _moves(graph, number):

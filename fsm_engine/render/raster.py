@@ -32,7 +32,7 @@ def raster(picture: Picture, theme: Theme, format: str) -> bytes:  # noqa: A002 
             f"A picture as {format} is drawn by Graphviz. Install it with pip install 'fsm-engine[draw]', or draw "
             f"an .svg, which needs nothing more."
         ) from None
-    canvas = pygraphviz.AGraph(directed=True, strict=False)
+    canvas: Any = pygraphviz.AGraph(directed=True, strict=False)
     canvas.graph_attr.update(
         bgcolor=theme.background or "transparent",
         outputorder="edgesfirst",
@@ -43,7 +43,8 @@ def raster(picture: Picture, theme: Theme, format: str) -> bytes:  # noqa: A002 
     canvas.node_attr.update(fontname=theme.font, shape="none", label="", margin="0")
     canvas.edge_attr.update(fontname=theme.font)
     _Canvas(canvas, theme, picture).draw(picture, (0.0, 0.0))
-    return bytes(canvas.draw(format=format, prog="nop2"))
+    drawn: bytes = canvas.draw(format=format, prog="nop2")
+    return drawn
 
 
 class _Canvas:
