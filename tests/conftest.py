@@ -1,9 +1,22 @@
-"""Leaves out, on a Python without torch, the test files that are about the torch-facing side."""
+"""What all tests begin with: no torch-facing test files without torch, a core for each worker, loggers as they come."""
 
 from __future__ import annotations
 
+import logging
+import os
 from importlib.util import find_spec
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would wait for each other's threads
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = ["amp", "deterministic", "handlers", "metrics", "resume", "step_events", "supervised", "tbptt"]
 
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _TORCH_FACING]
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_they_come() -> None:
+    """Take back what another test, such as one that runs an example, has told the engines' logger."""
+    logging.getLogger("fsm_engine.engine.Engine").setLevel(logging.NOTSET)
