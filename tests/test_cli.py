@@ -103,7 +103,13 @@ def process(*arguments: str, code: str = "", **options: object) -> subprocess.Po
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
     environment.update(pipes.pop("env", {}))  # type: ignore[call-overload]
+    pipes["preexec_fn"] = hear_ctrl_c
     return subprocess.Popen([sys.executable, *command, *arguments], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def hear_ctrl_c() -> None:
+    """Take SIGINT as a program in the foreground does: what a shell starts in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ran(*arguments: str, **options: object) -> tuple[int, str, str]:
