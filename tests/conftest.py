@@ -11,7 +11,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would wait for each other's threads
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-_TORCH_FACING = ["amp", "deterministic", "handlers", "metrics", "resume", "step_events", "supervised", "tbptt"]
+_TORCH_FACING = [
+    *("amp", "deterministic", "handlers", "metrics", "profilers", "resume"),
+    *("step_events", "supervised", "tbptt", "timeline_exports"),
+]
 
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _TORCH_FACING]
 
