@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -12,8 +13,6 @@ from fsm_engine.timeline.visits import visits
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
-
-_DATA = ("Events.EPOCH_STARTED", "Events.GET_BATCH_STARTED", "Events.DATALOADER_STOP_ITERATION")
 
 
 @dataclass(frozen=True)
@@ -101,26 +100,21 @@ def _account(track: Track) -> Account:
     phases: dict[str, list[int]] = {}
     transitions: dict[str, list[int]] = {}
     handlers: dict[str, list[int]] = {}
-    total = data = step = other = 0
+    spent: Counter[str] = Counter()
+    total = 0
     for visit in visits(track):
         total += visit.duration
-        spent = visit.in_activity
+        spent[visit.spent_on] += visit.in_activity
         phases.setdefault(visit.phase, []).append(visit.duration)
         if not visit.way_out.is_rest:
-            transitions.setdefault(str(visit.way_out), []).append(spent)
-        if visit.phase in _DATA:
-            data += spent
-        elif "iteration" in visit.entered.kind.target_scopes:
-            step += spent
-        else:
-            other += spent
+            transitions.setdefault(str(visit.way_out), []).append(visit.in_activity)
     for span in track.spans:
         handlers.setdefault(f"{span.called.handler} on {span.called.event}", []).append(span.duration)
     tables = [
         {name: _times(durations, total) for name, durations in table.items()}
         for table in (phases, transitions, handlers)
     ]
-    return Account(track.name, total, tables[0], tables[1], tables[2], data, step, other)
+    return Account(track.name, total, tables[0], tables[1], tables[2], spent["data"], spent["step"], spent["phase"])
 
 
 def _times(durations: Iterable[int], whole: int) -> Times:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fsm_engine.graph import Snippet
 from fsm_engine.timeline.track import Kind, Move, Span, Track
+from fsm_engine.training import TRAINING
+from fsm_engine.views import qualified
 
-_DATA = ("Events.EPOCH_STARTED", "Events.GET_BATCH_STARTED", "Events.DATALOADER_STOP_ITERATION")
+_DATA = {
+    qualified(phase)
+    for phase in TRAINING.phases
+    if isinstance(phase.activity, Snippet) and phase.activity.runs_user_code and not phase.activity.is_step
+}
+"""The phases of training in which the user's code runs that is no step: the data."""
 
 
 @dataclass(frozen=True)
