@@ -37,11 +37,7 @@ class Counter:
             fix = f"Give {name}.item(), which waits for its device" if hasattr(value, "item") else "Give a number"
             raise TypeError(f"count({name!r}, ...) keeps numbers, and {type(value).__name__} is none. {fix}.")
         with _lock:
-            ring = self.ring
-            VALUE.pack_into(ring.block, ring.at, perf_counter_ns(), float(value))
-            ring.at += VALUE.size
-            if ring.at == len(ring.block):
-                ring.at, ring.laps = 0, ring.laps + 1
+            self.ring.add(perf_counter_ns(), float(value))
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         """Yield the times and values that are kept, in their order."""

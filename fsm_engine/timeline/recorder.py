@@ -94,10 +94,8 @@ class Recorder:
             return
         phase, state = engine.phase, engine.state
         name, scopes = qualified(phase), _names(phase.scope)
-        ring = self.track.move_ring
         number = self.track.number(Kind(name, "", name, scopes, scopes, "rest"))
-        MOVE.pack_into(ring.block, ring.at, perf_counter_ns(), number, _small(state.epoch), _large(state.iteration))
-        _advance(ring)
+        self.track.move_ring.add(perf_counter_ns(), number, _small(state.epoch), _large(state.iteration))
 
     def around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
         """Return `handler`, which `attachment` attached, made to record when it is called and for how long.
@@ -185,12 +183,6 @@ class Recorder:
             bool(transition.error),
         )
         return self.track.number(kind)
-
-
-def _advance(ring: Any) -> None:
-    ring.at += ring.record.size
-    if ring.at == len(ring.block):
-        ring.at, ring.laps = 0, ring.laps + 1
 
 
 def _names(scope: Scope | None) -> tuple[str, ...]:
