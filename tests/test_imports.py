@@ -23,7 +23,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["machine", "discovery", "render", "timeline"],
     ["announcer"],
     ["saving", "handler_checks", "signals", "breakpoints", "recovery", "explain", "observers"],
-    ["compile", "views", "lifecycle", "edits", "checks", "training"],
+    ["compile", "views", "lifecycle", "editable", "edits", "checks", "training"],
     ["coverage", "questions", "difference", "proofs", "ways"],
     ["emit", "calls", "layout", "clock", "data", "limits"],
     ["moving"],
@@ -34,6 +34,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["scopes", "filters", "confusable", "unbound", "errors", "markdown", "files", "recording"],
 ]
 DOORS = {
+    ("editable", "proofs"),
     ("engine", "discovery"),
     ("engine", "explain"),
     ("engine", "machine"),
@@ -43,7 +44,6 @@ DOORS = {
     ("lifecycle", "difference"),
     ("lifecycle", "exchange"),
     ("lifecycle", "machine"),
-    ("lifecycle", "proofs"),
     ("lifecycle", "questions"),
     ("lifecycle", "render"),
     ("lifecycle", "views"),
