@@ -20,8 +20,9 @@ from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.render.timeline.picture import TimelinePicture
 from fsm_engine.render.timeline.place import place
-from fsm_engine.render.timeline.units import duration, moment
+from fsm_engine.render.timeline.units import moment
 from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.units import duration
 from fsm_engine.timeline.visits import visits
 
 MS = 1_000_000

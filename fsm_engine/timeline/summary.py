@@ -9,6 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from fsm_engine.timeline.track import Track
+from fsm_engine.timeline.units import duration
 from fsm_engine.timeline.visits import visits
 
 if TYPE_CHECKING:
@@ -144,7 +145,4 @@ def _table(what: str, times: Mapping[str, Times]) -> list[str]:
 
 
 def _read(nanoseconds: float) -> str:
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if nanoseconds >= size:
-            return f"{nanoseconds / size:.3g} {unit}"
-    return f"{nanoseconds:.0f} ns"
+    return duration(nanoseconds).replace("µ", "u")  # a terminal may know no other letters

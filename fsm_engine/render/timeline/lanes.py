@@ -10,8 +10,8 @@ from fsm_engine.render.timeline.quiet import shown
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale
 from fsm_engine.render.timeline.stretches import Stretch, end, first, start
-from fsm_engine.render.timeline.units import duration
 from fsm_engine.timeline.track import Span
+from fsm_engine.timeline.units import duration
 from fsm_engine.timeline.visits import Visit
 
 KINDS = {"data": "data", "step": "step", "phase": "other phases"}

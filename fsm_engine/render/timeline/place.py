@@ -15,10 +15,10 @@ from fsm_engine.render.timeline.quiet import innermost, quiet, shown
 from fsm_engine.render.timeline.recorded import Recorded, recorded
 from fsm_engine.render.timeline.scale import Scale, marks, scale
 from fsm_engine.render.timeline.stretches import Stretch, end, start
-from fsm_engine.render.timeline.units import duration
 from fsm_engine.render.words import one_line
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Called
+from fsm_engine.timeline.units import duration
 
 WIDTH, LEFT, RIGHT, MARGIN = 830.0, 100.0, 812.0, 10.0
 TALL, APART, BETWEEN = 18.0, 6.0, 14.0  # a bar; between lanes; between engines
