@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
@@ -20,17 +20,21 @@ def svg(picture: Picture, theme: Theme) -> str:
     Nodes, edges and boxes are groups with the classes ``node``, ``edge`` and ``box`` and what they stand for as
     attributes ``data-node``, ``data-source``, ``data-target``, ``data-label``, ``data-box``.
     """
-    size = f'width="{picture.width:.0f}" height="{picture.height:.0f}"'
-    view = f'viewBox="0 0 {picture.width:.1f} {picture.height:.1f}"'
+    return document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
+
+
+def document(wide: float, high: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
+    """Return `content` as a document of that size, with its title above it and the page behind it."""
+    size = f'width="{wide:.0f}" height="{high:.0f}"'
+    view = f'viewBox="0 0 {wide:.1f} {high:.1f}"'
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view} font-family={quoteattr(theme.font)} role="img">']
-    if picture.title is not None:
-        lines.append(f"<title>{escape(picture.title.text.lines[0])}</title>")
+    if title is not None:
+        lines.append(f"<title>{escape(title.text.lines[0])}</title>")
     if theme.background is not None:
         lines.append(f'<rect width="100%" height="100%" fill="{theme.background}"/>')
-    if picture.title is not None:
-        lines.append(element_text(picture.title, theme.text, "bold"))
-    lines += _content(picture, theme)
-    return "\n".join([*lines, "</svg>"]) + "\n"
+    if title is not None:
+        lines.append(element_text(title, theme.text, "bold"))
+    return "\n".join([*lines, *content, "</svg>"]) + "\n"
 
 
 def _content(picture: Picture, theme: Theme) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from fsm_engine.render.picture import Rect
-from fsm_engine.render.svg import element_text, outline
+from fsm_engine.render.svg import document, element_text, outline
 from fsm_engine.render.themes import Paint, Theme
 from fsm_engine.render.timeline.picture import Bar, Break, Row, Sample, Tick, TimelinePicture
 
@@ -19,17 +19,7 @@ def svg(picture: TimelinePicture, theme: Theme) -> str:
 
     Bars and events are groups with the classes ``bar`` and ``event``; what they stand for is in their titles.
     """
-    size = f'width="{picture.width:.0f}" height="{picture.height:.0f}"'
-    view = f'viewBox="0 0 {picture.width:.1f} {picture.height:.1f}"'
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view} font-family={quoteattr(theme.font)} role="img">']
-    if picture.title is not None:
-        lines.append(f"<title>{escape(picture.title.text.lines[0])}</title>")
-    if theme.background is not None:
-        lines.append(f'<rect width="100%" height="100%" fill="{theme.background}"/>')
-    if picture.title is not None:
-        lines.append(element_text(picture.title, theme.text, "bold"))
-    lines += _content(picture, theme)
-    return "\n".join([*lines, "</svg>"]) + "\n"
+    return document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
 
 
 def _content(picture: TimelinePicture, theme: Theme) -> Iterator[str]:
