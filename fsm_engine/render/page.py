@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from functools import cache
 from html import escape
@@ -16,7 +17,17 @@ from fsm_engine.render.details import Details
 from fsm_engine.render.themes import THEMES, Paint, Theme
 from fsm_engine.render.words import one_line
 
-SCRIPTS = ("make.js", "walk.js", "view.js", "picture.js", "panel.js", "simulation.js", "search.js", "page.js")
+SCRIPTS = (
+    "make.js",
+    "mode.js",
+    "walk.js",
+    "view.js",
+    "picture.js",
+    "panel.js",
+    "simulation.js",
+    "search.js",
+    "page.js",
+)
 """The parts of the script, each after those that it uses."""
 
 _ROLES = [field.name for field in fields(Theme) if field.name not in ("name", "background", "heat", "font")]
@@ -34,14 +45,37 @@ def page(svg: str, details: Details, title: str, theme: Theme = THEMES["auto"]) 
         title: of the page.
         theme: ``auto`` follows the reader's browser; with another, the page opens in its colours.
     """
-    script, style = "".join(map(_asset, SCRIPTS)), _palettes(theme) + _asset("page.css")
-    shown = {"title": one_line(title), **asdict(details)}
-    return Template(_asset("page.html")).substitute(
+    return alone("page.html", ("page.css",), SCRIPTS, asdict(details), title, theme, svg=svg)
+
+
+def alone(
+    template: str,
+    styles: Iterable[str],
+    scripts: Iterable[str],
+    details: dict[str, Any],
+    title: str,
+    theme: Theme,
+    **parts: str,
+) -> str:
+    """Return a page that needs nothing but itself.
+
+    Args:
+        template: the asset with its HTML, which has places for `parts`.
+        styles: assets, after the colours that `page_theme` names.
+        scripts: assets, which are one script together.
+        details: what the script reads, with the title.
+        title: of the page.
+        theme: see `page`.
+        parts: HTML as it is.
+    """
+    script, style = "".join(map(_asset, scripts)), _palettes(theme) + "".join(map(_asset, styles))
+    shown = {"title": one_line(title), **details}
+    return Template(_asset(template)).substitute(
+        parts,
         title=escape(shown["title"]),
         mode={"auto": "auto", "dark": "dark"}.get(theme.name, "light"),
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'",
         style=style,
-        svg=svg,
         details=json.dumps(shown).replace("<", "\\u003c"),
         script=script,
     )

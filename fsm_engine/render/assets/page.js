@@ -189,58 +189,13 @@ byId("in").addEventListener("click", KEYS["+"]);
 byId("out").addEventListener("click", KEYS["-"]);
 byId("fit").addEventListener("click", KEYS[0]);
 byId("help").addEventListener("click", KEYS["?"]);
-byId("mode").addEventListener("click", otherMode);
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("panel").focus();
 });
 
-/* Light and dark */
-
-const systemDark = matchMedia("(prefers-color-scheme: dark)");
-const MODE = "fsm_engine mode";
-
-function isDark() {
-  const { mode } = document.documentElement.dataset;
-  return mode === "auto" ? systemDark.matches : mode === "dark";
-}
-
-function showMode() {
-  const other = isDark() ? "light" : "dark";
-  byId("mode").setAttribute("aria-label", `Change to ${other} colours`);
-  byId("mode").title = `Change to ${other} colours (d)`;
-}
-
-function otherMode() {
-  const mode = isDark() ? "light" : "dark";
-  setMode((mode === "dark") === systemDark.matches ? "auto" : mode);
-}
-
-function setMode(mode) {
-  document.documentElement.dataset.mode = mode;
-  showMode();
-  try {
-    localStorage.setItem(MODE, mode);
-  } catch {
-    /* Not kept then: some browsers store nothing for files. */
-  }
-}
-
-function keptMode() {
-  try {
-    return localStorage.getItem(MODE);
-  } catch {
-    return null;
-  }
-}
-
 /* Begin */
 
-if (document.documentElement.dataset.mode === "auto" && ["light", "dark"].includes(keptMode())) {
-  document.documentElement.dataset.mode = keptMode();
-}
-systemDark.addEventListener("change", showMode);
-showMode();
 const declared = new Set(phases.flatMap((phase) => phase.exits.map((exit) => JSON.stringify(exit.edge))));
 byId("count").textContent = `${counted(phases.length, "phase")}, ${counted(declared.size, "transition")}`;
 byId("signs").append(...signs(phases));
