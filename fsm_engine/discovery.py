@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fsm_engine.edges import Edge
 from fsm_engine.events import Event, EventEnum, name_of
 from fsm_engine.registry import RemovableEventHandle
+from fsm_engine.tables import aligned
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -55,9 +56,6 @@ class Discovery:
     def __str__(self) -> str:
         if not self.moves:
             return "no callback event was fired"
-        rows = [(name_of(edge.source), name_of(edge.target), str(count)) for edge, count in self.moves.items()]  # type: ignore[arg-type]
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        return "\n".join(
-            f"{source.ljust(widths[0])} -> {target.ljust(widths[1])}  {count.rjust(widths[2])}"
-            for source, target, count in rows
-        )
+        edges = [(name_of(edge.source), name_of(edge.target)) for edge in self.moves]  # type: ignore[arg-type]
+        counts = map(str, self.moves.values())
+        return "\n".join(aligned(list(zip(aligned(edges, between=" -> "), counts)), left=1))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from fsm_engine.events import is_same
 from fsm_engine.graph import Code, Graph, Phase, Transition, Trigger, code_name
 from fsm_engine.markdown import code_span, escaped
 from fsm_engine.scopes import Scope
+from fsm_engine.tables import aligned
 
 COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
 
 
 def to_table(graph: Graph) -> str:
     """Return `graph` as a table: a line per phase with what it does, its exits below it in order."""
-    return _aligned([COLUMNS, *to_rows(graph)])
+    head, *lines = aligned([COLUMNS, *to_rows(graph)])
+    return "\n".join([head, "-" * max(map(len, [head, *lines])), *lines])
 
 
 def to_rows(graph: Graph) -> list[tuple[str, ...]]:
@@ -74,12 +76,6 @@ def _name(thing: Code | Scope | None) -> str:
 
 def _names(codes: Iterable[Code]) -> str:
     return "; ".join(map(code_name, codes))
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
 def qualified(phase: Phase) -> str:

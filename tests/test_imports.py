@@ -19,7 +19,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["__main__", "cli"],
     ["exchange"],
     ["tbptt", "supervised", "deterministic", "metrics", "handlers"],
-    ["engine", "step_events"],
+    ["engine", "step_events", "running"],
     ["machine", "discovery", "render", "timeline"],
     ["announcer"],
     ["saving", "handler_checks", "signals", "breakpoints", "recovery", "explain", "observers"],
@@ -31,7 +31,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["graph", "state"],
     ["edges"],
     ["events", "cursor"],
-    ["scopes", "filters", "confusable", "unbound", "errors", "markdown", "files", "recording"],
+    ["scopes", "filters", "confusable", "unbound", "errors", "markdown", "tables", "files", "recording"],
 ]
 DOORS = {
     ("editable", "proofs"),

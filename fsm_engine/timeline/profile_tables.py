@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fsm_engine.tables import aligned
+
 _HEADERS = ("Handler", "Event Name", "Total(s)", "Min(s)/IDX", "Max(s)/IDX", "Mean(s)", "Std(s)")
 _STATISTICS = ("total", "min/index", "max/index", "mean", "std")
 
@@ -67,17 +69,9 @@ def print_handlers(results: Sequence[Sequence[Any]]) -> None:
     if _on_terminal("", _HEADERS, rows[:-2]):
         print("\n".join(ends))
         return
-    widths = [max(map(len, column)) + 2 for column in zip(_HEADERS, *rows[:-2])]
-    line = "  ".join("-" * width for width in widths)
-    table = [_row(row, widths) for row in (_HEADERS, *rows[:-2])]
-    print("\n".join([line, table[0], line, *table[1:-1], line, table[-1], line, *ends]))
-
-
-def _row(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [
-        cell.ljust(width) if number < 2 else cell.rjust(width) for number, (cell, width) in enumerate(zip(row, widths))
-    ]
-    return "  ".join(cells).rstrip()
+    rule = ["-" * (max(map(len, column)) + 2) for column in zip(_HEADERS, *rows[:-2])]
+    lines = aligned([rule, _HEADERS, rule, *rows[:-3], rule, *rows[-3:-2], rule], left=2)
+    print("\n".join([*lines, *ends]))
 
 
 def _cell(value: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from fsm_engine.tables import aligned
 from fsm_engine.timeline.track import Track
 from fsm_engine.timeline.units import duration
 from fsm_engine.timeline.visits import visits
@@ -134,14 +135,7 @@ def _table(what: str, times: Mapping[str, Times]) -> list[str]:
     for name, t in sorted(times.items(), key=lambda item: -item[1].total):
         values = (_read(t.total), _read(t.mean), _read(t.p50), _read(t.p95), _read(t.max))
         rows.append((name, str(t.count), *values, f"{t.share:.1%}"))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return [
-        "  ".join(
-            cell.ljust(width) if not number else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    ]
+    return aligned(rows, left=1)
 
 
 def _read(nanoseconds: float) -> str:
