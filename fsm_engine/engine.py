@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine import breakpoints, clock, handler_checks, limits, recording, recovery, saving
+from fsm_engine import breakpoints, handler_checks, limits, running, saving
 from fsm_engine import data as batches
 from fsm_engine.announcer import Announcer
 from fsm_engine.compile import Emitted, function_for
@@ -20,10 +20,9 @@ from fsm_engine.errors import BusyError
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.moving import Moves, fire_while_moving, illegal, lost, move, moves_of, past, settled, slots_of_move
+from fsm_engine.moving import Moves, fire_while_moving, illegal, moves_of, settled, slots_of_move
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Handler, Slot, StandIn
-from fsm_engine.signals import honour
 from fsm_engine.state import State
 
 if TYPE_CHECKING:
@@ -209,6 +208,8 @@ class Engine(Announcer):
         handlers: bool = True,
         room: int | None = None,
         profile: bool = False,
+        every: int = 1,
+        device: bool = False,
     ) -> Recorder:
         """Record when this engine moves and what its handlers take, from now on until the end of the ``with`` block.
 
@@ -223,16 +224,25 @@ class Engine(Announcer):
             profile: whether phases that do something of the user's (the data, the step, what it fires, activities) are
                 ranges in a profile, while `torch.profiler` is active in the thread of the run, or ``emit_nvtx`` or
                 ``emit_itt`` of torch. A range that you open in one phase and end in another overlaps them.
+            every: records one iteration in so many, from the wait for its batch to the next one's, of each engine; and
+                all that is no part of an iteration. What is left out is counted, and costs next to nothing.
+            device: whether a CUDA event is recorded at each move, in the stream that is current then. It tells how long
+                the device took for what a phase handed over, if it had to wait for nothing else. Nothing waits for it
+                before the recording ends.
 
         Returns:
             A context manager that gives the `Timeline`.
 
         Raises:
-            ImportError: `profile` without torch.
+            ImportError: `profile` or `device` without torch.
+            RuntimeError: `device` without a CUDA device.
             BusyError: this engine is being recorded already.
-            ValueError: no room, or room for a timeline that has it.
+            ValueError: no room, or room for a timeline that has it; `every` is no positive integer, or the lifecycle
+                has no iterations.
         """
+        from fsm_engine.timeline.device import Cuda
         from fsm_engine.timeline.recorder import Recorder
+        from fsm_engine.timeline.sampling import check_every
         from fsm_engine.timeline.timeline import ROOM, Timeline
 
         if self._recorder is not None:
@@ -240,7 +250,8 @@ class Engine(Announcer):
         if timeline is not None and room is not None:
             raise ValueError(f"room={room!r} is that of a new timeline, and one is given, which has its own.")
         into = Timeline(ROOM if room is None else room) if timeline is None else timeline
-        return Recorder(self, into, handlers, profile)
+        check_every(every, self.lifecycle.graph)
+        return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
 
     def _measure(self, around: StandIn, wanted: bool) -> None:
         """Let what `around` makes of handlers be called in their place, or no longer."""
@@ -401,29 +412,20 @@ class Engine(Announcer):
             while at not in resting:
                 try:
                     if at < 0:
-                        at = self._start_moving()
-                    at = self._settle(at)
+                        at = running.start_moving(self)
+                    at = running.settle(self, at)
                     at = self._function()(self, at)
                 except BaseException as error:
-                    at = self._fail(error)
+                    at = running.fail(self, error)
         finally:
             breakpoints.detach(stops)
-            unhandled = self._end(at)
+            unhandled = running.end(self, at)
         if unhandled is not None:
             try:
                 raise unhandled
             finally:
                 del unhandled  # the traceback refers to this frame
         return self.state
-
-    def _settle(self, at: int) -> int:
-        here = self._here
-        here.attention = False  # first: a signal that arrives from now on is seen by the next look
-        here.at = at
-        if here.requests:
-            here.at = at = honour(self, at)
-            here.attention = bool(here.requests)
-        return at
 
     def _function(self) -> Callable[[Engine, int], int]:
         return self._driver.run if self._driver is not None else self._emitted().function
@@ -483,137 +485,13 @@ class Engine(Announcer):
         if self._running:
             raise illegal(self, slot.event)  # type: ignore[arg-type]
 
-    def _back(self, edge: Transition) -> int:
-        """Move along an edge into history, and return the position that was left."""
-        here = self._here
-        way = settled(self, edge)
-        if way is None:
-            raise lost(self, edge)
-        at = past(self)
-        move(self, way)
-        if at == here.failed:
-            here.failed, here.tried = None, frozenset()
-        else:
-            here.left = None
-        assert at is not None
-        return at
-
-    def _fail(self, error: BaseException) -> int:
-        here, graph = self._here, self.lifecycle.graph
-        here.moves = None
-        here.at = max(here.at, 0)
-        if here.error is not None and error.__context__ is None and error is not here.error:
-            error.__context__ = here.error  # as in an except clause, which a handler of the error stands for
-        try:
-            edge, error = recovery.leave_failing(self, error)
-            if edge.error:
-                here.failed = here.stepping if here.at >> 1 in graph.fired_phases else here.at | 1
-            else:
-                slot = self._registry.slots[edge.target]  # type: ignore[index]
-                here.handled = bool(slot.attached) and isinstance(error, Exception)
-                here.requests.clear()
-                here.ending = error
-            here.error = error
-            return 2 * graph.index[edge.target] or IDLE_AT  # type: ignore[index]
-        finally:
-            del error  # its traceback refers to this frame
-
     def _begin(
         self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str
     ) -> int:
-        here, state, graph = self._here, self.state, self.lifecycle.graph
-        if self._running:
-            raise BusyError(
-                f"run() was called while this engine is running, in {self.phase}. One engine runs one thing at a "
-                f"time: run another Engine here, or call run() again after this run has ended."
-            )
-        if driver not in ("emitted", "transitions"):
-            raise ValueError(f"driver={driver!r} is not known. Give 'emitted' or 'transitions'.")
-        self.lifecycle._pass()
-        if data is not None:
-            batches.check_data(data)
-        limits.check_limits(max_epochs, max_iters, epoch_length)
-        suspended = here.left is not None
-        if graph.has_epochs:
-            new = limits.is_new_run(state, max_epochs, max_iters, suspended)
-            goes_on = suspended and not new
-            if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
-                raise ValueError(
-                    "this run had data, which is not kept when an engine is pickled: give it to run() again."
-                )
-            settle = limits.start_limits if new else limits.resume_limits
-            settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
-        else:
-            limits.refuse_limits(self.lifecycle.name, max_epochs, max_iters, epoch_length)
-            new, goes_on = not suspended and not self._loaded, suspended
-        here.requests.clear()
-        self._debug = self.logger.isEnabledFor(logging.DEBUG)
-        self._driver = self._driven() if driver == "transitions" else None
-        self._tables = None
-        handler_checks.warn(self)
-        if goes_on:
-            self._go_on(data)
-        else:
-            self._start(data, new)
-        here.outcome, here.callback = None, None
-        self._running = True
-        recording.begin(self)
-        return -1
+        return running.begin(self, data, max_epochs, max_iters, epoch_length, driver)
 
-    def _start_moving(self) -> int:
-        """Take the edge that `run` is the signal for."""
-        graph = self.lifecycle.graph
-        edge = graph.signalled[self._here.at >> 1][Signal.RUN]
-        self._here.attention = False
-        move(self, edge)
-        return 2 * graph.index[edge.target]  # type: ignore[index]
-
-    def _start(self, data: Any, new: bool) -> None:
-        here, state = self._here, self.state
-        if new:
-            state.errors = {}
-            for counter in self.lifecycle.graph.counters.values():
-                setattr(state, counter, 0)
-        loaded, self._loaded = self._loaded and not new, False
-        untouched = loaded and not saving.has_begun(self)
-        if new or untouched:
-            self._registry.restart_counts()
-        here.restart(has_data=data is not None)
-        here.at = IDLE_AT
-        here.loaded = loaded and not untouched
-        state.dataloader = data
-        if loaded:
-            saving.place_loaded(self)
-        self.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
-
-    def _go_on(self, data: Any) -> None:
-        here, state = self._here, self.state
-        assert here.left is not None
-        here.loaded = False  # RESUMED, which comes next, tells of that, too
-        phase = self.lifecycle.phases[here.left >> 1]
-        batches.resume_data(self, data)
-        clock.turn_clocks(self)
-        self.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
-
-    def _end(self, at: int) -> BaseException | None:
-        here = self._here
-        self._running = False
-        self._driver = None
-        failed, error = here.ending is not None, None if here.handled else here.ending
-        here.ended = here.at >> 1
-        here.error, here.ending, here.handled = None, None, False
-        here.requests.clear()
-        if here.outcome is Outcome.INTERRUPTED and at in self.lifecycle.graph.resting and at != IDLE_AT:
-            here.at = at
-            clock.turn_clocks(self)
-        else:
-            here.outcome = Outcome.FAILED if failed else here.outcome or Outcome.COMPLETED
-            here.at, here.left, here.batches = IDLE_AT, None, None
-        self.logger.info(
-            "Engine run %s after %s epochs, %s iterations.", here.outcome, self.state.epoch, self.state.iteration
-        )
-        recording.end(self)
-        return error
+    def _back(self, edge: Transition) -> int:
+        return running.back(self, edge)
 
     def _open_pass(self, data: Any, _start: int, skip: int) -> Iterator[Any]:
         return batches.iter_from(data, skip)
