@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from fsm_engine.files import write_whole
 from fsm_engine.render.build import Options, diagram
@@ -16,6 +16,8 @@ from fsm_engine.render.themes import Theme, theme_named
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from fsm_engine.lifecycle import Lifecycle
     from fsm_engine.render.picture import Picture as Placed
     from fsm_engine.timeline.timeline import Timeline
@@ -132,31 +134,25 @@ def _track(timeline: Timeline | Track | None) -> Track | None:
     return timeline.tracks[0]
 
 
+class Looks(TypedDict, total=False):
+    """The arguments of `render` that are not about which file."""
+
+    title: str | None
+    direction: str
+    theme: str
+    guards: bool
+    handlers: bool
+    timeline: Timeline | Track | None
+
+
 def draw(
     lifecycle: Lifecycle,
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002
-    *,
-    title: str | None = None,
-    direction: str = "down",
-    theme: str = "auto",
-    guards: bool = False,
-    handlers: bool = False,
-    timeline: Timeline | Track | None = None,
+    **looks: Unpack[Looks],
 ) -> Path:
     """Write a picture of `lifecycle` to a file, whole or not at all. See `Lifecycle.draw`."""
-    format = format or format_of(path, FORMATS)  # noqa: A001
-    content = render(
-        lifecycle,
-        format,
-        title=title,
-        direction=direction,
-        theme=theme,
-        guards=guards,
-        handlers=handlers,
-        timeline=timeline,
-    )
-    return write_whole(path, content)
+    return write_whole(path, render(lifecycle, format or format_of(path, FORMATS), **looks))
 
 
 def format_of(path: str | os.PathLike[str], legal: Collection[str]) -> str:
