@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from fsm_engine.handlers.early_stopping import EarlyStopping
+from fsm_engine.handlers.ema import EMAHandler
+from fsm_engine.handlers.epoch_output_store import EpochOutputStore
+from fsm_engine.handlers.global_step import global_step_from_engine
+from fsm_engine.handlers.graceful_stop import GracefulStop
 from fsm_engine.handlers.terminate_on_nan import TerminateOnNan
+from fsm_engine.handlers.time_limit import TimeLimit
 from fsm_engine.handlers.time_profilers import BasicTimeProfiler, HandlersTimeProfiler
 from fsm_engine.handlers.timer import Timer
 from fsm_engine.handlers.watchdog import Stall, Watchdog
 
-__all__ = ["BasicTimeProfiler", "HandlersTimeProfiler", "Stall", "TerminateOnNan", "Timer", "Watchdog"]
+__all__ = [
+    "BasicTimeProfiler",
+    "EMAHandler",
+    "EarlyStopping",
+    "EpochOutputStore",
+    "GracefulStop",
+    "HandlersTimeProfiler",
+    "Stall",
+    "TerminateOnNan",
+    "TimeLimit",
+    "Timer",
+    "Watchdog",
+    "global_step_from_engine",
+]
