@@ -10,7 +10,7 @@ from fsm_engine.compile import firing_for
 from fsm_engine.cursor import Cursor
 from fsm_engine.edges import exits_of
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
-from fsm_engine.registry import Attachment, Handler, Registry, RemovableEventHandle, Slot, StandIn
+from fsm_engine.registry import Attachment, Firing, Handler, Registry, RemovableEventHandle, Slot, StandIn
 from fsm_engine.scopes import Scope
 from fsm_engine.state import COUNTERS, State
 
@@ -194,28 +194,32 @@ class Announcer:
         here.callback = slot.callback
         if not slot.attached:
             return
-        fire = slot.fire
-        if fire is None:
-            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound(self._around))
+        fire = slot.fire or self._made(slot)
         if args or kwargs:
             fire[1](self, fire[2], args, kwargs)
         else:
             fire[0](self, fire[2])
 
     def _call(self, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Call the handlers of `slot`, whatever it stands for."""
+        """Call the handlers of `slot`, whatever it stands for.
+
+        `fire_event` ends with the same lines: handlers are called without a frame more where users fire.
+        """
         slot.fired += 1
         if slot.callback is not None:
             self._here.callback = slot.callback
         if not slot.attached:
             return
-        fire = slot.fire
-        if fire is None:
-            fire = slot.fire = (firing_for(slot, False), firing_for(slot, True), slot.bound(self._around))
+        fire = slot.fire or self._made(slot)
         if args or kwargs:
             fire[1](self, fire[2], args, kwargs)
         else:
             fire[0](self, fire[2])
+
+    def _made(self, slot: Slot) -> Firing:
+        """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
+        slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)
+        return fire
 
 
 def _fix(event: Any) -> str:

@@ -103,6 +103,9 @@ def _constants(given: Filter) -> dict[str, Any]:
 StandIn = Callable[[Attachment, Handler, bool], Handler]
 """Makes something of a handler that is called in its place, to measure it; told whether with the engine alone."""
 
+Firing = tuple[Callable[..., None], Callable[..., None], list[Any]]
+"""The functions that call handlers, without a payload and with one, and the objects they refer to."""
+
 
 class Slot:
     """All that an engine keeps of one event.
@@ -113,8 +116,7 @@ class Slot:
         callback: the event, if it is no phase of the lifecycle.
         moves: whether it is a phase that is entered by firing.
         counter: the attribute of the state that filters are given; None for `fired` itself.
-        fire: the functions that call the handlers when the event is fired by hand, without a payload and with
-            one, and the objects they refer to; None until it is needed.
+        fire: what calls the handlers when the event is fired by hand; None until it is needed.
     """
 
     __slots__ = ("attached", "callback", "counter", "event", "fire", "fired", "moves", "payload")
@@ -124,7 +126,7 @@ class Slot:
         self.moves = False
         self.attached: tuple[Attachment, ...] = ()
         self.fired = 0
-        self.fire: tuple[Callable[..., None], Callable[..., None], list[Any]] | None = None
+        self.fire: Firing | None = None
 
     @property
     def shape(self) -> tuple[Any, ...]:
