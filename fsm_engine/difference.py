@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +27,8 @@ class Change(Enum):
 
 
 _SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~"}
+_SAME = ("event", "source")
+"""What makes a phase, or a transition, go for the same as another."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,14 @@ def difference(before: Graph, after: Graph) -> Difference:
 
     def of_transitions(key: _Key, one: Transition, other: Transition) -> list[str]:
         moved = _rank(one) == _rank(other) is not None and places[key] != new_places[key]
-        return [*_of_transitions(one, other), *([f"place: {places[key]} -> {new_places[key]}"] if moved else [])]
+        return [*_changes(one, other), *([f"place: {places[key]} -> {new_places[key]}"] if moved else [])]
 
     return Difference(
         dict(
             _compared(
                 {phase.event: phase for phase in before.phases},
                 {phase.event: phase for phase in after.phases},
-                lambda _, one, other: _of_phases(one, other),
+                lambda _, one, other: _changes(one, other),
             )
         ),
         dict(_compared(old, new, of_transitions)),
@@ -156,32 +158,11 @@ def _rank(transition: Transition) -> tuple[Any, ...] | None:
     return (transition.source, transition.trigger) if tried else None
 
 
-def _of_phases(one: Phase, other: Phase) -> list[str]:
-    return _changes(
-        ("scope", one.scope, other.scope),
-        ("entry", one.entry, other.entry),
-        ("activity", one.activity, other.activity),
-        ("payload", one.payload, other.payload),
-        ("defer", one.defer, other.defer),
-        ("counter", one.counter, other.counter),
-    )
-
-
-def _of_transitions(one: Transition, other: Transition) -> list[str]:
-    return _changes(
-        ("label", one.label, other.label),
-        ("target", one.target, other.target),
-        ("trigger", one.trigger, other.trigger),
-        ("signal", one.signal, other.signal),
-        ("guard", one.guard, other.guard),
-        ("action", one.action, other.action),
-        ("error", one.error, other.error),
-        ("limit", one.limit, other.limit),
-    )
-
-
-def _changes(*fields: tuple[str, Any, Any]) -> list[str]:
-    return [f"{name}: {_arrow(one, other)}" for name, one, other in fields if not _same(one, other)]
+def _changes(one: Phase | Transition, other: Phase | Transition) -> list[str]:
+    """Return how two that go for the same differ, in whatever there is to say of them."""
+    names = [field.name for field in fields(one) if field.name not in _SAME]
+    pairs = [(name, getattr(one, name), getattr(other, name)) for name in names]
+    return [f"{name}: {_arrow(before, after)}" for name, before, after in pairs if not _same(before, after)]
 
 
 def _arrow(one: Any, other: Any) -> str:
