@@ -79,14 +79,15 @@ class Events:
                     yield self._value(name, time, value)
 
     def _slice(self, slice_: Slice) -> str:
-        lane, what, start, end, counters = slice_
+        lane, what, start, end, counters, device = slice_
         head = self._heads.get((lane.number, what))
         if head is None:
             head = self._heads[lane.number, what] = self._head(lane, what)
         times = f'"ts":{(start + self.shift) / 1000:.3f},"dur":{(end - start) / 1000:.3f}'
         if counters is None:
             return f"{head}{times}}}"
-        return f'{head}{times},"args":{{"epoch":{counters[0]},"iteration":{counters[1]}}}}}'
+        took = "" if device is None else f',"device us":{device / 1000:.3f}'
+        return f'{head}{times},"args":{{"epoch":{counters[0]},"iteration":{counters[1]}{took}}}}}'
 
     def _head(self, lane: Lane, what: What) -> str:
         head = {"ph": "X", "name": what.name, "cat": what.category, "pid": self.pid, "tid": lane.number}

@@ -35,6 +35,11 @@ class Parting:
         return f"step {self.step}: {_told(self.move)} | {_told(self.other)}"
 
 
+def every(track: Track) -> int:
+    """Return of how many iterations one is recorded."""
+    return 1 if track.sampling is None else track.sampling.every
+
+
 def _told(move: Move | None) -> str:
     return "the end" if move is None else f"{move.kind} (epoch {move.epoch}, iteration {move.iteration})"
 
@@ -43,8 +48,13 @@ def parting(track: Track, other: Track) -> Parting | None:
     """Return where two tracks part; see `Timeline.diff`.
 
     Raises:
-        ValueError: if one has lost its beginning.
+        ValueError: if one has lost its beginning, or they do not record the same iterations.
     """
+    if every(track) != every(other):
+        raise ValueError(
+            f"one was recorded with every={every(track)}, the other with every={every(other)}, so they keep other "
+            f"iterations. Record both alike."
+        )
     for one in (track, other):
         if one.move_ring.dropped:
             raise ValueError(

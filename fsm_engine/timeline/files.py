@@ -3,8 +3,10 @@
 A file begins with ``FSMT`` and its version in four digits, ``FSMT0001``. Then come blocks: four bytes with the length
 of the compressed content, four with the CRC-32 of the content, and the content, compressed by zlib. The first block is
 JSON: ``wall``, ``room``, the ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``calls``, and the
-``counters``, each with ``name`` and ``dropped``. Each track has two more blocks, its moves and its calls of handlers,
-as records of `track.MOVE` and `track.SPAN`; then each counter has one, with records of `counters.VALUE`.
+``counters``, each with ``name`` and ``dropped``. A track has ``sampling`` if iterations were left out, and ``device``,
+how many records were dropped, if times of a device were taken. Each track has two more blocks, its moves and its calls
+of handlers, as records of `track.MOVE` and `track.SPAN`, and a third one if it has ``device``, with records of
+`track.DEVICE`; then each counter has one, with records of `counters.VALUE`.
 
 Reading one evaluates nothing, checks everything, and takes memory in proportion to the size of the file.
 """
@@ -15,6 +17,7 @@ import json
 import os
 import zlib
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -23,7 +26,7 @@ from fsm_engine.files import write_whole
 from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import MOVE, SPAN, Called, Kind, Track
+from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, Called, Kind, Sampling, Track
 
 MAGIC, VERSION = b"FSMT", 1
 _HEAD = Struct("<II")
@@ -41,19 +44,24 @@ def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     }
     blocks = [json.dumps(header).encode()]
     for track in timeline.tracks:
-        blocks += [track.move_ring.content(), track.span_ring.content()]
+        blocks += [ring.content() for ring in (track.move_ring, track.span_ring, track.device_ring) if ring is not None]
     blocks += [counter.ring.content() for counter in timeline.counters.values()]
     return write_whole(path, MAGIC + b"%04d" % VERSION + b"".join(map(_packed, blocks)))
 
 
 def _described(track: Track) -> dict[str, Any]:
-    return {
+    described: dict[str, Any] = {
         "name": track.name,
         "thread": track.thread,
         "dropped": track.dropped,
         "kinds": [asdict(kind) for kind in track.kinds],
         "calls": [asdict(called) for called in track.calls],
     }
+    if track.sampling is not None:
+        described["sampling"] = {**asdict(track.sampling), "phases": sorted(track.sampling.phases)}
+    if track.device_ring is not None:
+        described["device"] = track.device_ring.dropped
+    return described
 
 
 def _packed(content: bytes) -> bytes:
@@ -86,13 +94,15 @@ def _read(content: bytes) -> Timeline:
         raise ValueError("it ends behind its version")
     header = json.loads(blocks[0])
     tracks, counters = header["tracks"], header["counters"]
-    if len(blocks) != 1 + 2 * len(tracks) + len(counters):
+    rings = [2 + ("device" in described) for described in tracks]
+    if len(blocks) != 1 + sum(rings) + len(counters):
         raise ValueError(f"it has {len(blocks) - 1} blocks for {len(tracks)} tracks and {len(counters)} counters")
     timeline = Timeline(header["room"])
     timeline.wall = _number(header["wall"])
-    for number, described in enumerate(tracks):
-        timeline.tracks.append(_track(described, blocks[1 + 2 * number], blocks[2 + 2 * number]))
-    for described, values in zip(counters, blocks[1 + 2 * len(tracks) :]):
+    rest = iter(blocks[1:])
+    for described, count in zip(tracks, rings):
+        timeline.tracks.append(_track(described, *islice(rest, count)))
+    for described, values in zip(counters, rest):
         counter = timeline.counters[_text(described["name"])] = Counter(1)
         counter.ring = _ring(VALUE, values, described["dropped"])
     return timeline
@@ -122,24 +132,36 @@ def _unpacked(compressed: memoryview, check: int) -> bytes:
     return content
 
 
-def _track(described: dict[str, Any], moves: bytes, spans: bytes) -> Track:
+def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes = b"") -> Track:
     track = Track(_text(described["name"]), _text(described["thread"]), 1)
     track.kinds = [_kind(**kind) for kind in described["kinds"]]
     track.calls = [Called(**{name: _text(text) for name, text in called.items()}) for called in described["calls"]]
     dropped_moves, dropped_spans = described["dropped"]
     track.move_ring = _ring(MOVE, moves, dropped_moves)
     track.span_ring = _ring(SPAN, spans, dropped_spans)
+    if "device" in described:
+        track.device_ring = _ring(DEVICE, device, described["device"])
+    if "sampling" in described:
+        track.sampling = _sampling(**described["sampling"])
     _refuse_unknown(MOVE, moves, 1, len(track.kinds))
     _refuse_unknown(SPAN, spans, 2, len(track.calls))
     return track
 
 
-def _kind(source_scopes: list[str], target_scopes: list[str], is_error: bool, **texts: str) -> Kind:
-    scopes = (tuple(map(_text, names)) for names in (source_scopes, target_scopes))
-    if not isinstance(is_error, bool):
-        raise ValueError(f"is_error is {is_error!r}")
-    named = {name: _text(text) for name, text in texts.items()}
-    return Kind(**dict(zip(("source_scopes", "target_scopes"), scopes)), is_error=is_error, **named)  # type: ignore[arg-type]
+def _kind(
+    source_scopes: list[str], target_scopes: list[str], is_error: bool, is_cut: bool = False, **texts: str
+) -> Kind:
+    source, target = (tuple(map(_text, names)) for names in (source_scopes, target_scopes))
+    if not isinstance(is_error, bool) or not isinstance(is_cut, bool):
+        raise ValueError(f"is_error is {is_error!r}, is_cut {is_cut!r}")
+    named: dict[str, Any] = {name: _text(text) for name, text in texts.items()}
+    return Kind(source_scopes=source, target_scopes=target, is_error=is_error, is_cut=is_cut, **named)
+
+
+def _sampling(phases: list[str], **numbers: int) -> Sampling:
+    if any(_number(value) < 0 for value in numbers.values()):
+        raise ValueError(f"iterations are counted as {numbers}")
+    return Sampling(phases=frozenset(map(_text, phases)), **numbers)
 
 
 def _text(value: Any) -> str:

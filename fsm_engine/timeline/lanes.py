@@ -36,7 +36,7 @@ class What(NamedTuple):
 
     Attributes:
         name: without numbers, so that programs can add up slices of one name.
-        category: ``scope``, ``phase`` or ``handler``.
+        category: ``scope``, ``phase``, ``handler``, or ``gap`` for iterations that were left out.
         args: what else is said of it.
     """
 
@@ -54,6 +54,7 @@ class Slice(NamedTuple):
         start: when it began, in nanoseconds of the monotonic clock.
         end: when it ended.
         counters: the epoch and the iteration when it ended; None for the call of a handler.
+        device: how long a device took for it, in nanoseconds, if that is known of a phase.
     """
 
     lane: Lane
@@ -61,6 +62,7 @@ class Slice(NamedTuple):
     start: int
     end: int
     counters: tuple[int, int] | None
+    device: int | None = None
 
 
 class Flow(NamedTuple):
@@ -73,6 +75,9 @@ class Flow(NamedTuple):
 
     source: Slice
     target: Slice
+
+
+_GAP = What("iterations not recorded", "gap")
 
 
 class _Scope(NamedTuple):
@@ -101,20 +106,21 @@ def _stays(track: Track, scopes: dict[tuple[str, ...], _Scope], phases: Lane) ->
     Where a run is suspended, its scopes end, and those that it goes on in begin anew. Those that are open at the end
     of the recording end with it.
     """
-    entries = [_entry(kind, scopes) for kind in track.kinds]
+    entries, device = [_entry(kind, scopes) for kind in track.kinds], track.device_times
     open_: list[tuple[Lane, What, int]] = []
     around: tuple[_Scope, ...] = ()
     phase: What | None = None
     entered = 0
     counters = 0, 0
-    for time, number, epoch, iteration in track.move_ring:
+    for place, (time, number, epoch, iteration) in enumerate(track.move_ring):
         counters_now = epoch, iteration
         wanted, following, begins = entries[number]
         if begins:  # whatever was open was cut off
             yield from _closed(open_, 0, entered, counters)
             around = ()
         elif phase is not None:
-            yield Slice(phases, phase, entered, time, counters_now)
+            took = device.get(place - 1) if phase.category == "phase" else None
+            yield Slice(phases, phase, entered, time, counters_now, took)
         if wanted != around:
             stays = _shared(wanted, around)
             yield from _closed(open_, stays, time, counters_now)
@@ -130,7 +136,8 @@ def _entry(kind: Kind, scopes: dict[tuple[str, ...], _Scope]) -> tuple[tuple[_Sc
         return (), None, False
     path = kind.target_scopes
     around = tuple(scopes[path[:depth]] for depth in range(1, len(path) + 1))
-    return around, What(kind.target.rpartition(".")[2], "phase"), kind.trigger == "run"
+    phase = _GAP if kind.is_cut else What(kind.target.rpartition(".")[2], "phase")
+    return around, phase, kind.trigger == "run"
 
 
 def _shared(one: tuple[Any, ...], other: tuple[Any, ...]) -> int:
@@ -196,7 +203,7 @@ class Flows:
 
     def see(self, slice_: Slice) -> None:
         """Look at a slice; it has to be called with all of them, in their order."""
-        lane, what, start, end, _ = slice_
+        lane, what, start, end = slice_[:4]
         track = lane.track
         if what.category == "scope":
             if (start, track) in self._starts:

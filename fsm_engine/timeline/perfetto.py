@@ -71,7 +71,7 @@ class _Writer:
         self._track("rank", None, f"rank {self._rank}", self._rank)
 
     def _slice(self, slice_: Slice) -> None:
-        lane, what, start, stop, counters = slice_
+        lane, what, start, stop, counters, device = slice_
         known = self._open.get(lane.number)
         if known is None:
             known = self._open[lane.number] = self._lane(lane), []
@@ -85,7 +85,12 @@ class _Writer:
         event = begin.track_event
         if counters is not None:
             event.debug_annotations[0].int_value, event.debug_annotations[1].int_value = counters
-        self._add(begin)
+        if device is None:
+            self._add(begin)
+        else:
+            number = self._interned("debug_annotation_names", "device us")
+            self._add(begin)
+            self._trace.packet[-1].track_event.debug_annotations.add(name_iid=number, double_value=device / 1000)
         if self._flows:
             self._arrows(self._trace.packet[-1].track_event, _key(slice_))
         if len(self._trace.packet) >= _PACKETS:

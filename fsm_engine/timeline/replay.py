@@ -39,7 +39,8 @@ class Misstep:
 def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
     """Return the first step of `track` that the flat machine of `lifecycle` refuses; see `Timeline.verify`.
 
-    A track that has lost its beginning is taken from where it begins.
+    A track that has lost its beginning is taken from where it begins, and so is what comes after iterations that were
+    left out. What was over without a move, as a run that was suspended and not gone on with, begins anew.
     """
     machine = lifecycle.to_transitions()
     table: dict[str, set[tuple[str, str]]] = {state: set() for state in machine.states}
@@ -53,8 +54,8 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
         kind = move.kind
         phase = kind.source if phase is None else phase
         legal = table.get(phase, set())
-        stays = kind.is_rest and kind.target == phase and phase in resting
-        if kind.source != phase or not (stays or (kind.label, kind.target) in legal):
+        rests = kind.is_rest and (kind.target == machine.initial != phase or kind.target == phase in resting)
+        if kind.source != phase or not (rests or (kind.label, kind.target) in legal):
             return Misstep(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
-        phase = kind.target
+        phase = None if kind.is_cut else kind.target
     return None

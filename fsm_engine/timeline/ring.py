@@ -29,7 +29,12 @@ class Ring:
     @property
     def dropped(self) -> int:
         """How many records had to go."""
-        return self.forgotten + ((self.laps - 1) * self.room + self.at // self.record.size if self.laps else 0)
+        return self.count - len(self)
+
+    @property
+    def count(self) -> int:
+        """How many records were put in so far, those that had to go included."""
+        return self.forgotten + self.laps * self.room + self.at // self.record.size
 
     def add(self, *values: Any) -> None:
         """Put in a record. Where a run would feel the call, as in a recorder, this is written out instead."""

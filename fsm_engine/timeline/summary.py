@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from fsm_engine.tables import aligned
-from fsm_engine.timeline.track import Track
+from fsm_engine.timeline.gaps import Estimate
+from fsm_engine.timeline.track import Sampling, Track
 from fsm_engine.timeline.units import duration
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.visits import Visit, visits
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
@@ -27,7 +29,9 @@ class Times:
         p50: half of them took at most this long.
         p95: and 95 in 100 at most this.
         max: the longest.
-        share: of the time in which runs were going on.
+        share: of the time in which runs were going on. Where iterations were left out it is an estimate, which takes
+            them to be like those that were kept; all else is about those that were kept.
+        device: how long a device took for what was done meanwhile, all together; None where that was not recorded.
     """
 
     count: int
@@ -36,6 +40,7 @@ class Times:
     p95: int
     max: int
     share: float
+    device: int | None = None
 
     @property
     def mean(self) -> float:
@@ -47,6 +52,9 @@ class Times:
 class Account:
     """Where the time of one track went.
 
+    Where iterations were left out, `data`, `step`, `other` and `in_handlers` are estimates: their time is divided like
+    that of those that were kept.
+
     Attributes:
         name: of the track.
         total: how long runs were going on, in nanoseconds.
@@ -56,6 +64,7 @@ class Account:
         data: how long the run waited for its data.
         step: how long the activities of an iteration took.
         other: what is left of activities, and the engine itself.
+        sampling: which iterations were left out, if any were.
     """
 
     name: str
@@ -66,6 +75,7 @@ class Account:
     data: int
     step: int
     other: int
+    sampling: Sampling | None = None
 
     @property
     def in_handlers(self) -> int:
@@ -77,6 +87,8 @@ class Account:
         spent = ", ".join(f"{name} {_read(part)} ({part / max(self.total, 1):.0%})" for name, part in parts.items())
         tables = {"phase": self.phases, "transition": self.transitions, "handler": self.handlers}
         lines = [f"{self.name}: {_read(self.total)}; {spent}"]
+        if self.sampling is not None:
+            lines.append(f"{self.sampling}: shares, and what is above, take them to be like the others")
         for what, times in tables.items():
             if times:
                 lines += ["", *_table(what, times)]
@@ -98,31 +110,55 @@ def summarized(timeline: Timeline) -> Summary:
     return Summary(tuple(map(_account, timeline.tracks)))
 
 
+class _Pile:
+    """Durations of the same thing, what they stand for, and how long a device took for them."""
+
+    def __init__(self) -> None:
+        self.durations: list[int] = []
+        self.estimated = 0
+        self.device: int | None = None
+
+    def add(self, duration: int, estimated: int, device: int | None = None) -> None:
+        self.durations.append(duration)
+        self.estimated += estimated
+        if device is not None:
+            self.device = device + (self.device or 0)
+
+    def times(self, whole: int) -> Times:
+        all_ = sorted(self.durations)
+        share = self.estimated / whole if whole else 0.0
+        return Times(len(all_), sum(all_), _rank(all_, 0.5), _rank(all_, 0.95), all_[-1], share, self.device)
+
+
 def _account(track: Track) -> Account:
-    phases: dict[str, list[int]] = {}
-    transitions: dict[str, list[int]] = {}
-    handlers: dict[str, list[int]] = {}
+    found = list(visits(track))
+    estimate = Estimate(track, found)
+    total = sum(visit.duration for visit in found) + estimate.left_out
+    phases: defaultdict[str, _Pile] = defaultdict(_Pile)
+    transitions: defaultdict[str, _Pile] = defaultdict(_Pile)
     spent: Counter[str] = Counter()
-    total = 0
-    for visit in visits(track):
-        total += visit.duration
-        spent[visit.spent_on] += visit.in_activity
-        phases.setdefault(visit.phase, []).append(visit.duration)
+    for visit in found:
+        active = estimate.of(visit, visit.in_activity)
+        spent[visit.spent_on] += active
+        phases[visit.phase].add(visit.duration, estimate.of(visit, visit.duration), visit.device)
         if not visit.way_out.is_rest:
-            transitions.setdefault(str(visit.way_out), []).append(visit.in_activity)
-    for span in track.spans:
-        handlers.setdefault(f"{span.called.handler} on {span.called.event}", []).append(span.duration)
+            transitions[str(visit.way_out)].add(visit.in_activity, active, visit.device)
     tables = [
-        {name: _times(durations, total) for name, durations in table.items()}
-        for table in (phases, transitions, handlers)
+        {name: pile.times(total) for name, pile in table.items()}
+        for table in (phases, transitions, _handlers(track, found, estimate))
     ]
-    return Account(track.name, total, tables[0], tables[1], tables[2], spent["data"], spent["step"], spent["phase"])
+    data, step, other = (spent[what] for what in ("data", "step", "phase"))
+    return Account(track.name, total, tables[0], tables[1], tables[2], data, step, other, track.sampling)
 
 
-def _times(durations: Iterable[int], whole: int) -> Times:
-    all_ = sorted(durations)
-    share = sum(all_) / whole if whole else 0.0
-    return Times(len(all_), sum(all_), _rank(all_, 0.5), _rank(all_, 0.95), all_[-1], share)
+def _handlers(track: Track, found: Sequence[Visit], estimate: Estimate) -> Mapping[str, _Pile]:
+    piles: defaultdict[str, _Pile] = defaultdict(_Pile)
+    entered = [visit.entered.time for visit in found]
+    for span in track.spans:
+        visit = found[max(bisect_right(entered, span.start) - 1, 0)] if found else None
+        estimated = span.duration if visit is None else estimate.of(visit, span.duration)
+        piles[f"{span.called.handler} on {span.called.event}"].add(span.duration, estimated)
+    return piles
 
 
 def _rank(all_: list[int], part: float) -> int:
@@ -131,10 +167,12 @@ def _rank(all_: list[int], part: float) -> int:
 
 
 def _table(what: str, times: Mapping[str, Times]) -> list[str]:
-    rows = [(what, "count", "total", "mean", "p50", "p95", "max", "share")]
-    for name, t in sorted(times.items(), key=lambda item: -item[1].total):
+    has_device = any(t.device is not None for t in times.values())
+    rows = [(what, "count", "total", "mean", "p50", "p95", "max", "share", *(["device"] if has_device else []))]
+    for name, t in sorted(times.items(), key=lambda item: (-item[1].share, -item[1].total)):
         values = (_read(t.total), _read(t.mean), _read(t.p50), _read(t.p95), _read(t.max))
-        rows.append((name, str(t.count), *values, f"{t.share:.1%}"))
+        device = ["" if t.device is None else _read(t.device)] if has_device else []
+        rows.append((name, str(t.count), *values, f"{t.share:.1%}", *device))
     return aligned(rows, left=1)
 
 

@@ -14,6 +14,9 @@ MOVE = Struct("<qiiq")
 SPAN = Struct("<qqii")
 """A call of a handler: from when, to when; the number of what was called; 1 if it raised."""
 
+DEVICE = Struct("<qq")
+"""A time on a device: the number of a move, counted from 0; how long what was done after it took, in nanoseconds."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -21,13 +24,15 @@ class Kind:
 
     Attributes:
         source: the qualified name of the phase that is left.
-        label: the label of the transition; empty for the end of a run that was suspended, and rests where it is.
+        label: the label of the transition; empty for the end of a run that made no move: it was suspended, and rests
+            where it is, or is over, and its target is the first phase.
         target: the qualified name of the phase that is entered.
         source_scopes: the scopes around the source, the outermost first.
         target_scopes: the scopes around the target.
         trigger: what makes it happen: ``automatic``, ``fired``, ``signal``; ``run`` if it begins a run or goes on with
             one; ``rest`` for the end of a run.
         is_error: whether it took an exception.
+        is_cut: whether what followed it is not recorded, because that iteration is left out.
     """
 
     source: str
@@ -37,14 +42,22 @@ class Kind:
     target_scopes: tuple[str, ...] = ()
     trigger: str = "automatic"
     is_error: bool = False
+    is_cut: bool = False
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next move that is recorded does not leave the phase that this one entered."""
+        return self.is_rest or self.is_cut
 
     @property
     def is_rest(self) -> bool:
-        """Whether it is no transition but the end of a run, which rests where it is."""
+        """Whether it is no transition but the end of a run: it rests where it is, or is over without a move."""
         return not self.label
 
     def __str__(self) -> str:
-        return f"{self.source} rests" if self.is_rest else f"{self.source} --{self.label}--> {self.target}"
+        if self.is_rest:
+            return f"{self.source} rests" if self.source == self.target else f"{self.source} is where the run ended"
+        return f"{self.source} --{self.label}--> {self.target}"
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,26 @@ class Span:
         return self.end - self.start
 
 
+@dataclass
+class Sampling:
+    """Which iterations of a track are recorded.
+
+    Attributes:
+        every: one in so many.
+        iterations: how many there were.
+        left_out: how many of them are not recorded.
+        phases: the qualified names of the phases that come again with each iteration.
+    """
+
+    every: int
+    iterations: int = 0
+    left_out: int = 0
+    phases: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.left_out:,} of {self.iterations:,} iterations were not recorded (every={self.every:,})"
+
+
 class Track:
     """What one engine did.
 
@@ -109,7 +142,12 @@ class Track:
         thread: of the thread that ran it first.
         kinds: the transitions that moves refer to by their number.
         calls: what spans refer to by their number.
+        sampling: which iterations are recorded; None if all are.
+        device_ring: how long phases took on a device; None if that was not recorded.
     """
+
+    sampling: Sampling | None = None
+    device_ring: Ring | None = None
 
     def __init__(self, name: str, thread: str, room: int) -> None:
         self.name, self.thread = name, thread
@@ -124,10 +162,25 @@ class Track:
         return (Move(time, kinds[kind], epoch, iteration) for time, kind, epoch, iteration in self.move_ring)
 
     @property
+    def last(self) -> Move | None:
+        """The move that was made last; None before the first."""
+        ring = self.move_ring
+        if not len(ring):
+            return None
+        time, kind, epoch, iteration = MOVE.unpack_from(ring.block, (ring.at or len(ring.block)) - MOVE.size)
+        return Move(time, self.kinds[kind], epoch, iteration)
+
+    @property
     def spans(self) -> Iterator[Span]:
         """The calls of handlers that are kept, in the order in which they ended."""
         calls = self.calls
         return (Span(start, end, calls[what], bool(raised)) for start, end, what, raised in self.span_ring)
+
+    @property
+    def device_times(self) -> dict[int, int]:
+        """How long a device took for what was done after a move, in nanoseconds, by the place of that in `moves`."""
+        first = self.move_ring.dropped
+        return {place - first: time for place, time in self.device_ring or () if place >= first}
 
     @property
     def dropped(self) -> tuple[int, int]:

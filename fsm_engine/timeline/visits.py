@@ -26,11 +26,13 @@ class Visit:
         entered: the move into it.
         left: the move out of it; a rest if the run ended there.
         spans: the calls of handlers in between, those inside other calls left out.
+        device: how long a device took for what was done meanwhile, in nanoseconds; None if that is not known.
     """
 
     entered: Move
     left: Move
     spans: tuple[Span, ...]
+    device: int | None = None
 
     @property
     def phase(self) -> str:
@@ -39,10 +41,8 @@ class Visit:
 
     @property
     def spent_on(self) -> str:
-        """What its time was for, unless handlers took it: ``data``, ``step``, or ``phase`` for all other phases."""
-        if self.phase in _DATA:
-            return "data"
-        return "step" if "iteration" in self.entered.kind.target_scopes else "phase"
+        """What its time was for, unless handlers took it; see `spent_on`."""
+        return spent_on(self.entered.kind)
 
     @property
     def way_out(self) -> Kind:
@@ -65,21 +65,28 @@ class Visit:
         return self.duration - self.in_handlers
 
 
+def spent_on(entered: Kind) -> str:
+    """Return what the time of visits is for that begin so: ``data``, ``step``, or ``phase`` for all other phases."""
+    if entered.target in _DATA:
+        return "data"
+    return "step" if "iteration" in entered.target_scopes else "phase"
+
+
 def visits(track: Track) -> Iterator[Visit]:
-    """Yield the visits of a track in their order; between runs there are none.
+    """Yield the visits of a track in their order; between runs, and where iterations are left out, there are none.
 
     The phase that a suspended run rests in is left then.
     """
-    spans = outermost(track)
+    spans, device = outermost(track), track.device_times
     entered: Move | None = None
     place = 0
-    for move in track.moves:
+    for number, move in enumerate(track.moves):
         first = place
         while place < len(spans) and spans[place].start < move.time:
             place += 1
-        if entered is not None and not entered.kind.is_rest and move.kind.trigger != "run":
+        if entered is not None and not entered.kind.is_last and move.kind.trigger != "run":
             inside = [span for span in spans[first:place] if span.start >= entered.time]
-            yield Visit(entered, move, tuple(inside))
+            yield Visit(entered, move, tuple(inside), device.get(number - 1))
         entered = move
 
 

@@ -1,0 +1,170 @@
+"""Which iterations are recorded, if not all of them: one in so many, whole, and everything outside of iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fsm_engine.graph import Graph, Transition, Trigger
+from fsm_engine.registry import Handler
+from fsm_engine.scopes import Scope
+from fsm_engine.timeline.track import Sampling
+from fsm_engine.views import qualified
+
+Mover = Callable[[Any, Transition], None]
+
+
+class Turn:
+    """The phases that come again with each iteration: those of its scope, and those that lead from one to the next.
+
+    Attributes:
+        phases: their numbers.
+        before: those of them that come before the scope, such as the wait for a batch.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        steps = {number for number, phase in enumerate(graph.phases) if Scope.ITERATION.contains(phase.scope)}
+        epoch = {number for number, phase in enumerate(graph.phases) if Scope.EPOCH.contains(phase.scope)}
+        ways = {number: {target for _, target in self._moves(number)} & epoch for number in epoch}
+        there = _reached(ways, steps)
+        self.phases = {number for number in there if _reached(ways, ways[number]) & steps} | steps
+        entries = {target for number in range(len(graph.phases)) for target in self._entered_from(number)}
+        onward = {number: ways[number] & self.phases - steps for number in self.phases}
+        self.before = _reached(onward, entries - steps)
+
+    def _moves(self, number: int) -> list[tuple[Transition, int]]:
+        index = self._graph.index
+        exits = self._graph.exits[number]
+        return [(t, index[t.target]) for t in exits if not isinstance(t.target, Scope)]
+
+    def _entered_from(self, number: int) -> set[int]:
+        return set() if number in self.phases else {target for t, target in self._moves(number) if self.enters(t)}
+
+    def enters(self, transition: Transition) -> bool:
+        """Say whether a move from elsewhere begins an iteration; one back into where a run was goes on with it."""
+        target = transition.target
+        if transition.trigger is not Trigger.AUTOMATIC or isinstance(target, Scope):
+            return False
+        return self._graph.index[target] in self.phases
+
+    def inside(self) -> Iterable[tuple[Transition, bool]]:
+        """Yield the moves from a phase of the turn to another, and whether each begins the next iteration."""
+        for number in self.phases:
+            for transition, target in self._moves(number):
+                if target in self.phases:
+                    after = number not in self.before and not Scope.ITERATION.contains(self._graph.phases[number].scope)
+                    anew = target in self.before or Scope.ITERATION.contains(self._graph.phases[target].scope)
+                    back = target in self.before and number not in self.before
+                    yield transition, back or (after and anew)
+
+
+def _reached(ways: dict[int, set[int]], start: Iterable[int]) -> set[int]:
+    found, waiting = set(start), list(start)
+    while waiting:
+        new = ways.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def check_every(every: int, graph: Graph) -> None:
+    """Refuse to record one iteration in so many where that means nothing.
+
+    Raises:
+        ValueError: no positive integer, or there are no iterations.
+    """
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise ValueError(f"every={every!r} has to be a positive integer: of how many iterations one is recorded.")
+    if every > 1 and not Turn(graph).phases:
+        raise ValueError(
+            f"every={every} records one iteration in {every}, and this lifecycle has none: no phase is in the scope "
+            f"iteration. Leave every= out, or put the phases that come again into Scope.ITERATION."
+        )
+
+
+class Sampler:
+    """Passes on the moves of one iteration in so many, and those outside of iterations.
+
+    Args:
+        sampling: where iterations are counted.
+        record: what is called with a move that is recorded.
+        record_last: what is called instead if those that follow are left out.
+
+    Attributes:
+        left_out: whether the iteration that is going on is not recorded.
+    """
+
+    __slots__ = ("_begins", "_is_kept", "_record", "_record_last", "_sampling", "_turns", "left_out")
+
+    def __init__(self, sampling: Sampling, record: Mover, record_last: Mover) -> None:
+        self._sampling, self._record, self._record_last = sampling, record, record_last
+        self._turns: dict[Graph, Turn] = {}
+        self._begins: dict[int, bool] = {}  # for the moves inside a turn, by their id: whether they begin the next
+        self._is_kept = True
+        self.left_out = False
+
+    def know(self, graph: Graph) -> None:
+        """Learn which moves of a graph are those of an iteration."""
+        turn = self._turns[graph] = Turn(graph)
+        self._begins.update((id(transition), begins) for transition, begins in turn.inside())
+        self._sampling.phases |= {qualified(graph.phases[number]) for number in turn.phases}
+
+    def mover(self) -> Mover:
+        """Return what has to be called with each move."""
+        begins_of, record = self._begins.get, self._record
+
+        def move(engine: Any, transition: Transition) -> None:
+            begins = begins_of(id(transition))
+            if begins is False:
+                if not self.left_out:
+                    record(engine, transition)
+            elif begins:
+                was_left_out = self.left_out
+                self._begin()
+                if self._is_kept or not was_left_out:
+                    self._pass(engine, transition, True)
+            else:
+                self._outside(engine, transition)
+
+        return move
+
+    def around(self, handler: Handler, timed: Handler, alone: bool) -> Handler:
+        """Return what calls `handler` in iterations that are left out, and `timed` else."""
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return (handler if self.left_out else timed)(*args, **kwargs)
+
+        def called_alone(engine: Any) -> None:
+            (handler if self.left_out else timed)(engine)
+
+        return called_alone if alone else called
+
+    def _begin(self) -> None:
+        self._is_kept = self._sampling.iterations % self._sampling.every == 0
+        self._count(1)
+
+    def _count(self, number: int) -> None:
+        self._sampling.iterations += number
+        if not self._is_kept:
+            self._sampling.left_out += number
+
+    def _pass(self, engine: Any, transition: Transition, is_inside: bool) -> None:
+        self.left_out = is_inside and not self._is_kept
+        (self._record_last if self.left_out else self._record)(engine, transition)
+
+    def _outside(self, engine: Any, transition: Transition) -> None:
+        """Pass on a move that is none from phase to phase of an iteration: it may enter one, or leave it."""
+        graph = engine.lifecycle.graph
+        turn = self._turns.get(graph)
+        if turn is None:
+            self._record(engine, transition)
+            return
+        source, target = graph.index.get(transition.source), graph.index.get(transition.target)
+        if source in turn.before:
+            self._count(-1)  # it has not come to its step
+        if source not in turn.phases and turn.enters(transition):
+            self._begin()
+        elif target in turn.before:
+            self._count(1)
+        self._pass(engine, transition, target in turn.phases)
