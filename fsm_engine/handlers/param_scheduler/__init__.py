@@ -1,0 +1,30 @@
+"""Schedulers: handlers that set the learning rate, or another setting of an optimizer, event by event."""
+
+from __future__ import annotations
+
+from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler
+from fsm_engine.handlers.param_scheduler.concat import ConcatScheduler
+from fsm_engine.handlers.param_scheduler.cyclical import (
+    CosineAnnealingScheduler,
+    CyclicalScheduler,
+    LinearCyclicalScheduler,
+)
+from fsm_engine.handlers.param_scheduler.groups import ParamGroupScheduler
+from fsm_engine.handlers.param_scheduler.piecewise import PiecewiseLinear
+from fsm_engine.handlers.param_scheduler.plateau import ReduceLROnPlateauScheduler
+from fsm_engine.handlers.param_scheduler.torch_lr import LRScheduler
+from fsm_engine.handlers.param_scheduler.warmup import create_lr_scheduler_with_warmup
+
+__all__ = [
+    "BaseParamScheduler",
+    "ConcatScheduler",
+    "CosineAnnealingScheduler",
+    "CyclicalScheduler",
+    "LRScheduler",
+    "LinearCyclicalScheduler",
+    "ParamGroupScheduler",
+    "ParamScheduler",
+    "PiecewiseLinear",
+    "ReduceLROnPlateauScheduler",
+    "create_lr_scheduler_with_warmup",
+]

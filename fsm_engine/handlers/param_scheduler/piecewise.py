@@ -1,0 +1,72 @@
+"""`PiecewiseLinear`: straight lines between given values."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from numbers import Integral
+from typing import Any
+
+from fsm_engine.handlers._scheduler import ParamScheduler
+
+
+class PiecewiseLinear(ParamScheduler):
+    """Goes in straight lines through values at given events; before the first and after the last it stays there.
+
+    Two values at the same event make a jump: the second holds from there.
+
+    Args:
+        optimizer: a torch optimizer, or anything with a list `param_groups` of dictionaries.
+        param_name: the key in those.
+        milestones_values: pairs of the number of an event and the value there, in order.
+        save_history: whether the values are kept in ``engine.state.param_history``.
+        param_group_index: the only group to set; all of them unless given.
+
+    Raises:
+        TypeError: for something that is no list, or the number of an event that is no integer.
+        ValueError: for no pairs, something that is no pair, or pairs out of order.
+    """
+
+    _saved = (*ParamScheduler._saved, "milestones", "values")
+
+    def __init__(
+        self,
+        optimizer: Any,
+        param_name: str,
+        milestones_values: Sequence[tuple[int, float]],
+        save_history: bool = False,
+        param_group_index: int | None = None,
+    ) -> None:
+        super().__init__(optimizer, param_name, save_history, param_group_index)
+        _check(milestones_values)
+        self.milestones = [int(milestone) for milestone, _ in milestones_values]
+        self.values = [value for _, value in milestones_values]
+
+    def get_param(self) -> float:
+        """Return the value that is set next."""
+        after = bisect_right(self.milestones, self.event_index)
+        if after == 0 or after == len(self.milestones):
+            return self.values[max(after - 1, 0)]
+        (begin, end), (start, goal) = self.milestones[after - 1 : after + 1], self.values[after - 1 : after + 1]
+        return start + (goal - start) * (self.event_index - begin) / (end - begin)
+
+
+def _check(pairs: Any) -> None:
+    if not isinstance(pairs, (list, tuple)):
+        raise TypeError(f"Argument milestones_values should be a list or tuple, but given {type(pairs)}")
+    if not pairs:
+        raise ValueError(f"Argument milestones_values should be with at least one value, but given {pairs}")
+    for pair in pairs:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise ValueError(
+                f"Argument milestones_values should be a list of pairs (milestone, param_value), but has {pair!r}"
+            )
+        if not isinstance(pair[0], Integral):
+            raise TypeError(f"Value of a milestone should be integer, but given {pair[0]!r}")
+    for (before, _), (milestone, _) in pairwise(pairs):
+        if milestone < before:
+            raise ValueError(
+                f"Milestones should be increasing integers, but given {milestone} is smaller than the previous "
+                f"milestone {before}"
+            )
