@@ -25,14 +25,7 @@ def raster(picture: Picture, theme: Theme, format: str) -> bytes:  # noqa: A002 
     Raises:
         ImportError: pygraphviz is not installed; the message says how to.
     """
-    try:
-        import pygraphviz  # type: ignore[import-untyped]
-    except ImportError:
-        raise ImportError(
-            f"A picture as {format} is drawn by Graphviz. Install it with pip install 'fsm-engine[draw]', or draw "
-            f"an .svg, which needs nothing more."
-        ) from None
-    canvas: Any = pygraphviz.AGraph(directed=True, strict=False)
+    canvas: Any = graphviz(format).AGraph(directed=True, strict=False)
     canvas.graph_attr.update(
         bgcolor=theme.background or "transparent",
         outputorder="edgesfirst",
@@ -45,6 +38,22 @@ def raster(picture: Picture, theme: Theme, format: str) -> bytes:  # noqa: A002 
     _Canvas(canvas, theme, picture).draw(picture, (0.0, 0.0))
     drawn: bytes = canvas.draw(format=format, prog="nop2")
     return drawn
+
+
+def graphviz(format: str) -> Any:  # noqa: A002
+    """Return the package that draws files of that format.
+
+    Raises:
+        ImportError: it is not installed; the message says how to.
+    """
+    try:
+        import pygraphviz  # type: ignore[import-untyped]
+    except ImportError:
+        raise ImportError(
+            f"A picture as {format} is drawn by Graphviz. Install it with pip install 'fsm-engine[draw]', or draw "
+            f"an .svg, which needs nothing more."
+        ) from None
+    return pygraphviz
 
 
 class _Canvas:

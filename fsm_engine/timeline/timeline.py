@@ -209,13 +209,15 @@ class Timeline:
         is broken there. What happens only now and then is shown the first time.
 
         Args:
-            path: its suffix tells the format: .svg.
+            path: its suffix tells the format: .svg, .png, .pdf, or .html: a page with everything that was recorded, to
+                zoom into and to search, with the summary and the part of the lifecycle that was run through.
             format: that without the dot, whatever the suffix is.
             title: written above the picture.
             theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
 
         Raises:
             ValueError: an unknown suffix, format or theme, or a timeline in which nothing happened.
+            ImportError: .png and .pdf need pygraphviz; the message says how to install it.
             OSError: the file cannot be written.
         """
         from fsm_engine.render.timeline import draw_timeline

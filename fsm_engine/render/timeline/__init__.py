@@ -1,22 +1,49 @@
-"""Pictures of timelines: lanes of what went on, along a time axis that is broken where nothing new happens."""
+"""Pictures of timelines: lanes of what went on, along a time axis that is broken where nothing new happens; a page."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fsm_engine.files import write_whole
 from fsm_engine.render.formats import format_of
-from fsm_engine.render.themes import theme_named
+from fsm_engine.render.themes import Theme, theme_named
 from fsm_engine.render.timeline.place import place
-from fsm_engine.render.timeline.svg import svg
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
 
-FORMATS = ("svg",)
-"""The formats of a timeline's picture; each is the suffix of a file."""
+Format = Callable[["Timeline", str, Theme], bytes]
+
+
+def _svg(timeline: Timeline, title: str, theme: Theme) -> bytes:
+    from fsm_engine.render.timeline.svg import svg
+
+    return svg(place(timeline, title), theme).encode()
+
+
+def _raster(format: str, timeline: Timeline, title: str, theme: Theme) -> bytes:  # noqa: A002
+    from fsm_engine.render.timeline.raster import raster
+
+    return raster(_svg(timeline, title, theme).decode(), format)
+
+
+def _html(timeline: Timeline, title: str, theme: Theme) -> bytes:
+    from fsm_engine.render.timeline.page import page
+
+    return page(timeline, title or "timeline", theme).encode()
+
+
+FORMATS: dict[str, Format] = {
+    "svg": _svg,
+    "png": partial(_raster, "png"),
+    "pdf": partial(_raster, "pdf"),
+    "html": _html,
+}
+"""What writes each format of a timeline's picture; its name is the suffix of a file."""
 
 
 def render_timeline(
@@ -30,13 +57,13 @@ def render_timeline(
 
     Raises:
         ValueError: there is no such format or theme, or nothing was recorded.
+        ImportError: png and pdf need pygraphviz; the message says how to install it.
     """
     if format not in FORMATS:
         raise ValueError(f"format={format!r} has to be one of {', '.join(map(repr, FORMATS))}.")
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title={title!r} has to be a string.")
-    colours = theme_named(theme)
-    return svg(place(timeline, title or ""), colours).encode()
+    return FORMATS[format](timeline, title or "", theme_named(theme))
 
 
 def draw_timeline(

@@ -12,12 +12,11 @@ from fsm_engine.render.timeline.flags import arranged
 from fsm_engine.render.timeline.lanes import KINDS, NAMES, SMALL, Item, Lane, lanes
 from fsm_engine.render.timeline.picture import Bar, Break, Mark, Row, Sample, Tick, TimelinePicture
 from fsm_engine.render.timeline.quiet import innermost, quiet, shown
-from fsm_engine.render.timeline.recorded import Recorded, recorded
+from fsm_engine.render.timeline.recorded import Recorded, heading, recorded
 from fsm_engine.render.timeline.scale import Scale, marks, scale
 from fsm_engine.render.timeline.stretches import Stretch, end, start
 from fsm_engine.render.words import one_line
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import Called
 from fsm_engine.timeline.units import duration
 
 WIDTH, LEFT, RIGHT, MARGIN = 830.0, 100.0, 812.0, 10.0
@@ -89,7 +88,7 @@ class _Layout:
     def _engine(self, engine: Recorded) -> None:
         top = self.y
         if len(self.engines) > 1:
-            text = Text((_heading(engine),), LABEL)
+            text = Text((heading(engine),), LABEL)
             self.headings.append(_from_left(text, MARGIN, self.y + text.height / 2))
             self.y += text.height + 4
         found = [lane for lane in lanes(engine, self.scale) if self._matters(lane)]
@@ -287,14 +286,6 @@ def _broken(gap: Gap) -> Text:
         return Text((f"({duration(gap.end - gap.start)})",), SMALL)
     more = [word for part in gap.what.split(", ") for word in part.rsplit(" ", 1)]
     return Text((*more, f"({duration(gap.end - gap.start)})"), SMALL)
-
-
-def _heading(engine: Recorded) -> str:
-    if not engine.hosts:
-        return one_line(engine.name)
-    what = engine.hosts[0].what
-    by = what.handler if isinstance(what, Called) else what.phase
-    return one_line(f"{engine.name}, run by {by.rpartition('.')[2]}")
 
 
 def _letters(number: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fsm_engine.render.timeline.stretches import Stretch, end, runs, start
+from fsm_engine.render.words import one_line
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Called, Span, Track
 from fsm_engine.timeline.visits import Visit, outermost, visits
@@ -109,3 +110,12 @@ def _hosted(one: Recorded, covers: list[_Cover]) -> Recorded:
             candidates.append(hosts)
     shortest = min(candidates, key=lambda hosts: sum(host.end - host.start for host in hosts), default=())
     return Recorded(one.number, one.name, one.visits, one.runs, shortest)
+
+
+def heading(engine: Recorded) -> str:
+    """Return what is written above an engine: its name, and what ran it."""
+    if not engine.hosts:
+        return one_line(engine.name)
+    what = engine.hosts[0].what
+    by = what.handler if isinstance(what, Called) else what.phase
+    return one_line(f"{engine.name}, run by {by.rpartition('.')[2]}")

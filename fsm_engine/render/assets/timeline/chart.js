@@ -1,0 +1,484 @@
+/* The canvas. However many items there are, a frame looks at a few for each of its pixels. */
+
+const [GUTTER, EDGE, OVERVIEW, AXIS] = [132, 14, 40, 26]; // left, right; the heights of the whole run and of the times
+const [TALL, APART, HEADING, EVENTS, CURVE] = [19, 7, 26, 17, 44];
+const SHORTEST = 20; // nanoseconds, over the whole width
+const THIN = 3; // pixels: what is less wide is drawn together with what else is there
+const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif';
+const ROLES = { scope: "phase", step: "main", data: "custom", phase: "phase", handler: "changed" };
+const COLOURS = ["page", "surface", "raised", "edge", "ink", "quiet", "accent", "line", "error",
+  ...new Set(Object.values(ROLES).flatMap((role) => ["fill", "text", "border"].map((part) => `${role}-${part}`)))];
+
+class Chart {
+  constructor(canvas, probe, tracks, curves) {
+    Object.assign(this, { canvas, probe, tracks, curves, changed: () => {} });
+    this.pen = canvas.getContext("2d");
+    this.whole = Math.max(...tracks.map((track) => track.end), 1);
+    [this.start, this.end] = [0, this.whole];
+    [this.first, this.last] = [-0.01 * this.whole, 1.01 * this.whole];
+    [this.scroll, this.cursor, this.hovered, this.selected, this.found] = [0, null, null, null, null];
+    this.widths = new Map();
+    this.colour();
+    this.fit(false);
+  }
+
+  /* What is shown */
+
+  get width() {
+    return Math.max(this.canvas.clientWidth - GUTTER - EDGE, 1);
+  }
+
+  get height() {
+    return this.canvas.clientHeight;
+  }
+
+  x(time) {
+    return GUTTER + ((time - this.start) / (this.end - this.start)) * this.width;
+  }
+
+  timeAt(x) {
+    return this.start + ((x - GUTTER) / this.width) * (this.end - this.start);
+  }
+
+  fit(glide = true) {
+    this.show(this.first, this.last, glide);
+  }
+
+  /** Show the time from `start` to `end`, as far as there is any. */
+  show(start, end, glide = false) {
+    const wide = Math.min(Math.max(end - start, SHORTEST), this.last - this.first);
+    const middle = (start + end) / 2;
+    const from = Math.min(Math.max(middle - wide / 2, this.first), this.last - wide);
+    cancelAnimationFrame(this.gliding);
+    if (glide && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.#glide(from, from + wide, performance.now());
+    else this.#place(from, from + wide);
+  }
+
+  #place(start, end) {
+    [this.start, this.end] = [start, end];
+    this.touch();
+    this.changed();
+  }
+
+  #glide(start, end, since) {
+    const [first, last] = [this.start, this.end];
+    const step = (now) => {
+      const part = Math.min(Math.max((now - since) / 220, 0), 1);
+      const done = 1 - (1 - part) ** 3;
+      const wide = Math.exp(Math.log(last - first) * (1 - done) + Math.log(end - start) * done);
+      const [before, after] = [last - first, end - start];
+      const way = Math.abs(after - before) < 1e-9 * before ? done : (wide - before) / (after - before);
+      const from = first + (start - first) * way;
+      this.#place(part < 1 ? from : start, part < 1 ? from + wide : end);
+      if (part < 1) this.gliding = requestAnimationFrame(step);
+    };
+    this.gliding = requestAnimationFrame(step);
+  }
+
+  zoom(factor, x = GUTTER + this.width / 2, glide = false) {
+    const at = this.timeAt(Math.min(Math.max(x, GUTTER), GUTTER + this.width));
+    this.show(at - (at - this.start) / factor, at + (this.end - at) / factor, glide);
+  }
+
+  pan(pixels, down = 0, glide = false) {
+    const by = (pixels / this.width) * (this.end - this.start);
+    this.scroll = Math.min(Math.max(this.scroll + down, 0), Math.max(this.tall - this.height, 0));
+    this.show(this.start + by, this.end + by, glide);
+  }
+
+  /** Bring an item into sight, large enough to be seen. */
+  reveal(start, end) {
+    const wide = Math.max(end - start, SHORTEST / 4);
+    const pixels = (wide / (this.end - this.start)) * this.width;
+    if (pixels >= 24 && pixels <= this.width && start >= this.start && end <= this.end) this.touch();
+    else this.show(start - wide * 1.2, start + wide * 2.2, true);
+  }
+
+  /** Read the colours anew; they are those of the page. */
+  colour() {
+    const read = (name) => {
+      this.probe.style.color = `var(--${name})`;
+      return getComputedStyle(this.probe).color;
+    };
+    this.colours = Object.fromEntries(COLOURS.map((name) => [name, read(name)]));
+    this.hatches = {};
+    this.touch();
+  }
+
+  touch() {
+    this.waiting ??= requestAnimationFrame(() => {
+      this.waiting = null;
+      this.draw();
+    });
+  }
+
+  /* Where everything stands */
+
+  /** The rows from top to bottom, with their places; they take the room that there is. */
+  rows() {
+    const found = [];
+    const several = this.tracks.length > 1;
+    let lanes = 0;
+    for (const track of this.tracks) {
+      if (several) found.push({ kind: "heading", track, tall: HEADING });
+      found.push({ kind: "events", track, tall: EVENTS });
+      for (const lane of track.lanes) found.push({ kind: "lane", track, lane, tall: TALL + APART });
+      lanes += track.lanes.length;
+    }
+    for (const curve of this.curves) found.push({ kind: "curve", curve, tall: CURVE + APART });
+    const top = OVERVIEW + AXIS;
+    const used = found.reduce((sum, row) => sum + row.tall, top + EDGE);
+    const free = Math.max(this.height - used, 0) / (lanes + 2.5 * this.curves.length);
+    let y = top;
+    for (const row of found) {
+      row.tall += row.kind === "lane" ? Math.min(free, 17) : row.kind === "curve" ? Math.min(2.5 * free, 90) : 0;
+      row.top = y;
+      y += row.tall;
+    }
+    this.tall = y + EDGE;
+    this.scroll = Math.min(this.scroll, Math.max(this.tall - this.height, 0));
+    for (const row of found) row.top -= this.scroll;
+    return found;
+  }
+
+  /** The row, the time, and the item at a place; without an item, the nearest one that is drawn there. */
+  at(x, y) {
+    if (x < GUTTER || x > GUTTER + this.width || y < OVERVIEW + AXIS) return null;
+    const row = this.rows().find((row) => y >= row.top && y < row.top + row.tall);
+    if (!row) return null;
+    const time = this.timeAt(x);
+    const item = row.kind === "lane" ? this.#itemAt(row.lane, time) : null;
+    return { row, time, track: row.track ?? this.tracks[0], ...item };
+  }
+
+  #itemAt(lane, time) {
+    const near = ((this.end - this.start) / this.width) * 0.75;
+    const first = lane.from(time - near);
+    const count = lane.behind(time + near, first) - first;
+    if (count <= 0) return null;
+    const exact = lane.from(time);
+    if (count === 1) return { lane, place: first, count };
+    if (exact < lane.length && lane.starts[exact] <= time) return { lane, place: exact, count };
+    return { lane, place: Math.min(exact, first + count - 1), count };
+  }
+
+  /* Drawing */
+
+  draw() {
+    const scale = devicePixelRatio || 1;
+    const [width, height] = [this.canvas.clientWidth, this.height];
+    if (this.canvas.width !== Math.round(width * scale) || this.canvas.height !== Math.round(height * scale)) {
+      this.canvas.width = Math.round(width * scale);
+      this.canvas.height = Math.round(height * scale);
+    }
+    const { pen } = this;
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    const rows = this.rows();
+    this.#clipped(0, OVERVIEW, width, height - OVERVIEW, () => this.#marks(rows));
+    this.#clipped(0, OVERVIEW + AXIS, width, height, () => rows.forEach((row) => this.#row(row)));
+    this.#cursor();
+    this.#overview();
+    document.documentElement.dataset.painted ??= Math.round(performance.now());
+  }
+
+  #clipped(x, y, width, height, paint) {
+    this.pen.save();
+    this.pen.beginPath();
+    this.pen.rect(x, y, width, height);
+    this.pen.clip();
+    paint();
+    this.pen.restore();
+  }
+
+  #marks(rows) {
+    const { pen } = this;
+    const step = stepFor(((this.end - this.start) / this.width) * 96);
+    const bottom = Math.min(Math.max(...rows.map((row) => row.top + row.tall)), this.height);
+    pen.font = `11px ${FONT}`;
+    pen.textBaseline = "middle";
+    for (let number = Math.ceil(this.start / step); number * step <= this.end; number++) {
+      const x = Math.round(this.x(number * step)) + 0.5;
+      pen.fillStyle = this.colours.edge;
+      pen.globalAlpha = 0.6;
+      pen.fillRect(x, OVERVIEW + AXIS - 5, 1, bottom - OVERVIEW - AXIS + 5);
+      pen.globalAlpha = 1;
+      pen.fillStyle = this.colours.quiet;
+      const text = moment(number * step, step);
+      const left = Math.min(Math.max(x - this.textWidth(text, 11) / 2, GUTTER), GUTTER + this.width - this.textWidth(text, 11));
+      pen.fillText(text, left, OVERVIEW + AXIS / 2 - 1);
+    }
+  }
+
+  #row(row) {
+    if (row.top + row.tall < OVERVIEW + AXIS || row.top > this.height) return;
+    if (row.kind === "heading") this.#text(row.track.heading, 14, row.top + 15, this.colours.ink, 12, 650, this.canvas.clientWidth - 28);
+    if (row.kind === "events") this.#clipped(GUTTER, 0, this.width, this.height, () => this.#events(row));
+    if (row.kind === "lane") this.#lane(row);
+    if (row.kind === "curve") this.#curve(row);
+  }
+
+  /** The names of phases where they are entered, as many as there is room for. */
+  #events({ track, top }) {
+    const { pen } = this;
+    const { times } = track;
+    const first = placeAbove(times, this.start, { equal: true });
+    const last = placeAbove(times, this.end, { from: first });
+    if (last - first > this.width / 4) return;
+    const height = EVENTS + track.lanes.length * (this.rowTall(track) ?? TALL + APART) - APART;
+    const names = [];
+    let before = -Infinity;
+    for (let move = first; move < last; move++) {
+      if (!track.isVisit(move)) continue;
+      const x = this.x(times[move]);
+      names.push([x, lastOf(track.phaseOf(move))]);
+      if (x - before < 4) continue;
+      before = x;
+      pen.fillStyle = this.colours.line;
+      pen.globalAlpha = 0.35;
+      pen.fillRect(Math.round(x), top + 3, 1, height);
+    }
+    pen.globalAlpha = 1;
+    let free = GUTTER + this.width;
+    for (const [x, name] of names.reverse()) {
+      if (x + 4 + this.textWidth(name, 10.5) < free - 5) this.#text(name, x + 4, top + 8, this.colours.quiet, 10.5);
+      free = x;
+    }
+  }
+
+  rowTall(track) {
+    return this.rows().find((row) => row.kind === "lane" && row.track === track)?.tall;
+  }
+
+  #lane({ track, lane, top, tall }) {
+    const height = tall - APART;
+    this.#text(lane.name, 14, top + height / 2, this.colours.ink, 12, 400, GUTTER - 50);
+    const share = track.spent[lane.role === "handler" ? "handlers" : lane.role === "phase" ? "other" : lane.role];
+    if (share !== undefined && lane.name !== "handlers 2") {
+      const part = share / (track.total || 1);
+      const text = part >= 0.005 ? `${Math.round(part * 100)}%` : part ? "<1%" : "0%";
+      this.#text(text, GUTTER - 10 - this.textWidth(text, 11), top + height / 2, this.colours.quiet, 11);
+    }
+    this.pen.fillStyle = this.colours.raised;
+    this.pen.fillRect(GUTTER, top, this.width, height);
+    this.#clipped(GUTTER, top - 2, this.width, height + 4, () => this.#items(track, lane, top, height));
+  }
+
+  #items(track, lane, top, height) {
+    const paint = this.paint(lane.role);
+    const pixel = (this.end - this.start) / this.width;
+    const dim = this.found && !this.found.lanes.has(lane) ? 0.4 : 1;
+    let at = lane.from(this.start);
+    while (at < lane.length && lane.starts[at] < this.end) {
+      const left = this.x(lane.starts[at]);
+      if (this.x(lane.ends[at]) - left >= THIN) {
+        this.#bar(track, lane, at, top, height, dim);
+        at++;
+        continue;
+      }
+      const column = Math.floor(left);
+      const next = Math.max(lane.behind(this.timeAt(column + 1), at), at + 1);
+      const wide = next - 1 > at && this.x(lane.ends[next - 1]) - this.x(lane.starts[next - 1]) >= THIN;
+      const stop = wide ? next - 1 : next;
+      const covered = Math.min((lane.busy[stop] - lane.busy[at]) / pixel, 1);
+      this.pen.fillStyle = paint.solid;
+      this.pen.globalAlpha = dim * (0.3 + 0.7 * covered);
+      this.pen.fillRect(column, top, 1, height);
+      at = stop;
+    }
+    this.pen.globalAlpha = 1;
+    for (const [one, strong] of [[this.hovered, false], [this.selected, true]]) {
+      if (one?.lane === lane) this.#outline(lane, one.place, top, height, strong);
+    }
+  }
+
+  #bar(track, lane, at, top, height, dim) {
+    const { pen } = this;
+    const paint = this.paint(lane.role);
+    const left = Math.max(this.x(lane.starts[at]), GUTTER - 8);
+    const right = Math.min(this.x(lane.ends[at]), GUTTER + this.width + 8);
+    const failed = lane.role === "handler" && track.raised[lane.refs[at]];
+    pen.globalAlpha = dim;
+    pen.beginPath();
+    pen.roundRect(left, top + 0.5, Math.max(right - left - 1, 1), height - 1, Math.min(3, (right - left) / 4));
+    pen.fillStyle = lane.role === "data" ? this.hatch(paint) : paint.fill;
+    pen.fill();
+    pen.strokeStyle = failed ? this.colours.error : paint.border;
+    pen.lineWidth = failed ? 2 : 1;
+    pen.stroke();
+    pen.globalAlpha = 1;
+    if (right - left > 14) this.#nameIn(track, lane, at, left, right, top, height, paint);
+  }
+
+  /** The longest name that fits into a bar. */
+  #nameIn(track, lane, at, left, right, top, height, paint) {
+    const [from, to] = [Math.max(left, GUTTER), Math.min(right, GUTTER + this.width)];
+    const name = namesOf(track, lane, at).find((name) => this.textWidth(name, 11.5) + 8 <= to - from);
+    if (!name) return;
+    const wide = this.textWidth(name, 11.5);
+    const x = (from + to - wide) / 2;
+    if (lane.role === "data") {
+      this.pen.fillStyle = this.colours.surface;
+      this.pen.fillRect(x - 3, top + 2.5, wide + 6, height - 5);
+    }
+    this.#text(name, x, top + height / 2 + 0.5, lane.role === "data" ? this.colours.ink : paint.text, 11.5);
+  }
+
+  #outline(lane, place, top, height, strong) {
+    const left = Math.max(this.x(lane.starts[place]), GUTTER - 8);
+    const right = Math.min(this.x(lane.ends[place]), GUTTER + this.width + 8);
+    this.pen.strokeStyle = this.colours[strong ? "accent" : "ink"];
+    this.pen.lineWidth = strong ? 2.5 : 1.5;
+    this.pen.strokeRect(left - 1, top - 0.5, Math.max(right - left + 1, 3), height + 1);
+  }
+
+  #curve({ curve, top, tall }) {
+    const { pen } = this;
+    const height = tall - APART;
+    this.#text(curve.name, 14, top + 9, this.colours.ink, 12, 400, GUTTER - 28);
+    const [low, high] = curve.low < curve.high ? [curve.low, curve.high] : [curve.low - 1, curve.high + 1];
+    const y = (value) => top + 4 + (1 - (value - low) / (high - low)) * (height - 8);
+    this.#text(`${value(curve.low)} \u2013 ${value(curve.high)}`, 14, top + 26, this.colours.quiet, 11, 400, GUTTER - 28);
+    pen.fillStyle = this.colours.raised;
+    pen.fillRect(GUTTER, top, this.width, height);
+    this.#clipped(GUTTER, top, this.width, height, () => this.#line(curve, y));
+  }
+
+  /** A line from value to value; where there are several in a pixel, from the lowest to the highest. */
+  #line(curve, y) {
+    const { pen } = this;
+    let at = Math.max(placeAbove(curve.times, this.start) - 1, 0);
+    pen.beginPath();
+    let drawn = false;
+    while (at < curve.times.length) {
+      const x = this.x(curve.times[at]);
+      const next = Math.max(placeAbove(curve.times, this.timeAt(Math.floor(x) + 1), { from: at, equal: true }), at + 1);
+      const [low, high] = curve.within(at, next);
+      if (low <= high) {
+        if (drawn) pen.lineTo(x, y(low));
+        else pen.moveTo(x, y(low));
+        if (high > low) pen.lineTo(x, y(high));
+        drawn = true;
+      }
+      if (curve.times[at] > this.end) break;
+      at = next;
+    }
+    pen.strokeStyle = this.colours.accent;
+    pen.lineWidth = 1.4;
+    pen.lineJoin = "round";
+    pen.stroke();
+  }
+
+  #cursor() {
+    if (this.cursor === null || this.cursor < this.start || this.cursor > this.end) return;
+    this.pen.fillStyle = this.colours.ink;
+    this.pen.globalAlpha = 0.5;
+    this.pen.fillRect(Math.round(this.x(this.cursor)), OVERVIEW + AXIS - 5, 1, this.height);
+    this.pen.globalAlpha = 1;
+  }
+
+  /* The whole run, and which part of it is shown */
+
+  overviewX(time) {
+    return GUTTER + ((time - this.first) / (this.last - this.first)) * this.width;
+  }
+
+  overviewTime(x) {
+    return this.first + ((x - GUTTER) / this.width) * (this.last - this.first);
+  }
+
+  #overview() {
+    const { pen } = this;
+    const [top, height] = [6, OVERVIEW - 10];
+    pen.fillStyle = this.colours.raised;
+    pen.fillRect(GUTTER, top, this.width, height);
+    this.#text("whole run", 14, top + height / 2 - 6, this.colours.ink, 12);
+    this.#text(duration(this.whole), 14, top + height / 2 + 8, this.colours.quiet, 11);
+    const lanes = this.tracks[0].lanes.filter((lane) => lane.role !== "scope" && !/ \d+$/.test(lane.name));
+    const until = lanes.map((lane) => lane.busyUntil(this.overviewTime(GUTTER)));
+    const pixel = (this.last - this.first) / this.width;
+    for (let x = GUTTER; x < GUTTER + this.width; x++) {
+      let bottom = top + height;
+      lanes.forEach((lane, number) => {
+        const busy = lane.busyUntil(this.overviewTime(x + 1));
+        const tall = Math.min((busy - until[number]) / pixel, 1) * height;
+        until[number] = busy;
+        pen.fillStyle = this.paint(lane.role).solid;
+        pen.fillRect(x, bottom - tall, 1, tall);
+        bottom -= tall;
+      });
+    }
+    const [left, right] = [this.overviewX(this.start), this.overviewX(this.end)];
+    const wide = Math.max(right - left, 3);
+    pen.fillStyle = this.colours.page;
+    pen.globalAlpha = 0.68;
+    pen.fillRect(GUTTER, top, left - GUTTER, height);
+    pen.fillRect(left + wide, top, GUTTER + this.width - left - wide, height);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = this.colours.accent;
+    pen.lineWidth = 1.5;
+    pen.strokeRect(left, top - 1, wide, height + 2);
+  }
+
+  /* Paint and text */
+
+  paint(role) {
+    const [fill, text, border] = ["fill", "text", "border"].map((part) => this.colours[`${ROLES[role]}-${part}`]);
+    return { fill, text, border, solid: role === "scope" || role === "phase" || role === "data" || role === "handler" ? border : fill };
+  }
+
+  /** What waits for data is hatched, so that no colour is needed to tell it apart. */
+  hatch(paint) {
+    if (!this.hatches.data) {
+      const tile = Object.assign(document.createElement("canvas"), { width: 12, height: 12 });
+      const pen = tile.getContext("2d");
+      pen.fillStyle = this.colours.surface;
+      pen.fillRect(0, 0, 12, 12);
+      pen.strokeStyle = paint.border;
+      pen.lineWidth = 1.5;
+      for (const by of [-12, -6, 0, 6, 12]) {
+        pen.moveTo(by, 12);
+        pen.lineTo(by + 12, 0);
+      }
+      pen.stroke();
+      this.hatches.data = this.pen.createPattern(tile, "repeat");
+    }
+    return this.hatches.data;
+  }
+
+  #text(text, x, y, colour, size, weight = 400, room = Infinity) {
+    const { pen } = this;
+    pen.fillStyle = colour;
+    pen.textBaseline = "middle";
+    let shown = text;
+    while (shown.length > 1 && this.textWidth(shown === text ? text : `${shown}\u2026`, size, weight) > room) {
+      shown = shown.slice(0, -1);
+    }
+    pen.font = `${weight} ${size}px ${FONT}`;
+    pen.fillText(shown === text ? text : `${shown}\u2026`, x, y);
+  }
+
+  textWidth(text, size, weight = 400) {
+    const key = `${size} ${weight} ${text}`;
+    let width = this.widths.get(key);
+    if (width === undefined) {
+      if (this.widths.size > 20000) this.widths.clear();
+      this.pen.font = `${weight} ${size}px ${FONT}`;
+      width = this.pen.measureText(text).width;
+      this.widths.set(key, width);
+    }
+    return width;
+  }
+}
+
+/** What may be written into an item, the longest first. */
+function namesOf(track, lane, place) {
+  const ref = lane.refs[place];
+  if (lane.role === "handler") return [lastOf(track.calls[track.called[ref]].handler)];
+  if (lane.role !== "scope") return [lastOf(track.phaseOf(ref))];
+  const scope = lane.name.split(", ").at(-1);
+  const number = track.countersOf(ref)[scope];
+  return number === undefined ? [lane.name, scope] : [`${scope} ${NUMBER.format(number)}`, NUMBER.format(number)];
+}
+
+const value = (number) => (Number.isFinite(number) ? String(Number(number.toPrecision(5))) : String(number));

@@ -1,0 +1,76 @@
+/* Pointers and the wheel on the canvas. */
+
+class Hands {
+  constructor(chart, { hover, choose, open }) {
+    Object.assign(this, { chart, hover, choose, open, pointers: new Map(), dragged: false, held: null });
+    const { canvas } = chart;
+    canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.#down(event));
+    canvas.addEventListener("pointermove", (event) => this.#moved(event));
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => this.#up(event));
+    canvas.addEventListener("pointerleave", () => this.hover(null));
+    canvas.addEventListener("dblclick", (event) => this.open(this.#at(event)));
+  }
+
+  #at(event) {
+    const room = this.chart.canvas.getBoundingClientRect();
+    return { x: event.clientX - room.left, y: event.clientY - room.top };
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    const lines = [1, 16, 100][event.deltaMode];
+    const { x } = this.#at(event);
+    if (event.shiftKey) this.chart.pan((event.deltaX || event.deltaY) * lines);
+    else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) this.chart.pan(event.deltaX * lines);
+    else this.chart.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.002)), x);
+    this.hover(this.#at(event));
+  }
+
+  #down(event) {
+    if (event.button !== 0) return;
+    const at = this.#at(event);
+    if (!this.pointers.size) {
+      this.dragged = false;
+      this.held = at.y < OVERVIEW ? "overview" : "lanes";
+      if (this.held === "overview") this.#centre(at.x);
+    }
+    this.pointers.set(event.pointerId, at);
+    this.chart.canvas.setPointerCapture(event.pointerId);
+  }
+
+  /** Show the part of the run around a place in the overview. */
+  #centre(x) {
+    const { chart } = this;
+    const half = (chart.end - chart.start) / 2;
+    const time = chart.overviewTime(x);
+    chart.show(time - half, time + half);
+  }
+
+  #moved(event) {
+    const now = this.#at(event);
+    const before = this.pointers.get(event.pointerId);
+    if (!before) {
+      this.hover(now);
+      return;
+    }
+    if (!this.dragged && this.pointers.size === 1 && Math.hypot(now.x - before.x, now.y - before.y) < 4) return;
+    this.dragged = true;
+    this.pointers.set(event.pointerId, now);
+    if (this.held === "overview") {
+      this.#centre(now.x);
+      return;
+    }
+    this.hover(null);
+    const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
+    this.chart.pan((before.x - now.x) / this.pointers.size, (before.y - now.y) / this.pointers.size);
+    if (!other) return;
+    const apart = (one) => Math.max(Math.abs(one.x - other.x), 1);
+    this.chart.zoom(apart(now) / apart(before), (now.x + other.x) / 2);
+  }
+
+  #up(event) {
+    if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
+    if (!this.dragged && this.held === "lanes" && event.type === "pointerup") this.choose(this.#at(event));
+  }
+}

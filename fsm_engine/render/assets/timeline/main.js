@@ -1,0 +1,191 @@
+/* The page: what is pointed at, what was chosen, what the keys do, and the address that keeps the time that is shown. */
+
+const given = JSON.parse(byId("details").textContent);
+const stream = columns(await unpacked(byId("data").textContent), given.shapes);
+byId("data").remove();
+const tracks = given.tracks.map((one) => new Track(one, stream));
+const curves = given.counters.map(({ name, dropped }) => new Curve(name, dropped, stream.next().value, stream.next().value));
+const canvas = byId("lanes");
+const tip = byId("tip");
+const chart = new Chart(canvas, byId("probe"), tracks, curves);
+const graphs = new Graphs(byId("graph"), tracks);
+const tabs = { lifecycle: byId("tab-lifecycle"), summary: byId("tab-summary") };
+const search = new Search(byId("query"), byId("results"), tracks, { go, light, now: () => chart.start });
+let keeping = 0;
+
+/* Pointing and choosing */
+
+function hover(at) {
+  const found = at && chart.at(at.x, at.y);
+  chart.cursor = found ? found.time : null;
+  chart.hovered = found?.lane ? found : null;
+  chart.touch();
+  tip.hidden = !found;
+  if (found) {
+    tip.replaceChildren(make("strong", {}, titleOf(found)), facts(told(found, curves, given.wall)));
+    place(at);
+  }
+  light_(found ?? chart.selected);
+}
+
+/** Put the tip beside the pointer, where it does not leave the page. */
+function place({ x, y }) {
+  const [width, height] = [tip.offsetWidth, tip.offsetHeight];
+  const left = x + 18 + width > canvas.clientWidth ? x - width - 14 : x + 18;
+  tip.style.left = `${Math.max(left, 4)}px`;
+  tip.style.top = `${Math.max(Math.min(y + 18, canvas.clientHeight - height - 6), 4)}px`;
+}
+
+/** Light the phase of an item, or of a moment. */
+function light_(found) {
+  if (!found) return;
+  const move = found.lane && !["handler", "scope"].includes(found.lane.role) ? found.lane.refs[found.place] : found.track.moveAt(found.time);
+  const phase = move < 0 ? "" : found.track.phaseOf(move);
+  graphs.show(found.track, phase);
+  byId("phase").textContent = phase ? `${found.track.heading}: ${phase}` : found.track.heading;
+}
+
+function choose(at) {
+  const found = chart.at(at.x, at.y);
+  select(found?.lane ? found : null);
+}
+
+function select(found) {
+  chart.selected = found;
+  chart.touch();
+  const chosen = byId("chosen");
+  chosen.hidden = !found;
+  if (!found) return;
+  chosen.replaceChildren(make("h2", { class: "name" }, titleOf(found)), facts(told({ ...found, count: 1 }, curves, given.wall)));
+  light_(found);
+  say(`${titleOf(found)}: ${duration(found.lane.ends[found.place] - found.lane.starts[found.place])}`);
+}
+
+/** Zoom to what is double-clicked. */
+function open(at) {
+  const found = chart.at(at.x, at.y);
+  if (found?.lane) closer(found);
+}
+
+function closer({ lane, place }) {
+  const [start, end] = [lane.starts[place], lane.ends[place]];
+  chart.show(start - (end - start) * 0.06, end + (end - start) * 0.06, true);
+}
+
+/** Choose an item, and bring it into sight. */
+function go(track, { lane, place }) {
+  const [start, end] = [lane.starts[place], lane.ends[place]];
+  chart.reveal(start, end);
+  select({ track, lane, place, time: start, count: 1 });
+}
+
+function light(lanes, text) {
+  chart.found = lanes && { lanes };
+  byId("number").textContent = text;
+  chart.touch();
+}
+
+/** Choose the item before or behind the one that is chosen. */
+function step(by) {
+  const { selected } = chart;
+  if (!selected) return;
+  const place = selected.place + by;
+  if (place >= 0 && place < selected.lane.length) go(selected.track, { lane: selected.lane, place });
+}
+
+/* What is shown, and the address */
+
+function shown() {
+  byId("fit").textContent = duration(Math.min(chart.end - chart.start, chart.whole));
+  clearTimeout(keeping);
+  keeping = setTimeout(() => history.replaceState(null, "", address()), 300);
+}
+
+function address() {
+  const whole = chart.start === chart.first && chart.end === chart.last;
+  return whole ? "#" : `#${new URLSearchParams({ from: Math.round(chart.start), to: Math.round(chart.end) })}`;
+}
+
+function readAddress() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const [from, to] = [Number(parts.get("from") ?? NaN), Number(parts.get("to") ?? NaN)];
+  if (from < to) chart.show(from, to);
+}
+
+/* Keys and buttons */
+
+const PANS = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], PageUp: [-0.9, 0], PageDown: [0.9, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
+const KEYS = {
+  "/": () => byId("query").select(),
+  "?": () => byId("keys").showModal(),
+  "+": () => chart.zoom(1.7, undefined, true),
+  "=": () => chart.zoom(1.7, undefined, true),
+  "-": () => chart.zoom(1 / 1.7, undefined, true),
+  0: () => chart.fit(),
+  f: () => chart.selected && closer(chart.selected),
+  Enter: () => chart.selected && closer(chart.selected),
+  n: () => step(1),
+  p: () => step(-1),
+  s: () => turnTo(tabs.summary.getAttribute("aria-selected") === "true" ? "lifecycle" : "summary"),
+  d: () => otherMode(),
+  Home: () => chart.show(chart.first, chart.first + chart.end - chart.start, true),
+  End: () => chart.show(chart.last - chart.end + chart.start, chart.last, true),
+  Escape: () => select(null),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open || event.target.matches("input")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (key === "Enter" && event.target.matches("button, a")) return;
+  if (event.target.matches("[role=tab]") && ["ArrowLeft", "ArrowRight"].includes(key)) KEYS.s();
+  else if (key in PANS && !event.target.closest(".panel")) chart.pan(PANS[key][0] * chart.width, PANS[key][1]);
+  else if (Object.hasOwn(KEYS, key)) KEYS[key]();
+  else return;
+  event.preventDefault();
+});
+
+function turnTo(name) {
+  for (const [other, button] of Object.entries(tabs)) {
+    button.setAttribute("aria-selected", other === name);
+    button.tabIndex = other === name ? 0 : -1;
+    byId(other).hidden = other !== name;
+  }
+}
+
+for (const [name, button] of Object.entries(tabs)) {
+  button.addEventListener("click", () => {
+    turnTo(name);
+    unfold();
+  });
+}
+
+function unfold(open = true) {
+  document.body.classList.toggle("folded", !open);
+  byId("handle").setAttribute("aria-expanded", open);
+}
+
+byId("handle").addEventListener("click", () => unfold(document.body.classList.contains("folded")));
+byId("in").addEventListener("click", KEYS["+"]);
+byId("out").addEventListener("click", KEYS["-"]);
+byId("fit").addEventListener("click", KEYS[0]);
+byId("help").addEventListener("click", KEYS["?"]);
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("panel").focus();
+});
+
+/* Begin */
+
+new Hands(chart, { hover, choose, open });
+new ResizeObserver(() => chart.touch()).observe(canvas);
+new MutationObserver(() => chart.colour()).observe(document.documentElement, { attributeFilter: ["data-mode"] });
+systemDark.addEventListener("change", () => chart.colour());
+addEventListener("hashchange", readAddress);
+const moves = tracks.reduce((sum, track) => sum + track.times.length, 0);
+byId("count").textContent = `${counted(NUMBER.format(moves), "move")} in ${duration(chart.whole)}`;
+byId("summary").append(...summary(tracks, given.dropped).filter(Boolean));
+byId("phase").textContent = tracks[0].heading;
+chart.changed = shown;
+readAddress();
+shown();
+requestAnimationFrame(() => (document.documentElement.dataset.ready = ""));

@@ -1,0 +1,190 @@
+/* Search: by phase, scope, handler, epoch and iteration. */
+
+const MOST_SHOWN = 40;
+
+/** Something that can be found in a lane or along the moves of a track, with where it is; `items` is made when asked. */
+class Found {
+  constructor(track, kind, text, find) {
+    Object.assign(this, { track, kind, text, find });
+  }
+
+  /** Where it is: `[lane, place]` of an item, or the number of a move that took no time. */
+  get items() {
+    return (this.list ??= this.find());
+  }
+}
+
+class Search {
+  constructor(input, list, tracks, { go, light, now }) {
+    Object.assign(this, { input, list, tracks, go, light, now, found: [], at: 0, current: null });
+    this.entries = tracks.flatMap(entriesOf);
+    input.addEventListener("input", () => this.#search());
+    input.addEventListener("focus", () => this.#open(this.found.length > 0 && !this.current));
+    input.addEventListener("blur", () => this.#open(false));
+    input.addEventListener("keydown", (event) => this.#key(event));
+    list.addEventListener("pointerdown", (event) => event.preventDefault());
+    list.addEventListener("click", (event) => {
+      const row = event.target.closest("[role=option]");
+      if (row) this.#choose(Number(row.dataset.number));
+    });
+  }
+
+  #search() {
+    const wanted = this.input.value.trim().toLowerCase();
+    this.current = null;
+    this.found = wanted ? [...this.tracks.flatMap((track) => numbered(track, wanted)), ...this.#named(wanted)] : [];
+    this.at = 0;
+    const shown = this.found.slice(0, MOST_SHOWN).map((entry, number) => this.#option(entry, number, wanted));
+    const rest = this.found.length - shown.length;
+    if (rest > 0) shown.push(make("li", { class: "none" }, `and ${rest} more`));
+    if (wanted && !shown.length) shown.push(make("li", { class: "none" }, "Nothing has such a name or number."));
+    this.list.replaceChildren(...shown);
+    this.#open(shown.length > 0);
+    this.#mark();
+    say(wanted ? `${this.found.length} found` : "");
+    this.light(null, "");
+  }
+
+  #named(wanted) {
+    const words = wanted.split(/\s+/);
+    const fitting = this.entries.filter(({ text }) => words.every((word) => text.toLowerCase().includes(word)));
+    const rank = ({ text }) => (lastOf(text).toLowerCase().startsWith(words[0]) ? 0 : 1);
+    return fitting.sort((one, other) => rank(one) - rank(other));
+  }
+
+  #option(entry, number, wanted) {
+    const several = this.tracks.length > 1;
+    return make("li", { role: "option", id: `found-${number}`, "data-number": number, "aria-selected": "false" },
+      make("span", { class: "kind" }, entry.kind),
+      make("span", { class: "found-text" }, marked(entry.text, wanted.split(/\s+/)[0])),
+      make("small", {}, `${NUMBER.format(entry.items.length)}\u00d7`, several ? ` in ${entry.track.heading}` : ""));
+  }
+
+  #key(event) {
+    const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") this.clear();
+    else if (event.key === "Enter" && this.current) this.step(event.shiftKey ? -1 : 1);
+    else if (event.key === "Enter" && this.found.length) this.#choose(this.at);
+    else if (turn && this.found.length) {
+      const shown = Math.min(this.found.length, MOST_SHOWN);
+      this.at = (this.at + turn + shown) % shown;
+      this.current = null;
+      this.#open(true);
+      this.#mark();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  clear() {
+    this.input.value = "";
+    this.#search();
+    this.input.blur();
+  }
+
+  #choose(number) {
+    [this.at, this.current] = [number, this.found[number]];
+    this.#open(false);
+    const { items } = this.current;
+    const place = items.findIndex((item) => startOf(this.current.track, item) >= this.now());
+    this.number = place < 0 ? 0 : place;
+    this.#show();
+  }
+
+  /** Go to the next of what was found, or back. */
+  step(by) {
+    if (!this.current) return;
+    const { length } = this.current.items;
+    this.number = (this.number + by + length) % length;
+    this.#show();
+  }
+
+  #show() {
+    const { track, items, text } = this.current;
+    const lanes = new Set(items.slice(0, 1).map(({ lane }) => lane));
+    this.light(lanes, `${NUMBER.format(this.number + 1)} of ${NUMBER.format(items.length)}`);
+    say(`${text}, ${this.number + 1} of ${items.length}`);
+    this.go(track, items[this.number]);
+  }
+
+  #mark() {
+    for (const row of this.list.querySelectorAll("[role=option]")) {
+      const here = Number(row.dataset.number) === this.at;
+      row.setAttribute("aria-selected", here);
+      if (!here) continue;
+      row.scrollIntoView({ block: "nearest" });
+      this.input.setAttribute("aria-activedescendant", row.id);
+    }
+    if (!this.found.length) this.input.removeAttribute("aria-activedescendant");
+  }
+
+  #open(open) {
+    this.list.hidden = !open;
+    this.input.setAttribute("aria-expanded", open);
+  }
+}
+
+const startOf = (track, { lane, place }) => lane.starts[place];
+
+/** What has a name in a track, and is there. */
+function entriesOf(track) {
+  const entries = [];
+  const inLanes = (role, fits) => {
+    const items = [];
+    for (const lane of track.lanes.filter((lane) => lane.role === role)) {
+      for (let place = 0; place < lane.length; place++) if (fits(lane.refs[place])) items.push({ lane, place });
+    }
+    return items.sort((one, other) => one.lane.starts[one.place] - other.lane.starts[other.place]);
+  };
+  const came = new Set(track.numbers);
+  const spent = new Map([...came].map((number) => track.kinds[number]).filter((kind) => !kind.rests)
+    .map((kind) => [kind.target, kind.spent]));
+  for (const [phase, role] of spent) {
+    const numbers = new Set(track.kinds.flatMap((kind, number) => (kind.target === phase ? [number] : [])));
+    entries.push(new Found(track, "phase", phase, () => inLanes(role, (move) => numbers.has(track.numbers[move]))));
+  }
+  const handlers = new Map();
+  track.calls.forEach(({ handler, event }, number) => {
+    const name = `${handler} on ${event}`;
+    handlers.set(name, [...(handlers.get(name) ?? []), number]);
+  });
+  for (const [name, numbers] of handlers) {
+    entries.push(new Found(track, "handler", name, () => inLanes("handler", (call) => numbers.includes(track.called[call]))));
+  }
+  for (const lane of track.lanes.filter((lane) => lane.role === "scope")) {
+    const items = () => Array.from({ length: lane.length }, (_, place) => ({ lane, place }));
+    for (const name of lane.name.split(", ")) entries.push(new Found(track, "scope", name, items));
+  }
+  return entries.filter((entry) => entry.items.length);
+}
+
+/** The epoch or the iteration of a number, by the word before it, or both. */
+function numbered(track, wanted) {
+  const read = /^(?:(e)(?:poch)?|(i)(?:teration)?)?\s*#?([\d,]+)$/.exec(wanted);
+  if (!read) return [];
+  const number = Number(read[3].replaceAll(",", ""));
+  const names = read[1] ? ["epoch"] : read[2] ? ["iteration"] : ["epoch", "iteration"];
+  return names.flatMap((name) => {
+    const lane = track.lanes.find((lane) => lane.role === "scope" && lane.name.split(", ").includes(name));
+    if (!lane) return [];
+    const find = () => placesOf(track, lane, name, number).map((place) => ({ lane, place }));
+    const found = new Found(track, name, `${name} ${NUMBER.format(number)}`, find);
+    return found.items.length ? [found] : [];
+  });
+}
+
+function placesOf(track, lane, name, number) {
+  const places = [];
+  for (let place = 0; place < lane.length; place++) {
+    if (track.countersOf(lane.refs[place])[name] === number) places.push(place);
+  }
+  return places;
+}
+
+/** A text with what was searched in it set apart. */
+function marked(text, word) {
+  const place = text.toLowerCase().indexOf(word);
+  if (place < 0) return [text];
+  const end = place + word.length;
+  return [text.slice(0, place), make("mark", {}, text.slice(place, end)), text.slice(end)];
+}
