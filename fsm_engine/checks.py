@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fsm_engine.bounds import BOUNDS, CUT_SHORT
 from fsm_engine.confusable import confusable
 from fsm_engine.cursor import Signal
 from fsm_engine.errors import LifecycleError
-from fsm_engine.events import Event, Events
+from fsm_engine.events import Event
 from fsm_engine.graph import Call, Graph, Transition, Trigger
 from fsm_engine.scopes import Scope
 from fsm_engine.unbound import Unbound, UnboundError, how_to_bind
@@ -310,19 +311,8 @@ def _own_exits(graph: Graph, number: int) -> list[Transition]:
     return [exit_ for exit_ in graph.exits[number] if exit_.signal is None]
 
 
-_ANNOUNCED = {
-    Scope.ITERATION: (Events.ITERATION_STARTED, Events.ITERATION_COMPLETED),
-    Scope.EPOCH: (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED),
-    Scope.RUN: (Events.STARTED, Events.COMPLETED),
-}
-"""The phases that announce the begin and the end of a scope."""
-
-_CUT_SHORT = (Events.TERMINATE, Events.TERMINATE_SINGLE_EPOCH)
-"""The phases that announce that what goes on is not finished."""
-
-
 def _unannounced(graph: Graph) -> Iterator[Finding]:
-    silent = {scope: _unannounced_in(graph, scope) for scope in _ANNOUNCED if _ANNOUNCED[scope][1] in graph.index}
+    silent = {scope: _unannounced_in(graph, scope) for scope in BOUNDS if BOUNDS[scope][1] in graph.index}
     for number, phase in enumerate(graph.phases):
         for exit_ in _own_exits(graph, number):
             for target in _targets(graph, [exit_]):
@@ -335,7 +325,7 @@ def _unannounced(graph: Graph) -> Iterator[Finding]:
 def _leaves(graph: Graph, scope: Scope, target: int) -> bool:
     """Say whether a run in `scope` that goes to `target` leaves it, or begins it anew."""
     phase = graph.phases[target]
-    return phase.event is _ANNOUNCED[scope][0] or not scope.contains(phase.scope)
+    return phase.event is BOUNDS[scope][0] or not scope.contains(phase.scope)
 
 
 def _unannounced_in(graph: Graph, scope: Scope) -> set[int]:
@@ -346,12 +336,12 @@ def _unannounced_in(graph: Graph, scope: Scope) -> set[int]:
         for number, phase in enumerate(graph.phases)
         if scope.contains(phase.scope) or (outer is not None and not outer.contains(phase.scope))
     ]
-    announced = (_ANNOUNCED[scope][1], *_CUT_SHORT)
+    announced = (BOUNDS[scope][1], *CUT_SHORT)
     return _leading_to(graph, past, but=[graph.index[event] for event in announced if event in graph.index])
 
 
 def _left_silently(exit_: Transition, scopes: Iterable[Scope]) -> Finding:
-    completed = ", ".join(_ANNOUNCED[scope][1].name for scope in scopes)
+    completed = ", ".join(BOUNDS[scope][1].name for scope in scopes)
     return Finding(
         "unannounced",
         f"{exit_} leaves {' and '.join(map(str, scopes))} without {completed}, whose handlers are not called.",

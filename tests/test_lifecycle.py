@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fsm_engine.bounds import BOUNDS
 from fsm_engine.cursor import Signal
 from fsm_engine.engine import Engine
 from fsm_engine.errors import BusyError, LifecycleError
@@ -205,6 +206,14 @@ def test_scopes_nest() -> None:
         *(True, True, True, False)
     ]
     assert not Scope.ENGINE.contains(None)
+
+
+def test_where_scopes_begin_and_end_is_read_off_the_graph() -> None:
+    assert BOUNDS == {
+        Scope.ITERATION: (Events.ITERATION_STARTED, Events.ITERATION_COMPLETED),
+        Scope.EPOCH: (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED),
+        Scope.RUN: (Events.STARTED, Events.COMPLETED),
+    }
 
 
 def test_successors_are_the_exits_of_the_phase_and_of_its_scopes() -> None:

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
+from fsm_engine.bounds import BOUNDS
 from fsm_engine.events import Event, Events
 from fsm_engine.explain import name_of_handler
 from fsm_engine.graph import Transition
 from fsm_engine.registry import Attachment, Handler
+from fsm_engine.scopes import Scope
 from fsm_engine.timeline.durations import Durations, Statistics
 from fsm_engine.timeline.profile_tables import print_basic, write_csv
 from fsm_engine.timeline.stopwatch import FETCH, FETCHED, ROOM, STEP, STEPPED, Stopwatch, Visited
 
-_OF_RUN = (Events.STARTED, Events.COMPLETED)
-_OF_EPOCH = (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED)
+_OF_RUN, _OF_EPOCH = BOUNDS[Scope.RUN], BOUNDS[Scope.EPOCH]
 _OF_ITERATION = (STEP, STEPPED, FETCH, FETCHED)
 _COLUMNS = (*_OF_RUN, *_OF_EPOCH, *_OF_ITERATION)
 _EVENTS = tuple(event for event in Events if event in _COLUMNS)

@@ -13,6 +13,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.announcer import Announcer
+from fsm_engine.bounds import BOUNDS
 from fsm_engine.cursor import Signal
 from fsm_engine.events import Events
 from fsm_engine.graph import Graph, Transition
@@ -22,6 +23,9 @@ from fsm_engine.timeline.durations import Durations
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
+
+FETCH, FETCHED = Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED
+STEP, STEPPED = BOUNDS[Scope.ITERATION]
 
 ROOM = 100_000
 """How many durations of the same thing a profiler keeps unless told otherwise."""
@@ -152,7 +156,3 @@ class Stopwatch(ABC):
 
 def _nobody() -> None:
     return None
-
-
-FETCH, FETCHED = Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED
-STEP, STEPPED = Events.ITERATION_STARTED, Events.ITERATION_COMPLETED
