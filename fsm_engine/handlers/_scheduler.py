@@ -23,15 +23,29 @@ class BaseParamScheduler(ABC):
     """A handler that sets something at each event that it is attached to.
 
     Attributes:
-        save_history: whether the values go to ``engine.state.param_history``, a dictionary from names to lists with
-            one item per event: the values of all groups.
         optimizer: what is set, an optimizer; of a `ParamGroupScheduler` a list of them.
         param_name: the setting; of a `ParamGroupScheduler` a list of them.
+        schedulers: those it consists of, if any.
     """
 
-    save_history: bool
     optimizer: Any
     param_name: Any
+    schedulers: Sequence[Any] = ()
+    _save_history = False
+
+    @property
+    def save_history(self) -> bool:
+        """Whether the values go to ``engine.state.param_history``, for all that this consists of.
+
+        That is a dictionary from names to lists with one item per event: the values of the groups.
+        """
+        return self._save_history
+
+    @save_history.setter
+    def save_history(self, wanted: bool) -> None:
+        self._save_history = wanted
+        for scheduler in self.schedulers:
+            scheduler.save_history = wanted
 
     def attach(self, engine: Engine, event: AnyEvent | EventsList = Events.ITERATION_STARTED) -> RemovableEventHandle:
         """Let `engine` call this scheduler at each `event`; ``add_event_handler(event, scheduler)`` does the same.

@@ -33,12 +33,9 @@ class ConcatScheduler(ParamScheduler):
     ) -> None:
         _check_schedulers(schedulers)
         _check_durations(durations, len(schedulers))
-        optimizer = _only(schedulers, "optimizer")
-        super().__init__(optimizer, _only(schedulers, "param_name"), save_history)
         self.schedulers = list(schedulers)
         self.durations = [int(duration) for duration in durations]
-        for scheduler in schedulers:
-            scheduler.save_history = save_history
+        super().__init__(_only(schedulers, "optimizer"), _only(schedulers, "param_name"), save_history)
 
     def get_param(self) -> Any:
         """Return the value that is set next."""

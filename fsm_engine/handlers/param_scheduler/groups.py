@@ -38,16 +38,6 @@ class ParamGroupScheduler(BaseParamScheduler):
         self.param_name = [scheduler.param_name for scheduler in schedulers]
         self.save_history = save_history
 
-    @property
-    def save_history(self) -> bool:  # an attribute that is passed on
-        """Whether the values go to ``engine.state.param_history``."""
-        return self.schedulers[0].save_history
-
-    @save_history.setter
-    def save_history(self, wanted: bool) -> None:
-        for scheduler in self.schedulers:
-            scheduler.save_history = wanted
-
     def __call__(self, engine: Engine | None = None, name: str | None = None) -> None:
         """Let each scheduler set its value of this event, and go on to the next.
 
@@ -57,15 +47,9 @@ class ParamGroupScheduler(BaseParamScheduler):
         """
         for scheduler, own in zip(self.schedulers, self.names):
             scheduler(engine, name or own)
-        if self.save_history and engine is not None:
-            self._join(engine.state.param_history, [name or own for own in self.names])
-
-    @staticmethod
-    def _join(history: dict[str, list[list[Any]]], names: Sequence[str]) -> None:
-        """Make one item of those that schedulers with the same name have added."""
-        for name in dict.fromkeys(names):
-            count = names.count(name)
-            history[name][-count:] = [[value for values in history[name][-count:] for value in values]]
+        history = getattr(getattr(engine, "state", None), "param_history", None)
+        if self.save_history and history:
+            _join(history, [name or own for own in self.names])
 
     def get_param(self) -> list[Any]:
         """Return the values that are set next, one per scheduler."""
@@ -111,6 +95,13 @@ class ParamGroupScheduler(BaseParamScheduler):
         _check_schedulers(schedulers)
         twin = cls([on_stand_ins([scheduler])[0] for scheduler in schedulers], **kwargs)
         return rehearse(twin, num_events, lambda: [s.optimizer_param_groups[0][s.param_name] for s in twin.schedulers])
+
+
+def _join(history: dict[str, list[list[Any]]], names: Sequence[str]) -> None:
+    """Make one item of those that schedulers with the same name have added to the history."""
+    for name in set(names) & set(history):
+        count = names.count(name)
+        history[name][-count:] = [[value for values in history[name][-count:] for value in values]]
 
 
 def _check_schedulers(schedulers: Any) -> None:
