@@ -52,7 +52,7 @@ UNIT = [
 ]
 
 
-def recorded(name: str, engine: Any, handlers: bool = True) -> Contestant:
+def recorded(name: str, engine: Any, handlers: bool = True, every: int = 1) -> Contestant:
     """Let `engine` run one epoch while it is recorded."""
     data = [0] * ITERATIONS["engine"]
 
@@ -60,7 +60,7 @@ def recorded(name: str, engine: Any, handlers: bool = True) -> Contestant:
         timeline = Timeline()
 
         def run() -> None:
-            with engine.record(timeline, handlers=handlers):
+            with engine.record(timeline, handlers=handlers, every=every):
                 engine.run(data)
 
         return run
@@ -110,6 +110,23 @@ def spans(_quick: bool) -> Work:
     return Work(contestants, [row])
 
 
+def sampled(_quick: bool) -> Work:
+    """Compare what recording one iteration in 100 adds to each with what recording all of them adds."""
+    contestants = [
+        looped("plain", fsm_engine.Engine(no_op), "engine"),
+        recorded("all", fsm_engine.Engine(no_op)),
+        recorded("one in 100", fsm_engine.Engine(no_op), every=100),
+        looped("plain, handlers", with_handlers(fsm_engine), "engine"),
+        recorded("all, handlers", with_handlers(fsm_engine)),
+        recorded("one in 100, handlers", with_handlers(fsm_engine), every=100),
+    ]
+    rows = [
+        Row(f"every=100{what}", Cost(f"one in 100{what}", over=base), Cost(f"all{what}", over=base), "every=1", mark)
+        for what, base, mark in (("", "plain", at_most(0.4)), (", handlers", "plain, handlers", at_most(0.3)))
+    ]
+    return Work(contestants, rows)
+
+
 def profiled(name: str, library: Any, profilers: Any, kind: str, handlers: bool) -> list[Contestant]:
     """Let an engine of `library` run with a profiler, and without one."""
     size = ITERATIONS["Ignite" if library is not fsm_engine else "engine"]
@@ -144,6 +161,7 @@ WORKS: dict[str, Callable[[bool], Work]] = {
     "off": off,
     "moves": moves,
     "spans": spans,
+    "sampled": sampled,
     "handlers-profiler": functools.partial(profilers, "HandlersTimeProfiler", True, 0.5),
     "basic-profiler": functools.partial(profilers, "BasicTimeProfiler", False, 0.1),
 }

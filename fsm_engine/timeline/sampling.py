@@ -95,12 +95,13 @@ class Sampler:
         left_out: whether the iteration that is going on is not recorded.
     """
 
-    __slots__ = ("_begins", "_is_kept", "_record", "_record_last", "_sampling", "_turns", "left_out")
+    __slots__ = ("_begins", "_is_kept", "_record", "_record_last", "_sampling", "_silent", "_turns", "left_out")
 
     def __init__(self, sampling: Sampling, record: Mover, record_last: Mover) -> None:
         self._sampling, self._record, self._record_last = sampling, record, record_last
         self._turns: dict[Graph, Turn] = {}
         self._begins: dict[int, bool] = {}  # for the moves inside a turn, by their id: whether they begin the next
+        self._silent: set[str] = set()  # the labels that only moves within an iteration have: looked up in no time
         self._is_kept = True
         self.left_out = False
 
@@ -109,23 +110,31 @@ class Sampler:
         turn = self._turns[graph] = Turn(graph)
         self._begins.update((id(transition), begins) for transition, begins in turn.inside())
         self._sampling.phases |= {qualified(graph.phases[number]) for number in turn.phases}
+        moves = [transition for known in self._turns for exits in known.exits for transition in exits]
+        within = [self._begins.get(id(transition)) is False for transition in moves]
+        self._silent.update(transition.label for transition, is_within in zip(moves, within) if is_within)
+        self._silent.difference_update(
+            transition.label for transition, is_within in zip(moves, within) if not is_within
+        )
 
     def mover(self) -> Mover:
         """Return what has to be called with each move."""
-        begins_of, record = self._begins.get, self._record
+        begins_of, record, silent, sampling = self._begins.get, self._record, self._silent, self._sampling
+        every = sampling.every
 
         def move(engine: Any, transition: Transition) -> None:
+            if self.left_out and transition.label in silent:
+                return
             begins = begins_of(id(transition))
-            if begins is False:
-                if not self.left_out:
-                    record(engine, transition)
+            if begins and self.left_out and sampling.iterations % every:
+                sampling.iterations += 1
             elif begins:
-                was_left_out = self.left_out
                 self._begin()
-                if self._is_kept or not was_left_out:
-                    self._pass(engine, transition, True)
-            else:
+                self._pass(engine, transition, True)
+            elif begins is None:
                 self._outside(engine, transition)
+            elif not self.left_out:
+                record(engine, transition)
 
         return move
 
@@ -146,8 +155,7 @@ class Sampler:
 
     def _count(self, number: int) -> None:
         self._sampling.iterations += number
-        if not self._is_kept:
-            self._sampling.left_out += number
+        self._sampling.kept += number * self._is_kept
 
     def _pass(self, engine: Any, transition: Transition, is_inside: bool) -> None:
         self.left_out = is_inside and not self._is_kept

@@ -121,14 +121,19 @@ class Sampling:
     Attributes:
         every: one in so many.
         iterations: how many there were.
-        left_out: how many of them are not recorded.
+        kept: how many of them are recorded.
         phases: the qualified names of the phases that come again with each iteration.
     """
 
     every: int
     iterations: int = 0
-    left_out: int = 0
+    kept: int = 0
     phases: frozenset[str] = frozenset()
+
+    @property
+    def left_out(self) -> int:
+        """How many iterations are not recorded."""
+        return self.iterations - self.kept
 
     def __str__(self) -> str:
         return f"{self.left_out:,} of {self.iterations:,} iterations were not recorded (every={self.every:,})"
