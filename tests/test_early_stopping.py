@@ -150,7 +150,7 @@ def test_a_state_has_all_of_its_keys_or_changes_nothing() -> None:
     for key in state:
         with pytest.raises(ValueError, match=f"^Required state attribute '{key}' is absent in provided state_dict"):
             handler.load_state_dict({other: 0 for other in state if other != key})
-    with pytest.raises(TypeError, match="^Argument state_dict should be a dictionary, but given <class 'list'>$"):
+    with pytest.raises(TypeError, match=r"^Argument state_dict should be a dictionary, but given <class 'list'>$"):
         handler.load_state_dict([1])  # type: ignore[arg-type]
     assert handler.state_dict() == state
 
@@ -202,8 +202,18 @@ def test_the_trainer_is_free_when_it_is_dropped() -> None:
         assert handler.trainer is trainer
         del trainer
         assert (dropped(), handler.trainer) == (None, None)
-    handler(Engine(echo))  # nobody is left to be terminated
-    handler(Engine(echo))
+    evaluator = Engine(echo)
+    evaluator.state.output = 0.0
+    for _ in range(3):
+        handler(evaluator)  # nobody is left to be terminated
+    assert handler.counter == 3
+
+
+@pytest.mark.parametrize("score", [None, "0.5", (1, 2)])
+def test_a_score_that_is_no_number_at_all_is_an_error(score: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        epochs_with([score])
+    assert str(caught.value) == f"Argument score_function should return a number, but it returned {score!r}."
 
 
 def test_a_pickle_has_the_trainer_and_a_copy_shares_it() -> None:

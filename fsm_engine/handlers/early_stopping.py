@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.engine import Engine
@@ -130,7 +131,11 @@ class EarlyStopping:
             self.best_score: Any = None
 
     def __call__(self, engine: Engine) -> None:
-        """Look at the score, and call ``trainer.terminate()`` if it has not improved for too long."""
+        """Look at the score, and call ``trainer.terminate()`` if it has not improved for too long.
+
+        Raises:
+            TypeError: for a score that is no number.
+        """
         score = _number(self.score_function(engine))
         if score == score and (self.best_score is None or self._improves(score, self._bound())):  # not NaN
             self.best_score, self.counter = score, 0
@@ -181,7 +186,10 @@ class EarlyStopping:
 
 def _number(score: Any) -> Any:
     """Return a number of NumPy or a tensor's only one as a plain one, which a file can hold."""
-    return score.item() if hasattr(score, "item") else score
+    number = score.item() if hasattr(score, "item") else score
+    if not isinstance(number, Real):
+        raise TypeError(f"Argument score_function should return a number, but it returned {score!r}.")
+    return number
 
 
 def _renamed(old: str, given: Any, new: str, value: Any) -> Any:

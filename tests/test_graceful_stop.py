@@ -1,0 +1,451 @@
+"""`GracefulStop`: what a signal does to a run, to the engines inside it, and to a process."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from fsm_engine import Engine, EventEnum, Events, Lifecycle
+from fsm_engine.handlers import GracefulStop
+
+if sys.platform == "win32":
+    pytest.skip("signals of POSIX", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parent.parent
+TERM, INT, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1
+DRIVERS = ("emitted", "transitions")
+
+
+class P(EventEnum):
+    COLLECT = "collect"
+    LEARN = "learn"
+
+
+def what_signals_do() -> list[Any]:
+    return [signal.getsignal(number) for number in (TERM, INT, USR1)]
+
+
+@pytest.fixture(autouse=True)
+def known_handlers() -> Iterator[None]:
+    """Let the signals do what a process begins with, or fail the test, and afterwards what they did."""
+
+    def fail(number: int, frame: Any) -> None:
+        raise AssertionError(f"{signal.Signals(number).name} was not caught")
+
+    handlers = {TERM: fail, INT: signal.default_int_handler, USR1: fail}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def echo(engine: Engine, batch: Any) -> Any:
+    return batch
+
+
+def log_of(engine: Engine) -> list[Any]:
+    log: list[Any] = []
+
+    def note(engine: Engine, name: str) -> None:
+        log.append((name, engine.state.epoch, engine.state.iteration))
+
+    for phase in engine.lifecycle.phases[1:]:
+        if phase.event not in (Events.EXCEPTION_RAISED, Events.INTERRUPT, Events.RESUMED):
+            engine.add_event_handler(phase.event, note, phase.name)
+    return log
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("number", [TERM, INT, USR1])
+@pytest.mark.parametrize(
+    ("event", "stands_at", "iteration"),
+    [
+        (Events.STARTED, Events.ITERATION_COMPLETED, 1),
+        (Events.EPOCH_STARTED(once=2), Events.ITERATION_COMPLETED, 4),
+        (Events.GET_BATCH_STARTED(once=1), Events.ITERATION_COMPLETED, 2),
+        (Events.GET_BATCH_COMPLETED(once=1), Events.ITERATION_COMPLETED, 2),
+        (Events.ITERATION_STARTED(once=2), Events.ITERATION_COMPLETED, 2),
+        (Events.ITERATION_COMPLETED(once=2), Events.ITERATION_COMPLETED, 2),
+        (Events.ITERATION_COMPLETED(once=3), Events.EPOCH_COMPLETED, 3),
+        (Events.EPOCH_COMPLETED(once=1), Events.EPOCH_COMPLETED, 3),
+    ],
+    ids=str,
+)
+def test_a_signal_suspends_between_iterations_and_the_run_goes_on_as_though_nothing_was(
+    event: Any, stands_at: Events, iteration: int, number: int, driver: str
+) -> None:
+    whole = Engine(echo)
+    expected = log_of(whole)
+    whole.run([7, 8, 9], max_epochs=2, driver=driver)
+
+    engine, saved = Engine(echo), []
+    log = log_of(engine)
+    stop = GracefulStop(save=lambda engine: saved.append((log[-1], engine.state_dict()))).attach(engine)
+    engine.add_event_handler(event, signal.raise_signal, number)
+    before = what_signals_do()
+    engine.run([7, 8, 9], max_epochs=2, driver=driver)
+
+    assert (engine.outcome, engine.state.iteration, stop.requested, stop.signal) == (
+        "interrupted",
+        iteration,
+        True,
+        number,
+    )
+    state = {"epoch_length": 3, "iteration": iteration, "max_epochs": 2}
+    assert [(at[0], {key: state_dict[key] for key in state}) for at, state_dict in saved] == [(stands_at.name, state)]
+    assert what_signals_do() == before
+    engine.run(driver=driver)
+    assert (engine.outcome, log, len(saved)) == ("completed", expected, 1)
+
+
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Events.COMPLETED], ids=str)
+def test_a_run_that_has_nothing_left_to_do_ends(event: Any) -> None:
+    engine, saved = Engine(echo), []
+    stop = GracefulStop(save=saved.append).attach(engine)
+    engine.add_event_handler(
+        event(event_filter=lambda engine, _: engine.state.iteration == 3), signal.raise_signal, TERM
+    )
+    log = log_of(engine)
+    engine.run([7, 8, 9])
+    assert (engine.outcome, log[-1], saved, stop.signal) == ("completed", ("COMPLETED", 1, 3), [], TERM)
+    engine.run([7], max_epochs=2, epoch_length=3, until=Events.EPOCH_STARTED)
+    assert (engine.outcome, stop.requested, stop.signal) == ("interrupted", False, None)
+
+
+def test_a_run_without_data_and_one_of_unknown_length_are_suspended_too() -> None:
+    for data, length in ((None, 4), (iter([7, 8, 9, 10]), None)):
+        engine = Engine(echo)
+        GracefulStop().attach(engine)
+        engine.add_event_handler(Events.ITERATION_STARTED(once=2), signal.raise_signal, TERM)
+        engine.run(data, epoch_length=length)
+        assert (engine.outcome, engine.state.iteration) == ("interrupted", 2)
+        engine.run()
+        assert (engine.outcome, engine.state.iteration) == ("completed", 4)
+
+
+def test_a_lifecycle_without_epochs_is_suspended_behind_the_handlers_of_its_phase() -> None:
+    lifecycle, done = Lifecycle("ppo"), []
+    lifecycle.add_phase(P.COLLECT, activity=lambda: done.append("collect"))
+    lifecycle.add_phase(P.LEARN, activity=lambda: done.append("learn"))
+    lifecycle.add_transition(Events.STARTED >> P.COLLECT)
+    lifecycle.add_transition(P.COLLECT >> P.LEARN)
+    lifecycle.add_transition(P.LEARN >> Events.COMPLETED)
+    engine = Engine(lifecycle=lifecycle)
+    stop = GracefulStop(save=lambda engine: done.append(engine.state_dict()["phase"])).attach(engine)
+    engine.add_event_handler(P.LEARN, signal.raise_signal, USR1)
+    engine.run()
+    assert (engine.outcome, stop.signal, done) == ("interrupted", USR1, ["collect", "P.LEARN"])
+    engine.run()
+    assert (engine.outcome, done) == ("completed", ["collect", "P.LEARN", "learn"])
+
+
+def test_several_things_are_saved_in_order_and_only_after_a_signal() -> None:
+    engine, saved = Engine(echo), []
+    GracefulStop(save=[lambda engine: saved.append(engine), lambda: saved.append("second")]).attach(engine)
+    engine.run([7, 8], until=Events.ITERATION_COMPLETED(once=1))
+    assert saved == []
+    engine.add_event_handler(Events.ITERATION_STARTED(once=2), signal.raise_signal, TERM)
+    engine.run(max_epochs=2)
+    assert saved == [engine, "second"]
+
+
+def test_what_fails_to_be_saved_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(echo)
+    GracefulStop(save=lambda: 1 / 0).attach(engine)
+    engine.add_event_handler(Events.ITERATION_STARTED(once=1), signal.raise_signal, TERM)
+    with caplog.at_level(logging.WARNING), pytest.raises(ZeroDivisionError):
+        engine.run([7, 8])
+    assert engine.outcome == "failed"
+    assert caplog.messages[0] == "GracefulStop: SIGTERM came, so the run ends after iteration 1; again to stop at once."
+
+
+@pytest.mark.parametrize("end", [1 / 2, RuntimeError(), KeyboardInterrupt(), SystemExit()], ids=repr)
+@pytest.mark.parametrize("event", [Events.STARTED, Events.ITERATION_STARTED, Events.COMPLETED], ids=str)
+def test_the_signals_are_put_back_however_a_run_ends(event: Any, end: Any) -> None:
+    engine, seen = Engine(echo), []
+    stop = GracefulStop().attach(engine)
+
+    @engine.on(event)
+    def fail() -> None:
+        seen.append([handler == stop._on_signal for handler in what_signals_do()])
+        if isinstance(end, BaseException):
+            raise end
+
+    before = what_signals_do()
+    if isinstance(end, BaseException):
+        with pytest.raises(type(end)):
+            engine.run([7])
+    else:
+        engine.run([7])
+    assert (seen, what_signals_do()) == ([[True] * 3], before)
+
+
+@pytest.mark.parametrize("end", [Engine.terminate, Engine.interrupt, lambda engine: engine.terminate(True)])
+def test_the_signals_are_put_back_behind_other_signals(end: Any) -> None:
+    engine, before = Engine(echo), what_signals_do()
+    GracefulStop().attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, end)
+    for _ in range(2):
+        engine.run([7, 8, 9])
+        assert what_signals_do() == before
+
+
+def test_a_handler_that_somebody_else_installed_meanwhile_is_left_alone() -> None:
+    engine, called = Engine(echo), []
+    stop = GracefulStop([USR1]).attach(engine)
+
+    def theirs(number: int, frame: Any) -> None:
+        called.append(number)
+        stop._on_signal(number, frame)
+
+    engine.add_event_handler(Events.ITERATION_STARTED, lambda: signal.signal(USR1, theirs))
+    engine.add_event_handler(Events.ITERATION_COMPLETED, signal.raise_signal, USR1)
+    engine.run([7, 8])
+    assert (called, stop.signal, signal.getsignal(USR1)) == ([USR1], USR1, theirs)
+    with pytest.raises(AssertionError, match="SIGUSR1 was not caught"):
+        signal.raise_signal(USR1)
+
+
+# The second signal
+
+
+def sent(*numbers: int) -> Engine:
+    """Return an engine that is sent these signals in its first iteration."""
+    engine = Engine(echo)
+    GracefulStop().attach(engine)
+    engine.add_event_handler(Events.ITERATION_STARTED(once=1), lambda: [*map(signal.raise_signal, numbers)])
+    return engine
+
+
+def test_the_second_signal_calls_the_handler_of_before() -> None:
+    came: list[int] = []
+    signal.signal(TERM, lambda number, frame: came.append(number))
+    engine, before = sent(USR1, TERM), what_signals_do()
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: came.append(what_signals_do() == before))
+    engine.run([7, 8])
+    assert (engine.outcome, engine.state.iteration, came) == ("interrupted", 1, [TERM, True])
+
+
+def test_the_second_ctrl_c_is_a_keyboard_interrupt() -> None:
+    engine = sent(INT, INT)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run([7, 8])
+    assert (engine.outcome, engine.state.iteration) == ("failed", 1)
+
+
+def test_what_was_ignored_is_ignored_the_second_time() -> None:
+    signal.signal(TERM, signal.SIG_IGN)
+    engine = sent(TERM, TERM)
+    engine.run([7, 8])
+    assert (engine.outcome, signal.getsignal(TERM)) == ("interrupted", signal.SIG_IGN)
+
+
+# Engines inside engines
+
+
+def trained(attach_to_evaluator: bool) -> tuple[Engine, Engine, GracefulStop, list[Any]]:
+    trainer, evaluator, saved = Engine(echo), Engine(echo), []
+    stop = GracefulStop(save=lambda engine: saved.append(engine)).attach(trainer)
+    if attach_to_evaluator:
+        stop.attach(evaluator)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([1, 2, 3]))
+    evaluator.add_event_handler(Events.ITERATION_STARTED(once=2), signal.raise_signal, TERM)
+    evaluator.add_event_handler(Events.COMPLETED, lambda: saved.append("evaluated"))
+    return trainer, evaluator, stop, saved
+
+
+def test_a_run_inside_a_handler_is_finished_first() -> None:
+    trainer, evaluator, _, saved = trained(attach_to_evaluator=False)
+    trainer.run([7, 8], max_epochs=3)
+    assert (evaluator.outcome, evaluator.state.iteration) == ("completed", 3)
+    assert (trainer.outcome, trainer.state.iteration, saved) == ("interrupted", 2, ["evaluated", trainer])
+
+
+def test_an_evaluator_that_it_is_attached_to_as_well_is_terminated() -> None:
+    trainer, evaluator, stop, saved = trained(attach_to_evaluator=True)
+    before = what_signals_do()
+    trainer.run([7, 8], max_epochs=3)
+    assert (evaluator.outcome, evaluator.state.iteration) == ("terminated", 2)
+    assert (trainer.outcome, trainer.state.iteration, saved) == ("interrupted", 2, [trainer])
+    assert what_signals_do() == before
+    saved.clear()
+    evaluator.run([1, 2, 3])  # alone, it is suspended like any other
+    assert (evaluator.outcome, evaluator.state.iteration, saved, stop.signal) == ("interrupted", 2, [evaluator], TERM)
+
+
+# Where it works
+
+
+def test_outside_the_main_thread_a_run_is_an_error_that_says_so() -> None:
+    engine, told = Engine(echo), []
+    GracefulStop().attach(engine)
+
+    def run() -> None:
+        try:
+            engine.run([7])
+        except RuntimeError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert told == [
+        "GracefulStop is attached to an engine that runs outside the main thread, which alone is told of signals. Run "
+        "it there, or call engine.interrupt() from any thread."
+    ]
+    engine.run([7])
+    assert engine.outcome == "completed"
+
+
+def test_wrong_arguments_are_errors() -> None:
+    with pytest.raises(
+        ValueError, match=r"^SIGKILL ends or stops a process without asking it. Leave it out of signals=.$"
+    ):
+        GracefulStop([TERM, 9])
+    with pytest.raises(ValueError, match="4711 is not a valid Signals"):
+        GracefulStop([4711])
+    with pytest.raises(TypeError, match="save= is called as a handler of INTERRUPT, but 7 is not callable"):
+        GracefulStop(save=[print, 7])  # type: ignore[list-item]
+
+    class NeverInterrupted(Engine):
+        interrupt_resume_enabled = False
+
+    with pytest.raises(RuntimeError, match="Engine 'interrupt/resume' feature is disabled"):
+        GracefulStop().attach(NeverInterrupted(echo))
+
+
+def test_it_can_be_pickled_and_keeps_no_engine_alive() -> None:
+    gc.disable()
+    try:
+        engine = Engine(echo)
+        stop, dropped = GracefulStop([USR1], save=print).attach(engine), weakref.ref(engine)
+        engine.add_event_handler(Events.ITERATION_STARTED, signal.raise_signal, USR1)
+        engine.run([7, 8])
+        twin = pickle.loads(pickle.dumps(stop))
+        assert (twin.signals, twin.signal, twin.requested) == ((USR1,), USR1, True)
+        assert pickle.loads(pickle.dumps(engine)).outcome == "interrupted"
+        del engine
+        assert dropped() is None
+    finally:
+        gc.enable()
+
+
+# Real processes
+
+PROGRAM = """
+    import json, signal, sys, time
+    from pathlib import Path
+    from fsm_engine import Engine, Events
+    from fsm_engine.handlers import GracefulStop
+
+    path, pause = Path(sys.argv[1]), float(sys.argv[2])
+
+    def step(engine, batch):
+        time.sleep(pause)
+        return 0.9 * engine.state.weight + batch
+
+    def learn(engine):
+        engine.state.weight = engine.state.output
+
+    def decay(engine):
+        engine.state.weight *= 0.5
+
+    trainer = Engine(step)
+    trainer.state.weight = 0.0
+    trainer.state_dict_user_keys.append("weight")
+    trainer.add_event_handler(Events.ITERATION_STARTED, lambda: print("running", flush=True))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, learn)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, decay)
+    stop = GracefulStop(save=lambda trainer: path.write_text(json.dumps(trainer.state_dict()))).attach(trainer)
+    if path.exists():
+        trainer.load_state_dict(json.loads(path.read_text()))
+    trainer.run(range(10), max_epochs=5)
+    print(json.dumps([str(trainer.outcome), trainer.state.iteration, trainer.state.weight]), flush=True)
+    if trainer.outcome == "interrupted":
+        sys.exit(128 + stop.signal)
+"""
+
+
+def start(path: Path, pause: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(path), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def started(path: Path, pause: float) -> subprocess.Popen[str]:
+    """Start the program, and wait until its first iteration has begun."""
+    process = start(path, pause)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    return process
+
+
+def test_a_process_that_is_told_to_stop_is_taken_up_by_another(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    process = started(path, 0.05)
+    process.send_signal(TERM)
+    out, err = process.communicate(timeout=100)
+    outcome, iteration, _ = json.loads(out.splitlines()[-1])
+    assert (outcome, process.returncode) == ("interrupted", 128 + TERM), err
+    assert 0 < iteration < 50
+    assert f"GracefulStop: SIGTERM came, so the run ends after iteration {iteration}; again to stop at once." in err
+
+    weight = 0.0
+    for _ in range(5):
+        for batch in range(10):
+            weight = 0.9 * weight + batch
+        weight *= 0.5
+    out, err = start(path, 0).communicate(timeout=100)
+    assert json.loads(out.splitlines()[-1]) == ["completed", 50, weight], err
+
+
+@pytest.mark.slow
+def test_the_second_signal_ends_a_process_at_once(tmp_path: Path) -> None:
+    process = started(tmp_path / "run.json", 1000)
+    process.send_signal(USR1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.send_signal(TERM)
+    out, err = process.communicate(timeout=100)
+    assert (out, process.returncode) == ("", -TERM), err
+
+
+def test_a_forked_process_leaves_signals_to_its_parent_but_ends_by_sigterm() -> None:
+    engine = Engine(echo)
+    stop = GracefulStop().attach(engine)
+    signal.signal(TERM, signal.SIG_DFL)
+
+    @engine.on(Events.ITERATION_STARTED(once=1))
+    def fork() -> None:
+        child = os.fork()
+        if not child:
+            try:
+                signal.raise_signal(INT)
+                signal.raise_signal(USR1)
+                os.write(write, b"alive" if not stop.requested else b"asked")
+                signal.raise_signal(TERM)
+            finally:
+                os._exit(99)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == -TERM
+
+    read, write = os.pipe()
+    engine.run([7])
+    assert (os.read(read, 10), engine.outcome, stop.requested) == (b"alive", "completed", False)
+    os.close(read)
+    os.close(write)
