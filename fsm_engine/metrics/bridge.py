@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.metrics import accumulated
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
 from fsm_engine.metrics.usage import AnyUsage, EpochWise
 
@@ -85,6 +86,15 @@ class _Bridged(Metric):
         if not _has_data(self._metric):
             raise NotComputableError(f"{type(self._metric).__name__} was given no data before it was computed.")
         return self._metric.compute()
+
+    def state_dict(self) -> dict[str, Any]:
+        return accumulated.of_torchmetrics(self._metric)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        accumulated.into_torchmetrics(self._metric, state_dict)
+
+    def _take(self, output: Any) -> None:
+        self.update(self.output_transform(output))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Bridged) and other._metric is self._metric

@@ -12,6 +12,10 @@ from fsm_engine.metrics.metric import OutputTransform, unchanged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torchmetrics
+
+    from fsm_engine.metrics.kinds import Kind
+
 
 class Loss(Counted):
     """The mean of a loss over all examples, each batch weighing as much as it has.
@@ -23,6 +27,7 @@ class Loss(Counted):
         output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
         batch_size: called as ``batch_size(y)``; returns the number of examples of the batch.
         device: where the sums are kept; None means where the loss is.
+        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
 
     Raises:
         ModuleNotFoundError: if torchmetrics is not installed.
@@ -34,8 +39,9 @@ class Loss(Counted):
         output_transform: OutputTransform = unchanged,
         batch_size: Callable[[Any], int] = len,
         device: str | torch.device | None = None,
+        skip_unrolling: bool = False,
     ) -> None:
-        super().__init__(output_transform, device)
+        super().__init__(output_transform, device, skip_unrolling)
         self._loss_fn = loss_fn
         self._batch_size = batch_size
 
@@ -57,9 +63,10 @@ class Loss(Counted):
                 f"loss_fn did not return the average loss, but a tensor of shape {tuple(loss.shape)}. "
                 f"Give one that averages over the batch, such as with reduction='mean'."
             )
-        mean = self._counter
-        if mean is None:
-            from fsm_engine.metrics.mean import WeightedMean
-
-            mean = self._counter = self._placed(WeightedMean(), loss.device)
+        mean = self._counter_for(None, loss.device)
         mean.update(loss.to(mean.device), examples)
+
+    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # losses are of one kind
+        from fsm_engine.metrics.mean import WeightedMean
+
+        return WeightedMean()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from numbers import Number
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics.usage import USAGES, AnyUsage, EpochWise, Usage, usage_of
+from fsm_engine.metrics import accumulated
+from fsm_engine.metrics.arithmetic import Arithmetic
+from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
-    from fsm_engine.events import Events
+    from fsm_engine.events import CallableEventWithFilter
 
 OutputTransform = Callable[[Any], Any]
 
@@ -27,17 +30,37 @@ def unchanged(output: Any) -> Any:
     return output
 
 
-class Metric(ABC):
+class Metric(Arithmetic, ABC):
     """What an engine computes from the outputs of its step: the base of metrics, ours and users'.
+
+    Where the step gives two lists of as many tensors or numbers, the metric is updated with one pair after the
+    other, each as a batch of one.
 
     Args:
         output_transform: turns ``engine.state.output`` into what `update` takes.
         device: where the metric computes; None leaves it to the metric, which should follow its data.
+        skip_unrolling: whether such lists are given to `update` as they are.
+
+    Raises:
+        TypeError: for an `output_transform` that cannot be called.
     """
 
-    def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
+    _state_dict_all_req_keys: ClassVar[tuple[str, ...] | None] = None
+    """For subclasses: the attributes that `reset` starts anew, which a saved metric consists of. None means all."""
+
+    skip_unrolling = False
+
+    def __init__(
+        self,
+        output_transform: OutputTransform = unchanged,
+        device: str | torch.device | None = None,
+        skip_unrolling: bool = False,
+    ) -> None:
+        if not callable(output_transform):
+            raise TypeError(f"Argument output_transform should be callable, got {output_transform!r}.")
         self.output_transform = output_transform
         self.device = device
+        self.skip_unrolling = skip_unrolling
         self.reset()
 
     @abstractmethod
@@ -90,9 +113,9 @@ class Metric(ABC):
         if not self.is_attached(engine, when):
             return
         engine.remove_event_handler(_Report(self, when), when.COMPLETED)
-        needed = [pair for other in USAGES if self.is_attached(engine, other) for pair in self._feeding(other)]
+        needed = [pair for other in _reports(engine) for pair in other.metric._feeding(other.usage)]
         for handler, event in self._feeding(when):
-            if (handler, event) not in needed:
+            if (handler, event) not in needed and engine.has_event_handler(handler, event):
                 engine.remove_event_handler(handler, event)
 
     def is_attached(self, engine: Engine, usage: AnyUsage = EpochWise) -> bool:
@@ -100,36 +123,125 @@ class Metric(ABC):
         when = usage_of(usage)
         return engine.has_event_handler(_Report(self, when), when.COMPLETED)
 
-    def _feeding(self, usage: type[Usage]) -> list[tuple[_Reset | _Update, Events]]:
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been accumulated since `reset`, as plain data and copies of tensors.
+
+        Raises:
+            TypeError: for something else; see `_state_dict_all_req_keys`.
+        """
+        return accumulated.attributes_of(self, self._state_dict_all_req_keys, but=_SETTINGS)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            TypeError: if it is no mapping.
+            ValueError: if it was that of another metric; nothing is changed then.
+        """
+        check_state_dict(self, state_dict, self.state_dict(), more=self._state_dict_all_req_keys is None)
+        for name, value in state_dict.items():
+            setattr(self, name, accumulated.plain(value))
+
+    def _feeding(self, usage: Usage) -> list[tuple[_Moment, CallableEventWithFilter]]:
         return [(_Reset(self), usage.STARTED), (_Update(self), usage.ITERATION_COMPLETED)]
+
+    def _take(self, output: Any) -> None:
+        output = self.output_transform(output)
+        if self.skip_unrolling or not _is_unrolled(output):
+            self.update(output)
+            return
+        for pair in _pairs(output):
+            self.update(pair)
+
+    def _result(self) -> Any:
+        return _plain(self.compute())
+
+    def _keeper(self) -> Metric | None:
+        """Return the metric that has the state which an engine should save for this one."""
+        return self
+
+
+_SETTINGS = ("output_transform", "device", "skip_unrolling")
+
+
+def check_state_dict(metric: Metric, given: Any, own: Iterable[str], more: bool = False) -> None:
+    """Refuse a state dictionary that does not have the keys of `metric`; `more` allows others beside them.
+
+    Raises:
+        TypeError: if it is no mapping.
+        ValueError: if it has other keys.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}.")
+    if not set(given) >= set(own) or (set(given) != set(own) and not more):
+        raise ValueError(
+            f"the state dictionary has the keys {list(given)}, but {type(metric).__name__} has {list(own)}. "
+            f"Give it what state_dict() of such a metric returned."
+        )
+
+
+def _is_unrolled(output: Any) -> bool:
+    return (
+        isinstance(output, (tuple, list))
+        and bool(output)
+        and all(isinstance(part, (tuple, list)) and all(map(_is_value, part)) for part in output)
+    )
+
+
+def _is_value(thing: Any) -> bool:
+    return isinstance(thing, (torch.Tensor, Number))
+
+
+def _pairs(output: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    lengths = [len(part) for part in output]
+    if len(lengths) != 2 or lengths[0] != lengths[1]:
+        raise ValueError(
+            f"Output should have 2 items of the same length, got {len(lengths)} items of the lengths {lengths}. "
+            f"With skip_unrolling=True the metric is given lists as they are."
+        )
+    for y_pred, y in zip(*output):
+        first = _as_batch(y_pred, None)
+        yield first, _as_batch(y, first.device)
+
+
+def _as_batch(value: Any, device: torch.device | None) -> torch.Tensor:
+    return value.unsqueeze(0) if isinstance(value, torch.Tensor) else torch.tensor([value], device=device)
 
 
 # The handlers are objects that are equal for the same metric, so that an engine finds them again.
 
 
 @dataclass(frozen=True)
-class _Reset:
+class _Moment(ABC):
     metric: Metric
 
+    @abstractmethod
+    def __call__(self, *args: Any) -> None: ...
+
+    @property
+    def owner(self) -> Metric | None:
+        """The metric whose state an engine saves."""
+        return self.metric._keeper()
+
+
+@dataclass(frozen=True)
+class _Reset(_Moment):
     def __call__(self) -> None:
         self.metric.reset()
 
 
 @dataclass(frozen=True)
-class _Update:
-    metric: Metric
-
+class _Update(_Moment):
     def __call__(self, engine: Engine) -> None:
-        self.metric.update(self.metric.output_transform(engine.state.output))
+        self.metric._take(engine.state.output)
 
 
 @dataclass(frozen=True)
-class _Report:
-    metric: Metric
-    usage: type[Usage]
+class _Report(_Moment):
+    usage: Usage
 
     def __call__(self, engine: Engine, name: str) -> None:
-        value = _plain(self.metric.compute())
+        value = self.metric._result()
         if isinstance(value, Mapping):
             if name in value:
                 raise ValueError(
@@ -138,6 +250,11 @@ class _Report:
                 )
             engine.state.metrics.update(value)
         engine.state.metrics[name] = value
+
+
+def _reports(engine: Engine) -> list[_Report]:
+    attached = [attachment.handler for slot in engine._slots.values() for attachment in slot.attached]
+    return [handler for handler in attached if isinstance(handler, _Report)]
 
 
 def _plain(value: Any) -> Any:
