@@ -12,6 +12,7 @@ from fsm_engine.render.metrics import NOTE, Text
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.themes import STEPS
 from fsm_engine.scopes import Scope
+from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Track
 from fsm_engine.timeline.visits import visits
 from fsm_engine.views import qualified
@@ -32,9 +33,11 @@ class Heat:
         self._most = max(self._moves.values(), default=1)
         self._visits: Counter[str] = Counter()
         self._times: Counter[str] = Counter()
-        for visit in visits(track):
+        found = list(visits(track))
+        estimate = Estimate(track, found)
+        for visit in found:
             self._visits[visit.phase] += 1
-            self._times[visit.phase] += visit.duration
+            self._times[visit.phase] += estimate.of(visit, visit.duration)
 
     def of_phase(self, phase: Phase) -> float | None:
         """Return a phase's share of the time of all runs, None if there was no visit."""

@@ -26,7 +26,8 @@ class Timeline:
     """What engines did, and when: a track for each, with its moves and the calls of its handlers.
 
     Times are nanoseconds of the monotonic clock, `time.perf_counter_ns`, on the host: where work is done on another
-    device, they tell when it was handed over.
+    device, they tell when it was handed over. How long that took is known beside if it was recorded with
+    ``device=True``.
 
     Args:
         room: how many moves, and how many calls of handlers, each track keeps. Older ones are dropped, and counted.
@@ -55,27 +56,47 @@ class Timeline:
         return sum(moves), sum(spans)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return a dictionary per move and per call of a handler, in the order of their times; plain data.
+        """Return a dictionary per move, call of a handler and value of a counter, in the order of their times.
 
         Moves have the keys ``track, time, source, label, target, epoch, iteration``, calls ``track, time, duration,
-        handler, event, place, raised``. Times and durations are in nanoseconds.
+        handler, event, place, raised``, values ``time, counter, value``. Times and durations are in nanoseconds. Moves
+        have ``device`` if that was recorded: how long a device took for what was done until the next move; and
+        ``is_cut`` if iterations were left out: whether some were behind it. All of it is plain data.
         """
         rows = [row for number in range(len(self.tracks)) for row in self._rows(number)]
+        rows += [
+            {"time": time, "counter": name, "value": value}
+            for name, counter in self.counters.items()
+            for time, value in counter
+        ]
         return sorted(rows, key=lambda row: row["time"])
 
     def _rows(self, number: int) -> Iterator[dict[str, Any]]:
         track = self.tracks[number]
-        for move in track.moves:
+        device = track.device_times
+        for place, move in enumerate(track.moves):
             kind = move.kind
             names = {"source": kind.source, "label": kind.label, "target": kind.target}
-            yield {"track": number, "time": move.time, **names, "epoch": move.epoch, "iteration": move.iteration}
+            more = {} if track.device_ring is None else {"device": device.get(place)}
+            if track.sampling is not None:
+                more["is_cut"] = kind.is_cut
+            yield {
+                "track": number,
+                "time": move.time,
+                **names,
+                "epoch": move.epoch,
+                "iteration": move.iteration,
+                **more,
+            }
         for span in track.spans:
             called = span.called
             names = {"handler": called.handler, "event": called.event, "place": called.place}
             yield {"track": number, "time": span.start, "duration": span.duration, **names, "raised": span.raised}
 
     def to_pandas(self) -> Any:
-        """Return the rows of `to_dicts` as a `pandas.DataFrame`.
+        """Return the rows of `to_dicts` as a `pandas.DataFrame`, with a column for each key.
+
+        ``table.dropna(subset="label")`` are the moves, ``table.dropna(subset="counter")`` the values of counters.
 
         Raises:
             ImportError: if pandas is not installed.
@@ -96,7 +117,8 @@ class Timeline:
         """Replay a track as a word over labels in a machine of the `transitions` library, which knows no guards.
 
         Returns:
-            None if every move is one that `lifecycle` has, where the run was; else the first that is not.
+            None if every move is one that `lifecycle` has, where the run was; else the first that is not. What comes
+            after iterations that were left out is taken from where it begins.
 
         Raises:
             ImportError: if that library is not installed.
@@ -106,7 +128,7 @@ class Timeline:
         return replayed(self.tracks[track], lifecycle)
 
     def coverage(self, lifecycle: Lifecycle, track: int = 0) -> Coverage:
-        """Return which phases and transitions of `lifecycle` a track has covered; print it.
+        """Return which phases and transitions of `lifecycle` a track has covered, as far as it is kept; print it.
 
         Raises:
             ValueError: for a move that `lifecycle` does not have.
@@ -122,7 +144,7 @@ class Timeline:
             None if they are the same, whatever their times; else the step, and what each did; print it.
 
         Raises:
-            ValueError: if one has lost its beginning, for lack of room.
+            ValueError: if one has lost its beginning, for lack of room, or leaves out other iterations.
         """
         from fsm_engine.timeline.comparing import parting
 
