@@ -112,10 +112,8 @@ class Sampler:
         self._sampling.phases |= {qualified(graph.phases[number]) for number in turn.phases}
         moves = [transition for known in self._turns for exits in known.exits for transition in exits]
         within = [self._begins.get(id(transition)) is False for transition in moves]
-        self._silent.update(transition.label for transition, is_within in zip(moves, within) if is_within)
-        self._silent.difference_update(
-            transition.label for transition, is_within in zip(moves, within) if not is_within
-        )
+        self._silent.update(move.label for move, is_within in zip(moves, within) if is_within)
+        self._silent.difference_update(move.label for move, is_within in zip(moves, within) if not is_within)
 
     def mover(self) -> Mover:
         """Return what has to be called with each move."""

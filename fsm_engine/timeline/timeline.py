@@ -76,18 +76,13 @@ class Timeline:
         device = track.device_times
         for place, move in enumerate(track.moves):
             kind = move.kind
-            names = {"source": kind.source, "label": kind.label, "target": kind.target}
-            more = {} if track.device_ring is None else {"device": device.get(place)}
+            row = {"track": number, "time": move.time, "source": kind.source, "label": kind.label}
+            row |= {"target": kind.target, "epoch": move.epoch, "iteration": move.iteration}
+            if track.device_ring is not None:
+                row["device"] = device.get(place)
             if track.sampling is not None:
-                more["is_cut"] = kind.is_cut
-            yield {
-                "track": number,
-                "time": move.time,
-                **names,
-                "epoch": move.epoch,
-                "iteration": move.iteration,
-                **more,
-            }
+                row["is_cut"] = kind.is_cut
+            yield row
         for span in track.spans:
             called = span.called
             names = {"handler": called.handler, "event": called.event, "place": called.place}

@@ -45,7 +45,12 @@ def page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
         "dropped": timeline.dropped,
         "shapes": numbers.shapes,
         "tracks": [
-            {"heading": heading(engine), "within": engine.within is not None, "picture": drawn.index(picture)}
+            {
+                "heading": heading(engine),
+                "within": engine.within is not None,
+                "picture": drawn.index(picture),
+                "leftOut": str(track.sampling or ""),
+            }
             | _names(track)
             | _account(accounts[engine.number])
             for engine, track, picture in zip(engines, tracks, pictures)
@@ -87,7 +92,7 @@ def _kind(kind: Kind) -> dict[str, Any]:
         "target": kind.target,
         "scopes": kind.target_scopes,
         "spent": spent_on(kind),
-        "rests": kind.is_rest,
+        "rests": kind.is_last,
         "last": kind.is_last,
         "begins": kind.trigger == "run",
     }

@@ -37,12 +37,19 @@ def place(timeline: Timeline, title: str) -> TimelinePicture:
     engines = recorded(timeline)
     if not engines:
         raise ValueError("There is nothing to draw: no run was recorded. See Engine.record.")
-    return _Layout(engines, title, timeline.dropped[0]).picture()
+    return _Layout(engines, title, _missing(timeline)).picture()
+
+
+def _missing(timeline: Timeline) -> tuple[str, ...]:
+    """Say what the picture cannot show, a line for each thing."""
+    dropped = timeline.dropped[0]
+    forgotten = [f"The first {dropped:,} moves were not kept."] if dropped else []
+    return (*forgotten, *(f"{track.name}: {track.sampling}." for track in timeline.tracks if track.sampling))
 
 
 class _Layout:
-    def __init__(self, engines: Sequence[Recorded], title: str, dropped: int) -> None:
-        self.engines, self.title, self.dropped = engines, title, dropped
+    def __init__(self, engines: Sequence[Recorded], title: str, missing: tuple[str, ...]) -> None:
+        self.engines, self.title, self.missing = engines, title, missing
         self.scale = _fitting(engines)
         self.keys: dict[str, str] = {}  # the letters of names that do not fit, by the name
         self.named: set[str] = set()  # the events whose name is there
@@ -236,9 +243,9 @@ class _Layout:
         self.y += TALL
 
     def _note(self) -> Label | None:
-        if not self.dropped:
+        if not self.missing:
             return None
-        text = Text((f"The first {self.dropped:,} moves were not kept.",), NOTE)
+        text = Text(self.missing, NOTE)
         self.y += text.height + 4
         return _from_left(text, LEFT, self.y - text.height / 2)
 

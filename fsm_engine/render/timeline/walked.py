@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import log
 
 from fsm_engine.render.build import FINAL, INITIAL
@@ -34,8 +35,10 @@ class _Walked:
     def __init__(self, track: Track, phases: Mapping[str, Times]) -> None:
         numbers = moves(track).kinds
         counts = Counter(numbers)
-        taken = sorted(counts, key=numbers.index)  # in the order in which each was taken first
-        self.counts = {track.kinds[number]: counts[number] for number in taken if not track.kinds[number].is_rest}
+        self.counts: Counter[Kind] = Counter()  # in the order in which each was taken first
+        for number in sorted(counts, key=numbers.index):
+            if not track.kinds[number].is_rest:
+                self.counts[replace(track.kinds[number], is_cut=False)] += counts[number]
         self.most = max(self.counts.values(), default=1)
         self.rest = next((kind.source for kind in self.counts if kind.trigger == "run"), "")
         self.phases = phases

@@ -77,6 +77,7 @@ function summary(tracks, dropped) {
     ...tracks.map((track) => make("section", {},
       make("h2", {}, track.heading),
       make("p", { class: "lead" }, duration(track.total)),
+      track.leftOut ? make("p", { class: "hint" }, `${track.leftOut}: shares take them to be like the others.`) : null,
       make("dl", { class: "spent" }, Object.entries(track.spent).map(([name, time]) => [
         make("dt", { class: name }, name),
         make("dd", {}, `${duration(time)} `, make("small", {}, `${Math.round((time / (track.total || 1)) * 100)}%`)),
