@@ -37,7 +37,8 @@ def writing_durably(path: Path) -> Iterator[IO[bytes]]:
                 file.close()
             beside.replace(path)
         except BaseException:
-            file.close()
+            with suppress(OSError):  # what it has in memory still cannot be written either
+                file.close()
             beside.unlink(missing_ok=True)
             raise
     _sync_folder(path.parent)

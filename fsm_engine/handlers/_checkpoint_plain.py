@@ -26,8 +26,8 @@ def check_plain(checkpoint: Any) -> None:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise TypeError(
             f"{place} is a {kind}: {value!r:.80}. A checkpoint holds only tensors and plain data (numbers, strings, "
-            f"None, lists, tuples, dicts), because loading anything else may run code. Let state_dict() give it as "
-            f"such: a number of numpy as .item(), an array as torch.from_numpy(array), an object as its own state_dict()."
+            f"None, lists, tuples, dicts), because loading anything else may run code. Let state_dict() give a number "
+            f"of numpy as .item(), an array as torch.from_numpy(array), an object as its own state_dict()."
         )
 
 

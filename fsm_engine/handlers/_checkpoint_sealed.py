@@ -22,7 +22,7 @@ import torch
 
 FORMAT = 1
 _MARK = b" fsm_engine checkpoint\n"
-_FOOTER = len(f"\n{'0' * 64} {'0' * 8}") + len(_MARK)
+_FOOTER = len(f"\n{'0' * 64} {'0' * 8}") + len(_MARK)  # as `_footer` writes it
 _ZIP = b"PK\x03\x04"
 _BLOCK = 2**20
 _COMMENT = struct.Struct("<H")  # the length of a zip archive's comment, the last that torch writes
@@ -56,7 +56,7 @@ def write_sealed(checkpoint: Any, file: IO[bytes], facts: Mapping[str, Any], **t
     }
     text = json.dumps(manifest).encode()
     written.digest.update(text)
-    footer = f"\n{written.digest.hexdigest()} {len(text):08x}".encode() + _MARK
+    footer = _footer(written.digest.hexdigest(), len(text))
     if written.is_zip:
         file.seek(-_COMMENT.size, os.SEEK_END)
         file.write(_COMMENT.pack(len(text) + len(footer)))
@@ -120,11 +120,13 @@ def _manifest(file: IO[bytes]) -> tuple[dict[str, Any], int, str]:
     if len(footer) < _FOOTER or not footer.endswith(_MARK):
         raise BadFileError("it has no manifest at its end: it was cut off, or not written by fsm_engine")
     try:
-        digest, length = footer[: -len(_MARK)].decode().split()
-        size = end - _FOOTER - int(length, 16)
+        digest, length = footer[1:65].decode(), int(footer[66:74], 16)
+        size = end - _FOOTER - length
         file.seek(size)
-        manifest = json.loads(file.read(int(length, 16)))
+        manifest = json.loads(file.read(length))
         known = manifest["format"]
+        if footer != _footer(digest, length):
+            raise ValueError
     except (ValueError, LookupError, TypeError, OSError):
         raise BadFileError("its manifest cannot be read, so it was changed or damaged") from None
     if known != FORMAT:
@@ -133,6 +135,10 @@ def _manifest(file: IO[bytes]) -> tuple[dict[str, Any], int, str]:
             f"and this version reads format {FORMAT}"
         )
     return manifest, size, digest
+
+
+def _footer(digest: str, length: int) -> bytes:
+    return f"\n{digest} {length:08x}".encode() + _MARK
 
 
 def _as_torch_wrote_it(file: IO[bytes], size: int) -> Iterator[bytes]:

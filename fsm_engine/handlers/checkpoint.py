@@ -146,8 +146,12 @@ class Checkpoint:
 
     # Saving
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Engine, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Save, when the handlers of this event are through, what is good enough to be kept.
+
+        Args:
+            engine: where it is attached.
+            error: what EXCEPTION_RAISED hands over.
 
         Raises:
             TypeError: an object has something in its state that is neither a tensor nor plain data.
@@ -458,16 +462,24 @@ class ModelCheckpoint(Checkpoint):
             raise RuntimeError(f"Internal error, save_handler should be DiskSaver, but has {type(self.save_handler)}.")
         return super().last_checkpoint
 
-    def __call__(self, engine: Engine, to_save: Mapping[str, Any]) -> None:  # type: ignore[override]
+    def __call__(  # type: ignore[override]
+        self, engine: Engine, *given: Any, to_save: Mapping[str, Any] | None = None
+    ) -> None:
         """Save `to_save`, as `Checkpoint` does.
 
+        Args:
+            engine: where it is attached.
+            *given: `to_save`, behind the exception that EXCEPTION_RAISED hands over.
+            to_save: the objects by name.
+
         Raises:
-            RuntimeError: there is nothing in it.
+            RuntimeError: there are none.
             Exception: as `Checkpoint`.
         """
-        if not to_save:
+        objects = given[-1] if to_save is None and given else to_save
+        if not objects:
             raise RuntimeError("No objects to checkpoint found. Give them when it is attached: {'model': model}.")
-        self.to_save = to_save
+        self.to_save = objects
         super().__call__(engine)
 
 

@@ -1,0 +1,496 @@
+"""`Checkpoint`: what is saved when, under which name, and what is kept; retention and names beside pytorch-ignite's."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from ignite.engine import Engine as IgniteEngine
+from ignite.handlers import Checkpoint as IgniteCheckpoint
+from ignite.handlers.checkpoint import BaseSaveHandler as IgniteBaseSaveHandler
+from torch import nn
+from torch.nn.parallel import DataParallel
+
+from fsm_engine import Engine, Events
+from fsm_engine.handlers.checkpoint import BaseSaveHandler, Checkpoint, CheckpointEvents, DiskSaver, ModelCheckpoint
+
+
+def echo(engine: Any, batch: Any) -> Any:
+    return batch
+
+
+class Number:
+    """Something with a state dict."""
+
+    def __init__(self, value: Any = 0) -> None:
+        self.value = value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.value = state["value"]
+
+
+class Kept(BaseSaveHandler):
+    """Keeps checkpoints in memory, and tells what it was asked for."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Any] = {}
+        self.calls: list[Any] = []
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        self.files[filename] = checkpoint
+        self.calls.append(("save", filename, metadata))
+
+    def remove(self, filename: str) -> None:
+        del self.files[filename]
+        self.calls.append(("remove", filename))
+
+
+class IgniteKept(Kept, IgniteBaseSaveHandler):
+    """The same for pytorch-ignite."""
+
+
+def engine_at(iteration: int = 0, epoch: int = 0, **metrics: Any) -> Engine:
+    engine = Engine(echo)
+    engine.state.iteration, engine.state.epoch = iteration, epoch
+    engine.state.metrics = metrics
+    return engine
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# What is kept, and how it is called
+
+arguments = st.fixed_dictionaries(
+    {
+        "n_saved": st.sampled_from([None, 1, 2, 3]),
+        "greater_or_equal": st.booleans(),
+        "filename_prefix": st.sampled_from(["", "best"]),
+        "score_name": st.sampled_from([None, "acc"]),
+        "filename_pattern": st.sampled_from(
+            [None, "{name}.{ext}", "{global_step}-{name}-{filename_prefix}{score_name}.{ext}", "{score}.{ext}"]
+        ),
+        "include_self": st.booleans(),
+    }
+)
+numbers = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, -1.25, 1e-5, 12345.678901, -0.0]))
+asked = st.lists(st.tuples(st.integers(0, 6), numbers), max_size=12)
+
+
+@given(arguments, asked, st.booleans(), st.booleans(), st.integers(1, 2))
+def test_names_and_retention_are_those_of_ignite(
+    given: dict[str, Any], asked: list[tuple[int, Any]], scored: bool, stepped: bool, objects: int
+) -> None:
+    to_save = {name: Number() for name in ["model", "other"][:objects]}
+    told = []
+    for kind, engine, keep in ((Checkpoint, Engine, Kept()), (IgniteCheckpoint, IgniteEngine, IgniteKept())):
+        score = {"score_function": lambda engine: engine.state.metrics["acc"]} if scored else {}
+        step = {"global_step_transform": lambda engine, _: engine.state.iteration * 10} if stepped else {}
+        checkpoint = kind(dict(to_save), keep, **given, **score, **step)
+        running, after = engine(echo), []
+        for iteration, number in asked:
+            running.state.iteration, running.state.metrics = iteration, {"acc": number}
+            checkpoint(running)
+            after.append((dict(keep.files), checkpoint.last_checkpoint, dict(checkpoint.state_dict())))
+        told.append((after, [call for call in keep.calls if call[0] == "save"]))
+    assert told[0] == told[1]
+
+
+def test_what_is_no_number_is_the_first_to_go() -> None:
+    keep, engine = Kept(), engine_at()
+    scores = iter([float("nan"), 0.5, float("nan"), float("-inf"), 0.25])
+    checkpoint = Checkpoint({"m": Number()}, keep, score_function=lambda _: next(scores), n_saved=2, score_name="s")
+    for _ in range(5):
+        checkpoint(engine)
+    assert sorted(keep.files) == ["m_s=0.2500.pt", "m_s=0.5000.pt"]
+
+
+def test_the_old_file_goes_when_the_new_one_is_there() -> None:
+    keep = Kept()
+    checkpoint = Checkpoint({"m": Number()}, keep)
+    for iteration in (1, 2, 2):
+        checkpoint(engine_at(iteration))
+    assert keep.calls == [
+        ("save", "m_1.pt", {"basename": "m", "score_name": None, "priority": 1}),
+        ("save", "m_2.pt", {"basename": "m", "score_name": None, "priority": 2}),
+        ("remove", "m_1.pt"),
+    ]
+
+
+def test_a_save_that_fails_leaves_what_was_kept() -> None:
+    keep = Kept()
+    checkpoint = Checkpoint({"m": Number()}, keep)
+    checkpoint(engine_at(1))
+    checkpoint.save_handler = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        checkpoint(engine_at(2))
+    checkpoint.save_handler = keep
+    assert (checkpoint.last_checkpoint, list(keep.files)) == ("m_1.pt", ["m_1.pt"])
+
+
+@pytest.mark.parametrize(
+    ("which", "pattern"),
+    [
+        ((True, True, True, True), "{filename_prefix}_{name}_{global_step}_{score_name}={score}.{ext}"),
+        ((False, True, False, False), "{name}_{score}.{ext}"),
+        ((False, False, False, True), "{name}_{global_step}.{ext}"),
+    ],
+)
+def test_patterns_are_made_of_what_is_wanted(which: tuple[bool, ...], pattern: str) -> None:
+    assert Checkpoint.setup_filename_pattern(*which) == pattern
+
+
+def test_a_pattern_needs_what_tells_files_apart() -> None:
+    with pytest.raises(ValueError, match="At least one of with_score and with_global_step should be True"):
+        Checkpoint.setup_filename_pattern(True, False, False, False)
+    with pytest.raises(ValueError, match="If with_score_name is True, with_score should be also True"):
+        Checkpoint.setup_filename_pattern(True, False, True, True)
+    with pytest.raises(KeyError, match="colour"):
+        Checkpoint({"m": Number()}, Kept(), filename_pattern="{colour}.{ext}")(engine_at())
+
+
+def test_a_score_is_a_metric_or_its_negative() -> None:
+    engine = engine_at(acc=0.75)
+    assert Checkpoint.get_default_score_fn("acc")(engine) == 0.75
+    assert Checkpoint.get_default_score_fn("acc", -1)(engine) == -0.75
+    with pytest.raises(ValueError, match="Argument score_sign should be 1 or -1"):
+        Checkpoint.get_default_score_fn("acc", 2.0)
+    with pytest.raises(KeyError, match=r"no 'loss', which is the score. There are \['acc'\]"):
+        Checkpoint.get_default_score_fn("loss")(engine)
+    with pytest.raises(ValueError, match="Output of score_function should be a number, got 'high'"):
+        Checkpoint({"m": Number()}, Kept(), score_function=lambda _: "high")(engine)
+
+
+# What is given
+
+M = {"m": Number()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"to_save": [Number()]}, TypeError, "Argument `to_save` should be a dictionary"),
+        ({"to_save": {"m": 1}}, TypeError, r"<class 'int'> should have `state_dict` method. It is to_save\['m'\]"),
+        ({"to_save": {"m": [M, {"n": 1}]}}, TypeError, r"to_save\['m'\]\[1\]\['n'\]"),
+        ({"save_handler": 1}, TypeError, "Argument `save_handler` should be a string or Path object or callable or in"),
+        ({"score_function": 1}, TypeError, "score_function should be a function"),
+        ({"global_step_transform": 1}, TypeError, "global_step_transform should be a function"),
+        ({"to_save": {"checkpointer": Number()}, "include_self": True}, ValueError, "Cannot have key 'checkpointer'"),
+        ({"to_save": MappingProxyType(M), "include_self": True}, TypeError, "then `to_save` must be mutable"),
+        ({"n_saved": 0}, ValueError, "n_saved must be a positive integer or None, got 0"),
+    ],
+)
+def test_what_cannot_be_is_said_when_it_is_made(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Checkpoint(**{"to_save": M, "save_handler": Kept(), **arguments})
+
+
+def test_a_callable_takes_what_it_takes() -> None:
+    taken: list[Any] = []
+    Checkpoint(M, lambda checkpoint, name: taken.append(name))(engine_at(1))
+    Checkpoint(M, lambda checkpoint, name, metadata: taken.append((name, metadata)))(engine_at(2))
+    Checkpoint(M, lambda *all_of_it: taken.append(len(all_of_it)))(engine_at(3))
+    assert taken == ["m_1.pt", ("m_2.pt", {"basename": "m", "score_name": None, "priority": 2}), 3]
+
+
+def test_there_may_be_mappings_and_lists() -> None:
+    keep = Kept()
+    objects = {"one": Number(1), "more": [Number(2), {"deep": Number(3)}], "wrapped": DataParallel(nn.Linear(1, 1))}
+    Checkpoint(objects, keep)(engine_at(1))
+    saved = keep.files["checkpoint_1.pt"]
+    wrapped = saved.pop("wrapped")
+    assert saved == {"one": {"value": 1}, "more": [{"value": 2}, {"deep": {"value": 3}}]}
+    assert list(wrapped) == ["weight", "bias"]
+
+
+def test_objects_load_what_was_saved() -> None:
+    one, deep, module = Number(), Number(), nn.Linear(2, 1)
+    weights = {"weight": torch.ones(1, 2), "bias": torch.ones(1)}
+    to_load = {"one": one, "more": [{"deep": deep}], "wrapped": DataParallel(module)}
+    Checkpoint.load_objects(to_load, {"one": {"value": 1}, "more": [{"deep": {"value": 3}}], "wrapped": weights})
+    assert (one.value, deep.value, module.bias.item()) == (1, 3, 1.0)
+    Checkpoint.load_objects({"one": one}, {"value": 5})
+    assert one.value == 5
+    Checkpoint.load_objects({"one": one}, {"one": {"value": 6}})
+    assert one.value == 6
+    Checkpoint.load_objects(
+        {"m": module, "one": one}, {"m": {"bias": torch.zeros(1)}, "one": one.state_dict()}, strict=False
+    )
+    assert module.bias.item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("to_load", "checkpoint", "error", "message"),
+    [
+        ({"m": Number()}, [1], TypeError, "Argument checkpoint should be a string or a dictionary"),
+        ({"m": 1}, {"m": 1}, TypeError, "should have `load_state_dict` method"),
+        ([Number()], {"m": 1}, TypeError, "Argument `to_load` should be a dictionary"),
+        (
+            {"model": Number(), "n": Number()},
+            {"n": {"value": 1}},
+            ValueError,
+            "Key 'model' from to_load is not found in",
+        ),
+        ({"m": [Number()], "n": Number()}, {"m": [], "n": {}}, ValueError, "a list of 1 objects where .* one of 0"),
+    ],
+)
+def test_what_does_not_fit_is_not_loaded(to_load: Any, checkpoint: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Checkpoint.load_objects(to_load, checkpoint)
+
+
+def test_nothing_is_loaded_if_a_part_is_missing() -> None:
+    first = Number(1)
+    with pytest.raises(ValueError, match="Key 'second'"):
+        Checkpoint.load_objects({"first": first, "second": Number()}, {"first": {"value": 2}})
+    assert first.value == 1
+
+
+def test_its_state_is_saved_with_it_and_loaded() -> None:
+    keep = Kept()
+    checkpoint = Checkpoint({"m": Number(7)}, keep, n_saved=2, include_self=True)
+    checkpoint(engine_at(1))
+    checkpoint(engine_at(2))
+    state = {"_saved": [(1, "m_1.pt"), (2, "m_2.pt")]}
+    assert keep.files["m_2.pt"] == {"value": 7, "checkpointer": state}
+    other = Checkpoint({"m": Number()}, keep, n_saved=2)
+    other.load_state_dict(checkpoint.state_dict())
+    assert (other.state_dict(), other.last_checkpoint) == (state, "m_2.pt")
+    other.reset()
+    assert (other.state_dict(), other.last_checkpoint) == ({"_saved": []}, None)
+    with pytest.raises(ValueError, match="Required state attribute '_saved' is absent"):
+        other.load_state_dict({})
+    with pytest.raises(TypeError, match="Argument state_dict should be a dictionary"):
+        other.load_state_dict([])  # type: ignore[arg-type]
+
+
+# In a run
+
+
+def test_an_event_tells_of_each_save() -> None:
+    told: list[Any] = []
+    engine = Engine(echo)
+    engine.register_events(*CheckpointEvents)
+    checkpoint = Checkpoint(M, Kept(), score_function=lambda engine: -engine.state.epoch, n_saved=2)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, checkpoint)
+    engine.on(Checkpoint.SAVED_CHECKPOINT)(lambda engine: told.append(checkpoint.last_checkpoint))
+    engine.run([1], max_epochs=4)
+    assert told == ["m_-1.pt", "m_-1.pt"]
+
+
+def test_the_event_becomes_known_at_the_first_save() -> None:
+    engine = Engine(echo)
+    checkpoint = Checkpoint(M, Kept())
+    assert not engine.has_registered_events(CheckpointEvents.SAVED_CHECKPOINT)
+    checkpoint(engine)
+    assert engine.last_event_name is CheckpointEvents.SAVED_CHECKPOINT
+
+
+def test_the_step_is_that_of_the_event_it_was_called_for() -> None:
+    keep, seen = Kept(), []
+
+    def step(engine: Engine, event: Any) -> int:
+        seen.append(event)
+        return engine.state.epoch
+
+    engine = Engine(echo)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, Checkpoint(M, keep, "p", global_step_transform=step, n_saved=None))
+    engine.run([1, 2], max_epochs=2)
+    assert (list(keep.files), seen) == (["p_m_1.pt", "p_m_2.pt"], [Events.EPOCH_COMPLETED] * 2)
+
+
+def test_what_is_saved_is_what_all_handlers_of_the_event_have_left() -> None:
+    keep, number, engine = Kept(), Number("before"), Engine(echo)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, Checkpoint({"m": number}, keep))
+    engine.on(Events.EPOCH_COMPLETED)(lambda: setattr(number, "value", "after"))
+    engine.on(Events.EPOCH_COMPLETED)(lambda engine: setattr(engine.state, "iteration", 77))
+    engine.run([1])
+    assert keep.files == {"m_1.pt": {"value": "after"}}
+
+
+def test_an_evaluator_that_saves_its_trainer_waits_for_that_one_too() -> None:
+    keep, number = Kept(), Number("before")
+    trainer, evaluator = Engine(echo), Engine(echo)
+    evaluator.on(Events.COMPLETED)(lambda engine: engine.state.metrics.update(acc=trainer.state.epoch / 4))
+    best = Checkpoint({"m": number, "trainer": trainer}, keep, score_name="acc", n_saved=None)
+    evaluator.add_event_handler(Events.COMPLETED, best)
+    trainer.on(Events.EPOCH_COMPLETED)(lambda: evaluator.run([1]))
+    trainer.on(Events.EPOCH_COMPLETED)(lambda engine: setattr(number, "value", engine.state.epoch))
+    trainer.run([1, 2, 3], max_epochs=2)
+    told = {name: (saved["m"]["value"], saved["trainer"]["iteration"]) for name, saved in keep.files.items()}
+    assert told == {"checkpoint_acc=0.2500.pt": (1, 3), "checkpoint_acc=0.5000.pt": (2, 6)}
+
+
+@pytest.mark.parametrize("event", [Events.COMPLETED, Events.EXCEPTION_RAISED, Events.INTERRUPT, Events.TERMINATE])
+def test_it_is_saved_before_run_comes_back(event: Events) -> None:
+    keep = Kept()
+
+    def step(engine: Engine, batch: int) -> None:
+        if event is Events.EXCEPTION_RAISED:
+            raise OSError("no more")
+        if event is Events.INTERRUPT:
+            engine.interrupt()
+        if event is Events.TERMINATE:
+            engine.terminate()
+
+    engine = Engine(step)
+    engine.add_event_handler(event, Checkpoint(M, keep))
+    engine.run([1])
+    assert list(keep.files) == ["m_1.pt"]
+
+
+# One that is told what to save where it is attached
+
+
+def test_a_model_checkpoint_saves_what_it_is_attached_with(tmp_path: Path) -> None:
+    handler, engine = ModelCheckpoint(tmp_path, "p", n_saved=2), Engine(echo)
+    assert handler.last_checkpoint is None
+    engine.add_event_handler(Events.EPOCH_COMPLETED, handler, {"model": nn.Linear(1, 1)})
+    engine.run([1], max_epochs=4)
+    assert (names_in(tmp_path), handler.last_checkpoint) == (
+        ["p_model_3.pt", "p_model_4.pt"],
+        tmp_path / "p_model_4.pt",
+    )
+
+
+def test_a_model_checkpoint_may_be_told_by_name_and_called_for_an_exception(tmp_path: Path) -> None:
+    engine = Engine(lambda engine, batch: 1 / 0)
+    engine.add_event_handler(Events.ITERATION_STARTED, ModelCheckpoint(tmp_path, "started"), to_save=M)
+    engine.add_event_handler(Events.EXCEPTION_RAISED, ModelCheckpoint(tmp_path, "failed", require_empty=False), M)
+    engine.run([1])
+    assert names_in(tmp_path) == ["failed_m_1.pt", "started_m_1.pt"]
+
+
+def test_a_model_checkpoint_needs_something_to_save_and_a_disk(tmp_path: Path) -> None:
+    handler = ModelCheckpoint(tmp_path)
+    with pytest.raises(RuntimeError, match="No objects to checkpoint found"):
+        handler(Engine(echo), {})
+    with pytest.raises(RuntimeError, match="No objects to checkpoint found"):
+        handler.resume()
+    handler.save_handler = Kept()
+    with pytest.raises(RuntimeError, match="Internal error, save_handler should be DiskSaver, but has"):
+        handler.last_checkpoint  # noqa: B018
+
+
+# In the background
+
+
+class Slow(Kept):
+    """Writes when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        assert self.may.wait(20)
+        super().__call__(checkpoint, filename, metadata)
+
+
+def test_in_the_background_a_copy_is_written_while_the_run_goes_on() -> None:
+    slow, module = Slow(), nn.Linear(1, 1, bias=False)
+    checkpoint = Checkpoint({"m": module}, slow, background=True)
+    nn.init.constant_(module.weight, 1.0)
+    checkpoint(engine_at(1))
+    nn.init.constant_(module.weight, 2.0)
+    assert slow.files == {}
+    slow.may.set()
+    checkpoint(engine_at(2))
+    checkpoint.wait()
+    assert [call[:2] for call in slow.calls] == [("save", "m_1.pt"), ("save", "m_2.pt"), ("remove", "m_1.pt")]
+    assert slow.files["m_2.pt"]["weight"].item() == 2.0
+
+
+def test_what_is_copied_is_what_it_was() -> None:
+    slow, module = Slow(), nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.Linear(2, 2))
+    module[2].weight = module[1].weight
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    before = copy.deepcopy({"m": module.state_dict(), "o": optimizer.state_dict()})
+    checkpoint = Checkpoint({"m": module, "o": optimizer}, slow, background=True)
+    checkpoint(engine_at(1))
+    optimizer.step()
+    slow.may.set()
+    checkpoint.wait()
+    saved = slow.files["checkpoint_1.pt"]
+    assert str(saved) == str(before)
+    assert saved["m"]["1.weight"] is saved["m"]["2.weight"]
+    assert saved["m"]._metadata == before["m"]._metadata
+
+
+def test_an_error_in_the_background_comes_with_the_next_call(caplog: pytest.LogCaptureFixture) -> None:
+    keep = Kept()
+    checkpoint = Checkpoint(M, keep, background=True)
+    checkpoint(engine_at(1))
+    checkpoint.wait()
+    checkpoint.save_handler = lambda *_: 1 / 0
+    checkpoint(engine_at(2))
+    with pytest.raises(RuntimeError, match=r"m_2.pt could not be written in the background: division by zero"):
+        checkpoint(engine_at(3))
+    assert (checkpoint.last_checkpoint, list(keep.files)) == ("m_1.pt", ["m_1.pt"])
+    assert [record.message for record in caplog.records] == ["m_2.pt could not be written in the background."]
+    checkpoint.wait()
+
+
+# What it keeps alive
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_an_engine_goes_with_its_last_reference(background: bool) -> None:
+    engine = Engine(echo)
+    model = nn.Linear(1, 1)
+    checkpoint = Checkpoint({"engine": engine, "m": model}, Kept(), background=background)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, checkpoint)
+    gone = weakref.ref(engine)
+    with no_collector():
+        engine.run([1, 2], max_epochs=2)
+        checkpoint.wait()
+        del engine
+        assert gone() is None
+    with pytest.raises(ReferenceError, match="Keep a reference to it"):
+        checkpoint.to_save  # noqa: B018
+
+
+def test_it_can_be_copied_and_pickled(tmp_path: Path) -> None:
+    engine = Engine(echo)
+    checkpoint = Checkpoint({"engine": engine, "m": nn.Linear(1, 1)}, tmp_path, score_name="acc", background=True)
+    checkpoint(engine_at(acc=1))
+    checkpoint.wait()
+    engine.add_event_handler(Events.COMPLETED, checkpoint)
+    other_engine, other = pickle.loads(pickle.dumps((engine, checkpoint)))
+    assert other.to_save["engine"] is other_engine
+    assert (other.state_dict(), other.last_checkpoint) == (checkpoint.state_dict(), checkpoint.last_checkpoint)
+    assert copy.deepcopy(checkpoint).state_dict() == checkpoint.state_dict()
+
+
+def test_a_folder_becomes_a_saver_that_takes_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "old.pt").touch()
+    for folder in (tmp_path, str(tmp_path)):
+        saver = Checkpoint(M, folder, save_on_rank=3).save_handler
+        assert (type(saver), saver.dirname, saver.save_on_rank) == (DiskSaver, tmp_path, 3)  # type: ignore[union-attr]
