@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from fsm_engine.handlers.checkpoint import (
+    BaseSaveHandler,
+    Checkpoint,
+    CheckpointEvents,
+    DiskSaver,
+    ModelCheckpoint,
+)
 from fsm_engine.handlers.early_stopping import EarlyStopping
 from fsm_engine.handlers.ema import EMAHandler
 from fsm_engine.handlers.epoch_output_store import EpochOutputStore
@@ -14,12 +21,17 @@ from fsm_engine.handlers.timer import Timer
 from fsm_engine.handlers.watchdog import Stall, Watchdog
 
 __all__ = [
+    "BaseSaveHandler",
     "BasicTimeProfiler",
+    "Checkpoint",
+    "CheckpointEvents",
+    "DiskSaver",
     "EMAHandler",
     "EarlyStopping",
     "EpochOutputStore",
     "GracefulStop",
     "HandlersTimeProfiler",
+    "ModelCheckpoint",
     "Stall",
     "TerminateOnNan",
     "TimeLimit",
