@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would w
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = [
-    *("amp", "deterministic", "handlers", "metrics", "profilers", "resume"),
+    *("amp", "checkpoint", "checkpoint_files", "deterministic", "handlers", "metrics", "profilers", "resume"),
     *("step_events", "supervised", "tbptt", "timeline_exports"),
 ]
 
