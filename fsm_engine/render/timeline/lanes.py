@@ -66,14 +66,15 @@ def lanes(one: Recorded, scale: Scale) -> Iterator[Lane]:
     yield from _scopes(one, scale)
     spent = dict.fromkeys(KINDS, 0)
     for visit in one.visits:
-        spent[visit.spent_on] += visit.in_activity
+        spent[visit.spent_on] += one.estimate.of(visit, visit.in_activity)
     visits = list(shown(one, scale))
     whole = one.duration or 1
     for kind, name in KINDS.items():
         activities = (item for visit in visits if visit.spent_on == kind for item in _activities(visit))
         yield Lane(name, spent[kind] / whole, tuple(item for item in activities if scale.shows(item.start, item.end)))
     calls = tuple(_call(span) for visit in visits for span in visit.spans if scale.shows(span.start, span.end))
-    yield Lane("handlers", sum(visit.in_handlers for visit in one.visits) / whole, calls)
+    handled = sum(one.estimate.of(visit, visit.in_handlers) for visit in one.visits)
+    yield Lane("handlers", handled / whole, calls)
 
 
 def _scopes(one: Recorded, scale: Scale) -> Iterator[Lane]:

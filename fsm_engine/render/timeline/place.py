@@ -40,15 +40,18 @@ def place(timeline: Timeline, title: str) -> TimelinePicture:
     return _Layout(engines, title, _missing(timeline)).picture()
 
 
-def _missing(timeline: Timeline) -> tuple[str, ...]:
-    """Say what the picture cannot show, a line for each thing."""
+def _missing(timeline: Timeline) -> str:
+    """Say what the picture cannot show."""
     dropped = timeline.dropped[0]
-    forgotten = [f"The first {dropped:,} moves were not kept."] if dropped else []
-    return (*forgotten, *(f"{track.name}: {track.sampling}." for track in timeline.tracks if track.sampling))
+    sampled = [track.sampling for track in timeline.tracks if track.sampling is not None]
+    left_out, iterations = sum(one.left_out for one in sampled), sum(one.iterations for one in sampled)
+    told = [f"The first {dropped:,} moves were not kept."] if dropped else []
+    told += [f"{left_out:,} of {iterations:,} iterations were not recorded."] if left_out else []
+    return " ".join(told)
 
 
 class _Layout:
-    def __init__(self, engines: Sequence[Recorded], title: str, missing: tuple[str, ...]) -> None:
+    def __init__(self, engines: Sequence[Recorded], title: str, missing: str) -> None:
         self.engines, self.title, self.missing = engines, title, missing
         self.scale = _fitting(engines)
         self.keys: dict[str, str] = {}  # the letters of names that do not fit, by the name
@@ -245,7 +248,7 @@ class _Layout:
     def _note(self) -> Label | None:
         if not self.missing:
             return None
-        text = Text(self.missing, NOTE)
+        text = Text((self.missing,), NOTE)
         self.y += text.height + 4
         return _from_left(text, LEFT, self.y - text.height / 2)
 

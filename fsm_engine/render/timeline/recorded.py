@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fsm_engine.render.timeline.stretches import Stretch, end, runs, start
 from fsm_engine.render.words import one_line
+from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Called, Span, Track
 from fsm_engine.timeline.visits import Visit, outermost, visits
@@ -39,6 +40,7 @@ class Recorded:
         name: of its lifecycle.
         visits: the visits of its phases.
         runs: the same, nested.
+        estimate: what a time in a visit stands for.
         hosts: what ran each run; empty unless every one was run by another engine.
     """
 
@@ -46,6 +48,7 @@ class Recorded:
     name: str
     visits: tuple[Visit, ...]
     runs: tuple[Stretch, ...]
+    estimate: Estimate
     hosts: tuple[Host, ...] = ()
 
     @property
@@ -69,7 +72,7 @@ def recorded(timeline: Timeline) -> list[Recorded]:
 
 def _alone(number: int, track: Track) -> Recorded:
     found = tuple(visits(track))
-    return Recorded(number, track.name, found, tuple(runs(found)))
+    return Recorded(number, track.name, found, tuple(runs(found)), Estimate(track, found))
 
 
 def _ordered(hosted: list[Recorded], within: int | None) -> Iterator[Recorded]:
@@ -109,7 +112,7 @@ def _hosted(one: Recorded, covers: list[_Cover]) -> Recorded:
         if hosts and len(hosts) == len(one.runs):
             candidates.append(hosts)
     shortest = min(candidates, key=lambda hosts: sum(host.end - host.start for host in hosts), default=())
-    return Recorded(one.number, one.name, one.visits, one.runs, shortest)
+    return replace(one, hosts=shortest)
 
 
 def heading(engine: Recorded) -> str:

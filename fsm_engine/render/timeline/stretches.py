@@ -107,10 +107,15 @@ def first(part: Part) -> Visit:
 
 
 def runs(visits: Iterable[Visit]) -> list[Stretch]:
-    """Return the runs of a track: a new one begins where a visit does not begin with the end of the one before it."""
+    """Return the runs of a track: a new one begins where a visit does not begin with the end of the one before it.
+
+    Iterations that were left out are part of the run around them.
+    """
     chains: list[list[Visit]] = []
     for visit in visits:
-        if not chains or chains[-1][-1].left is not visit.entered:
+        before = chains[-1][-1].left if chains else None
+        goes_on = before is visit.entered or (before is not None and before.kind.is_cut)
+        if not goes_on or visit.entered.kind.trigger == "run":
             chains.append([])
         chains[-1].append(visit)
     return [Stretch(RUN, tuple(_nested(chain, 0))) for chain in chains]
