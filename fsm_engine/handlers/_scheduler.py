@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -232,11 +231,9 @@ def on_stand_ins(schedulers: Sequence[S]) -> list[S]:
 def rehearse(scheduler: BaseParamScheduler, num_events: int, values: Callable[[], list[Any]]) -> list[list[Any]]:
     """Return ``[event, *values()]`` of as many events."""
     rows = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch's about an optimizer that makes no steps
-        for event in range(num_events):
-            scheduler()
-            rows.append([event, *values()])
+    for event in range(num_events):
+        scheduler()
+        rows.append([event, *values()])
     return rows
 
 

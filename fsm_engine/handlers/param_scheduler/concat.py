@@ -43,7 +43,9 @@ class ConcatScheduler(ParamScheduler):
 
     @property
     def _current(self) -> BaseParamScheduler:
-        return self.schedulers[bisect_right(list(accumulate(self.durations)), self.event_index)]
+        number = bisect_right(list(accumulate(self.durations)), self.event_index)
+        scheduler: BaseParamScheduler = self.schedulers[number]
+        return scheduler
 
     def __call__(self, engine: Engine | None = None, name: str | None = None) -> None:
         """Let the scheduler whose turn it is set the value of this event, and go on to the next."""

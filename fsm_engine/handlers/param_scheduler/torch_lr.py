@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import lr_scheduler as torch_schedulers
@@ -58,11 +57,12 @@ class LRScheduler(ParamScheduler):
     def _step(self) -> None:
         for group, value in zip(self.optimizer_param_groups, self.lr_scheduler.get_last_lr()):
             set_value(group, "lr", value)  # some compute the next value from what is there
-        if self.event_index > 1:
+        if getattr(self.optimizer, "_opt_called", False):
             self.lr_scheduler.step()
-        else:
-            with _at_its_first_step():
-                self.lr_scheduler.step()
+            return
+        with warnings.catch_warnings():  # that the optimizer has made no step yet: torch would have skipped a value
+            warnings.simplefilter("ignore", UserWarning)
+            self.lr_scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this scheduler and that of torch stand."""
@@ -110,11 +110,3 @@ def check_torch_scheduler(lr_scheduler: Any, others: str = "") -> None:
             f"Argument lr_scheduler should be a subclass of torch.optim.lr_scheduler.LRScheduler{others}, "
             f"but given {type(lr_scheduler)}"
         )
-
-
-@contextmanager
-def _at_its_first_step() -> Iterator[None]:
-    """Keep torch from warning that the optimizer has made no step yet: here that is no mistake."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
