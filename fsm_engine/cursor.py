@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,13 @@ class Cursor:
     """
 
     __slots__ = (
+        "asked",
         "at",
         "attention",
         "batches",
         "bound",
         "callback",
+        "data_state",
         "dry",
         "emitted_for",
         "ended",
@@ -60,6 +62,7 @@ class Cursor:
         "exhausted",
         "failed",
         "function",
+        "generators",
         "handled",
         "has_data",
         "left",
@@ -67,17 +70,21 @@ class Cursor:
         "loaded_part",
         "moves",
         "opened",
+        "opened_with",
         "outcome",
         "pass_start",
         "passed",
+        "reopens",
         "requests",
         "run_clock",
+        "settled",
         "skip",
         "skip_completed",
         "skip_epoch_completed",
         "stepping",
         "stopped",
         "tried",
+        "waiting",
     )
 
     _OF_THE_PROCESS = (
@@ -92,6 +99,8 @@ class Cursor:
         "bound",
         "moves",
         "passed",
+        "settled",
+        "waiting",
     )
 
     def __init__(self) -> None:
@@ -101,6 +110,7 @@ class Cursor:
         self.callback: Any = None  # the callback event fired since the phase was entered
         self.run_clock = 0.0  # seconds of a clock while running, elapsed seconds while suspended
         self.epoch_clock = 0.0
+        self.generators: Mapping[str, Any] | None = None  # what random generators are to go on from, once loaded
         self.restart(has_data=False)
         self._reset_process()
 
@@ -119,6 +129,10 @@ class Cursor:
         self.exhausted = False  # the last fetch found the end
         self.pass_start = 0  # state.iteration when the open pass over the data began
         self.opened = 0  # how often this run has opened its data
+        self.opened_with: dict[str, Any] | None = None  # what random generators stood at then, if that is kept
+        self.reopens = False  # a pass that a loaded run was in is to be opened again
+        self.data_state: dict[str, Any] | None = None  # where the data is to go on, if it can be told
+        self.asked: dict[Signal, bool] = {}  # signals that were pending where a loaded run goes on
         self.skip = 0  # batches to skip when the data is opened next
         self.stopped = False  # TERMINATE was entered in this run
         self.skip_completed = False
@@ -135,6 +149,8 @@ class Cursor:
         self.bound: list[Any] = []  # the objects that it refers to
         self.moves: dict[Any, Any] | None = None  # the phases that may be fired now; None while nothing may move
         self.passed: list[Any] = []  # the slots of the move under way whose handlers were called
+        self.waiting: list[Callable[[Any], Any]] = []  # what is to be called when handlers are through
+        self.settled = False  # they are, and that is being called
         self.attention = False  # a signal is pending, or what is observed has changed
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events import Events
 from fsm_engine.limits import length_of, nothing_left
+from fsm_engine.passes import open_exactly, tells_position
 from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
@@ -30,11 +31,16 @@ def open_data(engine: Engine, uncounted: int = 0) -> None:
         raise ValueError(_nothing_given(engine))
     skip, here.skip = here.skip, 0
     start = here.pass_start if skip else state.iteration + uncounted
-    opened = engine._open_pass(state.dataloader, start, skip)
+    opening = open_exactly if engine.resumes_exactly else _open
+    opened = opening(engine, start, skip)
     here.batches = opened if engine.lifecycle.graph.uncounted is not None else _Counted(opened, skip)
     here.exhausted = here.dry = False
     here.pass_start = start
     here.opened += 1
+
+
+def _open(engine: Engine, start: int, skip: int) -> Iterator[Any]:
+    return engine._open_pass(engine.state.dataloader, start, skip)
 
 
 class _Counted:
@@ -112,18 +118,22 @@ def _is_open(engine: Engine) -> bool:
     return Scope.EPOCH.contains(phase.scope) and phase.event is not Events.EPOCH_STARTED
 
 
-def iter_from(data: Any, skip: int) -> Iterator[Any]:
+def iter_from(data: Any, skip: int, draws_now: bool = False) -> Iterator[Any]:
     """Iterate over `data` from batch number `skip` on.
 
     A list or another sequence is indexed. A `torch.utils.data.DataLoader` skips by sampler index, so no
     skipped batch is loaded. Everything else is consumed up to there, which takes as long as it takes.
+
+    With `draws_now` the sampler of a DataLoader is asked for its first index here, not at the first fetch, so what is
+    drawn in between has no influence on it.
     """
-    if not skip:
+    by_index = is_map_style_loader(data) and not tells_position(data)
+    if not skip and not (draws_now and by_index and not data.num_workers):
         return iter(data)
     if isinstance(data, Sequence):
         return (data[number] for number in range(skip, len(data)))
-    if is_map_style_loader(data):
-        return _iter_loader_from(data, skip)
+    if by_index:
+        return _iter_loader_from(data, skip, draws_now and not data.num_workers)  # workers have asked already
     batches = iter(data)
     next(islice(batches, skip, skip), None)
     return batches  # type: ignore[no-any-return]
@@ -140,18 +150,40 @@ def is_map_style_loader(data: Any) -> bool:
 
 
 class _From:
-    """The indices of a sampler from number `skip` on, for the first pass only."""
+    """The indices of a sampler from number `skip` on, for one pass.
+
+    `draw` asks for those that are skipped, or else for the first, and for no more: a sampler may draw random numbers
+    for any of them.
+    """
 
     def __init__(self, sampler: Any, skip: int) -> None:
         self.sampler, self.skip = sampler, skip
+        self.first: list[Any] = []
+        self.rest: Iterator[Any] = iter(())
+        self.skipped = False
 
     def __iter__(self) -> Iterator[Any]:
-        return islice(iter(self.sampler), self.skip, None)
+        self.rest = iter(self.sampler)
+        self.skipped = False
+        return self
+
+    def __next__(self) -> Any:
+        if not self.skipped:
+            self.draw()
+        return self.first.pop() if self.first else next(self.rest)
+
+    def draw(self) -> None:
+        self.skipped = True
+        self.first = list(islice(self.rest, self.skip or 1))[self.skip :]
 
 
-def _iter_loader_from(loader: Any, skip: int) -> Iterator[Any]:
+def _iter_loader_from(loader: Any, skip: int, draws_now: bool) -> Iterator[Any]:
     name = sampler_of(loader)
-    return iter(with_attributes(loader, {name: _From(getattr(loader, name), skip)}))
+    indices = _From(getattr(loader, name), skip)
+    opened: Iterator[Any] = iter(with_attributes(loader, {name: indices}))
+    if draws_now:
+        indices.draw()
+    return opened
 
 
 def sampler_of(loader: Any) -> str:

@@ -53,12 +53,15 @@ class Engine(Announcer):
         lifecycle: the graph that is run, a copy of this engine's own.
         state_dict_user_keys: names of state attributes that `state_dict` holds besides the counters.
         interrupt_resume_enabled: for classes: whether `interrupt` is allowed.
+        resumes_exactly: whether `state_dict` holds all that a run needs to go on as if it had not been stopped. A
+            `Checkpoint` that saves this engine sets it. It costs a look at the random generators per pass.
 
     Raises:
         ValueError: no step, or one that cannot be called with an engine and a batch; a step beside a lifecycle.
     """
 
     interrupt_resume_enabled = True
+    resumes_exactly = False
 
     def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
         lifecycle = _with_step(process_function, lifecycle)
@@ -355,6 +358,25 @@ class Engine(Announcer):
         """
         return breakpoints.interruptible(self)
 
+    def when_settled(self, callback: Callable[[Engine], Any]) -> None:
+        """Call `callback` with this engine once, when nothing of what is going on now is half done.
+
+        That is when the handlers of the event being fired are through, between them and the phase's activity, where
+        `terminate` and the like are honoured, too, but before they are; within a step, when the iteration is over.
+        There `state_dict` tells exactly where the run is. Outside a run it is called at once. What it raises ends the
+        run as the error of a handler does.
+
+        Raises:
+            TypeError: something that cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"when_settled() takes what is to be called with the engine, got {callback!r}.")
+        if not self._running:
+            callback(self)
+            return
+        self._here.waiting.append(callback)
+        self._here.attention = True
+
     def _request(self, signal: Signal, skip: bool) -> None:
         if self._running:
             self._here.requests[signal] = skip is True  # attached as a handler, it is given the engine
@@ -409,11 +431,13 @@ class Engine(Announcer):
             raise
         resting = self.lifecycle.graph.resting
         try:
-            while at not in resting:
+            while True:
                 try:
                     if at < 0:
                         at = running.start_moving(self)
                     at = running.settle(self, at)
+                    if at in resting:
+                        break
                     at = self._function()(self, at)
                 except BaseException as error:
                     at = running.fail(self, error)
@@ -494,7 +518,7 @@ class Engine(Announcer):
         return running.back(self, edge)
 
     def _open_pass(self, data: Any, _start: int, skip: int) -> Iterator[Any]:
-        return batches.iter_from(data, skip)
+        return batches.iter_from(data, skip, draws_now=self.resumes_exactly)
 
     def set_data(self, data: Iterable[Any]) -> None:
         """Let the next batch of this run come from `data`; the length of an epoch stays as it is.
@@ -518,14 +542,23 @@ class Engine(Announcer):
         """Return the progress of the run as plain data: epoch_length, iteration, the limit, and the user's keys.
 
         It holds iterations, not batches: where a lifecycle skips batches before their iteration, or goes through
-        one twice, only a pickle or a copy knows the position in the data.
+        one twice, only a pickle or a copy, or an engine that `resumes_exactly`, knows the position in the data.
+
+        With `resumes_exactly` it also holds the state of the handlers; what random generators stand at; and, of a run
+        that is suspended, or asked `when_settled`, its position in the lifecycle and in the data, and the attributes
+        of the state that are plain data. In the middle of a firing there is no such position, and the log says so.
+
+        Raises:
+            ValueError: a user's key that the state does not have; a batch at hand that is no plain data.
         """
         return saving.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over the progress that `state_dict` returned; the next `run` goes on from there.
 
-        In the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED tells that a run
+        With a position, `run` goes on exactly there, announced by RESUMED, and gives what the run that was saved would
+        have given: that needs the same data, and the same handlers attached before this is called. Without one, in
+        the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED tells that a run
         goes on, unless nothing was done before: that one starts, with the limits it had.
 
         Args:

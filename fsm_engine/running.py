@@ -11,7 +11,8 @@ from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.errors import BusyError
 from fsm_engine.graph import Transition
 from fsm_engine.moving import lost, move, past, settled
-from fsm_engine.signals import honour
+from fsm_engine.passes import restore_with
+from fsm_engine.signals import call_waiting, entered, honour, is_settled
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -31,10 +32,14 @@ def begin(
     new, goes_on = _settle_limits(engine, data, max_epochs, max_iters, epoch_length)
     here = engine._here
     here.requests.clear()
+    here.waiting.clear()
     engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
     engine._driver = engine._driven() if driver == "transitions" else None
     engine._tables = None
     handler_checks.warn(engine)
+    if here.generators is not None:
+        restore_with(engine.state.dataloader if data is None else data, here.generators)
+        here.generators = None
     if goes_on:
         _go_on(engine, data)
     else:
@@ -66,7 +71,8 @@ def _settle_limits(
     if not engine.lifecycle.graph.has_epochs:
         limits.refuse_limits(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
         return not suspended and not engine._loaded, suspended
-    new = limits.is_new_run(state, max_epochs, max_iters, suspended)
+    loaded_whole = engine._loaded and here.generators is not None
+    new = limits.is_new_run(state, max_epochs, max_iters, suspended or loaded_whole)
     goes_on = suspended and not new
     if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
         raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")
@@ -100,6 +106,7 @@ def _go_on(engine: Engine, data: Any) -> None:
     here.loaded = False  # RESUMED, which comes next, tells of that, too
     phase = engine.lifecycle.phases[here.left >> 1]
     batches.resume_data(engine, data)
+    here.requests, here.asked = here.asked, {}
     clock.turn_clocks(engine)
     engine.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
 
@@ -115,12 +122,18 @@ def start_moving(engine: Engine) -> int:
 
 def settle(engine: Engine, at: int) -> int:
     """Do at `at` what was asked for since the last look, and return where to go on."""
-    here = engine._here
+    here, resting = engine._here, engine.lifecycle.graph.resting
+    if at in resting and not here.waiting:
+        return at
     here.attention = False  # first: a signal that arrives from now on is seen by the next look
     here.at = at
-    if here.requests:
-        here.at = at = honour(engine, at)
-        here.attention = bool(here.requests)
+    if here.requests or here.waiting:
+        here.at = at = entered(engine, at)
+        if here.waiting and is_settled(engine, at):
+            call_waiting(engine)
+        if here.requests and at not in resting:
+            here.at = at = honour(engine, at)
+        here.attention = bool(here.requests or here.waiting)
     return at
 
 

@@ -15,7 +15,10 @@ from fsm_engine.events import Events
 from fsm_engine.graph import Graph
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observers
+from fsm_engine.passes import states_with
+from fsm_engine.position import position, stand
 from fsm_engine.scopes import Scope
+from fsm_engine.stateful import load_states_of_handlers, states_of_handlers
 from fsm_engine.training import TRAINING
 from fsm_engine.views import qualified
 
@@ -42,9 +45,36 @@ def state_dict(engine: Engine) -> dict[str, Any]:
     here = engine._here
     if not graph.has_epochs:
         values["phase"] = qualified(graph.phases[(here.left or 0) >> 1])
-    elif here.left is not None and Scope.ITERATION.contains(engine.lifecycle.phases[here.left >> 1].scope):
-        values["iteration"] -= 1  # suspended before its step, so it is still to come
+    elif _is_before_step(engine):
+        values["iteration"] -= 1  # still to come
+    if engine.resumes_exactly:
+        values.update(_exactly(engine))
     return values
+
+
+def _is_before_step(engine: Engine) -> bool:
+    here = engine._here
+    left = here.at if here.left is None and here.settled else here.left
+    return left is not None and Scope.ITERATION.contains(engine.lifecycle.phases[left >> 1].scope)
+
+
+def _exactly(engine: Engine) -> dict[str, Any]:
+    """Return what a run needs to go on as if it had not been stopped, besides its progress."""
+    here = engine._here
+    if engine._running and not here.settled and here.left is None:
+        engine.logger.warning(
+            "state_dict() was called in %s while handlers are under way, so it tells no exact position. Ask for it "
+            "with engine.when_settled(...).",
+            engine.phase,
+        )
+        return {}
+    fired = {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired}
+    return {
+        "position": position(engine),
+        "generators": states_with(engine.state.dataloader) if here.generators is None else here.generators,
+        "handlers": states_of_handlers(engine),
+        "fired": fired,
+    }
 
 
 def _own_keys(graph: Graph) -> list[str]:
@@ -66,6 +96,18 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
         _load_phase(engine, given)
     for key in _own_keys(graph) + engine.state_dict_user_keys:
         setattr(engine.state, key, copy.copy(given[key]))
+    _load_exactly(engine, given)
+
+
+def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
+    if given.get("position") is not None:
+        stand(engine, given["position"])
+    if "handlers" in given:
+        load_states_of_handlers(engine, given["handlers"])
+    engine._here.generators = given.get("generators")
+    fired = given.get("fired", {})
+    for event, slot in engine._registry.slots.items():
+        slot.fired = fired.get(str(event), 0) if fired else slot.fired
 
 
 def _absent_own(engine: Engine, key: str, given: Mapping[str, Any]) -> str:

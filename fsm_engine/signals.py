@@ -14,27 +14,47 @@ if TYPE_CHECKING:
 _PENDING = (Signal.TERMINATE, Signal.TERMINATE_EPOCH, Signal.INTERRUPT)
 
 
+def entered(engine: Engine, at: int) -> int:
+    """Enter the phase at `at` if nobody observes it; one whose handlers are to come is left to the emitted function."""
+    phase = engine.lifecycle.graph.phases[at >> 1]
+    if at & 1 or engine._registry.slots[phase.event].attached:
+        return at
+    for action in phase.entry:
+        do(action, engine)
+    return at + 1
+
+
+def is_settled(engine: Engine, at: int) -> bool:
+    """Say whether handlers are through at `at`, and it is no part of an activity, nor does the phase defer signals."""
+    graph = engine.lifecycle.graph
+    phase = graph.phases[at >> 1]
+    if not at & 1 or at >> 1 in graph.fired_phases:
+        return False
+    return phase.defer is None or not holds(phase.defer, engine)
+
+
+def call_waiting(engine: Engine) -> None:
+    """Call what `Engine.when_settled` was given; what that asks for as well."""
+    here = engine._here
+    while here.waiting:
+        callback, here.settled = here.waiting.pop(0), True
+        try:
+            callback(engine)
+        finally:
+            here.settled = False
+
+
 def honour(engine: Engine, at: int) -> int:
     """Take the edge of the first pending signal that has one from position `at`, and return where that leads.
 
-    Signals are honoured between the handlers of a phase and its activity. A phase whose handlers are still to
-    come is left to the emitted function; one that nobody observes is entered here. Signals without an edge
-    from the phase are dropped; those that were beaten, or that the phase defers, stay pending.
+    Signals are honoured between the handlers of a phase and its activity. Signals without an edge from the phase are
+    dropped; those that were beaten, or that the phase defers, stay pending. An interrupt may insist on a phase that
+    defers.
     """
     here, graph = engine._here, engine.lifecycle.graph
-    phase = graph.phases[at >> 1]
-    if not at & 1:
-        if engine._registry.slots[phase.event].attached:
-            return at
-        for action in phase.entry:
-            do(action, engine)
-        at += 1
-        here.at = at
     edges = graph.signalled[at >> 1]
-    if at >> 1 in graph.fired_phases:
-        return at  # part of an activity, which is finished first
-    if phase.defer is not None and holds(phase.defer, engine):
-        if not here.requests.get(Signal.INTERRUPT):
+    if not is_settled(engine, at):
+        if not at & 1 or at >> 1 in graph.fired_phases or not here.requests.get(Signal.INTERRUPT):
             return at
         del here.requests[Signal.INTERRUPT]
         return _take(engine, Signal.INTERRUPT, edges[Signal.INTERRUPT], False, at)

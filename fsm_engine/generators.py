@@ -1,0 +1,42 @@
+"""The states of the random generators of the process, as plain data: Python's, torch's and numpy's."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def states() -> dict[str, Any]:
+    """Return what the global generators stand at; of torch and numpy only if they are imported.
+
+    ``cuda`` are those of all devices, if CUDA is in use.
+    """
+    found: dict[str, Any] = {"python": random.getstate()}
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    if torch is not None:
+        found["torch"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            found["cuda"] = torch.cuda.get_rng_state_all()
+    if numpy is not None:
+        name, keys, *rest = numpy.random.get_state()
+        found["numpy"] = (name, keys.tolist(), *rest)  # torch.load refuses an array unless it is told to trust
+    return found
+
+
+def restore(found: Mapping[str, Any]) -> None:
+    """Let the global generators go on from `found`; those that are not in it are left alone."""
+    python = found.get("python")
+    if python is not None:
+        random.setstate((python[0], tuple(python[1]), python[2]))
+    if "torch" in found:
+        import torch
+
+        torch.set_rng_state(found["torch"].cpu())
+        if "cuda" in found and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([state.cpu() for state in found["cuda"]])
+    if "numpy" in found:
+        import numpy
+
+        numpy.random.set_state(tuple(found["numpy"]))

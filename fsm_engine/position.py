@@ -1,0 +1,155 @@
+"""Where a run is, as plain data from which another process goes on at the very same place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.cursor import Signal
+from fsm_engine.data import batches_taken, uncounted_batches
+from fsm_engine.errors import BusyError
+from fsm_engine.events import Events
+from fsm_engine.graph import Graph
+from fsm_engine.passes import state_of_data
+from fsm_engine.plain import foreign, of_tensors
+from fsm_engine.scopes import Scope
+from fsm_engine.views import qualified
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+
+_POSITIONS = ("left", "failed", "stepping")
+_AS_THEY_ARE = (
+    "epoch_start",
+    "loaded_part",
+    "has_data",
+    "dry",
+    "exhausted",
+    "pass_start",
+    "opened",
+    "opened_with",
+    "stopped",
+    "skip_completed",
+    "skip_epoch_completed",
+)
+_CLOCKS = ("run_clock", "epoch_clock")
+_OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
+"""Attributes of the state that a process gives anew."""
+
+
+def position(engine: Engine) -> dict[str, Any] | None:
+    """Return where the run of `engine` is, None if it is in no place that a run can go on from.
+
+    The attributes of the state are in it as far as they are plain data; the data, where it tells its own position;
+    the batch at hand, which could not be had again.
+    """
+    here, graph = engine._here, engine.lifecycle.graph
+    if here.left is None and not _may_rest(engine):
+        return None
+    left = here.at if here.left is None else here.left
+    found: dict[str, Any] = {name: getattr(here, name) for name in _AS_THEY_ARE}
+    found.update((name, _named(graph, getattr(here, name))) for name in _POSITIONS)
+    found["left"] = _named(graph, left)
+    found["tried"] = sorted(here.tried)
+    running = here.left is None
+    found.update((name, perf_counter() - clock if running else clock) for name, clock in _clocks(engine).items())
+    opened = here.batches is not None
+    found["skip"] = 0 if here.exhausted else batches_taken(engine) if opened else here.skip
+    found["reopens"] = here.reopens or (opened and not here.exhausted)
+    found["data"] = state_of_data(engine.state.dataloader) if opened and not here.exhausted else here.data_state
+    found["requests"] = {s.value: skip for s, skip in here.requests.items() if s is not Signal.INTERRUPT}
+    found["state"] = _attributes(engine)
+    if uncounted_batches(engine) or Scope.ITERATION.contains(graph.phases[left >> 1].scope):
+        found["batch"] = _batch(engine)
+    return found
+
+
+def _may_rest(engine: Engine) -> bool:
+    """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
+    here = engine._here
+    return here.settled and Signal.INTERRUPT in engine.lifecycle.graph.signalled[here.at >> 1]
+
+
+def _clocks(engine: Engine) -> dict[str, float]:
+    return {name: getattr(engine._here, name) for name in _CLOCKS}
+
+
+def _named(graph: Graph, at: int | None) -> list[Any] | None:
+    return None if at is None else [qualified(graph.phases[at >> 1]), at & 1]
+
+
+def _attributes(engine: Engine) -> dict[str, Any]:
+    """Return the attributes of the state that are plain data, without those of this process."""
+    left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys}
+    all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
+    return {name: of_tensors(value, _detached) for name, value in _plain_items(all_of_them).items()}
+
+
+def _plain_items(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what of `values` is plain data; of dictionaries in it, such as metrics, what is."""
+    whole = {name: value for name, value in values.items() if foreign(value) is None}
+    parts = {name: value for name, value in values.items() if name not in whole and type(value) is dict}
+    return {**whole, **{name: {k: v for k, v in part.items() if not foreign({k: v})} for name, part in parts.items()}}
+
+
+def _detached(tensor: Any) -> Any:
+    return tensor.detach()
+
+
+def _batch(engine: Engine) -> Any:
+    batch = engine.state.batch
+    wrong = foreign(batch)
+    if wrong is None:
+        return of_tensors(batch, _detached)
+    raise ValueError(
+        f"the batch at hand in {engine.phase} holds {type(wrong[1]).__name__}{wrong[0] and ' at ' + wrong[0]}, which "
+        f"cannot be saved as plain data. Save at another event, such as ITERATION_COMPLETED, when no batch is waiting."
+    )
+
+
+def stand(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Let `engine` stand, suspended, where `position` has found another one.
+
+    Raises:
+        ValueError: a position that the lifecycle of this engine does not have; nothing is changed then.
+        BusyError: while it runs.
+    """
+    here, graph = engine._here, engine.lifecycle.graph
+    if engine._running:
+        raise BusyError(
+            f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
+        )
+    positions = {name: _number(graph, name, found[name]) for name in _POSITIONS}
+    here.restart(has_data=False)
+    for name in (*_AS_THEY_ARE, "skip", "reopens"):
+        setattr(here, name, found[name])
+    for name, at in positions.items():
+        setattr(here, name, at)
+    for name in _CLOCKS:
+        setattr(here, name, found[name])
+    here.tried = frozenset(found["tried"])
+    here.data_state = found["data"]
+    here.asked = {Signal(value): skip for value, skip in found["requests"].items()}
+    here.at = 2 * graph.index[Events.INTERRUPT] + 1
+    engine._loaded = False
+    engine.state.dataloader = None  # so that what is given to run() is taken for the same
+    for name, value in found["state"].items():
+        setattr(engine.state, name, copy.copy(value))
+    if "batch" in found:
+        engine.state.batch = found["batch"]
+
+
+def _number(graph: Graph, name: str, known: Any) -> int | None:
+    if known is None:
+        return None
+    phase, entered = known
+    numbers = {qualified(phase): number for number, phase in enumerate(graph.phases)}
+    number = numbers.get(phase)
+    if number is None or (name == "left" and not Scope.RUN.contains(graph.phases[number].scope)):
+        raise ValueError(
+            f"the state that is loaded stands in {phase!r}, where no run of this lifecycle can be. Its phases are "
+            f"{', '.join(numbers)}. Make the engine as it was made when the state was saved."
+        )
+    return 2 * number + int(entered)

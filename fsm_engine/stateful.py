@@ -1,0 +1,71 @@
+"""The state of the handlers of an engine: of those with `state_dict` and `load_state_dict`, as schedulers have them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsm_engine.engine import Engine
+
+
+def states_of_handlers(engine: Engine) -> dict[str, Any]:
+    """Return the state of each stateful handler of `engine`, by the name of its class; of a second one, ``#2`` added.
+
+    A handler is stateful itself, or the object that it is a method of is, or what it has as ``owner``. Modules and
+    optimizers are left out: they are no handlers, but what handlers work on.
+    """
+    return {name: owner.state_dict() for name, owner in _owners(engine)}
+
+
+def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
+    """Give the handlers of `engine` the states that `states_of_handlers` returned.
+
+    Handlers have to be attached by then, those of a class in the same order. The log tells of states that no handler
+    takes, and of handlers that none is there for.
+    """
+    owners = dict(_owners(engine))
+    for name, owner in owners.items():
+        if name in given:
+            owner.load_state_dict(given[name])
+    lost = [name for name in given if name not in owners]
+    if lost:
+        engine.logger.warning(
+            "The state that is loaded holds that of %s, which is not attached. Attach handlers before loading.",
+            ", ".join(lost),
+        )
+    new = [name for name in owners if name not in given]
+    if new:
+        engine.logger.warning("The state that is loaded holds nothing for %s, which begins anew.", ", ".join(new))
+
+
+def _owners(engine: Engine) -> Iterator[tuple[str, Any]]:
+    seen: dict[int, Any] = {}
+    counts: dict[str, int] = {}
+    for slot in engine._registry.slots.values():
+        for attachment in slot.attached:
+            owner = _owner(attachment.handler)
+            if owner is None or owner is engine or id(owner) in seen:
+                continue
+            seen[id(owner)] = owner
+            name = type(owner).__name__
+            counts[name] = counts.get(name, 0) + 1
+            yield name if counts[name] == 1 else f"{name}#{counts[name]}", owner
+
+
+def _owner(handler: Any) -> Any:
+    while isinstance(handler, partial):
+        handler = handler.func
+    for candidate in (handler, getattr(handler, "__self__", None), getattr(handler, "owner", None)):
+        if _is_stateful(candidate):
+            return candidate
+    return None
+
+
+def _is_stateful(candidate: Any) -> bool:
+    if not (hasattr(candidate, "state_dict") and hasattr(candidate, "load_state_dict")):
+        return False
+    torch = sys.modules.get("torch")
+    return torch is None or not isinstance(candidate, (type, torch.nn.Module, torch.optim.Optimizer))
