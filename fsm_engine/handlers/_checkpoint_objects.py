@@ -111,9 +111,7 @@ def _pairs(objects: Any, states: Any) -> Iterator[tuple[Any, Any]]:
 def _kept(leaf: Any) -> Any:
     if not isinstance(leaf, Engine):
         return leaf
-    keep_position = getattr(leaf, "_keep_position", None)
-    if keep_position is not None:
-        keep_position()
+    leaf.resumes_exactly = True
     return WeakEngine(leaf)
 
 
