@@ -14,11 +14,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import hypothesis
 from hypothesis import strategies as st
 from programs import Boom, Runaway, Sized
 
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, LifecycleError, Scope, Transition, Trigger
 from fsm_engine.recovery import count_name
+from fsm_engine.timeline import Timeline
 
 
 class P(EventEnum):
@@ -455,3 +457,18 @@ class Building:
             getattr(self.engine, name)(*[True] if skip else [])
         except RuntimeError as error:
             self.log.append(str(error))
+
+
+def built(plan: Plan) -> Building:
+    """Return what `plan` makes; hypothesis tries another plan if that cannot run."""
+    building = Building(plan, ("emitted",))
+    hypothesis.assume(not building.wrong)
+    return building
+
+
+def recorded_run(plan: Plan) -> tuple[Building, Timeline]:
+    """Return what `plan` makes, after its runs, and what was recorded of them."""
+    building = built(plan)
+    with building.engine.record() as timeline:
+        building.run()
+    return building, timeline

@@ -6,10 +6,9 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, given, settings
-from lifecycles import ACTS, Building, Plan, plan_of, plans
+from lifecycles import ACTS, Building, Plan, built, plan_of, plans
 
 from fsm_engine import Lifecycle, Scope, Transition
 from fsm_engine.views import qualified
@@ -21,12 +20,6 @@ DRIVERS = (("emitted",), ("transitions",), ("emitted", "transitions"), ("transit
 OFTEN = settings(
     deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-
-
-def built(plan: Plan, drivers: tuple[str, ...]) -> Building:
-    building = Building(plan, drivers)
-    hypothesis.assume(not building.wrong)
-    return building
 
 
 def walk_alike(plan: Plan) -> Counter[str]:
@@ -67,7 +60,7 @@ def test_both_drivers_walk_alike_whatever_occurs() -> None:
 @settings(OFTEN, max_examples=100)
 @given(plans())
 def test_every_walk_is_a_path_of_the_graph(plan: Plan) -> None:
-    building = built(plan, ("emitted",)).run()
+    building = built(plan).run()
     graph = building.engine.lifecycle.graph
     for before, after in pairwise(building.walk):
         assert before.target == after.source
@@ -83,7 +76,7 @@ def _is(step: Transition, exit_: Transition) -> bool:
 @settings(OFTEN, max_examples=100)
 @given(plans())
 def test_every_walk_is_a_word_of_the_machine_without_guards(plan: Plan) -> None:
-    building = built(plan, ("emitted",)).run()
+    building = built(plan).run()
     lifecycle: Lifecycle = building.engine.lifecycle
     machine: Any = lifecycle.to_transitions()
     names = {phase.event: qualified(phase) for phase in lifecycle.phases}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -364,7 +365,7 @@ def test_every_rule_has_its_case() -> None:
 def test_errors_stop_a_run_and_warnings_do_not(case: Case) -> None:
     lifecycle = Lifecycle.of(case.graph)
     if all(finding.is_error for finding in case.findings):
-        with pytest.raises(LifecycleError):
+        with pytest.raises(LifecycleError, match=re.escape(str(case.findings[0]))):
             lifecycle._pass()
     else:
         lifecycle._pass()

@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 from hypothesis import given, settings
-from lifecycles import Building, Plan, plans
+from lifecycles import Plan, built, plans
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.errors import BusyError
@@ -87,7 +87,7 @@ def test_calls_of_handlers_are_spans_inside_the_visit_of_their_phase() -> None:
     assert {span.called.place.rpartition(":")[0] for span in track.spans} == {__file__}
     inside = [(visit.phase, len(visit.spans)) for visit in visits(track) if visit.spans]
     assert inside == [("Events.ITERATION_COMPLETED", count) for count in (1, 2, 1)]
-    assert all(visit.duration == visit.in_handlers + visit.in_activity for visit in visits(track))
+    assert all(0 <= visit.in_activity <= visit.duration for visit in visits(track))
 
 
 def test_handlers_get_what_they_always_get_and_come_and_go() -> None:
@@ -298,8 +298,7 @@ def test_what_is_not_recorded_costs_nothing() -> None:
 @settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_the_recorded_walk_is_the_observed_one_and_verifies(plan: Plan) -> None:
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
+    building = built(plan)
     moves = observed(building.engine)
     with building.engine.record() as timeline:
         building.run()

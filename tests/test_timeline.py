@@ -18,9 +18,9 @@ import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifecycles import Building, Plan, plans
+from lifecycles import Plan, built, plans, recorded_run
 
-from fsm_engine import Engine, Events, Lifecycle, Scope
+from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
 from fsm_engine.timeline import Called, Kind, Timeline, Track
 from fsm_engine.timeline.files import MAGIC, _packed
 from fsm_engine.timeline.track import MOVE, SPAN
@@ -230,7 +230,6 @@ SAVING = """
 def test_a_process_that_is_killed_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "run.fsmt"
     old = content(Timeline.load(recorded()[1].save(path)))
-    sizes = set()
     for wait in (0.0, 0.005, 0.02, 0.08):
         command = [sys.executable, "-c", dedent(SAVING), str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}) as running:
@@ -239,9 +238,7 @@ def test_a_process_that_is_killed_while_saving_leaves_a_whole_file(tmp_path: Pat
             time.sleep(wait)
             running.kill()
         loaded = Timeline.load(path)
-        sizes.add(sum(1 for _ in loaded.tracks[0].moves))
         assert content(loaded) == old or len(list(loaded.tracks[0].moves)) == 4 * 20_000 + 5
-    assert sizes <= {sum(1 for _ in old[2][0][4]), 4 * 20_000 + 5}
 
 
 def test_a_file_that_cannot_be_written_or_read_is_an_os_error(tmp_path: Path) -> None:
@@ -302,10 +299,7 @@ def test_a_summary_adds_up_by_hand() -> None:
 @settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_the_parts_of_a_run_are_the_whole(plan: Plan) -> None:
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
-    with building.engine.record() as timeline:
-        building.run()
+    _, timeline = recorded_run(plan)
     for track, account in zip(timeline.tracks, timeline.summary().accounts):
         found = list(visits(track))
         assert account.in_handlers == sum(visit.in_handlers for visit in found)
@@ -323,9 +317,11 @@ def is_legal(lifecycle: Lifecycle, words: list[Kind]) -> bool:
     names = [qualified(phase) for phase in graph.phases]
     for kind in words:
         if kind.is_rest:
-            legal = kind.source == kind.target == names[here] and 2 * here + 1 in graph.resting
-            if not legal:
+            stays = kind.target == names[here] and 2 * here + 1 in graph.resting
+            is_over = kind.target == names[0] != names[here]
+            if kind.source != names[here] or not (stays or is_over):
                 return False
+            here = names.index(kind.target)
             continue
         targets = [
             number
@@ -349,10 +345,7 @@ def is_legal(lifecycle: Lifecycle, words: list[Kind]) -> bool:
 @given(plans(), st.data())
 def test_a_walk_with_any_single_change_is_refused_unless_it_is_a_path_all_the_same(plan: Plan, data: Any) -> None:
     """A change may make another legal run: the last move left out, or one along an edge to the same phase."""
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
-    with building.engine.record() as timeline:
-        building.run()
+    building, timeline = recorded_run(plan)
     track = timeline.tracks[0]
     moves = list(track.move_ring)
     hypothesis.assume(len(moves) > 1)
@@ -392,6 +385,48 @@ def test_a_misstep_is_told_with_its_place_and_what_was_legal() -> None:
     )
 
 
+class Behind(EventEnum):
+    AFTER = "after"
+
+
+def test_a_failure_behind_exception_raised_is_the_end_of_that_run_and_the_next_one_verifies(tmp_path: Path) -> None:
+    def fail(_engine: Engine, _batch: Any) -> None:
+        raise ValueError
+
+    def fail_again(engine: Engine) -> None:
+        raise KeyError
+
+    lifecycle = Lifecycle.training(fail)
+    lifecycle.add_phase(Behind.AFTER)
+    lifecycle.remove_transition(Events.EXCEPTION_RAISED >> "IDLE")
+    lifecycle.add_transition(Events.EXCEPTION_RAISED >> Behind.AFTER)
+    lifecycle.add_transition(Behind.AFTER >> Events.TERMINATE)
+    engine = Engine(lifecycle=lifecycle)
+    engine.add_event_handler(Behind.AFTER, fail_again)
+    with engine.record() as timeline:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                engine.run([1])
+    walk = [str(move.kind) for move in timeline.tracks[0].moves]
+    assert walk[-2:] == ["Behind.AFTER --terminate--> Events.TERMINATE", "Events.TERMINATE is where the run ended"]
+    assert walk[: len(walk) // 2] == walk[len(walk) // 2 :]
+    assert timeline.verify(engine.lifecycle) is None
+    assert Timeline.load(timeline.save(tmp_path / "run.fsmt")).verify(engine.lifecycle) is None
+
+
+def test_a_suspended_run_that_is_given_up_is_over_and_the_next_one_verifies() -> None:
+    engine = Engine(step)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), Engine.interrupt)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+        engine.state.max_epochs = None
+        engine.run([1, 2], max_epochs=3)
+    walk = [str(move.kind) for move in timeline.tracks[0].moves]
+    place = walk.index("Events.INTERRUPT rests")
+    assert walk[place + 1 : place + 3] == ["Events.INTERRUPT is where the run ended", "IDLE --run--> Events.STARTED"]
+    assert timeline.verify(engine.lifecycle) is None
+
+
 def test_another_lifecycle_refuses_a_run_and_tells_no_coverage() -> None:
     timeline = recorded()[1]
     lifecycle = Lifecycle.training(step)
@@ -406,8 +441,7 @@ def test_another_lifecycle_refuses_a_run_and_tells_no_coverage() -> None:
 @settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_coverage_is_that_of_the_walk_that_observers_see(plan: Plan) -> None:
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
+    building = built(plan)
     walk: list[Any] = []
     building.engine.observe(lambda engine, transition: walk.append(transition))
     with building.engine.record() as timeline:

@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifecycles import Building, Plan, plans
+from lifecycles import Plan, built, plans, recorded_run
 
 from fsm_engine import Engine, Events, Lifecycle
 from fsm_engine.render import Options, diagram, render
@@ -225,8 +225,7 @@ def test_nothing_stands_on_anything_else(epochs: int, iterations: int, fetch: fl
 @settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans(), st.randoms(use_true_random=False))
 def test_random_lifecycles_are_drawn_with_every_scope(plan: Plan, chance: random.Random) -> None:
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
+    building = built(plan)
     clock = Clock()
 
     def tell() -> int:
@@ -300,10 +299,7 @@ def test_any_track_can_be_laid_over_a_lifecycle() -> None:
 @settings(deadline=None, max_examples=15, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_random_runs_are_laid_over_their_lifecycles(plan: Plan) -> None:
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
-    with building.engine.record() as timeline:
-        building.run()
+    building, timeline = recorded_run(plan)
     track = timeline.tracks[0]
     drawn = diagram(building.engine.lifecycle, Options(track=track))
     came = {visit.phase for visit in visits(track)}

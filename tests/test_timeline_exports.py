@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 import torch
 from hypothesis import given, settings
-from lifecycles import Building, Plan, plans
+from lifecycles import Plan, plans, recorded_run
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.timeline import Timeline
@@ -43,6 +43,18 @@ class Shown(NamedTuple):
 
 def step(_engine: Engine, batch: Any) -> Any:
     return batch
+
+
+def look() -> None:
+    pass
+
+
+def two_steps() -> Timeline:
+    engine = Engine(step)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, look)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    return timeline
 
 
 def recorded(timeline: Timeline) -> list[Shown]:
@@ -202,14 +214,7 @@ def exported(timeline: Timeline, folder: Path) -> tuple[list[Shown], list[tuple[
 
 
 def test_every_slice_is_in_its_lane(tmp_path: Path) -> None:
-    engine = Engine(step)
-
-    @engine.on(Events.EPOCH_COMPLETED)
-    def look() -> None:
-        pass
-
-    with engine.record() as timeline:
-        engine.run([1, 2])
+    timeline = two_steps()
     shown, arrows, values = exported(timeline, tmp_path)
     assert sorted(s for s in shown if s.category != "scope") == recorded(timeline)
     assert Counter(f"{s.lane} {s.name}" for s in shown if s.category == "scope") == {
@@ -224,10 +229,7 @@ def test_every_slice_is_in_its_lane(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_whatever_happens_everything_is_there_and_nests(tmp_path: Path, plan: Plan) -> None:
-    building = Building(plan, ("emitted",))
-    hypothesis.assume(not building.wrong)
-    with building.engine.record() as timeline:
-        building.run()
+    _, timeline = recorded_run(plan)
     shown, _, _ = exported(timeline, tmp_path)
     lanes = {s.lane for s in shown if s.category == "handler"}
     if all(lane.endswith(": handlers") for lane in lanes):
@@ -443,14 +445,7 @@ def test_what_is_missing_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_pandas_reads_the_table() -> None:
-    engine = Engine(step)
-
-    @engine.on(Events.EPOCH_COMPLETED)
-    def look() -> None:
-        pass
-
-    with engine.record() as timeline:
-        engine.run([1, 2])
+    timeline = two_steps()
     table = timeline.to_pandas()
     assert len(table) == len(timeline.to_dicts())
     assert table.time.is_monotonic_increasing
