@@ -196,9 +196,9 @@ class Announcer:
             return
         fire = slot.fire or self._made(slot)
         if args or kwargs:
-            fire[1](self, fire[2], args, kwargs)
+            fire[1](self, slot, fire[2], args, kwargs)
         else:
-            fire[0](self, fire[2])
+            fire[0](self, slot, fire[2])
 
     def _call(self, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Call the handlers of `slot`, whatever it stands for.
@@ -212,13 +212,13 @@ class Announcer:
             return
         fire = slot.fire or self._made(slot)
         if args or kwargs:
-            fire[1](self, fire[2], args, kwargs)
+            fire[1](self, slot, fire[2], args, kwargs)
         else:
-            fire[0](self, fire[2])
+            fire[0](self, slot, fire[2])
 
     def _made(self, slot: Slot) -> Firing:
         """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
-        slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)
+        slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)[1:]
         return fire
 
 

@@ -44,16 +44,19 @@ _firing: OrderedDict[Any, Emitted] = OrderedDict()
 
 
 def firing_for(slot: Slot, with_payload: bool) -> Callable[..., None]:
-    """Return ``fire(engine, bound)`` that calls the handlers of `slot`, or ``fire(engine, bound, given, more)``."""
+    """Return ``fire(engine, slot, bound)`` that calls the handlers of `slot`, or ``fire(..., given, more)``.
+
+    `bound` is `Slot.bound` without the slot itself, which keeps it.
+    """
     key = (with_payload, slot.counter, slot.shape)
     return _kept(_firing, key, lambda: _emit_fire(slot, with_payload)).function
 
 
 def _emit_fire(slot: Slot, with_payload: bool) -> Emitted:
-    names = ", ".join(names_of_calls("", slot.attached))
+    names = ", ".join(names_of_calls("", slot.attached)[1:])
     positional, keywords = (["*given"], ["**more"]) if with_payload else ([], [])
     lines = [
-        "def fire(engine, bound, given=(), more=None):",
+        "def fire(engine, slot, bound, given=(), more=None):",
         f"({names},) = bound",
         *(["state = engine.state"] if slot.counter is not None else []),
         *text_of_calls("", slot, positional, keywords)[1:],

@@ -32,7 +32,6 @@ class Attachment:
         gives: what the handler is called with before its own arguments: whether the engine, and whether the
             event's payload.
         parts: what its call refers to, as names: the handler, its arguments, the constants of its filter.
-        bound: the objects of those names.
         shape: what its call looks like, the objects left out; equal shapes have equal text.
         since: the count of its event when it was attached; None before its first run.
         passed: how often its filter let a firing through in this run.
@@ -43,7 +42,6 @@ class Attachment:
     __slots__ = (
         "__weakref__",
         "args",
-        "bound",
         "event",
         "filter",
         "gives",
@@ -68,11 +66,19 @@ class Attachment:
         self.warned = False
         self.shape: tuple[Any, ...] = ()
         self.parts: tuple[str, ...] = ()
-        self.bound: tuple[Any, ...] = ()
 
     def settle(self, gives: tuple[bool, bool]) -> None:
         """Fix how the handler is called, and so the shape of its call."""
         self.gives = gives
+        self.parts = tuple(self._used())
+        self.shape = (gives, self.parts)
+
+    @property
+    def bound(self) -> tuple[Any, ...]:
+        """The objects of `parts`; made when asked for, because one is the attachment itself."""
+        return tuple(self._used().values())
+
+    def _used(self) -> dict[str, Any]:
         used: dict[str, Any] = {"handler": self.handler}
         if self.args:
             used["args"] = self.args
@@ -81,8 +87,7 @@ class Attachment:
         if self.filter is not None:
             used["attached"] = self
             used.update(_constants(self.filter))
-        self.parts, self.bound = tuple(used), tuple(used.values())
-        self.shape = (gives, self.parts)
+        return used
 
 
 def _constants(given: Filter) -> dict[str, Any]:
