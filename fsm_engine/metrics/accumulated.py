@@ -48,11 +48,12 @@ def plain(value: Any, where: str = "it") -> Any:
         return value.detach().clone()
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, Number) and hasattr(value, "item"):  # one of numpy
+    kind: Any = type(value)
+    if issubclass(kind, Number) and hasattr(kind, "item"):  # one of numpy
         return value.item()
-    if type(value) in (list, tuple):
-        return type(value)([plain(item, where) for item in value])
-    if type(value) is dict:
+    if kind in (list, tuple):
+        return kind([plain(item, where) for item in value])
+    if kind is dict:
         return {key: plain(item, where) for key, item in value.items()}
     raise TypeError(
         f"{where} cannot be saved: it has {value!r} in it, which is neither plain data nor a tensor. Name the "

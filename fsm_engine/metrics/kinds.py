@@ -21,7 +21,7 @@ def classified(y_pred: torch.Tensor, y: torch.Tensor, is_multilabel: bool) -> tu
     Raises:
         ValueError: for shapes that do not fit, and for anything but zeros and ones where those are needed.
     """
-    if y_pred.ndim == y.ndim + 1 and y_pred.shape[1:2] == (1,):
+    if not is_multilabel and y_pred.ndim == y.ndim + 1 and y_pred.shape[1:2] == (1,):
         y_pred = y_pred.squeeze(1)
     kind = _multilabel(y_pred, y) if is_multilabel else _kind_of(y_pred, y)
     if kind.name != "multiclass":

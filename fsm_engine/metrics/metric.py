@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 OutputTransform = Callable[[Any], Any]
 
+Feeding = list[tuple[Callable[..., None], "CallableEventWithFilter"]]
+"""Handlers, and the events that they are attached to."""
+
 
 class NotComputableError(RuntimeError):
     """A metric was asked for its value before it was given any data."""
@@ -142,7 +145,7 @@ class Metric(Arithmetic, ABC):
         for name, value in state_dict.items():
             setattr(self, name, accumulated.plain(value))
 
-    def _feeding(self, usage: Usage) -> list[tuple[_Moment, CallableEventWithFilter]]:
+    def _feeding(self, usage: Usage) -> Feeding:
         return [(_Reset(self), usage.STARTED), (_Update(self), usage.ITERATION_COMPLETED)]
 
     def _take(self, output: Any) -> None:
@@ -212,11 +215,10 @@ def _as_batch(value: Any, device: torch.device | None) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class _Moment(ABC):
-    metric: Metric
+class Moment:
+    """What an engine does with a metric at an event."""
 
-    @abstractmethod
-    def __call__(self, *args: Any) -> None: ...
+    metric: Metric
 
     @property
     def owner(self) -> Metric | None:
@@ -225,19 +227,19 @@ class _Moment(ABC):
 
 
 @dataclass(frozen=True)
-class _Reset(_Moment):
+class _Reset(Moment):
     def __call__(self) -> None:
         self.metric.reset()
 
 
 @dataclass(frozen=True)
-class _Update(_Moment):
+class _Update(Moment):
     def __call__(self, engine: Engine) -> None:
         self.metric._take(engine.state.output)
 
 
 @dataclass(frozen=True)
-class _Report(_Moment):
+class _Report(Moment):
     usage: Usage
 
     def __call__(self, engine: Engine, name: str) -> None:

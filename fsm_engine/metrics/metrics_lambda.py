@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.metric import Metric, _Moment, check_state_dict
+from fsm_engine.metrics.metric import Feeding, Metric, check_state_dict
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
-    from fsm_engine.events import CallableEventWithFilter
 
 
 class MetricsLambda(Metric):
@@ -115,7 +114,7 @@ class MetricsLambda(Metric):
             elif isinstance(arg, Metric):
                 yield arg
 
-    def _feeding(self, usage: Usage) -> list[tuple[_Moment, CallableEventWithFilter]]:
+    def _feeding(self, usage: Usage) -> Feeding:
         return [pair for metric in self._leaves() for pair in metric._feeding(usage)]
 
     def _take(self, output: Any) -> None:

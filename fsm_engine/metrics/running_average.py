@@ -11,10 +11,11 @@ import torch
 from fsm_engine.events import Events
 from fsm_engine.metrics.accumulated import plain
 from fsm_engine.metrics.metric import (
+    Feeding,
     Metric,
+    Moment,
     NotComputableError,
     OutputTransform,
-    _Moment,
     check_state_dict,
     unchanged,
 )
@@ -22,7 +23,6 @@ from fsm_engine.metrics.usage import AnyUsage, RunningBatchWise, SingleEpochRunn
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
-    from fsm_engine.events import CallableEventWithFilter
 
 
 class RunningAverage(Metric):
@@ -124,7 +124,7 @@ class RunningAverage(Metric):
             return usage_of(usage)
         return SingleEpochRunningBatchWise() if self.epoch_bound else RunningBatchWise()
 
-    def _feeding(self, usage: Usage) -> list[tuple[_Moment, CallableEventWithFilter]]:
+    def _feeding(self, usage: Usage) -> Feeding:
         reset, update = super()._feeding(usage)
         return [reset, update] if self.src is None else [reset, (_Feed(self), Events.ITERATION_COMPLETED), update]
 
@@ -136,7 +136,7 @@ class RunningAverage(Metric):
 
 
 @dataclass(frozen=True)
-class _Feed(_Moment):
+class _Feed(Moment):
     """Gives the metric inside what comes from the step; the average is that metric's owner, and saves it."""
 
     metric: RunningAverage
