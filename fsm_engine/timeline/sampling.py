@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fsm_engine.graph import Graph, Transition, Trigger
@@ -25,11 +25,12 @@ class Turn:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         steps = {number for number, phase in enumerate(graph.phases) if Scope.ITERATION.contains(phase.scope)}
+        self._steps = steps
         epoch = {number for number, phase in enumerate(graph.phases) if Scope.EPOCH.contains(phase.scope)}
         ways = {number: {target for _, target in self._moves(number)} & epoch for number in epoch}
         there = _reached(ways, steps)
         self.phases = {number for number in there if _reached(ways, ways[number]) & steps} | steps
-        entries = {target for number in range(len(graph.phases)) for target in self._entered_from(number)}
+        entries = {graph.index[transition.target] for transition in self.entries()}  # type: ignore[index]
         onward = {number: ways[number] & self.phases - steps for number in self.phases}
         self.before = _reached(onward, entries - steps)
 
@@ -38,25 +39,22 @@ class Turn:
         exits = self._graph.exits[number]
         return [(t, index[t.target]) for t in exits if not isinstance(t.target, Scope)]
 
-    def _entered_from(self, number: int) -> set[int]:
-        return set() if number in self.phases else {target for t, target in self._moves(number) if self.enters(t)}
+    def entries(self) -> Iterator[Transition]:
+        """Yield the moves from elsewhere that begin an iteration; one back to where a run was goes on with it."""
+        for number in set(range(len(self._graph.phases))) - self.phases:
+            for transition, target in self._moves(number):
+                if transition.trigger is Trigger.AUTOMATIC and target in self.phases:
+                    yield transition
 
-    def enters(self, transition: Transition) -> bool:
-        """Say whether a move from elsewhere begins an iteration; one back into where a run was goes on with it."""
-        target = transition.target
-        if transition.trigger is not Trigger.AUTOMATIC or isinstance(target, Scope):
-            return False
-        return self._graph.index[target] in self.phases
-
-    def inside(self) -> Iterable[tuple[Transition, bool]]:
+    def inside(self) -> Iterator[tuple[Transition, bool]]:
         """Yield the moves from a phase of the turn to another, and whether each begins the next iteration."""
+        after = self.phases - self.before - self._steps
         for number in self.phases:
             for transition, target in self._moves(number):
-                if target in self.phases:
-                    after = number not in self.before and not Scope.ITERATION.contains(self._graph.phases[number].scope)
-                    anew = target in self.before or Scope.ITERATION.contains(self._graph.phases[target].scope)
-                    back = target in self.before and number not in self.before
-                    yield transition, back or (after and anew)
+                if target in self.before:
+                    yield transition, number not in self.before
+                elif target in self.phases:
+                    yield transition, number in after and target in self._steps
 
 
 def _reached(ways: dict[int, set[int]], start: Iterable[int]) -> set[int]:
@@ -95,12 +93,23 @@ class Sampler:
         left_out: whether the iteration that is going on is not recorded.
     """
 
-    __slots__ = ("_begins", "_is_kept", "_record", "_record_last", "_sampling", "_silent", "_turns", "left_out")
+    __slots__ = (
+        "_begins",
+        "_entries",
+        "_is_kept",
+        "_record",
+        "_record_last",
+        "_sampling",
+        "_silent",
+        "_turns",
+        "left_out",
+    )
 
     def __init__(self, sampling: Sampling, record: Mover, record_last: Mover) -> None:
         self._sampling, self._record, self._record_last = sampling, record, record_last
         self._turns: dict[Graph, Turn] = {}
         self._begins: dict[int, bool] = {}  # for the moves inside a turn, by their id: whether they begin the next
+        self._entries: set[int] = set()  # the ids of moves from elsewhere that begin an iteration
         self._silent: set[str] = set()  # the labels that only moves within an iteration have: looked up in no time
         self._is_kept = True
         self.left_out = False
@@ -110,6 +119,7 @@ class Sampler:
         turn = self._turns[graph] = Turn(graph)
         self._begins.update((id(transition), begins) for transition, begins in turn.inside())
         self._sampling.phases |= {qualified(graph.phases[number]) for number in turn.phases}
+        self._entries.update(map(id, turn.entries()))
         moves = [transition for known in self._turns for exits in known.exits for transition in exits]
         within = [self._begins.get(id(transition)) is False for transition in moves]
         self._silent.update(move.label for move, is_within in zip(moves, within) if is_within)
@@ -169,7 +179,7 @@ class Sampler:
         source, target = graph.index.get(transition.source), graph.index.get(transition.target)
         if source in turn.before:
             self._count(-1)  # it has not come to its step
-        if source not in turn.phases and turn.enters(transition):
+        if id(transition) in self._entries:
             self._begin()
         elif target in turn.before:
             self._count(1)
