@@ -545,6 +545,43 @@ def test_empty_data_is_an_error_at_the_first_fetch(limits: dict[str, int]) -> No
     assert engine.outcome == "completed"
 
 
+def test_an_epoch_cut_short_leaves_those_of_a_later_run_whole() -> None:
+    engine, seen = Engine(tracing), []
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: seen.append((engine.state.epoch, engine.state.iteration)))
+    with engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), engine.terminate):
+        engine.run(DATA, max_epochs=3)
+    engine.run(DATA)
+    assert seen == [(2, 7), (3, 12)]
+
+
+def test_nothing_is_repeated_after_an_interrupt_where_the_data_begins_anew() -> None:
+    engines = Engine(tracing), Engine(tracing)
+    whole, log = [record(engine, *Events) for engine in engines]
+    engines[0].run([1, 2], epoch_length=3)
+    with engines[1].add_event_handler(Events.DATALOADER_STOP_ITERATION, engines[1].interrupt):
+        engines[1].run([1, 2], epoch_length=3)
+    engines[1].run()
+    at = log.index("INTERRUPT")
+    assert log[at : at + 2] == ["INTERRUPT", "RESUMED"]
+    assert [*log[:at], *log[at + 2 :]] == whole
+
+
+@pytest.mark.parametrize("event", [Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED])
+def test_a_signal_that_nothing_can_honour_any_more_is_dropped(event: Events) -> None:
+    def step(engine: Engine, batch: Any) -> None:
+        leads = {Events.TERMINATE: engine.terminate, Events.INTERRUPT: engine.interrupt}
+        if engine.state.iteration == 2:
+            leads.get(event, lambda: 1 / 0)()
+
+    engine = Engine(step)
+    engine.add_event_handler(event, lambda *_: (engine.terminate(), engine.interrupt()))
+    log = record(engine, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
+    engine.run([1, 2, 3], max_epochs=2)
+    assert log == [event.name]
+    engine.run([1, 2, 3])
+    assert (log, engine.outcome) == ([event.name], "completed")
+
+
 # Signals from elsewhere
 
 

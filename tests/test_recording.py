@@ -212,7 +212,7 @@ def test_the_newest_are_kept_in_the_stated_room() -> None:
     assert timeline.dropped == (len(walk(whole)) - 40, 10)
     assert len(list(track.spans)) == 40
     assert len(track.move_ring.block) == 40 * MOVE.size
-    assert max(MOVE.size, SPAN.size) <= 40
+    assert (MOVE.size, SPAN.size) == (24, 24)
 
 
 def test_moves_of_a_step_are_there() -> None:
