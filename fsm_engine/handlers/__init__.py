@@ -14,6 +14,21 @@ from fsm_engine.handlers.ema import EMAHandler
 from fsm_engine.handlers.epoch_output_store import EpochOutputStore
 from fsm_engine.handlers.global_step import global_step_from_engine
 from fsm_engine.handlers.graceful_stop import GracefulStop
+from fsm_engine.handlers.lr_finder import FastaiLRFinder
+from fsm_engine.handlers.param_scheduler import (
+    BaseParamScheduler,
+    ConcatScheduler,
+    CosineAnnealingScheduler,
+    CyclicalScheduler,
+    LinearCyclicalScheduler,
+    LRScheduler,
+    ParamGroupScheduler,
+    ParamScheduler,
+    PiecewiseLinear,
+    ReduceLROnPlateauScheduler,
+    create_lr_scheduler_with_warmup,
+)
+from fsm_engine.handlers.progress_bar import ProgressBar
 from fsm_engine.handlers.terminate_on_nan import TerminateOnNan
 from fsm_engine.handlers.time_limit import TimeLimit
 from fsm_engine.handlers.time_profilers import BasicTimeProfiler, HandlersTimeProfiler
@@ -21,21 +36,34 @@ from fsm_engine.handlers.timer import Timer
 from fsm_engine.handlers.watchdog import Stall, Watchdog
 
 __all__ = [
+    "BaseParamScheduler",
     "BaseSaveHandler",
     "BasicTimeProfiler",
     "Checkpoint",
     "CheckpointEvents",
+    "ConcatScheduler",
+    "CosineAnnealingScheduler",
+    "CyclicalScheduler",
     "DiskSaver",
     "EMAHandler",
     "EarlyStopping",
     "EpochOutputStore",
+    "FastaiLRFinder",
     "GracefulStop",
     "HandlersTimeProfiler",
+    "LRScheduler",
+    "LinearCyclicalScheduler",
     "ModelCheckpoint",
+    "ParamGroupScheduler",
+    "ParamScheduler",
+    "PiecewiseLinear",
+    "ReduceLROnPlateauScheduler",
+    "ProgressBar",
     "Stall",
     "TerminateOnNan",
     "TimeLimit",
     "Timer",
     "Watchdog",
+    "create_lr_scheduler_with_warmup",
     "global_step_from_engine",
 ]
