@@ -15,6 +15,7 @@ from fsm_engine.handlers.epoch_output_store import EpochOutputStore
 from fsm_engine.handlers.global_step import global_step_from_engine
 from fsm_engine.handlers.graceful_stop import GracefulStop
 from fsm_engine.handlers.lr_finder import FastaiLRFinder
+from fsm_engine.handlers.mlflow_logger import MLflowLogger
 from fsm_engine.handlers.param_scheduler import (
     BaseParamScheduler,
     ConcatScheduler,
@@ -29,10 +30,12 @@ from fsm_engine.handlers.param_scheduler import (
     create_lr_scheduler_with_warmup,
 )
 from fsm_engine.handlers.progress_bar import ProgressBar
+from fsm_engine.handlers.tensorboard_logger import TensorboardLogger
 from fsm_engine.handlers.terminate_on_nan import TerminateOnNan
 from fsm_engine.handlers.time_limit import TimeLimit
 from fsm_engine.handlers.time_profilers import BasicTimeProfiler, HandlersTimeProfiler
 from fsm_engine.handlers.timer import Timer
+from fsm_engine.handlers.wandb_logger import WandBLogger
 from fsm_engine.handlers.watchdog import Stall, Watchdog
 
 __all__ = [
@@ -53,16 +56,19 @@ __all__ = [
     "HandlersTimeProfiler",
     "LRScheduler",
     "LinearCyclicalScheduler",
+    "MLflowLogger",
     "ModelCheckpoint",
     "ParamGroupScheduler",
     "ParamScheduler",
     "PiecewiseLinear",
-    "ReduceLROnPlateauScheduler",
     "ProgressBar",
+    "ReduceLROnPlateauScheduler",
     "Stall",
+    "TensorboardLogger",
     "TerminateOnNan",
     "TimeLimit",
     "Timer",
+    "WandBLogger",
     "Watchdog",
     "create_lr_scheduler_with_warmup",
     "global_step_from_engine",
