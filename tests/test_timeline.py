@@ -147,6 +147,7 @@ T = ("tracks", 0)
 ONE_MOVE, ONE_SPAN = MOVE.pack(1, 0, 0, 0), SPAN.pack(1, 2, 0, 0)
 HOSTILE = {
     "no object": file_of([1]),
+    "a pickle that would run something": file_of(b"cos\nmkdir\n(S'hostile'\ntR."),
     "no json": file_of(b"\xff\xfe"),
     "deep": file_of(b"[" * 100_000),
     "a number of many digits": file_of(b'{"wall": ' + b"9" * 100_000 + b"}"),
@@ -181,6 +182,23 @@ HOSTILE = {
         for value in (None, -1, [1], 1e400)
     },
     "scopes of numbers": file_of(changed((*T, "kinds", 0, "target_scopes"), [1]), ONE_MOVE, ONE_SPAN),
+    **{
+        f"sampling as {value!r:.40}": file_of(changed((*T, "sampling"), value), ONE_MOVE, ONE_SPAN)
+        for value in (
+            None,
+            [],
+            {},
+            {"every": 2, "iterations": 1},
+            {"every": 2, "iterations": -1, "kept": 0, "phases": []},
+            {"every": 2.5, "iterations": 1, "kept": 0, "phases": []},
+            {"every": 2, "iterations": 1, "kept": 0, "phases": [1]},
+            {"every": 2, "iterations": 1, "kept": 0, "phases": [], "more": 1},
+        )
+    },
+    "a device without a block": file_of(changed((*T, "device"), 0), ONE_MOVE, ONE_SPAN),
+    "a device of no number": file_of(changed((*T, "device"), "0"), ONE_MOVE, ONE_SPAN, b""),
+    "no whole record of a device": file_of(changed((*T, "device"), 0), ONE_MOVE, ONE_SPAN, b"x"),
+    "a cut that is none": file_of(changed((*T, "kinds", 0, "is_cut"), 1), ONE_MOVE, ONE_SPAN),
     "an error that is none": file_of(changed((*T, "kinds", 0, "is_error"), 1), ONE_MOVE, ONE_SPAN),
 }
 
@@ -191,6 +209,8 @@ def test_a_hostile_file_is_refused(tmp_path: Path, what: str) -> None:
     path.write_bytes(HOSTILE[what])
     with pytest.raises(ValueError, match=r"^hostile.fsmt is damaged: .+"):
         Timeline.load(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert not Path("hostile").exists()
 
 
 def test_the_valid_file_that_those_are_made_from_is_read(tmp_path: Path) -> None:
