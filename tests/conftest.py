@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would w
 _TORCH_FACING = [
     *("amp", "checkpoint", "checkpoint_files", "deterministic", "handlers", "lr_finder", "metrics", "profilers"),
     *("resume", "schedulers", "step_events", "supervised", "tbptt", "timeline_exports"),
+    *("loggers", "progress_bar"),
 ]
 
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _TORCH_FACING]

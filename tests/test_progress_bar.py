@@ -1,0 +1,466 @@
+"""Progress bars: what they show, how often they look, and that they end with the run."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import pickle
+import re
+import struct
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+tqdm = pytest.importorskip("tqdm")
+
+from fsm_engine import Engine, EventEnum, Events, Lifecycle  # noqa: E402
+from fsm_engine.handlers import progress_bar  # noqa: E402
+from fsm_engine.handlers._bars import Shown  # noqa: E402
+from fsm_engine.handlers.progress_bar import ProgressBar  # noqa: E402
+
+
+class Clock:
+    """A clock that goes on by a step at each look."""
+
+    def __init__(self, *steps: float) -> None:
+        self.now, self._steps = 0.0, steps or (0.1,)
+        self._looks = 0
+
+    def __call__(self) -> float:
+        self.now += self._steps[self._looks % len(self._steps)]
+        self._looks += 1
+        return self.now
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the clock finds that it is time to draw."""
+    monkeypatch.setattr(progress_bar, "monotonic", Clock(1.0))
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes."""
+    monkeypatch.setattr(progress_bar, "monotonic", Clock(0.0))
+
+
+def frames(text: str) -> list[str]:
+    """Return what was drawn, one after the other, without times and the bars themselves."""
+    timeless = re.sub(r" \[[\d:]+<[^\]\r\n]*\]?|\x1b\[A", "", text)
+    drawn = re.split(r"[\r\n]", re.sub(r"\|[#\d ]*", "", timeless))
+    return [frame.strip() for frame in drawn if frame.strip()]
+
+
+def halved(engine: Any, batch: Any) -> Any:
+    return batch * 0.5
+
+
+def prepared(engine: Any) -> Any:
+    engine.state.metrics = {"acc": 0.25, "f1": torch.tensor([0.5, 0.75])}
+    engine.state.alpha = 3.8990001
+    return engine
+
+
+def shown(attached: dict[str, Any], epochs: int = 1, data: Any = (1, 2, 3), **made: Any) -> list[str]:
+    """Return the frames of a run with a bar."""
+    file, engine = io.StringIO(), prepared(Engine(halved))
+    ProgressBar(file=file, ncols=120, **made).attach(engine, **attached)
+    engine.run(data() if callable(data) else data, max_epochs=epochs)
+    return frames(file.getvalue())
+
+
+def shown_by_ignite(attached: dict[str, Any], epochs: int = 1, data: Any = (1, 2, 3), **made: Any) -> list[str]:
+    """Return the frames of Ignite's bar in the same run."""
+    from ignite.engine import Engine as IgniteEngine
+    from ignite.engine import Events as IgniteEvents
+    from ignite.handlers import ProgressBar as IgniteBar
+
+    for name in attached.keys() & {"event_name", "closing_event_name"}:
+        event = getattr(IgniteEvents, attached[name].name)
+        attached = {**attached, name: event if attached[name].filter is None else event(every=2)}
+    file, engine = io.StringIO(), prepared(IgniteEngine(halved))
+    IgniteBar(file=file, ncols=120, mininterval=0, **made).attach(engine, **attached)
+    engine.run(data() if callable(data) else data, max_epochs=epochs)
+    return frames(file.getvalue())
+
+
+@pytest.mark.usefixtures("ticking")
+def test_there_is_a_bar_for_each_epoch() -> None:
+    assert shown({"output_transform": lambda output: output}, epochs=2) == [
+        "Epoch [1/2]: [1/3]  33%, output=0.5",
+        "Epoch [1/2]: [2/3]  67%, output=1",
+        "Epoch [1/2]: [3/3] 100%, output=1.5",
+        "Epoch [2/2]: [1/3]  33%, output=0.5",
+        "Epoch [2/2]: [2/3]  67%, output=1",
+        "Epoch [2/2]: [3/3] 100%, output=1.5",
+    ]
+
+
+def nested(output: Any) -> Any:
+    return {"v": [1, {"w": output}], "s": "text", "n": 12345678}
+
+
+CASES: list[dict[str, Any]] = [
+    {"attached": {}},
+    {"attached": {}, "epochs": 2},
+    {"attached": {}, "epochs": 2, "persist": True},
+    {"attached": {}, "epochs": 2, "desc": "Val"},
+    {"attached": {}, "desc": "Val"},
+    {"attached": {"metric_names": ["f1", "acc"]}},
+    {"attached": {"metric_names": "all", "state_attributes": ["alpha"]}},
+    {"attached": {"output_transform": nested}},
+    {"attached": {"output_transform": nested}, "bar_format": "{desc}{n}{postfix}"},
+    {"attached": {"output_transform": nested}, "bar_format": None},
+    {"attached": {"output_transform": nested}, "data": lambda: iter([1, 2, 3])},
+    {"attached": {"event_name": Events.ITERATION_STARTED}},
+    {"attached": {"event_name": Events.ITERATION_COMPLETED(every=2)}, "epochs": 2, "data": range(1, 6)},
+    {"attached": {"event_name": Events.EPOCH_COMPLETED, "closing_event_name": Events.COMPLETED}, "epochs": 3},
+    {"attached": {"event_name": Events.EPOCH_STARTED, "closing_event_name": Events.COMPLETED}, "epochs": 3},
+]
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize("case", CASES)
+def test_ignite_shows_all_of_it_too(case: dict[str, Any]) -> None:
+    pytest.importorskip("ignite")
+    ours, theirs = shown(**case), shown_by_ignite(**case)
+    assert ([frame for frame in ours if frame not in theirs], ours[-1]) == ([], theirs[-1])
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize(
+    ("attached", "run", "last"),
+    [
+        ({}, {"max_iters": 5}, "Epoch [2/2]: [2/3]  67%"),
+        ({"closing_event_name": Events.COMPLETED}, {"max_epochs": 2}, "Iteration: [6/6] 100%"),
+        ({"closing_event_name": Events.COMPLETED}, {"max_iters": 4}, "Iteration: [4/4] 100%"),
+    ],
+    ids=str,
+)
+def test_a_run_may_have_another_limit_and_one_bar(attached: Any, run: Any, last: str) -> None:
+    file, engine = io.StringIO(), Engine(halved)
+    ProgressBar(file=file, ncols=120).attach(engine, **attached)
+    engine.run([1, 2, 3], **run)
+    assert frames(file.getvalue())[-1] == last
+
+
+class Own(EventEnum):
+    COUNTED = "counted"
+    UNCOUNTED = "uncounted"
+
+
+@pytest.mark.usefixtures("ticking")
+def test_a_counter_of_ones_own_has_no_end() -> None:
+    def step(engine: Engine, batch: Any) -> None:
+        engine.state.seen += batch
+        engine.fire_event(Own.COUNTED)
+
+    file, engine = io.StringIO(), Engine(step)
+    engine.register_events(*Own, event_to_attr={Own.COUNTED: "seen"})
+    ProgressBar(file=file, ncols=120).attach(engine, event_name=Own.COUNTED)
+    engine.run([10, 20], max_epochs=1)
+    assert frames(file.getvalue()) == ["COUNTED: [10/?]   0%", "COUNTED: [30/?]   0%"]
+
+
+@pytest.mark.usefixtures("ticking")
+def test_a_metric_that_is_not_there_is_left_out_with_a_warning() -> None:
+    with pytest.warns(
+        UserWarning, match=r"^The state has no metric 'gone': not logged\. Metrics that are: \['acc', 'f1'\]"
+    ):
+        assert shown({"metric_names": ["gone", "acc"]}, data=[1]) == ["Iteration: [1/1] 100%, acc=0.25"]
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"event_name": "abc"}, ValueError, "Logging event abc is not in allowed events"),
+    ({"event_name": Own.UNCOUNTED}, ValueError, "Logging event Own.UNCOUNTED is not in allowed events"),
+    ({"event_name": Events.TERMINATE}, ValueError, "Logging event Events.TERMINATE is not in allowed events"),
+    (
+        {"closing_event_name": Events.EXCEPTION_RAISED},
+        ValueError,
+        "Closing event Events.EXCEPTION_RAISED is not in allowed",
+    ),
+    ({"closing_event_name": Events.EPOCH_COMPLETED(every=2)}, ValueError, "should not be a filtered event"),
+    (
+        {"event_name": Events.COMPLETED},
+        ValueError,
+        "Logging event Events.COMPLETED should be called before closing event Events.EPOCH_COMPLETED",
+    ),
+    ({"event_name": Events.EPOCH_COMPLETED}, ValueError, "should be called before closing event"),
+    ({"event_name": Events.STARTED | Events.COMPLETED}, TypeError, "is no event"),
+    ({"metric_names": "acc"}, TypeError, "metric_names should be"),
+    ({"output_transform": 1}, TypeError, "output_transform should be a function"),
+]
+
+
+@pytest.mark.parametrize(("attached", "error", "message"), WRONG, ids=str)
+def test_a_wrong_bar_is_refused_and_nothing_is_attached(attached: Any, error: Any, message: str) -> None:
+    engine = Engine(halved)
+    engine.register_events(*Own)
+    with pytest.raises(error, match=re.escape(message)):
+        ProgressBar().attach(engine, **attached)
+    assert not any(slot.attached for slot in engine._slots.values())
+
+
+def test_another_backend_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^backend='curses' is not known\. Give 'tqdm' or 'rich'\.$"):
+        ProgressBar(backend="curses")
+
+
+@pytest.mark.parametrize(
+    ("backend", "module", "message"),
+    [
+        ("tqdm", "tqdm.autonotebook", "This submodule requires tqdm to be installed"),
+        ("rich", "rich.console", "ProgressBar(backend='rich') needs rich"),
+    ],
+)
+def test_what_is_not_installed_says_how_to_install_it(
+    backend: str, module: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        ModuleNotFoundError, match=re.escape(f'{message}. Install it with: pip install "fsm-engine[progress]"')
+    ):
+        ProgressBar(backend=backend)
+
+
+class Drawn:
+    """Bars that keep when they are drawn, and are told to be."""
+
+    interval = 0.1
+
+    def __init__(self, clock: Clock, persist: bool = False) -> None:
+        self.clock, self.persist = clock, persist
+        self.times: list[float] = []
+        self.told: list[str] = []
+
+    def open(self, shown: Shown) -> Drawn:
+        self.times.append(self.clock.now)
+        self.told.append(f"open {shown.description} {shown.n}/{shown.total}")
+        return self
+
+    def show(self, shown: Shown) -> None:
+        self.times.append(self.clock.now)
+
+    def close(self, shown: Shown) -> None:
+        self.told.append(f"close {shown.description} {shown.n}/{shown.total} {shown.values}".strip())
+
+
+def drawn(engine: Engine, clock: Clock, persist: bool = False, **attached: Any) -> Drawn:
+    bar = ProgressBar()
+    bars = Drawn(clock, persist)
+    bar._bars = bars  # type: ignore[assignment]
+    bar.attach(engine, **attached)
+    return bars
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.03, 0.3]), min_size=1, max_size=9),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
+def test_it_is_drawn_at_most_ten_times_a_second_and_reads_only_then(
+    steps: list[float], length: int, epochs: int
+) -> None:
+    clock, engine, reads = Clock(*steps), Engine(halved), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress_bar, "monotonic", clock)
+        bars = drawn(engine, clock, output_transform=lambda output: reads.append(clock.now) or output)
+        engine.run(range(length), max_epochs=epochs)
+    crowded = [time for time in bars.times if len([other for other in bars.times if time <= other < time + 0.999]) > 10]
+    assert (crowded, len(reads)) == ([], len(bars.times))
+    assert [told.split()[0] for told in bars.told] == ["open", "close"] * (len(bars.told) // 2)
+
+
+def test_an_iteration_costs_one_look_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, engine = Clock(0.0), Engine(halved)
+    monkeypatch.setattr(progress_bar, "monotonic", clock)
+    drawn(engine, clock)
+    engine.run(range(50))
+    assert clock._looks == 50 + 1  # one more at the only drawing
+
+
+@pytest.mark.usefixtures("standing")
+def test_a_bar_that_stays_shows_the_last_values_however_short_it_was() -> None:
+    clock, engine = Clock(0.0), Engine(halved)
+    bars = drawn(engine, clock, persist=True, output_transform=lambda output: output)
+    engine.run(range(3), max_epochs=20)
+    closed = [told for told in bars.told if told.startswith("close")]
+    assert closed == [f"close Epoch [{epoch}/20] 3/3 {{'output': 1.0}}" for epoch in range(1, 21)]
+
+
+def failing(engine: Engine, batch: Any) -> None:
+    if engine.state.iteration == 2:
+        raise ArithmeticError("no")
+
+
+def terminating(engine: Engine, batch: Any) -> None:
+    if engine.state.iteration == 2:
+        engine.terminate()
+
+
+def interrupting(engine: Engine, batch: Any) -> None:
+    if engine.state.iteration == 2:
+        engine.interrupt()
+
+
+def stopped_by_hand(engine: Engine, batch: Any) -> None:
+    if engine.state.iteration == 2:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [(failing, ArithmeticError), (stopped_by_hand, KeyboardInterrupt), (terminating, None), (interrupting, None)],
+)
+@pytest.mark.parametrize("backend", ["tqdm", "rich"])
+def test_a_bar_ends_with_its_run_however_that_ends(
+    step: Callable[..., Any], error: type[BaseException] | None, backend: str
+) -> None:
+    file, engine = io.StringIO(), Engine(step)
+    ProgressBar(persist=True, backend=backend, file=file).attach(engine)
+    if error is None:
+        engine.run(range(4), max_epochs=2)
+    else:
+        with pytest.raises(error):
+            engine.run(range(4), max_epochs=2)
+    last = file.getvalue().replace("\r", "\n").strip().splitlines()[-1]
+    assert re.search(r"^Epoch \[1/2\].* ?\[?2/4", last)
+    assert file.getvalue().endswith("\n")
+    assert list(getattr(tqdm.tqdm, "_instances", ())) == []
+
+
+def test_what_is_read_is_not_read_where_a_run_fails() -> None:
+    def transform(output: Any) -> Any:
+        assert output is not None
+        return output
+
+    engine = Engine(lambda engine, batch: 1 / (2 - engine.state.iteration))
+    ProgressBar(persist=True, file=io.StringIO()).attach(engine, output_transform=transform)
+    with pytest.raises(ZeroDivisionError):
+        engine.run(range(4))
+
+
+def test_a_run_that_goes_on_has_a_bar_again() -> None:
+    clock, engine = Clock(0.0), Engine(interrupting)
+    bars = drawn(engine, clock)
+    engine.run(range(4))
+    engine.run()
+    assert bars.told == [
+        "open Iteration 1/4",
+        "close Iteration 2/4 {}",
+        "open Iteration 3/4",
+        "close Iteration 4/4 {}",
+    ]
+
+
+def test_an_engine_with_a_lifecycle_of_its_own_may_have_a_bar() -> None:
+    lifecycle = Lifecycle("own")
+    lifecycle.add_transition(Events.STARTED >> Events.COMPLETED)
+    engine = Engine(lifecycle=lifecycle)
+    clock = Clock(0.0)
+    bars = drawn(engine, clock, event_name=Events.STARTED, closing_event_name=Events.COMPLETED)
+    engine.run()
+    assert bars.told == ["open Epoch 0/None", "close Epoch 0/None {}"]
+
+
+@pytest.mark.parametrize("backend", ["tqdm", "rich"])
+def test_an_engine_with_a_bar_is_free_without_the_collector(backend: str) -> None:
+    gc.disable()
+    try:
+        engine = Engine(halved)
+        ProgressBar(backend=backend, file=io.StringIO()).attach(engine, output_transform=nested)
+        engine.run([1, 2])
+        gone = weakref.ref(engine)
+        del engine
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_suspended_engine_with_a_bar_can_be_pickled() -> None:
+    engine = Engine(interrupting)
+    ProgressBar(disable=True).attach(engine)
+    engine.run(range(4))
+    again = pickle.loads(pickle.dumps(engine))
+    again.run(range(4))
+    assert again.state.iteration == 4
+
+
+def test_a_message_is_printed_above_the_bars() -> None:
+    for backend in ("tqdm", "rich"):
+        file = io.StringIO()
+        ProgressBar(backend=backend, file=file).log_message("[1/2] saved")
+        assert file.getvalue() == "[1/2] saved\n"
+
+
+pty = pytest.importorskip("pty")
+
+
+def screen(text: str) -> list[str]:
+    """Return what a terminal shows after `text`, line by line."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[^\x1b]", text):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part.startswith("\x1b"):
+            if part.endswith("A"):
+                row -= int(part[2:-1] or 1)
+            elif part == "\x1b[2K":
+                lines[row] = ""
+        else:
+            lines[row] = f"{lines[row][:column]:<{column}}{part}{lines[row][column + 1 :]}"
+            column += 1
+    return [line.rstrip() for line in lines]
+
+
+def on_a_terminal(run: Callable[[Any], Any]) -> list[str]:
+    """Return the screen of a terminal that `run` was given as a file."""
+    import fcntl
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    with open(theirs, "w", buffering=1, encoding="utf-8") as file, open(ours, "rb", buffering=0) as reading:  # noqa: PTH123
+        run(file)
+        file.write("end\n")
+        file.flush()
+        text = b""
+        while not text.endswith(b"end\r\n"):
+            text += os.read(reading.fileno(), 65536)
+    return screen(text.decode().replace("\r\n", "\n\r"))
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize("backend", ["tqdm", "rich"])
+@pytest.mark.parametrize("persist", [False, True])
+def test_bars_of_engines_inside_each_other_do_not_mix(
+    backend: str, persist: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+    def run(file: Any) -> None:
+        trainer, evaluator = Engine(halved), Engine(halved)
+        bar = ProgressBar(persist=persist, backend=backend, file=file)
+        bar.attach(trainer)
+        ProgressBar(persist=persist, backend=backend, file=file, desc="Val").attach(evaluator)
+
+        @trainer.on(Events.ITERATION_COMPLETED(every=2))
+        def evaluate() -> None:
+            evaluator.run(range(2))
+
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: bar.log_message("done"))
+        trainer.run(range(4), max_epochs=2)
+
+    left = [line.split(":")[0].split(" \u2501")[0] for line in on_a_terminal(run)]
+    epochs = [["Val", "Val", f"Epoch [{epoch}/2]", "done"] if persist else ["done"] for epoch in (1, 2)]
+    assert left == [*epochs[0], *epochs[1], "end", ""]
