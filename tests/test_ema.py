@@ -75,7 +75,7 @@ def average_of(package: Any, amounts: list[float], every: int, arguments: tuple[
         warnings.simplefilter("ignore")  # of theirs, that its scheduler makes the attribute
         handler.attach(engine, event=events.ITERATION_COMPLETED(every=every))
     engine.add_event_handler(events.ITERATION_COMPLETED, lambda engine: momenta.append(engine.state.ema_momentum))
-    engine.run(amounts)
+    engine.run(amounts * every)  # up to an update: integer buffers of theirs are the model's own, and change behind it
     return handler.ema_model, momenta
 
 
