@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 from fsm_engine.files import write_whole
 from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Diagram
+from fsm_engine.render.named import named
 from fsm_engine.render.themes import Theme, theme_named
 from fsm_engine.timeline.track import Track
 
@@ -119,10 +120,9 @@ def render(
         ValueError: there is no such format, direction or theme, or the timeline is of another lifecycle.
         ImportError: png and pdf need pygraphviz; the message says how to install it.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format={format!r} has to be one of {', '.join(map(repr, FORMATS))}.")
+    write = named("format", format, FORMATS)
     options = Options(title or "", direction, guards, handlers, _track(timeline))
-    return FORMATS[format](lifecycle, options, theme_named(theme))
+    return write(lifecycle, options, theme_named(theme))
 
 
 def _track(timeline: Timeline | Track | None) -> Track | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.named import named
 
 STEPS = (0.0, 0.01, 0.05, 0.2, 0.5)
 """The shares of the time from which on a phase has the next of a theme's colours for them."""
@@ -113,9 +114,7 @@ def theme_named(name: str) -> Theme:
     Raises:
         ValueError: there is none.
     """
-    if name not in THEMES:
-        raise ValueError(f"theme={name!r} has to be one of {', '.join(map(repr, THEMES))}.")
-    return THEMES[name]
+    return named("theme", name, THEMES)
 
 
 def _plain(fill: str, text: str = "#ffffff") -> Paint:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.files import write_whole
 from fsm_engine.render.formats import format_of
+from fsm_engine.render.named import named
 from fsm_engine.render.themes import Theme, theme_named
 from fsm_engine.render.timeline.place import place
 
@@ -59,11 +60,10 @@ def render_timeline(
         ValueError: there is no such format or theme, or nothing was recorded.
         ImportError: png and pdf need pygraphviz; the message says how to install it.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format={format!r} has to be one of {', '.join(map(repr, FORMATS))}.")
+    write = named("format", format, FORMATS)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title={title!r} has to be a string.")
-    return FORMATS[format](timeline, title or "", theme_named(theme))
+    return write(timeline, title or "", theme_named(theme))
 
 
 def draw_timeline(
