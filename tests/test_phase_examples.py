@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from fsm_engine.timeline import Timeline
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -91,4 +95,33 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(load: Any, capsys: pytes
     assert re.findall(r"^Events\.\w+: .*$", capsys.readouterr().out, re.MULTILINE) == [
         "Events.INTERRUPT: epoch 2, iteration 70",
         "Events.RESUMED: epoch 2, iteration 70",
+    ]
+
+
+def test_a_recorded_run_is_told_verified_drawn_and_kept(
+    load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accuracy = load("timeline").main(tmp_path / "out")
+    out = capsys.readouterr().out
+    assert re.match(r"training: \d.*; data .* \(\d+%\), step .* \(\d+%\), handlers .* \(\d+%\), other ", out)
+    # 45 batches in each of 5 epochs, and an evaluator after each.
+    assert re.search(r"^Events\.GET_BATCH_STARTED +225 ", out, re.MULTILINE)
+    assert re.search(r"^main\.<locals>\.evaluate on Events\.EPOCH_COMPLETED +5 ", out, re.MULTILINE)
+    last = out.splitlines()[-7:]
+    assert re.fullmatch(r"The evaluator took \d+% of that\.", last[0])
+    assert last[1:6] == [
+        "Moves that the lifecycle does not have: none",
+        "17 of 22 phases (77%)",
+        "20 of 39 transitions (51%)",
+        "Parts from what was saved: nowhere",
+        f"Written to {tmp_path / 'out'}: lifecycle.svg, run.fsmt, timeline.svg, trace.json.gz",
+    ]
+    assert last[6] == f"Held-out accuracy: {accuracy:.3f}"
+    assert accuracy > 0.9
+    recorded = Timeline.load(tmp_path / "out" / "run.fsmt")
+    assert len(recorded.tracks) == 2
+    assert len(list(recorded.counters["loss"])) == 22
+    trace = json.loads(gzip.decompress((tmp_path / "out" / "trace.json.gz").read_bytes()))
+    assert [e["args"]["value"] for e in trace["traceEvents"] if e["ph"] == "C"] == [
+        value for _, value in recorded.counters["loss"]
     ]
