@@ -272,12 +272,13 @@ def test_copies_and_pickles_are_not_recorded() -> None:
     assert (twin._recorder, other._recorder) == (None, None)
 
 
-def test_a_recorded_engine_is_free_without_the_collector() -> None:
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_recorded_engine_is_free_without_the_collector(every: int) -> None:
     gc.disable()
     try:
         engine = Engine(step)
         engine.add_event_handler(Events.STARTED, step, 1)
-        recorder = engine.record()
+        recorder = engine.record(every=every)
         engine.run([1])
         gone = weakref.ref(engine)
         del engine

@@ -458,6 +458,25 @@ def test_pandas_reads_the_table() -> None:
     assert len(Timeline().to_pandas()) == 0
 
 
+def test_pandas_reads_numbers_beside_the_run() -> None:
+    engine = Engine(step)
+
+    @engine.on(Events.ITERATION_COMPLETED)
+    def count(engine: Engine) -> None:
+        timeline.count("loss", engine.state.iteration / 4)
+        timeline.count("rate", 1)
+
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    table = timeline.to_pandas()
+    values = table.dropna(subset="counter")
+    assert values.time.is_monotonic_increasing
+    assert list(zip(values.counter, values.value)) == [("loss", 0.25), ("rate", 1.0), ("loss", 0.5), ("rate", 1.0)]
+    assert len(table.dropna(subset="label")) == len(list(timeline.tracks[0].moves))
+    curves = values.pivot(index="time", columns="counter", values="value")
+    assert curves.loss.dropna().tolist() == [0.25, 0.5]
+
+
 def profiled(folder: Path) -> tuple[Timeline, Path]:
     """Return a timeline of a run whose second epoch was profiled, and the profile."""
     engine, profiler = Engine(work), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
