@@ -614,6 +614,23 @@ def test_no_color_is_respected(here, terminal):
     assert not re.search(r"\x1b\[[0-9;]*[349][0-7]m", text)
 
 
+# The README
+
+IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", [line for line in IN_README if line != "demo"])
+def test_the_commands_of_the_readme_do_what_they_say(here: Path, line: str) -> None:
+    engine = Engine(lambda _engine, batch: batch)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    timeline.save("run.fsmt")
+    before = set(here.iterdir())
+    assert call(*line.split()).exit_code == int(line.startswith("diff "))
+    written = {file.name for file in set(here.iterdir()) - before} - {"__pycache__"}
+    assert written == set(re.findall(r"-o (\S+)", line))
+
+
 # The demo
 
 
