@@ -1,4 +1,4 @@
-"""Where we differ from pytorch-ignite on purpose; the numbers are those of the list in DESIGN.md."""
+"""Where we differ from pytorch-ignite on purpose: rows of the table in the README."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def echo(engine: Engine, batch: Any) -> Any:
     return batch
 
 
-# 1. Events are themselves
+# Events are themselves
 
 
 def test_namesakes_in_two_enums_are_two_events() -> None:
@@ -63,7 +63,7 @@ def test_an_alias_in_an_enum_is_an_error() -> None:
             TWO = "one"
 
 
-# 2. What one engine registers never shows on another
+# What one engine registers never shows on another
 
 
 def test_registering_on_one_engine_changes_no_other() -> None:
@@ -75,7 +75,7 @@ def test_registering_on_one_engine_changes_no_other() -> None:
     assert Mine.FOO not in other.state.event_to_attr
 
 
-# 3. Filters on custom events just work
+# Filters on custom events just work
 
 
 def test_filters_on_custom_events_count_firings_from_each_new_run_on() -> None:
@@ -121,7 +121,7 @@ def test_a_filter_on_an_event_without_a_counter_counts_its_firings() -> None:
     assert log == [3, 5]
 
 
-# 4. A handler added or removed while its event fires takes effect from the next firing
+# A handler added or removed while its event fires takes effect from the next firing
 
 
 def test_a_handler_attached_while_its_event_fires_waits_for_the_next_firing() -> None:
@@ -158,7 +158,7 @@ def test_what_a_step_attaches_is_called_at_the_very_next_event(event: Events) ->
     assert log == ([1, 2, 3] if event is Events.ITERATION_COMPLETED else [1, 2])
 
 
-# 5. StopIteration is an error, never "the data ended"
+# StopIteration is an error, never "the data ended"
 
 
 @pytest.mark.parametrize("event", [Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED])
@@ -177,7 +177,7 @@ def test_stop_iteration_from_the_step_ends_the_run_as_an_error() -> None:
     assert (engine.outcome, engine.state.iteration) == ("failed", 1)
 
 
-# 6. An exception ends the run
+# An exception ends the run
 
 
 def failing(engine: Engine, batch: Any) -> Any:
@@ -259,7 +259,7 @@ def test_an_exception_at_any_event_ends_the_run_there(event: Events) -> None:
     assert (engine.outcome, engine.phase.name) == ("failed", "IDLE")
 
 
-# 7. run() inside a running engine
+# run() inside a running engine
 
 
 def test_run_inside_a_run_of_the_same_engine_is_an_error_that_says_where() -> None:
@@ -281,7 +281,7 @@ def test_another_engine_runs_inside_a_handler() -> None:
     assert log == [10, 20, 10, 20]
 
 
-# 8. A suspended run is data, and 9. it goes on with the batches still to come
+# A suspended run is data, and it goes on with the batches still to come
 
 TRACE: list[Any] = []
 
@@ -447,7 +447,7 @@ def test_a_pickled_engine_keeps_its_handlers_and_the_data_stays_out() -> None:
     assert twin.source
 
 
-# 10. We make no reference cycle
+# We make no reference cycle
 
 
 class Batch:
@@ -481,7 +481,7 @@ def test_engine_batch_and_handlers_are_free_when_the_last_reference_goes(ending:
         gc.enable()
 
 
-# 12. Order is data
+# Order is data
 
 
 def test_higher_priority_first_and_ties_in_order_of_attachment() -> None:
@@ -499,7 +499,7 @@ def test_higher_priority_first_and_ties_in_order_of_attachment() -> None:
     assert log == ["b", "e", "a", "d", "c"]
 
 
-# 13. The odds and ends
+# The odds and ends
 
 
 def test_terminate_epoch_at_epoch_started_skips_that_epoch() -> None:
