@@ -63,29 +63,30 @@ def plain(value: Any, where: str = "it") -> Any:
 
 def of_torchmetrics(metric: TorchMetric) -> dict[str, Any]:
     """Return what a metric or collection of torchmetrics has accumulated, with that of metrics inside it."""
-    return {name: {key: plain(getattr(part, key)) for key in _kept(part)} for name, part in _parts(metric).items()}
+    return {name: {key: plain(getattr(part, key)) for key in _kept(part)} for name, part in parts_of(metric).items()}
 
 
 def into_torchmetrics(metric: TorchMetric, given: Mapping[str, Any]) -> None:
     """Give `metric` what `of_torchmetrics` returned, on the device where it is.
 
     Raises:
+        TypeError: if it is no mapping.
         ValueError: if that was another metric; nothing is changed then.
     """
-    parts = _parts(metric)
-    if {name: set(_kept(part)) for name, part in parts.items()} != {name: set(kept) for name, kept in given.items()}:
-        raise ValueError(
-            f"the state dictionary is not one of {type(metric).__name__} as it was made here: it has "
-            f"{ {name: list(kept) for name, kept in given.items()} }, where this one has "
-            f"{ {name: _kept(part) for name, part in parts.items()} }."
-        )
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}.")
+    parts = parts_of(metric)
+    own = {name: _kept(part) for name, part in parts.items()}
+    if own != {name: sorted(kept) if isinstance(kept, Mapping) else kept for name, kept in given.items()}:
+        raise ValueError(f"the state dictionary is not one of {type(metric).__name__}, which has {own}: {given}.")
     for name, part in parts.items():
         for key, value in given[name].items():
             setattr(part, key, _placed(value, part.device))
         part._computed = None
 
 
-def _parts(metric: TorchMetric) -> dict[str, torchmetrics.Metric]:
+def parts_of(metric: TorchMetric) -> dict[str, torchmetrics.Metric]:
+    """Return `metric` and the metrics inside it, such as those of a collection or a wrapper, by name."""
     import torchmetrics
 
     if isinstance(metric, torchmetrics.MetricCollection):

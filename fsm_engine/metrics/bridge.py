@@ -83,7 +83,7 @@ class _Bridged(Metric):
             self._metric.update(output)
 
     def compute(self) -> Any:
-        if not _has_data(self._metric):
+        if not any(part.update_called for part in accumulated.parts_of(self._metric).values()):
             raise NotComputableError(f"{type(self._metric).__name__} was given no data before it was computed.")
         return self._metric.compute()
 
@@ -111,11 +111,3 @@ def _check(metric: Any) -> None:
             f"{metric!r} is no metric of torchmetrics. One of fsm_engine.metrics is attached by its own method: "
             f"metric.attach(engine, name)."
         )
-
-
-def _has_data(metric: TorchMetric) -> bool:
-    import torchmetrics
-
-    if isinstance(metric, torchmetrics.MetricCollection):
-        return any(member.update_called for member in metric.values())
-    return metric.update_called

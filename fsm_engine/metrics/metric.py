@@ -113,9 +113,10 @@ class Metric(Arithmetic, ABC):
         What another usage of this metric needs stays.
         """
         when = usage_of(usage)
-        if not self.is_attached(engine, when):
+        report = _Report(self, when)
+        if not engine.has_event_handler(report, when.COMPLETED):
             return
-        engine.remove_event_handler(_Report(self, when), when.COMPLETED)
+        engine.remove_event_handler(report, when.COMPLETED)
         needed = [pair for other in _reports(engine) for pair in other.metric._feeding(other.usage)]
         for handler, event in self._feeding(when):
             if (handler, event) not in needed and engine.has_event_handler(handler, event):

@@ -28,10 +28,11 @@ class MetricsLambda(Metric):
 
     def __init__(self, f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self.function = f
-        self.args = args
-        self.kwargs = kwargs
-        self._attached = self._updated = False
-        super().__init__()
+        self.args: tuple[Any, ...] = ()
+        self.kwargs: dict[str, Any] = {}
+        self._attached = False
+        super().__init__()  # resets nothing, because it depends on nothing yet
+        self.args, self.kwargs = args, kwargs
 
     def reset(self) -> None:
         """Reset the metrics it depends on."""

@@ -58,10 +58,11 @@ class RunningAverage(Metric):
         skip_unrolling: bool = False,
     ) -> None:
         _check(src, alpha, output_transform, device)
-        self.src = src
+        self.src: Metric | None = None
         self.alpha = alpha
         self.epoch_bound = epoch_bound
         super().__init__(output_transform or unchanged, device, skip_unrolling)
+        self.src = src  # now, so that it was not reset
 
     def reset(self) -> None:
         """Forget the average, and reset the metric."""
