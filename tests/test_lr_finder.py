@@ -100,7 +100,7 @@ def close(found):
     }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     groups=st.sampled_from([1, 2]),
@@ -354,6 +354,15 @@ def test_a_search_inside_a_run_of_the_same_engine_is_an_error():
     task.trainer.add_event_handler(Events.STARTED, search)
     with pytest.raises(BusyError, match="the engine is running, in STARTED"):
         task.trainer.run(task.data)
+
+
+def test_an_engine_without_iterations_is_refused_and_left_alone():
+    engine, task = Engine(lifecycle=fsm_engine.Lifecycle("other")), Task()
+    before = engine.explain(Events.STARTED)
+
+    with pytest.raises(ValueError, match="ITERATION_STARTED"), FastaiLRFinder().attach(engine, task.to_save):
+        pytest.fail("the block was entered")
+    assert engine.explain(Events.STARTED) == before
 
 
 def test_a_second_search_begins_anew():

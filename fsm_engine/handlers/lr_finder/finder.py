@@ -93,8 +93,8 @@ class FastaiLRFinder:
     @contextmanager
     def _searching(self, trainer: Engine, to_save: Mapping[str, Any], search: Search) -> Iterator[Engine]:
         with set_aside(trainer), kept(to_save.values(), to_save["optimizer"]), ExitStack() as handles:
-            for handle in search.attach(trainer):
-                handles.enter_context(handle)
+            for event, handler in search.handlers():
+                handles.enter_context(trainer.add_event_handler(event, handler))
             try:
                 yield trainer
             finally:

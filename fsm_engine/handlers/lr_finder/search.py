@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.events import Events
+from fsm_engine.events import AnyEvent, Events
 from fsm_engine.handlers._scheduler import set_value
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
-    from fsm_engine.registry import RemovableEventHandle
     from fsm_engine.state import State
 
 _LAST = -(2**62)
@@ -66,19 +65,19 @@ class Search:
         self._smooth_f, self._diverge_th = smooth_f, diverge_th
         self.rates: list[list[float]] = []
         self.losses: list[float] = []
-        self._diverged = False
+        self._diverged, self._best = False, math.inf
 
-    def attach(self, engine: Engine) -> list[RemovableEventHandle]:
-        """Attach the handlers, and return their handles."""
+    def handlers(self) -> list[tuple[AnyEvent, Callable[..., None]]]:
+        """Return what has to be attached, each with its event."""
         return [
-            engine.add_event_handler(Events.STARTED, self._start),
-            engine.add_event_handler(Events.ITERATION_STARTED(priority=_LAST), self._set_rates),
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self._note),
-            engine.add_event_handler(Events.COMPLETED, self._warn),
+            (Events.STARTED, self._start),
+            (Events.ITERATION_STARTED(priority=_LAST), self._set_rates),
+            (Events.ITERATION_COMPLETED, self._note),
+            (Events.COMPLETED, self._warn),
         ]
 
     def _start(self, engine: Engine) -> None:
-        self._diverged = False
+        self._diverged, self._best = False, math.inf
         self.rates.clear()
         self.losses.clear()
         state, planned = engine.state, _planned(engine.state)
@@ -106,8 +105,8 @@ class Search:
             loss = self._smooth_f * loss + (1 - self._smooth_f) * self.losses[-1]
         self.losses.append(loss)
         self.rates.append(self._rates_of(len(self.losses)))
-        best = min(self.losses)
-        if loss > best + (self._diverge_th - 1) * abs(best):
+        self._best = min(self._best, loss)
+        if loss > self._best + (self._diverge_th - 1) * abs(self._best):
             self._end(engine)
         elif len(self.losses) > self._num_iter:
             engine.terminate()

@@ -11,8 +11,6 @@ from torch.optim import lr_scheduler as torch_schedulers
 
 from fsm_engine.handlers._scheduler import ParamScheduler, on_stand_ins, rehearse, require, set_value
 
-TorchScheduler = getattr(torch_schedulers, "LRScheduler", None) or torch_schedulers._LRScheduler
-
 
 class LRScheduler(ParamScheduler):
     """Lets a scheduler of torch set the learning rate: the first event has its first value, as each epoch has in torch.
@@ -105,7 +103,7 @@ def check_torch_scheduler(lr_scheduler: Any, others: str = "") -> None:
             "Argument lr_scheduler is a ReduceLROnPlateau, which needs a metric at each step. "
             "Use fsm_engine.handlers.ReduceLROnPlateauScheduler, attached to the evaluator."
         )
-    if not isinstance(lr_scheduler, TorchScheduler):
+    if not isinstance(lr_scheduler, torch_schedulers.LRScheduler):
         raise TypeError(
             f"Argument lr_scheduler should be a subclass of torch.optim.lr_scheduler.LRScheduler{others}, "
             f"but given {type(lr_scheduler)}"
