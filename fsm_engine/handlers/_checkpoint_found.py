@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -66,7 +67,7 @@ def load_newest_good(
         try:
             load(load_checked(one.path))
         except Exception as error:
-            reasons[one.path] = str(error) or type(error).__name__
+            reasons[one.path] = _reason(error)
             logger.warning("%s is passed over: %s.", one.path, reasons[one.path])
         else:
             _tell_of_versions(one, logger)
@@ -114,6 +115,14 @@ def _found(path: Path) -> Found:
 
 def _is_of(manifest: Mapping[str, Any] | None, basename: str, score_name: str | None) -> bool:
     return manifest is None or (manifest.get("basename"), manifest.get("score_name")) == (basename, score_name)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnpicklingError):  # torch says at length how to load it all the same
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        found = f", {named[1]}" if named else ""
+        return f"it holds something else than tensors and plain data{found}, and loading that may run code"
+    return str(error) or type(error).__name__
 
 
 def _tell_of_versions(found: Found, logger: logging.Logger) -> None:

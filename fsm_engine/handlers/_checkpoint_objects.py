@@ -47,7 +47,7 @@ def mapped(change: Callable[[Any], Any], objects: Any) -> Any:
 
 
 def kept(objects: Mapping[str, Any]) -> Any:
-    """Return the tree as a checkpoint keeps it: engines weakly. Engines are told that their position is wanted."""
+    """Return the tree as a checkpoint keeps it: engines weakly. From then on they resume exactly."""
     return mapped(_kept, objects)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
@@ -50,8 +51,9 @@ class Checkpoint:
     """Saves the state dicts of objects, and keeps the `n_saved` best or newest; a handler.
 
     ``Checkpoint({"model": model, "optimizer": optimizer, "trainer": trainer}, "checkpoints", n_saved=2)`` on
-    EPOCH_COMPLETED keeps the last two epochs. ``checkpoint.resume()`` before `run` loads the newest of them, if there
-    is one, so the same script begins a job and goes on with it after a kill.
+    EPOCH_COMPLETED keeps the last two epochs. ``checkpoint.resume()``, when all handlers are attached and before `run`,
+    loads the newest of them, if there is one, so the same script begins a job and goes on with it after a kill. An
+    engine in `to_save` resumes exactly: see `Engine.load_state_dict`.
 
     It saves when the handlers of the event that it was called for are through, in what `Engine.when_settled` calls, so
     that the work of no handler is saved by half. Priority and file name are those of when it was called. Called by
@@ -211,7 +213,8 @@ class Checkpoint:
         states = tree.state_dicts(objects)
         checkpoint = states[_name_of(objects)] if len(objects) == 1 else states
         if self.include_self:
-            checkpoint = {**checkpoint, _SELF: _state_of(saved)}
+            checkpoint = copy.copy(checkpoint)  # not in what an object gave
+            checkpoint[_SELF] = _state_of(saved)
         if isinstance(self.save_handler, DiskSaver):
             if not self.save_handler.is_writer:
                 return None
@@ -462,9 +465,7 @@ class ModelCheckpoint(Checkpoint):
             raise RuntimeError(f"Internal error, save_handler should be DiskSaver, but has {type(self.save_handler)}.")
         return super().last_checkpoint
 
-    def __call__(  # type: ignore[override]
-        self, engine: Engine, *given: Any, to_save: Mapping[str, Any] | None = None
-    ) -> None:
+    def __call__(self, engine: Engine, *given: Any, to_save: Mapping[str, Any] | None = None) -> None:
         """Save `to_save`, as `Checkpoint` does.
 
         Args:
@@ -534,11 +535,7 @@ def _when_settled(engines: list[Engine], save: Callable[[], None]) -> None:
         save()
         return
     first, *others = engines
-    wait = getattr(first, "when_settled", None)
-    if wait is None:
-        _when_settled(others, save)
-    else:
-        wait(lambda _: _when_settled(others, save))
+    first.when_settled(lambda _: _when_settled(others, save))
 
 
 def _fire(engine: Engine, event: CheckpointEvents) -> None:
