@@ -21,8 +21,11 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+from torch import nn
+
 from fsm_engine import Engine, EventEnum, Events, Lifecycle
-from fsm_engine.handlers import GracefulStop
+from fsm_engine.handlers import Checkpoint, EarlyStopping, EMAHandler, GracefulStop
 
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
@@ -344,6 +347,53 @@ def test_it_can_be_pickled_and_keeps_no_engine_alive() -> None:
         assert dropped() is None
     finally:
         gc.enable()
+
+
+# With a checkpoint
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_gives_what_it_would_have_given(tmp_path: Path) -> None:
+    data = [torch.randn(2, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+
+    def made(folder: Path) -> tuple[Engine, Checkpoint, Any, list[Any]]:
+        torch.manual_seed(0)
+        net = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+
+        def step(engine: Engine, batch: Any) -> float:
+            optimizer.zero_grad()
+            loss = (net(batch) ** 2 + torch.rand(1)).sum()
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        trainer, average, log = Engine(step), EMAHandler(net, 0.25, 0.5, 6), []
+        average.attach(trainer)
+        early = EarlyStopping(9, lambda engine: -engine.state.output, trainer)
+        early.attach(trainer, Events.EPOCH_COMPLETED)
+        for event in (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.COMPLETED):
+            trainer.add_event_handler(event, lambda engine, event=event: log.append((event, early.state_dict())))
+        checkpoint = Checkpoint({"trainer": trainer, "net": net, "optimizer": optimizer}, folder)
+        return trainer, checkpoint, (net, average.ema_model), log
+
+    def weights(models: Any) -> list[Any]:
+        return [parameter.tolist() for model in models for parameter in model.parameters()]
+
+    whole, _, models, expected = made(tmp_path)
+    whole.run(data, max_epochs=2)
+    result = weights(models)
+    for iteration in range(1, 7):
+        trainer, checkpoint, _, log = made(tmp_path / str(iteration))
+        GracefulStop(save=checkpoint).attach(trainer)
+        trainer.add_event_handler(Events.ITERATION_STARTED(once=iteration), signal.raise_signal, TERM)
+        trainer.run(data, max_epochs=2)
+        assert (trainer.outcome, trainer.state.iteration) == ("interrupted", iteration)
+        assert [event for event, _ in log].count(Events.EPOCH_COMPLETED) == (iteration - 1) // 3
+
+        again, checkpoint, models, rest = made(tmp_path / str(iteration))
+        checkpoint.resume()
+        again.run(data)
+        assert (log + rest, weights(models)) == (expected, result), iteration
 
 
 # Real processes

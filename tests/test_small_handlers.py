@@ -101,6 +101,23 @@ def test_without_a_name_the_state_is_left_alone() -> None:
     assert pickle.loads(pickle.dumps(EpochOutputStore(doubled)))._output_transform is doubled
 
 
+def test_a_run_that_goes_on_from_a_file_has_all_outputs_of_its_epoch() -> None:
+    def made() -> tuple[Engine, EpochOutputStore]:
+        engine, store = Engine(echo), EpochOutputStore()
+        engine.resumes_exactly = True
+        store.attach(engine, "outputs")
+        return engine, store
+
+    engine, store = made()
+    engine.run([1, 2, 3], max_epochs=2, until=Events.ITERATION_COMPLETED(once=5))
+    saved = pickle.dumps(engine.state_dict())
+    assert store.state_dict() == {"data": [1, 2]}
+    engine, store = made()
+    engine.load_state_dict(pickle.loads(saved))
+    engine.run([1, 2, 3])
+    assert (engine.state.outputs, store.data, store.state_dict()) == ([1, 2, 3], [1, 2, 3], {"data": []})
+
+
 # global_step_from_engine
 
 

@@ -125,10 +125,10 @@ class EMAHandler:
     def _average(self, momentum: float) -> None:
         averages, weights = _tensors(self._averaged)
         if averages:
-            self._call(torch._foreach_lerp_, averages, weights, momentum)
+            self._call(torch._foreach_lerp_, averages, weights, momentum)  # pyright: ignore[reportPrivateImportUsage]
         averages, weights = _tensors(self._copied)
         if averages:
-            self._call(torch._foreach_copy_, averages, weights)
+            self._call(torch._foreach_copy_, averages, weights)  # pyright: ignore[reportPrivateImportUsage]
 
     def _call(self, function: Any, averages: list[Tensor], weights: list[Tensor], *momentum: float) -> None:
         try:

@@ -23,10 +23,10 @@ _FIRST, _LAST = 2**62, -(2**62)
 
 _USUAL = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
 _BREAKS = (Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
-"""Where a run that goes by epochs may stop: a state dict knows exactly what was done, and what is still to come."""
+"""Where a run that goes by epochs may stop: no batch is at hand."""
 
 _NEARLY_OVER = (Events.EPOCH_COMPLETED, Events.TERMINATE, Events.COMPLETED)
-"""What belongs to the iteration before, or ends the run anyway."""
+"""What a state dict that only has the progress would take as done."""
 
 
 class GracefulStop:
@@ -40,8 +40,9 @@ class GracefulStop:
             sys.exit(128 + stop.signal)
 
     It is an `Engine.interrupt`: nothing of the lifecycle is left out, and nothing done twice, when the run goes on,
-    in this process or, from what was saved, in another. After the last iteration of an epoch it waits for the
-    handlers of EPOCH_COMPLETED, and a run that has nothing left to do then just ends.
+    in this process or, from what was saved, in another. A state dict that only has the progress, without
+    `Engine.resumes_exactly`, cannot tell that EPOCH_COMPLETED is still to come: then the run is suspended behind its
+    handlers, and one that has nothing left to do just ends.
 
     A second signal stops at once: it does what it did before the run, which is KeyboardInterrupt for SIGINT and the
     end of the process for the others.
@@ -171,7 +172,7 @@ class GracefulStop:
             signal.raise_signal(number)
 
     def _stop_if_requested(self, engine: Engine) -> None:
-        if self.signal is not None and _next(engine) not in _NEARLY_OVER:
+        if self.signal is not None and (engine.resumes_exactly or _next(engine) not in _NEARLY_OVER):
             engine.logger.warning(
                 "GracefulStop: %s came, so the run ends after iteration %s; again to stop at once.",
                 self.signal.name,
