@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would w
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = [
+    *("early_stopping", "ema"),
     *("amp", "checkpoint", "checkpoint_files", "deterministic", "handlers", "lr_finder", "metrics", "profilers"),
     *("resume", "schedulers", "step_events", "supervised", "tbptt", "timeline_exports"),
     *("loggers", "progress_bar"),
