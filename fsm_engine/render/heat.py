@@ -12,6 +12,7 @@ from fsm_engine.render.metrics import NOTE, Text
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.themes import STEPS
 from fsm_engine.scopes import Scope
+from fsm_engine.timeline.columns import moves
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Track
 from fsm_engine.timeline.visits import visits
@@ -33,11 +34,11 @@ class Heat:
         self._most = max(self._moves.values(), default=1)
         self._visits: Counter[str] = Counter()
         self._times: Counter[str] = Counter()
-        found = list(visits(track))
+        found = visits(track)
         estimate = Estimate(track, found)
-        for visit in found:
-            self._visits[visit.phase] += 1
-            self._times[visit.phase] += estimate.of(visit, visit.duration)
+        for kind, count, took, _ in found.totals():
+            self._visits[kind.target] += count
+            self._times[kind.target] += estimate.of(kind.target, took)
 
     def of_phase(self, phase: Phase) -> float | None:
         """Return a phase's share of the time of all runs, None if there was no visit."""
@@ -63,8 +64,9 @@ class Heat:
 def _counted(graph: Graph, track: Track) -> Counter[int]:
     """Return how often each transition was taken, by its id: not all of them can be hashed."""
     found: Counter[int] = Counter()
-    exits = {qualified(phase): moves for phase, moves in zip(graph.phases, graph.exits)}
-    for kind, count in Counter(move.kind for move in track.moves).items():
+    exits = {qualified(phase): ways for phase, ways in zip(graph.phases, graph.exits)}
+    for number, count in Counter(moves(track).kinds).items():
+        kind = track.kinds[number]
         if not kind.is_rest:
             found[id(_taken(graph, kind, exits.get(kind.source, ())))] += count
     return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_left
+from itertools import accumulate, compress, pairwise
+from operator import sub
 from typing import NamedTuple
 
 from fsm_engine.timeline.ring import Ring
@@ -53,10 +55,10 @@ class Stays(NamedTuple):
         stop: the place behind the last one.
     """
 
-    entered: array[int]
-    handled: array[int]
-    first: array[int]
-    stop: array[int]
+    entered: list[int]
+    handled: list[int]
+    first: list[int]
+    stop: list[int]
 
 
 def moves(track: Track) -> Moves:
@@ -95,30 +97,15 @@ def stays(made: Moves, kinds: list[Kind], outer: Spans) -> Stays:
     """Return the visits between moves, with the calls of `outer` that began in each."""
     lasts = [kind.is_last for kind in kinds]
     begins = [kind.trigger == "run" for kind in kinds]
-    found = Stays(array("q"), array("q"), array("q"), array("q"))
-    starts, ends = outer.starts, outer.ends
-    place, count = 0, len(starts)
-    for number in range(len(made.times) - 1):
-        if lasts[made.kinds[number]] or begins[made.kinds[number + 1]]:
-            continue
-        time, left = made.times[number], made.times[number + 1]
-        while place < count and starts[place] < time:
-            place += 1
-        first, handled = place, 0
-        while place < count and starts[place] < left:
-            handled += ends[place] - starts[place]
-            place += 1
-        found.entered.append(number)
-        found.handled.append(handled)
-        found.first.append(first)
-        found.stop.append(place)
-    return found
-
-
-def durations(made: Moves, found: Stays) -> Iterator[int]:
-    """Yield how long each visit took, in nanoseconds."""
-    times = made.times
-    return (times[place + 1] - times[place] for place in found.entered)
+    is_visit = (not lasts[entered] and not begins[left] for entered, left in pairwise(made.kinds))
+    found = list(compress(range(len(made.times) - 1), is_visit))
+    if not outer.starts:
+        nothing = [0] * len(found)
+        return Stays(found, nothing, nothing, nothing)
+    first = [bisect_left(outer.starts, made.times[place]) for place in found]
+    stop = [bisect_left(outer.starts, made.times[place + 1]) for place in found]
+    sums = [0, *accumulate(map(sub, outer.ends, outer.starts))]
+    return Stays(found, [sums[end] - sums[begin] for begin, end in zip(first, stop)], first, stop)
 
 
 def _words(ring: Ring) -> tuple[array[int], array[int]]:

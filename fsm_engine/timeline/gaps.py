@@ -36,8 +36,8 @@ class Estimate:
         self.left_out = left_out(track)
         self._kept = sum(visit.duration for visit in visits if visit.phase in self._phases) if self.left_out else 0
 
-    def of(self, visit: Visit, duration: int) -> int:
-        """Return what a duration within a visit stands for."""
-        if not self._kept or visit.phase not in self._phases:
+    def of(self, phase: str, duration: int) -> int:
+        """Return what a duration within a visit of `phase` stands for."""
+        if not self._kept or phase not in self._phases:
             return duration
         return duration * (self._kept + self.left_out) // self._kept

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from fsm_engine.tables import aligned
+from fsm_engine.timeline.columns import spans
 from fsm_engine.timeline.gaps import Estimate
-from fsm_engine.timeline.track import Sampling, Track
+from fsm_engine.timeline.track import Kind, Sampling, Track
 from fsm_engine.timeline.units import duration
-from fsm_engine.timeline.visits import Visit, visits
+from fsm_engine.timeline.visits import Visits, spent_on, visits
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
@@ -118,8 +119,8 @@ class _Pile:
         self.estimated = 0
         self.device: int | None = None
 
-    def add(self, duration: int, estimated: int, device: int | None = None) -> None:
-        self.durations.append(duration)
+    def add(self, durations: Iterable[int], estimated: int, device: int | None = None) -> None:
+        self.durations.extend(durations)
         self.estimated += estimated
         if device is not None:
             self.device = device + (self.device or 0)
@@ -130,19 +131,28 @@ class _Pile:
         return Times(len(all_), sum(all_), _rank(all_, 0.5), _rank(all_, 0.95), all_[-1], share, self.device)
 
 
+class _Alike:
+    """Visits that begin with one kind of move and end with another: how long they took, and without handlers."""
+
+    def __init__(self) -> None:
+        self.durations: list[int] = []
+        self.active: list[int] = []
+        self.device: int | None = None
+
+
 def _account(track: Track) -> Account:
-    found = list(visits(track))
+    found = visits(track)
     estimate = Estimate(track, found)
-    total = sum(visit.duration for visit in found) + estimate.left_out
+    total = sum(found.durations) + estimate.left_out
     phases: defaultdict[str, _Pile] = defaultdict(_Pile)
     transitions: defaultdict[str, _Pile] = defaultdict(_Pile)
     spent: Counter[str] = Counter()
-    for visit in found:
-        active = estimate.of(visit, visit.in_activity)
-        spent[visit.spent_on] += active
-        phases[visit.phase].add(visit.duration, estimate.of(visit, visit.duration), visit.device)
-        if not visit.way_out.is_rest:
-            transitions[str(visit.way_out)].add(visit.in_activity, active, visit.device)
+    for (entered, left), alike in _alike(found):
+        took, active = (sum(estimate.of(entered.target, one) for one in of) for of in (alike.durations, alike.active))
+        spent[spent_on(entered)] += active
+        phases[entered.target].add(alike.durations, took, alike.device)
+        if not left.is_rest:
+            transitions[str(left)].add(alike.active, active, alike.device)
     tables = [
         {name: pile.times(total) for name, pile in table.items()}
         for table in (phases, transitions, _handlers(track, found, estimate))
@@ -151,13 +161,31 @@ def _account(track: Track) -> Account:
     return Account(track.name, total, tables[0], tables[1], tables[2], data, step, other, track.sampling)
 
 
-def _handlers(track: Track, found: Sequence[Visit], estimate: Estimate) -> Mapping[str, _Pile]:
+def _alike(found: Visits) -> Iterator[tuple[tuple[Kind, Kind], _Alike]]:
+    """Yield the kinds of move around visits, and those visits."""
+    numbers, device = found.moves.kinds, found.track.device_times
+    groups: defaultdict[tuple[int, int], _Alike] = defaultdict(_Alike)
+    for place, took, handled in zip(found.stays.entered, found.durations, found.stays.handled):
+        alike = groups[numbers[place], numbers[place + 1]]
+        alike.durations.append(took)
+        alike.active.append(took - handled)
+        if place in device:
+            alike.device = device[place] + (alike.device or 0)
+    kinds = found.track.kinds
+    return (((kinds[entered], kinds[left]), alike) for (entered, left), alike in groups.items())
+
+
+def _handlers(track: Track, found: Visits, estimate: Estimate) -> Mapping[str, _Pile]:
+    """Return what calls took, by handler and event; each is within the visit that began last."""
     piles: defaultdict[str, _Pile] = defaultdict(_Pile)
-    entered = [visit.entered.time for visit in found]
-    for span in track.spans:
-        visit = found[max(bisect_right(entered, span.start) - 1, 0)] if found else None
-        estimated = span.duration if visit is None else estimate.of(visit, span.duration)
-        piles[f"{span.called.handler} on {span.called.event}"].add(span.duration, estimated)
+    called = spans(track)
+    names = [f"{what.handler} on {what.event}" for what in track.calls]
+    for start, end, number in zip(called.starts, called.ends, called.calls):
+        estimated = end - start
+        if estimate.left_out and found:
+            place = max(bisect_right(found.starts, start) - 1, 0)
+            estimated = estimate.of(track.kinds[found.numbers[place]].target, estimated)
+        piles[names[number]].add((end - start,), estimated)
     return piles
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from fsm_engine.graph import Snippet
+from fsm_engine.timeline.columns import moves, outermost, spans, stays
 from fsm_engine.timeline.track import Kind, Move, Span, Track
 from fsm_engine.training import TRAINING
 from fsm_engine.views import qualified
@@ -72,28 +75,81 @@ def spent_on(entered: Kind) -> str:
     return "step" if "iteration" in entered.target_scopes else "phase"
 
 
-def visits(track: Track) -> Iterator[Visit]:
-    """Yield the visits of a track in their order; between runs, and where iterations are left out, there are none.
+class Visits:
+    """The visits of a track in their order; between runs, and where iterations are left out, there are none.
 
-    The phase that a suspended run rests in is left then.
+    A visit is made when it is asked for: there may be millions. What is asked of all of them is read off columns.
+
+    Attributes:
+        track: what was recorded.
+        moves: its moves.
+        spans: its calls of handlers, those inside other calls left out.
+        stays: where the visits are in these.
+        numbers: the numbers of the kinds of move that the visits began with.
     """
-    spans, device = outermost(track), track.device_times
-    entered: Move | None = None
-    place = 0
-    for number, move in enumerate(track.moves):
-        first = place
-        while place < len(spans) and spans[place].start < move.time:
-            place += 1
-        if entered is not None and not entered.kind.is_last and move.kind.trigger != "run":
-            inside = [span for span in spans[first:place] if span.start >= entered.time]
-            yield Visit(entered, move, tuple(inside), device.get(number - 1))
-        entered = move
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.moves, self.spans = moves(track), outermost(spans(track))
+        self.stays = stays(self.moves, track.kinds, self.spans)
+        self.numbers = list(map(self.moves.kinds.__getitem__, self.stays.entered))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Visit]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, place: int) -> Visit:
+        entered = self.stays.entered[place]
+        inside = range(self.stays.first[place], self.stays.stop[place])
+        return Visit(
+            self._move(entered), self._move(entered + 1), tuple(map(self._span, inside)), self._device.get(entered)
+        )
+
+    def start(self, place: int) -> int:
+        """Return when a visit began, in nanoseconds of the monotonic clock."""
+        return self.moves.times[self.stays.entered[place]]
+
+    def end(self, place: int) -> int:
+        """Return when it ended."""
+        return self.moves.times[self.stays.entered[place] + 1]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """When the visits began."""
+        return list(map(self.moves.times.__getitem__, self.stays.entered))
+
+    @cached_property
+    def durations(self) -> list[int]:
+        """How long they took, in nanoseconds."""
+        times = self.moves.times
+        return [times[place + 1] - times[place] for place in self.stays.entered]
+
+    def totals(self) -> Iterator[tuple[Kind, int, int, int]]:
+        """Yield for each kind of move how many visits began with it, how long they took, and handlers in them."""
+        counts = Counter(self.numbers)
+        took, handled = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
+        for number, duration, in_handlers in zip(self.numbers, self.durations, self.stays.handled):
+            took[number] += duration
+            handled[number] += in_handlers
+        return ((self.track.kinds[number], counts[number], took[number], handled[number]) for number in counts)
+
+    @cached_property
+    def _device(self) -> dict[int, int]:
+        return self.track.device_times
+
+    def _move(self, place: int) -> Move:
+        made = self.moves
+        kind = self.track.kinds[made.kinds[place]]
+        return Move(made.times[place], kind, made.epochs[place], made.iterations[place])
+
+    def _span(self, place: int) -> Span:
+        called = self.spans
+        what = self.track.calls[called.calls[place]]
+        return Span(called.starts[place], called.ends[place], what, bool(called.raised[place]))
 
 
-def outermost(track: Track) -> list[Span]:
-    """Return the calls of handlers that are not inside another call, in the order in which they began."""
-    found: list[Span] = []
-    for span in sorted(track.spans, key=lambda span: (span.start, -span.end)):
-        if not found or span.start >= found[-1].end:
-            found.append(span)
-    return found
+def visits(track: Track) -> Visits:
+    """Return the visits of a track. The phase that a suspended run rests in is left then."""
+    return Visits(track)

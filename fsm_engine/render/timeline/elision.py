@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from fsm_engine.render.timeline.stretches import NOTABLE, Cycle, Part, Stretch, end, kinds, start
-from fsm_engine.timeline.visits import Visit
+from fsm_engine.render.timeline.stretches import Cycle, Stretch, Walk
 
 MANY = 24
 """How many visits in a row are shown one by one."""
@@ -67,51 +66,55 @@ DETAILS = (
 """From much to little."""
 
 
-def gaps(part: Part, detail: Detail, track: int) -> Iterator[Gap]:
-    """Yield what is left out of a part that is shown: never the first time that something happens in it."""
-    for begin, finish, what, depth in _gaps(part, detail, -1, set()):
+def gaps(stretch: Stretch, detail: Detail, track: int) -> Iterator[Gap]:
+    """Yield what is left out of a stretch that is shown: never the first time that something happens in it."""
+    for begin, finish, what, depth in _Eliding(stretch.walk, detail).gaps(stretch, -1):
         yield Gap(begin, finish, what, depth, track)
 
 
-def _gaps(part: Part, detail: Detail, depth: int, seen: set[str]) -> Iterator[_Found]:
-    seen.update(kinds(part) if isinstance(part, Visit) else ())
-    if not isinstance(part, Stretch):
-        return
-    keep = detail.outer if any(stretch.inner for stretch in part.inner) else detail.inner
-    for hidden, chain in groupby(
-        zip(part.cycles, _hidden(part.cycles, keep, seen, detail.phases)), lambda pair: pair[1]
-    ):
-        together = [cycle for cycle, _ in chain]
-        if hidden and len(together) > 1:
-            yield start(together[0].parts[0]), end(together[-1].parts[-1]), _what(together), depth + 1
-        else:
-            for cycle in together:
-                yield from _in_cycle(cycle.parts, detail, depth, seen)
+class _Eliding:
+    """Finds what is left out.
 
+    Attributes:
+        seen: what the visits that are shown have come to so far.
+    """
 
-def _hidden(cycles: Sequence[Cycle], keep: Keep, seen: Collection[str], phases: bool) -> Iterator[bool]:
-    """Yield for each cycle whether it is left out."""
-    known = set(seen)
-    for place, cycle in enumerate(cycles):
-        new = cycle.kinds - known
-        told = any(phases or kind.startswith(NOTABLE) for kind in new)
-        yield keep.first <= place < len(cycles) - keep.last and not told
-        known |= cycle.kinds
+    def __init__(self, walk: Walk, detail: Detail) -> None:
+        self.walk, self.detail, self.seen = walk, detail, 0
 
+    def gaps(self, stretch: Stretch, depth: int) -> Iterator[_Found]:
+        hidden = self._hidden(stretch.cycles, self.detail.outer if stretch.is_outer else self.detail.inner)
+        for is_hidden, chain in groupby(zip(stretch.cycles, hidden), lambda pair: pair[1]):
+            together = [cycle for cycle, _ in chain]
+            if is_hidden and len(together) > 1:
+                yield together[0].start, together[-1].end, _what(together), depth + 1
+            else:
+                for cycle in together:
+                    yield from self._in_cycle(cycle, depth)
 
-def _in_cycle(cycle: Sequence[Part], detail: Detail, depth: int, seen: set[str]) -> Iterator[_Found]:
-    """Yield what is left out of a cycle that is shown: visits without end, and what its stretches leave out."""
-    for is_visit, chain in groupby(cycle, lambda part: isinstance(part, Visit)):
-        visits = list(chain)
-        if is_visit and len(visits) > MANY:
-            hidden = visits[MANY // 2 : -MANY // 4]
-            yield start(hidden[0]), end(hidden[-1]), f"{len(hidden):,} more phases", depth + 1
-        for part in visits:
-            yield from _gaps(part, detail, depth + 1, seen)
+    def _hidden(self, cycles: Sequence[Cycle], keep: Keep) -> Iterator[bool]:
+        """Yield for each cycle whether it is left out."""
+        known, counted = self.seen, -1 if self.detail.phases else self.walk.notable
+        for place, cycle in enumerate(cycles):
+            is_new = cycle.kinds & ~known & counted
+            yield keep.first <= place < len(cycles) - keep.last and not is_new
+            known |= cycle.kinds
+
+    def _in_cycle(self, cycle: Cycle, depth: int) -> Iterator[_Found]:
+        """Yield what is left out of a cycle that is shown: visits without end, and what its stretches leave out."""
+        visits = self.walk.visits
+        for part in cycle.parts:
+            if isinstance(part, Stretch):
+                yield from self.gaps(part, depth + 1)
+                continue
+            if len(part) > MANY:
+                hidden = part[MANY // 2 : -MANY // 4]
+                yield visits.start(hidden[0]), visits.end(hidden[-1]), f"{len(hidden):,} more phases", depth + 1
+            self.seen |= self.walk.kinds_of(part)
 
 
 def _what(cycles: Sequence[Cycle]) -> str:
-    names = Counter(part.name for cycle in cycles for part in cycle.parts if isinstance(part, Stretch))
+    names = Counter(cycle.inner.name for cycle in cycles if cycle.inner is not None)
     return ", ".join(f"{count:,} more {name}{'s' * (count > 1)}" for name, count in names.items())
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fsm_engine.render.metrics import width
-from fsm_engine.render.timeline.quiet import shown
+from fsm_engine.render.timeline.quiet import among, shown
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale
 from fsm_engine.render.timeline.stretches import Stretch, end, first, start
 from fsm_engine.timeline.track import Span
 from fsm_engine.timeline.units import duration
-from fsm_engine.timeline.visits import Visit
+from fsm_engine.timeline.visits import Visit, spent_on
 
 KINDS = {"data": "data", "step": "step", "phase": "other phases"}
 """What the time of phases is for, and what their lane is called."""
@@ -64,29 +64,29 @@ class Lane:
 def lanes(one: Recorded, scale: Scale) -> Iterator[Lane]:
     """Yield the lanes of an engine, the outermost scopes first, with the items that are shown."""
     yield from _scopes(one, scale)
-    spent = dict.fromkeys(KINDS, 0)
-    for visit in one.visits:
-        spent[visit.spent_on] += one.estimate.of(visit, visit.in_activity)
+    spent, handled = dict.fromkeys(KINDS, 0), 0
+    for kind, _, took, in_handlers in one.visits.totals():
+        spent[spent_on(kind)] += one.estimate.of(kind.target, took - in_handlers)
+        handled += one.estimate.of(kind.target, in_handlers)
     visits = list(shown(one, scale))
     whole = one.duration or 1
-    for kind, name in KINDS.items():
-        activities = (item for visit in visits if visit.spent_on == kind for item in _activities(visit))
-        yield Lane(name, spent[kind] / whole, tuple(item for item in activities if scale.shows(item.start, item.end)))
+    for what, name in KINDS.items():
+        activities = (item for visit in visits if visit.spent_on == what for item in _activities(visit))
+        yield Lane(name, spent[what] / whole, tuple(item for item in activities if scale.shows(item.start, item.end)))
     calls = tuple(_call(span) for visit in visits for span in visit.spans if scale.shows(span.start, span.end))
-    handled = sum(one.estimate.of(visit, visit.in_handlers) for visit in one.visits)
     yield Lane("handlers", handled / whole, calls)
 
 
 def _scopes(one: Recorded, scale: Scale) -> Iterator[Lane]:
     """Yield a lane per depth of scopes; scopes that last as long as the ones around them share theirs."""
-    chains = [_chain(stretch, scale) for run in one.runs for stretch in run.inner]
-    while chains := [chain for chain in chains if scale.shows(start(chain[0]), end(chain[0]))]:
+    chains = [_chain(stretch, scale) for run in one.runs for stretch in among(run.inner, scale)]
+    while chains:
         depths = min(map(len, chains))
         chains = [chain[:depths] for chain in chains]
         names = list(dict.fromkeys(tuple(stretch.name for stretch in chain) for chain in chains))
         told = len(names) > 1
         yield Lane(" / ".join(map(", ".join, names)), None, tuple(_scope(chain, told) for chain in chains), depths)
-        chains = [_chain(stretch, scale) for chain in chains for stretch in chain[-1].inner]
+        chains = [_chain(stretch, scale) for chain in chains for stretch in among(chain[-1].inner, scale)]
 
 
 def _chain(stretch: Stretch, scale: Scale) -> list[Stretch]:

@@ -288,7 +288,7 @@ def _hosted(engine: Recorded) -> Iterator[Stretch]:
     for number, run in enumerate(engine.runs):
         together.setdefault(engine.hosts[number] if engine.hosts else None, []).append(run)
     for found in together.values():
-        yield Stretch("", tuple(found))
+        yield Stretch(found[0].walk, "", range(found[0].places.start, found[-1].places.stop), runs=tuple(found))
 
 
 def _broken(gap: Gap) -> Text:

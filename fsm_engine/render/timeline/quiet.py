@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 from statistics import median
 
 from fsm_engine.render.timeline.elision import Gap
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale
-from fsm_engine.render.timeline.stretches import Part, Stretch, end, start
+from fsm_engine.render.timeline.stretches import Stretch, end, start
 from fsm_engine.timeline.visits import Visit
 
 LONG, SHORT = 8, 4
@@ -18,24 +19,36 @@ LONG, SHORT = 8, 4
 
 def shown(engine: Recorded, scale: Scale) -> Iterator[Visit]:
     """Yield the visits of an engine of which something is shown."""
-    return chain.from_iterable(_shown(run, scale) for run in engine.runs)
+    visits, place = engine.visits, 0
+    for piece in scale.pieces:
+        if piece.gap is not None:
+            continue
+        first = max(bisect_left(visits.starts, piece.start), place)
+        if first > place and visits.end(first - 1) > piece.start:
+            first -= 1
+        is_last = piece is scale.pieces[-1]
+        place = len(visits) if is_last else max(bisect_left(visits.starts, piece.end), first)
+        yield from map(visits.__getitem__, range(first, place))
 
 
-def _shown(part: Part, scale: Scale) -> Iterator[Visit]:
-    if scale.shows(start(part), end(part)):
-        if isinstance(part, Stretch):
-            for inner in part.parts:
-                yield from _shown(inner, scale)
-        else:
-            yield part
+def among(stretches: Sequence[Stretch], scale: Scale) -> Iterator[Stretch]:
+    """Yield those of some stretches that are shown; they follow each other."""
+    place = 0
+    while place < len(stretches):
+        hidden = scale.hidden_until(start(stretches[place]))
+        if hidden is None or end(stretches[place]) > hidden:
+            yield stretches[place]
+            place += 1
+        else:  # the last one that begins there may go on behind it
+            place = max(bisect_left(stretches, hidden, lo=place, key=start) - 1, place + 1)
 
 
 def innermost(stretch: Stretch, scale: Scale) -> Iterator[Stretch]:
     """Yield the stretches with none inside that are shown."""
-    if scale.shows(start(stretch), end(stretch)):
-        if not stretch.inner:
-            yield stretch
-        for inner in stretch.inner:
+    for one in among((stretch,), scale):
+        if not one.inner:
+            yield one
+        for inner in among(one.inner, scale):
             yield from innermost(inner, scale)
 
 

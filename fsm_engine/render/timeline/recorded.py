@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from fsm_engine.render.timeline.stretches import Stretch, end, runs, start
 from fsm_engine.render.words import one_line
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import Called, Span, Track
-from fsm_engine.timeline.visits import Visit, outermost, visits
+from fsm_engine.timeline.track import Called, Track
+from fsm_engine.timeline.visits import Visit, Visits, visits
 
 
 class Host(NamedTuple):
@@ -46,7 +46,7 @@ class Recorded:
 
     number: int
     name: str
-    visits: tuple[Visit, ...]
+    visits: Visits
     runs: tuple[Stretch, ...]
     estimate: Estimate
     hosts: tuple[Host, ...] = ()
@@ -65,13 +65,12 @@ class Recorded:
 def recorded(timeline: Timeline) -> list[Recorded]:
     """Return what the engines of a timeline did: each one followed by those that it ran. Empty tracks are left out."""
     alone = [_alone(number, track) for number, track in enumerate(timeline.tracks)]
-    covers = [_Cover(one, timeline.tracks[one.number]) for one in alone]
-    hosted = [_hosted(one, covers) for one in alone if one.visits]
+    hosted = [_hosted(one, alone) for one in alone if len(one.visits)]
     return list(_ordered(hosted, None))
 
 
 def _alone(number: int, track: Track) -> Recorded:
-    found = tuple(visits(track))
+    found = visits(track)
     return Recorded(number, track.name, found, tuple(runs(found)), Estimate(track, found))
 
 
@@ -82,32 +81,24 @@ def _ordered(hosted: list[Recorded], within: int | None) -> Iterator[Recorded]:
             yield from _ordered(hosted, one.number)
 
 
-class _Cover:
-    """Finds what an engine was doing, the whole time from one moment to another."""
-
-    def __init__(self, one: Recorded, track: Track) -> None:
-        self.number, self.visits = one.number, one.visits
-        self.spans: list[Span] = outermost(track)
-        self.span_starts = [span.start for span in self.spans]
-        self.visit_starts = [visit.entered.time for visit in self.visits]
-
-    def host(self, begin: int, finish: int) -> Host | None:
-        place = bisect_right(self.span_starts, begin) - 1
-        if place >= 0 and self.spans[place].end >= finish:
-            span = self.spans[place]
-            return Host(self.number, span.start, span.end, span.called)
-        place = bisect_right(self.visit_starts, begin) - 1
-        if place >= 0 and self.visits[place].left.time >= finish:
-            visit = self.visits[place]
-            return Host(self.number, visit.entered.time, visit.left.time, visit)
-        return None
+def _host(one: Recorded, begin: int, finish: int) -> Host | None:
+    """Return what an engine was doing the whole time from one moment to another."""
+    spans, visits = one.visits.spans, one.visits
+    place = bisect_right(spans.starts, begin) - 1
+    if place >= 0 and spans.ends[place] >= finish:
+        called = visits.track.calls[spans.calls[place]]
+        return Host(one.number, spans.starts[place], spans.ends[place], called)
+    place = bisect_right(visits.starts, begin) - 1
+    if place >= 0 and visits.end(place) >= finish:
+        return Host(one.number, visits.start(place), visits.end(place), visits[place])
+    return None
 
 
-def _hosted(one: Recorded, covers: list[_Cover]) -> Recorded:
+def _hosted(one: Recorded, others: Sequence[Recorded]) -> Recorded:
     """Return `one` with the hosts of its runs: those of the track that held each of them for the shortest time."""
     candidates: list[tuple[Host, ...]] = []
-    for cover in covers:
-        found = [cover.host(start(run), end(run)) for run in one.runs if cover.number != one.number]
+    for other in others:
+        found = [_host(other, start(run), end(run)) for run in one.runs if other.number != one.number]
         hosts = tuple(host for host in found if host is not None)
         if hosts and len(hosts) == len(one.runs):
             candidates.append(hosts)

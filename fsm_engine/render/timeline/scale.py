@@ -53,8 +53,13 @@ class Scale:
 
     def shows(self, start: int, end: int) -> bool:
         """Say whether some of the time from `start` to `end` is shown, or that moment if they are the same."""
-        piece = self._piece(start)
-        return piece.gap is None or end > piece.end
+        hidden = self.hidden_until(start)
+        return hidden is None or end > hidden
+
+    def hidden_until(self, time: int) -> int | None:
+        """Return until when nothing is shown from a time on; None if that time is shown."""
+        piece = self._piece(time)
+        return None if piece.gap is None else piece.end
 
     def shows_all(self, start: int, end: int) -> bool:
         """Say whether all of the time from `start` to `end` is shown."""

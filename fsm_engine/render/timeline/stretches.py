@@ -1,130 +1,208 @@
-"""What was recorded, nested: a run, the scopes in it, and the visits of phases in those."""
+"""What was recorded, nested: a run, the scopes in it, and the visits of phases in those.
+
+There may be millions of visits: a stretch knows which ones are its own, and is cut up when somebody looks into it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from operator import or_
 
-from fsm_engine.timeline.visits import Visit
+from fsm_engine.timeline.visits import Visit, Visits
 
 RUN = "run"
 """The name of a stretch that is a whole run."""
 
 
-@dataclass(frozen=True)
+class Walk:
+    """The visits of a track, with what each comes to: the kinds of things, a bit for each.
+
+    Attributes:
+        visits: all of them.
+        kinds: of each visit, its phase, the scopes around it, and the handlers that are called in it.
+        phases: of each visit, a number for its phase.
+        notable: the kinds that are scopes, and calls of handlers.
+    """
+
+    def __init__(self, visits: Visits) -> None:
+        self.visits = visits
+        track, bits = visits.track, _Bits()
+        of_moves = [bits(f"phase {kind.target}") for kind in track.kinds]
+        self.phases = list(map(of_moves.__getitem__, visits.numbers))
+        self.notable = 0
+        around = [self._note(map(bits, (f"scope {name}" for name in kind.target_scopes))) for kind in track.kinds]
+        calls = [self._note([bits(f"call {called.handler}")]) for called in track.calls]
+        of_moves = [phase | scopes for phase, scopes in zip(of_moves, around)]
+        self.kinds = list(map(of_moves.__getitem__, visits.numbers))
+        for place, (first, stop) in enumerate(zip(visits.stays.first, visits.stays.stop)):
+            for call in visits.spans.calls[first:stop]:
+                self.kinds[place] |= calls[call]
+        self._scopes: dict[int, list[str]] = {}
+
+    def _note(self, kinds: Iterable[int]) -> int:
+        found = reduce(or_, kinds, 0)
+        self.notable |= found
+        return found
+
+    def kinds_of(self, places: range) -> int:
+        """Return what visits come to, all together."""
+        return reduce(or_, self.kinds[places.start : places.stop], 0)
+
+    def scopes(self, depth: int, places: range) -> Iterator[tuple[str, range]]:
+        """Yield the names of the scopes at a depth, with the visits in each; the name is empty outside of them."""
+        names, first = self._names(depth), places.start
+        for name, same in groupby(map(names.__getitem__, self.visits.numbers[places.start : places.stop])):
+            stop = first + len(list(same))
+            yield name, range(first, stop)
+            first = stop
+
+    def goes(self, depth: int, places: range) -> bool:
+        """Say whether any of these visits is in a scope at that depth."""
+        names = self._names(depth)
+        return any(names[number] for number in set(self.visits.numbers[places.start : places.stop]))
+
+    def _names(self, depth: int) -> list[str]:
+        if depth not in self._scopes:
+            kinds = self.visits.track.kinds
+            self._scopes[depth] = ["".join(kind.target_scopes[depth : depth + 1]) for kind in kinds]
+        return self._scopes[depth]
+
+
+class _Bits(dict[str, int]):
+    """A bit for each name, given out as they come."""
+
+    def __call__(self, name: str) -> int:
+        return self.setdefault(name, 1 << len(self))
+
+
+@dataclass(eq=False)
 class Stretch:
     """A scope from entering it to leaving it, or a whole run.
 
     Attributes:
+        walk: the visits of its track.
         name: of the scope.
-        parts: the visits in it, and the scopes inside it with theirs, in their order; at least one.
+        places: of the visits in it; at least one.
+        depth: how many scopes it lies in, itself included.
+        runs: the runs that it consists of, if it is no scope but several of them.
     """
 
+    walk: Walk
     name: str
-    parts: tuple[Part, ...]
+    places: range
+    depth: int = 0
+    runs: tuple[Stretch, ...] = ()
 
     @cached_property
     def inner(self) -> tuple[Stretch, ...]:
         """The stretches right inside it."""
-        return tuple(part for part in self.parts if isinstance(part, Stretch))
+        found = self.walk.scopes(self.depth, self.places) if not self.runs else ()
+        return self.runs or tuple(Stretch(self.walk, name, places, self.depth + 1) for name, places in found if name)
 
-    @cached_property
-    def kinds(self) -> frozenset[str]:
-        """The scopes and phases that it comes to, and the handlers that are called in it, each by a name of its own."""
-        return frozenset({f"scope {self.name}"}).union(*map(kinds, self.parts))
+    @property
+    def is_outer(self) -> bool:
+        """Whether there are stretches inside those that are right inside it."""
+        return any(run.inner for run in self.runs) if self.runs else self.walk.goes(self.depth + 1, self.places)
 
     @cached_property
     def cycles(self) -> tuple[Cycle, ...]:
         """Its parts, cut where what is repeated begins again."""
-        cuts = [0, *_heads(self), len(self.parts)]
-        chunks = [self.parts[begin:stop] for begin, stop in pairwise(cuts)]
-        return tuple(Cycle(parts, frozenset().union(*map(kinds, parts))) for parts in chunks)
-
-    def visits(self) -> Iterator[Visit]:
-        """Yield all visits in it."""
-        for part in self.parts:
-            yield from part.visits() if isinstance(part, Stretch) else (part,)
+        cuts = [self.places.start, *_heads(self), self.places.stop]
+        inner = self.inner or (None,)
+        return tuple(
+            Cycle(self.walk, range(first, stop), within) for (first, stop), within in zip(pairwise(cuts), inner)
+        )
 
 
-Part = Stretch | Visit
+class Cycle:
+    """Parts of a stretch that are repeated together.
+
+    Attributes:
+        walk: the visits of the track.
+        places: of the visits in it.
+        inner: the stretch among them; None if there is none.
+        kinds: what they come to.
+    """
+
+    __slots__ = ("inner", "kinds", "places", "walk")
+
+    def __init__(self, walk: Walk, places: range, inner: Stretch | None) -> None:
+        self.walk, self.places, self.inner = walk, places, inner
+        self.kinds = walk.kinds_of(places)
+
+    @property
+    def start(self) -> int:
+        """When it begins, in nanoseconds of the monotonic clock."""
+        return self.walk.visits.start(self.places.start)
+
+    @property
+    def end(self) -> int:
+        """When it ends."""
+        return self.walk.visits.end(self.places.stop - 1)
+
+    @property
+    def parts(self) -> Iterator[Part]:
+        """The visits, and the stretch among them, in their order."""
+        if self.inner is None:
+            yield self.places
+            return
+        before = range(self.places.start, self.inner.places.start)
+        behind = range(self.inner.places.stop, self.places.stop)
+        yield from (part for part in (before, self.inner, behind) if not isinstance(part, range) or part)
 
 
-class Cycle(NamedTuple):
-    """Parts of a stretch that are repeated together, with `Stretch.kinds` of them."""
-
-    parts: tuple[Part, ...]
-    kinds: frozenset[str]
+Part = Stretch | range
 
 
 def _heads(stretch: Stretch) -> Iterator[int]:
-    """Yield the places of the parts that each repetition but the first begins with.
+    """Yield the places of the visits that each repetition but the first begins with.
 
     A stretch inside belongs together with the visits that led to it, as they led to the first one already.
     """
-    places = [place for place, part in enumerate(stretch.parts) if isinstance(part, Stretch)]
-    opening = [first(part).phase for part in stretch.parts[: places[0]]] if places else []
-    for one, other in pairwise(places):
-        between = [first(part).phase for part in stretch.parts[one + 1 : other]]
-        common = 0
-        while common < min(len(opening), len(between)) and opening[-1 - common] == between[-1 - common]:
-            common += 1
-        yield other - common
+    phases = stretch.walk.phases
+    opening = phases[stretch.places.start : stretch.inner[0].places.start] if stretch.inner else []
+    for one, other in pairwise(stretch.inner):
+        yield other.places.start - _common(opening, phases[one.places.stop : other.places.start])
 
 
-NOTABLE = ("scope ", "call ")
-"""What the kinds of scopes and of calls of handlers begin with; those of phases are their names."""
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many of the last numbers are the same."""
+    common = 0
+    while common < min(len(one), len(other)) and one[-1 - common] == other[-1 - common]:
+        common += 1
+    return common
 
 
-def kinds(part: Part) -> Collection[str]:
-    """Return `Stretch.kinds` of any part."""
-    if isinstance(part, Stretch):
-        return part.kinds
-    return (part.phase, *(f"call {span.called.handler}" for span in part.spans))
+def start(stretch: Stretch) -> int:
+    """Return when a stretch begins, in nanoseconds of the monotonic clock."""
+    return stretch.walk.visits.start(stretch.places.start)
 
 
-def start(part: Part) -> int:
-    """Return when a part begins, in nanoseconds of the monotonic clock."""
-    while isinstance(part, Stretch):
-        part = part.parts[0]
-    return part.entered.time
+def end(stretch: Stretch) -> int:
+    """Return when it ends."""
+    return stretch.walk.visits.end(stretch.places.stop - 1)
 
 
-def end(part: Part) -> int:
-    """Return when a part ends."""
-    while isinstance(part, Stretch):
-        part = part.parts[-1]
-    return part.left.time
+def first(stretch: Stretch) -> Visit:
+    """Return the visit that a stretch begins with."""
+    return stretch.walk.visits[stretch.places.start]
 
 
-def first(part: Part) -> Visit:
-    """Return the visit that a part begins with."""
-    while isinstance(part, Stretch):
-        part = part.parts[0]
-    return part
-
-
-def runs(visits: Iterable[Visit]) -> list[Stretch]:
+def runs(visits: Visits) -> list[Stretch]:
     """Return the runs of a track: a new one begins where a visit does not begin with the end of the one before it.
 
     Iterations that were left out are part of the run around them.
     """
-    chains: list[list[Visit]] = []
-    for visit in visits:
-        before = chains[-1][-1].left if chains else None
-        goes_on = before is visit.entered or (before is not None and before.kind.is_cut)
-        if not goes_on or visit.entered.kind.trigger == "run":
-            chains.append([])
-        chains[-1].append(visit)
-    return [Stretch(RUN, tuple(_nested(chain, 0))) for chain in chains]
-
-
-def _nested(visits: Iterable[Visit], depth: int) -> Iterator[Part]:
-    """Yield visits as they are where there is no scope at that depth, and others in the stretch of theirs."""
-    for scope, inside in groupby(visits, lambda visit: visit.entered.kind.target_scopes[depth : depth + 1]):
-        if scope:
-            yield Stretch(scope[0], tuple(_nested(inside, depth + 1)))
-        else:
-            yield from inside
+    walk, kinds, numbers = Walk(visits), visits.track.kinds, visits.moves.kinds
+    cuts = [kind.is_cut for kind in kinds]
+    begins = [kind.trigger == "run" for kind in kinds]
+    heads = [
+        place
+        for place, (before, entered) in enumerate(pairwise(visits.stays.entered), 1)
+        if begins[numbers[entered]] or (entered != before + 1 and not cuts[numbers[before + 1]])
+    ]
+    bounds = [0, *heads, len(visits)] if len(visits) else []
+    return [Stretch(walk, RUN, range(first, stop)) for first, stop in pairwise(bounds)]
