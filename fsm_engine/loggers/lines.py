@@ -32,21 +32,25 @@ class _LinesLogger(BaseLogger):
         self._file: io.FileIO | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._append(self._beginning())
+        self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_file": None}
 
     def _beginning(self) -> bytes:
         """Return what is missing before the first line of ours."""
-        there = self.path.read_bytes() if self.path.exists() else b""
-        if not there:
+        if not self.path.exists() or not self.path.stat().st_size:
             return self.header
-        if not there.startswith(self.header):
+        with self.path.open("rb") as file:
+            first = file.read(len(self.header))
+            file.seek(-1, os.SEEK_END)
+            last = file.read()
+        if first != self.header:
             raise ValueError(
                 f"{self.path} is there, and is no file of {type(self).__name__}: its first line is not "
                 f"{self.header.decode().strip()!r}. Nothing was written. Name another file."
             )
-        return b"" if there.endswith(b"\n") else b"\n"  # the end of a line is missing where a disk was full
+        return b"" if last == b"\n" else b"\n"  # the end of a line is missing where a disk was full
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Append numbers and strings."""

@@ -14,7 +14,9 @@ from fsm_engine.loggers.extras import needed
 class WandBLogger(BaseLogger):
     """Logs to Weights & Biases, also offline: ``WandBLogger(project="first", mode="offline")``.
 
-    The functions of the module are methods of the logger, too: ``logger.watch(model)``.
+    The functions of the module are methods of the logger, too: ``logger.watch(model)``. Steps have to grow there: what
+    is logged at a lower one than before is dropped. Where some events count epochs and others iterations, give them
+    ``global_step_transform=lambda engine, event: engine.state.iteration``.
 
     Args:
         *args: given to ``wandb.init``.

@@ -1,0 +1,727 @@
+"""Loggers: what is written where, at which step, and that nothing is lost when a run fails."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import pickle
+import re
+import sys
+import weakref
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from fsm_engine import Engine, Events  # noqa: E402
+from fsm_engine.handlers import global_step_from_engine, mlflow_logger, tensorboard_logger, wandb_logger  # noqa: E402
+from fsm_engine.loggers import (  # noqa: E402
+    BaseLogger,
+    CSVLogger,
+    GradsHistHandler,
+    GradsScalarHandler,
+    JSONLinesLogger,
+    MLflowLogger,
+    OptimizerParamsHandler,
+    OutputHandler,
+    TensorboardLogger,
+    WandBLogger,
+    WeightsHistHandler,
+    WeightsScalarHandler,
+)
+
+
+class Kept(BaseLogger):
+    """Keeps what it is given."""
+
+    takes_text = True
+
+    def __init__(self) -> None:
+        self.values: list[tuple[int, dict[str, Any]]] = []
+        self.flushed: list[int] = []
+
+    def log_values(self, values: Any, step: int) -> None:
+        self.values.append((step, dict(values)))
+
+    def log_histograms(self, arrays: Any, step: int) -> None:
+        self.values.append((step, {name: array.tolist() for name, array in arrays.items()}))
+
+    def flush(self) -> None:
+        self.flushed.append(len(self.values))
+
+
+def halved(engine: Engine, batch: Any) -> Any:
+    return batch * 0.5
+
+
+def unchanged(output: Any) -> Any:
+    return output
+
+
+class Model(nn.Module):
+    """Two layers, of which one has gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 1)
+        self.body = nn.Sequential(nn.Linear(1, 1))
+        for number, parameter in enumerate(self.parameters()):
+            nn.init.constant_(parameter, number + 3.0)
+        self.fc.weight.grad = torch.tensor([[3.0, 4.0]])
+
+
+# What is read, and how it is called
+
+
+def test_the_output_is_logged_number_by_number_at_the_events_counter() -> None:
+    engine, logger = Engine(halved), Kept()
+    engine.state.metrics = {"acc": torch.tensor(0.75), "f1": torch.tensor([0.5, 0.25])}
+    engine.state.alpha = 3
+    logger.attach_output_handler(engine, Events.ITERATION_COMPLETED(every=2), "train", output_transform=unchanged)
+    logger.attach_output_handler(engine, Events.EPOCH_COMPLETED, "val", metric_names="all", state_attributes=["alpha"])
+    engine.run([1, 2, 3], max_epochs=2)
+    epoch = {"val/acc": 0.75, "val/f1/0": 0.5, "val/f1/1": 0.25, "val/alpha": 3}
+    assert logger.values == [
+        (2, {"train/output": 1.0}),
+        (1, epoch),
+        (4, {"train/output": 0.5}),
+        (6, {"train/output": 1.5}),
+        (2, epoch),
+    ]
+
+
+def test_what_is_no_number_or_not_there_is_left_out_with_a_warning() -> None:
+    engine, logger = Engine(lambda engine, batch: {"ok": 1, "matrix": torch.ones(2, 3), "none": None}), Kept()
+    logger.attach_output_handler(
+        engine,
+        Events.ITERATION_COMPLETED,
+        "t",
+        metric_names=["acc"],
+        output_transform=unchanged,
+        state_attributes=["alpha"],
+    )
+    with pytest.warns(UserWarning) as told:  # noqa: PT030  # each is looked at below
+        engine.run([1])
+    assert [str(warning.message) for warning in told] == [
+        "The state has no metric 'acc': not logged. Metrics that are: [].",
+        "The state has no attribute 'alpha': not logged.",
+        "matrix is no number and not logged: a value of type <class 'torch.Tensor'> with the shape (2, 3).",
+        "none is no number and not logged: a value of type <class 'NoneType'>.",
+    ]
+    assert logger.values == [(1, {"t/ok": 1})]
+
+
+def test_the_step_may_be_that_of_another_engine() -> None:
+    trainer, evaluator, logger = Engine(halved), Engine(halved), Kept()
+    step = global_step_from_engine(trainer)
+    logger.attach_output_handler(
+        evaluator, Events.EPOCH_COMPLETED, "val", output_transform=unchanged, global_step_transform=step
+    )
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([4]))
+    trainer.run([1], max_epochs=3)
+    assert logger.values == [(epoch, {"val/output": 2.0}) for epoch in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("step", ["one", 1.5, None])
+def test_a_step_that_is_no_integer_is_refused(step: Any) -> None:
+    engine = Engine(halved)
+    Kept().attach_output_handler(
+        engine,
+        Events.ITERATION_COMPLETED,
+        "t",
+        output_transform=unchanged,
+        global_step_transform=lambda engine, event: step,
+    )
+    with pytest.raises(TypeError, match=re.escape(f"global_step must be int, got {step!r}")):
+        engine.run([1])
+
+
+def test_nothing_is_read_but_at_the_event() -> None:
+    engine, logger, read = Engine(halved), Kept(), []
+    logger.attach_output_handler(
+        engine, Events.ITERATION_COMPLETED(every=40), "t", output_transform=lambda output: read.append(output) or output
+    )
+    engine.run(range(100))
+    assert read == [19.5, 39.5]
+
+
+def test_each_group_of_an_optimizer_is_logged() -> None:
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (0.1, 0.2)]
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    engine, logger = Engine(halved), Kept()
+    logger.attach_opt_params_handler(engine, Events.ITERATION_STARTED, optimizer)
+    logger.attach_opt_params_handler(engine, Events.EPOCH_COMPLETED, optimizer, param_name="momentum", tag="gen")
+    engine.run([1])
+    assert logger.values == [
+        (1, {"lr/group_0": 0.1, "lr/group_1": 0.2}),
+        (1, {"gen/momentum/group_0": 0.9, "gen/momentum/group_1": 0.9}),
+    ]
+
+
+WEIGHTS: list[tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]] = [
+    (
+        WeightsScalarHandler,
+        {},
+        {
+            "weights_norm/fc/weight": pytest.approx(18**0.5),
+            "weights_norm/fc/bias": 4.0,
+            "weights_norm/body/0/weight": 5.0,
+            "weights_norm/body/0/bias": 6.0,
+        },
+    ),
+    (WeightsScalarHandler, {"reduction": torch.max, "whitelist": ["fc.w"]}, {"weights_norm/fc/weight": 3.0}),
+    (WeightsScalarHandler, {"tag": "gen", "whitelist": "body.0.b"}, {"gen/weights_norm/body/0/bias": 6.0}),
+    (WeightsHistHandler, {"whitelist": lambda name, p: p.numel() == 2}, {"weights/fc/weight": [[3.0, 3.0]]}),
+    (GradsScalarHandler, {}, {"grads_norm/fc/weight": 5.0}),
+    (GradsHistHandler, {"tag": "gen"}, {"gen/grads/fc/weight": [[3.0, 4.0]]}),
+]
+
+
+@pytest.mark.parametrize(("handler", "arguments", "expected"), WEIGHTS)
+def test_weights_and_gradients_that_are_there_are_logged(handler: Any, arguments: Any, expected: Any) -> None:
+    engine, logger = Engine(halved), Kept()
+    logger.attach(engine, handler(Model(), **arguments), Events.EPOCH_COMPLETED)
+    engine.run([1])
+    assert logger.values == [(1, expected)]
+
+
+def test_weights_of_half_precision_and_sparse_gradients_have_histograms() -> None:
+    embedding = nn.Embedding(3, 2, sparse=True)
+    embedding(torch.tensor([2])).sum().backward()
+    half = nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
+    nn.init.constant_(half.weight, 0.5)
+    engine, logger = Engine(halved), Kept()
+    logger.attach(engine, GradsHistHandler(embedding), Events.EPOCH_COMPLETED)
+    logger.attach(engine, WeightsHistHandler(half), Events.EPOCH_COMPLETED)
+    engine.run([1])
+    assert logger.values == [
+        (1, {"grads/weight": [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]}),
+        (1, {"weights/weight": [[0.5]]}),
+    ]
+
+
+WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (
+        lambda: OutputHandler("t"),
+        ValueError,
+        "Either metric_names, output_transform or state_attributes should be defined",
+    ),
+    (lambda: OutputHandler("t", metric_names="acc"), TypeError, "metric_names should be a list of names, or 'all'"),
+    (lambda: OutputHandler("t", output_transform=1), TypeError, "output_transform should be a function"),
+    (
+        lambda: OutputHandler("t", "all", global_step_transform=1),
+        TypeError,
+        "global_step_transform should be a function",
+    ),
+    (lambda: OptimizerParamsHandler(1), TypeError, "Argument optimizer should be torch.optim.Optimizer"),
+    (lambda: WeightsHistHandler(1), TypeError, "Argument model should be of type torch.nn.Module"),
+    (lambda: WeightsScalarHandler(Model(), reduction=1), TypeError, "Argument reduction should be callable"),
+    (
+        lambda: WeightsScalarHandler(Model(), reduction=torch.abs),
+        TypeError,
+        "Output of the reduction function should be a scalar",
+    ),
+    (lambda: Kept.__base__().log_values({}, 1), NotImplementedError, "BaseLogger has no log_values"),
+    (lambda: CSVLogger.log_histograms(MagicMock(), {}, 1), NotImplementedError, "has no histograms"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), WRONG)
+def test_what_is_wrong_is_refused(make: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("handler", "error", "message"),
+    [
+        (tensorboard_logger.OutputHandler("t", "all"), RuntimeError, "works only with TensorboardLogger"),
+        (tensorboard_logger.GradsHistHandler(Model()), RuntimeError, "works only with TensorboardLogger"),
+        (mlflow_logger.OutputHandler("t", "all"), TypeError, "works only with MLflowLogger"),
+        (wandb_logger.OutputHandler("t", "all"), RuntimeError, "works only with WandBLogger"),
+    ],
+)
+def test_a_handler_of_one_logger_refuses_the_others(handler: Any, error: type[Exception], message: str) -> None:
+    engine = Engine(halved)
+    Kept().attach(engine, handler, Events.ITERATION_COMPLETED)
+    with pytest.raises(error, match=message):
+        engine.run([1])
+
+
+# Attaching
+
+
+def test_a_function_is_given_the_logger_the_event_and_what_it_was_attached_with() -> None:
+    engine, logger, calls = Engine(halved), Kept(), []
+    event = Events.ITERATION_COMPLETED(every=2)
+
+    def log(*args: Any, **kwargs: Any) -> None:
+        calls.append((*args, kwargs))
+
+    handle = logger.attach(engine, log, Events.STARTED | event, 7, last=8)
+    engine.run([1, 2])
+    with handle:
+        pass
+    engine.run([1, 2])
+    assert calls == [(engine, logger, Events.STARTED, 7, {"last": 8}), (engine, logger, event, 7, {"last": 8})]
+
+
+def test_taking_a_handler_back_leaves_that_of_another_logger() -> None:
+    engine, one, other = Engine(halved), Kept(), Kept()
+    handler = OutputHandler("t", output_transform=unchanged)
+    handle = one.attach(engine, handler, Events.ITERATION_COMPLETED | Events.EPOCH_COMPLETED)
+    other.attach(engine, handler, Events.ITERATION_COMPLETED)
+    handle.remove()
+    engine.run([2])
+    assert (one.values, other.values) == ([], [(1, {"t/output": 1.0})])
+
+
+@pytest.mark.parametrize("event", [Events.TERMINATE, Events.STARTED | Events.EXCEPTION_RAISED, "abc"], ids=str)
+def test_an_event_that_counts_nothing_is_refused_and_nothing_attached(event: Any) -> None:
+    engine = Engine(halved)
+    with pytest.raises(RuntimeError, match=r"^Unknown event name"):
+        Kept().attach(engine, print, event)
+    assert not any(slot.attached for slot in engine._slots.values())
+
+
+def ended(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[Engine, Kept]:
+    engine, logger = Engine(step), Kept()
+    for event in (Events.ITERATION_STARTED, Events.COMPLETED):
+        logger.attach_output_handler(engine, event, "t", state_attributes=["iteration"])
+    if error is None:
+        engine.run(range(3))
+    else:
+        with pytest.raises(error):
+            engine.run(range(3))
+    return engine, logger
+
+
+def at_two(does: Callable[[Engine], Any]) -> Callable[..., Any]:
+    def step(engine: Engine, batch: Any) -> None:
+        if engine.state.iteration == 2:
+            does(engine)
+
+    return step
+
+
+def fails(engine: Engine) -> None:
+    raise ArithmeticError("no")
+
+
+def is_stopped_by_hand(engine: Engine) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("does", "error", "logged"),
+    [
+        (unchanged, None, 4),
+        (fails, ArithmeticError, 2),
+        (is_stopped_by_hand, KeyboardInterrupt, 2),
+        (Engine.terminate, None, 3),
+        (Engine.interrupt, None, 2),
+    ],
+)
+def test_what_was_logged_is_handed_over_once_however_a_run_ends(does: Any, error: Any, logged: int) -> None:
+    _engine, logger = ended(at_two(does), error)
+    assert (logger.flushed, len(logger.values)) == ([logged], logged)
+
+
+def test_an_engine_with_a_logger_is_free_without_the_collector() -> None:
+    gc.disable()
+    try:
+        engine, _ = ended(at_two(unchanged), None)
+        gone = weakref.ref(engine)
+        del engine, _
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+# The same as Ignite's
+
+
+numbers = st.one_of(
+    st.integers(-9, 9), st.booleans(), st.floats(-9, 9), st.builds(torch.tensor, st.floats(-9, 9, width=32))
+)
+arrays = st.lists(st.floats(-9, 9, width=32), max_size=3).map(torch.tensor)
+unloggable = st.sampled_from([None, "text", torch.ones(2, 2)])
+outputs = st.recursive(
+    st.one_of(numbers, arrays, unloggable),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text("ab /.", min_size=1, max_size=3), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+KINDS = {"tensorboard": "TensorboardLogger", "mlflow": "MLflowLogger", "wandb": "WandBLogger"}
+
+
+class Side:
+    """One of the two libraries, with a mock of its logger."""
+
+    def __init__(self, package: str, core: str, kind: str) -> None:
+        self.module, core = import_module(f"{package}.handlers.{kind}_logger"), import_module(core)
+        self.Events, self.Engine = core.Events, core.Engine
+        self.logger = MagicMock(spec=getattr(self.module, KINDS[kind]))
+        self.logger.writer, self.logger.log_metrics, self.logger.log = MagicMock(), MagicMock(), MagicMock()
+        self.state = core.State(metrics={"acc": 0.5, "per class": torch.tensor([0.25, 1.0])}, alpha=2)
+        self.state.iteration, self.state.epoch = 7, 2
+
+    def written_by(self, handler: str, event: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """Return the calls that a handler makes, with plain numbers."""
+        given = getattr(self.module, handler)(*args, **kwargs)
+        given(SimpleNamespace(state=self.state), self.logger, getattr(self.Events, event))
+        mocks = (self.logger.writer, self.logger.log_metrics, self.logger.log)
+        calls = [(name, plain(args), plain(kwargs)) for mock in mocks for name, args, kwargs in mock.mock_calls]
+        return [call for call in calls if call[1] != [{}]]  # Ignite writes nothing, too, where there is nothing
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def both(kind: str) -> list[Side]:
+    pytest.importorskip("ignite")
+    return [Side("fsm_engine", "fsm_engine", kind), Side("ignite", "ignite.engine", kind)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(output=outputs)
+def test_any_output_is_written_as_ignite_writes_it(kind: str, output: Any) -> None:
+    written = []
+    for side in both(kind):
+        side.state.output = output
+        written.append(
+            side.written_by(
+                "OutputHandler",
+                "ITERATION_COMPLETED",
+                "t",
+                "all",
+                output_transform=unchanged,
+                state_attributes=["alpha"],
+            )
+        )
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_of_optimizers_are_written_as_ignite_writes_them(kind: str) -> None:
+    optimizer = torch.optim.SGD(Model().parameters(), lr=0.1, momentum=0.9)
+    ours, theirs = [side.written_by("OptimizerParamsHandler", "EPOCH_STARTED", optimizer) for side in both(kind)]
+    assert ours == theirs
+    ours, theirs = [
+        side.written_by("OptimizerParamsHandler", "STARTED", optimizer, "momentum", "g") for side in both(kind)
+    ]
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("tag", [None, "gen"])
+@pytest.mark.parametrize("whitelist", [None, ["fc"], lambda name, parameter: "bias" in name])
+@pytest.mark.parametrize(
+    "handler", ["WeightsScalarHandler", "WeightsHistHandler", "GradsScalarHandler", "GradsHistHandler"]
+)
+def test_weights_are_written_as_ignite_writes_them(handler: str, whitelist: Any, tag: str | None) -> None:
+    model = Model()
+    ours, theirs = [
+        side.written_by(handler, "EPOCH_COMPLETED", model, tag=tag, whitelist=whitelist) for side in both("tensorboard")
+    ]
+    assert ours == theirs
+
+
+# TensorBoard
+
+
+@pytest.fixture
+def no_pygraphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+
+
+def read_back(folder: Path) -> Any:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    return accumulator.EventAccumulator(str(folder), {"scalars": 0, "histograms": 0}).Reload()
+
+
+def test_event_files_hold_what_was_logged(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    engine, model = Engine(halved), Model()
+    with TensorboardLogger(log_dir=tmp_path) as logger:
+        logger.attach_output_handler(engine, Events.ITERATION_COMPLETED, "train", output_transform=unchanged)
+        logger.attach(engine, WeightsScalarHandler(model, whitelist=["fc.b"]), Events.EPOCH_COMPLETED)
+        logger.attach(engine, WeightsHistHandler(model, whitelist=["fc.w"]), Events.EPOCH_COMPLETED)
+        engine.run([1, 2, 3])
+        logger.add_scalar("by hand", 0.5, 9)
+    events = read_back(tmp_path)
+    scalars = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert scalars == {
+        "train/output": [(1, 0.5), (2, 1.0), (3, 1.5)],
+        "weights_norm/fc/bias": [(1, 4.0)],
+        "by hand": [(9, 0.5)],
+    }
+    (histogram,) = events.Histograms("weights/fc/weight")
+    assert (histogram.step, histogram.histogram_value.num, histogram.histogram_value.sum) == (1, 2, 6.0)
+
+
+def test_event_files_are_whole_when_a_run_fails(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    logger, engine = TensorboardLogger(log_dir=tmp_path), Engine(at_two(fails))
+    logger.attach_output_handler(engine, Events.ITERATION_STARTED, "t", state_attributes=["iteration"])
+    with pytest.raises(ArithmeticError):
+        engine.run(range(9))
+    assert [event.value for event in read_back(tmp_path).Scalars("t/iteration")] == [1, 2]
+    logger.close()
+
+
+@pytest.mark.usefixtures("no_pygraphviz")
+def test_a_lifecycle_is_text_for_mermaid_where_there_is_no_graphviz() -> None:
+    logger, engine = mock_of_tensorboard(), Engine(halved)
+    with engine.record() as timeline:
+        engine.run([1])
+    TensorboardLogger.log_lifecycle(logger, engine)
+    TensorboardLogger.log_timeline(logger, timeline)
+    (_, (name, text), _), (_, (other, table), _) = logger.writer.mock_calls
+    assert (name, text.split("\n")[0], "EPOCH_STARTED" in text, other, "ITERATION_STARTED" in table) == (
+        "lifecycle",
+        "```mermaid",
+        True,
+        "timeline",
+        True,
+    )
+
+
+def mock_of_tensorboard() -> Any:
+    logger = MagicMock(spec=TensorboardLogger)
+    logger.writer = MagicMock()
+    return logger
+
+
+def test_a_lifecycle_is_a_picture_where_there_is_graphviz() -> None:
+    pytest.importorskip("pygraphviz")
+    pytest.importorskip("PIL")
+    logger = mock_of_tensorboard()
+    TensorboardLogger.log_lifecycle(logger, Engine(halved), "run")
+    ((called, (name, pixels), given),) = logger.writer.mock_calls
+    assert (called, name, pixels.ndim, pixels.shape[2], given) == ("add_image", "run", 3, 3, {"dataformats": "HWC"})
+
+
+def test_a_logger_for_tensorboard_goes_on_in_its_folder_when_it_was_pickled(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with TensorboardLogger(log_dir=tmp_path) as logger:
+        again = pickle.loads(pickle.dumps(logger))
+    assert again.writer.log_dir == str(tmp_path)
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "missing", "message"),
+    [
+        (TensorboardLogger, ["tensorboardX", "torch.utils.tensorboard"], "requires either tensorboardX or torch"),
+        (MLflowLogger, ["mlflow"], "MLflowLogger needs mlflow"),
+        (WandBLogger, ["wandb"], "WandBLogger needs wandb"),
+    ],
+)
+def test_what_is_not_installed_says_how_to_install_it(
+    make: Callable[[], Any], missing: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in missing:
+        monkeypatch.setitem(sys.modules, module, None)
+    extra = "tensorboard" if make is TensorboardLogger else missing[0]
+    with pytest.raises(ModuleNotFoundError, match=message) as caught:
+        make()
+    assert str(caught.value).endswith(f'Install it with: pip install "fsm-engine[{extra}]"')
+
+
+# MLflow, Weights & Biases
+
+
+def test_mlflow_is_given_no_name_that_it_refuses() -> None:
+    logger = MagicMock(spec=MLflowLogger)
+    logger.log_metrics = MagicMock()
+    with pytest.warns(
+        UserWarning, match=r"^MLflow allows no metric with the name 't a\(b\)'; it is logged as 't a_b_'"
+    ):
+        MLflowLogger.log_values(logger, {"t a(b)": 1, "t c/d-e.f g_h:i": 2}, 3)
+    logger.log_metrics.assert_called_once_with({"t a_b_": 1, "t c/d-e.f g_h:i": 2}, step=3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_keeps_what_was_logged_and_that_a_run_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    engine = Engine(at_two(fails))
+    with pytest.raises(ArithmeticError), MLflowLogger((tmp_path / "runs").as_uri()) as logger:  # noqa: PT012
+        logger.log_params({"lr": 0.1})
+        logger.log_lifecycle(engine)
+        logger.attach_output_handler(engine, Events.ITERATION_STARTED, "train", state_attributes=["iteration"])
+        engine.run(range(5))
+    number = logger.active_run.info.run_id
+    client = mlflow.MlflowClient()
+    run = client.get_run(number)
+    assert (run.info.status, run.data.params) == ("FAILED", {"lr": "0.1"})
+    assert [(m.step, m.value) for m in client.get_metric_history(number, "train iteration")] == [(1, 1.0), (2, 2.0)]
+    assert [file.path for file in client.list_artifacts(number)] == ["lifecycle.svg"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_weights_and_biases_keeps_what_was_logged_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    engine = Engine(halved)
+    with WandBLogger(mode="offline", project="p", dir=str(tmp_path)) as logger:
+        logger.attach_output_handler(engine, Events.ITERATION_COMPLETED, "train", output_transform=unchanged)
+        logger.attach(engine, WeightsHistHandler(Model()), Events.ITERATION_COMPLETED)
+        engine.run([1, 2, 3])
+        logger.log_lifecycle(engine)
+        logger.log_values({"end": "now"}, 4)
+        summary = dict(logger.run.summary)
+    assert (summary["train/output"], summary["weights/fc/bias"]["_type"]) == (1.5, "histogram")
+    assert len(list(tmp_path.rglob("*.wandb"))) == 1
+    assert [path.name.split("_")[0] for path in tmp_path.rglob("*.html")] == ["lifecycle"]
+
+
+# Files of lines
+
+
+@pytest.fixture(params=[CSVLogger, JSONLinesLogger])
+def lines(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    with request.param(tmp_path / "logs" / "run.txt") as logger:
+        yield logger
+
+
+def rows(logger: Any) -> list[tuple[int, dict[str, Any]]]:
+    """Return what a file holds: steps, and values as text."""
+    text = logger.path.read_text()
+    if isinstance(logger, JSONLinesLogger):
+        found = [json.loads(line, parse_constant=None) for line in text.splitlines() if line]
+        return [
+            (row["step"], {name: str(value) for name, value in row.items() if name not in ("step", "time")})
+            for row in found
+        ]
+    together: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in csv.DictReader(text.splitlines()):
+        together.setdefault((row["step"], row["time"]), {})[row["name"]] = row["value"]
+    return [(int(step), values) for (step, _), values in together.items()]
+
+
+def test_each_line_is_there_as_soon_as_it_was_logged(lines: Any) -> None:
+    engine = Engine(halved)
+    lines.attach_output_handler(
+        engine, Events.ITERATION_COMPLETED, "t", output_transform=lambda x: {"a,b": x, "s": "x"}
+    )
+    seen = []
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: seen.append(rows(lines)[-1]))
+    engine.run([1, 2])
+    assert seen == [(1, {"t/a,b": "0.5", "t/s": "x"}), (2, {"t/a,b": "1.0", "t/s": "x"})]
+
+
+def test_a_file_is_closed_with_its_run_and_goes_on_with_the_next(lines: Any) -> None:
+    engine = Engine(at_two(fails))
+    lines.attach_output_handler(engine, Events.ITERATION_STARTED, "t", state_attributes=["iteration"])
+    for _ in range(2):
+        engine.state.max_epochs = None  # from the beginning
+        with pytest.raises(ArithmeticError):
+            engine.run(range(3))
+        assert lines._file is None
+    with lines:
+        lines.log_values({"t/iteration": 9}, 9)
+    assert lines._file is None
+    assert rows(lines) == [(step, {"t/iteration": str(step)}) for step in (1, 2, 1, 2, 9)]
+
+
+def test_numbers_that_json_does_not_have_are_text_that_float_reads(lines: Any) -> None:
+    values = {"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": True, "e": numpy_half()}
+    lines.log_values(values, 1)
+    assert rows(lines) == [(1, {"a": "nan", "b": "inf", "c": "-inf", "d": "True", "e": "0.5"})]
+
+
+def numpy_half() -> Any:
+    return pytest.importorskip("numpy").float32(0.5)
+
+
+def test_what_a_file_held_is_kept_and_a_line_that_was_cut_short_is_ended(lines: Any) -> None:
+    lines.log_values({"a": 1}, 1)
+    lines.close()
+    before = lines.path.read_text()
+    lines.path.write_text(before + "1,cut")
+    again = pickle.loads(pickle.dumps(type(lines)(lines.path)))
+    again.log_values({"a": 2}, 2)
+    again.close()
+    assert lines.path.read_text().startswith(before + "1,cut\n")
+    assert lines.path.read_text().count("\n") == before.count("\n") + 2
+
+
+def test_another_file_is_not_made_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    path.write_text("step,loss\n1,2\n")
+    with pytest.raises(ValueError, match=r"is no file of CSVLogger: its first line is not 'step,name,value,time'"):
+        CSVLogger(path)
+    assert path.read_text() == "step,loss\n1,2\n"
+
+
+@pytest.mark.parametrize("name", ["step", "time"])
+def test_a_key_that_each_line_has_is_refused(name: str, tmp_path: Path) -> None:
+    logger = JSONLinesLogger(tmp_path / "run.jsonl")
+    with pytest.raises(ValueError, match=f"^'{name}' is a key that each line has already"):
+        logger.log_values({name: 1}, 1)
+    assert logger.path.read_text() == ""
+    logger.close()
+
+
+def test_pictures_are_put_beside_the_file(lines: Any) -> None:
+    engine = Engine(halved)
+    with engine.record() as timeline:
+        engine.run([1])
+    lines.log_lifecycle(engine)
+    lines.log_timeline(timeline, "first")
+    lines.close()
+    there = {path.name: path.read_text()[:4] for path in lines.path.parent.iterdir() if path != lines.path}
+    assert there == {"run.lifecycle.svg": "<svg", "run.first.svg": "<svg"}
+
+
+# The guide
+
+
+def test_the_guide_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"trainer": Engine(halved), "model": Model(), "Events": Events}
+    exec(GUIDE, names)
+    names["trainer"].run([1], max_epochs=2)
+    names["tb_logger"].close()
+    events = read_back(tmp_path / "experiments" / "tb_logs")
+    assert [event.step for event in events.Histograms("weights/body/0/bias")] == [1, 2]
+
+
+GUIDE = """
+from fsm_engine.handlers.tensorboard_logger import *
+
+# Create a logger
+tb_logger = TensorboardLogger(log_dir="experiments/tb_logs")
+
+# Attach the logger to the trainer to log model's weights as a histogram after each epoch
+tb_logger.attach(
+    trainer,
+    event_name=Events.EPOCH_COMPLETED,
+    log_handler=WeightsHistHandler(model)
+)
+"""
