@@ -18,15 +18,19 @@ class Event(Protocol):
 
     def record(self) -> Any:
         """Put it behind what the current stream has to do."""
+        raise NotImplementedError
 
     def query(self) -> bool:
         """Say whether the stream has come to it."""
+        raise NotImplementedError
 
     def synchronize(self) -> Any:
         """Wait until the stream has come to it."""
+        raise NotImplementedError
 
     def elapsed_time(self, other: Any) -> float:
         """Return the milliseconds from this event to another."""
+        raise NotImplementedError
 
 
 class Device(Protocol):
@@ -34,9 +38,11 @@ class Device(Protocol):
 
     def event(self) -> Event:
         """Return a new event."""
+        raise NotImplementedError
 
     def is_capturing(self) -> bool:
         """Say whether the current stream is being captured into a graph, which an event with a time would spoil."""
+        raise NotImplementedError
 
 
 class Cuda:
