@@ -49,10 +49,10 @@ def assert_alike(make: Callable[[Any], Any], batches: list[Any]) -> Any:
 
 
 @st.composite
-def batches_of_classes(draw: Any) -> list[Any]:
+def batches_of_classes(draw: Any, *kinds: str) -> list[Any]:
     """Up to three batches that are mostly of one kind."""
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
-    kind = draw(st.sampled_from(["multiclass", "binary", "column", "multilabel"]))
+    kind = draw(st.sampled_from(kinds or ("multiclass", "binary", "column", "multilabel")))
     classes, positions = draw(st.integers(2, 4)), draw(st.lists(st.integers(1, 3), max_size=2))
     batches = []
     for size in draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)):
@@ -80,6 +80,16 @@ def batches_of_classes(draw: Any) -> list[Any]:
 )
 def test_precision_and_recall_are_those_of_ignite(batches, name, average, is_multilabel):
     assert_alike(lambda library: getattr(library, name)(average=average, is_multilabel=is_multilabel), batches)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    batches=batches_of_classes("multilabel"),
+    name=st.sampled_from(["Precision", "Recall"]),
+    average=st.sampled_from(AVERAGES),
+)
+def test_precision_and_recall_of_labels_are_those_of_ignite(batches, name, average):
+    assert_alike(lambda library: getattr(library, name)(average=average, is_multilabel=True), batches)
 
 
 @settings(deadline=None, max_examples=30)

@@ -265,7 +265,7 @@ def test_frequency_is_over_the_epoch_so_far(monkeypatch):
     twin.update(24)
     assert (twin.compute(), frequency.is_attached(engine)) == (50, False)
     frequency.detach(engine, Events.ITERATION_COMPLETED(every=2))
-    assert not any(slot.attached for slot in engine._slots.values())
+    assert sum(len(slot.attached) for slot in engine._slots.values()) == 1  # the one of this test
 
 
 def test_frequency_without_an_update_is_an_error():
@@ -314,7 +314,7 @@ SAVED = {
     "squared error": (MeanSquaredError, numbers),
     "absolute error": (MeanAbsoluteError, numbers),
     "epoch metric": (lambda: EpochMetric(first_of), pairs),
-    "running average": (lambda: RunningAverage(output_transform=float).item(), number),
+    "running average": (lambda: RunningAverage(output_transform=float), number),
     "running average of a metric": (lambda: RunningAverage(Accuracy()), pairs),
     "running average of a formula": (lambda: RunningAverage(2 * Accuracy() + Accuracy()), pairs),
     "formula": (lambda: (Precision() * Recall() - Accuracy()).mean().item(), pairs),
@@ -366,7 +366,7 @@ def values_in_run(make: Any, outputs: list[Any], saved_after: int | None) -> lis
     return seen
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=60)
 @given(
     which=st.sampled_from(sorted(SAVED)),
     sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5),

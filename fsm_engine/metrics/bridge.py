@@ -83,7 +83,7 @@ class _Bridged(Metric):
             self._metric.update(output)
 
     def compute(self) -> Any:
-        if not any(part.update_called for part in accumulated.parts_of(self._metric).values()):
+        if not _may_have_data(self._metric):
             raise NotComputableError(f"{type(self._metric).__name__} was given no data before it was computed.")
         return self._metric.compute()
 
@@ -111,3 +111,10 @@ def _check(metric: Any) -> None:
             f"{metric!r} is no metric of torchmetrics. One of fsm_engine.metrics is attached by its own method: "
             f"metric.attach(engine, name)."
         )
+
+
+def _may_have_data(metric: TorchMetric) -> bool:
+    from torchmetrics.wrappers.abstract import WrapperMetric  # these do not count their updates
+
+    parts = accumulated.parts_of(metric).values()
+    return any(part.update_called or isinstance(part, WrapperMetric) for part in parts)

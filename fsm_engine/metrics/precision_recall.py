@@ -65,12 +65,9 @@ class _Rate(Counted):
             counter.update(y_pred, y)
 
     def _mean_of_rows(self, y_pred: torch.Tensor, y: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        from torchmetrics.functional.classification import multilabel_stat_scores
-
-        counts = multilabel_stat_scores(
-            y_pred, y, y.shape[1], average="micro", multidim_average="samplewise", validate_args=False
-        )
-        counts = counts.to(dtype)
+        # torchmetrics counts by example, too, but goes wrong where there is but one.
+        right = y_pred * y
+        counts = torch.stack([right, y_pred - right, (1 - y_pred) * (1 - y), y - right, y], -1).sum(1).to(dtype)
         return (counts[..., 0] / (self._among(counts) + _NEVER_ZERO)).mean()
 
     @abstractmethod
