@@ -17,6 +17,7 @@ HEAVY = {"torch", "networkx", "transitions", "matplotlib", "numpy", "torchmetric
 
 LEVELS = [  # a module may import those further down, and those of its own line in the order given
     ["__main__", "cli"],
+    ["compat"],
     ["exchange"],
     ["tbptt", "supervised", "deterministic", "metrics", "handlers", "loggers"],
     ["engine", "step_events", "running"],
