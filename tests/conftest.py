@@ -16,6 +16,7 @@ _TORCH_FACING = [
     *("amp", "checkpoint", "checkpoint_files", "deterministic", "handlers", "lr_finder", "metrics", "profilers"),
     *("resume", "schedulers", "step_events", "supervised", "tbptt", "timeline_exports"),
     *("loggers", "progress_bar"),
+    *("compat_ignite", "metrics_against_ignite", "metrics_formulas"),
 ]
 
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _TORCH_FACING]
