@@ -76,12 +76,20 @@ def write(folder: Path, **modules: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go to a folder with a module ``train`` and a file ``lifecycle.json``."""
+    """Go to a folder with a module ``train``, a file ``lifecycle.json``, and a recorded run."""
     write(tmp_path, train=TRAIN, helper=HELPER)
+    record(tmp_path / "run.fsmt")
     (tmp_path / "lifecycle.json").write_text(Lifecycle.training().to_json())
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     return tmp_path
+
+
+def record(path: Path) -> None:
+    engine = Engine(lambda _engine, batch: batch)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    timeline.save(path)
 
 
 def call(*arguments: str, **environment: str) -> Result:
@@ -621,10 +629,6 @@ IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").rea
 
 @pytest.mark.parametrize("line", [line for line in IN_README if line != "demo"])
 def test_the_commands_of_the_readme_do_what_they_say(here: Path, line: str) -> None:
-    engine = Engine(lambda _engine, batch: batch)
-    with engine.record() as timeline:
-        engine.run([1, 2])
-    timeline.save("run.fsmt")
     before = set(here.iterdir())
     assert call(*line.split()).exit_code == int(line.startswith("diff "))
     written = {file.name for file in set(here.iterdir()) - before} - {"__pycache__"}

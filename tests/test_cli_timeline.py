@@ -12,7 +12,7 @@ pytest.importorskip("typer")
 
 from typer.testing import CliRunner, Result
 
-from fsm_engine import Engine, EventEnum, Events
+from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.cli.app import app
 from fsm_engine.cli.examples import EXAMPLES
 from fsm_engine.timeline import Timeline
@@ -94,9 +94,10 @@ def test_where_two_runs_part_is_told(here: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["run.svg", "run.json", "run.json.gz"])
-def test_files_are_written_in_the_format_of_their_suffix(here: Path, name: str) -> None:
-    done = call("draw", "run.fsmt", "-o", name)
+@pytest.mark.parametrize("command", [["draw"], []], ids=["draw", "no command"])
+@pytest.mark.parametrize("name", ["run.svg", "run.html", "run.json", "run.json.gz"])
+def test_files_are_written_in_the_format_of_their_suffix(here: Path, name: str, command: list[str]) -> None:
+    done = call(*command, "run.fsmt", "-o", name)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"Wrote {name}\n")
     assert (here / name).stat().st_size > 500
 
@@ -106,6 +107,7 @@ def test_files_are_written_in_the_format_of_their_suffix(here: Path, name: str) 
     [
         (["summary", "no.fsmt"], "no.fsmt: No such file or directory"),
         (["summary", "train.py"], "train.py is no timeline: it does not begin with FSMT and a version."),
+        (["no.fsmt", "-o", "run.svg"], "no.fsmt: No such file or directory"),
         (["verify", "empty.fsmt"], "empty.fsmt has no track: nothing was recorded."),
         (["diff", "run.fsmt", "empty.fsmt"], "empty.fsmt has no track: nothing was recorded."),
         (["verify", "run.fsmt", "train.py:trianer"], "train.py has no trianer. Did you mean trainer?"),
@@ -120,3 +122,17 @@ def test_a_suffix_that_is_not_known_is_told(here: Path) -> None:
     done = call("draw", "run.fsmt", "-o", "run.xyz")
     assert done.exit_code == 2
     assert done.stderr.startswith("error: what run.xyz is to hold cannot be told from its name.")
+
+
+def test_what_is_no_file_is_a_command_typed_wrong(here: Path) -> None:
+    done = call("sumary")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "No such command 'sumary'. Did you mean 'summary'?" in done.stderr
+
+
+def test_a_lifecycle_is_drawn_with_a_run_laid_over_it(here: Path) -> None:
+    app_ = CliRunner(env={"COLUMNS": "200"})
+    done = app_.invoke(app, ["draw", "--timeline", "run.fsmt", "-o", "heat.svg"], prog_name="fsm-engine")
+    assert (done.exit_code, done.stderr) == (0, "Wrote heat.svg\n")
+    Lifecycle.training().draw("expected.svg", timeline=Timeline.load("run.fsmt"))
+    assert (here / "heat.svg").read_text() == (here / "expected.svg").read_text()

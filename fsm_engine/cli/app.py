@@ -22,6 +22,7 @@ from fsm_engine.engine import Engine
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.render import FORMATS, THEMES, render
 from fsm_engine.render.compare import draw_difference
+from fsm_engine.timeline import Timeline
 
 NO = 1
 """The exit code of an answer that is no."""
@@ -122,6 +123,10 @@ def draw(
     theme: Colours = "auto",
     guards: Annotated[bool, typer.Option("--guards", help="Write out guards, actions and activities.")] = False,
     handlers: Annotated[bool, typer.Option("--handlers", help="List the handlers of each phase.")] = False,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="A recorded run, such as run.fsmt, whose visits and times to show."),
+    ] = None,
 ) -> None:
     """Draw a lifecycle: to files, or as text to standard output."""
     found = find(target)  # which keeps the engine, whose handlers are drawn
@@ -131,6 +136,7 @@ def draw(
         "theme": theme,
         "guards": guards,
         "handlers": handlers,
+        "timeline": timeline and Timeline.load(timeline),
     }
     for path in files or ():
         output.note(f"Wrote {found.lifecycle.draw(path, format, **options)}")

@@ -7,6 +7,7 @@ EXAMPLES = {
         ("draw", "The standard lifecycle as Mermaid text"),
         ("draw train.py:trainer -o lifecycle.svg", "The lifecycle of an engine in your code"),
         ("draw lifecycle.json -o wide.svg -o wide.mmd --direction right", "One from a file, in two formats"),
+        ("draw --timeline run.fsmt -o heat.svg", "How often a recorded run came where, and how long it stayed"),
     ),
     "show": (
         ("show", "The table of phases and exits"),
@@ -24,6 +25,7 @@ EXAMPLES = {
         ("diff training train.py:trainer", "What your lifecycle adds to the standard one"),
         ("diff lifecycle.json train.py:trainer -o diff.svg", "Both in one picture"),
     ),
+    "timeline": (("timeline run.fsmt -o run.html", "A page of a recorded run, to zoom into"),),
     "timeline summary": (("timeline summary run.fsmt", "Where the time of a recorded run went"),),
     "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows that run"),),
     "timeline diff": (("timeline diff run.fsmt other.fsmt", "Where two runs part"),),

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from fsm_engine.cli import output
 from fsm_engine.cli.examples import epilog
 from fsm_engine.cli.failures import Trouble
 from fsm_engine.cli.targets import find
+from fsm_engine.render.timeline import FORMATS
 from fsm_engine.timeline import Timeline
 
 NO = 1
-_PICTURES = (".svg", ".html", ".png")
 
-commands = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+
+class FileFirst(TyperGroup):
+    """Commands of which `draw` is meant where a file stands instead of a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        if args and args[0] not in self.commands and Path(args[0]).suffix and not args[0].startswith("-"):
+            args = ["draw", *args]
+        return super().parse_args(ctx, args)
+
+
+commands = typer.Typer(cls=FileFirst, no_args_is_help=True, rich_markup_mode="rich")
 Recorded = Annotated[Path, typer.Argument(metavar="RUN", help="A file that Timeline.save wrote, such as run.fsmt.")]
 
 
-@commands.callback(epilog=epilog("timeline summary", "timeline verify", "timeline diff", "timeline draw"))
+@commands.callback(epilog=epilog("timeline", "timeline summary", "timeline verify", "timeline diff"))
 def timeline() -> None:
     """Look at a recorded run: where its time went, whether its lifecycle allows it, where two runs part."""
 
@@ -70,10 +82,13 @@ def draw(
         ),
     ],
 ) -> None:
-    """Draw a run, .svg, or export it for Perfetto, .json, .json.gz or .pftrace."""
+    """Draw a run: .svg, .png, .pdf, or .html, a page to zoom into; for Perfetto: .json, .json.gz, .perfetto, .pftrace.
+
+    It is what is done with a file if no command is named: fsm-engine timeline run.fsmt -o run.html
+    """
     recorded = Timeline.load(run)
     for path in files:
-        written = recorded.draw(path) if path.suffix in _PICTURES else recorded.export(path)
+        written = recorded.draw(path) if path.suffix[1:] in FORMATS else recorded.export(path)
         output.note(f"Wrote {written}")
 
 
