@@ -92,7 +92,7 @@ def _kind(kind: Kind) -> dict[str, Any]:
         "target": kind.target,
         "scopes": kind.target_scopes,
         "spent": spent_on(kind),
-        "rests": kind.is_last,
+        "rests": kind.is_rest,
         "last": kind.is_last,
         "begins": kind.trigger == "run",
     }
@@ -106,5 +106,5 @@ def _account(account: Account) -> dict[str, Any]:
 
 def _rows(times: Mapping[str, Times]) -> list[dict[str, Any]]:
     """Return the rows of a table, those that took the longest first."""
-    ordered = sorted(times.items(), key=lambda item: -item[1].total)
+    ordered = sorted(times.items(), key=lambda item: (-item[1].share, -item[1].total))
     return [{"name": name, "mean": of.mean, **asdict(of)} for name, of in ordered]

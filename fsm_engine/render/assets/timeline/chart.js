@@ -1,6 +1,6 @@
 /* The canvas. However many items there are, a frame looks at a few for each of its pixels. */
 
-const [GUTTER, EDGE, OVERVIEW, AXIS] = [132, 14, 40, 26]; // left, right; the heights of the whole run and of the times
+const [GUTTER, EDGE, OVERVIEW, AXIS] = [138, 14, 40, 26]; // left, right; the heights of the whole run and of the times
 const [TALL, APART, HEADING, EVENTS, CURVE] = [19, 7, 26, 17, 44];
 const SHORTEST = 20; // nanoseconds, over the whole width
 const THIN = 3; // pixels: what is less wide is drawn together with what else is there
@@ -102,6 +102,7 @@ class Chart {
     };
     this.colours = Object.fromEntries(COLOURS.map((name) => [name, read(name)]));
     this.hatches = {};
+    this.image = null;
     this.touch();
   }
 
@@ -129,9 +130,10 @@ class Chart {
     const top = OVERVIEW + AXIS;
     const used = found.reduce((sum, row) => sum + row.tall, top + EDGE);
     const free = Math.max(this.height - used, 0) / (lanes + 2.5 * this.curves.length);
+    this.laneTall = TALL + APART + Math.min(free, 26);
     let y = top;
     for (const row of found) {
-      row.tall += row.kind === "lane" ? Math.min(free, 17) : row.kind === "curve" ? Math.min(2.5 * free, 90) : 0;
+      row.tall += row.kind === "lane" ? Math.min(free, 26) : row.kind === "curve" ? Math.min(2.5 * free, 90) : 0;
       row.top = y;
       y += row.tall;
     }
@@ -225,7 +227,7 @@ class Chart {
     const first = placeAbove(times, this.start, { equal: true });
     const last = placeAbove(times, this.end, { from: first });
     if (last - first > this.width / 4) return;
-    const height = EVENTS + track.lanes.length * (this.rowTall(track) ?? TALL + APART) - APART;
+    const height = EVENTS + track.lanes.length * this.laneTall - APART;
     const names = [];
     let before = -Infinity;
     for (let move = first; move < last; move++) {
@@ -246,15 +248,11 @@ class Chart {
     }
   }
 
-  rowTall(track) {
-    return this.rows().find((row) => row.kind === "lane" && row.track === track)?.tall;
-  }
-
   #lane({ track, lane, top, tall }) {
     const height = tall - APART;
     this.#text(lane.name, 14, top + height / 2, this.colours.ink, 12, 400, GUTTER - 50);
     const share = track.spent[lane.role === "handler" ? "handlers" : lane.role === "phase" ? "other" : lane.role];
-    if (share !== undefined && lane.name !== "handlers 2") {
+    if (share !== undefined && !lane.isFurther) {
       const part = share / (track.total || 1);
       const text = part >= 0.005 ? `${Math.round(part * 100)}%` : part ? "<1%" : "0%";
       this.#text(text, GUTTER - 10 - this.textWidth(text, 11), top + height / 2, this.colours.quiet, 11);
@@ -394,20 +392,7 @@ class Chart {
     pen.fillRect(GUTTER, top, this.width, height);
     this.#text("whole run", 14, top + height / 2 - 6, this.colours.ink, 12);
     this.#text(duration(this.whole), 14, top + height / 2 + 8, this.colours.quiet, 11);
-    const lanes = this.tracks[0].lanes.filter((lane) => lane.role !== "scope" && !/ \d+$/.test(lane.name));
-    const until = lanes.map((lane) => lane.busyUntil(this.overviewTime(GUTTER)));
-    const pixel = (this.last - this.first) / this.width;
-    for (let x = GUTTER; x < GUTTER + this.width; x++) {
-      let bottom = top + height;
-      lanes.forEach((lane, number) => {
-        const busy = lane.busyUntil(this.overviewTime(x + 1));
-        const tall = Math.min((busy - until[number]) / pixel, 1) * height;
-        until[number] = busy;
-        pen.fillStyle = this.paint(lane.role).solid;
-        pen.fillRect(x, bottom - tall, 1, tall);
-        bottom -= tall;
-      });
-    }
+    pen.drawImage(this.#wholeRun(height), GUTTER, top, this.width, height);
     const [left, right] = [this.overviewX(this.start), this.overviewX(this.end)];
     const wide = Math.max(right - left, 3);
     pen.fillStyle = this.colours.page;
@@ -418,6 +403,30 @@ class Chart {
     pen.strokeStyle = this.colours.accent;
     pen.lineWidth = 1.5;
     pen.strokeRect(left, top - 1, wide, height + 2);
+  }
+
+  /** What the time was spent on all along, as an image: it stays the same however far one zooms. */
+  #wholeRun(height) {
+    const scale = devicePixelRatio || 1;
+    const wide = Math.round(this.width * scale);
+    if (this.image?.width === wide) return this.image;
+    this.image = Object.assign(document.createElement("canvas"), { width: wide, height: Math.round(height * scale) });
+    const pen = this.image.getContext("2d");
+    const lanes = this.tracks[0].lanes.filter((lane) => lane.role !== "scope" && !lane.isFurther);
+    const pixel = (this.last - this.first) / wide;
+    const until = lanes.map((lane) => lane.busyUntil(this.first));
+    for (let x = 0; x < wide; x++) {
+      let bottom = this.image.height;
+      lanes.forEach((lane, number) => {
+        const busy = lane.busyUntil(this.first + (x + 1) * pixel);
+        const tall = Math.min((busy - until[number]) / pixel, 1) * this.image.height;
+        until[number] = busy;
+        pen.fillStyle = this.paint(lane.role).solid;
+        pen.fillRect(x, bottom - tall, 1, tall);
+        bottom -= tall;
+      });
+    }
+    return this.image;
   }
 
   /* Paint and text */

@@ -20,7 +20,7 @@ function placeAbove(numbers, wanted, { from = 0, equal = false } = {}) {
 class Lane {
   /** `refs` tells what each item is: the number of the move that began it, or of a call of a handler. */
   constructor(name, role, room) {
-    Object.assign(this, { name, role, length: 0, depth: 0 });
+    Object.assign(this, { name, role, length: 0, depth: 0, isFurther: false });
     this.starts = new Float64Array(room);
     this.ends = new Float64Array(room);
     this.refs = new Int32Array(room);

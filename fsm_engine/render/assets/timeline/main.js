@@ -96,6 +96,7 @@ function step(by) {
 /* What is shown, and the address */
 
 function shown() {
+  if (!tip.hidden) hover(null); // what it told of is somewhere else now
   byId("fit").textContent = duration(Math.min(chart.end - chart.start, chart.whole));
   clearTimeout(keeping);
   keeping = setTimeout(() => history.replaceState(null, "", address()), 300);

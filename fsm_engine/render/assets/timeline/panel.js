@@ -87,12 +87,14 @@ function summary(tracks, dropped) {
 }
 
 function table(name, rows) {
-  const numbers = (row) => Object.entries(COLUMNS).map(([column, read]) => make("td", { "data-column": column }, read(row[column])));
+  const columns = rows.some((row) => row.device !== null) ? { ...COLUMNS, device: duration } : COLUMNS;
+  const cell = (column, read, row) => (row[column] === null ? "" : read(row[column]));
+  const numbers = (row) => Object.entries(columns).map(([column, read]) => make("td", { "data-column": column }, cell(column, read, row)));
   const share = (row) => `${(row.share * 100).toFixed(1)}%`;
   return make("table", { class: "times", "data-table": name },
     make("caption", {}, TABLES[name]),
-    make("thead", {}, make("tr", {}, Object.keys(COLUMNS).map((column) => make("th", { scope: "col" }, column)), make("th", { scope: "col" }, "share"))),
+    make("thead", {}, make("tr", {}, Object.keys(columns).map((column) => make("th", { scope: "col" }, column)), make("th", { scope: "col" }, "share"))),
     rows.map((row) => make("tbody", {},
-      make("tr", { class: "name" }, make("th", { scope: "rowgroup", colspan: 7 }, row.name)),
+      make("tr", { class: "name" }, make("th", { scope: "rowgroup", colspan: 8 }, row.name)),
       make("tr", {}, numbers(row), make("td", { "data-column": "share" }, share(row))))));
 }

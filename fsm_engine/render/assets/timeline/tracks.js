@@ -111,7 +111,10 @@ function handlerLanes(track) {
   for (let call = 0; call < track.starts.length; call++) {
     const [start, end] = [track.starts[call], track.starts[call] + track.lasting[call]];
     let lane = lanes.find((lane) => !lane.length || lane.ends[lane.length - 1] <= start);
-    if (!lane) lanes.push((lane = new Lane(`handlers ${lanes.length + 1}`, "handler", 64)));
+    if (!lane) {
+      lane = Object.assign(new Lane(`handlers ${lanes.length + 1}`, "handler", 64), { isFurther: true });
+      lanes.push(lane);
+    }
     lane.push(start, end, call);
   }
   return lanes.map((lane) => lane.close());
