@@ -26,6 +26,7 @@ from torch import nn  # noqa: E402
 
 from fsm_engine import Engine, Events  # noqa: E402
 from fsm_engine.handlers import global_step_from_engine, mlflow_logger, tensorboard_logger, wandb_logger  # noqa: E402
+from fsm_engine.handlers.base_logger import BaseHandler  # noqa: E402
 from fsm_engine.loggers import (  # noqa: E402
     BaseLogger,
     CSVLogger,
@@ -347,6 +348,21 @@ def test_an_engine_with_a_logger_is_free_without_the_collector() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_loggers_and_handlers_of_ones_own_need_no_more_than_what_they_do() -> None:
+    class Own(BaseHandler):
+        def __call__(self, engine: Any, logger: Any, event_name: Any) -> None:
+            logger.append((engine.state.iteration, event_name))
+
+    class Listed(BaseLogger, list):  # type: ignore[type-arg]
+        def _create_output_handler(self, *args: Any, **kwargs: Any) -> Any:
+            return Own(*args, **kwargs)
+
+    engine, logger = Engine(halved), Listed()
+    logger.attach_output_handler(engine, Events.ITERATION_COMPLETED)
+    engine.run([1])
+    assert logger == [(1, Events.ITERATION_COMPLETED)]
 
 
 # The same as Ignite's

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,8 +14,10 @@ if TYPE_CHECKING:
     from fsm_engine.loggers.base import BaseLogger
 
 
-class BaseHandler(ABC):
+class BaseHandler:
     """Called as ``handler(engine, logger, event)``, it logs what it reads; `BaseLogger.attach` attaches it.
+
+    A subclass has `_read`, or does everything itself in a ``__call__`` of its own.
 
     Attributes:
         works_with: the only class of loggers that it takes; None for all.
@@ -47,9 +48,9 @@ class BaseHandler(ABC):
             )
         return self.works_with
 
-    @abstractmethod
     def _read(self, engine: Engine, takes_text: bool, /) -> Iterable[tuple[Names, Any]]:
         """Return what is to be logged, by the parts of its name."""
+        raise NotImplementedError(f"{type(self).__name__} has no _read(engine, takes_text), which gives what it logs.")
 
     def _log(self, kind: type[BaseLogger], logger: BaseLogger, values: Mapping[str, Any], step: int) -> None:
         if values:
