@@ -42,6 +42,7 @@ from torch.nn.functional import cross_entropy
 from fsm_engine import Engine, EventEnum, Events
 from fsm_engine import State as OurState
 from fsm_engine.compat.ignite import AdaptedEngine, adapt
+from fsm_engine.stateful import load_states_of_handlers, states_of_handlers
 
 Make = Callable[[Callable[[Any, Any], Any]], Any]
 
@@ -427,6 +428,25 @@ def test_an_engine_is_freed_without_the_garbage_collector():
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_what_is_saved_of_the_handlers_of_an_engine_includes_theirs():
+    def made():
+        trainer = adapt(Engine(echo))
+        stopping = EarlyStopping(2, lambda engine: -engine.state.epoch, trainer)
+        trainer.add_event_handler(IgniteEvents.EPOCH_COMPLETED, stopping)
+        trainer.add_event_handler(IgniteEvents.COMPLETED, trainer.terminate)
+        Accuracy().attach(trainer, "accuracy")
+        return trainer, stopping
+
+    trainer, stopping = made()
+    trainer.run([(torch.eye(2), torch.tensor([0, 1]))], max_epochs=2)
+    saved = states_of_handlers(trainer._adapted)
+    assert set(saved) == {"EarlyStopping", "Accuracy"}
+    other, fresh = made()
+    load_states_of_handlers(other._adapted, saved)
+    assert fresh.state_dict() == stopping.state_dict()
+    assert fresh.counter == 1
 
 
 def test_a_profiler_of_ignite_is_told_that_there_are_others():

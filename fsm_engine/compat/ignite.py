@@ -228,7 +228,8 @@ class AdaptedHandler:
     @property
     def owner(self) -> Any:
         """What has the state that an engine saves: the handler, or the object whose method it is."""
-        return getattr(self.handler, "__self__", self.handler)
+        owner = getattr(self.handler, "__self__", self.handler)
+        return None if isinstance(owner, AdaptedEngine) else owner  # the engine itself is what is being saved
 
 
 @dataclass(frozen=True)
