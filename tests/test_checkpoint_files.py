@@ -148,6 +148,7 @@ def test_a_file_tells_what_it_is(tmp_path: Path) -> None:
         "basename": "checkpoint",
         "score_name": None,
         "priority": 3,
+        "global_step": "3",
         "keys": ["number", "more"],
         "iteration": 3,
         "epoch": 0,
@@ -611,23 +612,31 @@ def test_after_a_kill_at_any_time_there_is_a_good_file(tmp_path: Path, backgroun
                 engine.state.iteration = counted.value
                 checkpoint(engine)
 
-        told, before = [], 0
+        def newest():
+            return max((int(name[8:-3]) for name in os.listdir(sys.argv[1]) if name.endswith(".pt")), default=0)
+
+        before = 0
         for seed in range(12):
             child = os.fork()
             if not child:
                 job(sys.argv[1])
-            time.sleep(random.Random(seed).uniform(0.02, 0.15))
+            while newest() == before:
+                time.sleep(0.001)
+            time.sleep(random.Random(seed).uniform(0, 0.03))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            counted = Counted()
-            found = Checkpoint({{"counted": counted}}, sys.argv[1]).resume()
-            assert counted.value >= before, (counted.value, before)
-            before = counted.value
-            assert len(os.listdir(sys.argv[1])) <= 3, os.listdir(sys.argv[1])
+            written, counted = newest(), Counted()
+            Checkpoint({{"counted": counted}}, sys.argv[1]).resume()
+            assert counted.value == written > before, (counted.value, written, before)
+            before = written
             assert all(name.endswith(".pt") for name in os.listdir(sys.argv[1])), os.listdir(sys.argv[1])
-        print(before)
+        print("good")
     """
-    assert int(run_python(code, tmp_path)) > 12
+    assert run_python(code, tmp_path) == "good\n"
+    checkpoint = Checkpoint({"counted": Number()}, tmp_path, n_saved=2)
+    newest = checkpoint.resume()
+    checkpoint(engine_at(10_000))
+    assert names_in(tmp_path) == sorted([Path(newest).name, "counted_10000.pt"])
 
 
 @pytest.mark.slow

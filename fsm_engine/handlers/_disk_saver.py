@@ -14,7 +14,7 @@ from fsm_engine.handlers._checkpoint_files import remove_leftovers, writing_dura
 from fsm_engine.handlers._checkpoint_names import EXTENSION
 from fsm_engine.handlers._checkpoint_sealed import write_sealed
 
-_FACTS = ("basename", "score_name", "priority", "keys", "iteration", "epoch")
+_FACTS = ("basename", "score_name", "priority", "global_step", "keys", "iteration", "epoch")
 
 
 class BaseSaveHandler(ABC):

@@ -44,6 +44,7 @@ class _Asked:
 
     item: Saved
     basename: str
+    step: Any
     objects: Any
 
 
@@ -183,7 +184,8 @@ class Checkpoint:
         step, score = self._step(engine), self._score(engine)
         priority = _number(step, "global_step_transform") if score is None else score
         name = _name_of(self._objects)
-        return _Asked(Saved(priority, self._names.make(name, step, score)), self._names.basename(name), self._objects)
+        item = Saved(priority, self._names.make(name, step, score))
+        return _Asked(item, self._names.basename(name), step, self._objects)
 
     def _step(self, engine: Engine) -> Any:
         step = None
@@ -230,6 +232,7 @@ class Checkpoint:
         if isinstance(self.save_handler, DiskSaver):
             objects = tree.given(asked.objects)
             state = next(iter(tree.engines(objects)), engine).state
+            metadata["global_step"] = None if asked.step is None else str(asked.step)
             metadata.update(keys=[str(key) for key in objects], iteration=state.iteration, epoch=state.epoch)
         return metadata
 
@@ -328,7 +331,8 @@ class Checkpoint:
     def manifest(path: str | Path) -> dict[str, Any]:
         """Check a file that a `DiskSaver` wrote, and return what it says about itself.
 
-        That is, among others, ``versions``, ``keys``, ``iteration``, ``epoch``, ``priority``, ``size`` and ``sha256``.
+        That is, among others, ``versions``, ``keys``, ``priority``, ``global_step`` (as in the file name), ``size`` and
+        ``sha256``; ``iteration`` and ``epoch`` of the engine that was saved, or else of the one that it is attached to.
 
         Raises:
             RuntimeError: it is not what was written.
