@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 import fsm_engine.engine
 from fsm_engine import metrics
@@ -158,6 +159,14 @@ def test_what_is_computed_from_an_epoch_is_what_ignite_computes(sizes, targets, 
         for n, dtype in zip(sizes, dtypes)
     ]
     assert_alike(lambda library: library.EpochMetric(largest_error), batches)
+
+
+@pytest.mark.parametrize("form", [tuple, dict])
+def test_a_loss_takes_arguments_by_name_as_in_ignite(form):
+    y_pred, y, kwargs = torch.randn(4, 3), torch.tensor([0, 1, 2, 1]), {"label_smoothing": 0.3}
+    given = (y_pred, y, kwargs) if form is tuple else {"y_pred": y_pred, "y": y, "criterion_kwargs": kwargs}
+    seen = assert_run_alike(lambda library, engine: library.Loss(cross_entropy).attach(engine, "loss"), [given])
+    assert seen == [{}, {"loss": pytest.approx(cross_entropy(y_pred, y, **kwargs).item())}]
 
 
 # Formulas, and whole runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,7 +36,7 @@ class Loss(Counted):
 
     def __init__(
         self,
-        loss_fn: Callable[[Any, Any], torch.Tensor],
+        loss_fn: Callable[..., torch.Tensor],
         output_transform: OutputTransform = unchanged,
         batch_size: Callable[[Any], int] = len,
         device: str | torch.device | None = None,
@@ -48,16 +49,19 @@ class Loss(Counted):
     def update(self, output: Any) -> None:
         """Add one batch, given as (y_pred, y) or a mapping with these keys.
 
+        Arguments for `loss_fn` by name may be given, too: (y_pred, y, kwargs), or the key ``"criterion_kwargs"``.
+
         Raises:
             ValueError: if the loss is no single number.
             TypeError: for an output that is no such pair.
         """
+        output, kwargs = _without_kwargs(output)
         y_pred, y = self._pair(output)
         examples = self._batch_size(y)
         if not examples:
             return
         with torch.no_grad():
-            loss = self._loss_fn(y_pred, y)
+            loss = self._loss_fn(y_pred, y, **kwargs)
         if loss.ndim:
             raise ValueError(
                 f"loss_fn did not return the average loss, but a tensor of shape {tuple(loss.shape)}. "
@@ -70,3 +74,11 @@ class Loss(Counted):
         from fsm_engine.metrics.mean import WeightedMean
 
         return WeightedMean()
+
+
+def _without_kwargs(output: Any) -> tuple[Any, Mapping[str, Any]]:
+    if isinstance(output, Mapping):
+        return output, output.get("criterion_kwargs", {})
+    if isinstance(output, (tuple, list)) and len(output) == 3:
+        return output[:2], output[2]
+    return output, {}
