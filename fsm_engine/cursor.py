@@ -61,6 +61,7 @@ class Cursor:
         "error",
         "exhausted",
         "failed",
+        "finished",
         "function",
         "generators",
         "handled",
@@ -111,6 +112,7 @@ class Cursor:
         self.run_clock = 0.0  # seconds of a clock while running, elapsed seconds while suspended
         self.epoch_clock = 0.0
         self.generators: Mapping[str, Any] | None = None  # what random generators are to go on from, once loaded
+        self.finished = False  # what was loaded is a run at its end, which is not to be begun anew
         self.restart(has_data=False)
         self._reset_process()
 

@@ -17,6 +17,7 @@ from fsm_engine.engine import Engine
 from fsm_engine.events import Events
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.limits import length_of
+from fsm_engine.passes import tells_position
 
 try:
     import numpy
@@ -98,7 +99,7 @@ class DeterministicEngine(Engine):
 
     def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:
         self._seed_pass(start)
-        if is_map_style_loader(data):
+        if is_map_style_loader(data) and not tells_position(data):
             opened = self._open_loader(data, start, skip)
         else:
             opened = super()._open_pass(data, start, skip)

@@ -109,24 +109,29 @@ def _batch(engine: Engine) -> Any:
     )
 
 
-def stand(engine: Engine, found: Mapping[str, Any]) -> None:
-    """Let `engine` stand, suspended, where `position` has found another one.
+def check_position(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Refuse a position that `engine` cannot stand in.
 
     Raises:
-        ValueError: a position that the lifecycle of this engine does not have; nothing is changed then.
+        ValueError: one that its lifecycle does not have.
         BusyError: while it runs.
     """
-    here, graph = engine._here, engine.lifecycle.graph
     if engine._running:
         raise BusyError(
             f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
         )
-    positions = {name: _number(graph, name, found[name]) for name in _POSITIONS}
+    for name in _POSITIONS:
+        _number(engine.lifecycle.graph, name, found[name])
+
+
+def stand(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Let `engine` stand, suspended, where `position` has found another one; see `check_position`."""
+    here, graph = engine._here, engine.lifecycle.graph
     here.restart(has_data=False)
     for name in (*_AS_THEY_ARE, "skip", "reopens"):
         setattr(here, name, found[name])
-    for name, at in positions.items():
-        setattr(here, name, at)
+    for name in _POSITIONS:
+        setattr(here, name, _number(graph, name, found[name]))
     for name in _CLOCKS:
         setattr(here, name, found[name])
     here.tried = frozenset(found["tried"])

@@ -71,8 +71,8 @@ def _settle_limits(
     if not engine.lifecycle.graph.has_epochs:
         limits.refuse_limits(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
         return not suspended and not engine._loaded, suspended
-    loaded_whole = engine._loaded and here.generators is not None
-    new = limits.is_new_run(state, max_epochs, max_iters, suspended or loaded_whole)
+    finished, here.finished = here.finished, False
+    new = limits.is_new_run(state, max_epochs, max_iters, suspended or finished)
     goes_on = suspended and not new
     if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
         raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")

@@ -16,7 +16,7 @@ from fsm_engine.graph import Graph
 from fsm_engine.lifecycle import Lifecycle
 from fsm_engine.observers import Observers
 from fsm_engine.passes import states_with
-from fsm_engine.position import position, stand
+from fsm_engine.position import check_position, position, stand
 from fsm_engine.scopes import Scope
 from fsm_engine.stateful import load_states_of_handlers, states_of_handlers
 from fsm_engine.training import TRAINING
@@ -71,6 +71,7 @@ def _exactly(engine: Engine) -> dict[str, Any]:
     fired = {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired}
     return {
         "position": position(engine),
+        "finished": here.settled and engine.phase.scope == Scope.ENGINE,
         "generators": states_with(engine.state.dataloader) if here.generators is None else here.generators,
         "handlers": states_of_handlers(engine),
         "fired": fired,
@@ -90,6 +91,8 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
     for key in _own_keys(graph) + engine.state_dict_user_keys:
         if key not in given:
             raise ValueError(_absent_own(engine, key, given))
+    if given.get("position") is not None:
+        check_position(engine, given["position"])
     if graph.has_epochs:
         _load_progress(engine, given)
     else:
@@ -105,6 +108,7 @@ def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
     if "handlers" in given:
         load_states_of_handlers(engine, given["handlers"])
     engine._here.generators = given.get("generators")
+    engine._here.finished = given.get("finished", False)
     fired = given.get("fired", {})
     for event, slot in engine._registry.slots.items():
         slot.fired = fired.get(str(event), 0) if fired else slot.fired

@@ -1,0 +1,560 @@
+"""A state dict of an engine that resumes exactly: from any place, in another process, as if nothing had happened."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, StepEvents
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler  # noqa: E402
+from torch.utils.data.distributed import DistributedSampler  # noqa: E402
+
+from fsm_engine import DeterministicEngine, create_supervised_trainer  # noqa: E402
+
+SIZE, BATCH, EPOCHS, LENGTH = 22, 4, 2, 5
+"""6 batches in a pass and 5 in an epoch, so that passes go on over the ends of epochs."""
+
+
+class Mine(EventEnum):
+    HALF = "half"
+
+
+def dataset() -> TensorDataset:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(SIZE, 3, generator=generator)
+    return TensorDataset(inputs, torch.randint(0, 2, (SIZE,), generator=generator))
+
+
+def batch_sampled() -> DataLoader[Any]:
+    return DataLoader(dataset(), batch_sampler=BatchSampler(RandomSampler(dataset()), BATCH, drop_last=False))
+
+
+def own_generators() -> DataLoader[Any]:
+    sampler = RandomSampler(dataset(), generator=torch.Generator().manual_seed(5))
+    return DataLoader(dataset(), batch_size=BATCH, sampler=sampler, generator=torch.Generator().manual_seed(6))
+
+
+def distributed() -> DataLoader[Any]:
+    sampler = DistributedSampler(dataset(), num_replicas=1, rank=0)
+    return DataLoader(dataset(), batch_size=BATCH, sampler=sampler)
+
+
+def stateful() -> Any:
+    loaders = pytest.importorskip("torchdata.stateful_dataloader")
+    return loaders.StatefulDataLoader(dataset(), batch_size=BATCH, shuffle=True)
+
+
+class Endless:
+    """Has no length, and draws its order anew for each pass."""
+
+    def __iter__(self) -> Iterator[Any]:
+        order = torch.randperm(SIZE // BATCH, generator=torch.Generator().manual_seed(1))
+        return (dataset()[n : n + BATCH] for n in order.tolist())
+
+
+DATA: dict[str, Callable[[], Any]] = {
+    "list": lambda: [dataset()[n : n + BATCH] for n in range(0, SIZE, BATCH)],
+    "shuffled": lambda: DataLoader(dataset(), batch_size=BATCH, shuffle=True),
+    "weighted": lambda: DataLoader(
+        dataset(), batch_size=BATCH, sampler=WeightedRandomSampler([1.0] * SIZE, SIZE, replacement=True)
+    ),
+    "batch_sampled": batch_sampled,
+    "own_generators": own_generators,
+    "distributed": distributed,
+    "stateful": stateful,
+    "no_length": Endless,
+}
+
+
+class Job:
+    """What a script makes, always in the same way: a model with dropout, handlers that draw random numbers, a log."""
+
+    def __init__(self, kind: str, factory: type[Engine] = Engine) -> None:
+        torch.manual_seed(0)
+        random.seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+        self.optimizer = torch.optim.Adam(self.model.parameters(), 0.05)
+        self.data = DATA[kind]()
+        self.trainer = factory(self.step)
+        self.trainer.resumes_exactly = True
+        self.log: list[tuple[Any, ...]] = []
+        phases = [phase.event for phase in self.trainer.lifecycle.phases[1:]]
+        for event in phases:
+            if event not in (Events.EXCEPTION_RAISED, Events.RESUMED, Events.INTERRUPT):
+                self.trainer.add_event_handler(event, self.note, event)
+        self.trainer.register_events(Mine.HALF)
+        self.trainer.add_event_handler(Events.ITERATION_COMPLETED(every=2), lambda e: e.fire_event(Mine.HALF))
+        self.trainer.add_event_handler(Mine.HALF(every=3), self.note, Mine.HALF)
+        sampler = getattr(self.data, "sampler", None)
+        if isinstance(sampler, DistributedSampler):
+            self.trainer.add_event_handler(Events.EPOCH_STARTED, lambda e: sampler.set_epoch(e.state.epoch))
+
+    def step(self, engine: Engine, batch: Any) -> float:
+        inputs, target = batch
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.model(inputs), target)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def note(self, engine: Engine, event: Any) -> None:
+        torch.rand(1)
+        random.random()
+        self.log.append((str(event), engine.state.epoch, engine.state.iteration, engine.state.output))
+
+    def run(self) -> Job:
+        self.trainer.run(self.data, max_epochs=EPOCHS, epoch_length=LENGTH)
+        return self
+
+    def weights(self) -> list[Any]:
+        return [parameter.tolist() for parameter in self.model.parameters()]
+
+    def save(self) -> bytes:
+        file = io.BytesIO()
+        parts = {"model": self.model, "optimizer": self.optimizer, "trainer": self.trainer}
+        torch.save({name: part.state_dict() for name, part in parts.items()}, file)
+        return file.getvalue()
+
+    def load(self, saved: bytes) -> Job:
+        checkpoint = torch.load(io.BytesIO(saved), weights_only=True)
+        torch.manual_seed(99)  # whatever else the new process has drawn until then
+        random.seed(99)
+        self.model.load_state_dict(checkpoint["model"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.trainer.load_state_dict(checkpoint["trainer"])
+        return self
+
+
+def save_everywhere(job: Job) -> list[tuple[str, int, bytes]]:
+    """Let the job save at every event whose phase is in the run; return where, after how much of its log, and what."""
+    saved: list[tuple[str, int, bytes]] = []
+
+    def now(event: Any, engine: Engine) -> None:
+        saved.append((f"{event} {engine.state.iteration}", len(job.log), job.save()))
+
+    for phase in job.trainer.lifecycle.phases:
+        if phase.scope is not None and str(phase.scope) in ("run", "epoch", "iteration"):
+            job.trainer.add_event_handler(
+                phase.event, lambda engine, event: engine.when_settled(partial(now, event)), phase.event
+            )
+    return saved
+
+
+@pytest.mark.parametrize(
+    ("kind", "factory"),
+    [*((kind, Engine) for kind in DATA), *((kind, DeterministicEngine) for kind in ("list", "shuffled", "stateful"))],
+)
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # by torchdata
+def test_a_run_goes_on_from_everywhere_as_if_it_had_not_been_stopped(kind: str, factory: type[Engine]) -> None:
+    undisturbed, saving = Job(kind, factory).run(), Job(kind, factory)
+    saves = save_everywhere(saving)
+    saving.run()
+    assert (saving.log, saving.weights()) == (undisturbed.log, undisturbed.weights())
+    for place, done, saved in saves:
+        resumed = Job(kind, factory).load(saved).run()
+        assert (place, resumed.log, resumed.weights()) == (place, undisturbed.log[done:], undisturbed.weights())
+    assert len(saves) > 4 * EPOCHS * LENGTH
+
+
+@pytest.mark.slow
+def test_a_run_with_workers_goes_on_from_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATA, "workers", lambda: DataLoader(dataset(), batch_size=BATCH, shuffle=True, num_workers=1))
+    undisturbed, saving = Job("workers").run(), Job("workers")
+    saves = save_everywhere(saving)
+    saving.run()
+    for place, done, saved in saves[::9]:
+        resumed = Job("workers").load(saved).run()
+        assert (place, resumed.log, resumed.weights()) == (place, undisturbed.log[done:], undisturbed.weights())
+
+
+def test_a_suspended_run_has_its_position_too() -> None:
+    undisturbed, job = Job("shuffled").run(), Job("shuffled")
+    job.trainer.add_event_handler(Events.GET_BATCH_COMPLETED(once=8), lambda engine: engine.interrupt())
+    job.run()
+    assert job.trainer.outcome == "interrupted"
+    saved = job.save()
+    resumed = Job("shuffled").load(saved).run()
+    assert job.log + resumed.log == undisturbed.log
+    assert resumed.weights() == undisturbed.weights()
+
+
+def test_a_step_made_of_phases_goes_on_too() -> None:
+    def trained(stop: int | None) -> tuple[Any, list[Any]]:
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss())
+        trainer.resumes_exactly = True
+        saved: list[Any] = []
+
+        def save(engine: Engine) -> None:
+            saved.append(({k: v.clone() for k, v in model.state_dict().items()}, engine.state_dict()))
+
+        if stop is not None:
+            event = StepEvents.BACKWARD_COMPLETED(event_filter=lambda engine, _: engine.state.iteration == stop)
+            trainer.add_event_handler(event, lambda engine: engine.when_settled(save))
+        loader = DataLoader(dataset(), batch_size=BATCH, shuffle=True)
+        trainer.run(loader, max_epochs=2)
+        for weights, state in saved:
+            torch.manual_seed(7)
+            model.load_state_dict(weights)
+            trainer.load_state_dict(state)
+            trainer.run(loader, max_epochs=2)
+        return model.weight.tolist(), [(s["iteration"], s["position"]["left"]) for _, s in saved]
+
+    undisturbed, _ = trained(None)
+    # Asked for in the middle of the step, it is saved when the iteration is over.
+    assert trained(4) == (undisturbed, [(4, ["Events.ITERATION_COMPLETED", 1])])
+
+
+def test_a_lifecycle_of_ones_own_goes_on_too() -> None:
+    class Play(EventEnum):
+        COLLECT = "collect"
+        LEARN = "learn"
+
+    def played(stop: int | None) -> list[Any]:
+        lifecycle = Lifecycle("play")
+        lifecycle.add_phase(Play.COLLECT, random.random, counter="rounds")
+        lifecycle.add_phase(Play.LEARN, random.random)
+        lifecycle.add_path(Events.STARTED >> Play.COLLECT >> Play.LEARN >> Events.COMPLETED)
+        lifecycle.add_transition(Play.LEARN >> Play.COLLECT, guard=lambda engine: engine.state.rounds < 4, label="on")
+        engine = Engine(lifecycle=lifecycle)
+        engine.resumes_exactly = True
+        log: list[Any] = []
+        saved: list[Any] = []
+        engine.add_event_handler(Play.LEARN, lambda e: log.append((e.state.rounds, e.state.output)))
+        if stop:
+            engine.add_event_handler(
+                Play.LEARN(event_filter=lambda e, _: e.state.rounds == stop),
+                lambda e: e.when_settled(lambda e: saved.append((len(log), e.state_dict()))),
+            )
+        random.seed(1)
+        engine.run()
+        for done, state in list(saved):
+            del log[done:]
+            saved.clear()
+            random.seed(2)
+            engine.load_state_dict(state)
+            engine.run()
+        return log
+
+    assert len(played(None)) == 4
+    assert played(2) == played(3) == played(None)
+
+
+# Handlers
+
+
+class Counter:
+    """A handler with a state: how often it was called."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+    def method(self) -> None:
+        self.count += 1
+
+    def state_dict(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+def test_handlers_are_saved_whatever_they_are_attached_as() -> None:
+    def made() -> tuple[Engine, list[Counter]]:
+        engine, counters = Engine(lambda engine, batch: batch), [Counter() for _ in range(4)]
+        engine.resumes_exactly = True
+        owned = SimpleNamespace(owner=counters[3])
+        handlers = [counters[0], counters[1].method, partial(counters[2]), lambda: owned.owner.method()]
+        handlers[3].owner = counters[3]  # type: ignore[attr-defined]
+        for number, handler in enumerate(handlers):
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=number + 1), handler)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, counters[0])  # twice, and saved once
+        return engine, counters
+
+    engine, _ = made()
+    engine.run(range(12))
+    state = engine.state_dict()
+    assert state["handlers"] == {
+        "Counter": {"count": 13},
+        "Counter#2": {"count": 6},
+        "Counter#3": {"count": 4},
+        "Counter#4": {"count": 3},
+    }
+    other, fresh = made()
+    other.load_state_dict(state)
+    assert [counter.count for counter in fresh] == [13, 6, 4, 3]
+
+
+def test_the_log_tells_of_handlers_that_do_not_fit(caplog: pytest.LogCaptureFixture) -> None:
+    class Other(Counter):
+        pass
+
+    engine, other = Engine(lambda engine, batch: batch), Engine(lambda engine, batch: batch)
+    engine.resumes_exactly = True
+    engine.add_event_handler(Events.STARTED, Counter())
+    other.add_event_handler(Events.STARTED, Other())
+    engine.run([1])
+    other.load_state_dict(engine.state_dict())
+    assert [record.getMessage() for record in caplog.records] == [
+        "The state that is loaded holds that of Counter, which is not attached. Attach handlers before loading.",
+        "The state that is loaded holds nothing for Other, which begins anew.",
+    ]
+
+
+def test_models_and_optimizers_are_no_handlers() -> None:
+    engine, model = Engine(lambda engine, batch: batch), nn.Linear(1, 1)
+    engine.resumes_exactly = True
+    engine.add_event_handler(Events.STARTED, lambda: None)
+    engine.add_event_handler(Events.EPOCH_STARTED, model.train, True)
+    engine.add_event_handler(Events.COMPLETED, engine.terminate)
+    assert engine.state_dict()["handlers"] == {}
+
+
+# When it is settled
+
+
+def test_what_waits_is_called_behind_the_handlers_and_before_signals_are_honoured() -> None:
+    engine, log = Engine(lambda engine, batch: log.append("step")), []  # type: ignore[var-annotated]
+
+    @engine.on(Events.ITERATION_STARTED)
+    def first(engine: Engine) -> None:
+        engine.when_settled(lambda e: log.append(f"settled in {e.phase}"))
+        engine.when_settled(lambda e: e.when_settled(lambda _: log.append("asked for meanwhile")))
+        engine.terminate()
+        log.append("first")
+
+    engine.add_event_handler(Events.ITERATION_STARTED, lambda: log.append("second"))
+    engine.add_event_handler(Events.TERMINATE, lambda: log.append("terminate"))
+    engine.run([1])
+    assert log == ["first", "second", "settled in ITERATION_STARTED", "asked for meanwhile", "terminate"]
+
+
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+def test_every_event_of_a_run_has_a_place_where_it_is_settled(driver: str) -> None:
+    def step(engine: Engine, batch: int) -> None:
+        if batch == 3:
+            raise ValueError("three")
+
+    engine, settled = Engine(step), []  # type: ignore[var-annotated]
+    for phase in engine.lifecycle.phases[1:]:
+        if phase.event is not Events.EXCEPTION_RAISED:
+            engine.add_event_handler(
+                phase.event,
+                lambda e, event: e.when_settled(lambda e: settled.append((event, e.phase.event))),
+                phase.event,
+            )
+    engine.add_event_handler(
+        Events.EXCEPTION_RAISED, lambda e, error: e.when_settled(lambda e: settled.append((str(error), e.phase.event)))
+    )
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda e: e.interrupt())
+    engine.run([1, 2], max_epochs=2, epoch_length=3, driver=driver)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda e: e.terminate_epoch())
+    engine.run(driver=driver)
+    engine.state.max_epochs = None
+    engine.run([3], driver=driver)
+    elsewhere = [(event, place) for event, place in settled if event != place]
+    assert elsewhere == [(Events.TERMINATE_SINGLE_EPOCH, Events.EPOCH_COMPLETED), ("three", Events.EXCEPTION_RAISED)]
+    assert {place for _, place in settled} == {
+        phase.event
+        for phase in engine.lifecycle.phases[1:]
+        if phase.event not in (Events.TERMINATE, Events.TERMINATE_SINGLE_EPOCH)
+    }
+
+
+def test_within_a_handler_that_runs_another_engine_that_one_is_settled_first() -> None:
+    log: list[str] = []
+    trainer, evaluator = Engine(lambda engine, batch: batch), Engine(lambda engine, batch: batch)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def evaluate() -> None:
+        evaluator.run([1])
+        log.append("evaluated")
+
+    @evaluator.on(Events.COMPLETED)
+    def ask() -> None:
+        evaluator.when_settled(lambda _: log.append(f"evaluator in {evaluator.phase}, trainer in {trainer.phase}"))
+        trainer.when_settled(lambda _: log.append(f"evaluator in {evaluator.phase}, trainer in {trainer.phase}"))
+
+    trainer.run([1])
+    assert log == [
+        "evaluator in COMPLETED, trainer in EPOCH_COMPLETED",
+        "evaluated",
+        "evaluator in IDLE, trainer in EPOCH_COMPLETED",
+    ]
+
+
+def test_outside_a_run_nothing_has_to_be_waited_for() -> None:
+    engine, called = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+    engine.when_settled(called.append)
+    assert called == [engine]
+    with pytest.raises(TypeError, match=r"^when_settled\(\) takes what is to be called with the engine, got 3\.$"):
+        engine.when_settled(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.COMPLETED, Events.EPOCH_STARTED])
+def test_what_it_raises_ends_the_run_as_a_handler_does(event: Any) -> None:
+    def fail(engine: Engine) -> None:
+        raise OSError("the disk is full")
+
+    engine, seen = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+    engine.add_event_handler(event, lambda engine: engine.when_settled(fail))
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: seen.append(str(error)))
+    engine.run([1])
+    assert (seen, engine.outcome) == (["the disk is full"], "failed")
+
+
+# What is kept besides
+
+
+def test_a_request_that_was_pending_is_honoured_when_the_run_goes_on() -> None:
+    def made() -> tuple[Engine, list[Any]]:
+        engine, saved = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+        engine.resumes_exactly = True
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda e: e.terminate())
+        engine.add_event_handler(
+            Events.ITERATION_COMPLETED(once=2), lambda e: e.when_settled(lambda e: saved.append(e.state_dict()))
+        )
+        return engine, saved
+
+    engine, saved = made()
+    engine.run([1, 2, 3], max_epochs=3)
+    other, _ = made()
+    other.load_state_dict(saved[0])
+    other.run([1, 2, 3], max_epochs=3)
+    assert (other.state.iteration, other.outcome) == (2, "terminated")
+
+
+def test_attributes_of_the_state_are_kept_as_far_as_they_are_plain() -> None:
+    engine = Engine(lambda engine, batch: torch.tensor(float(batch), requires_grad=True) * 2)
+    engine.resumes_exactly = True
+    saved: list[Any] = []
+
+    @engine.on(Events.ITERATION_COMPLETED(once=1))
+    def set_some(engine: Engine) -> None:
+        engine.state.best, engine.state.open = {"accuracy": [0.5]}, object()
+        engine.state.metrics.update(loss=1.5, plot=object())
+        engine.when_settled(lambda e: saved.append(e.state_dict()))
+
+    engine.run([1, 2])
+    other = Engine(lambda engine, batch: batch)
+    other.load_state_dict(saved[0])
+    state = other.state
+    assert (state.best, state.metrics, state.output.item()) == ({"accuracy": [0.5]}, {"loss": 1.5}, 2.0)
+    assert (hasattr(state, "open"), state.output.requires_grad, state.dataloader) == (False, False, None)
+
+
+def finished(event: Any) -> dict[str, Any]:
+    engine, saved = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+    engine.resumes_exactly = True
+    engine.add_event_handler(event, lambda e: e.when_settled(lambda e: saved.append(e.state_dict())))
+    engine.run([1, 2])
+    return saved[0]
+
+
+@pytest.mark.parametrize("event", [Events.EPOCH_COMPLETED, Events.COMPLETED])
+def test_a_run_that_was_at_its_end_is_not_run_again(event: Any) -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.load_state_dict(finished(event))
+    engine.run([1, 2], max_epochs=1)
+    assert engine.state.iteration == 2
+    engine.load_state_dict(finished(event))
+    engine.run([1, 2], max_epochs=2)
+    assert engine.state.iteration == 4
+
+
+def test_without_resumes_exactly_nothing_is_added() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.run([1])
+    assert list(engine.state_dict()) == ["epoch_length", "iteration", "max_epochs"]
+
+
+# What cannot be exact is said
+
+
+def test_in_the_middle_of_a_firing_there_is_no_exact_position(caplog: pytest.LogCaptureFixture) -> None:
+    engine, saved = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+    engine.resumes_exactly = True
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda e: saved.append(e.state_dict()))
+    engine.run([1])
+    assert saved == [{"epoch_length": 1, "iteration": 1, "max_epochs": 1}]
+    assert [record.getMessage() for record in caplog.records] == [
+        "state_dict() was called in EPOCH_COMPLETED while handlers are under way, so it tells no exact position. Ask "
+        "for it with engine.when_settled(...)."
+    ]
+
+
+def test_data_that_can_be_gone_through_only_once_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.resumes_exactly = True
+    engine.run(iter([1, 2]), epoch_length=2)
+    assert [record.getMessage() for record in caplog.records] == [
+        "list_iterator can be gone through only once. A run that goes on from a file needs another that gives the "
+        "same batches, and goes through those that were used up. A DataLoader with a sampler skips them."
+    ]
+
+
+def test_a_pass_that_was_opened_without_a_note_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    engine, saved = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+
+    @engine.on(Events.ITERATION_COMPLETED(once=1))
+    def too_late(engine: Engine) -> None:
+        engine.resumes_exactly = True
+        engine.when_settled(lambda e: saved.append(e.state_dict()))
+
+    engine.run([1, 2])
+    other = Engine(lambda engine, batch: batch)
+    other.resumes_exactly = True
+    other.load_state_dict(saved[0])
+    other.run([1, 2])
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run was saved without what its pass over the data began with, so the batches to come may be others. Set "
+        "engine.resumes_exactly = True before run(), as a Checkpoint does that is made before it."
+    ]
+
+
+def test_a_batch_that_is_no_plain_data_cannot_be_saved() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.resumes_exactly = True
+    engine.add_event_handler(Events.GET_BATCH_COMPLETED, lambda e: e.when_settled(lambda e: e.state_dict()))
+    with pytest.raises(ValueError, match="batch at hand") as caught:
+        engine.run([{"images": [object()]}])
+    assert str(caught.value) == (
+        "the batch at hand in GET_BATCH_COMPLETED holds object at ['images'][0], which cannot be saved as plain data. "
+        "Save at another event, such as ITERATION_COMPLETED, when no batch is waiting."
+    )
+
+
+def test_a_position_is_not_loaded_into_a_run_that_is_going_on() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.add_event_handler(Events.STARTED, lambda e: e.load_state_dict(finished(Events.EPOCH_COMPLETED)))
+    with pytest.raises(BusyError, match=r"in STARTED with the position of a run\. Load it before run\(\)\.$"):
+        engine.run([1])
+
+
+def test_a_position_that_the_lifecycle_does_not_have_is_refused_and_changes_nothing() -> None:
+    state = finished(Events.EPOCH_COMPLETED)
+    state["position"]["left"] = ["Play.LEARN", 1]
+    engine = Engine(lambda engine, batch: batch)
+    with pytest.raises(ValueError, match=r"^the state that is loaded stands in 'Play\.LEARN', where no run of this"):
+        engine.load_state_dict(state)
+    assert (engine.state.iteration, engine.phase.name) == (0, "IDLE")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_comes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
