@@ -434,6 +434,31 @@ def test_a_failure_behind_exception_raised_is_the_end_of_that_run_and_the_next_o
     assert Timeline.load(timeline.save(tmp_path / "run.fsmt")).verify(engine.lifecycle) is None
 
 
+def test_a_recording_that_begins_within_a_run_verifies_from_there(tmp_path: Path) -> None:
+    engine, recorders = Engine(step), []
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda: recorders.append(engine.record()))
+    engine.run([1, 2, 3], max_epochs=2)
+    (recorder,) = recorders
+    timeline = recorder.timeline
+    walk = [str(move.kind) for move in timeline.tracks[0].moves]
+    assert walk[:2] == [
+        "Events.ITERATION_COMPLETED is where the recording began",
+        "Events.ITERATION_COMPLETED --next_batch--> Events.GET_BATCH_STARTED",
+    ]
+    assert timeline.verify(engine.lifecycle) is None
+    track = timeline.tracks[0]
+    records = list(track.move_ring)
+    for place in (0, 1, 5):
+        track.move_ring.fill(b"".join(MOVE.pack(*fields) for fields in records[:place] + records[place + 1 :]))
+        track.move_ring.at, track.move_ring.laps = (len(records) - 1) * MOVE.size, 0
+        assert timeline.verify(engine.lifecycle) is not None
+    track.move_ring.fill(b"".join(MOVE.pack(*fields) for fields in records))
+    track.move_ring.at, track.move_ring.laps = len(records) * MOVE.size, 0
+    assert str(Timeline.load(timeline.save(tmp_path / "run.fsmt")).summary()) == str(timeline.summary())
+    timeline.draw(tmp_path / "run.svg")
+    timeline.to_chrome()
+
+
 def test_a_suspended_run_that_is_given_up_is_over_and_the_next_one_verifies() -> None:
     engine = Engine(step)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), Engine.interrupt)

@@ -64,6 +64,7 @@ class Recorder:
             mover = self._sampler.mover()
         if engine._running:
             self._learn(engine.lifecycle.graph)
+            self._stay(engine, "begin")
         timeline.tracks.append(track)
         self._observation = engine._observers.add(engine, mover, is_trusted=True)
         self._following = engine.observe(self._ranges.follow) if self._ranges is not None else None
@@ -119,8 +120,11 @@ class Recorder:
         if engine.outcome is not Outcome.INTERRUPTED:
             self._rest(engine, qualified(engine.lifecycle.graph.phases[0]), perf_counter_ns())
             return
+        self._stay(engine, "rest")
+
+    def _stay(self, engine: Engine, trigger: str) -> None:
         name, scopes = qualified(engine.phase), _names(engine.phase.scope)
-        self._add(engine, Kind(name, "", name, scopes, scopes, "rest"), perf_counter_ns())
+        self._add(engine, Kind(name, "", name, scopes, scopes, trigger), perf_counter_ns())
 
     def _rest(self, engine: Engine, phase: str, time: int) -> None:
         """Take note that the run is in `phase`, if no move has led there."""

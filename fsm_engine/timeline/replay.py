@@ -39,8 +39,9 @@ class Misstep:
 def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
     """Return the first step of `track` that the flat machine of `lifecycle` refuses; see `Timeline.verify`.
 
-    A track that has lost its beginning is taken from where it begins, and so is what comes after iterations that were
-    left out. What was over without a move, as a run that was suspended and not gone on with, begins anew.
+    A track that has lost its beginning, or began within a run, is taken from where it begins, and so is what comes
+    after iterations that were left out. What was over without a move, as a run that was suspended and not gone on with,
+    begins anew.
     """
     machine = lifecycle.to_transitions()
     table: dict[str, set[tuple[str, str]]] = {state: set() for state in machine.states}
@@ -52,9 +53,12 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
     phase = None if track.move_ring.dropped else machine.initial
     for step, move in enumerate(track.moves, 1):
         kind = move.kind
+        if kind.trigger == "begin" and step == 1:
+            phase = kind.target
+            continue
         phase = kind.source if phase is None else phase
         legal = table.get(phase, set())
-        rests = kind.is_rest and (kind.target == machine.initial != phase or kind.target == phase in resting)
+        rests = kind.trigger == "rest" and (kind.target == machine.initial != phase or kind.target == phase in resting)
         if kind.source != phase or not (rests or (kind.label, kind.target) in legal):
             return Misstep(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
         phase = None if kind.is_cut else kind.target

@@ -25,12 +25,12 @@ class Kind:
     Attributes:
         source: the qualified name of the phase that is left.
         label: the label of the transition; empty for the end of a run that made no move: it was suspended, and rests
-            where it is, or is over, and its target is the first phase.
+            where it is, or is over, and its target is the first phase. Also for where it was when recording began.
         target: the qualified name of the phase that is entered.
         source_scopes: the scopes around the source, the outermost first.
         target_scopes: the scopes around the target.
         trigger: what makes it happen: ``automatic``, ``fired``, ``signal``; ``run`` if it begins a run or goes on with
-            one; ``rest`` for the end of a run.
+            one; ``rest`` for the end of a run; ``begin`` for a recording that began within one.
         is_error: whether it took an exception.
         is_cut: whether what followed it is not recorded, because that iteration is left out.
     """
@@ -51,10 +51,12 @@ class Kind:
 
     @property
     def is_rest(self) -> bool:
-        """Whether it is no transition but the end of a run: it rests where it is, or is over without a move."""
+        """Whether it is no transition but a run that rests where it is, is over without a move, or was going on."""
         return not self.label
 
     def __str__(self) -> str:
+        if self.trigger == "begin":
+            return f"{self.source} is where the recording began"
         if self.is_rest:
             return f"{self.source} rests" if self.source == self.target else f"{self.source} is where the run ended"
         return f"{self.source} --{self.label}--> {self.target}"
