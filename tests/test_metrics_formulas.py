@@ -405,6 +405,35 @@ def test_an_empty_metric_is_saved_too():
         metric.compute()
 
 
+@pytest.mark.parametrize("saved_at", range(1, 7))
+def test_a_run_saved_in_the_middle_of_an_epoch_goes_on_with_the_same_metrics(saved_at):
+    generator = torch.Generator().manual_seed(0)
+    data = [pairs(generator, 4) for _ in range(3)]
+
+    def made():
+        engine, seen = Engine(echo), []
+        engine.resumes_exactly = True
+        precision = Precision(average="macro")
+        precision.attach(engine, "precision")
+        (precision * 2 + Recall(average="micro")).attach(engine, "formula")
+        RunningAverage(Accuracy(), alpha=0.7).attach(engine, "running")
+        metrics.attach(many(), engine, "collection")
+        engine.add_event_handler(
+            Events.ITERATION_COMPLETED(priority=-1), lambda: seen.append(engine.state.metrics["running"])
+        )
+        engine.add_event_handler(Events.EPOCH_COMPLETED(priority=-1), lambda: seen.append(dict(engine.state.metrics)))
+        return engine, seen
+
+    whole, expected = made()
+    whole.run(data, max_epochs=2)
+    first, seen = made()
+    first.run(data, max_epochs=2, until=Events.ITERATION_COMPLETED(once=saved_at))
+    second, rest = made()
+    second.load_state_dict(plain_copy(first.state_dict()))
+    second.run(data)
+    assert seen + rest == expected
+
+
 def test_each_metric_is_saved_once_by_an_engine():
     engine, one, other = Engine(echo), Last(), Last()
     average = RunningAverage(other)
