@@ -35,8 +35,6 @@ def place(timeline: Timeline, title: str) -> TimelinePicture:
         ValueError: there is nothing in it.
     """
     engines = recorded(timeline)
-    if not engines:
-        raise ValueError("There is nothing to draw: no run was recorded. See Engine.record.")
     return _Layout(engines, title, _missing(timeline)).picture()
 
 

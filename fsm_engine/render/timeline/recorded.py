@@ -63,9 +63,15 @@ class Recorded:
 
 
 def recorded(timeline: Timeline) -> list[Recorded]:
-    """Return what the engines of a timeline did: each one followed by those that it ran. Empty tracks are left out."""
+    """Return what the engines of a timeline did: each one followed by those that it ran. Empty tracks are left out.
+
+    Raises:
+        ValueError: all tracks are empty.
+    """
     alone = [_alone(number, track) for number, track in enumerate(timeline.tracks)]
     hosted = [_hosted(one, alone) for one in alone if len(one.visits)]
+    if not hosted:
+        raise ValueError("There is nothing to draw: no run was recorded. See Engine.record.")
     return list(_ordered(hosted, None))
 
 

@@ -8,6 +8,7 @@ const curves = given.counters.map(({ name, dropped }) => new Curve(name, dropped
 const canvas = byId("lanes");
 const tip = byId("tip");
 const chart = new Chart(canvas, byId("probe"), tracks, curves);
+canvas.chart = chart; // for those who look at it from the console
 const graphs = new Graphs(byId("graph"), tracks);
 const tabs = { lifecycle: byId("tab-lifecycle"), summary: byId("tab-summary") };
 const search = new Search(byId("query"), byId("results"), tracks, { go, light, now: () => chart.start });
