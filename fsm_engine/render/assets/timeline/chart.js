@@ -4,6 +4,7 @@ const [GUTTER, EDGE, OVERVIEW, AXIS] = [138, 14, 40, 26]; // left, right; the he
 const [TALL, APART, HEADING, EVENTS, CURVE] = [19, 7, 26, 17, 44];
 const SHORTEST = 20; // nanoseconds, over the whole width
 const THIN = 3; // pixels: what is less wide is drawn together with what else is there
+const SHADES = 16; // of what is drawn together, by how much of the time it takes
 const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif';
 const ROLES = { scope: "phase", step: "main", data: "custom", phase: "phase", handler: "changed" };
 const COLOURS = ["page", "surface", "raised", "edge", "ink", "quiet", "accent", "line", "error",
@@ -267,9 +268,18 @@ class Chart {
     const pixel = (this.end - this.start) / this.width;
     const dim = this.found && !this.found.lanes.has(lane) ? 0.4 : 1;
     let at = lane.from(this.start);
+    const thin = { from: 0, to: 0, shade: 0 }; // columns of pixels that look the same, drawn at once
+    const flush = (from, shade) => {
+      this.pen.fillStyle = paint.solid;
+      this.pen.globalAlpha = dim * (0.3 + 0.7 * (thin.shade / SHADES));
+      if (thin.to > thin.from) this.pen.fillRect(thin.from, top, thin.to - thin.from, height);
+      this.pen.globalAlpha = 1;
+      Object.assign(thin, { from, to: from, shade });
+    };
     while (at < lane.length && lane.starts[at] < this.end) {
       const left = this.x(lane.starts[at]);
       if (this.x(lane.ends[at]) - left >= THIN) {
+        flush(0, 0);
         this.#bar(track, lane, at, top, height, dim);
         at++;
         continue;
@@ -278,13 +288,12 @@ class Chart {
       const next = Math.max(lane.behind(this.timeAt(column + 1), at), at + 1);
       const wide = next - 1 > at && this.x(lane.ends[next - 1]) - this.x(lane.starts[next - 1]) >= THIN;
       const stop = wide ? next - 1 : next;
-      const covered = Math.min((lane.busy[stop] - lane.busy[at]) / pixel, 1);
-      this.pen.fillStyle = paint.solid;
-      this.pen.globalAlpha = dim * (0.3 + 0.7 * covered);
-      this.pen.fillRect(column, top, 1, height);
+      const shade = Math.round(Math.min((lane.busy[stop] - lane.busy[at]) / pixel, 1) * SHADES);
+      if (column !== thin.to || shade !== thin.shade) flush(column, shade);
+      thin.to = column + 1;
       at = stop;
     }
-    this.pen.globalAlpha = 1;
+    flush(0, 0);
     for (const [one, strong] of [[this.hovered, false], [this.selected, true]]) {
       if (one?.lane === lane) this.#outline(lane, one.place, top, height, strong);
     }

@@ -2,16 +2,15 @@
 
 /** The first place from `from` on whose number is larger than `wanted`, or not smaller if `equal`; `numbers` grow. */
 function placeAbove(numbers, wanted, { from = 0, equal = false } = {}) {
-  const above = equal ? (at) => numbers[at] >= wanted : (at) => numbers[at] > wanted;
   let [low, step] = [from, 1];
-  while (low + step <= numbers.length && !above(low + step - 1)) {
+  while (low + step <= numbers.length && !(numbers[low + step - 1] > wanted || (equal && numbers[low + step - 1] === wanted))) {
     low += step;
     step *= 2;
   }
   let high = Math.min(low + step, numbers.length);
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (above(middle)) high = middle;
+    if (numbers[middle] > wanted || (equal && numbers[middle] === wanted)) high = middle;
     else low = middle + 1;
   }
   return low;
