@@ -79,6 +79,6 @@ class Loss(Counted):
 def _without_kwargs(output: Any) -> tuple[Any, Mapping[str, Any]]:
     if isinstance(output, Mapping):
         return output, output.get("criterion_kwargs", {})
-    if isinstance(output, (tuple, list)) and len(output) == 3:
+    if isinstance(output, (tuple, list)) and len(output) == 3 and isinstance(output[2], Mapping):
         return output[:2], output[2]
     return output, {}
