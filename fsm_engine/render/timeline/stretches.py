@@ -22,25 +22,32 @@ class Walk:
 
     Attributes:
         visits: all of them.
-        kinds: of each visit, its phase, the scopes around it, and the handlers that are called in it.
-        phases: of each visit, a number for its phase.
         notable: the kinds that are scopes, and calls of handlers.
     """
 
     def __init__(self, visits: Visits) -> None:
         self.visits = visits
         track, bits = visits.track, _Bits()
-        of_moves = [bits(f"phase {kind.target}") for kind in track.kinds]
-        self.phases = list(map(of_moves.__getitem__, visits.numbers))
         self.notable = 0
+        self._phases = [bits(f"phase {kind.target}") for kind in track.kinds]
         around = [self._note(map(bits, (f"scope {name}" for name in kind.target_scopes))) for kind in track.kinds]
-        calls = [self._note([bits(f"call {called.handler}")]) for called in track.calls]
-        of_moves = [phase | scopes for phase, scopes in zip(of_moves, around)]
-        self.kinds = list(map(of_moves.__getitem__, visits.numbers))
-        for place, (first, stop) in enumerate(zip(visits.stays.first, visits.stays.stop)):
-            for call in visits.spans.calls[first:stop]:
-                self.kinds[place] |= calls[call]
+        self._moves = [phase | scopes for phase, scopes in zip(self._phases, around)]
+        self._calls = [self._note([bits(f"call {called.handler}")]) for called in track.calls]
         self._scopes: dict[int, list[str]] = {}
+
+    @cached_property
+    def phases(self) -> list[int]:
+        """Of each visit, the kind that is its phase."""
+        return list(map(self._phases.__getitem__, self.visits.numbers))
+
+    @cached_property
+    def kinds(self) -> list[int]:
+        """Of each visit, the kinds that are its phase, the scopes around it, and the handlers that are called in it."""
+        found = list(map(self._moves.__getitem__, self.visits.numbers))
+        for place, (first, stop) in enumerate(zip(self.visits.stays.first, self.visits.stays.stop)):
+            for call in self.visits.spans.calls[first:stop] if first < stop else ():
+                found[place] |= self._calls[call]
+        return found
 
     def _note(self, kinds: Iterable[int]) -> int:
         found = reduce(or_, kinds, 0)
