@@ -47,7 +47,6 @@ def page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
         "tracks": [
             {
                 "heading": heading(engine),
-                "within": engine.within is not None,
                 "picture": drawn.index(picture),
                 "leftOut": str(track.sampling or ""),
             }
@@ -55,7 +54,7 @@ def page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
             | _account(accounts[engine.number])
             for engine, track, picture in zip(engines, tracks, pictures)
         ],
-        "counters": [{"name": name, "dropped": counter.dropped} for name, counter in timeline.counters.items()],
+        "counters": list(timeline.counters),
     }
     parts = {"pictures": "\n".join(drawn), "data": numbers.text}
     return alone("timeline/page.html", ("page.css", "timeline/page.css"), SCRIPTS, told, title, theme, **parts)

@@ -4,7 +4,7 @@ const given = JSON.parse(byId("details").textContent);
 const stream = columns(await unpacked(byId("data").textContent), given.shapes);
 byId("data").remove();
 const tracks = given.tracks.map((one) => new Track(one, stream));
-const curves = given.counters.map(({ name, dropped }) => new Curve(name, dropped, stream.next().value, stream.next().value));
+const curves = given.counters.map((name) => new Curve(name, stream.next().value, stream.next().value));
 const canvas = byId("lanes");
 const tip = byId("tip");
 const chart = new Chart(canvas, byId("probe"), tracks, curves);

@@ -122,9 +122,9 @@ function handlerLanes(track) {
 
 /** A value over time; the lowest and the highest of any stretch of it are found in a few steps. */
 class Curve {
-  constructor(name, dropped, times, values) {
+  constructor(name, times, values) {
     const finite = values.map((value) => (Number.isFinite(value) ? value : NaN));
-    Object.assign(this, { name, dropped, times, values, levels: [{ low: finite, high: finite }] });
+    Object.assign(this, { name, times, values, levels: [{ low: finite, high: finite }] });
     while (this.levels.at(-1).low.length > 32) this.levels.push(coarser(this.levels.at(-1)));
     const [low, high] = this.within(0, values.length);
     [this.low, this.high] = low <= high ? [low, high] : [0, 0];
