@@ -6,7 +6,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from itertools import accumulate, compress, pairwise
-from operator import sub
+from operator import neg, sub
 from typing import NamedTuple
 
 from fsm_engine.timeline.ring import Ring
@@ -71,7 +71,7 @@ def spans(track: Track) -> Spans:
     """Return the calls of handlers of a track, in the order in which they began, outer ones before inner ones."""
     long, short = _words(track.span_ring)
     found = Spans(long[0::3], long[1::3], short[4::6], short[5::6])
-    order = sorted(range(len(found.starts)), key=lambda place: (found.starts[place], -found.ends[place]))
+    order = sorted(range(len(found.starts)), key=list(zip(found.starts, map(neg, found.ends))).__getitem__)
     return Spans(*(array(column.typecode, map(column.__getitem__, order)) for column in found))
 
 
