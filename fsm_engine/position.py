@@ -53,8 +53,9 @@ def position(engine: Engine) -> dict[str, Any] | None:
     found.update((name, _named(graph, getattr(here, name))) for name in _POSITIONS)
     found["left"] = _named(graph, left)
     found["tried"] = sorted(here.tried)
-    running = here.left is None
-    found.update((name, perf_counter() - clock if running else clock) for name, clock in _clocks(engine).items())
+    found.update(
+        (name, perf_counter() - clock if engine._running else clock) for name, clock in _clocks(engine).items()
+    )
     opened = here.batches is not None
     found["skip"] = 0 if here.exhausted else batches_taken(engine) if opened else here.skip
     found["reopens"] = here.reopens or (opened and not here.exhausted)

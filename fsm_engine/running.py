@@ -177,6 +177,14 @@ def fail(engine: Engine, error: BaseException) -> int:
 
 def end(engine: Engine, at: int) -> BaseException | None:
     """Let `engine` rest at `at`, suspended or in IDLE, and return the error that nobody took."""
+    try:
+        call_waiting(engine)  # nothing does, unless a handler of EXCEPTION_RAISED has raised
+    finally:
+        unhandled = _rest(engine, at)
+    return unhandled
+
+
+def _rest(engine: Engine, at: int) -> BaseException | None:
     here = engine._here
     engine._running = False
     engine._driver = None

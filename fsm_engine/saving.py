@@ -68,14 +68,24 @@ def _exactly(engine: Engine) -> dict[str, Any]:
             engine.phase,
         )
         return {}
-    fired = {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired}
+    place, finished = position(engine), here.settled and engine.phase.scope == Scope.ENGINE
     return {
-        "position": position(engine),
-        "finished": here.settled and engine.phase.scope == Scope.ENGINE,
-        "generators": states_with(engine.state.dataloader) if here.generators is None else here.generators,
+        "position": place,
+        "finished": finished,
+        "generators": _generators(engine) if place or finished else None,
         "handlers": states_of_handlers(engine),
-        "fired": fired,
+        "fired": {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired},
     }
+
+
+def _generators(engine: Engine) -> Mapping[str, Any]:
+    """Return what random generators stand at, or are to go on from, which only an engine that is in a run can say.
+
+    They are of the process: if an engine that rests told of them as well, such as the evaluator, its next run would set
+    them back.
+    """
+    waiting = engine._here.generators
+    return states_with(engine.state.dataloader) if waiting is None else waiting
 
 
 def _own_keys(graph: Graph) -> list[str]:

@@ -494,3 +494,16 @@ def test_a_folder_becomes_a_saver_that_takes_what_is_there(tmp_path: Path) -> No
     for folder in (tmp_path, str(tmp_path)):
         saver = Checkpoint(M, folder, save_on_rank=3).save_handler
         assert (type(saver), saver.dirname, saver.save_on_rank) == (DiskSaver, tmp_path, 3)  # type: ignore[union-attr]
+
+
+def test_it_is_saved_also_if_a_handler_of_the_exception_raises_it_again() -> None:
+    keep, engine = Kept(), Engine(lambda engine, batch: 1 / 0)
+    engine.add_event_handler(Events.EXCEPTION_RAISED, Checkpoint(M, keep))
+
+    def again(engine: Engine, error: Exception) -> None:
+        raise error
+
+    engine.add_event_handler(Events.EXCEPTION_RAISED, again)
+    with pytest.raises(ZeroDivisionError):
+        engine.run([1])
+    assert (list(keep.files), engine._here.waiting) == (["m_1.pt"], [])
