@@ -32,7 +32,8 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
     first, supervised, custom, drawn, seen, inside, data, *others = printed
-    recorded, counted, profiled, stopped, until, path, step_events, edges, recovered, own = others
+    recorded, counted, profiled, stopped, until, survived, handled, adapted, *phases = others
+    path, step_events, edges, recovered, own = phases
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
     assert [(epoch, title) for epoch, title, _ in accuracies] == [
@@ -47,9 +48,16 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
         "epoch 1 is left for Events.EPOCH_COMPLETED",
     ]
     assert drawn == ""
+    assert (survived, handled, adapted) == ("False\n", "", "")
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "checkpoint_10.pt",
+        "checkpoint_15.pt",
+    ]
+    assert (tmp_path / "training.csv").read_text().startswith("step,name,value,time\n2,training/loss,")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("discovered.svg", "heat.svg", "run.fsmt", "timeline.svg", "trace.json.gz", "trace.pftrace"),
-        *("trainer.html", "trainer.mmd", "trainer.svg"),
+        *("checkpoints", "discovered.svg", "heat.svg", "run.fsmt", "timeline.html", "timeline.svg"),
+        *("trace.json.gz", "trace.pftrace"),
+        *("trainer.html", "trainer.mmd", "trainer.svg", "training.csv"),
     ]
     assert "\nBACKWARD_STARTED     -> BACKWARD_COMPLETED    6\n" in seen
     assert "look_at_gradients (every=5)" in inside

@@ -1,0 +1,169 @@
+"""Kills a training job at random moments and starts it again, over and over; prints what came of it.
+
+    python tests/kill_and_resume.py --kills 100 --terms 20
+
+Each round is a process that trains on handwritten digits and is sent SIGKILL (or SIGTERM) at a random moment, often in
+the middle of writing a file. The next process goes on from the folder. When a job has come to its end, its weights have
+to be those of one that nobody disturbed, bit by bit; and no process may begin further back than one interval between
+checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import mmap
+import os
+import random
+import signal
+import struct
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from fsm_engine import Events, create_supervised_evaluator, create_supervised_trainer
+from fsm_engine.handlers import Checkpoint, CosineAnnealingScheduler, EarlyStopping, EMAHandler, GracefulStop
+from fsm_engine.metrics import Accuracy, RunningAverage
+
+EPOCHS, EVERY, BATCH = 4, 3, 32
+
+
+class Shared:
+    """Two numbers that parent and child see: the iteration that the child has come to, and where it began."""
+
+    def __init__(self) -> None:
+        self._map = mmap.mmap(-1, 16)
+
+    def write(self, place: int, value: int) -> None:
+        struct.pack_into("q", self._map, 8 * place, value)
+
+    def read(self, place: int) -> int:
+        return struct.unpack_from("q", self._map, 8 * place)[0]
+
+
+def job(folder: Path, shared: Shared) -> int:
+    """Train, or go on with it; the weights' fingerprint is in ``folder/weights`` when it is done."""
+    torch.manual_seed(0)
+    digits = load_digits()
+    data = TensorDataset(torch.tensor(digits.data, dtype=torch.float32) / 16, torch.tensor(digits.target))
+    loader = DataLoader(data, batch_size=BATCH, shuffle=True)
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss())
+    evaluator = create_supervised_evaluator(model, {"accuracy": Accuracy()})
+    average = EMAHandler(model, momentum=0.02)
+    average.attach(trainer)
+    CosineAnnealingScheduler(optimizer, "lr", 3e-3, 3e-4, cycle_size=len(loader) * EPOCHS).attach(trainer)
+    RunningAverage(output_transform=float).attach(trainer, "loss")
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(DataLoader(data, batch_size=600)))
+    patience = EarlyStopping(50, lambda engine: engine.state.metrics["accuracy"], trainer)
+    evaluator.add_event_handler(Events.COMPLETED, patience)
+    to_save = {"model": model, "optimizer": optimizer, "trainer": trainer, "evaluator": evaluator}
+    checkpoint = Checkpoint(to_save, folder / "checkpoints", n_saved=2)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=EVERY), checkpoint)
+    stop = GracefulStop(save=checkpoint).attach(trainer)
+    checkpoint.resume()
+    shared.write(0, trainer.state.iteration)
+    shared.write(1, trainer.state.iteration)
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED(priority=-(2**40)), lambda engine: shared.write(0, engine.state.iteration)
+    )
+    trainer.run(loader, max_epochs=EPOCHS)
+    if stop.signal is not None and trainer.outcome == "interrupted":
+        return 128 + stop.signal
+    loss = struct.pack("d", trainer.state.metrics["loss"])
+    weights = [p.detach().numpy().tobytes() for m in (model, average.ema_model) for p in m.parameters()]
+    (folder / "weights").write_text(hashlib.sha256(b"".join([*weights, loss])).hexdigest())
+    return 0
+
+
+def start(folder: Path, shared: Shared) -> int:
+    """Start the job in a process of its own, and return its number."""
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        code = job(folder, shared)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def wait(child: int) -> int:
+    """Return the exit code of a process, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main() -> int:
+    """Kill, and start again; print the tally, and return how much was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--terms", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    random.seed(given.seed)
+    tally: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as temporary:
+        shared, undisturbed = Shared(), Path(temporary, "undisturbed")
+        undisturbed.mkdir()
+        began = time.monotonic()
+        assert wait(start(undisturbed, shared)) == 0
+        length = time.monotonic() - began
+        expected = (undisturbed / "weights").read_text()
+        for number, count in ((signal.SIGKILL, given.kills), (signal.SIGTERM, given.terms)):
+            disturb(Path(temporary), number, count, length, expected, shared, tally)
+    for what, count in sorted(tally.items()):
+        print(f"{count:5d} {what}")
+    return sum(count for what, count in tally.items() if what.startswith("WRONG"))
+
+
+def disturb(
+    folder: Path, number: int, count: int, length: float, expected: str, shared: Shared, tally: Counter[str]
+) -> None:
+    """Send the signal `count` times to jobs that run, one job after the other."""
+    name, jobs = signal.Signals(number).name, 0
+    while tally[f"times {name}"] < count:
+        jobs += 1
+        own = folder / f"{name}-{jobs}"
+        own.mkdir()
+        reached, code = 0, -1
+        while code != 0:
+            shared.write(0, -1)
+            shared.write(1, -1)
+            child = start(own, shared)
+            if tally[f"times {name}"] < count:
+                time.sleep(random.uniform(0, 0.7 * length))
+                os.kill(child, number)
+            code = wait(child)
+            if code not in (0, -number, 128 + number):
+                tally[f"WRONG: a process ended with {code}"] += 1
+                break
+            if 0 <= shared.read(1) < reached - EVERY:
+                tally["WRONG: a process began further back than one interval"] += 1
+            tally[f"times {name}"] += code != 0
+            tally["processes that went on from a file"] += shared.read(1) > 0
+            tally["kills in the middle of writing a file"] += code == -number and bool(leftovers(own))
+            reached = max(reached, shared.read(0))
+        if code == 0:
+            same = (own / "weights").read_text() == expected
+            tally[
+                "jobs that ended with the same weights" if same else f"WRONG: jobs that ended with others after {name}"
+            ] += 1
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the files that a process which was killed had not finished."""
+    return [path for path in (folder / "checkpoints").glob("*") if path.suffix != ".pt"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
