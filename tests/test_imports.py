@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -143,3 +144,8 @@ def test_imports_are_told_apart_by_where_they_are() -> None:
         ("state", False),
         ("timeline", True),
     }
+
+
+def test_design_shows_who_may_import_whom() -> None:
+    shown = (ROOT / "DESIGN.md").read_text().partition("## Who may import whom")[2].split("```")[1]
+    assert [re.split(r" {2,}", line)[0].split(", ") for line in shown.strip().splitlines()] == LEVELS
