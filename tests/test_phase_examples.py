@@ -125,3 +125,16 @@ def test_a_recorded_run_is_told_verified_drawn_and_kept(
     assert [e["args"]["value"] for e in trace["traceEvents"] if e["ph"] == "C"] == [
         value for _, value in recorded.counters["loss"]
     ]
+
+
+def test_a_job_goes_on_with_the_same_command(load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    resume = load("resume")
+    whole = resume.main([str(tmp_path / "whole"), "--epochs", "2"])
+    out = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in out] == ["Starting", "Epoch 1", "Epoch 2", "Weights"]
+    # 45 batches in each epoch, so both files are of the second.
+    (tmp_path / "whole" / "checkpoint_80.pt").unlink()
+    assert resume.main([str(tmp_path / "whole"), "--epochs", "2"]) == whole
+    assert capsys.readouterr().out.splitlines() == ["Going on from checkpoint_60.pt", *out[2:]]
+    assert resume.main([str(tmp_path / "whole"), "--epochs", "2"]) == whole
+    assert capsys.readouterr().out.splitlines() == ["Going on from checkpoint_80.pt", *out[2:]]
