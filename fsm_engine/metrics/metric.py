@@ -245,7 +245,7 @@ class _Report(Moment):
 
     def __call__(self, engine: Engine, name: str) -> None:
         value = self.metric._result()
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             if name in value:
                 raise ValueError(
                     f"Argument name {name!r} is conflicting with mapping keys: {list(value)}. "
@@ -261,6 +261,8 @@ def _reports(engine: Engine) -> list[_Report]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, (float, int)):  # first, because the other two questions take much longer
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value

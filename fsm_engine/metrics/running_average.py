@@ -61,7 +61,7 @@ class RunningAverage(Metric):
         self.src: Metric | None = None
         self.alpha = alpha
         self.epoch_bound = epoch_bound
-        super().__init__(output_transform or unchanged, device, skip_unrolling)
+        super().__init__(output_transform or unchanged, device, skip_unrolling or src is not None)
         self.src = src  # now, so that it was not reset
 
     def reset(self) -> None:
@@ -129,12 +129,6 @@ class RunningAverage(Metric):
         reset, update = super()._feeding(usage)
         return [reset, update] if self.src is None else [reset, (_Feed(self), Events.ITERATION_COMPLETED), update]
 
-    def _take(self, output: Any) -> None:
-        if self.src is None:
-            super()._take(output)
-        else:
-            self.update(output)
-
 
 @dataclass(frozen=True)
 class _Feed(Moment):
@@ -168,6 +162,6 @@ def _check(src: Any, alpha: float, output_transform: Any, device: Any) -> None:
 
 
 def _copied(value: Any, device: str | torch.device | None) -> Any:
-    if isinstance(value, torch.Tensor):  # a copy, because the step may change its own
-        return value.detach().to(device or value.device, copy=True)
-    return value
+    if isinstance(value, (float, int)) or not isinstance(value, torch.Tensor):  # the first is known much sooner
+        return value
+    return value.detach().to(device or value.device, copy=True)  # a copy, because the step may change its own
