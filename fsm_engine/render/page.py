@@ -25,6 +25,7 @@ SCRIPTS = (
     "picture.js",
     "panel.js",
     "simulation.js",
+    "listbox.js",
     "search.js",
     "page.js",
 )

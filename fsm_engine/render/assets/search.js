@@ -2,83 +2,41 @@
 
 const MOST_SHOWN = 50;
 
-/** A box to type into and a list of what is found. */
-class Search {
+class Search extends Listbox {
   constructor(input, list, phases, { preview, go }) {
-    Object.assign(this, { input, list, preview, go });
+    super(input, list, MOST_SHOWN);
+    Object.assign(this, { preview, go });
     this.entries = phases.flatMap(entriesOf);
-    this.found = [];
-    this.at = 0;
-    input.addEventListener("input", () => this.#search());
-    input.addEventListener("focus", () => this.#open(this.found.length > 0));
-    input.addEventListener("blur", () => this.#open(false));
-    input.addEventListener("keydown", (event) => this.#key(event));
-    list.addEventListener("pointerdown", (event) => event.preventDefault());
-    list.addEventListener("click", (event) => {
-      const row = event.target.closest("[role=option]");
-      if (row) this.#choose(Number(row.dataset.number));
-    });
   }
 
-  #search() {
+  search() {
     const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean);
     const ranked = this.entries.map((entry) => [rank(entry, words), entry]).filter(([rank]) => rank < Infinity);
-    this.found = words.length ? ranked.sort(([one], [other]) => one - other).map(([, entry]) => entry) : [];
-    this.at = 0;
-    const shown = this.found.slice(0, MOST_SHOWN).map((entry, number) => option(entry, number, words));
-    const rest = this.found.length - shown.length;
-    if (rest > 0) shown.push(make("li", { class: "none" }, `and ${rest} more`));
-    if (words.length && !shown.length) shown.push(make("li", { class: "none" }, "Nothing has such a name."));
-    this.list.replaceChildren(...shown);
-    this.#open(shown.length > 0);
-    this.#light();
-    say(words.length ? `${this.found.length} found` : "");
+    const found = words.length ? ranked.sort(([one], [other]) => one - other).map(([, entry]) => entry) : [];
+    const row = (entry, number) => option(entry, number, words);
+    this.show(found, row, words.length > 0, "Nothing has such a name.");
     this.preview(words.length ? new Set(this.found.map((entry) => entry.phase)) : null, null);
   }
 
-  #key(event) {
+  key(event) {
     const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (turn && this.found.length) {
-      const shown = Math.min(this.found.length, MOST_SHOWN);
-      if (this.list.hidden) this.#open(true);
-      else this.at = (this.at + turn + shown) % shown;
-      this.#light();
+      if (this.list.hidden) this.open(true);
+      else this.turn(turn);
+      this.light();
       this.preview(new Set(this.found.map((entry) => entry.phase)), this.found[this.at].phase);
-    } else if (event.key === "Enter" && this.found.length) this.#choose(this.at);
+    } else if (event.key === "Enter" && this.found.length) this.choose(this.at);
     else if (event.key === "Escape") this.clear();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
+    else return false;
+    return true;
   }
 
-  clear() {
-    this.input.value = "";
-    this.#search();
-    this.input.blur();
-  }
-
-  #choose(number) {
+  choose(number) {
     const { phase } = this.found[number];
     this.at = number;
     this.preview(null, null);
     this.input.blur();
     this.go(phase);
-  }
-
-  #light() {
-    for (const row of this.list.querySelectorAll("[role=option]")) {
-      const here = Number(row.dataset.number) === this.at;
-      row.setAttribute("aria-selected", here);
-      if (!here) continue;
-      row.scrollIntoView({ block: "nearest" });
-      this.input.setAttribute("aria-activedescendant", row.id);
-    }
-    if (!this.found.length) this.input.removeAttribute("aria-activedescendant");
-  }
-
-  #open(open) {
-    this.list.hidden = !open;
-    this.input.setAttribute("aria-expanded", open);
   }
 }
 

@@ -14,35 +14,24 @@ class Found {
   }
 }
 
-class Search {
+class Search extends Listbox {
   constructor(input, list, tracks, { go, light, now }) {
-    Object.assign(this, { input, list, tracks, go, light, now, found: [], at: 0, current: null });
+    super(input, list, MOST_SHOWN);
+    Object.assign(this, { tracks, go, lightLanes: light, now, current: null });
     this.entries = tracks.flatMap(entriesOf);
-    input.addEventListener("input", () => this.#search());
-    input.addEventListener("focus", () => this.#open(this.found.length > 0 && !this.current));
-    input.addEventListener("blur", () => this.#open(false));
-    input.addEventListener("keydown", (event) => this.#key(event));
-    list.addEventListener("pointerdown", (event) => event.preventDefault());
-    list.addEventListener("click", (event) => {
-      const row = event.target.closest("[role=option]");
-      if (row) this.#choose(Number(row.dataset.number));
-    });
   }
 
-  #search() {
+  get isWorthOpening() {
+    return this.found.length > 0 && !this.current;
+  }
+
+  search() {
     const wanted = this.input.value.trim().toLowerCase();
+    const found = wanted ? [...this.tracks.flatMap((track) => numbered(track, wanted)), ...this.#named(wanted)] : [];
+    const row = (entry, number) => this.#option(entry, number, wanted);
     this.current = null;
-    this.found = wanted ? [...this.tracks.flatMap((track) => numbered(track, wanted)), ...this.#named(wanted)] : [];
-    this.at = 0;
-    const shown = this.found.slice(0, MOST_SHOWN).map((entry, number) => this.#option(entry, number, wanted));
-    const rest = this.found.length - shown.length;
-    if (rest > 0) shown.push(make("li", { class: "none" }, `and ${rest} more`));
-    if (wanted && !shown.length) shown.push(make("li", { class: "none" }, "Nothing has such a name or number."));
-    this.list.replaceChildren(...shown);
-    this.#open(shown.length > 0);
-    this.#mark();
-    say(wanted ? `${this.found.length} found` : "");
-    this.light(null, "");
+    this.show(found, row, wanted !== "", "Nothing has such a name or number.");
+    this.lightLanes(null, "");
   }
 
   #named(wanted) {
@@ -60,35 +49,27 @@ class Search {
       make("small", {}, `${NUMBER.format(entry.items.length)}\u00d7`, several ? ` in ${entry.track.heading}` : ""));
   }
 
-  #key(event) {
+  key(event) {
     const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") this.clear();
     else if (event.key === "Enter" && this.current) this.step(event.shiftKey ? -1 : 1);
-    else if (event.key === "Enter" && this.found.length) this.#choose(this.at);
+    else if (event.key === "Enter" && this.found.length) this.choose(this.at);
     else if (turn && this.found.length) {
-      const shown = Math.min(this.found.length, MOST_SHOWN);
-      this.at = (this.at + turn + shown) % shown;
+      this.turn(turn);
       this.current = null;
-      this.#open(true);
-      this.#mark();
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
+      this.open(true);
+      this.light();
+    } else return false;
+    return true;
   }
 
-  clear() {
-    this.input.value = "";
-    this.#search();
-    this.input.blur();
-  }
-
-  #choose(number) {
+  choose(number) {
     [this.at, this.current] = [number, this.found[number]];
-    this.#open(false);
+    this.open(false);
     const { items } = this.current;
     const place = items.findIndex((item) => startOf(this.current.track, item) >= this.now());
     this.number = place < 0 ? 0 : place;
-    this.#show();
+    this.#go();
   }
 
   /** Go to the next of what was found, or back. */
@@ -96,31 +77,15 @@ class Search {
     if (!this.current) return;
     const { length } = this.current.items;
     this.number = (this.number + by + length) % length;
-    this.#show();
+    this.#go();
   }
 
-  #show() {
+  #go() {
     const { track, items, text } = this.current;
     const lanes = new Set(items.slice(0, 1).map(({ lane }) => lane));
-    this.light(lanes, `${NUMBER.format(this.number + 1)} of ${NUMBER.format(items.length)}`);
+    this.lightLanes(lanes, `${NUMBER.format(this.number + 1)} of ${NUMBER.format(items.length)}`);
     say(`${text}, ${this.number + 1} of ${items.length}`);
     this.go(track, items[this.number]);
-  }
-
-  #mark() {
-    for (const row of this.list.querySelectorAll("[role=option]")) {
-      const here = Number(row.dataset.number) === this.at;
-      row.setAttribute("aria-selected", here);
-      if (!here) continue;
-      row.scrollIntoView({ block: "nearest" });
-      this.input.setAttribute("aria-activedescendant", row.id);
-    }
-    if (!this.found.length) this.input.removeAttribute("aria-activedescendant");
-  }
-
-  #open(open) {
-    this.list.hidden = !open;
-    this.input.setAttribute("aria-expanded", open);
   }
 }
 
