@@ -119,9 +119,12 @@ def test_trouble_is_told_in_a_line(here: Path, arguments: list[str], message: st
 
 
 def test_a_suffix_that_is_not_known_is_told(here: Path) -> None:
-    done = call("draw", "run.fsmt", "-o", "run.xyz")
-    assert done.exit_code == 2
-    assert done.stderr.startswith("error: what run.xyz is to hold cannot be told from its name.")
+    done = call("draw", "run.fsmt", "-o", "run.svg", "-o", "run.xyz")
+    assert (done.exit_code, Path("run.svg").exists()) == (2, False)
+    assert done.stderr == (
+        "error: what run.xyz is to hold cannot be told from its name. End it in .svg, .png, .pdf, .html, .json, .json.gz, "
+        ".perfetto, .pftrace.\n"
+    )
 
 
 def test_what_is_no_file_is_a_command_typed_wrong(here: Path) -> None:

@@ -14,6 +14,7 @@ from fsm_engine.cli.failures import Trouble
 from fsm_engine.cli.targets import find
 from fsm_engine.render.timeline import FORMATS
 from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.export import SUFFIXES
 
 NO = 1
 
@@ -87,9 +88,17 @@ def draw(
     It is what is done with a file if no command is named: fsm-engine timeline run.fsmt -o run.html
     """
     recorded = Timeline.load(run)
+    for path in files:  # all of them before the first is written
+        _check_suffix(path)
     for path in files:
         written = recorded.draw(path) if path.suffix[1:] in FORMATS else recorded.export(path)
         output.note(f"Wrote {written}")
+
+
+def _check_suffix(path: Path) -> None:
+    endings = [*(f".{name}" for name in FORMATS), *SUFFIXES]
+    if not path.name.lower().endswith(tuple(endings)):
+        raise Trouble(f"what {path.name} is to hold cannot be told from its name. End it in {', '.join(endings)}.")
 
 
 def _of_one(run: Path) -> Timeline:

@@ -32,7 +32,7 @@ FORMATS: dict[str, Callable[[Timeline, IO[bytes], int], None]] = {
     "json.gz": _json_gz,
     "perfetto": perfetto.write,
 }
-_SUFFIXES = {".json": "json", ".json.gz": "json.gz", ".perfetto": "perfetto", ".pftrace": "perfetto"}
+SUFFIXES = {".json": "json", ".json.gz": "json.gz", ".perfetto": "perfetto", ".pftrace": "perfetto"}
 
 
 def export(timeline: Timeline, path: str | os.PathLike[str], format: str | None = None, rank: int = 0) -> Path:  # noqa: A002
@@ -50,10 +50,10 @@ def format_of(path: Path, format_: str | None = None) -> str:
         ValueError: a format that is not known.
     """
     if format_ is None:
-        format_ = next((f for suffix, f in _SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
+        format_ = next((f for suffix, f in SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
         if format_ is None:
             raise ValueError(
-                f"what {path.name} is to hold cannot be told from its name. End it in {', '.join(_SUFFIXES)}, or give "
+                f"what {path.name} is to hold cannot be told from its name. End it in {', '.join(SUFFIXES)}, or give "
                 f"format={' or '.join(map(repr, FORMATS))}. A timeline for this library is written by save()."
             )
     if format_ not in FORMATS:
