@@ -122,8 +122,8 @@ def test_a_suffix_that_is_not_known_is_told(here: Path) -> None:
     done = call("draw", "run.fsmt", "-o", "run.svg", "-o", "run.xyz")
     assert (done.exit_code, Path("run.svg").exists()) == (2, False)
     assert done.stderr == (
-        "error: what run.xyz is to hold cannot be told from its name. End it in .svg, .png, .pdf, .html, .json, .json.gz, "
-        ".perfetto, .pftrace.\n"
+        "error: what run.xyz is to hold cannot be told from its name. "
+        "End it in .svg, .png, .pdf, .html, .json, .json.gz, .perfetto, .pftrace.\n"
     )
 
 
