@@ -24,4 +24,5 @@ def test_jobs_that_are_killed_end_with_the_very_same_weights() -> None:
     tally = {what: int(count) for count, what in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
     assert (tally["times SIGKILL"], tally["times SIGTERM"]) == (8, 3)
     assert tally["jobs that ended with the same weights"] >= 2
+    assert tally["processes that went on from a file"] >= 2
     assert not [what for what in tally if what.startswith("WRONG")]
