@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-_ALWAYS = (type(None), bool, int, float, str, list, tuple, dict, OrderedDict)
+_SIMPLE = (type(None), bool, int, float, str)
+_ALWAYS = (*_SIMPLE, list, tuple, dict, OrderedDict)
 _OF_TORCH = (torch.Tensor, torch.nn.Parameter, torch.Size, torch.dtype, torch.device)
 _PERHAPS: tuple[Any, ...] = (1j, {1}, b"1", bytearray(b"1"), Counter("1"))  # older torch refuses some of these
 
@@ -48,7 +49,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
             yield f" (the key {key!r})", key
             yield f"[{key!r}]", part
     elif isinstance(value, (list, tuple, set)):
-        yield from ((f"[{number}]", part) for number, part in enumerate(value))
+        # Random generators stand at lists of hundreds of numbers.
+        yield from ((f"[{number}]", part) for number, part in enumerate(value) if type(part) not in _SIMPLE)
     yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())
 
 
