@@ -50,6 +50,7 @@ class Cursor:
         "attention",
         "batches",
         "bound",
+        "broken",
         "callback",
         "data_state",
         "dry",
@@ -93,6 +94,7 @@ class Cursor:
         "requests",
         "error",
         "ending",
+        "broken",
         "handled",
         "attention",
         "function",
@@ -140,11 +142,19 @@ class Cursor:
         self.skip_completed = False
         self.skip_epoch_completed = False
 
+    @property
+    def place(self) -> int:
+        """The position that a run can go on from: where an interrupt or an error has left, or else where it is."""
+        if self.left is not None:
+            return self.left
+        return self.at if self.broken is None else self.broken
+
     def _reset_process(self) -> None:
         self.batches = None
         self.requests: dict[Signal, bool] = {}  # to skip what follows; for INTERRUPT, to stop even in an iteration
         self.error: BaseException | None = None  # what is being left by, for those who are told
         self.ending: BaseException | None = None  # what EXCEPTION_RAISED was entered for
+        self.broken: int | None = None  # the position that it was raised in
         self.handled = False  # a handler of EXCEPTION_RAISED has taken that
         self.function: Emitted | None = None  # what runs the graph, for what is observed; None when that changed
         self.emitted_for: tuple[Any, ...] | None = None  # what else it was emitted for

@@ -77,7 +77,7 @@ def check_data(data: Any) -> None:
 def uncounted_batches(engine: Engine) -> int:
     """Return how many batches are at hand, where the run is or was left, whose iteration has not begun."""
     here, known = engine._here, engine.lifecycle.graph.uncounted
-    return known[(here.at if here.left is None else here.left) >> 1] if known is not None else 0
+    return known[here.place >> 1] if known is not None else 0
 
 
 def resume_data(engine: Engine, data: Any) -> None:

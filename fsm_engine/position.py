@@ -42,13 +42,14 @@ _OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
 def position(engine: Engine) -> dict[str, Any] | None:
     """Return where the run of `engine` is, None if it is in no place that a run can go on from.
 
-    The attributes of the state are in it as far as they are plain data; the data, where it tells its own position;
-    the batch at hand, which could not be had again.
+    After an error that is where it was raised: the activity of that phase is to be done again. The attributes of the
+    state are in it as far as they are plain data; the data, where it tells its own position; the batch at hand, which
+    could not be had again.
     """
     here, graph = engine._here, engine.lifecycle.graph
     if here.left is None and not _may_rest(engine):
         return None
-    left = here.at if here.left is None else here.left
+    left = here.place
     found: dict[str, Any] = {name: getattr(here, name) for name in _AS_THEY_ARE}
     found.update((name, _named(graph, getattr(here, name))) for name in _POSITIONS)
     found["left"] = _named(graph, left)
@@ -60,17 +61,26 @@ def position(engine: Engine) -> dict[str, Any] | None:
     found["skip"] = 0 if here.exhausted else batches_taken(engine) if opened else here.skip
     found["reopens"] = here.reopens or (opened and not here.exhausted)
     found["data"] = state_of_data(engine.state.dataloader) if opened and not here.exhausted else here.data_state
-    found["requests"] = {s.value: skip for s, skip in here.requests.items() if s is not Signal.INTERRUPT}
-    found["state"] = _attributes(engine)
+    pending = {**here.asked, **here.requests} if here.broken is None else here.asked
+    found["requests"] = {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT}
+    found["state"] = attributes(engine)
     if uncounted_batches(engine) or Scope.ITERATION.contains(graph.phases[left >> 1].scope):
-        found["batch"] = _batch(engine)
+        wrong = _not_plain(engine)
+        if wrong is not None and here.broken is None:
+            raise ValueError(wrong)
+        if wrong is not None:  # raised here, it would stand in for the error that is to be told of
+            engine.logger.warning(
+                "No exact position is saved: %s A run that goes on from it leaves that batch out.", wrong
+            )
+            return None
+        found["batch"] = of_tensors(engine.state.batch, _detached)
     return found
 
 
 def _may_rest(engine: Engine) -> bool:
     """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
     here = engine._here
-    return here.settled and Signal.INTERRUPT in engine.lifecycle.graph.signalled[here.at >> 1]
+    return here.settled and Signal.INTERRUPT in engine.lifecycle.graph.signalled[here.place >> 1]
 
 
 def _clocks(engine: Engine) -> dict[str, float]:
@@ -81,9 +91,9 @@ def _named(graph: Graph, at: int | None) -> list[Any] | None:
     return None if at is None else [qualified(graph.phases[at >> 1]), at & 1]
 
 
-def _attributes(engine: Engine) -> dict[str, Any]:
+def attributes(engine: Engine, *without: str) -> dict[str, Any]:
     """Return the attributes of the state that are plain data, without those of this process."""
-    left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys}
+    left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys, *without}
     all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
     return {name: of_tensors(value, _detached) for name, value in _plain_items(all_of_them).items()}
 
@@ -99,13 +109,13 @@ def _detached(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def _batch(engine: Engine) -> Any:
-    batch = engine.state.batch
-    wrong = foreign(batch)
+def _not_plain(engine: Engine) -> str | None:
+    """Say what of the batch at hand cannot be saved; None if all of it can."""
+    wrong, phase = foreign(engine.state.batch), engine.lifecycle.phases[engine._here.place >> 1]
     if wrong is None:
-        return of_tensors(batch, _detached)
-    raise ValueError(
-        f"the batch at hand in {engine.phase} holds {type(wrong[1]).__name__}{wrong[0] and ' at ' + wrong[0]}, which "
+        return None
+    return (
+        f"the batch at hand in {phase} holds {type(wrong[1]).__name__}{wrong[0] and ' at ' + wrong[0]}, which "
         f"cannot be saved as plain data. Save at another event, such as ITERATION_COMPLETED, when no batch is waiting."
     )
 
@@ -141,10 +151,15 @@ def stand(engine: Engine, found: Mapping[str, Any]) -> None:
     here.at = 2 * graph.index[Events.INTERRUPT] + 1
     engine._loaded = False
     engine.state.dataloader = None  # so that what is given to run() is taken for the same
-    for name, value in found["state"].items():
-        setattr(engine.state, name, copy.copy(value))
+    set_attributes(engine, found["state"])
     if "batch" in found:
         engine.state.batch = found["batch"]
+
+
+def set_attributes(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Give the state of `engine` what `attributes` has found."""
+    for name, value in found.items():
+        setattr(engine.state, name, copy.copy(value))
 
 
 def _number(graph: Graph, name: str, known: Any) -> int | None:

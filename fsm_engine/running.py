@@ -29,8 +29,10 @@ def begin(
     _refuse(engine, driver)
     if data is not None:
         batches.check_data(data)
+    here, state = engine._here, engine.state
+    before = state.max_epochs, state.max_iters
     new, goes_on = _settle_limits(engine, data, max_epochs, max_iters, epoch_length)
-    here = engine._here
+    here.finished &= before == (state.max_epochs, state.max_iters)
     here.requests.clear()
     here.waiting.clear()
     engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
@@ -71,8 +73,7 @@ def _settle_limits(
     if not engine.lifecycle.graph.has_epochs:
         limits.refuse_limits(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
         return not suspended and not engine._loaded, suspended
-    finished, here.finished = here.finished, False
-    new = limits.is_new_run(state, max_epochs, max_iters, suspended or finished)
+    new = limits.is_new_run(state, max_epochs, max_iters, suspended or here.finished)
     goes_on = suspended and not new
     if goes_on and data is None and here.has_data and here.batches is None and state.dataloader is None:
         raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")
@@ -97,6 +98,10 @@ def _start(engine: Engine, data: Any, new: bool) -> None:
     state.dataloader = data
     if loaded:
         saving.place_loaded(engine)
+    if here.finished and not limits.nothing_left(state):
+        engine.logger.info("The run that was loaded had ended, so this one ends at once. A higher limit lets it go on.")
+        here.requests[Signal.TERMINATE] = False
+    here.finished = False
     engine.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
 
 
@@ -106,7 +111,6 @@ def _go_on(engine: Engine, data: Any) -> None:
     here.loaded = False  # RESUMED, which comes next, tells of that, too
     phase = engine.lifecycle.phases[here.left >> 1]
     batches.resume_data(engine, data)
-    here.requests, here.asked = here.asked, {}
     clock.turn_clocks(engine)
     engine.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
 
@@ -149,6 +153,7 @@ def back(engine: Engine, edge: Transition) -> int:
         here.failed, here.tried = None, frozenset()
     else:
         here.left = None
+        here.requests, here.asked = {**here.asked, **here.requests}, {}
     assert at is not None
     return at
 
@@ -162,13 +167,14 @@ def fail(engine: Engine, error: BaseException) -> int:
         error.__context__ = here.error  # as in an except clause, which a handler of the error stands for
     try:
         edge, error = recovery.leave_failing(engine, error)
+        position = here.stepping if here.at >> 1 in graph.fired_phases else here.at | 1
         if edge.error:
-            here.failed = here.stepping if here.at >> 1 in graph.fired_phases else here.at | 1
+            here.failed = position
         else:
             slot = engine._registry.slots[edge.target]  # type: ignore[index]
             here.handled = bool(slot.attached) and isinstance(error, Exception)
             here.requests.clear()
-            here.ending = error
+            here.ending, here.broken = error, position
         here.error = error
         return 2 * graph.index[edge.target] or IDLE_AT  # type: ignore[index]
     finally:
@@ -190,7 +196,7 @@ def _rest(engine: Engine, at: int) -> BaseException | None:
     engine._driver = None
     failed, error = here.ending is not None, None if here.handled else here.ending
     here.ended = here.at >> 1
-    here.error, here.ending, here.handled = None, None, False
+    here.error, here.ending, here.broken, here.handled = None, None, None, False
     here.requests.clear()
     if here.outcome is Outcome.INTERRUPTED and at in engine.lifecycle.graph.resting and at != IDLE_AT:
         here.at = at

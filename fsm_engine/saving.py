@@ -14,17 +14,18 @@ from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
 from fsm_engine.graph import Graph
 from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.limits import is_done
 from fsm_engine.observers import Observers
 from fsm_engine.passes import states_with
-from fsm_engine.position import check_position, position, stand
+from fsm_engine.position import attributes, check_position, position, set_attributes, stand
 from fsm_engine.scopes import Scope
-from fsm_engine.stateful import load_states_of_handlers, states_of_handlers
+from fsm_engine.state import State
+from fsm_engine.stateful import load_state_of_step, load_states_of_handlers, state_of_step, states_of_handlers
 from fsm_engine.training import TRAINING
 from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
-    from fsm_engine.state import State
 
 _LIMITS = ("max_epochs", "max_iters")
 _PROGRESS = ("iteration", "epoch")
@@ -68,14 +69,20 @@ def _exactly(engine: Engine) -> dict[str, Any]:
             engine.phase,
         )
         return {}
-    place, finished = position(engine), here.settled and engine.phase.scope == Scope.ENGINE
+    place, finished = position(engine), here.settled and _is_over(engine)
     return {
         "position": place,
+        "state": attributes(engine, "output") if place is None else None,
         "finished": finished,
         "generators": _generators(engine) if place or finished else None,
+        "step": state_of_step(engine),
         "handlers": states_of_handlers(engine),
         "fired": {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired},
     }
+
+
+def _is_over(engine: Engine) -> bool:
+    return engine.lifecycle.phases[engine._here.place >> 1].scope == Scope.ENGINE
 
 
 def _generators(engine: Engine) -> Mapping[str, Any]:
@@ -115,6 +122,10 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
 def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
     if given.get("position") is not None:
         stand(engine, given["position"])
+    elif given.get("state") is not None:
+        _rest(engine, given["state"])
+    if given.get("step") is not None:
+        load_state_of_step(engine, given["step"])
     if "handlers" in given:
         load_states_of_handlers(engine, given["handlers"])
     engine._here.generators = given.get("generators")
@@ -122,6 +133,12 @@ def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
     fired = given.get("fired", {})
     for event, slot in engine._registry.slots.items():
         slot.fired = fired.get(str(event), 0) if fired else slot.fired
+
+
+def _rest(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Let the state be that of a run that is over; of one that may go on, `load_state_dict` has placed the counters."""
+    over = is_done(State(**found), found["max_epochs"], found["max_iters"])
+    set_attributes(engine, {name: value for name, value in found.items() if over or name not in _PROGRESS})
 
 
 def _absent_own(engine: Engine, key: str, given: Mapping[str, Any]) -> str:
@@ -164,7 +181,7 @@ def _load_progress(engine: Engine, given: Mapping[str, Any]) -> None:
     value = given[progress]
     state.epoch_length = length
     state.iteration = value if progress == "iteration" or not value else value * length
-    state.epoch = value if progress == "epoch" or not value else value // length
+    state.epoch = value if progress == "epoch" or not length else value // length
     for name in _LIMITS:
         setattr(state, name, given[name] if name == limit else None)
     if engine._running:
@@ -220,15 +237,16 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
                 f"'{key}' in the state dictionary should be an integer of at least {least}, got {number!r}."
             )
     length, value = given["epoch_length"], given[progress]
-    if length == 0 or (value and not length):
+    told = given.get("position") or given.get("state")  # of an epoch whose length nobody knows yet
+    if length == 0 or (value and not length and not told):
         raise ValueError(
             f"epoch_length must be a positive integer to calculate missing 'iteration' or 'epoch' key, got {length!r}."
         )
     counter = "epoch" if limit == "max_epochs" else "iteration"
     done = value
-    if value and counter != progress:
+    if length and counter != progress:
         done = value // length if counter == "epoch" else value * length
-    if given[limit] is not None and given[limit] < done:
+    if given[limit] is not None and given[limit] < done and not told:
         raise ValueError(
             f"Argument {limit} in the state dictionary should be greater than or equal to the start {counter}: "
             f"{given[limit]} vs {done}."

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
 
+_asked: set[int] = set()
+
 
 def states_of_handlers(engine: Engine) -> dict[str, Any]:
     """Return the state of each stateful handler of `engine`, by the name of its class; of a second one, ``#2`` added.
 
     A handler is stateful itself, or the object that it is a method of is, or what it has as ``owner``. Modules and
-    optimizers are left out: they are no handlers, but what handlers work on.
+    optimizers are left out: they are no handlers, but what handlers work on. In a state dict of `engine` that a handler
+    has in its own there are none.
     """
-    return {name: owner.state_dict() for name, owner in _owners(engine)}
+    with _asking(engine) as first:
+        return {name: owner.state_dict() for name, owner in _owners(engine)} if first else {}
+
+
+def state_of_step(engine: Engine) -> Any:
+    """Return the state of the step, such as gradients that the optimizer has not seen yet; None if it has none."""
+    step: Any = engine._process_function
+    return step.state_dict() if _is_stateful(step) else None
+
+
+def load_state_of_step(engine: Engine, given: Any) -> None:
+    """Give the step what `state_of_step` returned."""
+    step: Any = engine._process_function
+    if _is_stateful(step):
+        step.load_state_dict(given)
+    else:
+        engine.logger.warning("The state that is loaded holds that of a step, and %r takes none.", step)
 
 
 def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
@@ -27,9 +47,12 @@ def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
     takes, and of handlers that none is there for.
     """
     owners = dict(_owners(engine))
-    for name, owner in owners.items():
-        if name in given:
-            owner.load_state_dict(given[name])
+    with _asking(engine) as first:
+        if not first:
+            return
+        for name, owner in owners.items():
+            if name in given:
+                owner.load_state_dict(given[name])
     lost = [name for name in given if name not in owners]
     if lost:
         engine.logger.warning(
@@ -39,6 +62,18 @@ def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
     new = [name for name in owners if name not in given]
     if new:
         engine.logger.warning("The state that is loaded holds nothing for %s, which begins anew.", ", ".join(new))
+
+
+@contextmanager
+def _asking(engine: Engine) -> Iterator[bool]:
+    """Tell whether the handlers of `engine` are not being asked already, by one that has the engine in its own state."""
+    first = id(engine) not in _asked
+    _asked.add(id(engine))
+    try:
+        yield first
+    finally:
+        if first:
+            _asked.remove(id(engine))
 
 
 def _owners(engine: Engine) -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,6 +108,7 @@ class _TrainingStep:
     output_transform: Callable[[Any, Any, Any, torch.Tensor], Any]
     gradient_accumulation_steps: int
     model_fn: ModelFunction
+    _waiting: bool = field(init=False, default=False)  # whether gradients are kept for the next iteration
 
     @property
     def paths(self) -> tuple[Path | Edge, ...]:
@@ -141,11 +142,28 @@ class _TrainingStep:
             if state.iteration % steps == 0:
                 fire(_OPTIM_STEP_STARTED)
                 self._step_optimizer()
+                self._waiting = False
                 fire(_OPTIM_STEP_COMPLETED)
+            else:
+                self._waiting = True
             return self.output_transform(x, y, y_pred, loss)
         finally:
             if watched:
                 drop_values(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the gradients that the optimizer has not seen yet, which are in no state dict of torch."""
+        return {"gradients": [p.grad for p in self._parameters()] if self._waiting else []}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        gradients = state_dict["gradients"]
+        self._waiting = bool(gradients)
+        for parameter, gradient in zip(self._parameters(), gradients):
+            parameter.grad = None if gradient is None else gradient.to(parameter.device, copy=True)
+
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _forward(self, x: Any) -> Any:
         return self.model_transform(self.model_fn(self.model, x))
@@ -177,6 +195,16 @@ class _AmpTrainingStep(_TrainingStep):
 
     def _backward(self, loss: torch.Tensor) -> None:
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the gradients that the optimizer has not seen yet, and the state of the scaler."""
+        return {**super().state_dict(), "scaler": None if self.scaler is None else self.scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        super().load_state_dict(state_dict)
+        if self.scaler is not None and state_dict["scaler"] is not None:
+            self.scaler.load_state_dict(state_dict["scaler"])
 
     def _step_optimizer(self) -> None:
         if self.scaler is None:

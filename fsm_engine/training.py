@@ -126,7 +126,7 @@ TRAINING = Graph(
         Phase(
             E.TERMINATE_SINGLE_EPOCH,
             S.RUN,
-            entry=(_action("drop the open iterator", "here.batches = None"),),
+            entry=(_action("drop the open iterator", "here.batches, here.exhausted = None, False"),),
             payload=Payload(keywords={"iter_counter": "state.iteration - here.epoch_start"}),
             defer=_guard("EPOCH_COMPLETED to come", "not here.skip_epoch_completed"),
         ),

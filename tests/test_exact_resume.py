@@ -217,6 +217,45 @@ def test_a_step_made_of_phases_goes_on_too() -> None:
     assert trained(4) == (undisturbed, [(4, ["Events.ITERATION_COMPLETED", 1])])
 
 
+@pytest.mark.parametrize(
+    "given", [{"gradient_accumulation_steps": 3}, {"device": "cpu", "amp_mode": "amp", "scaler": True}], ids=str
+)
+def test_gradients_that_wait_and_the_scaler_of_the_loss_are_kept(given: dict[str, Any]) -> None:
+    def made() -> tuple[Any, Any, Engine]:
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss(), **given)
+        trainer.resumes_exactly = True
+        return model, trainer._process_function, trainer
+
+    def end(model: Any, step: Any, trainer: Engine) -> tuple[Any, ...]:
+        trainer.run(DATA["list"](), max_epochs=2)
+        return model.weight.tolist(), getattr(step, "scaler", None) and step.scaler.state_dict()
+
+    def dumped(*parts: Any) -> bytes:
+        file = io.BytesIO()
+        torch.save(parts, file)
+        return file.getvalue()
+
+    saved: list[bytes] = []
+    model, step, trainer = made()
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED,
+        lambda e: e.when_settled(lambda e: saved.append(dumped(model.state_dict(), e.state_dict()))),
+    )
+    undisturbed = end(model, step, trainer)
+    kept = []
+    for file in saved:
+        other, step, trainer = made()
+        weights, progress = torch.load(io.BytesIO(file), weights_only=True)
+        other.load_state_dict(weights)
+        trainer.load_state_dict(progress)
+        kept.append(len(progress["step"]["gradients"]))
+        assert end(other, step, trainer) == undisturbed
+    assert kept == ([2, 2, 0] * 4 if "gradient_accumulation_steps" in given else [0] * 12)
+
+
 def test_a_lifecycle_of_ones_own_goes_on_too() -> None:
     class Play(EventEnum):
         COLLECT = "collect"
@@ -298,6 +337,29 @@ def test_handlers_are_saved_whatever_they_are_attached_as() -> None:
     other, fresh = made()
     other.load_state_dict(state)
     assert [counter.count for counter in fresh] == [13, 6, 4, 3]
+
+
+def test_a_handler_may_have_the_engine_in_its_own_state(caplog: pytest.LogCaptureFixture) -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.engine, self.seen = Engine(lambda engine, batch: batch), 0
+            self.engine.resumes_exactly = True
+            self.engine.add_event_handler(Events.ITERATION_COMPLETED, self.see)
+
+        def see(self) -> None:
+            self.seen += 1
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"engine": self.engine.state_dict(), "seen": self.seen}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.engine.load_state_dict(state["engine"])
+            self.seen = state["seen"]
+
+    trainer, other = Trainer(), Trainer()
+    trainer.engine.run([1, 2])
+    other.load_state_dict(trainer.state_dict())
+    assert (other.seen, other.engine.state.iteration, caplog.records) == (2, 2, [])
 
 
 def test_the_log_tells_of_handlers_that_do_not_fit(caplog: pytest.LogCaptureFixture) -> None:
@@ -456,6 +518,193 @@ def test_attributes_of_the_state_are_kept_as_far_as_they_are_plain() -> None:
     state = other.state
     assert (state.best, state.metrics, state.output.item()) == ({"accuracy": [0.5]}, {"loss": 1.5}, 2.0)
     assert (hasattr(state, "open"), state.output.requires_grad, state.dataloader) == (False, False, None)
+
+
+def settled_states(engine: Engine, event: Any) -> list[dict[str, Any]]:
+    """Return the list that the states of `engine` come to when the handlers of `event` are through."""
+    states: list[dict[str, Any]] = []
+    engine.resumes_exactly = True
+    engine.add_event_handler(event, lambda _engine, *_: engine.when_settled(lambda e: states.append(e.state_dict())))
+    return states
+
+
+def noted(*events: Any) -> tuple[Engine, list[Any]]:
+    """Return an engine, and the list of the batches and of these events that it comes to."""
+    log: list[Any] = []
+    engine = Engine(lambda engine, batch: log.append(batch))
+    for event in events:
+        engine.add_event_handler(event, lambda _engine, name, **_: log.append(name), event.name)
+    return engine, log
+
+
+class Unknown:
+    """Three batches, which only going through them tells."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([1, 2, 3])
+
+
+def test_a_request_to_end_the_epoch_is_honoured_where_it_was_made() -> None:
+    def made() -> tuple[Engine, list[Any]]:
+        engine, log = noted(Events.TERMINATE_SINGLE_EPOCH)
+        engine.add_event_handler(Events.ITERATION_STARTED(once=2), lambda e: e.terminate_epoch())
+        return engine, log
+
+    engine, log = made()
+    states = settled_states(engine, Events.ITERATION_STARTED(once=2))
+    engine.run([1, 2], max_epochs=2)
+    other, resumed = made()
+    other.load_state_dict(states[0])
+    other.run([1, 2], max_epochs=2)
+    assert resumed == log[1:] == ["TERMINATE_SINGLE_EPOCH", 1, 2]
+
+
+def test_an_epoch_that_was_ended_behind_the_data_leaves_no_end_of_data() -> None:
+    def made() -> tuple[Engine, list[Any]]:
+        engine, log = noted(Events.DATALOADER_STOP_ITERATION)
+        engine.add_event_handler(Events.DATALOADER_STOP_ITERATION(once=1), lambda e: e.terminate_epoch())
+        return engine, log
+
+    engine, log = made()
+    states = settled_states(engine, Events.EPOCH_COMPLETED(once=1))
+    engine.run([1, 2], max_epochs=2, epoch_length=3)
+    other, resumed = made()
+    other.load_state_dict(states[0])
+    other.run([1, 2], max_epochs=2, epoch_length=3)
+    assert resumed == log[3:] == [1, 2, "DATALOADER_STOP_ITERATION", 1]
+
+
+def test_an_epoch_whose_length_nobody_knows_goes_on() -> None:
+    engine, log = noted(Events.EPOCH_COMPLETED)
+    states = settled_states(engine, Events.ITERATION_COMPLETED)
+    engine.run(Unknown(), max_epochs=2)
+    for state in states:
+        other, resumed = noted(Events.EPOCH_COMPLETED)
+        other.load_state_dict(state)
+        other.run(Unknown(), max_epochs=2)
+        assert (resumed, other.state.epoch_length) == (log[len(log) - len(resumed) :], 3)
+    assert len(states) == 6
+
+
+def test_an_engine_that_rests_keeps_its_metrics_and_begins_anew() -> None:
+    engine, _ = noted()
+    engine.resumes_exactly = True
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda e: e.terminate())
+    engine.state.metrics["loss"] = 0.5
+    engine.run(Unknown())
+    other, log = noted(Events.STARTED, Events.RESUMED)
+    other.load_state_dict(engine.state_dict())
+    assert other.state.metrics == {"loss": 0.5}
+    other.run(Unknown())
+    assert log == ["STARTED", 1, 2, 3]
+
+
+def test_a_run_that_was_terminated_goes_on_only_under_a_higher_limit() -> None:
+    engine, _ = noted()
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda e: e.terminate())
+    states = settled_states(engine, Events.COMPLETED)
+    engine.run([1, 2], max_epochs=3)
+    logs = []
+    for limit in (None, 3, 4):
+        other, log = noted(Events.TERMINATE, Events.COMPLETED)
+        other.load_state_dict(states[0])
+        other.run([1, 2], max_epochs=limit)
+        logs.append(log)
+    assert logs == [["TERMINATE", "COMPLETED"], ["TERMINATE", "COMPLETED"], [1, 2, 1, 2, 1, 2, "COMPLETED"]]
+
+
+def test_a_lifecycle_of_ones_own_that_was_at_its_end_is_not_run_again() -> None:
+    def made() -> tuple[Engine, list[Any]]:
+        log: list[Any] = []
+        lifecycle = Lifecycle("play")
+        lifecycle.add_phase(Mine.HALF, lambda: log.append("played"))
+        lifecycle.add_path(Events.STARTED >> Mine.HALF >> Events.COMPLETED)
+        return Engine(lifecycle=lifecycle), log
+
+    engine, _ = made()
+    states = settled_states(engine, Events.COMPLETED)
+    engine.run()
+    other, log = made()
+    other.load_state_dict(states[0])
+    other.run()
+    assert log == []
+    other.run()
+    assert log == ["played"]
+
+
+# After an error
+
+
+@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        ("step", [2, "EPOCH_COMPLETED", 1, 2, "EPOCH_COMPLETED"]),
+        ("fetch", [2, "EPOCH_COMPLETED", 1, 2, "EPOCH_COMPLETED"]),
+        (Events.ITERATION_STARTED(once=2), [2, "EPOCH_COMPLETED", 1, 2, "EPOCH_COMPLETED"]),
+        (Events.EPOCH_COMPLETED(once=1), [1, 2, "EPOCH_COMPLETED"]),
+        (Events.COMPLETED, []),
+    ],
+    ids=str,
+)
+def test_after_an_error_a_run_goes_on_with_what_has_failed(where: Any, left: list[Any], driver: str) -> None:
+    class Data(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            yield 1
+            fail("fetch")
+            yield 2
+
+    def fail(here: str) -> None:
+        if where == here:
+            raise ValueError("it is broken")
+
+    def step(engine: Engine, batch: int) -> None:
+        if batch == 2:
+            fail("step")
+
+    engine = Engine(step)
+    if not isinstance(where, str):
+        engine.add_event_handler(where, lambda: fail(where))
+    states = settled_states(engine, Events.EXCEPTION_RAISED)
+    engine.run(Data([1, 2]), max_epochs=2, driver=driver)
+    assert engine.outcome == "failed"
+    other, log = noted(Events.EPOCH_COMPLETED)
+    other.load_state_dict(states[0])
+    other.run([1, 2], max_epochs=2)
+    assert (log, len(states)) == (left, 1)
+
+
+def test_after_an_error_that_nobody_takes_a_run_goes_on_too() -> None:
+    class Stop(BaseException):
+        pass
+
+    def step(engine: Engine, batch: int) -> None:
+        if batch == 2:
+            raise Stop
+
+    engine = Engine(step)
+    states = settled_states(engine, Events.EXCEPTION_RAISED)
+    with pytest.raises(Stop):
+        engine.run([1, 2])
+    other, log = noted()
+    other.load_state_dict(states[0])
+    other.run([1, 2])
+    assert (log, states[0]["iteration"]) == ([2], 2)
+
+
+def test_after_an_error_a_batch_that_is_no_plain_data_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    def step(engine: Engine, batch: Any) -> None:
+        raise ValueError("it is broken")
+
+    engine = Engine(step)
+    states = settled_states(engine, Events.EXCEPTION_RAISED)
+    engine.run([object(), object()])
+    assert (states[0]["iteration"], states[0]["position"]) == (1, None)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        "No exact position is saved: the batch at hand in ITERATION_STARTED holds object, which cannot be saved as "
+        "plain data. Save at another event, such as ITERATION_COMPLETED, when no batch is waiting. A run that goes on "
+        "from it leaves that batch out."
+    ]
 
 
 def finished(event: Any) -> dict[str, Any]:
