@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,6 +178,34 @@ def test_terminate_on_nan() -> None:
     assert (trainer.state.iteration, trainer.outcome) == (2, "terminated")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard|torch")
+def test_weights_go_to_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator").EventAccumulator
+    monkeypatch.chdir(tmp_path)
+    model, optimizer, loss = supervised()
+    trainer = create_supervised_trainer(model, optimizer, loss)
+    names = {"trainer": trainer, "model": model, "Events": Events}
+    attach = """
+        from fsm_engine.handlers.tensorboard_logger import *
+
+        # Create a logger
+        tb_logger = TensorboardLogger(log_dir="experiments/tb_logs")
+
+        # Attach the logger to the trainer to log model's weights as a histogram after each epoch
+        tb_logger.attach(
+            trainer,
+            event_name=Events.EPOCH_COMPLETED,
+            log_handler=WeightsHistHandler(model)
+        )
+    """
+    exec(textwrap.dedent(attach), names)  # a star is for modules only
+    trainer.run(loader(2), max_epochs=3)
+    names["tb_logger"].close()  # type: ignore[attr-defined]
+    written = accumulator("experiments/tb_logs", {"histograms": 0}).Reload()
+    found = {tag: [event.step for event in written.Histograms(tag)] for tag in written.Tags()["histograms"]}
+    assert found == {"weights/weight": [1, 2, 3], "weights/bias": [1, 2, 3]}
+
+
 # Custom events in the backward pass
 
 
@@ -259,3 +289,102 @@ def test_profiling_the_backward_pass(capsys: pytest.CaptureFixture[str]) -> None
     printed = capsys.readouterr().out
     assert (printed.count("Processing function:"), printed.count("Processing took total")) == (2, 2)
     assert "nan" not in printed
+
+
+BACKPROP_GUIDE = """
+import pandas as pd
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import MNIST
+from torchvision.models import resnet18
+from torchvision.transforms import Compose, Normalize, ToTensor
+
+from fsm_engine import Engine, EventEnum, Events, create_supervised_evaluator
+from fsm_engine.metrics import Accuracy, Loss
+from fsm_engine.handlers import Timer
+from fsm_engine.handlers import BasicTimeProfiler, HandlersTimeProfiler
+
+device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super(Net, self).__init__()
+
+        self.model = resnet18(num_classes=10)
+        self.model.conv1 = nn.Conv2d(1, 64, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, x):
+        return self.model(x)
+
+
+model = Net().to(device)
+
+data_transform = Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])
+
+train_loader = DataLoader(
+    MNIST(download=True, root=".", transform=data_transform, train=True),
+    batch_size=128,
+    shuffle=True,
+)
+
+optimizer = torch.optim.RMSprop(model.parameters(), lr=0.005)
+criterion = nn.CrossEntropyLoss()
+
+
+class BackpropEvents(EventEnum):
+    BACKWARD_STARTED = 'backward_started'
+    BACKWARD_COMPLETED = 'backward_completed'
+    OPTIM_STEP_COMPLETED = 'optim_step_completed'
+
+
+def train_step(engine, batch):
+    model.train()
+    optimizer.zero_grad()
+    x, y = batch[0].to(device), batch[1].to(device)
+    y_pred = model(x)
+    loss = criterion(y_pred, y)
+
+    engine.fire_event(BackpropEvents.BACKWARD_STARTED)
+    loss.backward()
+    engine.fire_event(BackpropEvents.BACKWARD_COMPLETED)
+
+    optimizer.step()
+    engine.fire_event(BackpropEvents.OPTIM_STEP_COMPLETED)
+
+    return loss.item()
+
+
+trainer = Engine(train_step)
+
+trainer.register_events(*BackpropEvents)
+
+
+@trainer.on(BackpropEvents.BACKWARD_COMPLETED)
+def function_before_backprop(engine):
+    print(f"Iter[{engine.state.iteration}] Function fired after backward pass")
+
+
+trainer.run(train_loader, max_epochs=3)
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for module in ("pandas", "torchvision", "sklearn"):
+        pytest.importorskip(module)
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "examples")
+    from digits import write_mnist
+
+    monkeypatch.chdir(tmp_path)
+    images, labels = torch.randint(256, (12, 28, 28)), torch.arange(12) % 10
+    write_mnist(".", images, labels, images, labels)  # instead of a download
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(BACKPROP_GUIDE, names)
+    trainer = names["trainer"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"Iter[{iteration}] Function fired after backward pass" for iteration in (1, 2, 3)
+    ]
+    assert (trainer.outcome, trainer.state.epoch, trainer.state.epoch_length) == ("completed", 3, 1)
