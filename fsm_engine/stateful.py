@@ -66,7 +66,7 @@ def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _asking(engine: Engine) -> Iterator[bool]:
-    """Tell whether the handlers of `engine` are not being asked already, by one that has the engine in its own state."""
+    """Tell whether nobody asks the handlers of `engine` already, as one does that has the engine in its own state."""
     first = id(engine) not in _asked
     _asked.add(id(engine))
     try:
