@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from children import Children
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would wait for each other's threads
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,3 +28,12 @@ collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _T
 def _loggers_as_they_come() -> None:
     """Take back what another test, such as one that runs an example, has told the engines' logger."""
     logging.getLogger("fsm_engine.engine.Engine").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[Children]:
+    """Start processes that have imported torch already."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs os.fork")
+    with Children() as starts:
+        yield starts

@@ -9,10 +9,8 @@ import pickle
 import re
 import resource
 import stat
-import subprocess
 import sys
 import tempfile
-import textwrap
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from children import Children
 from hypothesis import given
 from hypothesis import strategies as st
 from ignite.handlers import Checkpoint as IgniteCheckpoint
@@ -33,8 +32,6 @@ from fsm_engine import Engine
 from fsm_engine.handlers import _checkpoint_sealed as sealed
 from fsm_engine.handlers._checkpoint_files import writing_durably
 from fsm_engine.handlers.checkpoint import Checkpoint, DiskSaver, ModelCheckpoint
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def echo(engine: Any, batch: Any) -> Any:
@@ -580,16 +577,9 @@ def test_what_a_killed_process_has_left_is_removed_and_nothing_else(
     assert (tmp_path / "new.txt").read_bytes() == b"whole"
 
 
-def run_python(code: str, folder: Path) -> str:
-    command = [sys.executable, "-c", textwrap.dedent(code), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("background", [False, True])
-def test_after_a_kill_at_any_time_there_is_a_good_file(tmp_path: Path, background: bool) -> None:
+def test_after_a_kill_at_any_time_there_is_a_good_file(children: Children, tmp_path: Path, background: bool) -> None:
     code = f"""
         import os, random, signal, sys, time
         import torch
@@ -632,15 +622,17 @@ def test_after_a_kill_at_any_time_there_is_a_good_file(tmp_path: Path, backgroun
             assert all(name.endswith(".pt") for name in os.listdir(sys.argv[1])), os.listdir(sys.argv[1])
         print("good")
     """
-    assert run_python(code, tmp_path) == "good\n"
-    checkpoint = Checkpoint({"counted": Number()}, tmp_path, n_saved=2)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    child = children.start(tmp_path, code, str(folder))
+    assert (child.wait(), child.out.read_text()) == (0, "good\n"), child.err.read_text()
+    checkpoint = Checkpoint({"counted": Number()}, folder, n_saved=2)
     newest = checkpoint.resume()
     checkpoint(engine_at(10_000))
-    assert names_in(tmp_path) == sorted([Path(newest).name, "counted_10000.pt"])
+    assert names_in(folder) == sorted([Path(newest).name, "counted_10000.pt"])
 
 
-@pytest.mark.slow
-def test_a_process_does_not_end_before_its_files_are_written(tmp_path: Path) -> None:
+def test_a_process_does_not_end_before_its_files_are_written(children: Children, tmp_path: Path) -> None:
     code = """
         import sys
         import torch
@@ -651,5 +643,6 @@ def test_a_process_does_not_end_before_its_files_are_written(tmp_path: Path) -> 
         Checkpoint({"module": module}, sys.argv[1], background=True)(Engine(lambda engine, batch: None))
         print("end")
     """
-    assert run_python(code, tmp_path) == "end\n"
+    child = children.start(tmp_path, code, str(tmp_path))
+    assert (child.wait(), child.out.read_text()) == (0, "end\n"), child.err.read_text()
     assert Checkpoint({"module": nn.Linear(1500, 1500)}, tmp_path).resume() == tmp_path / "module_0.pt"

@@ -8,9 +8,7 @@ import logging
 import os
 import pickle
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import weakref
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import Children
 
 pytest.importorskip("torch")
 
@@ -30,7 +29,6 @@ from fsm_engine.handlers import Checkpoint, EarlyStopping, EMAHandler, GracefulS
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
 
-ROOT = Path(__file__).resolve().parent.parent
 TERM, INT, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1
 DRIVERS = ("emitted", "transitions")
 
@@ -432,26 +430,14 @@ PROGRAM = """
 """
 
 
-def start(path: Path, pause: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(path), str(pause)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-
-
-def started(path: Path, pause: float) -> subprocess.Popen[str]:
-    """Start the program, and wait until its first iteration has begun."""
-    process = start(path, pause)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    return process
-
-
-def test_a_process_that_is_told_to_stop_is_taken_up_by_another(tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
-    process = started(path, 0.05)
+def test_a_process_that_is_told_to_stop_is_taken_up_by_another(children: Children, tmp_path: Path) -> None:
+    path = str(tmp_path / "run.json")
+    process = children.start(tmp_path, PROGRAM, path, "0.05")
+    process.wait_for("running\n")
     process.send_signal(TERM)
-    out, err = process.communicate(timeout=100)
-    outcome, iteration, _ = json.loads(out.splitlines()[-1])
-    assert (outcome, process.returncode) == ("interrupted", 128 + TERM), err
+    status, err = process.wait(), process.err.read_text()
+    outcome, iteration, _ = json.loads(process.out.read_text().splitlines()[-1])
+    assert (outcome, status) == ("interrupted", 128 + TERM), err
     assert 0 < iteration < 50
     assert f"GracefulStop: SIGTERM came, so the run ends after iteration {iteration}; again to stop at once." in err
 
@@ -460,19 +446,19 @@ def test_a_process_that_is_told_to_stop_is_taken_up_by_another(tmp_path: Path) -
         for batch in range(10):
             weight = 0.9 * weight + batch
         weight *= 0.5
-    out, err = start(path, 0).communicate(timeout=100)
-    assert json.loads(out.splitlines()[-1]) == ["completed", 50, weight], err
+    process = children.start(tmp_path, PROGRAM, path, "0")
+    assert process.wait() == 0, process.err.read_text()
+    assert json.loads(process.out.read_text().splitlines()[-1]) == ["completed", 50, weight]
 
 
-@pytest.mark.slow
-def test_the_second_signal_ends_a_process_at_once(tmp_path: Path) -> None:
-    process = started(tmp_path / "run.json", 1000)
+def test_the_second_signal_ends_a_process_at_once(children: Children, tmp_path: Path) -> None:
+    process = children.start(tmp_path, PROGRAM, str(tmp_path / "run.json"), "1000")
+    process.wait_for("running\n")
     process.send_signal(USR1)
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(TimeoutError):
         process.wait(0.3)
     process.send_signal(TERM)
-    out, err = process.communicate(timeout=100)
-    assert (out, process.returncode) == ("", -TERM), err
+    assert (process.wait(), process.out.read_text()) == (-TERM, "running\n"), process.err.read_text()
 
 
 def test_a_forked_process_leaves_signals_to_its_parent_but_ends_by_sigterm() -> None:

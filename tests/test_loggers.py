@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import itertools
 import json
 import pickle
 import re
@@ -633,10 +634,8 @@ def rows(logger: Any) -> list[tuple[int, dict[str, Any]]]:
             (row["step"], {name: str(value) for name, value in row.items() if name not in ("step", "time")})
             for row in found
         ]
-    together: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in csv.DictReader(text.splitlines()):
-        together.setdefault((row["step"], row["time"]), {})[row["name"]] = row["value"]
-    return [(int(step), values) for (step, _), values in together.items()]
+    together = itertools.groupby(csv.DictReader(text.splitlines()), key=lambda row: (row["step"], row["time"]))
+    return [(int(step), {row["name"]: row["value"] for row in group}) for (step, _), group in together]
 
 
 def test_each_line_is_there_as_soon_as_it_was_logged(lines: Any) -> None:
