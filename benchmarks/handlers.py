@@ -70,7 +70,11 @@ def all_at_once(quick: bool) -> Work:
     work = "ProgressBar, RunningAverage and three more"
     ours = Row(work, Cost("engine"), Cost("bare loop"), "bare loop", at_most(1.15))
     added = Row(
-        "what engine and handlers add", Cost("engine", over="bare loop"), Cost("Ignite", over="bare loop"), "Ignite", at_most(None)
+        "what engine and handlers add",
+        Cost("engine", over="bare loop"),
+        Cost("Ignite", over="bare loop"),
+        "Ignite",
+        at_most(None),
     )
     if not installed("torch", "sklearn", "tqdm", "tensorboard"):
         return Work([], [ours, added], missing="torch, scikit-learn, tqdm or tensorboard is not installed")
