@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fsm_engine.compile import Emitted
 
 _FETCHING = (Events.GET_BATCH_STARTED, Events.DATALOADER_STOP_ITERATION)
-_FETCHED: dict[Event, int] = {Events.GET_BATCH_COMPLETED: 1, Events.ITERATION_STARTED: -1}
+_FETCHED = (Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED)
 
 IDLE = "IDLE"
 """The phase of an engine that is not running. It announces nothing: there is no event of that name."""
@@ -320,7 +320,8 @@ class Graph:
                     continue  # the only settled guard is that there is no data
                 if not Scope.RUN.contains(self.phases[target].scope):
                     continue
-                value = known[number] + _FETCHED.get(self.phases[target].event, 0)
+                fetched = self.phases[number].event in _FETCHING and transition.target == Events.GET_BATCH_COMPLETED
+                value = known[number] + fetched - (transition.target == Events.ITERATION_STARTED)
                 if self.phases[target].event is Events.TERMINATE_SINGLE_EPOCH:
                     value = 0  # the pass is dropped
                 if target not in known:
@@ -328,6 +329,33 @@ class Graph:
                 if known.setdefault(target, value) != value:
                     return None
         return tuple(known.get(number, 0) for number in range(len(self.phases)))
+
+    @cached_property
+    def before_step(self) -> frozenset[int]:
+        """The phases from which a run may come to a step by itself before it fetches another batch."""
+        steps = (number for number, phase in enumerate(self.phases) if Scope.ITERATION.contains(phase.scope))
+        return self._before_fetching(steps)
+
+    @cached_property
+    def before_use(self) -> frozenset[int]:
+        """The phases from which a run may come likewise to something of the user's in an epoch, such as an activity."""
+        used = (n for n, phase in enumerate(self.phases) if phase.may_fire and Scope.EPOCH.contains(phase.scope))
+        return self._before_fetching(used)
+
+    def _before_fetching(self, ends: Iterable[int]) -> frozenset[int]:
+        found: set[int] = set()
+        more = set(ends)
+        while more:
+            found |= more
+            into = {self.phases[number].event for number in found} | {self.phases[number].scope for number in found}
+            more = {
+                number
+                for number, exits in enumerate(self.automatic)
+                if number not in found
+                and self.phases[number].event not in _FETCHING
+                and any(t.target in into and not (isinstance(t.guard, Snippet) and t.guard.settled) for t in exits)
+            }
+        return frozenset(found)
 
     def _fetches_plainly(self, number: int) -> bool:
         """Say whether a fetching phase is left as in training: what it fetched is then known from where it leads."""

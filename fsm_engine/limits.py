@@ -44,6 +44,8 @@ def is_new_run(state: State, max_epochs: int | None, max_iters: int | None, susp
     """
     if state.max_epochs is None and state.max_iters is None:
         return True
+    if suspended and (max_epochs, max_iters) == (state.max_epochs, state.max_iters):
+        return False  # where error edges lead back to EPOCH_STARTED, it may have passed its own limit
     _check_limit(state, "max_epochs", max_epochs, "max_iters", "epoch")
     _check_limit(state, "max_iters", max_iters, "max_epochs", "iteration")
     return not suspended and is_done(state, max_epochs or state.max_epochs, max_iters or state.max_iters)

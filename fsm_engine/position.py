@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.cursor import Signal
-from fsm_engine.data import batches_taken, uncounted_batches
+from fsm_engine.data import batches_taken
 from fsm_engine.errors import BusyError
 from fsm_engine.events import Events
 from fsm_engine.graph import Graph
@@ -64,17 +64,17 @@ def position(engine: Engine) -> dict[str, Any] | None:
     pending = {**here.asked, **here.requests} if here.broken is None else here.asked
     found["requests"] = {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT}
     found["state"] = attributes(engine)
-    if uncounted_batches(engine) or Scope.ITERATION.contains(graph.phases[left >> 1].scope):
-        wrong = _not_plain(engine)
-        if wrong is not None and here.broken is None:
-            raise ValueError(wrong)
-        if wrong is not None:  # raised here, it would stand in for the error that is to be told of
-            engine.logger.warning(
-                "No exact position is saved: %s A run that goes on from it leaves that batch out.", wrong
-            )
-            return None
+    waits = left >> 1 in graph.before_step
+    wrong = _not_plain(engine)
+    if wrong is None and (waits or graph.uncounted is None or left >> 1 in graph.before_use):
         found["batch"] = of_tensors(engine.state.batch, _detached)
-    return found
+    if wrong is None or not waits:
+        return found
+    if here.broken is None:
+        raise ValueError(wrong)
+    # Raised here, it would stand in for the error that is to be told of.
+    engine.logger.warning("No exact position is saved: %s A run that goes on from it leaves that batch out.", wrong)
+    return None
 
 
 def _may_rest(engine: Engine) -> bool:

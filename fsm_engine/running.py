@@ -148,8 +148,9 @@ def back(engine: Engine, edge: Transition) -> int:
     if way is None:
         raise lost(engine, edge)
     at = past(engine)
+    failed = here.left is None or here.at >> 1 in engine.lifecycle.graph.recovering
     move(engine, way)
-    if at == here.failed:
+    if failed:
         here.failed, here.tried = None, frozenset()
     else:
         here.left = None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, StepEvents
+from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, Scope, StepEvents
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
@@ -633,6 +633,53 @@ def test_a_lifecycle_of_ones_own_that_was_at_its_end_is_not_run_again() -> None:
 
 
 # After an error
+
+
+@pytest.mark.parametrize("back", [Events.GET_BATCH_COMPLETED, Events.GET_BATCH_STARTED, Scope.ITERATION], ids=str)
+def test_a_lifecycle_that_goes_round_an_error_goes_on_too(back: Any) -> None:
+    """Iterations do not tell there how many batches were fetched."""
+
+    def made() -> tuple[Engine, list[Any]]:
+        log: list[Any] = []
+
+        def step(engine: Engine, batch: int) -> None:
+            log.append((engine.state.iteration, batch))
+            if engine.state.iteration == 2 and "HALF" not in log:
+                raise ValueError("the second one fails")
+
+        engine = Engine(step)
+        engine.lifecycle.add_transition(Events.ITERATION_STARTED >> Mine.HALF, error=ValueError, limit=1)
+        engine.lifecycle.add_transition(Mine.HALF >> back)
+        engine.add_event_handler(Mine.HALF, lambda _error: log.append("HALF"))
+        return engine, log
+
+    engine, log = made()
+    done: list[int] = []
+    events = Events.GET_BATCH_COMPLETED | Events.ITERATION_STARTED | Events.ITERATION_COMPLETED
+    engine.add_event_handler(events, lambda e: e.when_settled(lambda _: done.append(len(log))))
+    states = settled_states(engine, events)
+    engine.run([1, 2, 3], max_epochs=2)
+    assert len(states) > 16
+    for number, state in zip(done, states):
+        other, resumed = made()
+        resumed.extend(log[:number])
+        other.load_state_dict(state)
+        other.run([1, 2, 3], max_epochs=2)
+        assert resumed == log
+
+
+def test_a_run_that_is_suspended_where_it_failed_before_is_suspended_anew_later() -> None:
+    log: list[int] = []
+    engine = Engine(lambda engine, batch: log.append(batch) if engine.state.iteration > 1 else 1 / 0)
+    engine.lifecycle.add_transition(Events.ITERATION_STARTED >> Mine.HALF, error=ZeroDivisionError)
+    engine.lifecycle.add_transition(Mine.HALF >> Events.GET_BATCH_STARTED)
+    engine.add_event_handler(Events.ITERATION_STARTED(once=2), lambda e: e.interrupt())
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda e: e.interrupt())
+    outcomes, data = [], [1, 2, 3, 4]
+    for _ in range(3):
+        engine.run(data, max_epochs=1)
+        outcomes.append(engine.outcome)
+    assert (outcomes, log) == (["interrupted", "interrupted", "completed"], [2, 3, 4])
 
 
 @pytest.mark.parametrize("driver", ["emitted", "transitions"])
