@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import time
 import traceback
@@ -20,6 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from fsm_engine import Engine, Events
 from fsm_engine.handlers import TerminateOnNan
+
+FETCHED = mmap.mmap(-1, 1)
+"""The batch that the run has come to; workers see it."""
 
 
 class Numbers(Dataset[int]):
@@ -42,7 +46,8 @@ def raises() -> None:
 
 
 def dies() -> None:
-    time.sleep(0.5)  # until what it has made is fetched, so that the run waits for this one
+    while FETCHED[0] < 4:  # else the run would be told in an earlier iteration
+        time.sleep(0.001)
     os._exit(7)
 
 
@@ -60,6 +65,7 @@ def not_a_number(engine: Engine, batch: Any) -> float:
 
 
 def echo(engine: Engine, batch: Any) -> Any:
+    FETCHED[0] = batch
     return batch
 
 
@@ -69,7 +75,11 @@ def let_go(error: Exception) -> None:
 
 
 def workers(fail: Callable[[], Any]) -> Callable[[], Any]:
-    return lambda: DataLoader(Numbers(fail), batch_size=None, num_workers=1)
+    def make() -> Any:
+        FETCHED[0] = 0
+        return DataLoader(Numbers(fail), batch_size=None, num_workers=1, multiprocessing_context="fork")
+
+    return make
 
 
 FAILURES = [

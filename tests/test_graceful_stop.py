@@ -432,7 +432,7 @@ PROGRAM = """
 
 def test_a_process_that_is_told_to_stop_is_taken_up_by_another(children: Children, tmp_path: Path) -> None:
     path = str(tmp_path / "run.json")
-    process = children.start(tmp_path, PROGRAM, path, "0.05")
+    process = children.start(tmp_path, PROGRAM, path, "0.2")
     process.wait_for("running\n")
     process.send_signal(TERM)
     status, err = process.wait(), process.err.read_text()
