@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+_logger = logging.getLogger(__name__)
 
 
 def states() -> dict[str, Any]:
@@ -35,8 +38,20 @@ def restore(found: Mapping[str, Any]) -> None:
 
         torch.set_rng_state(found["torch"].cpu())
         if "cuda" in found and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([state.cpu() for state in found["cuda"]])
+            _restore_devices(found["cuda"])
     if "numpy" in found:
         import numpy
 
         numpy.random.set_state(tuple(found["numpy"]))
+
+
+def _restore_devices(states: Sequence[Any]) -> None:
+    import torch
+
+    count = torch.cuda.device_count()
+    if count != len(states):
+        _logger.warning(
+            "What is loaded has the random generators of %s CUDA devices, and there are %s.", len(states), count
+        )
+    for device, state in enumerate(states[:count]):
+        torch.cuda.set_rng_state(state.cpu(), device)

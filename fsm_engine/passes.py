@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine import generators
+from fsm_engine.limits import length_of
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -24,8 +25,9 @@ def open_exactly(engine: Engine, start: int, skip: int) -> Iterator[Any]:
     here.data_state, here.reopens = None, False
     if here.opened_with is None or not again:
         _tell_what_is_lost(engine, again)
-        here.opened_with = states_with(data)
+        here.opened_with = {**states_with(data), "length": length_of(data)}
         return engine._open_pass(data, start, skip)
+    _tell_what_differs(engine, here.opened_with, skip)
     with _kept(data):
         restore_with(data, here.opened_with)
         if where is None:
@@ -46,6 +48,23 @@ def _tell_what_is_lost(engine: Engine, again: bool) -> None:
             "%s can be gone through only once. A run that goes on from a file needs another that gives the same "
             "batches, and goes through those that were used up. A DataLoader with a sampler skips them.",
             type(data).__name__,
+        )
+
+
+def _tell_what_differs(engine: Engine, found: Mapping[str, Any], skip: int) -> None:
+    data = engine.state.dataloader
+    length, before = length_of(data), found["length"]
+    if length != before:
+        engine.logger.warning(
+            "The run goes on in the middle of a pass over data of length %s, and that had length %s, so the batches to "
+            "come are others. Give the same data; if set_data() had changed it, call that again at RESUMED.",
+            length,
+            before,
+        )
+    if 0 < skip != length and getattr(data, "num_workers", 0):
+        engine.logger.warning(
+            "The processes that load the data begin anew in the middle of a pass. The batches are the same, but not "
+            "what is drawn at random in these processes until the pass ends, such as augmentations."
         )
 
 

@@ -823,6 +823,39 @@ def test_a_pass_that_was_opened_without_a_note_is_named(caplog: pytest.LogCaptur
     ]
 
 
+def test_other_data_is_named_where_a_pass_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    engine, _ = noted()
+    states = settled_states(engine, Events.ITERATION_COMPLETED(once=1))
+    engine.run([1, 2, 3])
+    other, log = noted()
+    other.resumes_exactly = True
+    other.load_state_dict(states[0])
+    other.run([1, 2, 3, 4])
+    assert log == [2, 3]
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run goes on in the middle of a pass over data of length 4, and that had length 3, so the batches to come "
+        "are others. Give the same data; if set_data() had changed it, call that again at RESUMED."
+    ]
+
+
+def test_that_workers_begin_anew_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Loader(list[int]):
+        num_workers = 2
+
+    engine, _ = noted()
+    states = settled_states(engine, Events.ITERATION_COMPLETED)
+    engine.run(Loader([1, 2]), max_epochs=2)
+    for state in states:
+        other, _ = noted()
+        other.resumes_exactly = True
+        other.load_state_dict(state)
+        other.run(Loader([1, 2]), max_epochs=2)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The processes that load the data begin anew in the middle of a pass. The batches are the same, but not what "
+        "is drawn at random in these processes until the pass ends, such as augmentations."
+    ] * 2  # nothing is loaded any more behind the last batch of each pass
+
+
 def test_a_batch_that_is_no_plain_data_cannot_be_saved() -> None:
     engine = Engine(lambda engine, batch: batch)
     engine.resumes_exactly = True
