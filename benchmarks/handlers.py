@@ -78,7 +78,7 @@ def all_at_once(quick: bool) -> Work:
     )
     if not installed("torch", "sklearn", "tqdm", "tensorboard"):
         return Work([], [ours, added], missing="torch, scikit-learn, tqdm or tensorboard is not installed")
-    epochs, batches = 10 if quick else 50, digits_batches()
+    epochs, batches = 20 if quick else 50, digits_batches()
     units = epochs * len(batches)
     contestants = [Contestant("bare loop", lambda: bare_training(batches, epochs), units)]
     for name, module in engines().items():
