@@ -544,9 +544,11 @@ class Engine(Announcer):
         It holds iterations, not batches: where a lifecycle skips batches before their iteration, or goes through
         one twice, only a pickle or a copy, or an engine that `resumes_exactly`, knows the position in the data.
 
-        With `resumes_exactly` it also holds the state of the handlers; what random generators stand at; and, of a run
-        that is suspended, or asked `when_settled`, its position in the lifecycle and in the data, and the attributes
-        of the state that are plain data. In the middle of a firing there is no such position, and the log says so.
+        With `resumes_exactly` it also holds the state of the handlers, and of a step that has one; the attributes of
+        the state that are plain data; and, of a run that is suspended, or asked `when_settled`, what random generators
+        stand at and its position in the lifecycle and in the data, with the batch where a step is still to use it. In
+        the middle of a firing there is no such position, and the log says so. Asked at EXCEPTION_RAISED, it is that
+        of what has failed: the step, or the fetch, is done again, and handlers that were not called yet are left out.
 
         Raises:
             ValueError: a user's key that the state does not have; a batch at hand that is no plain data.
@@ -557,7 +559,13 @@ class Engine(Announcer):
         """Take over the progress that `state_dict` returned; the next `run` goes on from there.
 
         With a position, `run` goes on exactly there, announced by RESUMED, and gives what the run that was saved would
-        have given: that needs the same data, and the same handlers attached before this is called. Without one, in
+        have given: that needs the same data, and the same handlers attached before this is called. STARTED is not fired
+        again: what its handlers have set up, such as frozen layers, belongs before `run`, or at RESUMED as well. So does
+        what others have changed in objects outside: ``requires_grad``, the mode of a part of a model, `set_data`. Lost
+        are gradients that wait for the optimizer, unless a step of `create_supervised_trainer` adds them up;
+        ``state.batch`` behind its iteration; random numbers of workers until a pass ends, and those by which data
+        without a sampler draws its order later than it is opened. A run that was at its end just ends again, with
+        STARTED, and TERMINATE if that had ended it, unless it is given a higher limit. Without a position, in
         the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED tells that a run
         goes on, unless nothing was done before: that one starts, with the limits it had.
 

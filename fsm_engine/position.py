@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+import warnings
 from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -95,14 +97,34 @@ def attributes(engine: Engine, *without: str) -> dict[str, Any]:
     """Return the attributes of the state that are plain data, without those of this process."""
     left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys, *without}
     all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
-    return {name: of_tensors(value, _detached) for name, value in _plain_items(all_of_them).items()}
+    found = _plain_items(all_of_them)
+    for name in vars(engine.state):
+        value = all_of_them.get(name)
+        if name not in found and value is not None and not hasattr(value, "state_dict"):
+            warnings.warn(
+                f"engine.state.{name} is not saved, because it is no plain data but {type(value).__name__}. Make it of "
+                f"numbers, strings, tensors, lists and dictionaries, or set it anew before a run goes on.",
+                stacklevel=2,
+            )
+    return {name: of_tensors(value, _detached) for name, value in found.items()}
 
 
 def _plain_items(values: dict[str, Any]) -> dict[str, Any]:
     """Return what of `values` is plain data; of dictionaries in it, such as metrics, what is."""
+    values = {name: _plain_number(value) for name, value in values.items()}
     whole = {name: value for name, value in values.items() if foreign(value) is None}
     parts = {name: value for name, value in values.items() if name not in whole and type(value) is dict}
     return {**whole, **{name: {k: v for k, v in part.items() if not foreign({k: v})} for name, part in parts.items()}}
+
+
+def _plain_number(value: Any) -> Any:
+    """Return numbers of numpy as Python's, in a dictionary as well: they mean the same, and are plain data."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return value
+    if type(value) is dict:
+        return {key: item.item() if isinstance(item, numpy.generic) else item for key, item in value.items()}
+    return value.item() if isinstance(value, numpy.generic) else value
 
 
 def _detached(tensor: Any) -> Any:

@@ -14,6 +14,7 @@ import pytest
 
 from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, Scope, StepEvents
 
+numpy = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler  # noqa: E402
@@ -509,14 +510,19 @@ def test_attributes_of_the_state_are_kept_as_far_as_they_are_plain() -> None:
     @engine.on(Events.ITERATION_COMPLETED(once=1))
     def set_some(engine: Engine) -> None:
         engine.state.best, engine.state.open = {"accuracy": [0.5]}, object()
-        engine.state.metrics.update(loss=1.5, plot=object())
+        engine.state.metrics.update(loss=1.5, plot=object(), f1=numpy.float64(0.25))
         engine.when_settled(lambda e: saved.append(e.state_dict()))
 
-    engine.run([1, 2])
+    with pytest.warns(UserWarning, match="open is not saved") as caught:
+        engine.run([1, 2])
+    assert [str(warning.message) for warning in caught] == [
+        "engine.state.open is not saved, because it is no plain data but object. Make it of numbers, strings, tensors, "
+        "lists and dictionaries, or set it anew before a run goes on."
+    ]
     other = Engine(lambda engine, batch: batch)
     other.load_state_dict(saved[0])
     state = other.state
-    assert (state.best, state.metrics, state.output.item()) == ({"accuracy": [0.5]}, {"loss": 1.5}, 2.0)
+    assert (state.best, state.metrics, state.output.item()) == ({"accuracy": [0.5]}, {"loss": 1.5, "f1": 0.25}, 2.0)
     assert (hasattr(state, "open"), state.output.requires_grad, state.dataloader) == (False, False, None)
 
 

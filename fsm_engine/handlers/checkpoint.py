@@ -58,7 +58,9 @@ class Checkpoint:
 
     It saves when the handlers of the event that it was called for are through, in what `Engine.when_settled` calls, so
     that the work of no handler is saved by half. Priority and file name are those of when it was called. Called by
-    hand, outside a run, it saves at once. The old files are removed when the new one is on the disk.
+    hand, outside a run, it saves at once; a run that has ended is begun anew from such a file, but not from one of
+    COMPLETED. At EXCEPTION_RAISED it saves what the iteration that failed is done again from; it counts there as a
+    handler that takes the exception, like any other. The old files are removed when the new one is on the disk.
 
     With a `DiskSaver`, files hold only tensors and plain data, so that loading one runs no code of anybody; what is
     anything else is refused when it is to be saved. Engines in `to_save` are not kept alive.
