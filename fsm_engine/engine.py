@@ -560,14 +560,16 @@ class Engine(Announcer):
 
         With a position, `run` goes on exactly there, announced by RESUMED, and gives what the run that was saved would
         have given: that needs the same data, and the same handlers attached before this is called. STARTED is not fired
-        again: what its handlers have set up, such as frozen layers, belongs before `run`, or at RESUMED as well. So does
-        what others have changed in objects outside: ``requires_grad``, the mode of a part of a model, `set_data`. Lost
-        are gradients that wait for the optimizer, unless a step of `create_supervised_trainer` adds them up;
+        again: what its handlers have set up, such as frozen layers, belongs before `run`, or at RESUMED as well. So
+        does what others have changed outside: ``requires_grad``, the mode of a part of a model, `set_data`.
+
+        Lost are gradients that wait for the optimizer, unless a step of `create_supervised_trainer` adds them up;
         ``state.batch`` behind its iteration; random numbers of workers until a pass ends, and those by which data
         without a sampler draws its order later than it is opened. A run that was at its end just ends again, with
-        STARTED, and TERMINATE if that had ended it, unless it is given a higher limit. Without a position, in
-        the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED tells that a run
-        goes on, unless nothing was done before: that one starts, with the limits it had.
+        STARTED, and TERMINATE if that had ended it, unless it is given a higher limit.
+
+        Without a position, in the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED
+        tells that a run goes on, unless nothing was done before: that one starts, with the limits it had.
 
         Args:
             state_dict: ``epoch_length``, one of ``iteration`` and ``epoch``, one of ``max_epochs`` and
