@@ -78,7 +78,7 @@ def fingerprint(*models: nn.Module) -> str:
 def flags(arguments: list[str] | None) -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(description="A job that goes on where it was killed.")
-    parser.add_argument("folder", type=Path, help="where the checkpoints are")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("checkpoints"), help="where the checkpoints are")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--every", type=int, default=20, help="iterations between checkpoints")
     return parser.parse_args(arguments)

@@ -422,6 +422,7 @@ def test_nothing_is_found_in_an_example(example: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", [str(path)])
     monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(Looked) as looked:
         runpy.run_path(str(path), run_name="__main__")
     assert looked.value.args == ([],)

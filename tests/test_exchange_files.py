@@ -581,7 +581,7 @@ def test_every_enum_of_the_library_is_known() -> None:
         import_module(f"fsm_engine.{module}")
     own = [kind for kind in EventEnum.__subclasses__() if kind.__module__.startswith("fsm_engine.")]
     assert {kind.__name__: library.enum(kind.__name__) for kind in own} == {kind.__name__: kind for kind in own}
-    assert len(own) == 3
+    assert len(own) == 4
 
 
 def test_everything_of_the_library_is_found_by_a_name_of_its_own() -> None:

@@ -17,7 +17,12 @@ from fsm_engine.graph import Code, Graph, Payload, Snippet
 from fsm_engine.step_events import WHOLE_STEP
 from fsm_engine.training import OUTER, TRAINING
 
-_ENUMS = {"Events": "events", "StepEvents": "step_events", "Tbptt_Events": "tbptt"}  # and the modules they are in
+_ENUMS = {  # and the modules they are in
+    "CheckpointEvents": "handlers.checkpoint",
+    "Events": "events",
+    "StepEvents": "step_events",
+    "Tbptt_Events": "tbptt",
+}
 
 
 def enum(name: str) -> type[EventEnum] | None:
