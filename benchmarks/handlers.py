@@ -25,6 +25,9 @@ LEFT = ExitStack()
 """What the last contestant has left open: files and threads. The next one closes it before its time begins."""
 atexit.register(LEFT.close)
 
+EPOCHS = 50
+"""About a second: in a shorter run, bars are not held back yet by how often they may be drawn."""
+
 LAYERS, WIDTH = 24, 1024
 """A model of 100 MB."""
 
@@ -56,16 +59,16 @@ def attach_all(library: str, trainer: Any, events: Any, model: Any) -> None:
     logger.attach_output_handler(trainer, events.ITERATION_COMPLETED(every=100), tag="training", metric_names=["loss"])
 
 
-def training(library: str, module: Any, batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], object]:
+def training(library: str, module: Any, batches: list[tuple[Any, Any]]) -> Callable[[], object]:
     """Return the run of a supervised trainer with all of them."""
     LEFT.close()
     model, optimizer, loss_fn = digits_model()
     trainer = module.create_supervised_trainer(model, optimizer, loss_fn)
     attach_all(library, trainer, module.Events, model)
-    return functools.partial(trainer.run, batches, max_epochs=epochs)
+    return functools.partial(trainer.run, batches, max_epochs=EPOCHS)
 
 
-def all_at_once(quick: bool) -> Work:
+def all_at_once(_quick: bool) -> Work:
     """Train an MLP on scikit-learn's digits with the handlers that most runs have."""
     work = "ProgressBar, RunningAverage and three more"
     ours = Row(work, Cost("engine"), Cost("bare loop"), "bare loop", at_most(1.15))
@@ -78,12 +81,12 @@ def all_at_once(quick: bool) -> Work:
     )
     if not installed("torch", "sklearn", "tqdm", "tensorboard"):
         return Work([], [ours, added], missing="torch, scikit-learn, tqdm or tensorboard is not installed")
-    epochs, batches = 20 if quick else 50, digits_batches()
-    units = epochs * len(batches)
-    contestants = [Contestant("bare loop", lambda: bare_training(batches, epochs), units)]
+    batches = digits_batches()
+    units = EPOCHS * len(batches)
+    contestants = [Contestant("bare loop", lambda: bare_training(batches, EPOCHS), units)]
     for name, module in engines().items():
         library = module.__name__.partition(".")[0]
-        contestants.append(Contestant(name, functools.partial(training, library, module, batches, epochs), units))
+        contestants.append(Contestant(name, functools.partial(training, library, module, batches), units))
     return Work(contestants, [ours, added])
 
 
