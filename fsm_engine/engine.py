@@ -561,7 +561,8 @@ class Engine(Announcer):
         With a position, `run` goes on exactly there, announced by RESUMED, and gives what the run that was saved would
         have given: that needs the same data, and the same handlers attached before this is called. STARTED is not fired
         again: what its handlers have set up, such as frozen layers, belongs before `run`, or at RESUMED as well. So
-        does what others have changed outside: ``requires_grad``, the mode of a part of a model, `set_data`.
+        does what others have changed outside: ``requires_grad``, the mode of a part of a model. If `set_data` had
+        changed the data, give that to `run`.
 
         Lost are gradients that wait for the optimizer, unless a step of `create_supervised_trainer` adds them up;
         ``state.batch`` behind its iteration; random numbers of workers until a pass ends, and those by which data

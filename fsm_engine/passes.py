@@ -57,7 +57,7 @@ def _tell_what_differs(engine: Engine, found: Mapping[str, Any], skip: int) -> N
     if length != before:
         engine.logger.warning(
             "The run goes on in the middle of a pass over data of length %s, and that had length %s, so the batches to "
-            "come are others. Give the same data; if set_data() had changed it, call that again at RESUMED.",
+            "come are others. Give run() the same data, or what set_data() had put in its place.",
             length,
             before,
         )

@@ -840,8 +840,19 @@ def test_other_data_is_named_where_a_pass_goes_on(caplog: pytest.LogCaptureFixtu
     assert log == [2, 3]
     assert [record.getMessage() for record in caplog.records] == [
         "The run goes on in the middle of a pass over data of length 4, and that had length 3, so the batches to come "
-        "are others. Give the same data; if set_data() had changed it, call that again at RESUMED."
+        "are others. Give run() the same data, or what set_data() had put in its place."
     ]
+
+
+def test_data_that_was_set_is_gone_on_with_when_run_is_given_it() -> None:
+    engine, log = noted()
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda e: e.set_data([7, 8, 9]))
+    states = settled_states(engine, Events.ITERATION_COMPLETED(once=2))
+    engine.run([1, 2, 3], max_epochs=2)
+    other, resumed = noted()
+    other.load_state_dict(states[0])
+    other.run([7, 8, 9], max_epochs=2)
+    assert (log, resumed) == ([1, 7, 8, 9, 7, 8], [8, 9, 7, 8])
 
 
 def test_that_workers_begin_anew_is_told(caplog: pytest.LogCaptureFixture) -> None:
