@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lifecycles import Building, Plan, built, plans
+from programs import Sized
 
 from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, Scope, StepEvents
 
@@ -234,16 +241,11 @@ def test_gradients_that_wait_and_the_scaler_of_the_loss_are_kept(given: dict[str
         trainer.run(DATA["list"](), max_epochs=2)
         return model.weight.tolist(), getattr(step, "scaler", None) and step.scaler.state_dict()
 
-    def dumped(*parts: Any) -> bytes:
-        file = io.BytesIO()
-        torch.save(parts, file)
-        return file.getvalue()
-
     saved: list[bytes] = []
     model, step, trainer = made()
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED,
-        lambda e: e.when_settled(lambda e: saved.append(dumped(model.state_dict(), e.state_dict()))),
+        lambda e: e.when_settled(lambda e: saved.append(dumped([model.state_dict(), e.state_dict()]))),
     )
     undisturbed = end(model, step, trainer)
     kept = []
@@ -290,6 +292,82 @@ def test_a_lifecycle_of_ones_own_goes_on_too() -> None:
 
     assert len(played(None)) == 4
     assert played(2) == played(3) == played(None)
+
+
+# Random lifecycles, with errors and requests at random places
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(plan=plans(), times=st.sets(st.integers(1, 40), min_size=3, max_size=4))
+def test_random_lifecycles_go_on_from_anywhere(plan: Plan, times: set[int]) -> None:
+    plan = repeatable(plan)
+    saved: list[tuple[int, bytes, Any, int]] = []
+    building = built(plan)
+    settled = count()
+
+    def save(engine: Engine) -> None:
+        if next(settled) in times and engine.phase.event is not Events.EXCEPTION_RAISED:
+            saved.append((len(building.log), dumped(engine.state_dict()), copy.deepcopy(mind(building)), number))
+
+    attach_last(building, lambda engine: engine.when_settled(save))
+    for number in range(plan.runs):
+        run_once(building, number)
+    for done, state, of_the_plan, first in saved:
+        other = built(plan)
+        attach_last(other, lambda engine: None)
+        other.engine.load_state_dict(torch.load(io.BytesIO(state), weights_only=True))
+        if other.engine.phase.name == "IDLE":
+            continue  # it was at its end
+        vars(other).update(of_the_plan)
+        for rest in range(first, plan.runs):
+            run_once(other, rest)
+        assert without_old_batches(other.log) == without_old_batches(building.log[done:])
+
+
+def repeatable(plan: Plan) -> Plan:
+    """Leave out what a process that goes on from a file cannot do again."""
+    places = ("fetch", "guard", "RESUMED")
+    acts = {
+        key: act
+        for key, act in plan.acts.items()
+        if key[0] not in places and act not in ("attach", "detach", "fire") and "interrupt" not in act
+    }
+    observed = tuple(name for name in plan.observed if name not in ("RESUMED", "EXCEPTION_RAISED"))
+    kind = "sized" if plan.kind == "generator" else plan.kind
+    return replace(plan, acts=acts, moves=(), watched=False, observed=observed, kind=kind)
+
+
+def mind(building: Building) -> dict[str, Any]:
+    """Return what decides what the plan does next."""
+    return {name: getattr(building, name) for name in ("_counts", "_rng")}
+
+
+def attach_last(building: Building, handler: Callable[[Engine], None]) -> None:
+    building.engine.resumes_exactly = True
+    for phase in building.engine.lifecycle.phases[1:]:
+        if phase.event is not Events.RESUMED:
+            building.engine.add_event_handler(phase.event(priority=-1), lambda engine, *_, **__: handler(engine))
+
+
+def run_once(building: Building, number: int) -> None:
+    plan = building.plan
+    data = {"list": [*range(10, 10 + plan.length)], "sized": Sized(plan.length, int), "none": None}[plan.kind]
+    length = plan.epoch_length or (2 if data is None else None)
+    limits = {"max_epochs": 2, "epoch_length": length} if building.engine.lifecycle.graph.has_epochs else {}
+    building._run(data, limits, ("emitted", "transitions")[number % 2])
+
+
+def without_old_batches(log: list[Any]) -> list[Any]:
+    """Leave out the batch where its iteration is over, and the whole state, in which it is, too."""
+    current = ("GET_BATCH_COMPLETED", "ITERATION_STARTED")
+    entries = [entry[:4] + entry[5:] if len(entry) == 6 and entry[0] not in current else entry for entry in log]
+    return [entry for entry in entries if not (len(entry) == 3 and str(entry[2]).startswith("{"))]
+
+
+def dumped(value: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
 
 
 # Handlers
