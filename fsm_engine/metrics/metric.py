@@ -151,7 +151,7 @@ class Metric(Arithmetic, ABC):
 
     def _take(self, output: Any) -> None:
         output = self.output_transform(output)
-        if self.skip_unrolling or not _is_unrolled(output):
+        if self.skip_unrolling or not isinstance(output, (tuple, list)) or not _is_unrolled(output):
             self.update(output)
             return
         for pair in _pairs(output):
@@ -184,12 +184,8 @@ def check_state_dict(metric: Metric, given: Any, own: Iterable[str], more: bool 
         )
 
 
-def _is_unrolled(output: Any) -> bool:
-    return (
-        isinstance(output, (tuple, list))
-        and bool(output)
-        and all(isinstance(part, (tuple, list)) and all(map(_is_value, part)) for part in output)
-    )
+def _is_unrolled(output: tuple[Any, ...] | list[Any]) -> bool:
+    return bool(output) and all(isinstance(part, (tuple, list)) and all(map(_is_value, part)) for part in output)
 
 
 def _is_value(thing: Any) -> bool:

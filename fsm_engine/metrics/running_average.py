@@ -72,8 +72,11 @@ class RunningAverage(Metric):
 
     def update(self, output: Any) -> None:
         """Add one value: `output`, or without looking at it that of the metric, which is reset."""
-        value = _copied(output, self.device) if self.src is None else self._taken(self.src)
-        self._value = value if self._value is None else self._value * self.alpha + (1.0 - self.alpha) * value
+        if self.src is not None:
+            output = self._taken(self.src)
+        elif not isinstance(output, (float, int)):  # the question whether it is a tensor takes much longer
+            output = _copied(output, self.device)
+        self._value = output if self._value is None else self._value * self.alpha + (1.0 - self.alpha) * output
 
     def _taken(self, src: Metric) -> Any:
         value = src.compute()
@@ -162,6 +165,6 @@ def _check(src: Any, alpha: float, output_transform: Any, device: Any) -> None:
 
 
 def _copied(value: Any, device: str | torch.device | None) -> Any:
-    if isinstance(value, (float, int)) or not isinstance(value, torch.Tensor):  # the first is known much sooner
-        return value
-    return value.detach().to(device or value.device, copy=True)  # a copy, because the step may change its own
+    if isinstance(value, torch.Tensor):  # a copy, because the step may change its own
+        return value.detach().to(device or value.device, copy=True)
+    return value
