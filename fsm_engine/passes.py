@@ -61,7 +61,7 @@ def _tell_what_differs(engine: Engine, found: Mapping[str, Any], skip: int) -> N
             length,
             before,
         )
-    if 0 < skip != length and getattr(data, "num_workers", 0):
+    if 0 < skip != length and getattr(data, "num_workers", 0) > 0:
         engine.logger.warning(
             "The processes that load the data begin anew in the middle of a pass. The batches are the same, but not "
             "what is drawn at random in these processes until the pass ends, such as augmentations."
