@@ -530,13 +530,20 @@ def mock_of_tensorboard() -> Any:
     return logger
 
 
-def test_a_lifecycle_is_a_picture_where_there_is_graphviz() -> None:
+def test_pictures_are_pixels_where_there_is_graphviz() -> None:
     pytest.importorskip("pygraphviz")
     pytest.importorskip("PIL")
-    logger = mock_of_tensorboard()
-    TensorboardLogger.log_lifecycle(logger, Engine(halved), "run")
-    ((called, (name, pixels), given),) = logger.writer.mock_calls
-    assert (called, name, pixels.ndim, pixels.shape[2], given) == ("add_image", "run", 3, 3, {"dataformats": "HWC"})
+    logger, engine = mock_of_tensorboard(), Engine(halved)
+    with engine.record() as timeline:
+        engine.run([1])
+    TensorboardLogger.log_lifecycle(logger, engine, "run")
+    TensorboardLogger.log_timeline(logger, timeline)
+    *pictures, (summed, (_, table), _) = logger.writer.mock_calls
+    assert [(called, name, pixels.ndim, pixels.shape[2], given) for called, (name, pixels), given in pictures] == [
+        ("add_image", "run", 3, 3, {"dataformats": "HWC"}),
+        ("add_image", "timeline", 3, 3, {"dataformats": "HWC"}),
+    ]
+    assert (summed, "ITERATION_STARTED" in table) == ("add_text", True)
 
 
 def test_a_logger_for_tensorboard_goes_on_in_its_folder_when_it_was_pickled(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,17 +57,14 @@ class TensorboardLogger(BaseLogger):
 
     def log_lifecycle(self, engine: Engine, name: str = "lifecycle") -> None:
         """Log the lifecycle that `engine` runs: a picture if pygraphviz can make one, else its text for Mermaid."""
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                pixels = _pixels(engine.lifecycle.draw(Path(folder) / "lifecycle.png", theme="light"))
-            except ImportError:
+        if not _add_picture(self.writer, engine.lifecycle.draw, name):
+            with tempfile.TemporaryDirectory() as folder:
                 mermaid = engine.lifecycle.draw(Path(folder) / "lifecycle.mmd").read_text()
-                self.writer.add_text(name, f"```mermaid\n{mermaid}\n```")
-            else:
-                self.writer.add_image(name, pixels, dataformats="HWC")
+            self.writer.add_text(name, f"```mermaid\n{mermaid}\n```")
 
     def log_timeline(self, timeline: Timeline, name: str = "timeline") -> None:
-        """Log what the time was spent on, as a table of text: TensorBoard shows no drawings."""
+        """Log what the time was spent on, as a table of text, and the picture, if pygraphviz can make one."""
+        _add_picture(self.writer, timeline.draw, name)
         self.writer.add_text(name, f"```text\n{timeline.summary()}\n```")
 
     def flush(self) -> None:
@@ -92,12 +89,19 @@ def _reopened(logger: type[TensorboardLogger], log_dir: str) -> TensorboardLogge
     return logger(log_dir=log_dir)
 
 
-def _pixels(png: Path) -> Any:
-    import numpy
-    from PIL import Image
+def _add_picture(writer: Any, draw: Callable[..., Path], name: str) -> bool:
+    """Log what `draw` draws, for TensorBoard shows only pixels; return whether what makes them is installed."""
+    try:
+        import numpy
+        from PIL import Image
 
-    with Image.open(png) as image:
-        return numpy.asarray(image.convert("RGB"))
+        with tempfile.TemporaryDirectory() as folder:
+            png = draw(Path(folder) / "picture.png", theme="light")
+            pixels = numpy.asarray(Image.open(png).convert("RGB"))
+    except ImportError:
+        return False
+    writer.add_image(name, pixels, dataformats="HWC")
+    return True
 
 
 class OutputHandler(handlers.OutputHandler):
