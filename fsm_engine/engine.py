@@ -9,18 +9,17 @@ from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine import breakpoints, handler_checks, limits, running, saving
+from fsm_engine import breakpoints, emission, handler_checks, limits, running, saving
 from fsm_engine import data as batches
 from fsm_engine.announcer import Announcer
-from fsm_engine.compile import Emitted, function_for
+from fsm_engine.compile import Emitted
 from fsm_engine.cursor import IDLE_AT, Outcome, Signal
 from fsm_engine.edges import Edge, Exit
-from fsm_engine.emit import View
 from fsm_engine.errors import BusyError
 from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.moving import Moves, fire_while_moving, illegal, moves_of, settled, slots_of_move
+from fsm_engine.moving import Moves, fire_while_moving, illegal, settled
 from fsm_engine.observers import Observation, Observer, Observers
 from fsm_engine.registry import Handler, Slot, StandIn
 from fsm_engine.state import State
@@ -455,38 +454,10 @@ class Engine(Announcer):
         return self._driver.run if self._driver is not None else self._emitted().function
 
     def _emitted(self) -> Emitted:
-        here, graph = self._here, self.lifecycle.graph
-        settled = tuple([guard.as_guard(self) for guard in graph.settled])
-        tell = self._teller()
-        facts = (graph, settled, tell)
-        if here.function is None or here.emitted_for != facts:
-            slots = self._slots
-            observed = {n: slot for event, n in graph.index.items() if n and (slot := slots[event]).attached}
-            view = View(observed, settled, tell is not None, self._registry.has_callbacks, self._passed())
-            here.function = function_for(graph, view)
-            here.emitted_for = facts
-            here.bound = view.bound(graph, self._moves(), self._around, tell)
-        return here.function
-
-    def _passed(self) -> dict[tuple[int, str], tuple[Slot, ...]]:
-        graph, registry = self.lifecycle.graph, self._registry
-        if not registry.has_moves:
-            return {}
-        return {
-            (number, transition.label): slots
-            for number, exits in enumerate(graph.automatic)
-            for transition in exits
-            if (slots := slots_of_move(registry, graph, transition))
-        }
+        return emission.emitted(self)
 
     def _moves(self) -> dict[int, Moves]:
-        graph = self.lifecycle.graph
-        if not graph.fired_phases:
-            return {}
-        if self._tables is None:
-            told = self._debug or bool(self._observers) or self._driver is not None
-            self._tables = moves_of(graph, self._registry, told)
-        return self._tables
+        return emission.moves(self)
 
     def _changed(self) -> None:
         here = self._here
@@ -579,7 +550,7 @@ class Engine(Announcer):
         Raises:
             TypeError: if it is no mapping.
             ValueError: for missing or contradictory keys; nothing is changed then.
-            BusyError: while an epoch is open.
+            BusyError: while an epoch is open, or with a position in any run.
         """
         saving.load_state_dict(self, state_dict)
 

@@ -21,7 +21,7 @@ LEVELS = [  # a module may import those further down, and those of its own line 
     ["compat"],
     ["exchange"],
     ["tbptt", "supervised", "deterministic", "metrics", "handlers", "loggers"],
-    ["engine", "step_events", "running"],
+    ["engine", "step_events", "running", "emission"],
     ["machine", "discovery", "render", "timeline"],
     ["announcer"],
     ["saving", "position", "stateful", "handler_checks", "signals", "breakpoints", "recovery", "explain", "observers"],

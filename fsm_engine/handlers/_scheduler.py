@@ -268,6 +268,22 @@ def require(state_dict: Mapping[str, Any], names: Iterable[str]) -> None:
             raise ValueError(f"Required state attribute '{name}' is absent in provided state_dict '{list(state_dict)}'")
 
 
+def states_in(state_dict: Any, count: int, kind: str) -> Any:
+    """Return the states of `count` schedulers of a kind that are in `state_dict`.
+
+    Raises:
+        TypeError: if it is no mapping.
+        ValueError: if they are missing, or there are more or less.
+    """
+    require(state_dict, ("schedulers",))
+    states = state_dict["schedulers"]
+    if len(states) != count:
+        raise ValueError(
+            f"Input state_dict contains {len(states)} state_dicts of {kind} schedulers, but {count} needed"
+        )
+    return states
+
+
 def pyplot() -> Any:
     """Return ``matplotlib.pyplot``.
 

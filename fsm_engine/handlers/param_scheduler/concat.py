@@ -8,7 +8,14 @@ from itertools import accumulate
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler, on_stand_ins, rehearse, require
+from fsm_engine.handlers._scheduler import (
+    BaseParamScheduler,
+    ParamScheduler,
+    on_stand_ins,
+    rehearse,
+    require,
+    states_in,
+)
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -64,13 +71,7 @@ class ConcatScheduler(ParamScheduler):
             TypeError: if it is no mapping.
             ValueError: if something is missing, or there are more or less schedulers.
         """
-        require(state_dict, ("schedulers",))
-        states = state_dict["schedulers"]
-        if len(states) != len(self.schedulers):
-            raise ValueError(
-                f"Input state_dict contains {len(states)} state_dicts of concatenated schedulers, "
-                f"but {len(self.schedulers)} needed"
-            )
+        states = states_in(state_dict, len(self.schedulers), "concatenated")
         require(state_dict, (*self._saved, "durations"))
         for scheduler, state in zip(self.schedulers, states):
             scheduler.load_state_dict(state)

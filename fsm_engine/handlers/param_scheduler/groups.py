@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler, on_stand_ins, rehearse, require
+from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler, on_stand_ins, rehearse, states_in
 
 if TYPE_CHECKING:
     from fsm_engine.engine import Engine
@@ -66,13 +66,7 @@ class ParamGroupScheduler(BaseParamScheduler):
             TypeError: if it is no mapping.
             ValueError: if something is missing, or it is of other schedulers.
         """
-        require(state_dict, ("schedulers",))
-        states = state_dict["schedulers"]
-        if len(states) != len(self.schedulers):
-            raise ValueError(
-                f"Input state_dict contains {len(states)} state_dicts of param group schedulers, "
-                f"but {len(self.schedulers)} needed"
-            )
+        states = states_in(state_dict, len(self.schedulers), "param group")
         for required, (name, _) in zip(self.names, states):
             if name != required:
                 raise ValueError(
