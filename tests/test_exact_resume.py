@@ -297,7 +297,7 @@ def test_a_lifecycle_of_ones_own_goes_on_too() -> None:
 # Random lifecycles, with errors and requests at random places
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plan=plans(), times=st.sets(st.integers(1, 40), min_size=3, max_size=4))
 def test_random_lifecycles_go_on_from_anywhere(plan: Plan, times: set[int]) -> None:
     plan = repeatable(plan)

@@ -146,7 +146,9 @@ def check_nothing_is_left(train: Callable[[], list[weakref.ref[Any]]], runs: int
         assert left == [None] * len(left)
     gc.collect()
     more = Counter(type(one).__name__ for one in gc.get_objects()) - before
-    assert more.total() < 100, more  # which the caches of abstract classes take, however many runs there are
+    for cached in ("ReferenceType", "builtin_function_or_method"):  # in the caches of abstract classes, whatever is run
+        more.pop(cached, None)
+    assert more.total() < 50, more
     assert open_now() == opened
     train()
     return modules_of_collected()
