@@ -24,7 +24,7 @@ from fsm_engine.render import Options, compared, diagram, render
 from fsm_engine.render.formats import PICTURES as FORMATS
 from fsm_engine.render.themes import theme_named
 from fsm_engine.render.timeline import render_timeline
-from fsm_engine.tbptt import create_supervised_tbptt_trainer
+from fsm_engine.supervised.tbptt import create_supervised_tbptt_trainer
 from fsm_engine.timeline import Timeline
 
 HERE = Path(__file__).resolve().parent

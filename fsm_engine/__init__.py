@@ -5,33 +5,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.checks import Finding
-from fsm_engine.cursor import Outcome, Signal
-from fsm_engine.edges import Edge, Exit, Path
-from fsm_engine.engine import Engine
-from fsm_engine.errors import BusyError, IllegalTransition, LifecycleError
-from fsm_engine.events import CallableEventWithFilter, EventEnum, Events, EventsList
-from fsm_engine.graph import Phase, Transition, Trigger
-from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.registry import RemovableEventHandle
-from fsm_engine.scopes import Scope
-from fsm_engine.state import State
-from fsm_engine.step_events import StepEvents
+from fsm_engine._util.errors import BusyError, IllegalTransition, LifecycleError
+from fsm_engine._util.version import __version__ as __version__
+from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.engine.engine import Engine
+from fsm_engine.events.edges import Edge, Exit, Path
+from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Phase, Transition, Trigger
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.step_events import StepEvents
+from fsm_engine.lifecycle.validation import Finding
+from fsm_engine.runtime.cursor import Outcome, Signal
+from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:
-    from fsm_engine.coverage import Coverage
-    from fsm_engine.deterministic import DeterministicEngine
-    from fsm_engine.difference import Change, Changed, Difference
-    from fsm_engine.questions import Walk
+    from fsm_engine.lifecycle.analysis import Walk
+    from fsm_engine.lifecycle.coverage import Coverage
+    from fsm_engine.lifecycle.diff import Change, Changed, Difference
     from fsm_engine.supervised import (
         create_supervised_evaluator,
         create_supervised_trainer,
         supervised_evaluation_step,
         supervised_training_step,
     )
-    from fsm_engine.tbptt import Tbptt_Events, create_supervised_tbptt_trainer
-
-__version__ = "0.1.0"
+    from fsm_engine.supervised.deterministic import DeterministicEngine
+    from fsm_engine.supervised.tbptt import Tbptt_Events, create_supervised_tbptt_trainer
 
 __all__ = [
     "BusyError",
@@ -71,15 +70,15 @@ __all__ = [
 ]
 
 _ON_FIRST_USE = {  # and the modules that they are in: those that import torch, and those that few need
-    "Change": "difference",
-    "Changed": "difference",
-    "Coverage": "coverage",
-    "DeterministicEngine": "deterministic",
-    "Difference": "difference",
-    "Tbptt_Events": "tbptt",
-    "Walk": "questions",
+    "Change": "lifecycle.diff",
+    "Changed": "lifecycle.diff",
+    "Coverage": "lifecycle.coverage",
+    "DeterministicEngine": "supervised.deterministic",
+    "Difference": "lifecycle.diff",
+    "Tbptt_Events": "supervised.tbptt",
+    "Walk": "lifecycle.analysis",
     "create_supervised_evaluator": "supervised",
-    "create_supervised_tbptt_trainer": "tbptt",
+    "create_supervised_tbptt_trainer": "supervised.tbptt",
     "create_supervised_trainer": "supervised",
     "supervised_evaluation_step": "supervised",
     "supervised_training_step": "supervised",

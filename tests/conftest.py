@@ -14,20 +14,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would w
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = [
-    *("early_stopping", "ema"),
-    *("amp", "checkpoint", "checkpoint_files", "deterministic", "handlers", "lr_finder", "metrics", "profilers"),
-    *("resume", "schedulers", "step_events", "supervised", "tbptt", "timeline_exports"),
-    *("loggers", "progress_bar"),
-    *("compat_ignite", "metrics_against_ignite", "metrics_formulas"),
+    *("compat", "loggers", "metrics", "supervised"),
+    *("handlers/test_checkpoint.py", "handlers/test_checkpoint_files.py", "handlers/test_early_stopping.py"),
+    *("handlers/test_ema.py", "handlers/test_handlers.py", "handlers/test_lr_finder.py"),
+    *("handlers/test_profilers.py", "handlers/test_progress_bar.py", "handlers/test_schedulers.py"),
+    *("persistence/test_resume.py", "timeline/test_timeline_exports.py"),
 ]
 
-collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in _TORCH_FACING]
+collect_ignore = [] if find_spec("torch") else _TORCH_FACING
 
 
 @pytest.fixture(autouse=True)
 def _loggers_as_they_come() -> None:
     """Take back what another test, such as one that runs an example, has told the engines' logger."""
-    logging.getLogger("fsm_engine.engine.Engine").setLevel(logging.NOTSET)
+    logging.getLogger("fsm_engine.engine.engine.Engine").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

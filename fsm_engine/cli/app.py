@@ -12,14 +12,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import fsm_engine
+from fsm_engine._util.version import __version__
 from fsm_engine.cli import output, targets, timelines
 from fsm_engine.cli.examples import EXAMPLES, epilog
 from fsm_engine.cli.failures import told
 from fsm_engine.cli.names import completed, phase_named
 from fsm_engine.cli.targets import find
-from fsm_engine.engine import Engine
-from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.engine.engine import Engine
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render import FORMATS, THEMES, render
 from fsm_engine.render.compare import draw_difference
 from fsm_engine.timeline import Timeline
@@ -59,7 +59,7 @@ class Report(str, Enum):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"fsm-engine {fsm_engine.__version__}")
+        print(f"fsm-engine {__version__}")
         raise typer.Exit
 
 

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fsm_engine.cli import output
 from fsm_engine.cli.failures import Trouble
-from fsm_engine.engine import Engine
-from fsm_engine.events import Events
-from fsm_engine.step_events import StepEvents
+from fsm_engine.engine.engine import Engine
+from fsm_engine.events.events import Events
+from fsm_engine.lifecycle.step_events import StepEvents
 
 if TYPE_CHECKING:
     import torch

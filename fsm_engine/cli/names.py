@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from fsm_engine.cli.failures import Trouble
-from fsm_engine.events import Event
-from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.views import qualified
+from fsm_engine.events.events import Event
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.table import qualified
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from fsm_engine.checks import Finding
 from fsm_engine.cli.failures import Trouble
-from fsm_engine.difference import Difference
-from fsm_engine.lifecycle import Lifecycle
-from fsm_engine.views import to_rows
+from fsm_engine.lifecycle.diff import Difference
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.table import to_rows
+from fsm_engine.lifecycle.validation import Finding
 
 
 class _Terminal(Console):

@@ -9,12 +9,12 @@ from functools import reduce
 from types import ModuleType
 from typing import Any
 
-from fsm_engine.checks import Finding
 from fsm_engine.cli.failures import Trouble
 from fsm_engine.cli.importing import imports_of, module_at, users_code
 from fsm_engine.cli.names import did_you_mean
-from fsm_engine.engine import Engine
-from fsm_engine.lifecycle import Lifecycle
+from fsm_engine.engine.engine import Engine
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.validation import Finding
 
 STANDARD = "training"
 _FILES = (".json", ".scxml", ".graphml")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from fsm_engine.engine import Engine
-from fsm_engine.events import CallableEventWithFilter, EventEnum, EventsList, name_of
-from fsm_engine.state import State
+from fsm_engine.engine.engine import Engine
+from fsm_engine.events.events import CallableEventWithFilter, EventEnum, EventsList, name_of
+from fsm_engine.runtime.state import State
 
 try:
     import ignite.engine as ignite

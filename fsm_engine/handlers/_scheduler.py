@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine.events import AnyEvent, Events, EventsList
+from fsm_engine.events.events import AnyEvent, Events, EventsList
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
-    from fsm_engine.engine import Engine
-    from fsm_engine.registry import RemovableEventHandle
+    from fsm_engine.dispatch.registry import RemovableEventHandle
+    from fsm_engine.engine.engine import Engine
 
 S = TypeVar("S", bound="BaseParamScheduler")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.engine import Engine
-from fsm_engine.events import AnyEvent, Events, EventsList
+from fsm_engine.engine.engine import Engine
+from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers._weak import WeakEngine
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from fsm_engine.events import AnyEvent, Events, EventsList
+from fsm_engine.events.events import AnyEvent, Events, EventsList
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 _BUFFERS = ("copy", "update", "ema_train")
 _KEYS = ("ema_model", "updates")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events import Events
+from fsm_engine.events.events import Events
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 def _unchanged(output: Any) -> Any:

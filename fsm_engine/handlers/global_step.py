@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events import AnyEvent, plain
+from fsm_engine.events.events import AnyEvent, plain
 from fsm_engine.handlers._weak import WeakEngine
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 def global_step_from_engine(

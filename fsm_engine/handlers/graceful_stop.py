@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.edges import Exit
-from fsm_engine.events import Events, EventsList
-from fsm_engine.graph import holds
-from fsm_engine.scopes import Scope
+from fsm_engine.events.edges import Exit
+from fsm_engine.events.events import Events, EventsList
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import holds
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 _FIRST, _LAST = 2**62, -(2**62)
 """Priorities above and below those of all other handlers."""

@@ -8,15 +8,15 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.edges import exits_of
-from fsm_engine.events import AnyEvent, CallableEventWithFilter, Event, Events, EventsList, name_of, plain
+from fsm_engine.events.edges import exits_of
+from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, Events, EventsList, name_of, plain
+from fsm_engine.events.scopes import Scope
 from fsm_engine.handlers._bars import Bar, Bars, Shown
 from fsm_engine.loggers.values import Picked
-from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
-    from fsm_engine.state import State
+    from fsm_engine.engine.engine import Engine
+    from fsm_engine.runtime.state import State
 
 _FORMAT = "{desc}[{n_fmt}/{total_fmt}] {percentage:3.0f}%|{bar}{postfix} [{elapsed}<{remaining}]"
 _PER_SECOND = 10

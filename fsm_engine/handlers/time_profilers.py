@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsm_engine.timeline.basic_profiler import BasicTimeProfiler
-from fsm_engine.timeline.handlers_profiler import HandlersTimeProfiler
+from fsm_engine.handlers.profilers.basic import BasicTimeProfiler
+from fsm_engine.handlers.profilers.handlers import HandlersTimeProfiler
 
 __all__ = ["BasicTimeProfiler", "HandlersTimeProfiler"]

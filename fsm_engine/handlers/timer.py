@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events import AnyEvent, Events, EventsList
+from fsm_engine.events.events import AnyEvent, Events, EventsList
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class Timer:

@@ -14,12 +14,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from fsm_engine.events import AnyEvent, Events, plain
-from fsm_engine.graph import Phase
-from fsm_engine.registry import RemovableEventHandle
+from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.events.events import AnyEvent, Events, plain
+from fsm_engine.graph.graph import Phase
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 _FIRST = 2**62

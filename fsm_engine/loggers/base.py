@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from fsm_engine.edges import exits_of
-from fsm_engine.events import AnyEvent, Events, EventsList
+from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.events.edges import exits_of
+from fsm_engine.events.events import AnyEvent, Events, EventsList
+from fsm_engine.events.scopes import Scope
 from fsm_engine.loggers.handlers import OptimizerParamsHandler, OutputHandler
-from fsm_engine.registry import RemovableEventHandle
-from fsm_engine.scopes import Scope
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
     from fsm_engine.timeline.timeline import Timeline
 
 _LAST = -(2**62)

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import time
 from typing import Any, ClassVar
 
-from fsm_engine.files import write_whole
+from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.loggers.base import BaseLogger
 
 

@@ -13,7 +13,7 @@ from fsm_engine.loggers.base import BaseLogger
 from fsm_engine.loggers.extras import needed
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
     from fsm_engine.timeline.timeline import Timeline
 
 

@@ -8,7 +8,7 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fsm_engine.state import State
+    from fsm_engine.runtime.state import State
 
 Names = tuple[str, ...]
 """Where a number was found: ``("loss", "0")`` for the first of a list called loss."""

@@ -12,7 +12,7 @@ from fsm_engine.loggers.handlers import BaseHandler
 from fsm_engine.loggers.values import Names
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
     from fsm_engine.loggers.base import BaseLogger
 
 Whitelist = Sequence[str] | Callable[[str, torch.nn.Parameter], bool] | None

@@ -12,7 +12,7 @@ from fsm_engine.metrics.usage import AnyUsage, EpochWise
 if TYPE_CHECKING:
     import torchmetrics
 
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
     TorchMetric = torchmetrics.Metric | torchmetrics.MetricCollection
 

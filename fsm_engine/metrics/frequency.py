@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events import CallableEventWithFilter, Events
+from fsm_engine.events.events import CallableEventWithFilter, Events
 from fsm_engine.metrics.metric import Metric, NotComputableError, check_state_dict
 from fsm_engine.metrics.usage import MetricUsage
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class Frequency(Metric):

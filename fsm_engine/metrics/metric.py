@@ -15,8 +15,8 @@ from fsm_engine.metrics.arithmetic import Arithmetic
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
-    from fsm_engine.events import CallableEventWithFilter
+    from fsm_engine.engine.engine import Engine
+    from fsm_engine.events.events import CallableEventWithFilter
 
 OutputTransform = Callable[[Any], Any]
 

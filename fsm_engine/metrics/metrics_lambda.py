@@ -11,7 +11,7 @@ from fsm_engine.metrics.metric import Feeding, Metric, check_state_dict
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class MetricsLambda(Metric):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.events import Events
+from fsm_engine.events.events import Events
 from fsm_engine.metrics.accumulated import plain
 from fsm_engine.metrics.metric import (
     Feeding,
@@ -22,7 +22,7 @@ from fsm_engine.metrics.metric import (
 from fsm_engine.metrics.usage import AnyUsage, RunningBatchWise, SingleEpochRunningBatchWise, Usage, usage_of
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class RunningAverage(Metric):

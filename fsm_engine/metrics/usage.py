@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fsm_engine.events import CallableEventWithFilter, Events
+from fsm_engine.events.events import CallableEventWithFilter, Events
 
 
 class Usage:

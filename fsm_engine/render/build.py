@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fsm_engine.edges import Edge as Move
-from fsm_engine.events import Event, name_of
-from fsm_engine.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name
+from fsm_engine.events.edges import Edge as Move
+from fsm_engine.events.events import Event, name_of
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name
+from fsm_engine.lifecycle.table import qualified
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.heat import Heat
 from fsm_engine.render.main_path import main_path
-from fsm_engine.scopes import Scope
 from fsm_engine.timeline.track import Track
-from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 INITIAL, FINAL = "initial", "final"
 """The ids of the points where a run starts and ends: the first phase of the graph, drawn twice."""
@@ -112,7 +112,7 @@ class _Builder:
         if self.options.guards and phase.activity is not None and _is_told(phase.activity):
             yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:
-            from fsm_engine.explain import handlers_of
+            from fsm_engine.engine.explain import handlers_of
 
             yield from handlers_of(self.engine, phase.event)
 

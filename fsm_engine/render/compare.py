@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine.files import write_whole
+from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Change, Diagram, Edge, Node
 from fsm_engine.render.formats import PICTURES, format_of
 from fsm_engine.render.themes import theme_named
 
 if TYPE_CHECKING:
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 Part = TypeVar("Part", Node, Edge)
 

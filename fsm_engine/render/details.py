@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsm_engine.events import Event
-from fsm_engine.explain import described
-from fsm_engine.graph import Code, Graph, Phase, Transition, code_name
-from fsm_engine.moving import slots_of_move
-from fsm_engine.registry import Attachment
+from fsm_engine.dispatch.registry import Attachment
+from fsm_engine.dispatch.step_moves import slots_of_move
+from fsm_engine.engine.explain import described
+from fsm_engine.events.events import Event
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Code, Graph, Phase, Transition, code_name
+from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.traversal import ways
 from fsm_engine.render.build import FINAL, INITIAL, drawn_ends, scope_id
-from fsm_engine.scopes import Scope
-from fsm_engine.views import qualified
-from fsm_engine.ways import ways
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.engine.engine import Engine
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fsm_engine.difference import Change as Change
+from fsm_engine.lifecycle.diff import Change as Change
 
 
 class NodeKind(Enum):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from fsm_engine.files import write_whole
+from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.named import named
@@ -19,7 +19,7 @@ from fsm_engine.timeline.track import Track
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
     from fsm_engine.render.picture import Picture as Placed
     from fsm_engine.timeline.timeline import Timeline
 

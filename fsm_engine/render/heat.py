@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import log
 
-from fsm_engine.graph import Graph, Phase, Transition
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.lifecycle.table import qualified
 from fsm_engine.render.metrics import NOTE, Text
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.themes import STEPS
-from fsm_engine.scopes import Scope
 from fsm_engine.timeline.columns import moves
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Track
 from fsm_engine.timeline.visits import visits
-from fsm_engine.views import qualified
 
 TALL, WIDE = 14.0, 22.0
 _NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from fsm_engine.cursor import Signal
-from fsm_engine.graph import Call, Graph, Snippet, Transition
-from fsm_engine.scopes import Scope
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Call, Graph, Snippet, Transition
+from fsm_engine.runtime.cursor import Signal
 
 
 def main_path(graph: Graph) -> tuple[Transition, ...]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from fsm_engine.graph import Graph, Phase, Transition
-from fsm_engine.scopes import Scope
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.lifecycle.table import qualified
 from fsm_engine.timeline.track import Move, Track
-from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
-    from fsm_engine.coverage import Coverage
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.lifecycle.coverage import Coverage
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True)

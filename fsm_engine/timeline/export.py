@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from fsm_engine.files import writing_whole
+from fsm_engine._util.atomic_files import writing_whole
 from fsm_engine.timeline import chrome, perfetto
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
-from fsm_engine.files import write_whole
+from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline

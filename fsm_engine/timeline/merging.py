@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.files import writing_whole
+from fsm_engine._util.atomic_files import writing_whole
 from fsm_engine.timeline.chrome import Events
 from fsm_engine.timeline.export import format_of
 

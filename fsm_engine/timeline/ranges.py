@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.graph import Graph, Transition, Trigger, runs_user_code
-from fsm_engine.scopes import Scope
-from fsm_engine.views import qualified
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Transition, Trigger, runs_user_code
+from fsm_engine.lifecycle.table import qualified
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class Ranges:

@@ -7,21 +7,21 @@ import weakref
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.cursor import Outcome, Signal
-from fsm_engine.explain import name_of_handler, place_of
-from fsm_engine.graph import Graph, Transition
-from fsm_engine.registry import Attachment, Handler
-from fsm_engine.scopes import Scope
+from fsm_engine.dispatch.registry import Attachment, Handler
+from fsm_engine.engine.explain import name_of_handler, place_of
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.lifecycle.table import qualified
+from fsm_engine.runtime.cursor import Outcome, Signal
 from fsm_engine.timeline.device import Device, DeviceClock
 from fsm_engine.timeline.ranges import Ranges
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.sampling import Mover, Sampler
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, Called, Kind, Sampling, Track
-from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class Recorder:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fsm_engine.lifecycle.table import qualified
 from fsm_engine.timeline.track import Move, Track
-from fsm_engine.views import qualified
 
 if TYPE_CHECKING:
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True)

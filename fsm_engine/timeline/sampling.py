@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from fsm_engine.graph import Graph, Transition, Trigger
-from fsm_engine.registry import Handler
-from fsm_engine.scopes import Scope
+from fsm_engine.dispatch.registry import Handler
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Transition, Trigger
+from fsm_engine.lifecycle.table import qualified
 from fsm_engine.timeline.track import Sampling
-from fsm_engine.views import qualified
 
 Mover = Callable[[Any, Transition], None]
 

@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.announcer import Announcer
-from fsm_engine.bounds import BOUNDS
-from fsm_engine.cursor import Signal
-from fsm_engine.events import Events
-from fsm_engine.graph import Graph, Transition
-from fsm_engine.registry import Attachment, Handler
-from fsm_engine.scopes import Scope
+from fsm_engine.dispatch.event_dispatcher import Announcer
+from fsm_engine.dispatch.registry import Attachment, Handler
+from fsm_engine.events.events import Events
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.lifecycle.bounds import BOUNDS
+from fsm_engine.runtime.cursor import Signal
 from fsm_engine.timeline.durations import Durations
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 FETCH, FETCHED = Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED
 STEP, STEPPED = BOUNDS[Scope.ITERATION]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from fsm_engine.tables import aligned
+from fsm_engine._util.tables import aligned
 from fsm_engine.timeline.columns import spans
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Sampling, Track

@@ -12,8 +12,8 @@ from fsm_engine.timeline.counters import Counter
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
-    from fsm_engine.coverage import Coverage
-    from fsm_engine.lifecycle import Lifecycle
+    from fsm_engine.lifecycle.coverage import Coverage
+    from fsm_engine.lifecycle.lifecycle import Lifecycle
     from fsm_engine.timeline.comparing import Parting
     from fsm_engine.timeline.replay import Misstep
     from fsm_engine.timeline.summary import Summary

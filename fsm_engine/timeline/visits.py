@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from fsm_engine.graph import Snippet
+from fsm_engine.graph.graph import Snippet
+from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.timeline.columns import moves, outermost, spans, stays
 from fsm_engine.timeline.track import Kind, Move, Span, Track
-from fsm_engine.training import TRAINING
-from fsm_engine.views import qualified
 
 _DATA = {
     qualified(phase)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(HERE.parent / "support"))
 
 from drawn import RICH  # noqa: E402  # found beside this folder
 
-from fsm_engine.lifecycle import Lifecycle  # noqa: E402
+from fsm_engine.lifecycle.lifecycle import Lifecycle  # noqa: E402
 from fsm_engine.render.dot import dot  # noqa: E402
 from fsm_engine.render.mermaid import mermaid  # noqa: E402
 from fsm_engine.render.themes import theme_named  # noqa: E402

@@ -14,7 +14,7 @@ from fsm_engine.handlers.lr_finder.search import CURVES, Search
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 def _unchanged(output: Any) -> Any:

@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.cursor import Cursor
-from fsm_engine.errors import BusyError
+from fsm_engine._util.errors import BusyError
+from fsm_engine.runtime.cursor import Cursor
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.events import AnyEvent, Events
+from fsm_engine.events.events import AnyEvent, Events
 from fsm_engine.handlers._scheduler import set_value
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
-    from fsm_engine.state import State
+    from fsm_engine.engine.engine import Engine
+    from fsm_engine.runtime.state import State
 
 _LAST = -(2**62)
 """A priority below that of every other handler: what those do to the learning rate does not count."""

@@ -18,7 +18,7 @@ from fsm_engine.handlers._scheduler import (
 )
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class ConcatScheduler(ParamScheduler):

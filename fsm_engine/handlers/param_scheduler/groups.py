@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler, on_stand_ins, rehearse, states_in
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
+    from fsm_engine.engine.engine import Engine
 
 
 class ParamGroupScheduler(BaseParamScheduler):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from fsm_engine.events import AnyEvent, Events, EventsList
+from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers._scheduler import ParamScheduler, remember, require, set_value
 
 if TYPE_CHECKING:
-    from fsm_engine.engine import Engine
-    from fsm_engine.registry import RemovableEventHandle
+    from fsm_engine.dispatch.registry import RemovableEventHandle
+    from fsm_engine.engine.engine import Engine
 
 
 class ReduceLROnPlateauScheduler(ParamScheduler):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsm_engine.files import write_whole
+from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render.formats import format_of
 from fsm_engine.render.named import named
 from fsm_engine.render.themes import Theme, theme_named

@@ -1,0 +1,301 @@
+"""The text of the function that runs a lifecycle: ``run(engine, at) -> at``, written from the graph.
+
+Each phase is a block that is passed over when the run is already further on, so what usually comes next is
+reached by falling through. A block has two parts: entering (entry action, handlers) at position ``2 * k``, and
+going on (activity, exits) at ``2 * k + 1``. What nobody observes leaves no code. After everything of the user's
+that ran, one look at ``here.attention`` says whether the function has to return where it is: a signal is
+pending, or handlers came or went. What to do then is decided in one place, outside (`Engine.run`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from fsm_engine.compiler.loops import Loop, find_loops, open_exits
+from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
+from fsm_engine.dispatch.registry import Slot, StandIn
+from fsm_engine.dispatch.step_moves import leave, stuck
+from fsm_engine.graph.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name, runs_user_code
+from fsm_engine.runtime.cursor import IDLE_AT
+
+Lines = list[str]
+
+
+class View(NamedTuple):
+    """What a function is emitted for: which phases are observed, and what is known beforehand.
+
+    Attributes:
+        slots: the slots with handlers, by the number of their phase.
+        settled: the value of each settled guard of the graph.
+        told: whether observers are told of each move.
+        callbacks: whether callback events may be fired, which ``engine.last_event_name`` has to tell from phases.
+        passed: the slots that an automatic exit calls when it is taken, by the number of its phase and its label.
+    """
+
+    slots: Mapping[int, Slot]
+    settled: tuple[bool, ...]
+    told: bool
+    callbacks: bool
+    passed: Mapping[tuple[int, str], tuple[Slot, ...]] = MappingProxyType({})
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What the text depends on, apart from the graph."""
+        shapes = tuple([(number, slot.counter, slot.shape) for number, slot in self.slots.items()])
+        return shapes, self.settled, self.told, self.callbacks, tuple(self.passed)
+
+    def bound(
+        self, graph: Graph, moves: Mapping[int, Any], around: Iterable[StandIn] = (), tell: Any = None
+    ) -> list[Any]:
+        """Return the objects that the function refers to by the names that `names_bound` gives them.
+
+        What each of `around` makes of a handler stands in for it; `tell` is called with each move.
+        """
+        slots = [thing for slot in self.slots.values() for thing in slot.bound(around, by_hand=False)]
+        told = [tell] if self.told else []
+        return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph)), *told]
+
+    def names_bound(self, graph: Graph) -> list[str]:
+        """Return names for the objects of `bound`, in its order."""
+        names = [name for number, slot in self.slots.items() for name in names_of_calls(str(number), slot.attached)]
+        passed = [f"passed{number}" for number in range(len(self.passed))]
+        told = ["tell"] if self.told else []
+        return [*names, *passed, *(f"moves{number}" for number in firing(graph)), *told]
+
+
+def firing(graph: Graph) -> list[int]:
+    """Return the phases whose activity fires phases, and is not itself part of another's."""
+    return [number for number, fired in enumerate(graph.fired) if fired and number not in graph.fired_phases]
+
+
+@dataclass
+class Emission:
+    """The text of one function, and the objects of the graph that it names."""
+
+    graph: Graph
+    view: View
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        value = dict(zip(self.graph.settled, self.view.settled))
+        self.exits = open_exits(self.graph, value.__getitem__)
+        self.value_of_guard = value
+        self.loops = find_loops(self.exits)
+        self.passing = {key: f"passed{number}" for number, key in enumerate(self.view.passed)}
+        self.walked = {
+            self.graph.index.get(t.target)  # type: ignore[arg-type]
+            for t in self.graph.transitions
+            if t.trigger is not Trigger.FIRED
+        }
+
+    def text(self) -> str:
+        """Write the function."""
+        unpacked = self.view.names_bound(self.graph)
+        prologue = ["state, here, step = engine.state, engine._here, engine._process_function"]
+        if unpacked:
+            prologue.append(f"({', '.join(unpacked)},) = here.bound")
+        numbers = [number for number in sorted(self.exits) if number]
+        return "\n".join(["def run(engine, at):", *_indented(prologue + self._blocks(numbers, None)), ""])
+
+    def _blocks(self, numbers: Sequence[int], loop: Loop | None) -> Lines:
+        lines: Lines = []
+        inner = {inside.first: inside for inside in self.loops if inside.parent == loop}
+        done = 0
+        for number in numbers:
+            if number < done:
+                continue
+            if number in inner:
+                inside = inner[number]
+                lines += self._loop([n for n in numbers if inside.holds(n)], inside)
+                done = inside.last + 1
+            else:
+                lines += self._phase(number, loop)
+        return lines
+
+    def _loop(self, numbers: Sequence[int], loop: Loop) -> Lines:
+        body = self._blocks(numbers, loop)
+        lines = [f"if at <= {2 * loop.last + 1}:", "    while True:", *_indented(body, 2)]
+        return lines + self._after(numbers, loop)
+
+    def _after(self, numbers: Sequence[int], loop: Loop) -> Lines:
+        """Sort out where a break out of `loop` leads, unless it is further down in the loop around it."""
+        around = loop.parent
+        targets = {t for n in numbers for _, t in self.exits[n] if t > 0 and not loop.holds(t)}
+        if around is None:
+            return []
+        lines: Lines = []
+        if not all(around.holds(target) for target in targets):
+            lines += [f"if not {2 * around.first} <= at <= {2 * around.last + 1}:", "    break"]
+        if any(around.holds(target) and target < loop.first for target in targets):
+            lines += [f"if at < {2 * loop.first}:", "    continue"]
+        return lines
+
+    def _phase(self, number: int, loop: Loop | None) -> Lines:
+        phase, slot = self.graph.phases[number], self.view.slots.get(number)
+        entering: Lines = []
+        if number not in self.graph.fired_phases or number in self.walked:
+            entering = [line for action in phase.entry for line in self._statements(action)]
+            entering += self._firing(number, phase, slot) if slot is not None else []
+        going_on = self._activity(number, phase) + self._exits(number, phase, loop)
+        lines = [_comment(phase.name).strip()]
+        if entering:
+            lines += [f"if at <= {2 * number}:", *_indented(entering)]
+        if going_on:
+            lines += [f"if at <= {2 * number + 1}:", *_indented(going_on)]
+        return lines if entering or going_on else []
+
+    def _firing(self, number: int, phase: Phase, slot: Slot) -> Lines:
+        keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
+        return [
+            *self._position(2 * number),
+            *text_of_calls(str(number), slot, phase.payload.positional, keywords),
+            "if here.attention:",
+            f"    return {2 * number + 1}",
+        ]
+
+    def _position(self, at: int) -> Lines:
+        return [f"here.at = {at}", *(["here.callback = None"] if self.view.callbacks else [])]
+
+    def _activity(self, number: int, phase: Phase) -> Lines:
+        lines: Lines = []
+        if number in self.graph.recovering and not phase.payload.positional:
+            lines.append("here.error = None  # what its traceback holds is free before the activity")
+        if runs_user_code(phase.activity) or self._may_fail_to_decide(number):
+            lines += self._position(2 * number + 1)
+        if phase.activity is None:
+            return lines
+        if number in firing(self.graph):
+            lines.append(f"here.stepping, here.moves = {2 * number + 1}, moves{number}")
+        lines += self._acts(phase.activity)
+        if number in firing(self.graph):
+            lines.append("here.moves = None")
+        return lines
+
+    def _may_fail_to_decide(self, number: int) -> bool:
+        """Say whether a guard or action calls something, whose error has to find the run here."""
+        return any(
+            not isinstance(code, Snippet) or bool(code.names)
+            for transition, _ in self.exits[number]
+            for code in (transition.guard, transition.action)
+            if code is not None
+        )
+
+    def _acts(self, activity: Code) -> Lines:
+        if isinstance(activity, Call) and activity.keeps:
+            return [
+                f"value = {self._call(activity)}{_comment(activity.name)}",
+                "if value is not None:",
+                "    engine.state.output = value",
+            ]
+        return self._statements(activity)
+
+    def _exits(self, number: int, phase: Phase, loop: Loop | None) -> Lines:
+        exits = self.exits[number]
+        moved = self._moved(number, loop) if number in firing(self.graph) else []
+        if not exits and not moved:
+            resting = 2 * number + 1 in self.graph.resting
+            return [f"return {2 * number + 1}"] if resting else self._stuck()
+        look = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
+        arms = [(self._condition(t), self._arm(number, t, target, look, loop)) for t, target in exits]
+        return _branches([*moved, *(arms or [(None, self._stuck())])])
+
+    def _moved(self, number: int, loop: Loop | None) -> list[tuple[str | None, Lines]]:
+        """Write what follows an activity that has fired phases: go on from where it is."""
+        inside, waiting = set(), [number]
+        while waiting:
+            for event in self.graph.fired[waiting.pop()]:
+                target = self.graph.index[event]
+                if target not in inside:
+                    inside.add(target)
+                    waiting.append(target)
+        falls = all(target > number and (loop is None or loop.holds(target)) for target in inside)
+        return [(f"here.at != {2 * number + 1}", ["at = here.at"] if falls else ["return here.at"])]
+
+    def _stuck(self) -> Lines:
+        self.names["stuck"] = stuck
+        return ["raise stuck(engine)"]
+
+    def _condition(self, transition: Transition) -> str | None:
+        guard = transition.guard
+        if guard is None or (isinstance(guard, Snippet) and guard in self.value_of_guard):
+            return None
+        if isinstance(guard, Snippet):
+            self.names.update(guard.names)
+            return guard.text
+        return self._call(guard)
+
+    def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
+        if target < 0:
+            return [*self._position(2 * number + 1), f"return engine._back({self._named('edge', transition)})"]
+        lines = self._statements(transition.action) if transition.action is not None else []
+        passed = self.passing.get((number, transition.label))
+        if passed is not None:
+            self.names["leave"] = leave
+            lines += self._position(2 * number + 1)
+            lines.append(f"leave(engine, {self._named('edge', transition)}, {passed})")
+        elif self.view.told:
+            lines.append(f"here.at = {2 * number + 1}")
+            lines.append(f"tell(engine, {self._named('edge', transition)})")
+        if look or passed is not None or (transition.action is not None and runs_user_code(transition.action)):
+            lines += ["if here.attention:", f"    return {2 * target or IDLE_AT}"]
+        return lines + self._jump(number, target, loop)
+
+    def _jump(self, number: int, target: int, loop: Loop | None) -> Lines:
+        to = f"at = {2 * target}" + _comment(self.graph.phases[target].name)
+        if target == 0:
+            return [f"here.at = {2 * number + 1}", f"return {IDLE_AT}"]
+        if loop is not None and not loop.holds(target):
+            return [to, "break"]
+        if target <= number:
+            return [to, "continue"]
+        skipped = any(number < other < target for other in self.exits)
+        return [to] if skipped else []
+
+    def _statements(self, code: Code) -> Lines:
+        if isinstance(code, Snippet):
+            self.names.update(code.names)
+            return code.text.splitlines()
+        return [f"{self._call(code)}{_comment(code_name(code))}"]
+
+    def _call(self, code: Code) -> str:
+        if not isinstance(code, Call):
+            return f"{self._named('call', code)}(engine)"
+        given = ["engine"] if code.takes_engine else []
+        given += [f"**{self._named('kwargs', code.kwargs)}"] if code.kwargs else []
+        return f"{self._named('call', code.function)}({', '.join(given)})"
+
+    def _named(self, kind: str, thing: Any) -> str:
+        for name, known in self.names.items():
+            if known is thing:
+                return name
+        name = f"{kind}{len(self.names)}"
+        self.names[name] = thing
+        return name
+
+
+def _comment(name: str) -> str:
+    """Write a name of the user's behind a line, if it is one that can do no harm there."""
+    return f"  # {name}" if name.isidentifier() else ""
+
+
+def _branches(arms: Sequence[tuple[str | None, Lines]]) -> Lines:
+    """Write guarded arms as one ``if``; the last has no condition. An arm without lines just falls through."""
+    condition, lines = arms[0]
+    if condition is None:
+        return lines
+    rest = _branches(arms[1:])
+    if not lines:
+        return [f"if not ({condition}):", *_indented(rest)] if rest else []
+    otherwise = ["else:", *_indented(rest)] if rest and not _leaves(lines) else rest
+    return [f"if {condition}:", *_indented(lines), *otherwise]
+
+
+def _leaves(lines: Lines) -> bool:
+    return lines[-1] in ("continue", "break") or lines[-1].startswith(("return ", "raise "))
+
+
+def _indented(lines: Sequence[str], depth: int = 1) -> Lines:
+    return ["    " * depth + line for line in lines]

@@ -1,0 +1,230 @@
+"""`Announcer`: events, the handlers attached to them, and firing by hand; what an `Engine` is before it runs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from fsm_engine.compiler.cache import firing_for
+from fsm_engine.dispatch.registry import Attachment, Firing, Handler, Registry, RemovableEventHandle, Slot, StandIn
+from fsm_engine.events.edges import exits_of
+from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
+from fsm_engine.events.scopes import Scope
+from fsm_engine.runtime.cursor import Cursor
+from fsm_engine.runtime.state import COUNTERS, State
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Announcer:
+    """Keeps handlers, and calls those of an event when it is fired by hand."""
+
+    def __init__(self) -> None:
+        self._here = Cursor()
+        self.state = State()
+        self._registry = Registry(COUNTERS)
+        self._slots = self._registry.slots
+        self._around: tuple[StandIn, ...] = ()  # what makes something that stands in for each handler
+
+    # A plain attribute, which handlers read at the speed of one; a property would double the cost of a small
+    # handler. No look at self.__dict__ here: that slows down every later access to the engine's attributes.
+    def __setattr__(self, name: str, value: Any) -> None:
+        replaced = getattr(self, "state", None) if name == "state" else None
+        if name == "state" and not isinstance(value, State):
+            raise TypeError(f"engine.state has to be a State, got {value!r}. Use fsm_engine.State(...).")
+        object.__setattr__(self, name, value)
+        if replaced is not None:
+            mapped = replaced.event_to_attr
+            value.map_events({event: attr for event, attr in mapped.items() if event not in COUNTERS})
+            self._changed()
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """Take note that handlers came or went."""
+
+    @abstractmethod
+    def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Fire `event` from an activity that may move."""
+
+    @abstractmethod
+    def _refuse_to_move(self, slot: Slot) -> None:
+        """Raise if a phase is fired while a run is going on, by something that may not move it."""
+
+    def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
+        """Make callback events known: they can be fired from anywhere, and the phase stays.
+
+        Args:
+            event_names: members of an `EventEnum`, or strings.
+            event_to_attr: for some of them, the attribute of the state that their filters are given; the user
+                counts it. Filters on the others are given the number of firings in this run.
+
+        Raises:
+            TypeError: for anything else.
+            ValueError: if `event_to_attr` is no mapping.
+        """
+        if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
+            raise ValueError(f"Expected event_to_attr to be dictionary. Got {type(event_to_attr)}.")
+        for number, event in enumerate(event_names):
+            if not isinstance(event, (str, EventEnum)):
+                raise TypeError(
+                    f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}" + _fix(event)
+                )
+        mapped = dict(event_to_attr or {})
+        for event in mapped:
+            if event not in set(event_names):  # not by ==, to which a name is as good as its event
+                raise ValueError(
+                    f"event_to_attr names {event!r}, which is not among the events registered: {list(event_names)}."
+                )
+        for event in event_names:
+            self._registry.register(event, mapped.get(event))
+        self.state.map_events({event: mapped[event] for event in event_names if event in mapped})
+        self._changed()
+
+    def has_registered_events(self, event: AnyEvent) -> bool:
+        """Say whether `event` is known to this engine."""
+        return (isinstance(event, EventEnum) and event in self._slots) or self._registry.knows(event)
+
+    def add_event_handler(
+        self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
+    ) -> RemovableEventHandle:
+        """Call `handler` whenever the event is fired.
+
+        It is called with the engine first if it takes one more argument than those given here, then what the
+        event hands over (EXCEPTION_RAISED: the exception; TERMINATE_SINGLE_EPOCH: ``iter_counter=``, if it takes
+        that), then `args` and `kwargs`. Handlers of an event are called by falling priority, ties in the order
+        in which they were attached. Attached while its event fires, a handler is called from the next firing on.
+
+        Args:
+            event_name: a registered event, filtered or not, or several joined with ``|``.
+            handler: anything callable.
+            *args: given to the handler behind what the event hands over.
+            **kwargs: given to the handler.
+
+        Returns:
+            A handle with `remove()`, and a context manager.
+
+        Raises:
+            ValueError: an event that is not registered, or a handler that cannot be called like that.
+            TypeError: something that is no event, or not callable.
+        """
+        events = event_name if isinstance(event_name, EventsList) else [event_name]
+        attachments = self._registry.attach(events, handler, args, kwargs)
+        self._changed()
+        return RemovableEventHandle(event_name, handler, self, attachments)
+
+    def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
+        """Attach the decorated function, as `add_event_handler` does, and return it unchanged."""
+
+        def attach(handler: H) -> H:
+            self.add_event_handler(event_name, handler, *args, **kwargs)
+            return handler
+
+        return attach
+
+    def on_exit(self, what: AnyEvent | Scope | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
+        """Call the decorated function whenever a phase or a scope is left, by whatever edge, exceptions included.
+
+        It is called before anything of the next phase, those of a phase before those of the scopes around it, and
+        may take the transition as ``transition``. Filters count how often it was left.
+
+        Args:
+            what: the event of a phase, a `Scope`, or several joined with ``|``.
+            *args: given to the handler.
+            **kwargs: given to the handler.
+
+        Raises:
+            ValueError: something that is no phase and no scope of the lifecycle.
+            TypeError: something that cannot be left, such as an edge.
+        """
+        return self.on(EventsList(*exits_of(what)), *args, **kwargs)
+
+    def has_event_handler(self, handler: Handler, event_name: AnyEvent | None = None) -> bool:
+        """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given.
+
+        Raises:
+            ValueError: if the event is not registered.
+        """
+        return bool(self._registry.of_handler(handler, event_name))
+
+    def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
+        """Detach `handler` from the event, however often it is attached there.
+
+        Raises:
+            ValueError: if it is not attached there.
+        """
+        found = self._registry.of_handler(handler, event_name)
+        if not found:
+            here = [a.handler for a in self._registry.slot(event_name).attached]
+            raise ValueError(
+                f"Input handler {handler!r} is not found among the registered event handlers of Input event name "
+                f"{event_name}: {here}."
+            )
+        self._detach(found)
+
+    def _detach(self, attachments: Iterable[Attachment]) -> None:
+        if self._registry.detach(attachments):
+            self._changed()
+
+    def fire_event(self, event_name: Event, *args: Any, **kwargs: Any) -> None:
+        """Call the handlers of an event, with `args` and `kwargs` behind the engine, if any are given.
+
+        A phase of the lifecycle may be fired by hand too; its handlers are called, and the run does not move.
+
+        Raises:
+            ValueError: if the event is not registered.
+        """
+        here = self._here
+        moves = here.moves
+        if moves is not None:
+            move = moves.get(event_name)
+            if move is not None:  # a phase that nobody observes
+                here.at, here.moves = move
+                here.callback = None
+            else:
+                self._fire_while_moving(event_name, args, kwargs)
+            return
+        try:
+            slot = self._slots[event_name]
+        except (KeyError, TypeError):
+            slot = self._registry.slot(event_name)
+        if slot.moves:
+            self._refuse_to_move(slot)
+        slot.fired += 1
+        here.callback = slot.callback
+        if not slot.attached:
+            return
+        fire = slot.fire or self._made(slot)
+        if args or kwargs:
+            fire[1](self, slot, fire[2], args, kwargs)
+        else:
+            fire[0](self, slot, fire[2])
+
+    def _call(self, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Call the handlers of `slot`, whatever it stands for.
+
+        `fire_event` ends with the same lines: handlers are called without a frame more where users fire.
+        """
+        slot.fired += 1
+        if slot.callback is not None:
+            self._here.callback = slot.callback
+        if not slot.attached:
+            return
+        fire = slot.fire or self._made(slot)
+        if args or kwargs:
+            fire[1](self, slot, fire[2], args, kwargs)
+        else:
+            fire[0](self, slot, fire[2])
+
+    def _made(self, slot: Slot) -> Firing:
+        """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
+        slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)[1:]
+        return fire
+
+
+def _fix(event: Any) -> str:
+    if isinstance(event, type) and issubclass(event, EventEnum):
+        return f". Register its members: register_events(*{event.__name__})."
+    if isinstance(event, CallableEventWithFilter):
+        return ". Register the event itself, without its filter."
+    return ""

@@ -1,0 +1,100 @@
+"""Leaving a phase by an exception: which error edge takes it, and the handlers that are called on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fsm_engine.dispatch.step_moves import move
+from fsm_engine.events.edges import name_of_end
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Transition, holds
+from fsm_engine.runtime.cursor import Signal
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+
+def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, BaseException]:
+    """Leave the phase where `error` was raised, and return the edge taken and the error that took it.
+
+    A guard, a handler of an exit, or an action that raises on the way replaces the error, whose context it has; each of
+    them is called once.
+
+    Raises:
+        BaseException: the error itself, if it came out of EXCEPTION_RAISED or what follows, and no error edge takes it.
+    """
+    tried: list[Transition] = []
+    if engine._here.at >> 1 not in engine.lifecycle.graph.aside:
+        engine._here.tried = frozenset()
+    while True:
+        try:
+            edge = _edge_for(engine, error, tried)
+        except BaseException as other:
+            error = other
+            continue
+        if edge is None:
+            _leave_for_good(engine)
+            raise error
+        tried.append(edge)
+        _note(engine, edge, error)
+        try:
+            move(engine, edge)
+        except BaseException as other:
+            error = other
+        else:
+            return edge, error
+
+
+def count_name(edge: Transition) -> str:
+    """Return the name under which ``state.errors`` counts an error edge."""
+    return f"{name_of_end(edge.via or edge.source)}.{edge.label}"
+
+
+def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> Transition | None:
+    graph, counts = engine.lifecycle.graph, engine.state.errors
+    number = engine._here.at >> 1
+    for edge in graph.recoveries[number]:
+        if edge in tried or not isinstance(error, edge.error) or _goes_round(engine, edge):
+            continue
+        if edge.limit is not None and counts.get(count_name(edge), 0) >= edge.limit:
+            continue
+        if edge.guard is None:
+            return edge
+        tried.append(edge)  # it is asked once, and not again if that fails
+        if holds(edge.guard, engine):
+            return edge
+    if engine._here.ending is not None:
+        return None  # a phase behind EXCEPTION_RAISED that fails would be gone through for ever
+    return graph.signalled[number].get(Signal.EXCEPTION)
+
+
+def _goes_round(engine: Engine, edge: Transition) -> bool:
+    """Say whether a scope's edge leads to a recovery that has failed itself, and might do so for ever."""
+    if edge.via is None:
+        return False
+    again = edge.limit is None and edge.guard is None and count_name(edge) in engine._here.tried
+    return again or edge.target == edge.source
+
+
+def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
+    if not edge.error:
+        engine.logger.error("Engine run is terminating in %s due to exception: %s", engine.phase, repr(error))
+        return
+    counts, name = engine.state.errors, count_name(edge)
+    counts[name] = counts.get(name, 0) + 1
+    engine._here.tried |= {name}
+    limit = "" if edge.limit is None else f" of at most {edge.limit}"
+    # The text, not the error: a handler of the log that keeps records would keep all that its traceback holds.
+    engine.logger.warning(
+        "%s in %s: going to %s, time %s%s.", repr(error), engine.phase, edge.target, counts[name], limit
+    )
+
+
+def _leave_for_good(engine: Engine) -> None:
+    """Leave by an exit that ends the run, or as any error would, or by the last exit there is."""
+    graph, number = engine.lifecycle.graph, engine._here.at >> 1
+    automatic = [exit_ for exit_ in graph.automatic[number] if not isinstance(exit_.target, Scope)]
+    ends = [exit_ for exit_ in automatic if exit_.target == graph.phases[0].event]
+    way = next(filter(None, [*ends, graph.signalled[number].get(Signal.EXCEPTION), *automatic[-1:]]), None)
+    if way is not None:
+        move(engine, way)

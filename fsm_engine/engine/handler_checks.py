@@ -1,0 +1,112 @@
+"""What is wrong with the handlers of an engine: filters that no value passes, events that nobody fires.
+
+Looked at when asked, and once at the start of a run; never while it goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fsm_engine.dispatch.registry import Attachment, Slot
+from fsm_engine.engine.explain import name_of_handler
+from fsm_engine.events.events import Event, Events
+from fsm_engine.graph.graph import Graph, Snippet, Transition, Trigger
+from fsm_engine.lifecycle.training import TRAINING
+from fsm_engine.lifecycle.validation import Finding
+from fsm_engine.runtime.cursor import Outcome
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+_LOOPS = (Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.ITERATION_STARTED)
+"""The phases that count, or lead on to one that does."""
+
+
+class Limits(NamedTuple):
+    """How far a run goes, as far as that is known."""
+
+    max_epochs: int | None
+    max_iters: int | None
+    epoch_length: int | None
+
+
+def findings(engine: Engine, limits: Limits) -> list[Finding]:
+    """Return what is wrong with the handlers of `engine`, for a run with these limits."""
+    return [finding for _, finding in _deaf(engine, limits)] + list(_never_fired(engine))
+
+
+def warn(engine: Engine) -> None:
+    """Log which filters nothing will pass in the run that begins, each only once in the life of its handler."""
+    state = engine.state
+    for attachment, finding in _deaf(engine, Limits(state.max_epochs, state.max_iters, state.epoch_length)):
+        if not attachment.warned:
+            attachment.warned = True
+            engine.logger.warning("%s", finding)
+
+
+def _deaf(engine: Engine, limits: Limits) -> Iterator[tuple[Attachment, Finding]]:
+    filtered = [(slot, a) for slot in engine._slots.values() for a in slot.attached if a.filter is not None]
+    ranges = _ranges(engine.lifecycle.graph, limits) if filtered else {}
+    for slot, attachment in filtered:
+        assert attachment.filter is not None
+        least, most = ranges.get(slot.event, (0, inf))  # type: ignore[arg-type]  # moves count without a limit
+        if not attachment.filter.may_pass(least, most):
+            yield attachment, _not_called(slot, attachment, most)
+
+
+def _not_called(slot: Slot, attachment: Attachment, most: float) -> Finding:
+    handler = f"{name_of_handler(attachment.handler)} is not called on {slot.event} ({attachment.filter})"
+    if most == inf:
+        return Finding("never-passes", f"{handler}: no number passes.", "Give it other bounds.", is_error=False)
+    return Finding(
+        "never-passes",
+        f"{handler}: in this run, {slot.counter} comes to {most} at most.",
+        "Change the filter, or let the run go further.",
+        is_error=False,
+    )
+
+
+def _ranges(graph: Graph, limits: Limits) -> dict[Event, tuple[int, float]]:
+    """Return for events that limits bound the least and the most that filters on them may be given."""
+    if not _keeps_limits(graph):
+        return {}
+    epochs = limits.max_epochs or inf
+    iterations = limits.max_iters or epochs * (limits.epoch_length or inf)
+    return {
+        Events.EPOCH_STARTED: (1, epochs),
+        Events.EPOCH_COMPLETED: (1, epochs),
+        Events.ITERATION_STARTED: (1, iterations),
+        Events.ITERATION_COMPLETED: (1, iterations),
+        Events.GET_BATCH_STARTED: (0, iterations),
+        Events.GET_BATCH_COMPLETED: (0, iterations),
+    }
+
+
+@lru_cache(maxsize=64)
+def _keeps_limits(graph: Graph) -> bool:
+    """Say whether a run goes round as in training, so that it does not pass its limits."""
+    moves, plain = ([_move(t) for t in g.transitions if t.trigger is Trigger.AUTOMATIC] for g in (graph, TRAINING))
+    stops = [_move(t) for t in TRAINING.transitions if isinstance(t.guard, Snippet) and t.target not in _LOOPS]
+    round_as_in_training = all(move in plain for move in moves if move[0] in _LOOPS)
+    return round_as_in_training and all(moves.count(stop) >= stops.count(stop) for stop in stops)
+
+
+def _move(transition: Transition) -> tuple[Any, ...]:
+    return transition.target, transition.label, transition.guard
+
+
+def _never_fired(engine: Engine) -> Iterator[Finding]:
+    if engine.outcome not in (Outcome.COMPLETED, Outcome.TERMINATED):
+        return
+    for slot in engine._slots.values():
+        if slot.callback is not None and slot.attached and not slot.fired:
+            yield Finding(
+                "never-fired",
+                f"{slot.event} has handlers, and nothing fired it in the last run.",
+                f"Fire it, engine.fire_event({slot.event}), or make it a phase that the step moves to, "
+                f"lifecycle.add_path(...).",
+                is_error=False,
+            )

@@ -1,0 +1,88 @@
+"""How a pending signal moves a run: which one goes first, where it leads, what waits and what is dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fsm_engine.dispatch.step_moves import move
+from fsm_engine.graph.graph import Transition, do, holds
+from fsm_engine.runtime.cursor import IDLE_AT, Outcome, Signal
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+_PENDING = (Signal.TERMINATE, Signal.TERMINATE_EPOCH, Signal.INTERRUPT)
+
+
+def entered(engine: Engine, at: int) -> int:
+    """Enter the phase at `at` if nobody observes it; one whose handlers are to come is left to the emitted function."""
+    phase = engine.lifecycle.graph.phases[at >> 1]
+    if at & 1 or engine._registry.slots[phase.event].attached:
+        return at
+    for action in phase.entry:
+        do(action, engine)
+    return at + 1
+
+
+def is_settled(engine: Engine, at: int) -> bool:
+    """Say whether handlers are through at `at`, and it is no part of an activity, nor does the phase defer signals."""
+    graph = engine.lifecycle.graph
+    phase = graph.phases[at >> 1]
+    if not at & 1 or at >> 1 in graph.fired_phases:
+        return False
+    return phase.defer is None or not holds(phase.defer, engine)
+
+
+def call_waiting(engine: Engine) -> None:
+    """Call what `Engine.when_settled` was given; what that asks for as well."""
+    here = engine._here
+    while here.waiting:
+        callback, here.settled = here.waiting.pop(0), True
+        try:
+            callback(engine)
+        finally:
+            here.settled = False
+
+
+def honour(engine: Engine, at: int) -> int:
+    """Take the edge of the first pending signal that has one from position `at`, and return where that leads.
+
+    Signals are honoured between the handlers of a phase and its activity. Signals without an edge from the phase are
+    dropped; those that were beaten, or that the phase defers, stay pending. An interrupt may insist on a phase that
+    defers.
+    """
+    here, graph = engine._here, engine.lifecycle.graph
+    edges = graph.signalled[at >> 1]
+    if not is_settled(engine, at):
+        if not at & 1 or at >> 1 in graph.fired_phases or not here.requests.get(Signal.INTERRUPT):
+            return at
+        del here.requests[Signal.INTERRUPT]
+        return _take(engine, Signal.INTERRUPT, edges[Signal.INTERRUPT], False, at)
+    for signal in _PENDING:
+        if signal not in here.requests:
+            continue
+        skip = here.requests.pop(signal)
+        if signal in edges:
+            return _take(engine, signal, edges[signal], skip, at)
+    return at
+
+
+def _take(engine: Engine, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
+    graph = engine.lifecycle.graph
+    target = graph.index[edge.target]  # type: ignore[index]
+    _note(engine, signal, skip, at, 2 * target + 1 in graph.resting)
+    move(engine, edge)
+    return 2 * target or IDLE_AT
+
+
+def _note(engine: Engine, signal: Signal, skip: bool, at: int, rests: bool) -> None:
+    here = engine._here
+    engine.logger.info("%s is honoured in %s.", signal.value, engine.lifecycle.phases[at >> 1])
+    if signal is Signal.TERMINATE:
+        here.skip_completed, here.outcome = skip, Outcome.TERMINATED
+    elif signal is Signal.TERMINATE_EPOCH:
+        here.skip_epoch_completed = skip
+    elif rests:
+        here.outcome = Outcome.INTERRUPTED
+        if here.left is None:  # else it stopped before it had gone on
+            here.left = at

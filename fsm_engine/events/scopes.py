@@ -1,0 +1,56 @@
+"""Scopes: composite phases, which hold phases and other scopes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from fsm_engine.events.edges import Edge
+    from fsm_engine.events.events import EventsList
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A composite phase. A transition may leave from a scope, that is from every phase inside it.
+
+    ``Scope("rollout", Scope.RUN)`` makes one; phases are put into it by ``lifecycle.add_phase(..., scope=)``.
+    """
+
+    name: str
+    parent: Scope | None = None
+
+    ENGINE: ClassVar[Scope]
+    RUN: ClassVar[Scope]
+    EPOCH: ClassVar[Scope]
+    ITERATION: ClassVar[Scope]
+
+    def contains(self, scope: Scope | None) -> bool:
+        """Say whether `scope` is this scope or lies inside it."""
+        while scope is not None and scope != self:
+            scope = scope.parent
+        return scope is not None
+
+    @property
+    def path(self) -> tuple[Scope, ...]:
+        """The scopes from the outermost to this one."""
+        return (self,) if self.parent is None else (*self.parent.path, self)
+
+    def __rshift__(self, target: Any) -> Edge:
+        from fsm_engine.events.edges import Edge
+
+        return Edge(self, target)
+
+    def __or__(self, other: Any) -> EventsList:
+        from fsm_engine.events.events import EventsList
+
+        return EventsList(self).__or__(other)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Scope.ENGINE = Scope("engine")
+Scope.RUN = Scope("run", Scope.ENGINE)
+Scope.EPOCH = Scope("epoch", Scope.RUN)
+Scope.ITERATION = Scope("iteration", Scope.EPOCH)

@@ -1,0 +1,153 @@
+"""Questions about where a run can go, answered by networkx from the lifecycle graph.
+
+They are about one run, suspended or not: it ends where it comes back to the first phase, and what a later run does
+is not counted. Guards are not looked at: they may be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise, product
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.events.edges import name_of_end
+from fsm_engine.events.events import Event
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.lifecycle.requirements import dominators
+from fsm_engine.lifecycle.traversal import leaves_history, ways
+
+if TYPE_CHECKING:
+    import networkx
+
+_START: Any = "start"
+_END: Any = "end"
+"""The nodes from and to which paths lead: they may stand for the same phase."""
+
+
+class Walk(tuple[Transition, ...]):
+    """Moves, each from where the one before led: ``print`` shows ``A --label--> B --label--> C``.
+
+    An edge from a scope leaves the phase it is taken from, one into history leads to the phase left in it, just as
+    observers are told of them.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if not self:
+            return "(no move)"
+        return name_of_end(self[0].source) + "".join(f" --{move.label}--> {name_of_end(move.target)}" for move in self)
+
+    def __repr__(self) -> str:
+        return f"<Walk {self}>"
+
+
+def reachable(graph: Graph, start: int) -> tuple[Event, ...]:
+    """Return the phases that a run in `start` may still come to, in the order of the graph."""
+    import networkx
+
+    found = {node[0] for node in networkx.descendants(_one_run(graph, start), _START)}
+    return tuple(phase.event for number, phase in enumerate(graph.phases) if number in found)
+
+
+def before_each(graph: Graph) -> dict[Event, tuple[Event, ...]]:
+    """Return for each phase those that every run has been in before it, in their order."""
+    events = [phase.event for phase in graph.phases]
+    chains = sorted(dominators(graph).items())
+    return {events[number]: tuple(events[other] for other in chain) for number, chain in chains}
+
+
+def paths(graph: Graph, start: int, end: int, shortest: bool, limit: int | None) -> Iterator[Walk]:
+    """Return the ways from `start` to `end` of at most `limit` moves that come to no phase twice, one by one."""
+    import networkx
+
+    moves: Any = _one_run(graph, start, end)
+    if shortest:
+        yield from _shortest(moves, limit)
+        return
+    for edges in networkx.all_simple_edge_paths(moves, _START, _END, cutoff=limit):
+        walk = Walk(moves.edges[edge]["move"] for edge in edges)
+        if len({graph.index[move.target] for move in walk}) == len(walk):  # type: ignore[index]
+            yield walk
+
+
+def _shortest(moves: networkx.MultiDiGraph[Any], limit: int | None) -> Iterator[Walk]:
+    import networkx
+
+    if not networkx.has_path(moves, _START, _END):
+        return
+    for nodes in networkx.all_shortest_paths(moves, _START, _END):
+        if limit is not None and len(nodes) > limit + 1:
+            return
+        steps = [[data["move"] for data in moves[a][b].values()] for a, b in pairwise(nodes)]
+        yield from map(Walk, product(*steps))
+
+
+def _one_run(graph: Graph, start: int, end: int | None = None) -> networkx.MultiDiGraph[Any]:
+    """Return the moves of a run from `start` on, until it comes to `end` or is over.
+
+    A node is the number of a phase, and what history leads back to: None until the run is suspended or fails, and
+    that is any place where it may have been before `start`. From then on it is a place on the way, to which no path
+    comes again: `start` itself, or the beginning of the step in which that lies, are all that is noted of it.
+    """
+    import networkx
+
+    begun = _begun(graph)
+    noted = {number: begun.get(number, {number}) & begun.get(start, {start}) for number in range(len(graph.phases))}
+    kept = _kept(graph, start, begun)
+    moves: networkx.MultiDiGraph[Any] = networkx.MultiDiGraph()
+    moves.add_nodes_from((_START, _END))
+    for number, exits in enumerate(ways(graph)):
+        for node in _nodes(number, start, end, [None, *set(map(frozenset, noted.values()))]):
+            left = None if node == _START else node[1]
+            for exit_ in exits:
+                after = frozenset(noted[number]) if leaves_history(exit_) else left
+                if isinstance(exit_.target, Scope) and left is not None:
+                    after = frozenset()
+                for move in _settled(graph, exit_, kept if left is None else left):
+                    target = graph.index[move.target]  # type: ignore[index]
+                    moves.add_edge(node, _END if target == end else (target, after), move=move)
+    return moves
+
+
+def _nodes(number: int, start: int, end: int | None, left: Iterable[Any]) -> list[Any]:
+    if number == start:
+        return [_START]
+    return [] if number in (0, end) else [(number, places) for places in left]
+
+
+def _settled(graph: Graph, exit_: Transition, back: Iterable[int]) -> list[Transition]:
+    """Return `exit_` with the phases that it may lead to."""
+    if not isinstance(exit_.target, Scope):
+        return [exit_]
+    inside = (graph.phases[number] for number in sorted(back) if exit_.target.contains(graph.phases[number].scope))
+    return [replace(exit_, target=phase.event) for phase in inside]
+
+
+def _kept(graph: Graph, start: int, begun: dict[int, set[int]]) -> set[int]:
+    """Return where a run in `start` may have been suspended or have failed before it came there."""
+    import networkx
+
+    if start == 0:
+        return set()
+    exits = ways(graph)
+    plain: networkx.DiGraph[int] = networkx.DiGraph()
+    plain.add_nodes_from(range(len(graph.phases)))
+    for number in range(1, len(graph.phases)):
+        plain.add_edges_from((number, graph.index[t.target]) for t in exits[number] if not isinstance(t.target, Scope))
+    back = {start, *networkx.ancestors(plain, start)}
+    left = {n for n, own in enumerate(exits) if any(leaves_history(t) and graph.index[t.target] in back for t in own)}  # type: ignore[index]
+    return {begin for number in left for begin in begun.get(number, {number})}
+
+
+def _begun(graph: Graph) -> dict[int, set[int]]:
+    """Return for each fired phase those whose activity it is part of: history leads to the beginning of that."""
+    import networkx
+
+    fired: networkx.DiGraph[int] = networkx.DiGraph()
+    fired.add_edges_from(
+        (number, graph.index[target]) for number, targets in enumerate(graph.fired) for target in targets
+    )
+    return {n: networkx.ancestors(fired, n) - graph.fired_phases for n in graph.fired_phases}

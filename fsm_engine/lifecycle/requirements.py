@@ -1,0 +1,61 @@
+"""Proofs about a lifecycle graph, by networkx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fsm_engine.events.events import Event
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph
+from fsm_engine.lifecycle.traversal import ways
+
+if TYPE_CHECKING:
+    import networkx
+
+
+def way_around(graph: Graph, event: Event, before: Event) -> list[str] | None:
+    """Return a shortest path to the phase of `before` that misses that of `event`, None if `event` dominates it.
+
+    A phase dominates another if every path from the first phase of the graph to the other goes through it
+    (Lengauer and Tarjan, 1979). History leads only to where a run has been, so it opens no way of its own.
+    """
+    import networkx
+
+    wanted, target = graph.index[event], graph.index[before]
+    chain = dominators(graph).get(target)
+    if chain is None or wanted in (*chain, target):
+        return None
+    moves = _moves(graph)
+    moves.remove_node(wanted)
+    return [graph.phases[number].name for number in networkx.shortest_path(moves, 0, target)]
+
+
+def dominators(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """Return for each phase that can be reached those that dominate it, from the first phase on, itself left out."""
+    import networkx
+
+    immediate = networkx.immediate_dominators(_moves(graph), 0)
+    chains: dict[int, tuple[int, ...]] = {0: ()}
+    for number in immediate:
+        waiting = []
+        while number not in chains:
+            waiting.append(number)
+            number = immediate[number]
+        for later in reversed(waiting):
+            chains[later] = (*chains[number], number)
+            number = later
+    return chains
+
+
+def _moves(graph: Graph) -> networkx.DiGraph[int]:
+    import networkx
+
+    moves: networkx.DiGraph[int] = networkx.DiGraph()
+    moves.add_nodes_from(range(len(graph.phases)))
+    moves.add_edges_from(
+        (number, graph.index[exit_.target])
+        for number, exits in enumerate(ways(graph))
+        for exit_ in exits
+        if not isinstance(exit_.target, Scope)
+    )
+    return moves

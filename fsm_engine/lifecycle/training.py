@@ -1,0 +1,175 @@
+"""The lifecycle of training, written once: the only place in which the order of its events is written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsm_engine.events.events import Event, Events
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import IDLE, Graph, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.runtime import clock
+from fsm_engine.runtime import data_iter as data
+from fsm_engine.runtime import run_limits as limits
+from fsm_engine.runtime.cursor import Signal
+
+E, S = Events, Scope
+
+
+def _guard(name: str, text: str, **names: Any) -> Snippet:
+    return Snippet(name, text, names)
+
+
+def _action(name: str, text: str, **names: Any) -> Snippet:
+    return Snippet(name, text, names)
+
+
+def _signal(source: Scope, signal: Signal, target: Event) -> Transition:
+    return Transition(source, target, signal.value, Trigger.SIGNAL, signal)
+
+
+_nothing_left = _guard(
+    "nothing left to do",
+    "nothing_left(state) or (here.dry and state.max_epochs is None)",
+    nothing_left=limits.nothing_left,
+)
+_no_data = Snippet("no data", "not here.has_data", settled=True)
+_got_batch = _guard("got a batch", "not here.exhausted")
+_length_known = _guard("exhausted, length known", "state.epoch_length is not None")
+_epoch_full = _guard(
+    "epoch full", "(length := state.epoch_length) is not None and state.iteration - here.epoch_start >= length"
+)
+_max_iters = _guard("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
+_loaded = _guard("a state was loaded", "here.loaded")
+_skipped = _guard("COMPLETED skipped", "here.skip_completed")
+_epoch_skipped = _guard("EPOCH_COMPLETED skipped", "here.skip_epoch_completed")
+_last_epoch_skipped = _guard(
+    "EPOCH_COMPLETED skipped, nothing left to do",
+    f"here.skip_epoch_completed and ({_nothing_left.text})",
+    **_nothing_left.names,
+)
+
+TO_COME_BACK = _action("to come back to STARTED", "here.loaded, here.left = False, here.at | 1")
+"""The action of a detour: history leads back to the phase that was left, and its activity begins again."""
+
+_start_epoch = _action(
+    "epoch += 1",
+    "state.epoch += 1\n"
+    "here.epoch_start, here.loaded_part = state.iteration - here.loaded_part, 0\n"
+    "start_epoch_clock(engine)",
+    start_epoch_clock=clock.start_epoch_clock,
+)
+_no_batch = _action("batch = output = None", "state.batch = state.output = None")
+_refuse_empty = _action("not at the first fetch", "refuse_empty(engine)", refuse_empty=data.refuse_empty)
+
+_open = Snippet(
+    "open the data unless it is open",
+    "if here.has_data and here.batches is None:\n    open_data(engine)",
+    {"open_data": data.open_data},
+    runs_user_code=True,
+)
+_next_batch = Snippet(
+    "next batch",
+    "try:\n    state.batch = next(here.batches)\nexcept StopIteration:\n    here.exhausted = True\n"
+    "except TypeError:\n    refuse_unopened(engine)\n    raise",
+    {"refuse_unopened": data.refuse_unopened},
+    runs_user_code=True,
+)
+_reopen = Snippet(
+    "reopen state.dataloader, next batch",
+    "open_data(engine)\n" + _next_batch.text,
+    {**_open.names, **_next_batch.names},
+    runs_user_code=True,
+)
+_step = Snippet("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
+_epoch_time = _action("take the time", "take_epoch_time(engine)", take_epoch_time=clock.take_epoch_time)
+_end_epoch = _action("take the time", "end_epoch(engine)", end_epoch=clock.end_epoch)
+_run_time = _action("take the time", "take_run_time(engine)", take_run_time=clock.take_run_time)
+
+_before = (
+    Phase(IDLE),
+    Phase(E.STARTED, S.RUN, entry=(_action("start the clock", "start(engine)", start=clock.start_run_clock),)),
+    Phase(E.RESUMED, S.RUN),
+)
+_after = (
+    Phase(E.TERMINATE, S.ENGINE, entry=(_action("stopped = True", "here.stopped = True"),)),
+    Phase(E.COMPLETED, S.ENGINE, entry=(_run_time,), activity=_run_time),
+    Phase(E.INTERRUPT, S.ENGINE),
+    Phase(E.EXCEPTION_RAISED, payload=Payload(positional=("here.error",))),
+)
+_outer = (
+    Transition(IDLE, E.STARTED, "run", Trigger.SIGNAL, Signal.RUN),
+    Transition(E.TERMINATE, IDLE, "skipped", guard=_skipped),
+    Transition(E.TERMINATE, E.COMPLETED, "end_run"),
+    Transition(E.COMPLETED, IDLE, "done"),
+    Transition(E.EXCEPTION_RAISED, IDLE, "done"),
+    Transition(E.INTERRUPT, E.RESUMED, "run", Trigger.SIGNAL, Signal.RUN),
+    Transition(E.RESUMED, S.RUN, "go_on"),
+    _signal(S.RUN, Signal.TERMINATE, E.TERMINATE),
+    _signal(S.RUN, Signal.INTERRUPT, E.INTERRUPT),
+    _signal(S.ENGINE, Signal.EXCEPTION, E.EXCEPTION_RAISED),
+)
+
+OUTER = Graph(_before + _after, _outer)
+"""What every lifecycle begins with: how a run starts and ends. The phases between are still to come."""
+
+TRAINING = Graph(
+    phases=(
+        *_before,
+        Phase(E.EPOCH_STARTED, S.EPOCH, entry=(_start_epoch,), activity=_open),
+        Phase(
+            E.GET_BATCH_STARTED, S.EPOCH, entry=(_action("batch = None", "state.batch = None"),), activity=_next_batch
+        ),
+        Phase(E.GET_BATCH_COMPLETED, S.EPOCH, entry=(_action("output = None", "state.output = None"),)),
+        Phase(
+            E.ITERATION_STARTED, S.ITERATION, entry=(_action("iteration += 1", "state.iteration += 1"),), activity=_step
+        ),
+        Phase(E.ITERATION_COMPLETED, S.EPOCH),
+        Phase(E.DATALOADER_STOP_ITERATION, S.EPOCH, activity=_reopen),
+        Phase(
+            E.TERMINATE_SINGLE_EPOCH,
+            S.RUN,
+            entry=(_action("drop the open iterator", "here.batches, here.exhausted = None, False"),),
+            payload=Payload(keywords={"iter_counter": "state.iteration - here.epoch_start"}),
+            defer=_guard("EPOCH_COMPLETED to come", "not here.skip_epoch_completed"),
+        ),
+        Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_end_epoch),
+        *_after,
+    ),
+    transitions=(
+        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=TO_COME_BACK),
+        Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_nothing_left),
+        Transition(E.STARTED, E.EPOCH_STARTED, "next_epoch"),
+        Transition(E.EPOCH_STARTED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
+        Transition(E.EPOCH_STARTED, E.GET_BATCH_STARTED, "next_batch"),
+        Transition(E.GET_BATCH_STARTED, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
+        Transition(
+            E.GET_BATCH_STARTED, E.DATALOADER_STOP_ITERATION, "exhausted", guard=_length_known, action=_refuse_empty
+        ),
+        Transition(
+            E.GET_BATCH_STARTED,
+            E.EPOCH_COMPLETED,
+            "end_of_data",
+            action=_action("epoch_length = count", "count(engine)", count=data.count_becomes_length),
+        ),
+        Transition(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED, "iterate"),
+        Transition(E.ITERATION_STARTED, E.ITERATION_COMPLETED, "step_done"),
+        Transition(E.ITERATION_COMPLETED, E.EPOCH_COMPLETED, "epoch_full", guard=_epoch_full),
+        Transition(E.ITERATION_COMPLETED, E.TERMINATE, "max_iters", guard=_max_iters),
+        Transition(E.ITERATION_COMPLETED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
+        Transition(E.ITERATION_COMPLETED, E.GET_BATCH_STARTED, "next_batch"),
+        Transition(E.DATALOADER_STOP_ITERATION, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
+        Transition(
+            E.DATALOADER_STOP_ITERATION,
+            E.EPOCH_COMPLETED,
+            "gave_nothing",
+            action=_action("run dry, warn unless done", "run_dry(engine)", run_dry=data.run_dry),
+        ),
+        Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_nothing_left),
+        Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),
+        Transition(E.TERMINATE_SINGLE_EPOCH, E.COMPLETED, "skipped_last", guard=_last_epoch_skipped),
+        Transition(E.TERMINATE_SINGLE_EPOCH, E.EPOCH_STARTED, "skipped", guard=_epoch_skipped),
+        Transition(E.TERMINATE_SINGLE_EPOCH, E.EPOCH_COMPLETED, "end_epoch"),
+        _signal(S.EPOCH, Signal.TERMINATE_EPOCH, E.TERMINATE_SINGLE_EPOCH),
+        *_outer,
+    ),
+)

@@ -1,0 +1,198 @@
+"""Where a run is, as plain data from which another process goes on at the very same place."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine._util.errors import BusyError
+from fsm_engine._util.plain_data import foreign, of_tensors
+from fsm_engine.events.events import Events
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph
+from fsm_engine.lifecycle.table import qualified
+from fsm_engine.runtime.cursor import Signal
+from fsm_engine.runtime.data_iter import batches_taken
+from fsm_engine.runtime.exact_data import state_of_data
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+_POSITIONS = ("left", "failed", "stepping")
+_AS_THEY_ARE = (
+    "epoch_start",
+    "loaded_part",
+    "has_data",
+    "dry",
+    "exhausted",
+    "pass_start",
+    "opened",
+    "opened_with",
+    "stopped",
+    "skip_completed",
+    "skip_epoch_completed",
+)
+_CLOCKS = ("run_clock", "epoch_clock")
+_OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
+"""Attributes of the state that a process gives anew."""
+
+
+def position(engine: Engine) -> dict[str, Any] | None:
+    """Return where the run of `engine` is, None if it is in no place that a run can go on from.
+
+    After an error that is where it was raised: the activity of that phase is to be done again. The attributes of the
+    state are in it as far as they are plain data; the data, where it tells its own position; the batch at hand, which
+    could not be had again.
+    """
+    here, graph = engine._here, engine.lifecycle.graph
+    if here.left is None and not _may_rest(engine):
+        return None
+    left = here.place
+    found: dict[str, Any] = {name: getattr(here, name) for name in _AS_THEY_ARE}
+    found.update((name, _named(graph, getattr(here, name))) for name in _POSITIONS)
+    found["left"] = _named(graph, left)
+    found["tried"] = sorted(here.tried)
+    found.update(
+        (name, perf_counter() - clock if engine._running else clock) for name, clock in _clocks(engine).items()
+    )
+    opened = here.batches is not None
+    found["skip"] = 0 if here.exhausted else batches_taken(engine) if opened else here.skip
+    found["reopens"] = here.reopens or (opened and not here.exhausted)
+    found["data"] = state_of_data(engine.state.dataloader) if opened and not here.exhausted else here.data_state
+    pending = {**here.asked, **here.requests} if here.broken is None else here.asked
+    found["requests"] = {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT}
+    found["state"] = attributes(engine)
+    waits = left >> 1 in graph.before_step
+    wrong = _not_plain(engine)
+    if wrong is None and (waits or graph.uncounted is None or left >> 1 in graph.before_use):
+        found["batch"] = of_tensors(engine.state.batch, _detached)
+    if wrong is None or not waits:
+        return found
+    if here.broken is None:
+        raise ValueError(wrong)
+    # Raised here, it would stand in for the error that is to be told of.
+    engine.logger.warning("No exact position is saved: %s A run that goes on from it leaves that batch out.", wrong)
+    return None
+
+
+def _may_rest(engine: Engine) -> bool:
+    """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
+    here = engine._here
+    return here.settled and Signal.INTERRUPT in engine.lifecycle.graph.signalled[here.place >> 1]
+
+
+def _clocks(engine: Engine) -> dict[str, float]:
+    return {name: getattr(engine._here, name) for name in _CLOCKS}
+
+
+def _named(graph: Graph, at: int | None) -> list[Any] | None:
+    return None if at is None else [qualified(graph.phases[at >> 1]), at & 1]
+
+
+def attributes(engine: Engine, *without: str) -> dict[str, Any]:
+    """Return the attributes of the state that are plain data, without those of this process."""
+    left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys, *without}
+    all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
+    found = _plain_items(all_of_them)
+    for name in vars(engine.state):
+        value = all_of_them.get(name)
+        if name not in found and value is not None and not hasattr(value, "state_dict"):
+            warnings.warn(
+                f"engine.state.{name} is not saved, because it is no plain data but {type(value).__name__}. Make it of "
+                f"numbers, strings, tensors, lists and dictionaries, or set it anew before a run goes on.",
+                stacklevel=2,
+            )
+    return {name: of_tensors(value, _detached) for name, value in found.items()}
+
+
+def _plain_items(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what of `values` is plain data; of dictionaries in it, such as metrics, what is."""
+    values = {name: _plain_number(value) for name, value in values.items()}
+    whole = {name: value for name, value in values.items() if foreign(value) is None}
+    parts = {name: value for name, value in values.items() if name not in whole and type(value) is dict}
+    return {**whole, **{name: {k: v for k, v in part.items() if not foreign({k: v})} for name, part in parts.items()}}
+
+
+def _plain_number(value: Any) -> Any:
+    """Return numbers of numpy as Python's, in a dictionary as well: they mean the same, and are plain data."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return value
+    if type(value) is dict:
+        return {key: item.item() if isinstance(item, numpy.generic) else item for key, item in value.items()}
+    return value.item() if isinstance(value, numpy.generic) else value
+
+
+def _detached(tensor: Any) -> Any:
+    return tensor.detach()
+
+
+def _not_plain(engine: Engine) -> str | None:
+    """Say what of the batch at hand cannot be saved; None if all of it can."""
+    wrong, phase = foreign(engine.state.batch), engine.lifecycle.phases[engine._here.place >> 1]
+    if wrong is None:
+        return None
+    return (
+        f"the batch at hand in {phase} holds {type(wrong[1]).__name__}{wrong[0] and ' at ' + wrong[0]}, which "
+        f"cannot be saved as plain data. Save at another event, such as ITERATION_COMPLETED, when no batch is waiting."
+    )
+
+
+def check_position(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Refuse a position that `engine` cannot stand in.
+
+    Raises:
+        ValueError: one that its lifecycle does not have.
+        BusyError: while it runs.
+    """
+    if engine._running:
+        raise BusyError(
+            f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
+        )
+    for name in _POSITIONS:
+        _number(engine.lifecycle.graph, name, found[name])
+
+
+def stand(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Let `engine` stand, suspended, where `position` has found another one; see `check_position`."""
+    here, graph = engine._here, engine.lifecycle.graph
+    here.restart(has_data=False)
+    for name in (*_AS_THEY_ARE, "skip", "reopens"):
+        setattr(here, name, found[name])
+    for name in _POSITIONS:
+        setattr(here, name, _number(graph, name, found[name]))
+    for name in _CLOCKS:
+        setattr(here, name, found[name])
+    here.tried = frozenset(found["tried"])
+    here.data_state = found["data"]
+    here.asked = {Signal(value): skip for value, skip in found["requests"].items()}
+    here.at = 2 * graph.index[Events.INTERRUPT] + 1
+    engine._loaded = False
+    engine.state.dataloader = None  # so that what is given to run() is taken for the same
+    set_attributes(engine, found["state"])
+    if "batch" in found:
+        engine.state.batch = found["batch"]
+
+
+def set_attributes(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Give the state of `engine` what `attributes` has found."""
+    for name, value in found.items():
+        setattr(engine.state, name, copy.copy(value))
+
+
+def _number(graph: Graph, name: str, known: Any) -> int | None:
+    if known is None:
+        return None
+    phase, entered = known
+    numbers = {qualified(phase): number for number, phase in enumerate(graph.phases)}
+    number = numbers.get(phase)
+    if number is None or (name == "left" and not Scope.RUN.contains(graph.phases[number].scope)):
+        raise ValueError(
+            f"the state that is loaded stands in {phase!r}, where no run of this lifecycle can be. Its phases are "
+            f"{', '.join(numbers)}. Make the engine as it was made when the state was saved."
+        )
+    return 2 * number + int(entered)

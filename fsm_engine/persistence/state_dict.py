@@ -1,0 +1,339 @@
+"""A run as data: the state dict, and what deepcopy and pickle take along."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine._util.errors import BusyError
+from fsm_engine.dispatch.observers import Observers
+from fsm_engine.events.events import Events
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import Graph
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.training import TRAINING
+from fsm_engine.persistence.exact_position import attributes, check_position, position, set_attributes, stand
+from fsm_engine.persistence.handler_state import (
+    load_state_of_step,
+    load_states_of_handlers,
+    state_of_step,
+    states_of_handlers,
+)
+from fsm_engine.runtime.cursor import IDLE_AT, Cursor
+from fsm_engine.runtime.data_iter import batches_before, batches_taken
+from fsm_engine.runtime.exact_data import states_with
+from fsm_engine.runtime.run_limits import is_done
+from fsm_engine.runtime.state import State
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+_LIMITS = ("max_epochs", "max_iters")
+_PROGRESS = ("iteration", "epoch")
+
+
+def state_dict(engine: Engine) -> dict[str, Any]:
+    """Return the progress of `engine` under pytorch-ignite's keys, in its order; without epochs, its phase."""
+    state, graph = engine.state, engine.lifecycle.graph
+    limit = "max_epochs" if state.max_iters is None else "max_iters"
+    keys = ["epoch_length", "iteration", limit] if graph.has_epochs else []
+    keys += _own_keys(graph) + engine.state_dict_user_keys
+    missing = [key for key in keys if not hasattr(state, key)]
+    if missing:
+        raise ValueError(
+            f"state_dict_user_keys names {missing}, which the state does not have. Set engine.state.{missing[0]} first."
+        )
+    values = OrderedDict((key, copy.copy(getattr(state, key))) for key in keys)
+    here = engine._here
+    if not graph.has_epochs:
+        values["phase"] = qualified(graph.phases[(here.left or 0) >> 1])
+    elif _is_before_step(engine):
+        values["iteration"] -= 1  # still to come
+    if engine.resumes_exactly:
+        values.update(_exactly(engine))
+    return values
+
+
+def _is_before_step(engine: Engine) -> bool:
+    here = engine._here
+    left = here.at if here.left is None and here.settled else here.left
+    return left is not None and Scope.ITERATION.contains(engine.lifecycle.phases[left >> 1].scope)
+
+
+def _exactly(engine: Engine) -> dict[str, Any]:
+    """Return what a run needs to go on as if it had not been stopped, besides its progress."""
+    here = engine._here
+    if engine._running and not here.settled and here.left is None:
+        engine.logger.warning(
+            "state_dict() was called in %s while handlers are under way, so it tells no exact position. Ask for it "
+            "with engine.when_settled(...).",
+            engine.phase,
+        )
+        return {}
+    place, finished = position(engine), here.settled and _is_over(engine)
+    return {
+        "position": place,
+        "state": attributes(engine, "output") if place is None else None,
+        "finished": finished,
+        "generators": _generators(engine) if place or finished else None,
+        "step": state_of_step(engine),
+        "handlers": states_of_handlers(engine),
+        "fired": {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired},
+    }
+
+
+def _is_over(engine: Engine) -> bool:
+    return engine.lifecycle.phases[engine._here.place >> 1].scope == Scope.ENGINE
+
+
+def _generators(engine: Engine) -> Mapping[str, Any]:
+    """Return what random generators stand at, or are to go on from, which only an engine that is in a run can say.
+
+    They are of the process: if an engine that rests told of them as well, such as the evaluator, its next run would set
+    them back.
+    """
+    waiting = engine._here.generators
+    return states_with(engine.state.dataloader) if waiting is None else waiting
+
+
+def _own_keys(graph: Graph) -> list[str]:
+    """Return the attributes of the state that count what this lifecycle has beyond that of training."""
+    return [*dict.fromkeys(graph.counters.values()), *(["errors"] if any(graph.recoveries) else [])]
+
+
+def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
+    """Check `given` as a whole, then let `engine` stand where it says."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
+    graph = engine.lifecycle.graph
+    for key in _own_keys(graph) + engine.state_dict_user_keys:
+        if key not in given:
+            raise ValueError(_absent_own(engine, key, given))
+    if given.get("position") is not None:
+        check_position(engine, given["position"])
+    if graph.has_epochs:
+        _load_progress(engine, given)
+    else:
+        _load_phase(engine, given)
+    for key in _own_keys(graph) + engine.state_dict_user_keys:
+        setattr(engine.state, key, copy.copy(given[key]))
+    _load_exactly(engine, given)
+
+
+def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
+    if given.get("position") is not None:
+        stand(engine, given["position"])
+    elif given.get("state") is not None:
+        _rest(engine, given["state"])
+    if given.get("step") is not None:
+        load_state_of_step(engine, given["step"])
+    if "handlers" in given:
+        load_states_of_handlers(engine, given["handlers"])
+    engine._here.generators = given.get("generators")
+    engine._here.finished = given.get("finished", False)
+    fired = given.get("fired", {})
+    for event, slot in engine._registry.slots.items():
+        slot.fired = fired.get(str(event), 0) if fired else slot.fired
+
+
+def _rest(engine: Engine, found: Mapping[str, Any]) -> None:
+    """Let the state be that of a run that is over; of one that may go on, `load_state_dict` has placed the counters."""
+    over = is_done(State(**found), found["max_epochs"], found["max_iters"])
+    set_attributes(engine, {name: value for name, value in found.items() if over or name not in _PROGRESS})
+
+
+def _absent_own(engine: Engine, key: str, given: Mapping[str, Any]) -> str:
+    if key in engine.state_dict_user_keys:
+        return (
+            f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
+            f"engine.state_dict_user_keys, or add it."
+        )
+    return _absent(key, given)
+
+
+def _load_phase(engine: Engine, given: Mapping[str, Any]) -> None:
+    here, graph = engine._here, engine.lifecycle.graph
+    if "phase" not in given:
+        raise ValueError(_absent("phase", given))
+    names = {qualified(phase): number for number, phase in enumerate(graph.phases)}
+    number = names.get(given["phase"])
+    if number is None or number in graph.fired_phases:
+        raise ValueError(
+            f"'phase' in the state dictionary is {given['phase']!r}, where no run of this lifecycle can be "
+            f"suspended. Its phases are {', '.join(names)}."
+        )
+    if engine._running:
+        raise BusyError(f"load_state_dict() was called in {engine.phase}, while the engine runs. Load before run().")
+    here.restart(has_data=False)
+    here.at, engine._loaded = IDLE_AT, not number
+    if number:
+        here.left, here.at = 2 * number + 1, 2 * graph.index[Events.INTERRUPT] + 1
+        here.run_clock = here.epoch_clock = 0.0
+
+
+def _load_progress(engine: Engine, given: Mapping[str, Any]) -> None:
+    progress, limit = _check(given)
+    here, state = engine._here, engine.state
+    if engine._running and Scope.EPOCH.contains(engine.phase.scope):
+        raise BusyError(
+            f"load_state_dict() was called in {engine.phase}, where an epoch is open. Load before run(), or at STARTED."
+        )
+    length = given["epoch_length"]
+    value = given[progress]
+    state.epoch_length = length
+    state.iteration = value if progress == "iteration" or not value else value * length
+    state.epoch = value if progress == "epoch" or not length else value // length
+    for name in _LIMITS:
+        setattr(state, name, given[name] if name == limit else None)
+    if engine._running:
+        place_loaded(engine)
+    else:
+        here.at, here.left, here.batches = IDLE_AT, None, None
+        engine._loaded = True
+
+
+def has_begun(engine: Engine) -> bool:
+    """Say whether a run has done anything that is counted: an epoch, an iteration, a phase with its own counter."""
+    counters = ("epoch", "iteration", *engine.lifecycle.graph.counters.values())
+    return any(getattr(engine.state, counter) for counter in counters)
+
+
+def place_loaded(engine: Engine) -> None:
+    """Let the next epoch and the next opening of the data begin where a loaded state says."""
+    here, state = engine._here, engine.state
+    here.batches = None
+    if state.epoch_length:
+        here.loaded_part = state.iteration % state.epoch_length
+        here.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
+        here.pass_start = state.iteration - here.skip
+
+
+def _check(given: Mapping[str, Any]) -> tuple[str, str]:
+    if "epoch_length" not in given:
+        raise ValueError(_absent("epoch_length", given))
+    progress = [key for key in _PROGRESS if key in given]
+    if not progress:
+        raise ValueError(_absent("iteration", given))
+    if len(progress) > 1:
+        raise ValueError("State dictionary should contain only one of 'iteration' or 'epoch' keys; leave one out.")
+    limits = [key for key in _LIMITS if key in given]
+    if len(limits) != 1:
+        raise ValueError(f"State dictionary should contain exactly one of '{_LIMITS}' keys, got {limits}.")
+    _check_numbers(given, progress[0], limits[0])
+    return progress[0], limits[0]
+
+
+def _absent(key: str, given: Mapping[str, Any]) -> str:
+    return f"Required state attribute '{key}' is absent in provided state_dict '{list(given)}'"
+
+
+def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
+    for key in ("epoch_length", progress, limit):
+        number = given[key]
+        if number is None and key != progress:
+            continue
+        least = 1 if key == limit else 0
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
+            raise ValueError(
+                f"'{key}' in the state dictionary should be an integer of at least {least}, got {number!r}."
+            )
+    length, value = given["epoch_length"], given[progress]
+    told = given.get("position") or given.get("state")  # of an epoch whose length nobody knows yet
+    if length == 0 or (value and not length and not told):
+        raise ValueError(
+            f"epoch_length must be a positive integer to calculate missing 'iteration' or 'epoch' key, got {length!r}."
+        )
+    counter = "epoch" if limit == "max_epochs" else "iteration"
+    done = value
+    if length and counter != progress:
+        done = value // length if counter == "epoch" else value * length
+    if given[limit] is not None and given[limit] < done and not told:
+        raise ValueError(
+            f"Argument {limit} in the state dictionary should be greater than or equal to the start {counter}: "
+            f"{given[limit]} vs {done}."
+        )
+
+
+def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
+    """Return an engine in the same place that shares step, handlers and data, and has the rest for itself."""
+    _refuse_running(engine, "copied")
+    twin: Engine = object.__new__(type(engine))
+    memo[id(engine)] = twin
+    own = _without_process(engine)
+    shared = {name: own.pop(name) for name in ("logger", "_process_function")}
+    own.update(_observers=Observers(), _here=_at_rest(engine), state=_state_twin(engine.state, memo, keep_data=True))
+    own["_registry"] = engine._registry.sharing_handlers()
+    own["_slots"] = own["_registry"].slots
+    done = ("_observers", "_here", "state", "_registry", "_slots")
+    rest = copy.deepcopy({name: value for name, value in own.items() if name not in (*done, "lifecycle")}, memo)
+    vars(twin).update({**own, **rest, **shared})
+    twin.lifecycle = engine.lifecycle._owned(twin)
+    data = engine.state.dataloader
+    if data is not None and iter_is_self(data):
+        own["_here"].skip = 0  # shared with the original, it stands where the next batch is
+    return twin
+
+
+def iter_is_self(data: Any) -> bool:
+    """Say whether `data` is an iterator, which can be gone through only once."""
+    return hasattr(data, "__next__") and hasattr(data, "__iter__")
+
+
+def pickled(engine: Engine) -> dict[str, Any]:
+    """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
+    _refuse_running(engine, "pickled")
+    state = _without_process(engine)
+    state.update(_here=_at_rest(engine), state=_state_twin(engine.state, None, keep_data=False))
+    del state["_observers"]
+    kept = vars(engine.lifecycle).copy()
+    kept.update(_graph=None if engine.lifecycle.graph is TRAINING else engine.lifecycle.graph, _passed=None)
+    del kept["_engine"], kept["step"]
+    state["lifecycle"] = kept
+    return state
+
+
+def unpickle(engine: Engine, state: dict[str, Any]) -> None:
+    """Fill `engine` from what `pickled` returned."""
+    kept = state.pop("lifecycle")
+    vars(engine).update(state, _observers=Observers())
+    lifecycle = Lifecycle()
+    vars(lifecycle).update(kept, step=engine._process_function, _graph=kept["_graph"] or TRAINING)
+    engine.lifecycle = lifecycle._owned(engine)
+
+
+def _refuse_running(engine: Engine, verb: str) -> None:
+    if engine._running:
+        raise BusyError(
+            f"a running engine cannot be {verb}, because its place is not at rest in {engine.phase}. "
+            f"Call interrupt(), and do it when run() has returned."
+        )
+
+
+def _without_process(engine: Engine) -> dict[str, Any]:
+    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": ()}
+    return {**vars(engine), **process, "_heard": {}}
+
+
+def _at_rest(engine: Engine) -> Cursor:
+    here = copy.copy(engine._here)
+    if here.left is not None and engine._here.batches is not None:
+        here.skip = 0 if here.exhausted else batches_taken(engine)
+    return here
+
+
+def _state_twin(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
+    twin: State = object.__new__(type(state))
+    own = {**state.attributes(), "event_to_attr": state.event_to_attr}
+    if not keep_data:
+        own["dataloader"] = None
+    if memo is not None:
+        for name in ("dataloader", "batch", "output"):  # a tensor of a graph cannot be copied deeply
+            memo[id(own[name])] = own[name]
+        own = copy.deepcopy(own, memo)
+    for name, value in own.items():
+        setattr(twin, name, value)
+    return twin

@@ -1,0 +1,107 @@
+"""Truncated backpropagation through time: a sequence is trained on chunk by chunk, the hidden state carried along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from fsm_engine.engine.engine import Engine
+from fsm_engine.events.events import EventEnum, Events
+from fsm_engine.supervised.steps import Device, LossFunction, PrepareBatch, loss_of, prepare_pair, with_items
+
+
+class Tbptt_Events(EventEnum):  # noqa: N801  # pytorch-ignite's name
+    """What is announced around each chunk of a sequence, within an iteration."""
+
+    TIME_ITERATION_STARTED = "time_iteration_started"
+    TIME_ITERATION_COMPLETED = "time_iteration_completed"
+
+
+_STARTED, _COMPLETED = Tbptt_Events
+
+
+@dataclass(eq=False)
+class _TbpttStep:
+    __name__: ClassVar[str] = "supervised_tbptt_step"
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    loss_fn: LossFunction
+    tbtt_step: int
+    dim: int
+    device: Device
+    non_blocking: bool
+    prepare_batch: PrepareBatch
+
+    paths = (
+        Events.ITERATION_STARTED >> _STARTED >> _COMPLETED >> Events.ITERATION_COMPLETED,
+        _COMPLETED >> _STARTED,
+    )
+
+    def __call__(self, engine: Engine, batch: Any) -> Any:
+        announced = engine.has_registered_events(_STARTED)
+        x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
+        hidden, losses = None, []
+        chunks = [whole.split(self.tbtt_step, self.dim) for whole in (x, y)]
+        for x_chunk, y_chunk in zip(*chunks, strict=True):
+            if announced:
+                engine.fire_event(_STARTED)
+            loss, hidden = self._train(x_chunk, y_chunk, hidden)
+            engine.state.output = loss
+            losses.append(loss)
+            if announced:
+                engine.fire_event(_COMPLETED)
+        return sum(losses) / len(losses)
+
+    def _train(self, x: Any, y: Any, hidden: Any) -> tuple[Any, Any]:
+        model = self.model
+        if not model.training:
+            model.train()
+        self.optimizer.zero_grad()
+        y_pred, hidden = model(x) if hidden is None else model(x, _detached(hidden))
+        loss = self.loss_fn(y_pred, y)
+        loss.backward()
+        self.optimizer.step()
+        return loss_of(x, y, y_pred, loss), hidden
+
+
+def _detached(hidden: Any) -> Any:
+    return hidden.detach() if isinstance(hidden, torch.Tensor) else with_items(hidden, _detached)
+
+
+def create_supervised_tbptt_trainer(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss_fn: LossFunction,
+    tbtt_step: int,
+    dim: int = 0,
+    device: Device = None,
+    non_blocking: bool = False,
+    prepare_batch: PrepareBatch = prepare_pair,
+) -> Engine:
+    """Return an engine that trains a recurrent `model` by truncated backpropagation through time.
+
+    In every iteration the sequence is split into chunks of `tbtt_step`. Each is trained on as a batch of its
+    own, between TIME_ITERATION_STARTED and TIME_ITERATION_COMPLETED, which are phases of the lifecycle, and
+    `model` is handed the hidden state that the one before it left, cut off from its gradients. Inside,
+    ``engine.state.output`` is the loss of the chunk: a float on the CPU, else a detached tensor. At the end it
+    is the mean over the chunks.
+
+    Args:
+        model: called as ``model(x)`` for the first chunk and ``model(x, hidden)`` for the others; returns
+            (y_pred, hidden), where hidden is a tensor, or a tuple, list or dict of such. Is never moved.
+        optimizer: of the parameters of `model`; steps once per chunk.
+        loss_fn: called as ``loss_fn(y_pred, y)``, with tensors of a chunk.
+        tbtt_step: the length of a chunk; the last one may be shorter.
+        dim: the dimension of x and of y along which time goes.
+        device: as in `supervised_training_step`.
+        non_blocking: as in `supervised_training_step`.
+        prepare_batch: as in `supervised_training_step`.
+
+    Raises:
+        ValueError: if `tbtt_step` is not positive.
+    """
+    if tbtt_step < 1:
+        raise ValueError(f"tbtt_step is {tbtt_step}, but a chunk of a sequence has to be at least 1 long.")
+    return Engine(_TbpttStep(model, optimizer, loss_fn, tbtt_step, dim, device, non_blocking, prepare_batch))

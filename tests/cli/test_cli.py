@@ -1,0 +1,672 @@
+"""The command line, in this process and in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+pytest.importorskip("rich")
+pytest.importorskip("typer")
+
+from typer.testing import CliRunner, Result
+
+from fsm_engine import Engine, Events, Lifecycle
+from fsm_engine.cli.app import app
+from fsm_engine.cli.examples import EXAMPLES
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = """
+    from fsm_engine import Engine, EventEnum, Events, Lifecycle
+    from helper import step
+
+    print("imported")
+
+    class B(EventEnum):
+        FORWARD = "forward"
+        BACKWARD = "backward"
+
+    class Other(EventEnum):
+        FORWARD = "forward"
+
+    def build():
+        import helper
+        return Engine(helper.step)
+
+    def ambiguous():
+        lifecycle = Lifecycle.training(step)
+        lifecycle.add_path(Events.ITERATION_STARTED >> B.FORWARD >> Other.FORWARD >> Events.ITERATION_COMPLETED)
+        return lifecycle
+
+    def needs(data): ...
+    def nothing(): ...
+    def fails(): helper_of_fails()
+    def helper_of_fails(): raise ValueError("not\\ntoday")
+
+    class Holder:
+        engine = Engine(step)
+
+    trainer = Engine(step)
+    trainer.lifecycle.add_path(
+        Events.ITERATION_STARTED >> B.FORWARD >> B.BACKWARD >> Events.ITERATION_COMPLETED, required=True
+    )
+    stuck = Lifecycle("stuck")
+    loader = [1, 2]
+"""
+HELPER = """
+    def step(engine, batch):
+        return batch
+"""
+PHASES = "ITERATION_STARTED --forward--> FORWARD --backward--> BACKWARD --iteration_completed--> ITERATION_COMPLETED\n"
+
+
+def write(folder: Path, **modules: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(dedent(text))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with a module ``train``, a file ``lifecycle.json``, and a recorded run."""
+    write(tmp_path, train=TRAIN, helper=HELPER)
+    record(tmp_path / "run.fsmt")
+    (tmp_path / "lifecycle.json").write_text(Lifecycle.training().to_json())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    return tmp_path
+
+
+def record(path: Path) -> None:
+    engine = Engine(lambda _engine, batch: batch)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    timeline.save(path)
+
+
+def call(*arguments: str, **environment: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200", **environment}).invoke(app, arguments, prog_name="fsm-engine")
+
+
+def refused(*arguments: str) -> str:
+    """Call, and return the line that says why not."""
+    done = call(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    lines = [line for line in done.stderr.splitlines() if line != "imported"]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def process(*arguments: str, code: str = "", **options: object) -> subprocess.Popen[str]:
+    command = ["-c", code] if code else ["-m", "fsm_engine"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    environment.update(pipes.pop("env", {}))  # type: ignore[call-overload]
+    pipes["preexec_fn"] = hear_ctrl_c
+    return subprocess.Popen([sys.executable, *command, *arguments], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def hear_ctrl_c() -> None:
+    """Take SIGINT as a program in the foreground does: what a shell starts in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ran(*arguments: str, **options: object) -> tuple[int, str, str]:
+    with process(*arguments, **options) as running:
+        out, err = running.communicate(timeout=120)
+    return running.returncode, out, err
+
+
+# Targets
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["train:trainer", "train.py:trainer", "./train.py:trainer", "elsewhere/../train.py:trainer"],
+)
+def test_an_engine_is_named_by_module_or_file(here, target):
+    (here / "elsewhere").mkdir()
+    done = call("paths", "iteration_started", "iteration_completed", target)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, PHASES, "imported\n")
+
+
+@pytest.mark.parametrize("target", ["train:build", "train.py:Holder.engine", "lifecycle.json", "training"])
+def test_so_is_what_a_function_returns_what_an_object_holds_and_what_a_file_has(here, target):
+    done = call("show", target)
+    assert (done.exit_code, done.stdout) == (0, f"{Lifecycle.training()}\n")
+
+
+def test_the_name_may_be_left_out_where_there_is_one_only(here):
+    write(here, only="from fsm_engine import Engine\nfrom helper import step\nmine = Engine(step)")
+    done = call("show", "only.py")
+    assert (done.exit_code, done.stdout) == (0, f"{Lifecycle.training()}\n")
+
+
+@pytest.mark.parametrize("form", ["json", "scxml", "graphml"])
+def test_what_draw_writes_is_a_target(here, form):
+    assert call("draw", "train:trainer", "-o", f"mine.{form}").exit_code == 0
+    done = call("diff", "train:trainer", f"mine.{form}")
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_two_targets_in_different_folders_have_their_own_modules_of_the_same_name(here):
+    write(here / "old", train="from names import build", names="from fsm_engine import Lifecycle as build")
+    write(
+        here / "new",
+        train="from names import build",
+        names="""
+            from fsm_engine import Events, Lifecycle
+            def build():
+                lifecycle = Lifecycle()
+                lifecycle.add_transition(Events.STARTED >> Events.COMPLETED)
+                return lifecycle
+        """,
+    )
+    done = call("diff", "old/train.py:build", "new/train.py:build")
+    assert (done.exit_code, done.stdout) == (1, "+ STARTED --completed--> COMPLETED\n")
+    assert not {"names", "train"} & set(sys.modules)
+    assert not {str(here), str(here / "old")} & set(sys.path)
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("trian:trainer", "there is no module trian, neither here nor installed. Did you mean train?"),
+        ("trian.py:trainer", "there is no file trian.py. Did you mean train.py?"),
+        ("nowhere/train.py:trainer", "there is no file nowhere/train.py."),
+        ("train:trianer", "train has no trianer. Did you mean trainer?"),
+        ("train:zzz", "train has no zzz. In train there is trainer, stuck."),
+        ("train", "train has trainer, stuck. Name one, such as train:trainer."),
+        ("helper", "helper has no engine or lifecycle. Name a function that returns one, such as helper:build."),
+        (
+            "train:loader",
+            "train:loader is an object of the class list, no engine and no lifecycle. In train there is trainer, "
+            "stuck.",
+        ),
+        (
+            "train:nothing",
+            "train:nothing returns None, no engine and no lifecycle. In train there is trainer, stuck.",
+        ),
+        (
+            "train:needs",
+            "train:needs cannot be called without arguments: missing a required argument: 'data'. Name a function "
+            "that can.",
+        ),
+        ("train:fails", "train:fails cannot be used: train.py:26: ValueError: not today"),
+        ("nothing.json", "nothing.json: No such file or directory"),
+        (
+            "a b:c",
+            "'a b' is no module. A target is such as module:engine, train.py:trainer or lifecycle.json.",
+        ),
+    ],
+)
+def test_a_target_that_is_none_is_told_in_one_line(here, target, why):
+    assert refused("show", target) == why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("import os\nx = = 1\n", "SyntaxError: invalid syntax"),
+        ("import os\nimport not_there\n", "ModuleNotFoundError: No module named 'not_there'"),
+        ("import os\nos.sys.exit(3)\n", "SystemExit: 3"),
+        (
+            "from fsm_engine import Engine\nEngine(None)\n",
+            "ValueError: Engine must be given a processing function in order to run.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("target", ["wrong", "wrong.py"])
+def test_an_exception_of_the_users_code_is_told_with_its_place(here, target, text, why):
+    write(here, wrong=text)
+    assert refused("check", f"{target}:x") == f"{target} cannot be used: wrong.py:2: {why}"
+
+
+def test_the_traceback_is_that_of_the_users_code(here):
+    for done in (call("--traceback", "show", "train:fails"), call("show", "train:fails", FSM_ENGINE_TRACEBACK="1")):
+        assert done.exit_code == 2
+        assert re.findall(r'File ".*train.py", line \d+, in (\w+)', done.stderr) == ["fails", "helper_of_fails"]
+        assert done.stderr.endswith("ValueError: not\ntoday\n")
+
+
+def test_what_should_not_happen_is_told_in_one_line_too(here, monkeypatch):
+    monkeypatch.setattr(Lifecycle, "check", lambda self: 1 / 0)
+    assert refused("check") == (
+        "ZeroDivisionError: division by zero (this should not happen; "
+        "--traceback before the command shows where it did)"
+    )
+
+
+# Commands
+
+
+def test_draw_writes_each_file_in_the_format_of_its_suffix(here):
+    done = call("draw", "train:trainer", "-o", "a.svg", "-o", "b.mmd", "--output", "c.txt", "--format", "dot")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "imported\nWrote a.svg\nWrote b.mmd\nWrote c.txt\n"
+    assert all((here / name).read_text().startswith("digraph") for name in ("a.svg", "b.mmd", "c.txt"))
+    assert call("draw", "-o", "a.svg", "-o", "b.mmd").exit_code == 0
+    assert (here / "a.svg").read_text().startswith("<svg")
+    assert "stateDiagram-v2" in (here / "b.mmd").read_text()
+
+
+def test_draw_without_a_file_writes_mermaid_to_standard_output(here):
+    from fsm_engine.render import render
+
+    done = call("draw")
+    assert (done.exit_code, done.stdout_bytes, done.stderr) == (0, render(Lifecycle.training(), "mmd"), "")
+
+
+def test_draw_hands_its_options_on(here):
+    from fsm_engine.render import render
+
+    options = {"title": "T", "direction": "right", "theme": "dark", "guards": True, "handlers": True}
+    flags = ["--title=T", "--direction=right", "--theme=dark", "--guards", "--handlers"]
+    done = call("draw", "--format", "svg", *flags)
+    assert done.stdout_bytes == render(Lifecycle.training(), "svg", **options)
+    plain = call("draw", "--format", "svg").stdout_bytes
+    assert all(call("draw", "--format", "svg", flag).stdout_bytes != plain for flag in flags[:4])
+
+
+def test_the_handlers_of_an_engine_that_a_function_has_made_are_drawn(here):
+    write(
+        here,
+        heard="""
+            from fsm_engine import Engine, Events
+            from helper import step
+
+            def build():
+                trainer = Engine(step)
+                trainer.add_event_handler(Events.EPOCH_COMPLETED, print)
+                return trainer
+        """,
+    )
+    assert "print" in call("draw", "heard:build", "--handlers").stdout
+    assert "print" not in call("draw", "heard:build").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--format", "gif"], r"format='gif' has to be one of 'svg', .*"),
+        (["-o", "x.gif"], r"'x\.gif' ends in \.gif\. Use one of \.svg, .*"),
+        (["-o", "x"], r"'x' has no suffix\. Use one of \.svg, .*"),
+        (["--theme", "pink"], r"theme='pink' has to be one of 'auto', .*"),
+        (["--direction", "up"], r"direction='up' has to be 'down' or 'right'\."),
+        (["-o", "no/where.svg"], r"no/where\.svg cannot be written: there is no folder .*/no\. Make it first\."),
+    ],
+)
+def test_draw_refuses_what_it_cannot_do(here, arguments, why):
+    assert re.fullmatch(why, refused("draw", *arguments))
+
+
+def test_show_source_is_that_of_the_engine_with_its_handlers(here):
+    write(
+        here,
+        heard="""
+            from fsm_engine import Engine, Events
+            from helper import step
+            trainer = Engine(step)
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, print)
+        """,
+    )
+    step = lambda engine, batch: None  # noqa: E731
+    sources = [call("show", "--source", *target).stdout for target in ([], ["heard"])]
+    assert sources[0] == Engine(step).source
+    compile(sources[1], "source", "exec")
+    assert sources[1] != sources[0]
+
+
+def test_check_finds_nothing(here):
+    done = call("check", "train:trainer")
+    assert (done.exit_code, done.stdout) == (0, "train:trainer: nothing is wrong\n")
+
+
+def test_check_tells_errors_with_their_fix(here):
+    done = call("check", "train:stuck")
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "error stuck: STARTED gets stuck: no automatic exit leaves it.\n"
+        "  Add one, add_transition(Events.STARTED >> ...), or those of another phase, "
+        "add_exits(Events.STARTED, like=...).\n"
+    )
+
+
+def test_warnings_fail_only_a_strict_check(here):
+    done, strict = call("check", "train:ambiguous"), call("check", "train:ambiguous", "--strict")
+    assert (done.exit_code, strict.exit_code) == (0, 1)
+    assert done.stdout == strict.stdout
+    assert done.stdout.startswith("warning namesakes: Other.FORWARD has the name of B.FORWARD")
+
+
+def test_check_for_scripts(here):
+    done = call("check", "train:stuck", "--format", "json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {
+        "target": "train:stuck",
+        "findings": [
+            {
+                "code": "stuck",
+                "sentence": "STARTED gets stuck: no automatic exit leaves it.",
+                "fix": "Add one, add_transition(Events.STARTED >> ...), or those of another phase, "
+                "add_exits(Events.STARTED, like=...).",
+                "is_error": True,
+            }
+        ],
+    }
+
+
+def test_what_a_file_names_and_its_reader_binds_is_not_missing(here):
+    call("draw", "train:build", "-o", "mine.json")
+    assert json.loads((here / "mine.json").read_text())["step"] == "step"
+    done = call("check", "mine.json", "--strict")
+    assert (done.exit_code, done.stdout) == (0, "mine.json: nothing is wrong\n")
+
+
+def test_paths_are_those_of_the_lifecycle(here):
+    done = call("paths", "Started", "Events.completed")
+    expected = [str(path) for path in Lifecycle.training().paths(Events.STARTED, Events.COMPLETED)]
+    assert (done.exit_code, done.stdout.splitlines()) == (0, expected)
+
+
+def test_the_shortest_and_those_of_few_moves(here):
+    shortest = call("paths", "started", "completed", "--shortest")
+    assert shortest.stdout == "STARTED --nothing_left--> COMPLETED\n"
+    assert call("paths", "started", "completed", "--limit", "1").stdout == shortest.stdout
+
+
+def test_no_path_is_an_answer(here):
+    done = call("paths", "completed", "started")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("iteration_strated", "iteration_strated is no phase of this lifecycle. Did you mean ITERATION_STARTED or "),
+        ("zzz", "zzz is no phase of this lifecycle. The phases are IDLE, STARTED, "),
+    ],
+)
+def test_a_phase_that_is_none_is_told_what_it_may_be(here, name, why):
+    assert refused("paths", name, "completed").startswith(why)
+    assert refused("paths", "started", name).startswith(why)
+
+
+def test_namesakes_are_told_apart_by_their_enum(here):
+    assert refused("paths", "forward", "completed", "train:ambiguous") == (
+        "forward may be B.FORWARD or Other.FORWARD. Give the name of the enum, too."
+    )
+    done = call("paths", "b.forward", "other.forward", "train:ambiguous")
+    assert (done.exit_code, done.stdout) == (0, "FORWARD --forward--> FORWARD\n")
+
+
+def test_diff_answers_as_diff_does(here):
+    done = call("diff", "training", "train:trainer", "-o", "diff.svg")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        "+ phase B.FORWARD",
+        "+ phase B.BACKWARD",
+        "- ITERATION_STARTED --step_done--> ITERATION_COMPLETED",
+        "+ ITERATION_STARTED --forward--> B.FORWARD",
+        "+ B.FORWARD --backward--> B.BACKWARD",
+        "+ B.BACKWARD --iteration_completed--> ITERATION_COMPLETED",
+    ]
+    assert "+ B.BACKWARD" in (here / "diff.svg").read_text()
+    turned = call("diff", "training", "train:trainer", "-o", "turned.svg", "--direction", "right", "--theme", "dark")
+    assert (turned.exit_code, turned.stdout) == (1, done.stdout)
+    wide, tall = (
+        re.search(r'width="(\d+)" height="(\d+)"', (here / name).read_text()) for name in ("turned.svg", "diff.svg")
+    )
+    assert int(wide[1]) > int(wide[2])
+    assert int(tall[1]) < int(tall[2])
+    same = call("diff", "lifecycle.json", "train:build")
+    assert (same.exit_code, same.stdout) == (0, "")
+    assert refused("diff", "training", "nothing.json") == "nothing.json: No such file or directory"
+    assert refused("diff", "training", "train:trainer", "-o", "x.json").startswith("'x.json' ends in .json. Use one of")
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", ["", *EXAMPLES])
+def test_help_ends_with_examples(command):
+    done = call(*command.split(), "--help")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert all(f"fsm-engine {line}" in done.stdout for line, _ in EXAMPLES.get(command, ()))
+    assert "fsm-engine " in [line for line in done.stdout.splitlines() if line.strip()][-1]
+    assert "[bold]" not in done.stdout
+
+
+IN_HERE = [name for name in EXAMPLES if name != "demo" and not name.startswith("timeline")]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [(line, int(name == "diff")) for name, lines in EXAMPLES.items() if name in IN_HERE for line, _ in lines],
+)
+def test_the_examples_do_what_they_say(here, line, code):
+    assert call(*line.split()).exit_code == code
+
+
+def test_the_version(here):
+    import fsm_engine
+
+    done = call("--version")
+    assert (done.exit_code, done.stdout) == (0, f"fsm-engine {fsm_engine.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["drwa"], ["show", "--sauce"], ["paths", "started"], ["demo", "--epochs", "0"]])
+def test_what_is_typed_wrong_is_told_with_the_usage(here, arguments):
+    done = call(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage: fsm-engine" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["s"], ["show"]),
+        (["paths", "epoch"], ["epoch_started", "epoch_completed"]),
+        (["paths", "STARTED", "ITER"], ["ITERATION_STARTED", "ITERATION_COMPLETED"]),
+        (["draw", "--format", "s"], ["svg", "scxml"]),
+        (["draw", "--theme", "d"], ["dark"]),
+        (["draw", "--direction", ""], ["down", "right"]),
+    ],
+)
+def test_the_shell_completes_commands_phases_and_formats(typed, offered):
+    done = call(
+        _FSM_ENGINE_COMPLETE="complete_bash",
+        COMP_WORDS=" ".join(["fsm-engine", *typed]),
+        COMP_CWORD=str(len(typed)),
+    )
+    assert (done.exit_code, done.stdout.split()) == (0, offered)
+
+
+def test_the_shell_is_told_how_to_complete(monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    done = call("--show-completion", "bash")
+    assert done.exit_code == 0
+    assert "_FSM_ENGINE_COMPLETE=complete_bash" in done.stdout
+
+
+# In a process of its own
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "draw",
+        "draw -o x.svg",
+        "show",
+        "show --source",
+        "check",
+        "paths started completed",
+        "diff training lifecycle.json",
+        "draw lifecycle.json",
+        "show lifecycle.json",
+        "check lifecycle.json",
+        "show train:trainer",
+    ],
+)
+def test_torch_is_imported_only_if_the_users_module_does(here, command):
+    code = """
+import atexit, sys
+from fsm_engine.cli import main
+atexit.register(lambda: print(sorted({"torch", "numpy", "pandas", "sklearn"} & set(sys.modules)), file=sys.stderr))
+main()
+"""
+    status, _, err = ran(*command.split(), code=code)
+    assert (status, err.splitlines()[-1]) == (0, "[]")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_a_missing_library_is_told_with_the_command_that_installs_it(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None\nfrom fsm_engine.cli import main\nmain()"
+    assert ran("show", code=code) == (2, "", f"fsm-engine needs {missing}: pip install 'fsm-engine[cli]'\n")
+
+
+def test_answers_go_to_standard_output_and_notes_to_standard_error(here):
+    assert ran("draw", "train:trainer", "-o", "x.svg") == (0, "", "imported\nWrote x.svg\n")
+    assert ran("check", "train:build") == (0, "train:build: nothing is wrong\n", "imported\n")
+    assert ran("check", "nowhere") == (
+        2,
+        "",
+        "error: there is no module nowhere, neither here nor installed.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["show --source", "draw --format svg", "paths started completed", "show"])
+def test_a_reader_who_goes_away_is_not_told_about_it(here, command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        with process(*command.split(), stdout=writing) as running:
+            _, err = running.communicate(timeout=120)
+    finally:
+        os.close(writing)
+    assert (running.returncode, err) == (141, "")
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(here):
+    write(
+        here,
+        named="""
+            from fsm_engine import Events, Lifecycle
+            russian = Lifecycle()
+            russian.add_phase("ПУСК")
+            russian.add_path(Events.STARTED >> "ПУСК" >> Events.COMPLETED)
+        """,
+    )
+    status, out, err = ran("show", "named.py", env={"PYTHONIOENCODING": "ascii"})
+    assert (status, err) == (0, "")
+    assert r"\u041f\u0423\u0421\u041a" in out
+
+
+# On a terminal
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """A terminal of 80 columns: the ends for us and for the process on it."""
+    pty = pytest.importorskip("pty")
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+
+
+def lines_of(ours: int) -> Iterator[str]:
+    """Read what is written on a terminal until nobody writes there any more."""
+    with os.fdopen(os.dup(ours), newline="") as stream:
+        try:
+            yield from stream
+        except OSError:  # how Linux says that it is over
+            return
+
+
+def shown_on(terminal: tuple[int, int], *arguments: str, **environment: str) -> str:
+    ours, theirs = terminal
+    plain = {"COLUMNS": "", "TERM": "xterm-256color", "NO_COLOR": "", "FORCE_COLOR": "", **environment}
+    with process(*arguments, stdout=theirs, env={name: value for name, value in plain.items() if value}) as running:
+        os.close(theirs)
+        text = "".join(lines_of(ours))
+    assert running.returncode == 0
+    return text
+
+
+def test_on_a_terminal_the_table_fits_and_has_colours(here, terminal):
+    text = shown_on(terminal, "show", "train:trainer")
+    assert "\x1b[1;36mFORWARD\x1b[0m" in text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(map(len, plain)) <= 80
+    words = re.findall(r"[A-Z_]{4,}", " ".join(plain))
+    assert {phase.name for phase in Lifecycle.training().phases} <= set(words)
+
+
+def test_no_color_is_respected(here, terminal):
+    text = shown_on(terminal, "show", "--source", NO_COLOR="1")
+    assert "def" in text
+    assert not re.search(r"\x1b\[[0-9;]*[349][0-7]m", text)
+
+
+# The README
+
+IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", [line for line in IN_README if line != "demo"])
+def test_the_commands_of_the_readme_do_what_they_say(here: Path, line: str) -> None:
+    before = set(here.iterdir())
+    assert call(*line.split()).exit_code == int(line.startswith("diff "))
+    written = {file.name for file in set(here.iterdir()) - before} - {"__pycache__"}
+    assert written == set(re.findall(r"-o (\S+)", line))
+
+
+# The demo
+
+
+def test_the_demo_trains_and_draws(here):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    status, out, err = ran("demo", "--epochs", "2", "--out", "pictures")
+    assert status == 0, err
+    assert re.fullmatch(r"2 epochs, 46 iterations, \d+\.\d s\nHeld-out accuracy: 0\.\d{3}\n", out)
+    assert float(out.split()[-1]) > 0.5
+    assert "StepEvents.BACKWARD_COMPLETED" in (here / "pictures" / "lifecycle.svg").read_text()
+    for name in ("lifecycle.mmd", "lifecycle.html"):
+        assert "BACKWARD_COMPLETED" in (here / "pictures" / name).read_text()
+
+
+@pytest.mark.parametrize(("module", "package"), [("torch", "torch"), ("sklearn", "scikit-learn")])
+def test_the_demo_says_what_it_needs(here, monkeypatch, module, package):
+    monkeypatch.setattr("fsm_engine.cli.demo.find_spec", lambda name: None if name == module else True)
+    assert refused("demo") == f"the demo needs {package}: pip install 'fsm-engine[examples]'"
+
+
+def test_ctrl_c_ends_the_demo_quietly(here, terminal):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    ours, theirs = terminal
+    with process("demo", "--epochs", "1000000", stderr=theirs, env={"TERM": "xterm"}) as running:
+        os.close(theirs)
+        seen = b""
+        while b"loss" not in seen:
+            seen += os.read(ours, 4096)
+        running.send_signal(signal.SIGINT)
+        rest = "".join(lines_of(ours))
+    assert running.returncode == 130
+    assert "Traceback" not in rest
+    assert list(here.glob("fsm_engine_demo")) == []

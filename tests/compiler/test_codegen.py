@@ -1,0 +1,230 @@
+"""The emitted function: it walks as the graph says, and holds no code for what nobody observes."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from programs import Program, Recording, programs
+
+import fsm_engine
+from fsm_engine.compiler.cache import function_for
+from fsm_engine.compiler.codegen import View
+from fsm_engine.engine.engine import Engine
+from fsm_engine.events.events import EventEnum, Events
+from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.lifecycle.training import TRAINING
+from fsm_engine.runtime.cursor import IDLE_AT, Cursor, Signal
+
+
+class Enough(Exception):
+    """A walk is long enough to compare."""
+
+
+@dataclass
+class Tape:
+    """Stands in for an engine: guards read the tape, moves are written down."""
+
+    decisions: list[bool]
+    walk: list[str] = field(default_factory=list)
+    state: Any = None
+    _process_function: Any = None
+    _bound: Any = ()
+    _here: Cursor = field(default_factory=Cursor)
+
+    def decide(self) -> bool:
+        if not self.decisions:
+            raise Enough
+        return self.decisions.pop()
+
+    def _tell(self, transition: Transition) -> None:
+        self.walk.append(str(transition))
+        if len(self.walk) > 60:
+            raise Enough
+
+
+def interpret(graph: Graph, tape: Tape, number: int) -> None:
+    """Walk `graph` from a phase in the plainest way: the reference for the emitted function."""
+    while number:
+        exits = graph.automatic[number]
+        transition = next(t for t in exits if t.guard is None or t.guard(tape))  # type: ignore[operator]
+        tape._tell(transition)
+        number = graph.index[transition.target]  # type: ignore[index]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Random graphs in which every phase can be reached, loops of every shape among them."""
+    count = draw(st.integers(1, 9))
+    names = [IDLE, *(f"p{number}" for number in range(1, count + 1))]
+    transitions = [Transition(IDLE, "p1", "run", Trigger.SIGNAL, Signal.RUN)]
+    for number in range(1, count + 1):
+        reaching = [names[number + 1]] if number < count else [IDLE]
+        targets = draw(st.lists(st.sampled_from(names), max_size=3))
+        place = draw(st.integers(0, len(targets)))
+        exits = [*targets[:place], *reaching, *targets[place:]]
+        for position, target in enumerate(exits):
+            guard = None if position == len(exits) - 1 else Tape.decide
+            transitions.append(Transition(names[number], target, f"{position}", guard=guard))
+    order = draw(st.permutations(names[1:]))
+    return Graph(tuple(Phase(name) for name in [IDLE, *order]), tuple(transitions))
+
+
+@hypothesis.settings(max_examples=400, deadline=None)
+@hypothesis.given(graphs(), st.lists(st.booleans(), max_size=80))
+def test_the_emitted_function_walks_any_graph_as_a_plain_interpreter_does(graph: Graph, tape: list[bool]) -> None:
+    plain, emitted = Tape(list(tape)), Tape(list(tape))
+    emitted._here.bound = [Tape._tell]
+    first = graph.index["p1"]
+    function = function_for(graph, View({}, (), told=True, callbacks=False)).function
+    try:
+        interpret(graph, plain, first)
+    except Enough:
+        with pytest.raises(Enough):
+            function(emitted, 2 * first)
+    else:
+        assert function(emitted, 2 * first) == IDLE_AT
+    assert emitted.walk == plain.walk
+
+
+@pytest.mark.parametrize(("decision", "last"), [(True, "p2"), (False, "p1")])
+def test_an_exit_to_what_comes_next_just_falls_through(decision: bool, last: str) -> None:
+    transitions = (
+        Transition(IDLE, "p1", "run", Trigger.SIGNAL, Signal.RUN),
+        Transition("p1", "p2", "on", guard=Tape.decide),
+        Transition("p1", IDLE, "off"),
+        Transition("p2", IDLE, "done"),
+    )
+    graph, tape = Graph((Phase(IDLE), Phase("p1"), Phase("p2")), transitions), Tape([decision])
+    emitted = function_for(graph, View({}, (), told=False, callbacks=False))
+    assert emitted.function(tape, 2) == IDLE_AT
+    assert graph.phases[tape._here.at >> 1].name == last
+
+
+def test_a_graph_is_equal_to_its_pickle_and_runs_as_well() -> None:
+    twin = pickle.loads(pickle.dumps(TRAINING))
+    assert (twin.phases, twin.transitions) == (TRAINING.phases, TRAINING.transitions)
+    settled = (True,)
+    view = View({}, settled, told=False, callbacks=False)
+    assert function_for(twin, view).source == function_for(TRAINING, view).source
+
+
+@hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(programs())
+def test_every_observed_walk_is_a_path_of_the_graph(program: Program) -> None:
+    recording = Recording(fsm_engine, program)
+    moves: list[Transition] = []
+    recording.engine.observe(lambda engine, transition: moves.append(transition))
+    recording.run()
+    graph = recording.engine.lifecycle.graph
+    edges = {(t.source, t.label): t for exits in graph.exits for t in exits}
+    for move in moves:
+        edge = edges[move.source, move.label]
+        if isinstance(edge.target, Scope):
+            assert edge.target.contains(graph.phases[graph.index[move.target]].scope)  # type: ignore[index]
+        else:
+            assert move == edge
+    assert [move.source for move in moves[1:]] == [move.target for move in moves[:-1]]
+    assert not moves or moves[0].source == IDLE
+
+
+@hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(programs())
+def test_observing_changes_nothing(program: Program) -> None:
+    recording = Recording(fsm_engine, program)
+    recording.engine.observe(lambda engine, transition: None)
+    assert recording.run().log == Recording(fsm_engine, program).run().log
+
+
+def test_what_nobody_observes_leaves_no_code() -> None:
+    engine = Engine(lambda engine, batch: None)
+    plain = engine.source
+    assert "fired" not in plain
+    assert "tell(" not in plain
+    with engine.add_event_handler(Events.COMPLETED, lambda: None):
+        assert engine.source.count("fired") == 1
+    engine.run([1])
+    with engine.observe(lambda engine, transition: None):
+        automatic = [
+            t
+            for exits in engine.lifecycle.graph.automatic
+            for t in exits
+            if t.label != "no_data" and not isinstance(t.target, Scope)
+        ]
+        assert engine.source.count("tell(engine") == len(automatic)
+    engine.run(None, epoch_length=1)
+    assert engine.source == plain
+
+
+def test_a_run_without_data_has_no_code_for_batches() -> None:
+    engine = Engine(lambda engine, batch: None)
+    seen: list[str] = []
+    engine.add_event_handler(Events.COMPLETED, lambda: seen.append(engine.source))
+    engine.run(None, epoch_length=2)
+    engine.run([1], max_epochs=2)
+    assert ["next(" in source for source in seen] == [False, True]
+
+
+def test_equal_shapes_share_one_function_across_engines() -> None:
+    one, other = Engine(lambda engine, batch: 1), Engine(lambda engine, batch: 2)
+    for engine in (one, other):
+        engine.add_event_handler(Events.ITERATION_COMPLETED(every=3), lambda engine: None)
+    assert one._emitted() is other._emitted()
+
+
+def test_names_of_users_never_reach_the_text_as_code() -> None:
+    hostile = EventEnum("Hostile", {"a\nraise SystemExit": "x"})
+    event = hostile["a\nraise SystemExit"]
+    engine = Engine(lambda engine, batch: None)
+
+    def guard(engine: Engine) -> bool:
+        return False
+
+    guard.__name__ = "1; raise SystemExit"
+    home = next(t for t in engine.lifecycle.transitions if (t.source, t.target) == (Events.COMPLETED, IDLE))
+    engine.lifecycle.remove(home)
+    engine.lifecycle.add(
+        Phase(event, activity=guard),
+        Transition(Events.COMPLETED, event, "x\nraise SystemExit", guard=guard, action=guard),
+        home,
+        Transition(event, IDLE, "done"),
+    )
+    engine.register_events(hostile["a\nraise SystemExit"], event_to_attr={event: "y; raise SystemExit"})
+    assert "SystemExit" not in engine.source
+    assert engine.run([1]).iteration == 1
+
+
+def test_tracebacks_show_the_emitted_line() -> None:
+    def step(engine: Engine, batch: Any) -> None:
+        raise ValueError("here")
+
+    engine = Engine(step)
+    with pytest.raises(ValueError, match=r"^here$") as error:
+        engine.run([1])
+    frames = traceback.extract_tb(error.value.__traceback__)
+    names = [(frame.name, frame.line) for frame in frames][-2:]
+    assert names == [("run", "engine.state.output = step(engine, state.batch)"), ("step", 'raise ValueError("here")')]
+
+
+def test_the_step_is_called_from_run_through_one_emitted_frame() -> None:
+    stack: list[str] = []
+
+    def step(engine: Engine, batch: Any) -> None:
+        stack.extend(frame.name for frame in traceback.extract_stack())
+
+    Engine(step).run([1])
+    assert stack[-3:] == ["run", "run", "step"]
+
+
+def test_functions_are_kept_for_the_last_shapes_only() -> None:
+    engine = Engine(lambda engine, batch: None)
+    for _ in range(80):
+        engine.add_event_handler(Events.COMPLETED, lambda: None)
+        assert engine.source
+    assert len(engine.lifecycle.graph.emitted) <= 64

@@ -1,0 +1,315 @@
+"""What walks have covered, and test paths: a real engine is driven along each, and walks just that."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from lifecycles import Building, plan_of, plans
+
+from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope, StepEvents, Transition, Trigger, Walk
+from fsm_engine.graph.graph import Call, Graph
+from fsm_engine.lifecycle.step_events import ACCUMULATING, WHOLE_STEP
+from fsm_engine.runtime.cursor import Signal
+
+pytest.importorskip("networkx")
+
+E = Events
+SILENT = logging.getLogger("silent")
+SILENT.disabled = True
+
+
+class P(EventEnum):
+    A = "a"
+    B = "b"
+    C = "c"
+    SKIP = "skip"
+    AGAIN = "again"
+
+
+def act() -> None:
+    return None
+
+
+def sometimes() -> bool:
+    return False
+
+
+class Untaken(BaseException):
+    """What only the edge of exceptions themselves takes."""
+
+
+class Driven:
+    """The lifecycle of another graph, whose guards, activities and handlers go the way that they are told.
+
+    Entry actions, actions and deferring are left out, so that nothing but the graph says where a run may go.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._wanted: tuple[Transition, ...] = ()
+        self.seen: list[Transition] = []
+        phases = [
+            replace(p, entry=(), defer=None, counter=None, activity=None if p.activity is None else self._activity())
+            for p in graph.phases
+        ]
+        transitions = [replace(t, action=None, guard=self._guard(t)) for t in graph.transitions]
+        self.lifecycle = Lifecycle.of(Graph(tuple(phases), tuple(transitions)))
+
+    def _activity(self) -> Call:
+        return Call(self._fire, "fires")
+
+    def _guard(self, transition: Transition) -> Call | None:
+        if transition.guard is None and not transition.error:
+            return None
+
+        def is_wanted(engine: Engine) -> bool:
+            step = self._next
+            return (step.via or step.source, step.label) == (transition.source, transition.label)
+
+        return Call(is_wanted, "is wanted")
+
+    @property
+    def _next(self) -> Transition:
+        return self._wanted[len(self.seen)]
+
+    def _fire(self, engine: Engine) -> None:
+        while self._next.trigger is Trigger.FIRED:
+            engine.fire_event(self._next.target)  # type: ignore[arg-type]
+
+    def _handler(self, engine: Engine, *_: Any) -> None:
+        signal = self._next.signal
+        if signal is Signal.EXCEPTION:
+            raise self._next.error[0]("wanted") if self._next.error else Untaken
+        if signal not in (None, Signal.RUN):
+            getattr(engine, signal.value)()
+
+    def walk(self, wanted: Walk) -> list[Transition]:
+        """Drive a new engine along `wanted`, and return what it was seen to do."""
+        self._wanted, self.seen = wanted, []
+        engine = Engine(lifecycle=self.lifecycle)
+        engine.logger = SILENT
+        for phase in self.lifecycle.phases[1:]:
+            engine.add_event_handler(phase.event, self._handler)
+        engine.observe(lambda _, transition: self.seen.append(transition))
+        while len(self.seen) < len(wanted):
+            before = len(self.seen)
+            self._run(engine)
+            assert len(self.seen) > before
+        return self.seen
+
+    def _run(self, engine: Engine) -> None:
+        fresh = engine.phase.name != "INTERRUPT" and engine.lifecycle.graph.has_epochs
+        with contextlib.suppress(Untaken):
+            engine.run(**({"max_epochs": 1, "epoch_length": 1} if fresh else {}))
+
+
+# Lifecycles
+
+
+def training() -> Lifecycle:
+    return Lifecycle.training(lambda engine, batch: batch)
+
+
+def step_by_step() -> Lifecycle:
+    lifecycle = training()
+    lifecycle.add_path(WHOLE_STEP, required=True)
+    lifecycle.add_path(ACCUMULATING)
+    return lifecycle
+
+
+def recovering() -> Lifecycle:
+    lifecycle = step_by_step()
+    lifecycle.add_transition(E.ITERATION_STARTED >> P.SKIP, error=ValueError, limit=1)
+    lifecycle.add_exits(P.SKIP, like=E.ITERATION_COMPLETED)
+    lifecycle.add_transition(StepEvents.LOSS_COMPLETED >> P.AGAIN, error=ArithmeticError, limit=2)
+    lifecycle.add_transition(Scope.ITERATION >> P.AGAIN, error=MemoryError)
+    lifecycle.add_transition(P.AGAIN >> Scope.ITERATION)
+    return lifecycle
+
+
+def collect_and_learn() -> Lifecycle:
+    lifecycle = Lifecycle("collect and learn")
+    for event in (P.A, P.B, P.C):
+        lifecycle.add_phase(event, act, scope=Scope("rollout", Scope.RUN) if event is P.C else None)
+    lifecycle.add_path(E.STARTED >> P.A >> P.B >> P.A)
+    lifecycle.add_transition(P.B >> E.COMPLETED, guard=sometimes)
+    lifecycle.add_transition(P.A >> P.C, guard=sometimes)
+    lifecycle.add_path(P.C >> P.B)
+    lifecycle.add_transition(Scope.RUN >> P.SKIP, error=Exception, limit=1)
+    lifecycle.add_path(P.SKIP >> P.A)
+    return lifecycle
+
+
+LIFECYCLES = [training, step_by_step, recovering, collect_and_learn]
+
+
+# Test paths
+
+
+@pytest.mark.parametrize("make", LIFECYCLES)
+def test_an_engine_walks_each_test_path_and_they_cover_everything(make: Any) -> None:
+    driven = Driven(make().graph)
+    paths = driven.lifecycle.test_paths()
+    assert [driven.walk(path) for path in paths] == [list(path) for path in paths]
+    coverage = driven.lifecycle.coverage(paths)
+    assert coverage.is_complete, str(coverage)
+    assert list(map(str, paths)) == list(map(str, make().test_paths()))
+
+
+def may_be_left(transition: Transition) -> bool:
+    """Say whether no run may be able to take it: into a history that there is not, or when its own target fails."""
+    return isinstance(transition.target, Scope) or (bool(transition.error) and isinstance(transition.source, Scope))
+
+
+def drive(seed_or_plan: Any) -> Counter[str]:
+    building = Building(seed_or_plan, ("emitted",))
+    if building.wrong:
+        return Counter()
+    driven = Driven(building.engine.lifecycle.graph)
+    paths = driven.lifecycle.test_paths()
+    for path in paths:
+        assert driven.walk(path) == list(path)
+    left = driven.lifecycle.coverage(paths).untaken
+    assert [transition for transition in left if not may_be_left(transition)] == []
+    moves = [move for path in paths for move in path]
+    graph = driven.lifecycle.graph
+    return Counter(
+        {
+            "all": not left,
+            "history": sum(m.signal is None and m not in graph.exits[graph.index[m.source]] for m in moves),
+            **Counter(move.trigger.value for move in moves),
+            **Counter("error" for move in moves if move.error),
+        }
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(plans())
+def test_an_engine_walks_the_test_paths_of_any_lifecycle(plan: Any) -> None:
+    drive(plan)
+
+
+def test_the_test_paths_of_random_lifecycles_have_everything_in_them() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(60):
+        seen += drive(plan_of(seed))
+    assert {name for name, count in seen.items() if count > 20} == {
+        *("all", "history", "automatic", "signal", "fired", "error")
+    }
+
+
+# Coverage
+
+
+def recorded(engine: Engine, *args: Any, **kwargs: Any) -> list[Transition]:
+    walk: list[Transition] = []
+    with engine.observe(lambda _, transition: walk.append(transition)):
+        engine.run(*args, **kwargs)
+    return walk
+
+
+def test_the_coverage_of_a_run() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    engine.on(E.ITERATION_STARTED(once=2))(lambda: engine.terminate())
+    coverage = engine.lifecycle.coverage(recorded(engine, [1, 2, 3]))
+    assert coverage.visited == (
+        *("IDLE", E.STARTED, E.EPOCH_STARTED, E.GET_BATCH_STARTED, E.GET_BATCH_COMPLETED, E.ITERATION_STARTED),
+        *(E.ITERATION_COMPLETED, E.TERMINATE, E.COMPLETED),
+    )
+    assert [str(transition) for transition in coverage.taken] == [
+        "STARTED --next_epoch--> EPOCH_STARTED",
+        "EPOCH_STARTED --next_batch--> GET_BATCH_STARTED",
+        "GET_BATCH_STARTED --got_batch--> GET_BATCH_COMPLETED",
+        "GET_BATCH_COMPLETED --iterate--> ITERATION_STARTED",
+        "ITERATION_STARTED --step_done--> ITERATION_COMPLETED",
+        "ITERATION_COMPLETED --next_batch--> GET_BATCH_STARTED",
+        "IDLE --run--> STARTED",
+        "TERMINATE --end_run--> COMPLETED",
+        "COMPLETED --done--> IDLE",
+        "run --terminate--> TERMINATE",
+    ]
+    assert set(coverage.visited).isdisjoint(coverage.missed)
+    assert len(coverage.visited + coverage.missed) == len(engine.lifecycle.phases)
+    assert {*map(str, coverage.taken), *map(str, coverage.untaken)} == set(map(str, engine.lifecycle.transitions))
+    assert (coverage.of_phases, coverage.of_transitions, coverage.is_complete) == (9 / 15, 10 / 32, False)
+
+
+def test_coverage_is_printed_with_what_is_missing() -> None:
+    lifecycle = collect_and_learn()
+    lifecycle.remove_transition(P.A >> P.C)
+    assert str(lifecycle.coverage(lifecycle.test_paths())) == "\n".join(
+        [
+            "10 of 11 phases (91%)",
+            "16 of 17 transitions (94%)",
+            "phases not visited:",
+            "  C",
+            "transitions not taken:",
+            "  C --b--> B",
+        ]
+    )
+    assert repr(lifecycle.coverage([])) == "<Coverage: 0 of 11 phases (0%), 0 of 17 transitions (0%)>"
+    assert str(training().coverage(training().test_paths())) == ("15 of 15 phases (100%)\n32 of 32 transitions (100%)")
+
+
+def test_walks_are_covered_together_and_may_be_of_any_kind() -> None:
+    lifecycle = training()
+    one, *others = lifecycle.test_paths()
+    assert lifecycle.coverage(one) == lifecycle.coverage(list(one)) == lifecycle.coverage([one])
+    assert lifecycle.coverage(iter([iter(one), *others])) == lifecycle.coverage([one, *others])
+    assert lifecycle.coverage([]).of_transitions == lifecycle.coverage([[], []]).of_phases == 0
+
+
+def test_a_run_gone_on_with_and_a_copy_of_the_lifecycle_are_as_good() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    walk = recorded(engine, [1, 2], until=E.ITERATION_COMPLETED) + recorded(engine)
+    coverage = training().coverage(walk)
+    assert {"run --interrupt--> INTERRUPT", "RESUMED --go_on--> run"} <= set(map(str, coverage.taken))
+    assert str(walk[8]) == "RESUMED --go_on--> ITERATION_COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("walks", "kind", "message"),
+    [
+        (
+            [recovering().test_paths()[0], recovering().test_paths()[1]],
+            ValueError,
+            "step 4 of walk 2, {}, is no transition of this lifecycle. From there lead: "
+            "ITERATION_STARTED --step_done--> ITERATION_COMPLETED, "
+            "ITERATION_STARTED --terminate_epoch--> TERMINATE_SINGLE_EPOCH, "
+            "ITERATION_STARTED --terminate--> TERMINATE, ITERATION_STARTED --interrupt--> INTERRUPT, "
+            "ITERATION_STARTED --exception--> EXCEPTION_RAISED.",
+        ),
+        (
+            [[Transition(P.A, E.STARTED, "on")]],
+            ValueError,
+            "step 1 of walk 1, {}, is no transition of this lifecycle. A is no phase of it.",
+        ),
+        (
+            [Transition(E.STARTED, E.TERMINATE, "terminate", via=Scope.EPOCH)],
+            ValueError,
+            "step 1 of walk 1, {}, is no transition of this lifecycle. From there lead: STARTED --loaded--> RESUMED",
+        ),
+        ([[], ["STARTED"]], TypeError, "step 1 of walk 2 is 'STARTED'. A walk is a sequence of transitions."),
+        ([3], TypeError, "walk 1 is 3. A walk is a sequence of transitions."),
+    ],
+)
+def test_a_step_that_is_none_of_the_lifecycle_is_refused(walks: Any, kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=r"^(step|walk)") as error:
+        training().coverage(walks)
+    steps = [step for walk in walks for step in (walk if isinstance(walk, (tuple, list)) else [walk])]
+    assert any(str(error.value).startswith(message.format(step)) for step in steps)
+
+
+def test_a_walk_is_printed_as_a_chain() -> None:
+    paths = collect_and_learn().test_paths()
+    assert str(paths[0]) == (
+        "IDLE --run--> STARTED --interrupt--> INTERRUPT --run--> RESUMED --go_on--> STARTED --a--> A --c--> C --b--> B "
+        "--completed--> COMPLETED --done--> IDLE"
+    )
+    assert repr(paths[0]) == f"<Walk {paths[0]}>"
+    assert str(Walk()) == "(no move)"

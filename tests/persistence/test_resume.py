@@ -1,0 +1,472 @@
+"""A run that is stopped at any phase and goes on in any way ends as the run that is not stopped: bit by bit.
+
+What is promised, and with what:
+
+- Going on with the same engine, a deep copy, or a pickle, in this process or another: the events, batches, losses
+  and weights of the run that is not stopped. With a `DeterministicEngine` (``deterministic=True``) the order of a
+  ``DataLoader(shuffle=True)`` and random numbers of the main process, such as dropout, are the same as well. With a
+  plain engine the order has to be one that the sampler can give again, as `DistributedSampler` for an epoch.
+- A fresh engine that loads a state dict, with the weights loaded too: the same batches, losses and weights, from
+  the next iteration on. It starts with STARTED and comes to that iteration by itself, so what came before the
+  step in it comes again. A state dict holds iterations, not batches: nothing is promised to lifecycles that skip
+  or repeat batches, or after an epoch was cut short.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
+
+from fsm_engine import Engine, EventEnum, Events, Outcome, Scope
+from fsm_engine.runtime.cursor import Signal
+from fsm_engine.supervised import create_supervised_trainer
+
+SEED = 7
+BATCHES, EPOCHS = 4, 3
+ITEMS = 3 * BATCHES
+
+
+class P(EventEnum):
+    WARM_UP = "warm_up"
+    OPENED = "opened"
+    FETCHED = "fetched"
+    CHECK = "check"
+    LOOK = "look"
+    BETWEEN = "between"
+
+
+class R(EventEnum):
+    SKIP = "skip"
+    RETRY = "retry"
+    LEAVE = "leave"
+
+
+# Handlers, guards and activities are functions of this module, so that engines can be pickled.
+
+
+def ids(engine: Engine) -> list[int] | None:
+    """The items of the batch at hand."""
+    batch = engine.state.batch
+    return None if batch is None else [int(row[0]) for row in batch[0]]
+
+
+def note(engine: Engine, name: str) -> None:
+    state = engine.state
+    drawn = torch.rand(()).item() if state.draws and name not in ("INTERRUPT", "RESUMED") else None
+    state.log = [*state.log, (name, state.epoch, state.iteration, ids(engine), state.output, drawn)]
+
+
+def act(engine: Engine) -> None:
+    engine.state.acts += 1
+
+
+def refuse_some(engine: Engine) -> None:
+    act(engine)
+    if 1 in (ids(engine) or []):
+        raise ValueError("a batch that is of no use")
+
+
+def is_dull(engine: Engine) -> bool:
+    return 5 in (ids(engine) or [])
+
+
+def fail(engine: Engine) -> None:
+    raise LookupError("once more")
+
+
+def fail_for_good(engine: Engine) -> None:
+    if 9 in (ids(engine) or []):
+        raise ArithmeticError("away with this epoch")
+
+
+def next_order(engine: Engine) -> None:
+    engine.state.dataloader.sampler.set_epoch(engine.state.epoch)
+
+
+def scaled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return nn.functional.mse_loss(x, y)
+
+
+def trainer(deterministic: bool = True) -> Engine:
+    torch.manual_seed(SEED)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5 if deterministic else 0.0), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    engine = create_supervised_trainer(model, optimizer, scaled, deterministic=deterministic)
+    engine.state.log, engine.state.acts, engine.state.draws = [], 0, False
+    return engine
+
+
+def training() -> Engine:
+    return trainer()
+
+
+def drawing() -> Engine:
+    """Handlers of every phase draw a random number."""
+    engine = trainer()
+    engine.state.draws = True
+    return engine
+
+
+def distributed() -> Engine:
+    engine = trainer(deterministic=False)
+    engine.add_event_handler(Events.EPOCH_STARTED | Events.RESUMED, next_order)
+    return engine
+
+
+def cut_short() -> Engine:
+    engine = trainer()
+    engine.state.draws = True
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=BATCHES + 2), Engine.terminate_epoch)
+    return engine
+
+
+def inserted() -> Engine:
+    engine = trainer()
+    after = {
+        Events.STARTED: P.WARM_UP,
+        Events.EPOCH_STARTED: P.OPENED,
+        Events.GET_BATCH_COMPLETED: P.CHECK,
+        Events.ITERATION_COMPLETED: P.LOOK,
+        Events.EPOCH_COMPLETED: P.BETWEEN,
+    }
+    for phase, new in after.items():
+        engine.lifecycle.insert(new, after=phase, activity=act)
+    return engine
+
+
+def inserted_behind_the_fetch() -> Engine:
+    engine = inserted()
+    engine.state.draws = True
+    engine.lifecycle.insert(P.FETCHED, after=Events.GET_BATCH_STARTED, activity=act)
+    return engine
+
+
+def skipping() -> Engine:
+    """A batch is skipped by an error edge, or by a guard; another is gone through twice."""
+    engine = trainer()
+    lifecycle = engine.lifecycle
+    lifecycle.insert(P.CHECK, after=Events.GET_BATCH_COMPLETED, activity=refuse_some)
+    lifecycle.add_transition(P.CHECK >> R.SKIP, error=ValueError)
+    lifecycle.add_exits(R.SKIP, like=Events.ITERATION_COMPLETED)
+    lifecycle.add_transition(P.CHECK >> Events.GET_BATCH_STARTED, guard=is_dull)
+    lifecycle.add_transition(Events.ITERATION_STARTED >> R.RETRY, error=LookupError)
+    lifecycle.add_transition(R.RETRY >> Events.ITERATION_STARTED)
+    engine.add_event_handler(Events.ITERATION_STARTED(once=4), fail)
+    return engine
+
+
+def skipping_at_once() -> Engine:
+    """A handler of GET_BATCH_COMPLETED fails, and an error edge of its own skips the batch."""
+    engine = trainer()
+    engine.lifecycle.add_transition(Events.GET_BATCH_COMPLETED >> R.SKIP, error=ValueError)
+    engine.lifecycle.add_exits(R.SKIP, like=Events.ITERATION_COMPLETED)
+    engine.add_event_handler(Events.GET_BATCH_COMPLETED, refuse_some)
+    return engine
+
+
+def leaving() -> Engine:
+    """An error edge from the whole epoch ends it, while the data stays open."""
+    engine = trainer()
+    engine.lifecycle.add_transition(Scope.EPOCH >> R.LEAVE, error=ArithmeticError)
+    engine.lifecycle.add_transition(R.LEAVE >> Events.EPOCH_COMPLETED)
+    engine.add_event_handler(Events.GET_BATCH_COMPLETED, fail_for_good)
+    return engine
+
+
+PROGRAMS: dict[str, Callable[[], Engine]] = {
+    program.__name__: program
+    for program in (
+        training,
+        drawing,
+        distributed,
+        cut_short,
+        inserted,
+        inserted_behind_the_fetch,
+        skipping,
+        skipping_at_once,
+        leaving,
+    )
+}
+BY_STATE_DICT = ("training", "distributed", "inserted")
+ELSEWHERE = ("drawing", "distributed", "skipping")
+
+
+def stops_of(engine: Engine) -> list[Any]:
+    """Every phase at which a run can stop: not those that the step goes through by itself."""
+    graph = engine.lifecycle.graph
+    able = [n for n, edges in enumerate(graph.signalled) if Signal.INTERRUPT in edges and n not in graph.fired_phases]
+    return [graph.phases[number].event for number in able]
+
+
+def make(program: str) -> tuple[Engine, Any]:
+    """An engine that notes every phase where it can stop, INTERRUPT and COMPLETED; and its data."""
+    engine = PROGRAMS[program]()
+    for event in [*stops_of(engine), Events.INTERRUPT, Events.COMPLETED]:
+        engine.add_event_handler(event(priority=1), note, event.name)
+    return engine, make_data(program)
+
+
+def make_data(program: str) -> Any:
+    x = torch.stack([torch.arange(ITEMS) * 1.0, torch.arange(ITEMS) % 3 - 1.0], 1)
+    items = TensorDataset(x, x.sum(1, keepdim=True) / ITEMS)
+    if program == "distributed":
+        return DataLoader(items, 3, sampler=DistributedSampler(items, num_replicas=1, rank=0, seed=SEED))
+    return DataLoader(items, 3, shuffle=True)
+
+
+def scramble() -> None:
+    """Leave the random generators where nothing can depend on them."""
+    torch.manual_seed(random.randrange(10**6))
+
+
+def result(engine: Engine) -> tuple[list[Any], list[torch.Tensor]]:
+    """The log, and all that the training has changed."""
+    step: Any = engine.lifecycle.step
+    momentum = [state["momentum_buffer"] for state in step.optimizer.state.values()]
+    return engine.state.log, [parameter.detach() for parameter in step.model.parameters()] + momentum
+
+
+def assert_same_weights(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
+    assert len(ours) == len(theirs) == 8
+    for one, other in zip(ours, theirs):
+        assert torch.equal(one, other)
+
+
+_references: dict[str, tuple[list[Any], list[torch.Tensor]]] = {}
+
+
+def reference(program: str) -> tuple[list[Any], list[torch.Tensor]]:
+    """The result of the run that is not stopped."""
+    if program not in _references:
+        engine, data = make(program)
+        torch.manual_seed(SEED)
+        engine.run(data, max_epochs=EPOCHS)
+        _references[program] = result(engine)
+    return _references[program]
+
+
+def places(program: str, name: str) -> list[int]:
+    """Where in the log of the whole run a phase comes: in the middle, and the last time."""
+    names = [entry[0] for entry in reference(program)[0]]
+    found = [place for place, one in enumerate(names) if one == name]
+    # Where a handler fails, or ends the epoch, no breakpoint is honoured. Where the activity fails, it is.
+    sooner = {*R.__members__, "TERMINATE_SINGLE_EPOCH"}
+    found = [place for place in found if name == "CHECK" or names[place + 1] not in sooner]
+    return sorted({found[len(found) // 2], found[-1]})
+
+
+def stopped(program: str, event: Any, place: int) -> Engine:
+    """An engine whose run has stopped where its log has that many entries."""
+    engine, data = make(program)
+    torch.manual_seed(SEED)
+    at_place = event(event_filter=lambda engine, _count: len(engine.state.log) == place + 1)
+    engine.run(data, max_epochs=EPOCHS, until=at_place)
+    assert engine.outcome is Outcome.INTERRUPTED
+    assert [entry[0] for entry in engine.state.log[place:]] == [event.name, "INTERRUPT"]
+    return engine
+
+
+def same_engine(engine: Engine, program: str) -> Engine:
+    engine.run()
+    return engine
+
+
+def deep_copy(engine: Engine, program: str) -> Engine:
+    return same_engine(copy.deepcopy(engine), program)
+
+
+def unpickled(engine: Engine, program: str) -> Engine:
+    return from_pickle(pickle.dumps(engine), program)
+
+
+def put_aside_often(engine: Engine, program: str) -> Engine:
+    engine = copy.deepcopy(pickle.loads(pickle.dumps(copy.deepcopy(engine))))
+    return from_pickle(pickle.dumps(engine), program)
+
+
+def from_pickle(text: bytes, program: str) -> Engine:
+    engine: Engine = pickle.loads(text)
+    engine.run(make_data(program))
+    return engine
+
+
+def assert_goes_on(ours: tuple[list[Any], list[torch.Tensor]], program: str, place: int) -> None:
+    """The whole log is that of the run that was not stopped, with one INTERRUPT and one RESUMED in it."""
+    log, weights = reference(program)
+    assert [entry[0] for entry in ours[0][place + 1 : place + 3]] == ["INTERRUPT", "RESUMED"]
+    assert ours[0][: place + 1] + ours[0][place + 3 :] == log
+    assert_same_weights(ours[1], weights)
+
+
+def comes(program: str, event: Any) -> bool:
+    """Whether the run that is not stopped comes to a phase."""
+    return event is not Events.RESUMED and (event is not Events.TERMINATE_SINGLE_EPOCH or program == "cut_short")
+
+
+COMING = [
+    (program, event) for program, make_it in PROGRAMS.items() for event in stops_of(make_it()) if comes(program, event)
+]
+WHOLE = [case for case in COMING if case[0] != "training"]  # `drawing` is the same, and more
+NAMES = [f"{program}-{event.name}" for program, event in WHOLE]
+AGAIN = [case for case in COMING if case[0] in ("drawing", "skipping")]
+LOADED = [case for case in COMING if case[0] in BY_STATE_DICT]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_phase_at_which_a_run_can_stop_is_stopped_at(program: str) -> None:
+    names = {event.name for one, event in COMING if one == program}
+    assert names == {entry[0] for entry in reference(program)[0]} - {"COMPLETED"}
+    assert len(names) >= 8
+
+
+def test_the_programs_do_what_they_are_for() -> None:
+    orders = [[entry[3] for entry in reference(p)[0] if entry[0] == "GET_BATCH_COMPLETED"] for p in PROGRAMS]
+    for order in orders:
+        first, second = order[:BATCHES], order[BATCHES : 2 * BATCHES]
+        assert sorted(item for batch in first for item in batch) == list(range(ITEMS))
+        assert first != second
+    names = [entry[0] for entry in reference("skipping")[0]]
+    assert names.count("ITERATION_STARTED") > EPOCHS * BATCHES
+    assert names.count("GET_BATCH_COMPLETED") > EPOCHS * BATCHES
+    assert names.count("RETRY") == 1
+    dropped = [one for one, other in pairwise(names) if (one, other) == ("CHECK", "GET_BATCH_STARTED")]
+    assert dropped
+
+
+@pytest.mark.parametrize("way", [same_engine, deep_copy, unpickled])
+@pytest.mark.parametrize(("program", "event"), WHOLE, ids=NAMES)
+def test_a_run_goes_on_from_every_phase_as_if_it_had_not_stopped(
+    program: str, event: Any, way: Callable[[Engine, str], Engine]
+) -> None:
+    place = places(program, event.name)[0]
+    engine = stopped(program, event, place)
+    scramble()
+    assert_goes_on(result(way(engine, program)), program, place)
+
+
+@pytest.mark.parametrize("way", [same_engine, put_aside_often])
+@pytest.mark.parametrize(("program", "event"), AGAIN, ids=[f"{program}-{event.name}" for program, event in AGAIN])
+def test_a_run_that_is_stopped_again_where_it_goes_on_loses_nothing(
+    program: str, event: Any, way: Callable[[Engine, str], Engine]
+) -> None:
+    place = places(program, event.name)[-1]
+    engine = stopped(program, event, place)
+    scramble()
+    engine.run(until=Events.RESUMED)
+    assert [entry[0] for entry in engine.state.log[place + 1 :]] == ["INTERRUPT", "RESUMED", "INTERRUPT"]
+    scramble()
+    log, weights = result(way(engine, program))
+    assert [entry[0] for entry in log[place + 1 : place + 5]] == ["INTERRUPT", "RESUMED"] * 2
+    assert log[: place + 1] + log[place + 5 :] == reference(program)[0]
+    assert_same_weights(weights, reference(program)[1])
+
+
+def test_pickles_go_on_in_another_process(tmp_path: Path) -> None:
+    coming = [(program, event) for program, event in COMING if program in ELSEWHERE]
+    cases = [(program, event, places(program, event.name)[-1]) for program, event in coming]
+    pickles = [(pickle.dumps(stopped(program, event, place)), program) for program, event, place in cases]
+    given, made = tmp_path / "stopped.pickle", tmp_path / "results.pickle"
+    given.write_bytes(pickle.dumps(pickles))
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import {__name__} as here; here.in_another_process(*sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", code, given, made], check=True, cwd=tmp_path)
+    results = pickle.loads(made.read_bytes())
+    assert len(results) == len(cases) >= 24
+    for ours, (program, _, place) in zip(results, cases):
+        assert_goes_on(ours, program, place)
+
+
+def in_another_process(given: str, made: str) -> None:
+    """What the other process does: go on with every pickle."""
+    torch.set_num_threads(1)
+    pickles = pickle.loads(Path(given).read_bytes())
+    Path(made).write_bytes(pickle.dumps([result(from_pickle(*one)) for one in pickles]))
+
+
+@pytest.mark.parametrize(("program", "event"), LOADED, ids=[f"{program}-{event.name}" for program, event in LOADED])
+def test_a_fresh_engine_goes_on_from_a_state_dict(program: str, event: Any) -> None:
+    log, weights = reference(program)
+    engine = stopped(program, event, places(program, event.name)[0])
+    saved, old = engine.state_dict(), engine.lifecycle.step
+    done = saved["iteration"]
+    scramble()
+    fresh, data = make(program)
+    fresh.lifecycle.step.model.load_state_dict(old.model.state_dict())
+    fresh.lifecycle.step.optimizer.load_state_dict(old.optimizer.state_dict())
+    fresh.load_state_dict(pickle.loads(pickle.dumps(saved)))
+    torch.manual_seed(SEED)
+    fresh.run(data)
+    ours, ours_weights = result(fresh)
+    names = [entry[0] for entry in log]
+    again = names[: names.index("ITERATION_STARTED")]
+    if done:
+        again.insert(1, "RESUMED")  # behind STARTED
+    assert [entry[0] for entry in ours[: len(again)]] == again
+    to_come = [entry[:3] for entry in log].index(("ITERATION_STARTED", done // BATCHES + 1, done + 1))
+    assert ours[len(again) :] == log[to_come:]
+    assert_same_weights(ours_weights, weights)
+
+
+class Handed:
+    """Data without a length whose batches are handed out in order."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Any:
+        return iter(range(self.first, self.first + 100))
+
+
+def take(engine: Engine, batch: int) -> int:
+    engine.state.taken = [*engine.state.taken, batch]
+    return batch
+
+
+def renew(engine: Engine) -> None:
+    engine.set_data(Handed(200))
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("where", [Events.INTERRUPT, Events.RESUMED])
+@pytest.mark.parametrize("stop", [Events.GET_BATCH_COMPLETED, P.CHECK, Events.ITERATION_COMPLETED])
+def test_data_that_is_changed_while_a_batch_is_at_hand_is_gone_through_from_its_beginning(
+    stop: Any, where: Events, copied: bool
+) -> None:
+    engine = Engine(take)
+    engine.state.taken = []
+    engine.lifecycle.insert(P.CHECK, after=Events.GET_BATCH_COMPLETED, activity=None)
+    engine.add_event_handler(where(once=1), renew)
+    engine.run(Handed(100), max_iters=6, epoch_length=6, until=stop(event_filter=lambda e, _: len(e.state.taken) == 2))
+    engine.run(until=Events.ITERATION_COMPLETED(once=4))
+    if copied:
+        engine = copy.deepcopy(engine)
+    engine.run()
+    first = [100, 101] if stop is Events.ITERATION_COMPLETED else [100, 101, 102]
+    assert engine.state.taken == [*first, *range(200, 206 - len(first))]
+
+
+def refuse_all(engine: Engine) -> None:
+    raise ValueError("of no use")
+
+
+def test_data_whose_batches_are_all_skipped_is_not_called_empty() -> None:
+    engine = Engine(take)
+    engine.state.taken = []
+    engine.lifecycle.add_transition(Events.GET_BATCH_COMPLETED >> R.SKIP, error=ValueError)
+    engine.lifecycle.add_transition(R.SKIP >> Events.GET_BATCH_STARTED)
+    handle = engine.add_event_handler(Events.GET_BATCH_COMPLETED, refuse_all)
+    engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, handle.remove)
+    engine.run([1, 2, 3])
+    assert engine.state.taken == [1, 2, 3]

@@ -1,0 +1,42 @@
+"""The pictures on disk are those that would be drawn today, and can be read."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from geometry import faults, parts
+
+DIAGRAMS = Path(__file__).resolve().parents[2] / "diagrams"
+ON_DISK = sorted(path.name for path in DIAGRAMS.glob("*.*") if path.suffix in (".svg", ".mmd"))
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[dict[str, bytes]]:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("torchvision")
+    pytest.importorskip("sklearn")
+    threads = torch.get_num_threads()
+    make = runpy.run_path(str(DIAGRAMS / "make.py"))
+    yield {path.name: content for path, content in make["pictures"]()}
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+def test_the_files_are_those_that_would_be_written(made: dict[str, bytes]) -> None:
+    assert sorted(made) == ON_DISK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_DISK)
+def test_a_picture_is_what_would_be_drawn_today(name: str, made: dict[str, bytes]) -> None:
+    assert (DIAGRAMS / name).read_bytes() == made[name], "run python diagrams/make.py, and look at what has changed"
+
+
+@pytest.mark.parametrize("name", [name for name in ON_DISK if name.endswith(".svg") and name != "timeline.svg"])
+def test_nothing_stands_where_it_should_not(name: str) -> None:
+    svg = (DIAGRAMS / name).read_text(encoding="utf-8")
+    assert len(parts(svg)) > 20
+    assert faults(svg) == []

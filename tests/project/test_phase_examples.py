@@ -1,0 +1,140 @@
+"""The examples about phases: what they print is true."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fsm_engine.timeline import Timeline
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    threads = torch.get_num_threads()
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    torch.set_num_threads(threads)
+
+
+def test_a_gan_trains_its_networks_in_turn(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    read, variety = load("gan").main(["--epochs", "4"])
+    out = capsys.readouterr().out
+    told = re.findall(r"^Epoch (\d), ([DG])_STEP: loss \d\.\d{3}$", out, re.MULTILINE)
+    assert told == [(epoch, network) for epoch in "1234" for network in "DG"]
+    first, second = out.splitlines()[-2:]
+    assert re.fullmatch(
+        rf"{read:.1%} of 1,000 drawings are read as the digit that was asked for, as are 9\d\.\d% of real ones", first
+    )
+    assert second == f"Drawings of the same digit vary {variety:.2f} times as much as real ones"
+    assert (0 <= read <= 1, variety > 0) == (True, True)
+
+
+def test_accumulated_gradients_take_the_two_ways_that_they_should(
+    load: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load("gradient_accumulation").main()
+    out = capsys.readouterr().out
+    assert "  BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED\n" in out
+    # 90 batches in each of 3 epochs: 270 iterations, and the optimizer steps in every fourth.
+    assert "Iterations that added to the gradients: 203, let the optimizer step: 67\n" in out
+    assert out.endswith("The weights of the plain loop are the same, bit by bit\n")
+
+
+def test_a_game_is_learned_until_it_is_solved(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    rounds = load("reinforcement_learning").main()
+    out = capsys.readouterr().out
+    assert re.search(rf"^Solved after {rounds} rounds: (9[5-9]|100)% caught$", out, re.MULTILINE), out
+    told = [int(number) for number in re.findall(r"^Round (\d+): \d+% caught$", out, re.MULTILINE)]
+    assert told == list(range(20, rounds + 1, 20))
+    caught = re.fullmatch(r"Of 10,000 new games: (\d+\.\d)% caught", out.splitlines()[-1])
+    assert caught is not None, out
+    assert float(caught[1]) > 90
+
+
+def test_validation_ends_the_run_by_an_edge(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("train_validate").main() >= 0.95
+    out = capsys.readouterr().out
+    last, best = re.findall(r"[Ee]poch (\d+):", out)
+    assert int(last) == int(best) + 3
+    assert out.splitlines()[:-1] == [
+        "The ways out of VALIDATE:",
+        "  VALIDATE --nothing_left--> COMPLETED",
+        "  VALIDATE --no_longer_better--> COMPLETED",
+        "  VALIDATE --next_epoch--> EPOCH_STARTED",
+        f"Epoch {last}: the run ended by the edge VALIDATE --no_longer_better--> COMPLETED",
+    ]
+
+
+def test_a_run_recovers_from_bad_batches_and_little_memory(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("recover_from_oom").main() >= 0.93
+    out = capsys.readouterr().out
+    assert "96 samples do not fit; trying 48 at once\n" in out
+    assert "48 samples do not fit; trying 24 at once\n" in out
+    assert "\niteration.smaller: 2 times\ncompleted after 300 iterations;" in out
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("notebook_interrupt").main()
+    assert re.findall(r"^Events\.\w+: .*$", capsys.readouterr().out, re.MULTILINE) == [
+        "Events.INTERRUPT: epoch 2, iteration 70",
+        "Events.RESUMED: epoch 2, iteration 70",
+    ]
+
+
+def test_a_recorded_run_is_told_verified_drawn_and_kept(
+    load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accuracy = load("timeline").main(tmp_path / "out")
+    out = capsys.readouterr().out
+    assert re.match(r"training: \d.*; data .* \(\d+%\), step .* \(\d+%\), handlers .* \(\d+%\), other ", out)
+    # 45 batches in each of 5 epochs, and an evaluator after each.
+    assert re.search(r"^Events\.GET_BATCH_STARTED +225 ", out, re.MULTILINE)
+    assert re.search(r"^main\.<locals>\.evaluate on Events\.EPOCH_COMPLETED +5 ", out, re.MULTILINE)
+    last = out.splitlines()[-7:]
+    assert re.fullmatch(r"The evaluator took \d+% of that\.", last[0])
+    assert last[1:6] == [
+        "Moves that the lifecycle does not have: none",
+        "17 of 22 phases (77%)",
+        "20 of 39 transitions (51%)",
+        "Parts from what was saved: nowhere",
+        f"Written to {tmp_path / 'out'}: lifecycle.svg, run.fsmt, timeline.svg, trace.json.gz",
+    ]
+    assert last[6] == f"Held-out accuracy: {accuracy:.3f}"
+    assert accuracy > 0.9
+    recorded = Timeline.load(tmp_path / "out" / "run.fsmt")
+    assert len(recorded.tracks) == 2
+    assert len(list(recorded.counters["loss"])) == 22
+    trace = json.loads(gzip.decompress((tmp_path / "out" / "trace.json.gz").read_bytes()))
+    assert [e["args"]["value"] for e in trace["traceEvents"] if e["ph"] == "C"] == [
+        value for _, value in recorded.counters["loss"]
+    ]
+
+
+def test_a_job_goes_on_with_the_same_command(load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    resume = load("resume")
+    whole = resume.main([str(tmp_path / "whole"), "--epochs", "2"])
+    out = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in out] == ["Starting", "Epoch 1", "Epoch 2", "Weights"]
+    # 45 batches in each epoch, so both files are of the second.
+    (tmp_path / "whole" / "checkpoint_80.pt").unlink()
+    assert resume.main([str(tmp_path / "whole"), "--epochs", "2"]) == whole
+    assert capsys.readouterr().out.splitlines() == ["Going on from checkpoint_60.pt", *out[2:]]
+    assert resume.main([str(tmp_path / "whole"), "--epochs", "2"]) == whole
+    assert capsys.readouterr().out.splitlines() == ["Going on from checkpoint_80.pt", *out[2:]]

@@ -1,0 +1,228 @@
+"""`lifecycle.draw`: files of every format, written whole or not at all; clear errors for everything else."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import stat
+import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
+from fsm_engine._util.atomic_files import write_whole
+from fsm_engine.render import FORMATS, THEMES, Mark, Options, diagram, render
+
+BEGINNINGS = {
+    "svg": b"<svg ",
+    "png": b"\x89PNG\r\n\x1a\n",
+    "pdf": b"%PDF-",
+    "html": b"<!doctype html>",
+    "mmd": b"stateDiagram-v2",
+    "dot": b"digraph ",
+    "json": b"{",
+    "scxml": b"<?xml ",
+    "graphml": b"<?xml ",
+}
+
+
+class Own(EventEnum):
+    CHECK = "check"
+    SEEN = "seen"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_suffix_tells_the_format(suffix: str, tmp_path: Path) -> None:
+    if suffix in ("png", "pdf"):
+        pytest.importorskip("pygraphviz")
+    path = tmp_path / f"lifecycle.{suffix.upper()}"
+    assert Lifecycle.training().draw(path) == path
+    assert path.read_bytes().lstrip()[:20].lower().startswith(BEGINNINGS[suffix].lower())
+    assert path.read_bytes() == render(Lifecycle.training(), suffix) or suffix == "pdf"  # which tells when it was made
+
+
+def test_a_format_goes_before_the_suffix(tmp_path: Path) -> None:
+    assert Lifecycle.training().draw(tmp_path / "notes.txt", "mmd").read_text().startswith("stateDiagram-v2")
+
+
+def test_a_png_has_two_dots_per_pixel_of_the_svg() -> None:
+    pytest.importorskip("pygraphviz")
+    lifecycle = Lifecycle.training()
+    size = struct.unpack(">II", render(lifecycle, "png")[16:24])
+    svg = ElementTree.fromstring(render(lifecycle, "svg"))
+    wanted = tuple(2 * float(svg.get(name, "0")) for name in ("width", "height"))
+    assert size == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lifecycle.gif", "'lifecycle.gif' ends in .gif. Use one of .svg, .png, .pdf, .mmd, .dot, .html, .json"),
+        ("lifecycle", "'lifecycle' has no suffix. Use one of .svg,"),
+    ],
+)
+def test_an_unknown_suffix_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Use one of") as caught:
+        Lifecycle.training().draw(tmp_path / name)
+    assert str(caught.value).startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"theme": "pink"}, "theme='pink' has to be one of 'auto', 'light', 'dark', 'print'."),
+        ({"direction": "up"}, "direction='up' has to be 'down' or 'right'."),
+    ],
+)
+def test_unknown_options_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has to be") as caught:
+        Lifecycle.training().draw(tmp_path / "lifecycle.svg", **options)
+    assert str(caught.value) == message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_title_is_a_text() -> None:
+    with pytest.raises(TypeError, match=r"^title=3 has to be a string\.$"):
+        render(Lifecycle.training(), "svg", title=3)  # type: ignore[arg-type]
+
+
+def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any) -> Any:
+        if name == "pygraphviz":
+            raise ImportError(name)
+        return real(name, *args)
+
+    monkeypatch.delitem(sys.modules, "pygraphviz", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'fsm-engine\[draw\]'"):
+        Lifecycle.training().draw(tmp_path / "lifecycle.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        Lifecycle.training().draw(tmp_path / "missing" / "lifecycle.svg")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        write_whole(tmp_path, b"")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "lifecycle.svg"
+    path.write_bytes(b"before")
+    path.chmod(0o640)
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            Lifecycle.training().draw(path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+    Lifecycle.training().draw(path)
+    assert path.read_bytes().startswith(b"<svg ")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.svg", tmp_path / "link.svg"
+    target.write_bytes(b"before")
+    link.symlink_to(target)
+    Lifecycle.training().draw(link)
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(b"<svg ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "lifecycle.mmd"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        Lifecycle.training().draw(pipe)
+        assert read.result(timeout=60) == render(Lifecycle.training(), "mmd")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_hostile_names_are_texts(theme: str) -> None:
+    name = '<script>alert("x")</script> & \N{BUG} "quoted"'
+    lifecycle = Lifecycle(name)
+    lifecycle.add_phase(name, scope=Scope(name, Scope.RUN))
+    lifecycle.add_path(Events.STARTED >> name >> Events.COMPLETED)  # type: ignore[operator]
+    svg = ElementTree.fromstring(render(lifecycle, "svg", title=name, theme=theme))
+    texts = ["".join(element.itertext()) for element in svg.iter() if element.tag.endswith("}text")]
+    assert texts.count(name) == 3  # the title, the phase and its scope
+    assert not [element for element in svg.iter() if element.tag.endswith("script")]
+
+
+def test_the_phase_that_a_run_is_in_is_marked() -> None:
+    marked: list[list[str]] = []
+
+    def look(engine: Engine) -> None:
+        marked.append([node.text for node in diagram(engine.lifecycle).nodes if Mark.CURRENT in node.marks])
+
+    engine = Engine(lambda _engine, _batch: None)
+    engine.add_event_handler(Events.GET_BATCH_COMPLETED | Events.COMPLETED, look)
+    look(engine)
+    engine.run([0])
+    look(engine)
+    assert marked == [[], ["GET_BATCH_COMPLETED"], ["COMPLETED"], []]
+
+
+def test_handlers_are_listed_with_file_and_line() -> None:
+    engine = Engine(lambda _engine, _batch: None)
+
+    def log(engine: Engine) -> None:
+        pass
+
+    engine.add_event_handler(Events.STARTED, log)
+    line = log.__code__.co_firstlineno
+    name = log.__qualname__
+    listed = {node.text: node.notes for node in diagram(engine.lifecycle, Options(handlers=True)).nodes if node.notes}
+    assert listed == {"STARTED": (f"{name}  test_draw.py:{line}",)}
+
+
+def test_callback_events_that_were_discovered_are_drawn() -> None:
+    engine = Engine(lambda engine, _batch: engine.fire_event(Own.SEEN))
+    engine.register_events(Own.SEEN)
+    with engine.discover():
+        engine.run([0])
+    drawn = diagram(engine.lifecycle)
+    seen = next(node for node in drawn.nodes if Mark.CALLBACK in node.marks)
+    assert (seen.text, seen.box) == ("SEEN", "engine.run.epoch.iteration")
+    found = [(edge.source, edge.target) for edge in drawn.edges if edge.kind.value == "discovered"]
+    assert found == [("Events.ITERATION_STARTED", seen.id), (seen.id, "Events.ITERATION_COMPLETED")]
+
+
+def test_an_engine_as_an_activity_is_drawn_inside_its_phase() -> None:
+    inner = Engine(lambda _engine, _batch: None)
+    lifecycle = Lifecycle.training()
+    lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=inner, data=[0])
+    node = diagram(lifecycle).names["Own.CHECK"]
+    assert node.inner is not None
+    assert [inner.id for inner in node.inner.main] == [node.id for node in diagram(Lifecycle.training()).main]
+
+
+def test_an_engine_that_runs_itself_is_not_drawn_inside_itself() -> None:
+    engine = Engine(lambda _engine, _batch: None)
+    engine.lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=engine)
+    assert diagram(engine.lifecycle).names["Own.CHECK"].inner is None
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    bundle = Lifecycle.training()._repr_mimebundle_(include=None, exclude=None)
+    assert {kind: text.split()[0] for kind, text in bundle.items()} == {
+        "image/svg+xml": "<svg",
+        "text/plain": "stateDiagram-v2",
+    }

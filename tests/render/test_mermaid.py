@@ -1,0 +1,210 @@
+"""Diagrams as Mermaid: what the text says, and that the real Mermaid shows it in a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import random
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn import INNER, RICH, hostile
+
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.render.build import Options, diagram
+from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.mermaid import mermaid
+from fsm_engine.render.themes import THEMES, theme_named
+from fsm_engine.render.words import edge_text, node_text, one_line
+
+MERMAID = Path(__file__).resolve().parents[1] / "browser" / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
+CHROMIUM = shutil.which("chromium")
+
+
+def test_a_small_diagram_is_written_like_this():
+    small = Diagram(
+        nodes=(
+            Node("initial", "", NodeKind.INITIAL, main=True),
+            Node("E.A", "A", box="run", main=True, notes=("next batch",)),
+            Node("E.B", "B", marks=frozenset({Mark.CUSTOM})),
+            Node("final", "", NodeKind.FINAL, main=True),
+        ),
+        boxes=(Box("run", "run"),),
+        edges=(
+            Edge("initial", "E.A", "run", EdgeKind.SIGNAL, main=True),
+            Edge("E.A", "final", main=True),
+            Edge("run", "E.B", "interrupt", EdgeKind.SIGNAL),
+            Edge("E.B", "E.A", "ValueError", EdgeKind.ERROR),
+        ),
+        title="Small",
+        to_the_right=True,
+    )
+    assert mermaid(small).splitlines() == [
+        "---",
+        'title: "Small"',
+        "---",
+        "stateDiagram-v2",
+        "    direction LR",
+        "    B",
+        '    state "run" as scope_run {',
+        '        state "A" as A',
+        "        A : next batch",
+        '        state "any of run" as any_of_run',
+        "    }",
+        "    [*] --> A : run",
+        "    A --> [*]",
+        "    B --> A : error ValueError",
+        "    any_of_run --> B : interrupt",
+        "    classDef custom fill:#e69f00,stroke:#e69f00,color:#1f2328,stroke-width:2px",
+        "    classDef main fill:#1f6fb4,stroke:#1f6fb4,color:#ffffff",
+        "    classDef any fill:transparent,stroke:#848d97,stroke-dasharray:4 3",
+        "    class B custom",
+        "    class A main",
+        "    class any_of_run any",
+    ]
+
+
+def test_the_points_of_an_inner_diagram_are_its_own():
+    text = mermaid(Diagram((Node("A", "A", inner=INNER),)))
+    inside = text[text.index("{") : text.rindex("}")]
+    assert re.findall(r"^ *(.*\[\*\].*)$", text, re.MULTILINE) == ["[*] --> COLLECT : run", "COLLECT --> [*]"]
+    assert text.count("[*]") == inside.count("[*]")
+
+
+def test_namesakes_get_ids_of_their_own():
+    twins = Diagram((Node("One.A", "A"), Node("Two.A", "A"), Node("Three.A", "A")))
+    assert mermaid(twins).splitlines()[2:5] == ["    A", '    state "A" as A_2', '    state "A" as A_3']
+
+
+def test_a_theme_without_a_background_leaves_the_page_its_own():
+    assert "config:" not in mermaid(RICH)
+    assert '    background: "#0d1117"' in mermaid(RICH, theme_named("dark")).splitlines()
+
+
+# In a browser
+
+
+def shown_in(picture: Diagram) -> Counter[str]:
+    """Return the texts that a picture of `picture` has to show, without its title."""
+    left = {edge.source for edge in picture.edges}
+    shown = Counter(box.text for box in picture.boxes)
+    shown += Counter(f"any of {box.text}" for box in picture.boxes if box.id in left)
+    shown += Counter(edge_text(edge) for edge in picture.edges if edge_text(edge))
+    for node in picture.nodes:
+        if node.inner is not None:
+            shown += shown_in(node.inner) + Counter([f"{node_text(node)}, {node.inner.title}"])
+        elif node.kind not in (NodeKind.INITIAL, NodeKind.FINAL):
+            shown += Counter([node_text(node), *node.notes])
+    return shown
+
+
+def plain(texts: Iterable[str]) -> Counter[str]:
+    """Return texts as they can be shown, but for empty ones; two letters are of Mermaid's own."""
+    alike = str.maketrans({"\N{LATIN SMALL LIGATURE FL}": "fl", "\N{PILCROW SIGN}": "P"})
+    return Counter(filter(None, (one_line(text).translate(alike) for text in texts)))
+
+
+def lines(label: str) -> list[str]:
+    """Return the lines of text in the label of a state or an edge."""
+    return [html.unescape(line) for line in re.sub("</?p>", "", label).split("<br>")]
+
+
+def random_texts() -> tuple[str, ...]:
+    """Return texts of letters that mean something in Mermaid, Markdown or HTML."""
+    dice = random.Random(1)
+    pieces = [
+        *"\"'`#;:%&<>{}[]()*_~-=+|\\/!?.,$@^ \n",
+        "a",
+        "1",
+        "b2",
+        "end",
+        "style",
+        "state",
+        "direction TB",
+        "\u00e9",
+    ]
+    return tuple(dict.fromkeys("".join(dice.choices(pieces, k=dice.randint(1, 6))) for _ in range(250)))
+
+
+SCRIPT = """
+const texts = %s, results = [];
+for (let i = 0; i < texts.length; i++) {
+    try {
+        const {svg} = await mermaid.render("picture" + i, texts[i]);
+        const place = document.createElement("div");
+        place.innerHTML = svg;
+        results.push({
+            texts: [...place.querySelectorAll(".nodeLabel, .edgeLabel p")].map((label) => label.innerHTML),
+            title: place.querySelector(".statediagramTitleText").textContent,
+            elements: [...place.querySelectorAll("*")].map((element) => element.tagName.toLowerCase()),
+        });
+    } catch (error) { results.push({error: error.message}); }
+}
+document.body.replaceChildren(JSON.stringify(results));
+"""
+
+
+def rendered(texts: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Return what Mermaid makes of each text: what is written in the picture, or its error."""
+    page = folder / "page.html"
+    script = SCRIPT % json.dumps(texts).replace("<", "\\u003c")
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><script src="{MERMAID.as_uri()}"></script><body></body>'
+        f'<script type="module">mermaid.initialize({{startOnLoad: false, maxTextSize: 1e6}});{script}</script>',
+        encoding="utf-8",
+    )
+    options = (
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+        *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=120000"),
+        *(f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()),
+    )
+    done = subprocess.run([str(CHROMIUM), *options], capture_output=True, text=True, check=True, timeout=280)
+    body = re.search(r"<body>(.*)</body>", done.stdout, re.DOTALL)
+    assert body is not None, done.stdout
+    results: list[dict[str, Any]] = json.loads(html.unescape(body.group(1)))
+    return results
+
+
+PICTURES = {
+    "everything": RICH,
+    "hostile": hostile(),
+    "random": hostile(random_texts()),
+    "training": diagram(Lifecycle.training(), Options("Training", guards=True)),
+    "to the right": replace(RICH, to_the_right=True),
+}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    if CHROMIUM is None or not MERMAID.exists():
+        pytest.skip("needs chromium, and npm ci --prefix tests/browser --ignore-scripts")
+    texts = {name: mermaid(picture) for name, picture in PICTURES.items()}
+    texts |= {f"everything, {name}": mermaid(RICH, theme) for name, theme in THEMES.items()}
+    return dict(zip(texts, rendered(list(texts.values()), tmp_path_factory.mktemp("mermaid"))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*PICTURES, *(f"everything, {name}" for name in THEMES)])
+def test_mermaid_shows_every_text_of_a_diagram_as_it_is(name, seen):
+    picture = PICTURES.get(name, RICH)
+    assert "error" not in seen[name], seen[name]
+    assert plain(line for text in seen[name]["texts"] for line in lines(text)) == plain(shown_in(picture).elements())
+    assert {"script", "b", "i", "strong", "em", "a", "code", "img", "ul", "ol"} & {*seen[name]["elements"]} == set()
+
+
+@pytest.mark.slow
+def test_mermaid_shows_the_title(seen):
+    assert seen["everything"]["title"] == 'A \u2039rich\u203a diagram: "all" \uff06 100% of it'
+
+
+@pytest.mark.slow
+def test_what_mermaid_cannot_draw_would_be_noticed(tmp_path, seen):
+    broken = "stateDiagram-v2\n    A --> \n"
+    assert "error" in rendered([broken], tmp_path)[0]

@@ -1,0 +1,61 @@
+"""Two diagrams drawn as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.render.build import Options, diagram
+from fsm_engine.render.compare import compared
+from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Node
+
+A, B, C, D = (Node(name, name, box="run") for name in "ABCD")
+RUN, EPOCH = Box("run", "run"), Box("run.epoch", "epoch", "run")
+
+
+def drawn(nodes: list[Node], edges: list[Edge], boxes: tuple[Box, ...] = (RUN,)) -> Diagram:
+    return Diagram(tuple(nodes), boxes, tuple(edges))
+
+
+def test_the_same_diagram_has_no_change():
+    whole = diagram(Lifecycle.training(), Options(guards=True))
+    assert compared(whole, whole) == whole
+
+
+def test_what_came_and_went_is_marked_and_stands_where_it_was():
+    before = drawn([A, B, D], [Edge("A", "B", main=True), Edge("B", "D", main=True)])
+    after = drawn([A, C, D], [Edge("A", "C", main=True), Edge("C", "D", main=True)])
+    assert compared(before, after) == drawn(
+        [A, replace(B, change=Change.REMOVED), replace(C, change=Change.ADDED), D],
+        [
+            Edge("A", "C", main=True, change=Change.ADDED),
+            Edge("C", "D", main=True, change=Change.ADDED),
+            Edge("A", "B", change=Change.REMOVED),
+            Edge("B", "D", change=Change.REMOVED),
+        ],
+    )
+
+
+def test_what_is_written_otherwise_or_lies_elsewhere_has_changed():
+    inside = replace(B, box="run.epoch")
+    before = drawn([A, B], [Edge("A", "B", "[ready]", tip="A --go--> B"), Edge("A", "B", tip="A --b--> B")])
+    after = drawn(
+        [A, inside],
+        [Edge("A", "B", "[done]", tip="A --go--> B"), Edge("A", "B", kind=EdgeKind.FIRED, tip="A --c--> B")],
+        (RUN, EPOCH),
+    )
+    assert compared(before, after) == drawn(
+        [A, replace(inside, change=Change.CHANGED)],
+        [
+            Edge("A", "B", "[done]", change=Change.CHANGED, tip="A --go--> B"),
+            Edge("A", "B", kind=EdgeKind.FIRED, change=Change.ADDED, tip="A --c--> B"),
+            Edge("A", "B", change=Change.REMOVED, tip="A --b--> B"),
+        ],
+        (RUN, EPOCH),
+    )
+
+
+def test_what_has_left_or_joined_the_main_path_has_not_changed_itself():
+    before, after = drawn([A, B], [Edge("A", "B", main=True)]), drawn([A, B], [Edge("A", "B")])
+    assert compared(before, after) == after
+    assert compared(after, before) == before
