@@ -22,10 +22,10 @@ from xml.sax.saxutils import quoteattr
 
 from fsm_engine.serialization.dictionary import VERSION, outer_paths, to_dict
 from fsm_engine.serialization.flat import flat
+from fsm_engine.serialization.safe_xml import parse_xml
 from fsm_engine.serialization.scxml_foreign import from_foreign
 from fsm_engine.serialization.scxml_own import from_own
 from fsm_engine.serialization.scxml_states import NS, OWN
-from fsm_engine.serialization.xml_text import parsed
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -52,9 +52,9 @@ def from_scxml(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
         LifecycleError: for anything that is no lifecycle, with the line, what was found and what is legal.
         TypeError: if `text` is no string, or `bind` no mapping.
     """
-    root = parsed(text, "from_scxml")
+    root = parse_xml(text, "from_scxml")
     if root.tag != f"{{{NS}}}scxml":
-        raise root.refused(f"this is <{root.tag}>, and SCXML begins with <scxml xmlns={NS!r}>.")
+        raise root.error(f"this is <{root.tag}>, and SCXML begins with <scxml xmlns={NS!r}>.")
     return from_own(root, bind) if f"{{{OWN}}}format" in root.attributes else from_foreign(root, bind)
 
 

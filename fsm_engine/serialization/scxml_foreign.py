@@ -23,8 +23,8 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.dictionary import escaped_name, path_of, to_dict
 from fsm_engine.serialization.reading import from_dict
+from fsm_engine.serialization.safe_xml import Element
 from fsm_engine.serialization.scxml_states import Chart, State
-from fsm_engine.serialization.xml_text import Element
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class _Reading:
     def __init__(self, root: Element) -> None:
         self.chart = Chart(root)
         for history in self.chart.histories.values():
-            raise history.element.refused("<history> cannot be read: a lifecycle's is that of interrupts and errors.")
+            raise history.element.error("<history> cannot be read: a lifecycle's is that of interrupts and errors.")
         self.document = to_dict(Lifecycle(root.attributes.get("name") or "chart"))
         self.places: dict[str, str] = {}
         self.reserved = [one["label"] for one in self.document["transitions"] if "from_scope" in one]

@@ -10,8 +10,8 @@ from fsm_engine.serialization.dictionary import ENDS, FORMAT, PHASE, TRANSITION,
 from fsm_engine.serialization.flat import REFERENCES, loads, unflat
 from fsm_engine.serialization.found import shown
 from fsm_engine.serialization.reading import from_dict
+from fsm_engine.serialization.safe_xml import Element
 from fsm_engine.serialization.scxml_states import OWN, Chart, State
-from fsm_engine.serialization.xml_text import Element
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -60,7 +60,7 @@ class _Reading:
 
     def _phase(self, state: State) -> dict[str, Any]:
         if _is_scope(state):
-            raise state.element.refused(f"the scope {state.id!r} has no phase in it.")
+            raise state.element.error(f"the scope {state.id!r} has no phase in it.")
         path = _path(reversed(state.around))
         parts = _parts(state.element, PHASE)
         return {**parts, "event": self.names[state.id], **({"scope": path} if path else {})}
@@ -68,7 +68,7 @@ class _Reading:
     def _check_first(self, phases: list[tuple[Element, dict[str, Any]]]) -> None:
         first = self.chart.first(self.chart.root)
         if first.element is not phases[0][0]:
-            raise self.root.refused(
+            raise self.root.error(
                 f"its initial state is {first.id!r}, but the one with the lowest order is {phases[0][1]['event']!r}."
             )
 
@@ -110,12 +110,12 @@ def _parts(element: Element, keys: tuple[str, ...]) -> dict[str, Any]:
     legal = [*(key for key in keys if key not in ENDS), *references, "order"]
     for key in own:
         if key not in legal:
-            raise element.refused(f"the attribute {key!r} of ours means nothing here. Legal are {', '.join(legal)}.")
+            raise element.error(f"the attribute {key!r} of ours means nothing here. Legal are {', '.join(legal)}.")
     parts: dict[str, Any] = {key: value for key, value in own.items() if key not in ("order", "event")}
     try:
         parts = unflat(parts)
     except LifecycleError as error:
-        raise element.refused(str(error)) from None
+        raise element.error(str(error)) from None
     if "limit" in parts:
         parts["limit"] = _number(element, "limit", parts["limit"])
     if "floating" in parts:
@@ -125,7 +125,7 @@ def _parts(element: Element, keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _number(element: Element, key: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise element.refused(f"{key} is {shown(text)}, but has to be an integer of less than 19 digits.")
+        raise element.error(f"{key} is {shown(text)}, but has to be an integer of less than 19 digits.")
     return int(text)
 
 

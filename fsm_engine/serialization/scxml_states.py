@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.serialization.found import nearest, shown
-from fsm_engine.serialization.xml_text import Element
+from fsm_engine.serialization.safe_xml import Element
 
 NS = "http://www.w3.org/2005/07/scxml"
 OWN = "urn:fsm-engine:lifecycle"
@@ -49,7 +49,7 @@ class State:
     @property
     def transitions(self) -> list[Element]:
         """Its transitions."""
-        return self.element.all(f"{{{NS}}}transition")
+        return self.element.find_all(f"{{{NS}}}transition")
 
 
 class Chart:
@@ -67,7 +67,7 @@ class Chart:
         self.histories: dict[str, State] = {}
         self._read(self.root)
         if not self.states:
-            raise element.refused("it has no states.")
+            raise element.error("it has no states.")
 
     def _read(self, state: State) -> None:
         for child in elements(state.element):
@@ -88,9 +88,9 @@ class Chart:
     def _id(self, element: Element) -> str:
         found = element.attributes.get("id", "")
         if not found:
-            raise element.refused(f"<{_kind(element)}> has no id.")
+            raise element.error(f"<{_kind(element)}> has no id.")
         if found in self.states or found in self.histories:
-            raise element.refused(f"the id {shown(found)} is there twice.")
+            raise element.error(f"the id {shown(found)} is there twice.")
         return found
 
     def find(self, element: Element, target: str | None) -> State:
@@ -100,12 +100,12 @@ class Chart:
             LifecycleError: if it names none, or several.
         """
         if not target:
-            raise element.refused("a transition has no target, so it would only do something: attach a handler.")
+            raise element.error("a transition has no target, so it would only do something: attach a handler.")
         if len(target.split()) > 1:
-            raise element.refused(f"{shown(target)} are several targets, and a run is in one phase.")
+            raise element.error(f"{shown(target)} are several targets, and a run is in one phase.")
         if target not in self.states:
             near = nearest(target, self.states)
-            raise element.refused(f"there is no state {shown(target)}. Nearest to it in name are {near}.")
+            raise element.error(f"there is no state {shown(target)}. Nearest to it in name are {near}.")
         return self.states[target]
 
     def first(self, state: State) -> State:
@@ -117,14 +117,14 @@ class Chart:
         while state.children:
             inner = self._initial(state)
             if inner is not state and state not in (*inner.around, self.root):
-                raise state.element.refused(f"its initial state {inner.id!r} does not lie in it.")
+                raise state.element.error(f"its initial state {inner.id!r} does not lie in it.")
             state = inner
         return state
 
     def _initial(self, state: State) -> State:
         named = state.element.attributes.get("initial")
-        for element in state.element.all(f"{{{NS}}}initial"):
-            for transition in element.all(f"{{{NS}}}transition"):
+        for element in state.element.find_all(f"{{{NS}}}initial"):
+            for transition in element.find_all(f"{{{NS}}}transition"):
                 named = transition.attributes.get("target")
         return state.children[0] if named is None else self.find(state.element, named)
 
@@ -146,4 +146,4 @@ def _refuse_all_but(element: Element, legal: str | None) -> None:
 
 def _cannot(element: Element) -> LifecycleError:
     kind = _kind(element)
-    return element.refused(f"<{kind}> cannot be read: {_CANNOT.get(kind, 'it does not belong here')}.")
+    return element.error(f"<{kind}> cannot be read: {_CANNOT.get(kind, 'it does not belong here')}.")
