@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fsm_engine.handlers import ignite_paths
 from fsm_engine.handlers.checkpoint import (
     BaseSaveHandler,
     Checkpoint,
@@ -15,7 +16,6 @@ from fsm_engine.handlers.epoch_output_store import EpochOutputStore
 from fsm_engine.handlers.global_step import global_step_from_engine
 from fsm_engine.handlers.graceful_stop import GracefulStop
 from fsm_engine.handlers.lr_finder import FastaiLRFinder
-from fsm_engine.handlers.mlflow_logger import MLflowLogger
 from fsm_engine.handlers.param_scheduler import (
     BaseParamScheduler,
     ConcatScheduler,
@@ -29,14 +29,13 @@ from fsm_engine.handlers.param_scheduler import (
     ReduceLROnPlateauScheduler,
     create_lr_scheduler_with_warmup,
 )
+from fsm_engine.handlers.profilers import BasicTimeProfiler, HandlersTimeProfiler
 from fsm_engine.handlers.progress_bar import ProgressBar
-from fsm_engine.handlers.tensorboard_logger import TensorboardLogger
 from fsm_engine.handlers.terminate_on_nan import TerminateOnNan
 from fsm_engine.handlers.time_limit import TimeLimit
-from fsm_engine.handlers.time_profilers import BasicTimeProfiler, HandlersTimeProfiler
 from fsm_engine.handlers.timer import Timer
-from fsm_engine.handlers.wandb_logger import WandBLogger
 from fsm_engine.handlers.watchdog import Stall, Watchdog
+from fsm_engine.loggers import MLflowLogger, TensorboardLogger, WandBLogger
 
 __all__ = [
     "BaseParamScheduler",
@@ -73,3 +72,5 @@ __all__ = [
     "create_lr_scheduler_with_warmup",
     "global_step_from_engine",
 ]
+
+ignite_paths.register(__name__)

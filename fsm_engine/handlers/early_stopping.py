@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import AnyEvent, Events, EventsList
-from fsm_engine.handlers._weak import WeakEngine
+from fsm_engine.handlers.weak_engine import WeakEngine
 
 if TYPE_CHECKING:
     from typing import Literal

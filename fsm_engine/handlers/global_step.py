@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import AnyEvent, plain
-from fsm_engine.handlers._weak import WeakEngine
+from fsm_engine.handlers.weak_engine import WeakEngine
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine

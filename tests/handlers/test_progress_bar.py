@@ -21,9 +21,8 @@ torch = pytest.importorskip("torch")
 tqdm = pytest.importorskip("tqdm")
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle  # noqa: E402
-from fsm_engine.handlers import progress_bar  # noqa: E402
-from fsm_engine.handlers._bars import Shown  # noqa: E402
-from fsm_engine.handlers.progress_bar import ProgressBar  # noqa: E402
+from fsm_engine.handlers.progress_bar import ProgressBar, engine_bar  # noqa: E402
+from fsm_engine.handlers.progress_bar.backend import BarContent  # noqa: E402
 
 
 class Clock:
@@ -42,13 +41,13 @@ class Clock:
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at the clock finds that it is time to draw."""
-    monkeypatch.setattr(progress_bar, "monotonic", Clock(1.0))
+    monkeypatch.setattr(engine_bar, "monotonic", Clock(1.0))
 
 
 @pytest.fixture
 def standing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time passes."""
-    monkeypatch.setattr(progress_bar, "monotonic", Clock(0.0))
+    monkeypatch.setattr(engine_bar, "monotonic", Clock(0.0))
 
 
 def frames(text: str) -> list[str]:
@@ -240,22 +239,22 @@ class Drawn:
         self.times: list[float] = []
         self.told: list[str] = []
 
-    def open(self, shown: Shown) -> Drawn:
+    def open(self, content: BarContent) -> Drawn:
         self.times.append(self.clock.now)
-        self.told.append(f"open {shown.description} {shown.n}/{shown.total}")
+        self.told.append(f"open {content.description} {content.n}/{content.total}")
         return self
 
-    def show(self, shown: Shown) -> None:
+    def update(self, content: BarContent) -> None:
         self.times.append(self.clock.now)
 
-    def close(self, shown: Shown) -> None:
-        self.told.append(f"close {shown.description} {shown.n}/{shown.total} {shown.values}".strip())
+    def close(self, content: BarContent) -> None:
+        self.told.append(f"close {content.description} {content.n}/{content.total} {content.values}".strip())
 
 
 def drawn(engine: Engine, clock: Clock, persist: bool = False, **attached: Any) -> Drawn:
     bar = ProgressBar()
     bars = Drawn(clock, persist)
-    bar._bars = bars  # type: ignore[assignment]
+    bar._backend = bars  # type: ignore[assignment]
     bar.attach(engine, **attached)
     return bars
 
@@ -270,7 +269,7 @@ def test_it_is_drawn_at_most_ten_times_a_second_and_reads_only_then(
 ) -> None:
     clock, engine, reads = Clock(*steps), Engine(halved), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress_bar, "monotonic", clock)
+        patch.setattr(engine_bar, "monotonic", clock)
         bars = drawn(engine, clock, output_transform=lambda output: reads.append(clock.now) or output)
         engine.run(range(length), max_epochs=epochs)
     crowded = [time for time in bars.times if len([other for other in bars.times if time <= other < time + 0.999]) > 10]
@@ -280,7 +279,7 @@ def test_it_is_drawn_at_most_ten_times_a_second_and_reads_only_then(
 
 def test_an_iteration_costs_one_look_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, engine = Clock(0.0), Engine(halved)
-    monkeypatch.setattr(progress_bar, "monotonic", clock)
+    monkeypatch.setattr(engine_bar, "monotonic", clock)
     drawn(engine, clock)
     engine.run(range(50))
     assert clock._looks == 50 + 1  # one more at the only drawing

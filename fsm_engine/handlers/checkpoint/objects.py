@@ -9,7 +9,7 @@ import torch
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from fsm_engine.engine.engine import Engine
-from fsm_engine.handlers._weak import WeakEngine
+from fsm_engine.handlers.weak_engine import WeakEngine
 
 
 def check_objects(objects: Any, method: str, argument: str) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers._scheduler import pyplot, set_value
 from fsm_engine.handlers.lr_finder.arguments import check_functions, check_numbers, check_to_save, ranges_of
 from fsm_engine.handlers.lr_finder.keeping import kept, set_aside
 from fsm_engine.handlers.lr_finder.search import CURVES, Search
+from fsm_engine.handlers.param_scheduler.base import pyplot, set_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

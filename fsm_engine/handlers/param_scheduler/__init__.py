@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler
+from fsm_engine.handlers.param_scheduler.base import BaseParamScheduler, ParamScheduler
 from fsm_engine.handlers.param_scheduler.concat import ConcatScheduler
 from fsm_engine.handlers.param_scheduler.cyclical import (
     CosineAnnealingScheduler,
@@ -10,9 +10,9 @@ from fsm_engine.handlers.param_scheduler.cyclical import (
     LinearCyclicalScheduler,
 )
 from fsm_engine.handlers.param_scheduler.groups import ParamGroupScheduler
+from fsm_engine.handlers.param_scheduler.lr_scheduler import LRScheduler
 from fsm_engine.handlers.param_scheduler.piecewise import PiecewiseLinear
 from fsm_engine.handlers.param_scheduler.plateau import ReduceLROnPlateauScheduler
-from fsm_engine.handlers.param_scheduler.torch_lr import LRScheduler
 from fsm_engine.handlers.param_scheduler.warmup import create_lr_scheduler_with_warmup
 
 __all__ = [

@@ -8,7 +8,7 @@ from itertools import accumulate
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers._scheduler import (
+from fsm_engine.handlers.param_scheduler.base import (
     BaseParamScheduler,
     ParamScheduler,
     on_stand_ins,

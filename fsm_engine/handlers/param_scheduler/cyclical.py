@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from typing import Any
 
-from fsm_engine.handlers._scheduler import ParamScheduler
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 
 
 class CyclicalScheduler(ParamScheduler):

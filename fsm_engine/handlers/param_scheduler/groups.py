@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers._scheduler import BaseParamScheduler, ParamScheduler, on_stand_ins, rehearse, states_in
+from fsm_engine.handlers.param_scheduler.base import (
+    BaseParamScheduler,
+    ParamScheduler,
+    on_stand_ins,
+    rehearse,
+    states_in,
+)
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine

@@ -8,7 +8,7 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
-from fsm_engine.handlers._scheduler import ParamScheduler
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 
 
 class PiecewiseLinear(ParamScheduler):

@@ -11,7 +11,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fsm_engine.events.events import AnyEvent, Events, EventsList
-from fsm_engine.handlers._scheduler import ParamScheduler, remember, require, set_value
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler, remember, require, set_value
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.registry import RemovableEventHandle

@@ -7,11 +7,11 @@ from math import isclose
 from numbers import Integral
 from typing import Any
 
-from fsm_engine.handlers._scheduler import ParamScheduler
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 from fsm_engine.handlers.param_scheduler.concat import ConcatScheduler
 from fsm_engine.handlers.param_scheduler.groups import ParamGroupScheduler
+from fsm_engine.handlers.param_scheduler.lr_scheduler import LRScheduler, check_torch_scheduler
 from fsm_engine.handlers.param_scheduler.piecewise import PiecewiseLinear
-from fsm_engine.handlers.param_scheduler.torch_lr import LRScheduler, check_torch_scheduler
 
 
 def create_lr_scheduler_with_warmup(

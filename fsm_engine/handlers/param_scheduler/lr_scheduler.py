@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.optim import lr_scheduler as torch_schedulers
 
-from fsm_engine.handlers._scheduler import ParamScheduler, on_stand_ins, rehearse, require, set_value
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler, on_stand_ins, rehearse, require, set_value
 
 
 class LRScheduler(ParamScheduler):

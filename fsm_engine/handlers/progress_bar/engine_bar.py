@@ -1,0 +1,108 @@
+"""The bar of one engine: its handlers, and the text and numbers that it shows."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import ceil
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from fsm_engine.events.events import Event, Events, name_of
+from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, Backend, Bar, BarContent
+from fsm_engine.loggers.values import Picked
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+    from fsm_engine.runtime.state import State
+
+
+class EngineBar:
+    """Handlers that draw and close the bar of one engine.
+
+    Attributes:
+        next_draw: earliest time of the next draw, on the monotonic clock.
+    """
+
+    __slots__ = (
+        *("_backend", "_bar", "_closing_event", "_description", "_draw_times", "_event", "_picked", "_values"),
+        "next_draw",
+    )
+
+    def __init__(
+        self, backend: Backend, description: str | None, picked: Picked, event: Event, closing_event: Event
+    ) -> None:
+        self._backend, self._description, self._picked = backend, description, picked
+        self._event, self._closing_event = event, closing_event
+        self._bar: Bar | None = None
+        self._values: dict[str, Any] = {}
+        self._draw_times: deque[float] = deque(maxlen=DRAWS_PER_SECOND)
+        self.next_draw = 0.0
+
+    def update(self, engine: Engine) -> None:
+        """Draw the bar if the last draw is long enough ago."""
+        if monotonic() >= self.next_draw:
+            self._draw(engine.state)
+
+    def _draw(self, state: State) -> None:
+        self._read(state)
+        content = self._content(state)
+        if self._bar is None:
+            self._bar = self._backend.open(content)
+        else:
+            self._bar.update(content)
+        now = monotonic()
+        self._draw_times.append(now)
+        self.next_draw = max(now + self._backend.interval, self._end_of_full_second())
+
+    def _end_of_full_second(self) -> float:
+        """Return the time from which one more draw stays within `DRAWS_PER_SECOND`."""
+        return self._draw_times[0] + 1 if len(self._draw_times) == DRAWS_PER_SECOND else 0.0
+
+    def finish(self, engine: Engine) -> None:
+        """Close the bar at the closing event.
+
+        A bar that stays on the screen shows the last values, and is opened first if the epoch was too short for a draw.
+        """
+        if self._backend.persist:
+            self._read(engine.state)
+            self._bar = self._bar or self._backend.open(self._content(engine.state))
+        self.close(engine)
+
+    def close(self, engine: Engine) -> None:
+        """Close the bar if one is open. Reads no values, because the run may have failed."""
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.close(self._content(engine.state))
+            self.next_draw = self._end_of_full_second()
+
+    def _read(self, state: State) -> None:
+        self._values = {"_".join(names): value for names, value in self._picked.read(state, True).items()}
+
+    def _content(self, state: State) -> BarContent:
+        counter = state.event_to_attr[self._event]
+        one_bar_per_run = self._closing_event == Events.COMPLETED
+        n, epochs = getattr(state, counter), _epochs(state)
+        name, total = name_of(self._event), None
+        if counter == "epoch":
+            name, total = "Epoch", epochs
+        elif counter == "iteration":
+            name = "Iteration" if one_bar_per_run or epochs == 1 else "Epoch"
+            total = _iterations(state) if one_bar_per_run else state.epoch_length
+            if total is not None and not one_bar_per_run:
+                n = (n - 1) % total + 1
+        name = self._description or name
+        if not one_bar_per_run and epochs not in (None, 1):
+            name = f"{name} [{state.epoch}/{epochs}]"
+        return BarContent(name, n, total, self._values)
+
+
+def _epochs(state: State) -> int | None:
+    if state.max_epochs is None and state.max_iters is not None and state.epoch_length is not None:
+        return ceil(state.max_iters / state.epoch_length)
+    return state.max_epochs
+
+
+def _iterations(state: State) -> int | None:
+    if state.max_epochs is not None and state.epoch_length is not None:
+        return state.max_epochs * state.epoch_length
+    return state.max_iters

@@ -1,0 +1,73 @@
+"""Bars drawn by tqdm."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, BarContent
+from fsm_engine.loggers.extras import needed
+
+
+class TqdmBackend:
+    """Opens bars of tqdm, and its widgets in a notebook; see `Backend`."""
+
+    def __init__(self, persist: bool, options: dict[str, Any]) -> None:
+        self.persist = persist
+        self.interval = max(1 / DRAWS_PER_SECOND, options.get("mininterval", 0))
+        # The caller limits the draws, so tqdm draws on every call.
+        self._options = {**options, "leave": persist, "mininterval": 0, "miniters": 1}
+        self._tqdm = _tqdm()
+
+    def open(self, content: BarContent) -> _TqdmBar:
+        """Draw a new bar below the open bars."""
+        bar = self._tqdm(
+            desc=f"{content.description}: ",
+            initial=content.n,
+            total=content.total,
+            postfix=self._postfix(content),
+            **self._options,
+        )
+        return _TqdmBar(bar, self._postfix)
+
+    def _postfix(self, content: BarContent) -> str:
+        format_number = self._tqdm.format_num
+        return ", ".join(
+            f"{name}={value if isinstance(value, str) else format_number(value)}"
+            for name, value in content.values.items()
+        )
+
+    def write(self, message: str) -> None:
+        """Print a line above the open bars."""
+        self._tqdm.write(message, file=self._options.get("file"))
+
+
+class _TqdmBar:
+    def __init__(self, bar: Any, postfix: Callable[[BarContent], str]) -> None:
+        self._bar, self._postfix = bar, postfix
+
+    def update(self, content: BarContent) -> None:
+        self._set(content)
+        progress = content.n - self._bar.n
+        if progress > 0:
+            self._bar.update(progress)
+        else:
+            self._bar.refresh()
+
+    def close(self, content: BarContent) -> None:
+        self._set(content)
+        self._bar.n = content.n
+        self._bar.close()
+
+    def _set(self, content: BarContent) -> None:
+        self._bar.total = content.total
+        self._bar.set_description(content.description, refresh=False)
+        self._bar.set_postfix_str(self._postfix(content), refresh=False)
+
+
+def _tqdm() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook, tqdm warns that autonotebook is experimental
+        module = needed("tqdm.autonotebook", "progress", "This submodule requires tqdm to be installed")
+    return module.tqdm
