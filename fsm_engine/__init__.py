@@ -13,10 +13,11 @@ from fsm_engine.events.edges import Edge, Exit, Path
 from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Phase, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.step_events import StepEvents
 from fsm_engine.lifecycle.validation import Finding
-from fsm_engine.runtime.cursor import Outcome, Signal
+from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:

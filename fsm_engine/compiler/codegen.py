@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from fsm_engine.compiler.loops import Loop, find_loops, open_exits
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 from fsm_engine.dispatch.registry import Slot, StandIn
-from fsm_engine.dispatch.step_moves import leave, stuck
+from fsm_engine.dispatch.step_moves import leave, return_to_history, stuck
 from fsm_engine.graph.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name, runs_user_code
 from fsm_engine.runtime.cursor import IDLE_AT
 
@@ -229,7 +229,9 @@ class Emission:
 
     def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
         if target < 0:
-            return [*self._position(2 * number + 1), f"return engine._back({self._named('edge', transition)})"]
+            self.names["return_to_history"] = return_to_history
+            edge = self._named("edge", transition)
+            return [*self._position(2 * number + 1), f"return return_to_history(engine, {edge})"]
         lines = self._statements(transition.action) if transition.action is not None else []
         passed = self.passing.get((number, transition.label))
         if passed is not None:

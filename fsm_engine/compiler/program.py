@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from fsm_engine.compiler.cache import Emitted, function_for
+from fsm_engine._util.compiled_functions import CompiledFunction
+from fsm_engine.compiler.cache import function_for
 from fsm_engine.compiler.codegen import View
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.registry import Slot
 from fsm_engine.dispatch.step_moves import Moves, moves_of, slots_of_move
 
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
-
-def emitted(engine: Engine) -> Emitted:
+def emitted(engine: EventDispatcher) -> CompiledFunction:
     """Return the function that runs the lifecycle of `engine` with the handlers attached now, and bind its objects."""
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     settled = tuple([guard.as_guard(engine) for guard in graph.settled])
     tell = engine._teller()
     facts = (graph, settled, tell)
@@ -29,8 +26,8 @@ def emitted(engine: Engine) -> Emitted:
     return here.function
 
 
-def _passed(engine: Engine) -> dict[tuple[int, str], tuple[Slot, ...]]:
-    graph, registry = engine.lifecycle.graph, engine._registry
+def _passed(engine: EventDispatcher) -> dict[tuple[int, str], tuple[Slot, ...]]:
+    graph, registry = engine._graph, engine._registry
     if not registry.has_moves:
         return {}
     return {
@@ -41,12 +38,6 @@ def _passed(engine: Engine) -> dict[tuple[int, str], tuple[Slot, ...]]:
     }
 
 
-def moves(engine: Engine) -> dict[int, Moves]:
-    """Return, by phase, the moves that an activity may make by firing, as they are with the handlers attached now."""
-    graph = engine.lifecycle.graph
-    if not graph.fired_phases:
-        return {}
-    if engine._tables is None:
-        told = engine._debug or bool(engine._observers) or engine._driver is not None
-        engine._tables = moves_of(graph, engine._registry, told)
-    return engine._tables
+def moves(engine: EventDispatcher, observed: bool) -> dict[int, Moves]:
+    """Return, by phase, the moves that an activity may make by firing, with the handlers that are attached now."""
+    return moves_of(engine._graph, engine._registry, observed) if engine._graph.fired_phases else {}

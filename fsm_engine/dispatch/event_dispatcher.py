@@ -1,4 +1,4 @@
-"""`Announcer`: events, the handlers attached to them, and firing by hand; what an `Engine` is before it runs."""
+"""`EventDispatcher`: the events and handlers of an engine, firing by hand, and observers."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from fsm_engine.compiler.cache import firing_for
+from fsm_engine.dispatch.firing import firing_for
+from fsm_engine.dispatch.observers import Observer, Observers
 from fsm_engine.dispatch.registry import Attachment, Firing, Handler, Registry, RemovableEventHandle, Slot, StandIn
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.events.scopes import Scope
-from fsm_engine.runtime.cursor import Cursor
-from fsm_engine.runtime.state import COUNTERS, State
+from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.signals import Signal
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.runtime.cursor import Outcome
+from fsm_engine.runtime.run import Run
+from fsm_engine.runtime.state import COUNTERS
 
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-class Announcer:
-    """Keeps handlers, and calls those of an event when it is fired by hand."""
+class EventDispatcher(Run):
+    """The base class of `Engine` that keeps handlers and observers, and calls the handlers of an event."""
+
+    lifecycle: Lifecycle
+    interrupt_resume_enabled = True
 
     def __init__(self) -> None:
-        self._here = Cursor()
-        self.state = State()
+        super().__init__()
         self._registry = Registry(COUNTERS)
         self._slots = self._registry.slots
         self._around: tuple[StandIn, ...] = ()  # what makes something that stands in for each handler
-
-    # A plain attribute, which handlers read at the speed of one; a property would double the cost of a small
-    # handler. No look at self.__dict__ here: that slows down every later access to the engine's attributes.
-    def __setattr__(self, name: str, value: Any) -> None:
-        replaced = getattr(self, "state", None) if name == "state" else None
-        if name == "state" and not isinstance(value, State):
-            raise TypeError(f"engine.state has to be a State, got {value!r}. Use fsm_engine.State(...).")
-        object.__setattr__(self, name, value)
-        if replaced is not None:
-            mapped = replaced.event_to_attr
-            value.map_events({event: attr for event, attr in mapped.items() if event not in COUNTERS})
-            self._changed()
+        self._observers = Observers()
 
     @abstractmethod
-    def _changed(self) -> None:
-        """Take note that handlers came or went."""
+    def _allow_change(self) -> None:
+        """Raise BusyError if the lifecycle cannot change now."""
+
+    @abstractmethod
+    def _know(self, graph: Graph) -> None:
+        """Take over the graph of the lifecycle, or raise if attached handlers cannot be called with it."""
 
     @abstractmethod
     def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -50,6 +50,18 @@ class Announcer:
     @abstractmethod
     def _refuse_to_move(self, slot: Slot) -> None:
         """Raise if a phase is fired while a run is going on, by something that may not move it."""
+
+    @abstractmethod
+    def _moves(self) -> dict[int, Any]:
+        """Return, by phase, the moves that an activity may make by firing."""
+
+    @abstractmethod
+    def _tell(self, transition: Transition) -> None:
+        """Tell observers of a move along `transition`."""
+
+    @abstractmethod
+    def _teller(self) -> Observer | None:
+        """Return the function to call with each move; None if nothing observes."""
 
     def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
         """Make callback events known: they can be fired from anywhere, and the phase stays.
@@ -220,6 +232,91 @@ class Announcer:
         """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
         slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)[1:]
         return fire
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the last run ended: completed, terminated, interrupted or failed; None before that."""
+        return self._here.outcome if not self._running else None
+
+    @property
+    def should_terminate(self) -> bool:
+        """Whether the run goes to its end before its limits are reached, or did so."""
+        return self._here.stopped or Signal.TERMINATE in self._here.requests
+
+    @property
+    def should_terminate_single_epoch(self) -> bool:
+        """Whether `terminate_epoch` was called and the epoch has not ended yet."""
+        return Signal.TERMINATE_EPOCH in self._here.requests
+
+    @property
+    def should_interrupt(self) -> bool:
+        """Whether `interrupt` was called and the run goes on until it may stop."""
+        return Signal.INTERRUPT in self._here.requests
+
+    # Signals
+
+    def terminate(self, skip_completed: bool = False) -> None:
+        """End the run when the handlers of this event are through: TERMINATE, then COMPLETED unless skipped.
+
+        May be called from a handler, the step, another thread or a signal handler. During a step, or between
+        it and ITERATION_COMPLETED, the iteration is finished first. Outside a run it has no effect.
+        """
+        self._request(Signal.TERMINATE, skip_completed)
+
+    def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
+        """End the epoch likewise: TERMINATE_SINGLE_EPOCH, then EPOCH_COMPLETED unless skipped.
+
+        The next epoch starts at the beginning of the data.
+
+        Raises:
+            RuntimeError: if no epoch is open.
+        """
+        if Signal.TERMINATE_EPOCH not in self._graph.signalled[self._here.at >> 1]:
+            raise RuntimeError(
+                f"terminate_epoch() was called in {self.phase}, where no epoch is open. Call it between "
+                f"EPOCH_STARTED and the last ITERATION_COMPLETED; to end the whole run, call terminate()."
+            )
+        self._request(Signal.TERMINATE_EPOCH, skip_epoch_completed)
+
+    def interrupt(self) -> None:
+        """Suspend the run likewise: INTERRUPT, and `run` returns. The next `run` goes on from there.
+
+        Raises:
+            RuntimeError: if the class has switched it off.
+        """
+        self._check_interrupts()
+        self._request(Signal.INTERRUPT, False)
+
+    def _check_interrupts(self) -> None:
+        if not self.interrupt_resume_enabled:
+            raise RuntimeError(
+                "Engine 'interrupt/resume' feature is disabled. "
+                "Please, set Engine.interrupt_resume_enabled=True to enable it"
+            )
+
+    def when_settled(self, callback: Callable[[Any], Any]) -> None:
+        """Call `callback` with this engine once, when nothing of what is going on now is half done.
+
+        That is when the handlers of the event being fired are through, between them and the phase's activity, where
+        `terminate` and the like are honoured, too, but before they are; within a step, when the iteration is over.
+        There `state_dict` tells exactly where the run is. Outside a run it is called at once. What it raises ends the
+        run as the error of a handler does.
+
+        Raises:
+            TypeError: something that cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"when_settled() takes what is to be called with the engine, got {callback!r}.")
+        if not self._running:
+            callback(self)
+            return
+        self._here.waiting.append(callback)
+        self._here.attention = True
+
+    def _request(self, signal: Signal, skip: bool) -> None:
+        if self._running:
+            self._here.requests[signal] = skip is True  # attached as a handler, it is given the engine
+            self._here.attention = True
 
 
 def _fix(event: Any) -> str:

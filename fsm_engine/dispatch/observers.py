@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.graph.graph import Transition
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 Observer = Callable[[Any, Transition], Any]
 
@@ -17,7 +17,7 @@ Observer = Callable[[Any, Transition], Any]
 class Observation:
     """Ends with `remove()`, or as a context manager. It does not keep the engine alive."""
 
-    def __init__(self, engine: Engine, observer: Observer, is_trusted: bool) -> None:
+    def __init__(self, engine: EventDispatcher, observer: Observer, is_trusted: bool) -> None:
         self.observer, self.is_trusted = observer, is_trusted
         self._engine = weakref.ref(engine)
 
@@ -50,7 +50,7 @@ class Observers:
             return self._all[0].observer
         return self.tell if self._all else None
 
-    def add(self, engine: Engine, observer: Observer, is_trusted: bool = False) -> Observation:
+    def add(self, engine: EventDispatcher, observer: Observer, is_trusted: bool = False) -> Observation:
         """Add `observer`, behind those that are there.
 
         One that is trusted never raises, and takes it if it is told of a move after it was removed.
@@ -70,7 +70,7 @@ class Observers:
         self._all = tuple(kept for kept in self._all if kept is not observation)
         return len(self._all) < before
 
-    def tell(self, engine: Engine, transition: Transition) -> None:
+    def tell(self, engine: EventDispatcher, transition: Transition) -> None:
         """Call every observer; one that raises is removed and its error logged."""
         for observation in self._all:
             try:

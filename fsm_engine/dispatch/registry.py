@@ -16,7 +16,7 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Payload
 
 if TYPE_CHECKING:
-    from fsm_engine.dispatch.event_dispatcher import Announcer
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 Handler = Callable[..., Any]
 Key = Event | Edge | Exit
@@ -458,12 +458,12 @@ class RemovableEventHandle:
         self,
         event_name: AnyEvent | EventsList,
         handler: Handler,
-        engine: Announcer,
+        engine: EventDispatcher,
         attachments: Sequence[Attachment] | None = None,
     ) -> None:
         self.event_name = event_name
         self.handler: Callable[[], Handler | None] = _weak(handler)
-        self.engine: Callable[[], Announcer | None] = weakref.ref(engine)
+        self.engine: Callable[[], EventDispatcher | None] = weakref.ref(engine)
         if attachments is None:
             events = event_name if isinstance(event_name, EventsList) else [event_name]
             attachments = [a for event in events for a in engine._registry.of_handler(handler, event)]

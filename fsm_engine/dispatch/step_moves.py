@@ -14,7 +14,7 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Code, Graph, Transition, do
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 
 class Way(NamedTuple):
@@ -52,7 +52,7 @@ def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> t
     return tuple([slot for key in keys if (slot := registry.slots.get(key)) is not None and slot.attached])
 
 
-def leave(engine: Engine, transition: Transition, slots: tuple[Slot, ...]) -> None:
+def leave(engine: EventDispatcher, transition: Transition, slots: tuple[Slot, ...]) -> None:
     """Call the handlers of a move, and tell observers of it. After an exception, those called before are left out."""
     passed = engine._here.passed
     for slot in slots:
@@ -64,36 +64,54 @@ def leave(engine: Engine, transition: Transition, slots: tuple[Slot, ...]) -> No
     engine._tell(transition)
 
 
-def move(engine: Engine, transition: Transition) -> None:
+def move(engine: EventDispatcher, transition: Transition) -> None:
     """Move along `transition` from where the run is, up to the point where its target is entered."""
     if transition.action is not None:
         do(transition.action, engine)
-    leave(engine, transition, slots_of_move(engine._registry, engine.lifecycle.graph, transition))
+    leave(engine, transition, slots_of_move(engine._registry, engine._graph, transition))
 
 
-def past(engine: Engine) -> int | None:
+def past(engine: EventDispatcher) -> int | None:
     """Return the position that history leads back to: where an error left, if one led here, or an interrupt."""
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     return here.failed if here.left is None or here.at >> 1 in graph.recovering else here.left
 
 
-def settled(engine: Engine, transition: Transition) -> Transition | None:
+def settled(engine: EventDispatcher, transition: Transition) -> Transition | None:
     """Return `transition` with the phase that it leads to now; None if it leads into a history that there is not."""
     if not isinstance(transition.target, Scope):
         return transition
     at = past(engine)
-    phase = None if at is None else engine.lifecycle.phases[at >> 1]
+    phase = None if at is None else engine._graph.phases[at >> 1]
     return replace(transition, target=phase.event) if phase and transition.target.contains(phase.scope) else None
 
 
-def lost(engine: Engine, edge: Transition) -> IllegalTransition:
+def lost(engine: EventDispatcher, edge: Transition) -> IllegalTransition:
     """Return the error that says that `edge` leads into a history that there is not."""
     at = past(engine)
-    left = "no error has led" if at is None else f"an error that left {engine.lifecycle.phases[at >> 1]} has led"
+    left = "no error has led" if at is None else f"an error that left {engine._graph.phases[at >> 1]} has led"
     return IllegalTransition(
         f"{edge} goes back to where in that scope an error left, and {left} to {engine.phase}. "
         f"Lead there only by error edges from inside the scope."
     )
+
+
+def return_to_history(engine: EventDispatcher, edge: Transition) -> int:
+    """Move along an edge into history, and return the position that was left."""
+    here = engine._here
+    way = settled(engine, edge)
+    if way is None:
+        raise lost(engine, edge)
+    at = past(engine)
+    failed = here.left is None or here.at >> 1 in engine._graph.recovering
+    move(engine, way)
+    if failed:
+        here.failed, here.tried = None, frozenset()
+    else:
+        here.left = None
+        here.requests, here.asked = {**here.asked, **here.requests}, {}
+    assert at is not None
+    return at
 
 
 def moves_of(graph: Graph, registry: Registry, told: bool) -> dict[int, Moves]:
@@ -115,7 +133,7 @@ def moves_of(graph: Graph, registry: Registry, told: bool) -> dict[int, Moves]:
     return tables
 
 
-def fire_while_moving(engine: Engine, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def fire_while_moving(engine: EventDispatcher, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Fire `event` from an activity that may move: enter its phase, or call the handlers of a callback event.
 
     Raises:
@@ -136,7 +154,7 @@ def fire_while_moving(engine: Engine, event: Event, args: tuple[Any, ...], kwarg
         here.moves = engine._moves()[here.at >> 1]
 
 
-def _enter(engine: Engine, way: Way) -> None:
+def _enter(engine: EventDispatcher, way: Way) -> None:
     here = engine._here
     if way.transition.action is not None:
         do(way.transition.action, engine)
@@ -147,9 +165,9 @@ def _enter(engine: Engine, way: Way) -> None:
         do(action, engine)
 
 
-def illegal(engine: Engine, event: Event) -> IllegalTransition:
+def illegal(engine: EventDispatcher, event: Event) -> IllegalTransition:
     """Return the error that says that no edge leads to the phase of `event`, and what was legal."""
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     if here.moves is None:
         return IllegalTransition(
             f"{event} was fired in {engine.phase} by something other than the activity that may move there, such as a "
@@ -162,9 +180,9 @@ def illegal(engine: Engine, event: Event) -> IllegalTransition:
     )
 
 
-def stuck(engine: Engine) -> IllegalTransition:
+def stuck(engine: EventDispatcher) -> IllegalTransition:
     """Return the error that says that an activity ended in a phase from which the engine cannot go on."""
-    graph = engine.lifecycle.graph
+    graph = engine._graph
     legal = ", ".join(map(str, graph.fired[engine._here.at >> 1])) or "nothing"
     return IllegalTransition(
         f"the step returned in {engine.phase}, from where only firing leads on: {legal}. Fire the rest of the path, "

@@ -13,16 +13,16 @@ from fsm_engine.events.edges import Edge, End
 from fsm_engine.events.events import AnyEvent, EventsList, plain
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _LAST = -(2**62)
 """A priority below that of every other handler."""
 
 
-def attach(engine: Engine, what: AnyEvent | EventsList) -> list[RemovableEventHandle]:
+def attach(engine: EventDispatcher, what: AnyEvent | EventsList) -> list[RemovableEventHandle]:
     """Stop runs of `engine` where one of these events or edges comes by, until the handles are removed.
 
     Raises:
@@ -43,15 +43,15 @@ def detach(handles: Iterable[RemovableEventHandle]) -> None:
         handle.remove()
 
 
-def _breakpoint(engine: Engine) -> None:
+def _breakpoint(engine: EventDispatcher) -> None:
     engine._request(Signal.INTERRUPT, True)
 
 
-def _check(engine: Engine, event: Any) -> None:
+def _check(engine: EventDispatcher, event: Any) -> None:
     engine._registry.slot(event)
     named = plain(event)
     end: End = named.target if isinstance(named, Edge) else named  # type: ignore[assignment]
-    wrong = _why_not(engine.lifecycle.graph, end)
+    wrong = _why_not(engine._graph, end)
     if wrong is not None:
         raise ValueError(f"a run cannot stop at {event}: {wrong}")
 
@@ -81,7 +81,7 @@ def _why_not(graph: Graph, end: End) -> str | None:
 
 
 @contextmanager
-def interruptible(engine: Engine) -> Iterator[None]:
+def interruptible(engine: EventDispatcher) -> Iterator[None]:
     """Let the first SIGINT interrupt the run of `engine`, and another raise KeyboardInterrupt.
 
     Raises:

@@ -10,7 +10,7 @@ from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Event, EventEnum, name_of
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _FIRST = 2**62
 """A priority above that of every other handler: what those fire comes after."""
@@ -25,7 +25,7 @@ class Discovery:
         moves: how often each move was seen, by its edge, in the order in which they were seen first.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EventDispatcher) -> None:
         self._engine = engine
         self._handles: list[RemovableEventHandle] = []
         self._last: Event | None = None
@@ -46,7 +46,7 @@ class Discovery:
             handle.remove()
         self._handles, self._last = [], None
 
-    def _see(self, engine: Engine, event: Event) -> None:
+    def _see(self, engine: EventDispatcher, event: Event) -> None:
         before, self._last = self._last, event
         slots = engine._slots
         if before is not None and (slots[before].callback is not None or slots[event].callback is not None):

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fsm_engine._util.compiled_functions import CompiledFunction
 from fsm_engine._util.errors import BusyError
 from fsm_engine.compiler import program as emission
-from fsm_engine.compiler.cache import Emitted
-from fsm_engine.dispatch.event_dispatcher import Announcer
-from fsm_engine.dispatch.observers import Observation, Observer, Observers
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
+from fsm_engine.dispatch.observers import Observation, Observer
 from fsm_engine.dispatch.registry import Handler, Slot, StandIn
 from fsm_engine.dispatch.step_moves import Moves, fire_while_moving, illegal, settled
 from fsm_engine.engine import breakpoints, handler_checks
 from fsm_engine.engine import run_loop as running
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
-from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.graph.graph import Graph, Transition
 from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.persistence import copying
 from fsm_engine.persistence import state_dict as saving
 from fsm_engine.runtime import data_iter as batches
 from fsm_engine.runtime import run_limits as limits
-from fsm_engine.runtime.cursor import IDLE_AT, Outcome, Signal
+from fsm_engine.runtime.cursor import IDLE_AT
 from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Step = Callable[[Any, Any], Any]
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-class Engine(Announcer):
+class Engine(EventDispatcher):
     """Runs a step over data, phase by phase along a lifecycle graph, and announces each phase to handlers.
 
     Args:
@@ -63,16 +63,10 @@ class Engine(Announcer):
         ValueError: no step, or one that cannot be called with an engine and a batch; a step beside a lifecycle.
     """
 
-    interrupt_resume_enabled = True
-    resumes_exactly = False
-
     def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
         lifecycle = _with_step(process_function, lifecycle)
         super().__init__()
-        self._running = False
-        self._loaded = False
         self._debug = False
-        self._observers = Observers()
         self._recorder: Recorder | None = None
         self._heard: dict[Any, bool] = {}
         self._driver: Driver | None = None
@@ -80,42 +74,15 @@ class Engine(Announcer):
         self._tables: dict[int, Moves] | None = None
         self.lifecycle = lifecycle._owned(self)
         self._process_function = lifecycle.step
-        self.state_dict_user_keys: list[str] = []
-        self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
 
     # Looking
-
-    @property
-    def phase(self) -> Phase:
-        """The phase that the run is in; IDLE when none is going on, INTERRUPT while one is suspended."""
-        return self.lifecycle.phases[self._here.at >> 1]
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How the last run ended: completed, terminated, interrupted or failed; None before that."""
-        return self._here.outcome if not self._running else None
 
     @property
     def last_event_name(self) -> Event | None:
         """The event that was fired last; None before the first."""
         here = self._here
         number = here.at >> 1 or here.ended
-        return here.callback or (self.lifecycle.phases[number].event if number else None)
-
-    @property
-    def should_terminate(self) -> bool:
-        """Whether the run goes to its end before its limits are reached, or did so."""
-        return self._here.stopped or Signal.TERMINATE in self._here.requests
-
-    @property
-    def should_terminate_single_epoch(self) -> bool:
-        """Whether `terminate_epoch` was called and the epoch has not ended yet."""
-        return Signal.TERMINATE_EPOCH in self._here.requests
-
-    @property
-    def should_interrupt(self) -> bool:
-        """Whether `interrupt` was called and the run goes on until it may stop."""
-        return Signal.INTERRUPT in self._here.requests
+        return here.callback or (self._graph.phases[number].event if number else None)
 
     @property
     def source(self) -> str:
@@ -131,7 +98,7 @@ class Engine(Announcer):
             ValueError: if `event` is not registered.
         """
         wanted = self._registry.slot(event).event
-        graph, here = self.lifecycle.graph, self._here
+        graph, here = self._graph, self._here
         if isinstance(wanted, (Edge, Exit)):
             raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
         if wanted not in graph.index:
@@ -256,7 +223,7 @@ class Engine(Announcer):
         if timeline is not None and room is not None:
             raise ValueError(f"room={room!r} is that of a new timeline, and one is given, which has its own.")
         into = Timeline(ROOM if room is None else room) if timeline is None else timeline
-        check_every(every, self.lifecycle.graph)
+        check_every(every, self._graph)
         return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
 
     def _measure(self, around: StandIn, wanted: bool) -> None:
@@ -292,8 +259,8 @@ class Engine(Announcer):
     def _driven(self) -> Driver:
         from fsm_engine.engine.transitions_driver import Driver
 
-        if self._machine is None or self._machine.graph is not self.lifecycle.graph:
-            self._machine = Driver(self.lifecycle.graph)
+        if self._machine is None or self._machine.graph is not self._graph:
+            self._machine = Driver(self._graph)
         self._machine.stand(self._here.at >> 1)
         return self._machine
 
@@ -309,47 +276,6 @@ class Engine(Announcer):
         """Return what has to be called with each move, None if nobody is told."""
         return Engine._tell if self._debug else self._observers.teller
 
-    # Signals
-
-    def terminate(self, skip_completed: bool = False) -> None:
-        """End the run when the handlers of this event are through: TERMINATE, then COMPLETED unless skipped.
-
-        May be called from a handler, the step, another thread or a signal handler. During a step, or between
-        it and ITERATION_COMPLETED, the iteration is finished first. Outside a run it has no effect.
-        """
-        self._request(Signal.TERMINATE, skip_completed)
-
-    def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
-        """End the epoch likewise: TERMINATE_SINGLE_EPOCH, then EPOCH_COMPLETED unless skipped.
-
-        The next epoch starts at the beginning of the data.
-
-        Raises:
-            RuntimeError: if no epoch is open.
-        """
-        if Signal.TERMINATE_EPOCH not in self.lifecycle.graph.signalled[self._here.at >> 1]:
-            raise RuntimeError(
-                f"terminate_epoch() was called in {self.phase}, where no epoch is open. Call it between "
-                f"EPOCH_STARTED and the last ITERATION_COMPLETED; to end the whole run, call terminate()."
-            )
-        self._request(Signal.TERMINATE_EPOCH, skip_epoch_completed)
-
-    def interrupt(self) -> None:
-        """Suspend the run likewise: INTERRUPT, and `run` returns. The next `run` goes on from there.
-
-        Raises:
-            RuntimeError: if the class has switched it off.
-        """
-        self._check_interrupts()
-        self._request(Signal.INTERRUPT, False)
-
-    def _check_interrupts(self) -> None:
-        if not self.interrupt_resume_enabled:
-            raise RuntimeError(
-                "Engine 'interrupt/resume' feature is disabled. "
-                "Please, set Engine.interrupt_resume_enabled=True to enable it"
-            )
-
     def interruptible(self) -> AbstractContextManager[None]:
         """Let Ctrl-C, or a notebook's stop button, `interrupt` this engine inside the ``with`` block.
 
@@ -360,30 +286,6 @@ class Engine(Announcer):
             RuntimeError: outside the main thread, which alone is told of signals; or interrupts are switched off.
         """
         return breakpoints.interruptible(self)
-
-    def when_settled(self, callback: Callable[[Engine], Any]) -> None:
-        """Call `callback` with this engine once, when nothing of what is going on now is half done.
-
-        That is when the handlers of the event being fired are through, between them and the phase's activity, where
-        `terminate` and the like are honoured, too, but before they are; within a step, when the iteration is over.
-        There `state_dict` tells exactly where the run is. Outside a run it is called at once. What it raises ends the
-        run as the error of a handler does.
-
-        Raises:
-            TypeError: something that cannot be called.
-        """
-        if not callable(callback):
-            raise TypeError(f"when_settled() takes what is to be called with the engine, got {callback!r}.")
-        if not self._running:
-            callback(self)
-            return
-        self._here.waiting.append(callback)
-        self._here.attention = True
-
-    def _request(self, signal: Signal, skip: bool) -> None:
-        if self._running:
-            self._here.requests[signal] = skip is True  # attached as a handler, it is given the engine
-            self._here.attention = True
 
     # Running
 
@@ -432,7 +334,7 @@ class Engine(Announcer):
         except BaseException:
             breakpoints.detach(stops)
             raise
-        resting = self.lifecycle.graph.resting
+        resting = self._graph.resting
         try:
             while True:
                 try:
@@ -457,11 +359,14 @@ class Engine(Announcer):
     def _function(self) -> Callable[[Engine, int], int]:
         return self._driver.run if self._driver is not None else self._emitted().function
 
-    def _emitted(self) -> Emitted:
+    def _emitted(self) -> CompiledFunction:
         return emission.emitted(self)
 
     def _moves(self) -> dict[int, Moves]:
-        return emission.moves(self)
+        if self._tables is None:
+            observed = self._debug or bool(self._observers) or self._driver is not None
+            self._tables = emission.moves(self, observed)
+        return self._tables
 
     def _changed(self) -> None:
         here = self._here
@@ -472,8 +377,16 @@ class Engine(Announcer):
         if here.moves is not None:
             here.moves = self._moves()[here.at >> 1]
 
+    def _allow_change(self) -> None:
+        if self._here.at != IDLE_AT:
+            raise BusyError(
+                f"the lifecycle cannot change while its engine is in {self.phase}, because where the run is would "
+                f"lose its meaning. Change it before run(), or after the run has ended."
+            )
+
     def _know(self, graph: Graph) -> None:
         self._registry.know(graph)
+        self._graph = graph
         self.state.map_events(graph.counters)
         self._changed()
 
@@ -489,10 +402,7 @@ class Engine(Announcer):
     ) -> int:
         return running.begin(self, data, max_epochs, max_iters, epoch_length, driver)
 
-    def _back(self, edge: Transition) -> int:
-        return running.back(self, edge)
-
-    def _open_pass(self, data: Any, _start: int, skip: int) -> Iterator[Any]:
+    def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:  # noqa: ARG002  # for DeterministicEngine
         return batches.iter_from(data, skip, draws_now=self.resumes_exactly)
 
     def set_data(self, data: Iterable[Any]) -> None:
@@ -559,13 +469,19 @@ class Engine(Announcer):
         saving.load_state_dict(self, state_dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
-        return saving.copied(self, memo)
+        return copying.copied(self, memo)
 
     def __getstate__(self) -> dict[str, Any]:
-        return saving.pickled(self)
+        return copying.pickled(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        saving.unpickle(self, state)
+        copying.unpickle(self, state)
+
+
+def engine_of(lifecycle: Lifecycle) -> Engine | None:
+    """Return the engine that `lifecycle` belongs to; None for a lifecycle without an engine."""
+    engine = lifecycle._engine()
+    return engine if isinstance(engine, Engine) else None
 
 
 def _with_step(step: Step | None, lifecycle: Lifecycle | None) -> Lifecycle:

@@ -8,13 +8,13 @@ from fsm_engine.dispatch.step_moves import move
 from fsm_engine.events.edges import name_of_end
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Transition, holds
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 
-def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, BaseException]:
+def leave_failing(engine: EventDispatcher, error: BaseException) -> tuple[Transition, BaseException]:
     """Leave the phase where `error` was raised, and return the edge taken and the error that took it.
 
     A guard, a handler of an exit, or an action that raises on the way replaces the error, whose context it has; each of
@@ -24,7 +24,7 @@ def leave_failing(engine: Engine, error: BaseException) -> tuple[Transition, Bas
         BaseException: the error itself, if it came out of EXCEPTION_RAISED or what follows, and no error edge takes it.
     """
     tried: list[Transition] = []
-    if engine._here.at >> 1 not in engine.lifecycle.graph.aside:
+    if engine._here.at >> 1 not in engine._graph.aside:
         engine._here.tried = frozenset()
     while True:
         try:
@@ -50,8 +50,8 @@ def count_name(edge: Transition) -> str:
     return f"{name_of_end(edge.via or edge.source)}.{edge.label}"
 
 
-def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> Transition | None:
-    graph, counts = engine.lifecycle.graph, engine.state.errors
+def _edge_for(engine: EventDispatcher, error: BaseException, tried: list[Transition]) -> Transition | None:
+    graph, counts = engine._graph, engine.state.errors
     number = engine._here.at >> 1
     for edge in graph.recoveries[number]:
         if edge in tried or not isinstance(error, edge.error) or _goes_round(engine, edge):
@@ -68,7 +68,7 @@ def _edge_for(engine: Engine, error: BaseException, tried: list[Transition]) -> 
     return graph.signalled[number].get(Signal.EXCEPTION)
 
 
-def _goes_round(engine: Engine, edge: Transition) -> bool:
+def _goes_round(engine: EventDispatcher, edge: Transition) -> bool:
     """Say whether a scope's edge leads to a recovery that has failed itself, and might do so for ever."""
     if edge.via is None:
         return False
@@ -76,7 +76,7 @@ def _goes_round(engine: Engine, edge: Transition) -> bool:
     return again or edge.target == edge.source
 
 
-def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
+def _note(engine: EventDispatcher, edge: Transition, error: BaseException) -> None:
     if not edge.error:
         engine.logger.error("Engine run is terminating in %s due to exception: %s", engine.phase, repr(error))
         return
@@ -90,9 +90,9 @@ def _note(engine: Engine, edge: Transition, error: BaseException) -> None:
     )
 
 
-def _leave_for_good(engine: Engine) -> None:
+def _leave_for_good(engine: EventDispatcher) -> None:
     """Leave by an exit that ends the run, or as any error would, or by the last exit there is."""
-    graph, number = engine.lifecycle.graph, engine._here.at >> 1
+    graph, number = engine._graph, engine._here.at >> 1
     automatic = [exit_ for exit_ in graph.automatic[number] if not isinstance(exit_.target, Scope)]
     ends = [exit_ for exit_ in automatic if exit_.target == graph.phases[0].event]
     way = next(filter(None, [*ends, graph.signalled[number].get(Signal.EXCEPTION), *automatic[-1:]]), None)

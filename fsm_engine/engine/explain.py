@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.dispatch.registry import Attachment
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
     from fsm_engine.events.events import AnyEvent
 
 
-def explain_event(engine: Engine, event: AnyEvent) -> str:
+def explain_event(engine: EventDispatcher, event: AnyEvent) -> str:
     """List the handlers of `event` in the order in which they are called."""
     slot = engine._registry.slot(event)
     if not slot.attached:
@@ -32,13 +32,13 @@ def described(attachment: Attachment) -> tuple[str, str, str]:
     return name_of_handler(attachment.handler), _conditions(attachment), place_of(attachment.handler)
 
 
-def handlers_of(engine: Engine, event: AnyEvent) -> list[str]:
+def handlers_of(engine: EventDispatcher, event: AnyEvent) -> list[str]:
     """Return the handlers of `event` in the order in which they are called, each with file and line, for a picture."""
     attached = engine._registry.slot(event).attached
     return [f"{name_of_handler(a.handler)}  {Path(place_of(a.handler)).name}" for a in attached]
 
 
-def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
+def explain_handler(engine: EventDispatcher, handler: Callable[..., Any]) -> str:
     """Say per event how often it fired, how often the filter of `handler` passed, and the last value."""
     found = engine._registry.of_handler(handler)
     if not found:
@@ -51,7 +51,7 @@ def explain_handler(engine: Engine, handler: Callable[..., Any]) -> str:
     return "\n".join(lines)
 
 
-def _story(engine: Engine, attachment: Attachment) -> list[str]:
+def _story(engine: EventDispatcher, attachment: Attachment) -> list[str]:
     slot = engine._registry.slots[attachment.event]
     fired = slot.fired - attachment.since
     passed = fired if attachment.filter is None else attachment.passed

@@ -19,7 +19,7 @@ from fsm_engine.lifecycle.validation import Finding
 from fsm_engine.runtime.cursor import Outcome
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _LOOPS = (Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.ITERATION_STARTED)
 """The phases that count, or lead on to one that does."""
@@ -33,12 +33,12 @@ class Limits(NamedTuple):
     epoch_length: int | None
 
 
-def findings(engine: Engine, limits: Limits) -> list[Finding]:
+def findings(engine: EventDispatcher, limits: Limits) -> list[Finding]:
     """Return what is wrong with the handlers of `engine`, for a run with these limits."""
     return [finding for _, finding in _deaf(engine, limits)] + list(_never_fired(engine))
 
 
-def warn(engine: Engine) -> None:
+def warn(engine: EventDispatcher) -> None:
     """Log which filters nothing will pass in the run that begins, each only once in the life of its handler."""
     state = engine.state
     for attachment, finding in _deaf(engine, Limits(state.max_epochs, state.max_iters, state.epoch_length)):
@@ -47,9 +47,9 @@ def warn(engine: Engine) -> None:
             engine.logger.warning("%s", finding)
 
 
-def _deaf(engine: Engine, limits: Limits) -> Iterator[tuple[Attachment, Finding]]:
+def _deaf(engine: EventDispatcher, limits: Limits) -> Iterator[tuple[Attachment, Finding]]:
     filtered = [(slot, a) for slot in engine._slots.values() for a in slot.attached if a.filter is not None]
-    ranges = _ranges(engine.lifecycle.graph, limits) if filtered else {}
+    ranges = _ranges(engine._graph, limits) if filtered else {}
     for slot, attachment in filtered:
         assert attachment.filter is not None
         least, most = ranges.get(slot.event, (0, inf))  # type: ignore[arg-type]  # moves count without a limit
@@ -98,7 +98,7 @@ def _move(transition: Transition) -> tuple[Any, ...]:
     return transition.target, transition.label, transition.guard
 
 
-def _never_fired(engine: Engine) -> Iterator[Finding]:
+def _never_fired(engine: EventDispatcher) -> Iterator[Finding]:
     if engine.outcome not in (Outcome.COMPLETED, Outcome.TERMINATED):
         return
     for slot in engine._slots.values():

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from fsm_engine.timeline.recorder import Recorder
+
+class Recording(Protocol):
+    """What the engine asks of a recorder."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the recorder was removed."""
+        ...
+
+    def begin(self) -> None:
+        """Record the beginning of a run."""
+
+    def end(self) -> None:
+        """Record the end of a run."""
+
+    def invite(self, engine: Any) -> None:
+        """Record `engine`, whose run begins inside a recorded run."""
 
 
 class _Running(threading.local):
     """The recorders of the engines that are running in this thread, the outermost first."""
 
     def __init__(self) -> None:
-        self.recorders: list[Recorder] = []
+        self.recorders: list[Recording] = []
 
 
 _running = _Running()

@@ -6,16 +6,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
-from fsm_engine.dispatch.step_moves import lost, move, past, settled
+from fsm_engine.dispatch.step_moves import move
 from fsm_engine.engine import error_recovery as recovery
 from fsm_engine.engine import handler_checks, recording
 from fsm_engine.engine.signals import call_waiting, entered, honour, is_settled
-from fsm_engine.graph.graph import Transition
+from fsm_engine.graph.signals import Signal
 from fsm_engine.persistence import state_dict as saving
 from fsm_engine.runtime import clock
 from fsm_engine.runtime import data_iter as batches
 from fsm_engine.runtime import run_limits as limits
-from fsm_engine.runtime.cursor import IDLE_AT, Outcome, Signal
+from fsm_engine.runtime.cursor import IDLE_AT, Outcome
 from fsm_engine.runtime.exact_data import restore_with
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _settle_limits(
     here, state = engine._here, engine.state
     limits.check_limits(max_epochs, max_iters, epoch_length)
     suspended = here.left is not None
-    if not engine.lifecycle.graph.has_epochs:
+    if not engine._graph.has_epochs:
         limits.refuse_limits(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
         return not suspended and not engine._loaded, suspended
     new = limits.is_new_run(state, max_epochs, max_iters, suspended or here.finished)
@@ -90,7 +90,7 @@ def _start(engine: Engine, data: Any, new: bool) -> None:
     here, state = engine._here, engine.state
     if new:
         state.errors = {}
-        for counter in engine.lifecycle.graph.counters.values():
+        for counter in engine._graph.counters.values():
             setattr(state, counter, 0)
     loaded, engine._loaded = engine._loaded and not new, False
     untouched = loaded and not saving.has_begun(engine)
@@ -113,7 +113,7 @@ def _go_on(engine: Engine, data: Any) -> None:
     here, state = engine._here, engine.state
     assert here.left is not None
     here.loaded = False  # RESUMED, which comes next, tells of that, too
-    phase = engine.lifecycle.phases[here.left >> 1]
+    phase = engine._graph.phases[here.left >> 1]
     batches.resume_data(engine, data)
     clock.turn_clocks(engine)
     engine.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
@@ -121,7 +121,7 @@ def _go_on(engine: Engine, data: Any) -> None:
 
 def start_moving(engine: Engine) -> int:
     """Take the edge that `run` is the signal for."""
-    graph = engine.lifecycle.graph
+    graph = engine._graph
     edge = graph.signalled[engine._here.at >> 1][Signal.RUN]
     engine._here.attention = False
     move(engine, edge)
@@ -130,7 +130,7 @@ def start_moving(engine: Engine) -> int:
 
 def settle(engine: Engine, at: int) -> int:
     """Do at `at` what was asked for since the last look, and return where to go on."""
-    here, resting = engine._here, engine.lifecycle.graph.resting
+    here, resting = engine._here, engine._graph.resting
     if at in resting and not here.waiting:
         return at
     here.attention = False  # first: a signal that arrives from now on is seen by the next look
@@ -145,27 +145,9 @@ def settle(engine: Engine, at: int) -> int:
     return at
 
 
-def back(engine: Engine, edge: Transition) -> int:
-    """Move along an edge into history, and return the position that was left."""
-    here = engine._here
-    way = settled(engine, edge)
-    if way is None:
-        raise lost(engine, edge)
-    at = past(engine)
-    failed = here.left is None or here.at >> 1 in engine.lifecycle.graph.recovering
-    move(engine, way)
-    if failed:
-        here.failed, here.tried = None, frozenset()
-    else:
-        here.left = None
-        here.requests, here.asked = {**here.asked, **here.requests}, {}
-    assert at is not None
-    return at
-
-
 def fail(engine: Engine, error: BaseException) -> int:
     """Leave where `error` was raised, by the edge that takes it, and return where that leads."""
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     here.moves = None
     here.at = max(here.at, 0)
     if here.error is not None and error.__context__ is None and error is not here.error:
@@ -203,7 +185,7 @@ def _rest(engine: Engine, at: int) -> BaseException | None:
     here.ended = here.at >> 1
     here.error, here.ending, here.broken, here.handled = None, None, None, False
     here.requests.clear()
-    if here.outcome is Outcome.INTERRUPTED and at in engine.lifecycle.graph.resting and at != IDLE_AT:
+    if here.outcome is Outcome.INTERRUPTED and at in engine._graph.resting and at != IDLE_AT:
         here.at = at
         clock.turn_clocks(engine)
     else:

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
 from fsm_engine.graph.graph import Transition, do, holds
-from fsm_engine.runtime.cursor import IDLE_AT, Outcome, Signal
+from fsm_engine.graph.signals import Signal
+from fsm_engine.runtime.cursor import IDLE_AT, Outcome
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _PENDING = (Signal.TERMINATE, Signal.TERMINATE_EPOCH, Signal.INTERRUPT)
 
 
-def entered(engine: Engine, at: int) -> int:
+def entered(engine: EventDispatcher, at: int) -> int:
     """Enter the phase at `at` if nobody observes it; one whose handlers are to come is left to the emitted function."""
-    phase = engine.lifecycle.graph.phases[at >> 1]
+    phase = engine._graph.phases[at >> 1]
     if at & 1 or engine._registry.slots[phase.event].attached:
         return at
     for action in phase.entry:
@@ -24,16 +25,16 @@ def entered(engine: Engine, at: int) -> int:
     return at + 1
 
 
-def is_settled(engine: Engine, at: int) -> bool:
+def is_settled(engine: EventDispatcher, at: int) -> bool:
     """Say whether handlers are through at `at`, and it is no part of an activity, nor does the phase defer signals."""
-    graph = engine.lifecycle.graph
+    graph = engine._graph
     phase = graph.phases[at >> 1]
     if not at & 1 or at >> 1 in graph.fired_phases:
         return False
     return phase.defer is None or not holds(phase.defer, engine)
 
 
-def call_waiting(engine: Engine) -> None:
+def call_waiting(engine: EventDispatcher) -> None:
     """Call what `Engine.when_settled` was given; what that asks for as well."""
     here = engine._here
     while here.waiting:
@@ -44,14 +45,14 @@ def call_waiting(engine: Engine) -> None:
             here.settled = False
 
 
-def honour(engine: Engine, at: int) -> int:
+def honour(engine: EventDispatcher, at: int) -> int:
     """Take the edge of the first pending signal that has one from position `at`, and return where that leads.
 
     Signals are honoured between the handlers of a phase and its activity. Signals without an edge from the phase are
     dropped; those that were beaten, or that the phase defers, stay pending. An interrupt may insist on a phase that
     defers.
     """
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     edges = graph.signalled[at >> 1]
     if not is_settled(engine, at):
         if not at & 1 or at >> 1 in graph.fired_phases or not here.requests.get(Signal.INTERRUPT):
@@ -67,17 +68,17 @@ def honour(engine: Engine, at: int) -> int:
     return at
 
 
-def _take(engine: Engine, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
-    graph = engine.lifecycle.graph
+def _take(engine: EventDispatcher, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
+    graph = engine._graph
     target = graph.index[edge.target]  # type: ignore[index]
     _note(engine, signal, skip, at, 2 * target + 1 in graph.resting)
     move(engine, edge)
     return 2 * target or IDLE_AT
 
 
-def _note(engine: Engine, signal: Signal, skip: bool, at: int, rests: bool) -> None:
+def _note(engine: EventDispatcher, signal: Signal, skip: bool, at: int, rests: bool) -> None:
     here = engine._here
-    engine.logger.info("%s is honoured in %s.", signal.value, engine.lifecycle.phases[at >> 1])
+    engine.logger.info("%s is honoured in %s.", signal.value, engine._graph.phases[at >> 1])
     if signal is Signal.TERMINATE:
         here.skip_completed, here.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:

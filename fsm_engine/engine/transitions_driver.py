@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fsm_engine._util.errors import IllegalTransition, LifecycleError
 from fsm_engine.compiler.codegen import firing
 from fsm_engine.dispatch.registry import Slot
-from fsm_engine.dispatch.step_moves import leave, past, slots_of_move, stuck
+from fsm_engine.dispatch.step_moves import leave, past, return_to_history, slots_of_move, stuck
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
@@ -25,7 +25,7 @@ from fsm_engine.runtime.cursor import IDLE_AT
 if TYPE_CHECKING:
     import transitions
 
-    from fsm_engine.engine.engine import Engine
+    from fsm_engine.dispatch.event_dispatcher import EventDispatcher
     from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
@@ -115,7 +115,7 @@ class Driver:
         """Let the machine be in the phase of that number."""
         self.machine.set_state(self._names[number])
 
-    def follow(self, engine: Engine, transition: Transition) -> None:
+    def follow(self, engine: EventDispatcher, transition: Transition) -> None:
         """Make a move that was not picked here: one that a signal, an exception or a step asked for."""
         if transition is self._picked:
             return
@@ -124,7 +124,7 @@ class Driver:
         if self._where.phase != target:
             raise LifecycleError(f"the machine went to {self._where.phase} by {transition}, not to {target}.")
 
-    def run(self, engine: Engine, at: int) -> int:
+    def run(self, engine: EventDispatcher, at: int) -> int:
         """Run the lifecycle from position `at` until a signal has to be looked at, or the run rests."""
         here = engine._here
         while True:
@@ -142,7 +142,7 @@ class Driver:
             phase = self.graph.phases[at >> 1]
             transition, target = self._pick(engine, at)
             if isinstance(transition.target, Scope):
-                return engine._back(transition)
+                return return_to_history(engine, transition)
             slots = slots_of_move(engine._registry, self.graph, transition)
             self._take(engine, transition, slots, at)
             look = look or phase.defer is not None or bool(slots) or runs_user_code(transition.action)
@@ -152,7 +152,7 @@ class Driver:
                 return 2 * target
             at = 2 * target
 
-    def _enter(self, engine: Engine, phase: Phase) -> bool:
+    def _enter(self, engine: EventDispatcher, phase: Phase) -> bool:
         for action in phase.entry:
             do(action, engine)
         slot = engine._slots[phase.event]
@@ -161,7 +161,7 @@ class Driver:
         engine._call(slot, *phase.payload.given(engine))
         return engine._here.attention
 
-    def _act(self, engine: Engine, at: int) -> tuple[int, bool]:
+    def _act(self, engine: EventDispatcher, at: int) -> tuple[int, bool]:
         """Do the activity, and return where it ended and whether it may have signalled."""
         here, number = engine._here, at >> 1
         phase = self.graph.phases[number]
@@ -175,7 +175,7 @@ class Driver:
         here.moves = None
         return here.at, runs_user_code(phase.activity)
 
-    def _take(self, engine: Engine, transition: Transition, slots: tuple[Slot, ...], at: int) -> None:
+    def _take(self, engine: EventDispatcher, transition: Transition, slots: tuple[Slot, ...], at: int) -> None:
         """Do what belongs to the move that the machine has made; it goes back if that fails."""
         self._picked = transition
         try:
@@ -188,7 +188,7 @@ class Driver:
         finally:
             self._picked = None
 
-    def _pick(self, engine: Engine, at: int) -> tuple[Transition, int]:
+    def _pick(self, engine: EventDispatcher, at: int) -> tuple[Transition, int]:
         number = at >> 1
         self._check_place(number)
         for transition in self.graph.automatic[number]:
@@ -204,11 +204,11 @@ class Driver:
             raise LifecycleError(f"the machine is in {self._where.phase}, and the run in {self._names[number]}.")
 
 
-def _holds(guard: Any, engine: Engine) -> bool:
+def _holds(guard: Any, engine: EventDispatcher) -> bool:
     return holds(guard, engine)
 
 
-def _was_left(number: int, engine: Engine) -> bool:
+def _was_left(number: int, engine: EventDispatcher) -> bool:
     at = past(engine)
     return at is not None and at >> 1 == number
 
@@ -266,11 +266,11 @@ class _Choice:
         self.initial: Any = machine.initial
         self.chosen: str | None = None
 
-    def choosing(self, activity: Any) -> Callable[[Engine], Any]:
+    def choosing(self, activity: Any) -> Callable[[EventDispatcher], Any]:
         """Return `activity`, its choice kept."""
         call = called(activity, "an activity", "activity", {})
 
-        def choose(engine: Engine) -> Any:
+        def choose(engine: EventDispatcher) -> Any:
             result = call(engine)
             self.chosen = result if isinstance(result, str) and result in self.machine.events else None
             return None if self.chosen else result
@@ -302,7 +302,7 @@ class _Choice:
         """Return the action of one exit: the machine's own transition, with its callbacks."""
         open_ = [name for name, transition in exits if not transition.conditions]
 
-        def take(engine: Engine) -> None:
+        def take(engine: EventDispatcher) -> None:
             chosen, self.chosen = self.chosen, None
             if chosen is None and len(open_) > 1 and trigger in open_:
                 raise IllegalTransition(

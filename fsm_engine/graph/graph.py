@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine.events.events import Event, Events, is_same, name_of
 from fsm_engine.events.scopes import Scope
-from fsm_engine.runtime.cursor import Signal
-
-if TYPE_CHECKING:
-    from fsm_engine.compiler.cache import Emitted
+from fsm_engine.graph.signals import Signal
 
 _FETCHING = (Events.GET_BATCH_STARTED, Events.DATALOADER_STOP_ITERATION)
 _FETCHED = (Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED)
@@ -405,11 +402,6 @@ class Graph:
         """The guards whose value is fixed while the emitted function runs."""
         guards = (transition.guard for transition in self.transitions)
         return tuple(dict.fromkeys(g for g in guards if isinstance(g, Snippet) and g.settled))
-
-    @cached_property
-    def emitted(self) -> dict[Any, Emitted]:
-        """The functions emitted for this graph so far, by what was observed."""
-        return {}
 
     @cached_property
     def by_name(self) -> Mapping[str, Phase]:

@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from fsm_engine._util.errors import BusyError, LifecycleError
+from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event, plain
 from fsm_engine.events.placeholders import Unbound
@@ -17,12 +17,18 @@ from fsm_engine.graph.graph import Graph, Phase, Snippet, Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, Finding, findings, refuse, unbound
-from fsm_engine.runtime.cursor import IDLE_AT
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 E = TypeVar("E", bound="Editable")
+
+
+class Owner(Protocol):
+    """What an editable lifecycle asks of the engine that runs it."""
+
+    def _allow_change(self) -> None:
+        """Raise BusyError if the engine is in a run."""
+
+    def _know(self, graph: Graph) -> None:
+        """Take over the new graph, or raise if attached handlers cannot be called with it."""
 
 
 class Editable:
@@ -38,7 +44,7 @@ class Editable:
         self.discovered: dict[Edge, int] = {}
         self._required: tuple[tuple[Event, Event], ...] = ()
         self._passed: Graph | None = None  # the graph for which everything was checked
-        self._engine: Callable[[], Engine | None] = _nobody  # that which owns this copy
+        self._engine: Callable[[], Owner | None] = _nobody  # that which owns this copy
 
     @property
     def graph(self) -> Graph:
@@ -231,11 +237,8 @@ class Editable:
 
     def _change(self, phases: Iterable[Phase], transitions: Iterable[Transition]) -> None:
         engine = self._engine()
-        if engine is not None and engine._here.at != IDLE_AT:
-            raise BusyError(
-                f"the lifecycle cannot change while its engine is in {engine.phase}, because where the run is would "
-                f"lose its meaning. Change it before run(), or after the run has ended."
-            )
+        if engine is not None:
+            engine._allow_change()
         graph = Graph(tuple(phases), tuple(transitions))
         refuse(graph, FOR_EVERY_EDIT)
         if engine is not None:
@@ -296,7 +299,7 @@ class Editable:
 
     # With an engine
 
-    def _owned(self: E, engine: Engine) -> E:
+    def _owned(self: E, engine: Owner) -> E:
         copy = type(self)(self.name)
         copy.step, copy._graph, copy._floating, copy._required = self.step, self._graph, self._floating, self._required
         copy.discovered = dict(self.discovered)

@@ -12,9 +12,9 @@ from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.analysis import Walk
 from fsm_engine.lifecycle.traversal import leaves_history, ways
-from fsm_engine.runtime.cursor import Signal
 
 if TYPE_CHECKING:
     import networkx

@@ -12,7 +12,7 @@ from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Call, Graph, Payload, Phase, Snippet, Transition, Trigger, code_name
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 
 Part = TypeVar("Part", Phase, Transition)
 _Key = tuple[End, str]

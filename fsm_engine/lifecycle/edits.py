@@ -14,8 +14,8 @@ from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Call, Code, Graph, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.training import TO_COME_BACK
-from fsm_engine.runtime.cursor import Signal
 
 _UNFINISHED = Snippet("the iteration is open", "True")
 _ERROR = Payload(keywords={"error": "here.error"})

@@ -7,10 +7,10 @@ from typing import Any
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.runtime import clock
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
-from fsm_engine.runtime.cursor import Signal
 
 E, S = Events, Scope
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsm_engine.events.events import is_same
 from fsm_engine.graph.graph import Graph, Transition
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 
 
 def ways(graph: Graph) -> tuple[tuple[Transition, ...], ...]:

@@ -17,9 +17,9 @@ from fsm_engine.events.events import Event
 from fsm_engine.events.placeholders import Unbound, UnboundError, how_to_bind
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Call, Graph, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.bounds import BOUNDS, CUT_SHORT
 from fsm_engine.lifecycle.traversal import ways
-from fsm_engine.runtime.cursor import Signal
 
 
 @dataclass(frozen=True)

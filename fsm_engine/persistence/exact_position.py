@@ -7,20 +7,18 @@ import sys
 import warnings
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.plain_data import foreign, of_tensors
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified
-from fsm_engine.runtime.cursor import Signal
 from fsm_engine.runtime.data_iter import batches_taken
 from fsm_engine.runtime.exact_data import state_of_data
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 _POSITIONS = ("left", "failed", "stepping")
 _AS_THEY_ARE = (
@@ -41,14 +39,14 @@ _OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
 """Attributes of the state that a process gives anew."""
 
 
-def position(engine: Engine) -> dict[str, Any] | None:
+def position(engine: EventDispatcher) -> dict[str, Any] | None:
     """Return where the run of `engine` is, None if it is in no place that a run can go on from.
 
     After an error that is where it was raised: the activity of that phase is to be done again. The attributes of the
     state are in it as far as they are plain data; the data, where it tells its own position; the batch at hand, which
     could not be had again.
     """
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     if here.left is None and not _may_rest(engine):
         return None
     left = here.place
@@ -79,13 +77,13 @@ def position(engine: Engine) -> dict[str, Any] | None:
     return None
 
 
-def _may_rest(engine: Engine) -> bool:
+def _may_rest(engine: EventDispatcher) -> bool:
     """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
     here = engine._here
-    return here.settled and Signal.INTERRUPT in engine.lifecycle.graph.signalled[here.place >> 1]
+    return here.settled and Signal.INTERRUPT in engine._graph.signalled[here.place >> 1]
 
 
-def _clocks(engine: Engine) -> dict[str, float]:
+def _clocks(engine: EventDispatcher) -> dict[str, float]:
     return {name: getattr(engine._here, name) for name in _CLOCKS}
 
 
@@ -93,7 +91,7 @@ def _named(graph: Graph, at: int | None) -> list[Any] | None:
     return None if at is None else [qualified(graph.phases[at >> 1]), at & 1]
 
 
-def attributes(engine: Engine, *without: str) -> dict[str, Any]:
+def attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
     """Return the attributes of the state that are plain data, without those of this process."""
     left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys, *without}
     all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
@@ -131,9 +129,9 @@ def _detached(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def _not_plain(engine: Engine) -> str | None:
+def _not_plain(engine: EventDispatcher) -> str | None:
     """Say what of the batch at hand cannot be saved; None if all of it can."""
-    wrong, phase = foreign(engine.state.batch), engine.lifecycle.phases[engine._here.place >> 1]
+    wrong, phase = foreign(engine.state.batch), engine._graph.phases[engine._here.place >> 1]
     if wrong is None:
         return None
     return (
@@ -142,7 +140,7 @@ def _not_plain(engine: Engine) -> str | None:
     )
 
 
-def check_position(engine: Engine, found: Mapping[str, Any]) -> None:
+def check_position(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Refuse a position that `engine` cannot stand in.
 
     Raises:
@@ -154,12 +152,12 @@ def check_position(engine: Engine, found: Mapping[str, Any]) -> None:
             f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
         )
     for name in _POSITIONS:
-        _number(engine.lifecycle.graph, name, found[name])
+        _number(engine._graph, name, found[name])
 
 
-def stand(engine: Engine, found: Mapping[str, Any]) -> None:
+def stand(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Let `engine` stand, suspended, where `position` has found another one; see `check_position`."""
-    here, graph = engine._here, engine.lifecycle.graph
+    here, graph = engine._here, engine._graph
     here.restart(has_data=False)
     for name in (*_AS_THEY_ARE, "skip", "reopens"):
         setattr(here, name, found[name])
@@ -178,7 +176,7 @@ def stand(engine: Engine, found: Mapping[str, Any]) -> None:
         engine.state.batch = found["batch"]
 
 
-def set_attributes(engine: Engine, found: Mapping[str, Any]) -> None:
+def set_attributes(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Give the state of `engine` what `attributes` has found."""
     for name, value in found.items():
         setattr(engine.state, name, copy.copy(value))

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _asked: set[int] = set()
 
 
-def states_of_handlers(engine: Engine) -> dict[str, Any]:
+def states_of_handlers(engine: EventDispatcher) -> dict[str, Any]:
     """Return the state of each stateful handler of `engine`, by the name of its class; of a second one, ``#2`` added.
 
     A handler is stateful itself, or the object that it is a method of is, or what it has as ``owner``. Modules and
@@ -25,13 +24,13 @@ def states_of_handlers(engine: Engine) -> dict[str, Any]:
         return {name: owner.state_dict() for name, owner in _owners(engine)} if first else {}
 
 
-def state_of_step(engine: Engine) -> Any:
+def state_of_step(engine: EventDispatcher) -> Any:
     """Return the state of the step, such as gradients that the optimizer has not seen yet; None if it has none."""
     step: Any = engine._process_function
     return step.state_dict() if _is_stateful(step) else None
 
 
-def load_state_of_step(engine: Engine, given: Any) -> None:
+def load_state_of_step(engine: EventDispatcher, given: Any) -> None:
     """Give the step what `state_of_step` returned."""
     step: Any = engine._process_function
     if _is_stateful(step):
@@ -40,7 +39,7 @@ def load_state_of_step(engine: Engine, given: Any) -> None:
         engine.logger.warning("The state that is loaded holds that of a step, and %r takes none.", step)
 
 
-def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
+def load_states_of_handlers(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     """Give the handlers of `engine` the states that `states_of_handlers` returned.
 
     Handlers have to be attached by then, those of a class in the same order. The log tells of states that no handler
@@ -65,7 +64,7 @@ def load_states_of_handlers(engine: Engine, given: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _asking(engine: Engine) -> Iterator[bool]:
+def _asking(engine: EventDispatcher) -> Iterator[bool]:
     """Tell whether nobody asks the handlers of `engine` already, as one does that has the engine in its own state."""
     first = id(engine) not in _asked
     _asked.add(id(engine))
@@ -76,7 +75,7 @@ def _asking(engine: Engine) -> Iterator[bool]:
             _asked.remove(id(engine))
 
 
-def _owners(engine: Engine) -> Iterator[tuple[str, Any]]:
+def _owners(engine: EventDispatcher) -> Iterator[tuple[str, Any]]:
     seen: dict[int, Any] = {}
     counts: dict[str, int] = {}
     for slot in engine._registry.slots.values():

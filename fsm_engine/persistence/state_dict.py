@@ -1,4 +1,4 @@
-"""A run as data: the state dict, and what deepcopy and pickle take along."""
+"""The state dict of an engine, and how it is loaded."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.errors import BusyError
-from fsm_engine.dispatch.observers import Observers
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
-from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified
-from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.persistence.exact_position import attributes, check_position, position, set_attributes, stand
 from fsm_engine.persistence.handler_state import (
     load_state_of_step,
@@ -23,22 +21,19 @@ from fsm_engine.persistence.handler_state import (
     state_of_step,
     states_of_handlers,
 )
-from fsm_engine.runtime.cursor import IDLE_AT, Cursor
-from fsm_engine.runtime.data_iter import batches_before, batches_taken
+from fsm_engine.runtime.cursor import IDLE_AT
+from fsm_engine.runtime.data_iter import batches_before
 from fsm_engine.runtime.exact_data import states_with
 from fsm_engine.runtime.run_limits import is_done
 from fsm_engine.runtime.state import State
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 _LIMITS = ("max_epochs", "max_iters")
 _PROGRESS = ("iteration", "epoch")
 
 
-def state_dict(engine: Engine) -> dict[str, Any]:
+def state_dict(engine: EventDispatcher) -> dict[str, Any]:
     """Return the progress of `engine` under pytorch-ignite's keys, in its order; without epochs, its phase."""
-    state, graph = engine.state, engine.lifecycle.graph
+    state, graph = engine.state, engine._graph
     limit = "max_epochs" if state.max_iters is None else "max_iters"
     keys = ["epoch_length", "iteration", limit] if graph.has_epochs else []
     keys += _own_keys(graph) + engine.state_dict_user_keys
@@ -58,13 +53,13 @@ def state_dict(engine: Engine) -> dict[str, Any]:
     return values
 
 
-def _is_before_step(engine: Engine) -> bool:
+def _is_before_step(engine: EventDispatcher) -> bool:
     here = engine._here
     left = here.at if here.left is None and here.settled else here.left
-    return left is not None and Scope.ITERATION.contains(engine.lifecycle.phases[left >> 1].scope)
+    return left is not None and Scope.ITERATION.contains(engine._graph.phases[left >> 1].scope)
 
 
-def _exactly(engine: Engine) -> dict[str, Any]:
+def _exactly(engine: EventDispatcher) -> dict[str, Any]:
     """Return what a run needs to go on as if it had not been stopped, besides its progress."""
     here = engine._here
     if engine._running and not here.settled and here.left is None:
@@ -86,11 +81,11 @@ def _exactly(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _is_over(engine: Engine) -> bool:
-    return engine.lifecycle.phases[engine._here.place >> 1].scope == Scope.ENGINE
+def _is_over(engine: EventDispatcher) -> bool:
+    return engine._graph.phases[engine._here.place >> 1].scope == Scope.ENGINE
 
 
-def _generators(engine: Engine) -> Mapping[str, Any]:
+def _generators(engine: EventDispatcher) -> Mapping[str, Any]:
     """Return what random generators stand at, or are to go on from, which only an engine that is in a run can say.
 
     They are of the process: if an engine that rests told of them as well, such as the evaluator, its next run would set
@@ -105,11 +100,11 @@ def _own_keys(graph: Graph) -> list[str]:
     return [*dict.fromkeys(graph.counters.values()), *(["errors"] if any(graph.recoveries) else [])]
 
 
-def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
+def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     """Check `given` as a whole, then let `engine` stand where it says."""
     if not isinstance(given, Mapping):
         raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
-    graph = engine.lifecycle.graph
+    graph = engine._graph
     for key in _own_keys(graph) + engine.state_dict_user_keys:
         if key not in given:
             raise ValueError(_absent_own(engine, key, given))
@@ -124,7 +119,7 @@ def load_state_dict(engine: Engine, given: Mapping[str, Any]) -> None:
     _load_exactly(engine, given)
 
 
-def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
+def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if given.get("position") is not None:
         stand(engine, given["position"])
     elif given.get("state") is not None:
@@ -140,13 +135,13 @@ def _load_exactly(engine: Engine, given: Mapping[str, Any]) -> None:
         slot.fired = fired.get(str(event), 0) if fired else slot.fired
 
 
-def _rest(engine: Engine, found: Mapping[str, Any]) -> None:
+def _rest(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Let the state be that of a run that is over; of one that may go on, `load_state_dict` has placed the counters."""
     over = is_done(State(**found), found["max_epochs"], found["max_iters"])
     set_attributes(engine, {name: value for name, value in found.items() if over or name not in _PROGRESS})
 
 
-def _absent_own(engine: Engine, key: str, given: Mapping[str, Any]) -> str:
+def _absent_own(engine: EventDispatcher, key: str, given: Mapping[str, Any]) -> str:
     if key in engine.state_dict_user_keys:
         return (
             f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
@@ -155,8 +150,8 @@ def _absent_own(engine: Engine, key: str, given: Mapping[str, Any]) -> str:
     return _absent(key, given)
 
 
-def _load_phase(engine: Engine, given: Mapping[str, Any]) -> None:
-    here, graph = engine._here, engine.lifecycle.graph
+def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
+    here, graph = engine._here, engine._graph
     if "phase" not in given:
         raise ValueError(_absent("phase", given))
     names = {qualified(phase): number for number, phase in enumerate(graph.phases)}
@@ -175,7 +170,7 @@ def _load_phase(engine: Engine, given: Mapping[str, Any]) -> None:
         here.run_clock = here.epoch_clock = 0.0
 
 
-def _load_progress(engine: Engine, given: Mapping[str, Any]) -> None:
+def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     progress, limit = _check(given)
     here, state = engine._here, engine.state
     if engine._running and Scope.EPOCH.contains(engine.phase.scope):
@@ -196,13 +191,13 @@ def _load_progress(engine: Engine, given: Mapping[str, Any]) -> None:
         engine._loaded = True
 
 
-def has_begun(engine: Engine) -> bool:
+def has_begun(engine: EventDispatcher) -> bool:
     """Say whether a run has done anything that is counted: an epoch, an iteration, a phase with its own counter."""
-    counters = ("epoch", "iteration", *engine.lifecycle.graph.counters.values())
+    counters = ("epoch", "iteration", *engine._graph.counters.values())
     return any(getattr(engine.state, counter) for counter in counters)
 
 
-def place_loaded(engine: Engine) -> None:
+def place_loaded(engine: EventDispatcher) -> None:
     """Let the next epoch and the next opening of the data begin where a loaded state says."""
     here, state = engine._here, engine.state
     here.batches = None
@@ -256,84 +251,3 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
             f"Argument {limit} in the state dictionary should be greater than or equal to the start {counter}: "
             f"{given[limit]} vs {done}."
         )
-
-
-def copied(engine: Engine, memo: dict[int, Any]) -> Engine:
-    """Return an engine in the same place that shares step, handlers and data, and has the rest for itself."""
-    _refuse_running(engine, "copied")
-    twin: Engine = object.__new__(type(engine))
-    memo[id(engine)] = twin
-    own = _without_process(engine)
-    shared = {name: own.pop(name) for name in ("logger", "_process_function")}
-    own.update(_observers=Observers(), _here=_at_rest(engine), state=_state_twin(engine.state, memo, keep_data=True))
-    own["_registry"] = engine._registry.sharing_handlers()
-    own["_slots"] = own["_registry"].slots
-    done = ("_observers", "_here", "state", "_registry", "_slots")
-    rest = copy.deepcopy({name: value for name, value in own.items() if name not in (*done, "lifecycle")}, memo)
-    vars(twin).update({**own, **rest, **shared})
-    twin.lifecycle = engine.lifecycle._owned(twin)
-    data = engine.state.dataloader
-    if data is not None and iter_is_self(data):
-        own["_here"].skip = 0  # shared with the original, it stands where the next batch is
-    return twin
-
-
-def iter_is_self(data: Any) -> bool:
-    """Say whether `data` is an iterator, which can be gone through only once."""
-    return hasattr(data, "__next__") and hasattr(data, "__iter__")
-
-
-def pickled(engine: Engine) -> dict[str, Any]:
-    """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
-    _refuse_running(engine, "pickled")
-    state = _without_process(engine)
-    state.update(_here=_at_rest(engine), state=_state_twin(engine.state, None, keep_data=False))
-    del state["_observers"]
-    kept = vars(engine.lifecycle).copy()
-    kept.update(_graph=None if engine.lifecycle.graph is TRAINING else engine.lifecycle.graph, _passed=None)
-    del kept["_engine"], kept["step"]
-    state["lifecycle"] = kept
-    return state
-
-
-def unpickle(engine: Engine, state: dict[str, Any]) -> None:
-    """Fill `engine` from what `pickled` returned."""
-    kept = state.pop("lifecycle")
-    vars(engine).update(state, _observers=Observers())
-    lifecycle = Lifecycle()
-    vars(lifecycle).update(kept, step=engine._process_function, _graph=kept["_graph"] or TRAINING)
-    engine.lifecycle = lifecycle._owned(engine)
-
-
-def _refuse_running(engine: Engine, verb: str) -> None:
-    if engine._running:
-        raise BusyError(
-            f"a running engine cannot be {verb}, because its place is not at rest in {engine.phase}. "
-            f"Call interrupt(), and do it when run() has returned."
-        )
-
-
-def _without_process(engine: Engine) -> dict[str, Any]:
-    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": ()}
-    return {**vars(engine), **process, "_heard": {}}
-
-
-def _at_rest(engine: Engine) -> Cursor:
-    here = copy.copy(engine._here)
-    if here.left is not None and engine._here.batches is not None:
-        here.skip = 0 if here.exhausted else batches_taken(engine)
-    return here
-
-
-def _state_twin(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
-    twin: State = object.__new__(type(state))
-    own = {**state.attributes(), "event_to_attr": state.event_to_attr}
-    if not keep_data:
-        own["dataloader"] = None
-    if memo is not None:
-        for name in ("dataloader", "batch", "output"):  # a tensor of a graph cannot be copied deeply
-            memo[id(own[name])] = own[name]
-        own = copy.deepcopy(own, memo)
-    for name, value in own.items():
-        setattr(twin, name, value)
-    return twin

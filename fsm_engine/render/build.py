@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fsm_engine.engine.engine import engine_of
 from fsm_engine.events.edges import Edge as Move
 from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.scopes import Scope
@@ -63,7 +64,7 @@ class _Builder:
     def __init__(self, lifecycle: Lifecycle, options: Options) -> None:
         self.graph: Graph = lifecycle.graph
         self.lifecycle, self.options = lifecycle, options
-        self.engine = lifecycle._engine()
+        self.engine = engine_of(lifecycle)
         self.ids = {phase.event: qualified(phase) for phase in self.graph.phases}
         self.path = main_path(self.graph)
         self.heat = Heat(self.graph, options.track) if options.track is not None else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.registry import Attachment
 from fsm_engine.dispatch.step_moves import slots_of_move
+from fsm_engine.engine.engine import engine_of
 from fsm_engine.engine.explain import described
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
@@ -120,7 +121,7 @@ class Details:
 
 def details(lifecycle: Lifecycle) -> Details:
     """Return what is told of `lifecycle`; of an engine's own, with its handlers and the phase that it is in."""
-    engine = lifecycle._engine()
+    engine = engine_of(lifecycle)
     told = _Told(lifecycle.graph, engine)
     phases = tuple(told.phase(number) for number in range(len(lifecycle.phases)))
     return Details(phases, "" if engine is None else qualified(engine.phase))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Call, Graph, Snippet, Transition
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 
 
 def main_path(graph: Graph) -> tuple[Transition, ...]:

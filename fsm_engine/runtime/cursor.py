@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from fsm_engine.compiler.cache import Emitted
-
-
-class Signal(Enum):
-    """A request from outside the graph. Those that can be pending are in the order in which they are honoured."""
-
-    TERMINATE = "terminate"
-    TERMINATE_EPOCH = "terminate_epoch"
-    INTERRUPT = "interrupt"
-    RUN = "run"
-    EXCEPTION = "exception"
+from fsm_engine._util.compiled_functions import CompiledFunction
+from fsm_engine.graph.signals import Signal
 
 
 class Outcome(str, Enum):
@@ -156,7 +146,9 @@ class Cursor:
         self.ending: BaseException | None = None  # what EXCEPTION_RAISED was entered for
         self.broken: int | None = None  # the position that it was raised in
         self.handled = False  # a handler of EXCEPTION_RAISED has taken that
-        self.function: Emitted | None = None  # what runs the graph, for what is observed; None when that changed
+        self.function: CompiledFunction | None = (
+            None  # what runs the graph, for what is observed; None when that changed
+        )
         self.emitted_for: tuple[Any, ...] | None = None  # what else it was emitted for
         self.bound: list[Any] = []  # the objects that it refers to
         self.moves: dict[Any, Any] | None = None  # the phases that may be fired now; None while nothing may move

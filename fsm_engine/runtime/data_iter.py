@@ -7,18 +7,16 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.runtime.exact_data import open_exactly, tells_position
+from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.run_limits import length_of, nothing_left
 
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
-
-def open_data(engine: Engine, uncounted: int = 0) -> None:
+def open_data(run: Run, uncounted: int = 0) -> None:
     """Open the data of the run where the run is: after a load or a copy, at the batch that comes next.
 
     `uncounted` says how many batches are at hand whose iteration has not begun.
@@ -26,21 +24,21 @@ def open_data(engine: Engine, uncounted: int = 0) -> None:
     Raises:
         ValueError: if the run has no data.
     """
-    here, state = engine._here, engine.state
+    here, state = run._here, run.state
     if state.dataloader is None:
-        raise ValueError(_nothing_given(engine))
+        raise ValueError(_nothing_given(run))
     skip, here.skip = here.skip, 0
     start = here.pass_start if skip else state.iteration + uncounted
-    opening = open_exactly if engine.resumes_exactly else _open
-    opened = opening(engine, start, skip)
-    here.batches = opened if engine.lifecycle.graph.uncounted is not None else _Counted(opened, skip)
+    opening = open_exactly if run.resumes_exactly else _open
+    opened = opening(run, start, skip)
+    here.batches = opened if run._graph.uncounted is not None else _Counted(opened, skip)
     here.exhausted = here.dry = False
     here.pass_start = start
     here.opened += 1
 
 
-def _open(engine: Engine, start: int, skip: int) -> Iterator[Any]:
-    return engine._open_pass(engine.state.dataloader, start, skip)
+def _open(run: Run, start: int, skip: int) -> Iterator[Any]:
+    return run._open_pass(run.state.dataloader, start, skip)
 
 
 class _Counted:
@@ -74,22 +72,22 @@ def check_data(data: Any) -> None:
         raise ValueError("Input data has zero size. Please provide non-empty data.")
 
 
-def uncounted_batches(engine: Engine) -> int:
+def uncounted_batches(run: Run) -> int:
     """Return how many batches are at hand, where the run is or was left, whose iteration has not begun."""
-    here, known = engine._here, engine.lifecycle.graph.uncounted
+    here, known = run._here, run._graph.uncounted
     return known[here.place >> 1] if known is not None else 0
 
 
-def resume_data(engine: Engine, data: Any) -> None:
+def resume_data(run: Run, data: Any) -> None:
     """Let a run that was suspended go on with its data, or with other data from the beginning.
 
     If the data cannot be opened, everything is left as it was.
     """
-    here, state = engine._here, engine.state
+    here, state = run._here, run.state
     kept = {name: getattr(here, name) for name in ("batches", "skip", "opened", "exhausted", "has_data", "dry")}
     old = state.dataloader
     try:
-        _take(engine, data)
+        _take(run, data)
     except BaseException:
         for name, value in kept.items():
             setattr(here, name, value)
@@ -97,24 +95,24 @@ def resume_data(engine: Engine, data: Any) -> None:
         raise
 
 
-def _take(engine: Engine, data: Any) -> None:
-    here, state = engine._here, engine.state
+def _take(run: Run, data: Any) -> None:
+    here, state = run._here, run.state
     known = state.dataloader is not None or not here.has_data  # else the data was left out by pickle
     if data is not None and data is not state.dataloader and known:
         here.batches, here.skip, here.opened, here.exhausted = None, 0, 0, False
     state.dataloader = state.dataloader if data is None else data
     here.has_data = state.dataloader is not None
-    if not here.has_data or here.batches is not None or not (here.skip or here.exhausted or _is_open(engine)):
+    if not here.has_data or here.batches is not None or not (here.skip or here.exhausted or _is_open(run)):
         return
     if here.exhausted:
         here.batches = iter(())
     else:
-        open_data(engine, uncounted_batches(engine))
+        open_data(run, uncounted_batches(run))
 
 
-def _is_open(engine: Engine) -> bool:
+def _is_open(run: Run) -> bool:
     """Say whether the run was left where its data is open; elsewhere EPOCH_STARTED opens it when it comes there."""
-    phase = engine.lifecycle.phases[engine._here.left >> 1]  # type: ignore[operator]  # it was left
+    phase = run._graph.phases[run._here.left >> 1]  # type: ignore[operator]  # it was left
     return Scope.EPOCH.contains(phase.scope) and phase.event is not Events.EPOCH_STARTED
 
 
@@ -200,12 +198,12 @@ def with_attributes(loader: Any, attributes: dict[str, Any]) -> Any:
     return part
 
 
-def batches_taken(engine: Engine) -> int:
+def batches_taken(run: Run) -> int:
     """Return how many batches of the open pass are used up, one at hand included."""
-    here = engine._here
+    here = run._here
     if isinstance(here.batches, _Counted):
         return here.batches.taken
-    return engine.state.iteration - here.pass_start + uncounted_batches(engine)
+    return run.state.iteration - here.pass_start + uncounted_batches(run)
 
 
 def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
@@ -218,7 +216,7 @@ def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
     return iteration % length if length else 0
 
 
-def refuse_unopened(engine: Engine) -> None:
+def refuse_unopened(run: Run) -> None:
     """Raise if there is nothing open that a batch could be fetched from.
 
     It is asked when a fetch fails, since a handler may still give the data of a run that began without.
@@ -226,53 +224,53 @@ def refuse_unopened(engine: Engine) -> None:
     Raises:
         ValueError: the run has no data, or was led past the phase that opens it.
     """
-    if engine._here.batches is not None:
+    if run._here.batches is not None:
         return
-    if engine.state.dataloader is None:
-        raise ValueError(_nothing_given(engine)) from None
+    if run.state.dataloader is None:
+        raise ValueError(_nothing_given(run)) from None
     raise ValueError(
-        f"a batch is to be fetched in {engine.phase}, where the data is not open. EPOCH_STARTED opens it: lead to "
-        f"{engine.phase} by way of that."
+        f"a batch is to be fetched in {run.phase}, where the data is not open. EPOCH_STARTED opens it: lead to "
+        f"{run.phase} by way of that."
     ) from None
 
 
-def _nothing_given(engine: Engine) -> str:
+def _nothing_given(run: Run) -> str:
     return (
-        f"a batch is to be fetched in {engine.phase}, and this run has no data. Give run(data=...), or lead a run "
+        f"a batch is to be fetched in {run.phase}, and this run has no data. Give run(data=...), or lead a run "
         f"without data to ITERATION_STARTED instead."
     )
 
 
-def refuse_empty(engine: Engine) -> None:
+def refuse_empty(run: Run) -> None:
     """Raise if the data of the run gave nothing at the first fetch.
 
     Raises:
         ValueError: always the mistake of the caller of `run`: an empty, or an already consumed, iterable.
     """
-    here, state = engine._here, engine.state
-    if here.opened == 1 and not batches_taken(engine):
+    here, state = run._here, run.state
+    if here.opened == 1 and not batches_taken(run):
         raise ValueError(
             f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} gave nothing. "
             f"Please provide non-empty data; a generator or iterator can be run through only once."
         )
 
 
-def count_becomes_length(engine: Engine) -> None:
+def count_becomes_length(run: Run) -> None:
     """Set the length of an epoch, unknown until now, to the number of iterations of the one that ends."""
-    refuse_empty(engine)
-    count = engine.state.iteration - engine._here.epoch_start
+    refuse_empty(run)
+    count = run.state.iteration - run._here.epoch_start
     if count:
-        engine.state.epoch_length = count
+        run.state.epoch_length = count
     else:
-        run_dry(engine)
+        run_dry(run)
 
 
-def run_dry(engine: Engine) -> None:
+def run_dry(run: Run) -> None:
     """Note that the data ended and gave nothing more when it was opened again; warn unless the run is done.
 
     Epochs without iterations follow under `max_epochs`. Under `max_iters` they would never end, so the run does.
     """
-    state, engine._here.dry = engine.state, True
+    state, run._here.dry = run.state, True
     if not nothing_left(state):
         limit = f"max_epochs: {state.max_epochs}" if state.max_iters is None else f"max_iters: {state.max_iters}"
         warnings.warn(

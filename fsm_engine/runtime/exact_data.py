@@ -4,65 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util import rng as generators
+from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.run_limits import length_of
 
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
-
-def open_exactly(engine: Engine, start: int, skip: int) -> Iterator[Any]:
+def open_exactly(run: Run, start: int, skip: int) -> Iterator[Any]:
     """Open the data, noting what random generators stand at; in its middle, as they stood when it was opened first.
 
     Generators of the process, and those that a DataLoader and its samplers were given, are left where they were when
     a pass is opened in its middle. Data that tells its own position, as torchdata's `StatefulDataLoader` does, is
     told where to go on.
     """
-    here, data = engine._here, engine.state.dataloader
+    here, data = run._here, run.state.dataloader
     where, again = here.data_state, here.reopens
     here.data_state, here.reopens = None, False
     if here.opened_with is None or not again:
-        _tell_what_is_lost(engine, again)
+        _tell_what_is_lost(run, again)
         here.opened_with = {**states_with(data), "length": length_of(data)}
-        return engine._open_pass(data, start, skip)
-    _tell_what_differs(engine, here.opened_with, skip)
+        return run._open_pass(data, start, skip)
+    _tell_what_differs(run, here.opened_with, skip)
     with _kept(data):
         restore_with(data, here.opened_with)
         if where is None:
-            return engine._open_pass(data, start, skip)
+            return run._open_pass(data, start, skip)
         data.load_state_dict(where)
         return iter(data)
 
 
-def _tell_what_is_lost(engine: Engine, again: bool) -> None:
-    data = engine.state.dataloader
+def _tell_what_is_lost(run: Run, again: bool) -> None:
+    data = run.state.dataloader
     if again:
-        engine.logger.warning(
+        run.logger.warning(
             "The run was saved without what its pass over the data began with, so the batches to come may be others. "
             "Set engine.resumes_exactly = True before run(), as a Checkpoint does that is made before it."
         )
     elif hasattr(data, "__next__"):
-        engine.logger.warning(
+        run.logger.warning(
             "%s can be gone through only once. A run that goes on from a file needs another that gives the same "
             "batches, and goes through those that were used up. A DataLoader with a sampler skips them.",
             type(data).__name__,
         )
 
 
-def _tell_what_differs(engine: Engine, found: Mapping[str, Any], skip: int) -> None:
-    data = engine.state.dataloader
+def _tell_what_differs(run: Run, found: Mapping[str, Any], skip: int) -> None:
+    data = run.state.dataloader
     length, before = length_of(data), found["length"]
     if length != before:
-        engine.logger.warning(
+        run.logger.warning(
             "The run goes on in the middle of a pass over data of length %s, and that had length %s, so the batches to "
             "come are others. Give run() the same data, or what set_data() had put in its place.",
             length,
             before,
         )
     if 0 < skip != length and getattr(data, "num_workers", 0) > 0:
-        engine.logger.warning(
+        run.logger.warning(
             "The processes that load the data begin anew in the middle of a pass. The batches are the same, but not "
             "what is drawn at random in these processes until the pass ends, such as augmentations."
         )

@@ -12,9 +12,9 @@ from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.placeholders import Unbound, unbound_error
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Call, Code, Graph, Payload, Phase, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.edits import called, check_counter
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.runtime.cursor import Signal
 from fsm_engine.serialization import library
 from fsm_engine.serialization.dictionary import (
     DEEPEST,

@@ -11,8 +11,9 @@ from fsm_engine.dispatch.registry import Attachment, Handler
 from fsm_engine.engine.explain import name_of_handler, place_of
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified
-from fsm_engine.runtime.cursor import Outcome, Signal
+from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.timeline.device import Device, DeviceClock
 from fsm_engine.timeline.ranges import Ranges
 from fsm_engine.timeline.ring import Ring

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.event_dispatcher import Announcer
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.registry import Attachment, Handler
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.bounds import BOUNDS
-from fsm_engine.runtime.cursor import Signal
 from fsm_engine.timeline.durations import Durations
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Stopwatch(ABC):
             TypeError: if it is no engine.
             ValueError: if this profiler is attached to another one.
         """
-        if not isinstance(engine, Announcer):
+        if not isinstance(engine, EventDispatcher):
             raise TypeError(f"Argument engine should be fsm_engine.Engine, but given {type(engine)}.")
         attached = self._engine()
         if attached is engine:

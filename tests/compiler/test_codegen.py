@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from programs import Program, Recording, programs
 
 import fsm_engine
-from fsm_engine.compiler.cache import function_for
+from fsm_engine.compiler.cache import _caches, function_for
 from fsm_engine.compiler.codegen import View
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.runtime.cursor import IDLE_AT, Cursor, Signal
+from fsm_engine.runtime.cursor import IDLE_AT, Cursor
 
 
 class Enough(Exception):
@@ -227,4 +228,4 @@ def test_functions_are_kept_for_the_last_shapes_only() -> None:
     for _ in range(80):
         engine.add_event_handler(Events.COMPLETED, lambda: None)
         assert engine.source
-    assert len(engine.lifecycle.graph.emitted) <= 64
+    assert len(_caches[engine.lifecycle.graph]._functions) <= 64

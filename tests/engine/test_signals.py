@@ -9,7 +9,7 @@ import pytest
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.graph.graph import IDLE, Phase, Scope, Transition, Trigger
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 
 
 class Extra(EventEnum):

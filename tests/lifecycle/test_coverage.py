@@ -14,8 +14,8 @@ from lifecycles import Building, plan_of, plans
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope, StepEvents, Transition, Trigger, Walk
 from fsm_engine.graph.graph import Call, Graph
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.step_events import ACCUMULATING, WHOLE_STEP
-from fsm_engine.runtime.cursor import Signal
 
 pytest.importorskip("networkx")
 

@@ -12,10 +12,10 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.bounds import BOUNDS
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.runtime.cursor import Signal
 
 
 class Extra(EventEnum):

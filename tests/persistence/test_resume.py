@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from fsm_engine import Engine, EventEnum, Events, Outcome, Scope
-from fsm_engine.runtime.cursor import Signal
+from fsm_engine.graph.signals import Signal
 from fsm_engine.supervised import create_supervised_trainer
 
 SEED = 7

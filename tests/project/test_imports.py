@@ -130,12 +130,10 @@ def goes_up(found: Import) -> bool:
     return not imported or ORDER.index(imported) > ORDER.index(importer)
 
 
-@pytest.mark.xfail(reason="the packages are being taken apart", strict=True)
 def test_packages_import_only_those_below_them() -> None:
     assert sorted({i[:2] for i in all_imports() if goes_up(i)} - DOORS) == []
 
 
-@pytest.mark.xfail(reason="the packages are being taken apart", strict=True)
 def test_each_door_is_used_belongs_to_a_facade_and_opens_late() -> None:
     upwards = {i for i in all_imports() if goes_up(i)}
     assert DOORS - {i[:2] for i in upwards} == set()

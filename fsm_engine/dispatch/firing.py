@@ -1,0 +1,32 @@
+"""Functions that call the handlers of an event when it is fired by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fsm_engine._util.compiled_functions import CompiledFunction, FunctionCache, compile_function
+from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
+from fsm_engine.dispatch.registry import Slot
+
+_cache = FunctionCache()
+
+
+def firing_for(slot: Slot, with_payload: bool) -> Callable[..., None]:
+    """Return ``fire(engine, slot, bound)`` that calls the handlers of `slot`, or ``fire(..., given, more)``.
+
+    `bound` is `Slot.bound` without the slot itself, which keeps it.
+    """
+    key = (with_payload, slot.counter, slot.shape)
+    return _cache.get(key, lambda: _compile_fire(slot, with_payload)).function
+
+
+def _compile_fire(slot: Slot, with_payload: bool) -> CompiledFunction:
+    names = ", ".join(names_of_calls("", slot.attached)[1:])
+    positional, keywords = (["*given"], ["**more"]) if with_payload else ([], [])
+    lines = [
+        "def fire(engine, slot, bound, given=(), more=None):",
+        f"({names},) = bound",
+        *(["state = engine.state"] if slot.counter is not None else []),
+        *text_of_calls("", slot, positional, keywords)[1:],
+    ]
+    return compile_function("fire", "\n    ".join(lines) + "\n", {})

@@ -1,0 +1,98 @@
+"""Copies and pickles of an engine."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+from fsm_engine._util.errors import BusyError
+from fsm_engine.dispatch.event_dispatcher import EventDispatcher
+from fsm_engine.dispatch.observers import Observers
+from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.training import TRAINING
+from fsm_engine.runtime.cursor import Cursor
+from fsm_engine.runtime.data_iter import batches_taken
+from fsm_engine.runtime.state import State
+
+D = TypeVar("D", bound=EventDispatcher)
+
+
+def copied(engine: D, memo: dict[int, Any]) -> D:
+    """Return an engine in the same place that shares step, handlers and data, and has the rest for itself."""
+    _refuse_running(engine, "copied")
+    twin: D = object.__new__(type(engine))
+    memo[id(engine)] = twin
+    own = _without_process(engine)
+    shared = {name: own.pop(name) for name in ("logger", "_process_function")}
+    own.update(_observers=Observers(), _here=_at_rest(engine), state=_state_twin(engine.state, memo, keep_data=True))
+    own["_registry"] = engine._registry.sharing_handlers()
+    own["_slots"] = own["_registry"].slots
+    done = ("_observers", "_here", "state", "_registry", "_slots")
+    rest = copy.deepcopy({name: value for name, value in own.items() if name not in (*done, "lifecycle")}, memo)
+    vars(twin).update({**own, **rest, **shared})
+    twin.lifecycle = engine.lifecycle._owned(twin)
+    data = engine.state.dataloader
+    if data is not None and iter_is_self(data):
+        own["_here"].skip = 0  # shared with the original, it stands where the next batch is
+    return twin
+
+
+def iter_is_self(data: Any) -> bool:
+    """Say whether `data` is an iterator, which can be gone through only once."""
+    return hasattr(data, "__next__") and hasattr(data, "__iter__")
+
+
+def pickled(engine: EventDispatcher) -> dict[str, Any]:
+    """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
+    _refuse_running(engine, "pickled")
+    state = _without_process(engine)
+    state.update(_here=_at_rest(engine), state=_state_twin(engine.state, None, keep_data=False))
+    del state["_observers"]
+    kept = vars(engine.lifecycle).copy()
+    kept.update(_graph=None if engine._graph is TRAINING else engine._graph, _passed=None)
+    del kept["_engine"], kept["step"]
+    state["lifecycle"] = kept
+    return state
+
+
+def unpickle(engine: EventDispatcher, state: dict[str, Any]) -> None:
+    """Fill `engine` from what `pickled` returned."""
+    kept = state.pop("lifecycle")
+    vars(engine).update(state, _observers=Observers())
+    lifecycle = Lifecycle()
+    vars(lifecycle).update(kept, step=engine._process_function, _graph=kept["_graph"] or TRAINING)
+    engine.lifecycle = lifecycle._owned(engine)
+
+
+def _refuse_running(engine: EventDispatcher, verb: str) -> None:
+    if engine._running:
+        raise BusyError(
+            f"a running engine cannot be {verb}, because its place is not at rest in {engine.phase}. "
+            f"Call interrupt(), and do it when run() has returned."
+        )
+
+
+def _without_process(engine: EventDispatcher) -> dict[str, Any]:
+    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": ()}
+    return {**vars(engine), **process, "_heard": {}, "_graph": None}
+
+
+def _at_rest(engine: EventDispatcher) -> Cursor:
+    here = copy.copy(engine._here)
+    if here.left is not None and engine._here.batches is not None:
+        here.skip = 0 if here.exhausted else batches_taken(engine)
+    return here
+
+
+def _state_twin(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
+    twin: State = object.__new__(type(state))
+    own = {**state.attributes(), "event_to_attr": state.event_to_attr}
+    if not keep_data:
+        own["dataloader"] = None
+    if memo is not None:
+        for name in ("dataloader", "batch", "output"):  # a tensor of a graph cannot be copied deeply
+            memo[id(own[name])] = own[name]
+        own = copy.deepcopy(own, memo)
+    for name, value in own.items():
+        setattr(twin, name, value)
+    return twin

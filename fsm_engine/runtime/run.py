@@ -1,0 +1,58 @@
+"""`Run`: the data of a run, which every package below the engine works on."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fsm_engine.graph.graph import Graph, Phase
+from fsm_engine.runtime.cursor import Cursor
+from fsm_engine.runtime.state import COUNTERS, State
+
+
+class Run:
+    """The base class of `Engine` that holds its data: the state, the position in the graph, the step and the logger.
+
+    It has no loop and no handlers. Functions that need only the data of a run take a `Run`, so they do not depend on
+    the engine.
+    """
+
+    resumes_exactly = False
+
+    _graph: Graph
+    _process_function: Callable[[Any, Any], Any] | None
+
+    def __init__(self) -> None:
+        self._here = Cursor()
+        self.state = State()
+        self._running = False
+        self._loaded = False
+        self.state_dict_user_keys: list[str] = []
+        self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
+
+    # `state` is a plain attribute because handlers read it often: a property would double the cost of a small handler.
+    # This method does not use self.__dict__, because that slows down every later access to the engine's attributes.
+    def __setattr__(self, name: str, value: Any) -> None:
+        replaced = getattr(self, "state", None) if name == "state" else None
+        if name == "state" and not isinstance(value, State):
+            raise TypeError(f"engine.state has to be a State, got {value!r}. Use fsm_engine.State(...).")
+        object.__setattr__(self, name, value)
+        if replaced is not None:
+            mapped = replaced.event_to_attr
+            value.map_events({event: attr for event, attr in mapped.items() if event not in COUNTERS})
+            self._changed()
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the run is in; IDLE when no run is active, INTERRUPT while a run is suspended."""
+        return self._graph.phases[self._here.at >> 1]
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """Take note that the state, the handlers or the graph changed."""
+
+    @abstractmethod
+    def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:
+        """Return an iterator over `data` that starts at batch `skip`."""
