@@ -190,7 +190,7 @@ class Lifecycle(Editable):
 
         Raises:
             ValueError: an unknown suffix, format, direction or theme; a timeline with moves that are no edges here.
-            ImportError: .png and .pdf need pygraphviz; the message says how to install it.
+            ImportError: .png and .pdf need Typst; the message has the command that installs it.
             OSError: the file cannot be written.
         """
         from fsm_engine.render import draw

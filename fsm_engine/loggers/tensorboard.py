@@ -56,14 +56,14 @@ class TensorboardLogger(BaseLogger):
             self.writer.add_histogram(tag=name, values=values, global_step=step)
 
     def log_lifecycle(self, engine: Engine, name: str = "lifecycle") -> None:
-        """Log the lifecycle that `engine` runs: a picture if pygraphviz can make one, else its text for Mermaid."""
+        """Log the lifecycle that `engine` runs: a picture if typst and pillow are installed, else Mermaid text."""
         if not _add_picture(self.writer, engine.lifecycle.draw, name):
             with tempfile.TemporaryDirectory() as folder:
                 mermaid = engine.lifecycle.draw(Path(folder) / "lifecycle.mmd").read_text()
             self.writer.add_text(name, f"```mermaid\n{mermaid}\n```")
 
     def log_timeline(self, timeline: Timeline, name: str = "timeline") -> None:
-        """Log what the time was spent on, as a table of text, and the picture, if pygraphviz can make one."""
+        """Log what the time was spent on, as a table of text, and the picture, if typst and pillow are installed."""
         _add_picture(self.writer, timeline.draw, name)
         self.writer.add_text(name, f"```text\n{timeline.summary()}\n```")
 

@@ -33,7 +33,7 @@ def draw_difference(
 
     Raises:
         ValueError: an unknown direction or theme, or a suffix that is not that of a picture.
-        ImportError: .png and .pdf need pygraphviz; the message says how to install it.
+        ImportError: .png and .pdf need Typst; the message has the command that installs it.
         OSError: the file cannot be written.
     """
     draw = PICTURES[format_of(path, PICTURES)]

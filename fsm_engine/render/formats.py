@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render.build import Options, diagram
@@ -41,10 +41,10 @@ def _placed(drawn: Diagram) -> Placed:
     return picture if all(node.heat is None for node in drawn.nodes) else with_legend(picture)
 
 
-def _raster(format: str, drawn: Diagram, theme: Theme) -> bytes:  # noqa: A002
-    from fsm_engine.render.raster import raster
+def _converted(format: Literal["png", "pdf"], drawn: Diagram, theme: Theme) -> bytes:  # noqa: A002
+    from fsm_engine.render.convert import convert_svg
 
-    return raster(_placed(drawn), theme, format)
+    return convert_svg(_svg(drawn, theme).decode(), format)
 
 
 def _dot(drawn: Diagram, theme: Theme) -> bytes:
@@ -61,8 +61,8 @@ def _mermaid(drawn: Diagram, theme: Theme) -> bytes:
 
 PICTURES: dict[str, Picture] = {
     "svg": _svg,
-    "png": partial(_raster, "png"),
-    "pdf": partial(_raster, "pdf"),
+    "png": partial(_converted, "png"),
+    "pdf": partial(_converted, "pdf"),
     "mmd": _mermaid,
     "dot": _dot,
 }
@@ -118,7 +118,7 @@ def render(
 
     Raises:
         ValueError: there is no such format, direction or theme, or the timeline is of another lifecycle.
-        ImportError: png and pdf need pygraphviz; the message says how to install it.
+        ImportError: png and pdf need Typst; the message has the command that installs it.
     """
     write = named("format", format, FORMATS)
     options = Options(title or "", direction, guards, handlers, _track(timeline))

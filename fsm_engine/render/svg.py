@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import ceil
 from xml.sax.saxutils import escape, quoteattr
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
@@ -25,9 +26,9 @@ def svg(picture: Picture, theme: Theme) -> str:
 
 def document(wide: float, high: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
     """Return `content` as a document of that size, with its title above it and the page behind it."""
-    size = f'width="{wide:.0f}" height="{high:.0f}"'
-    view = f'viewBox="0 0 {wide:.1f} {high:.1f}"'
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view} font-family={quoteattr(theme.font)} role="img">']
+    wide, high = ceil(wide), ceil(high)  # fractions of a pixel would leave a strip without the background
+    size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family={quoteattr(theme.font)} role="img">']
     if title is not None:
         lines.append(f"<title>{escape(title.text.lines[0])}</title>")
     if theme.background is not None:

@@ -67,7 +67,7 @@ class Theme:
     error: str
     discovered: str
     heat: tuple[Paint, ...]
-    font: str = "Helvetica,Arial,sans-serif"
+    font: str = "Helvetica,Arial,Liberation Sans,DejaVu Sans,sans-serif"
 
     @property
     def callback(self) -> Paint:

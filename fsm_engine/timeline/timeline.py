@@ -234,7 +234,7 @@ class Timeline:
 
         Raises:
             ValueError: an unknown suffix, format or theme, or a timeline in which nothing happened.
-            ImportError: .png and .pdf need pygraphviz; the message says how to install it.
+            ImportError: .png and .pdf need Typst; the message has the command that installs it.
             OSError: the file cannot be written.
         """
         from fsm_engine.render.timeline import draw_timeline

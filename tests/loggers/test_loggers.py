@@ -468,8 +468,8 @@ def test_weights_are_written_as_ignite_writes_them(handler: str, whitelist: Any,
 
 
 @pytest.fixture
-def no_pygraphviz(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+def no_typst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
 
 
 def read_back(folder: Path) -> Any:
@@ -507,8 +507,8 @@ def test_event_files_are_whole_when_a_run_fails(tmp_path: Path) -> None:
     logger.close()
 
 
-@pytest.mark.usefixtures("no_pygraphviz")
-def test_a_lifecycle_is_text_for_mermaid_where_there_is_no_graphviz() -> None:
+@pytest.mark.usefixtures("no_typst")
+def test_a_lifecycle_is_text_for_mermaid_without_typst() -> None:
     logger, engine = mock_of_tensorboard(), Engine(halved)
     with engine.record() as timeline:
         engine.run([1])
@@ -530,8 +530,8 @@ def mock_of_tensorboard() -> Any:
     return logger
 
 
-def test_pictures_are_pixels_where_there_is_graphviz() -> None:
-    pytest.importorskip("pygraphviz")
+def test_pictures_are_pixels_with_typst() -> None:
+    pytest.importorskip("typst")
     pytest.importorskip("PIL")
     logger, engine = mock_of_tensorboard(), Engine(halved)
     with engine.record() as timeline:

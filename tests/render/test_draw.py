@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
+import re
 import stat
 import struct
 import sys
@@ -17,6 +19,7 @@ import pytest
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
 from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render import FORMATS, THEMES, Mark, Options, diagram, render
+from fsm_engine.render.convert import convert_svg
 
 BEGINNINGS = {
     "svg": b"<svg ",
@@ -39,11 +42,11 @@ class Own(EventEnum):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_suffix_tells_the_format(suffix: str, tmp_path: Path) -> None:
     if suffix in ("png", "pdf"):
-        pytest.importorskip("pygraphviz")
+        pytest.importorskip("typst")
     path = tmp_path / f"lifecycle.{suffix.upper()}"
     assert Lifecycle.training().draw(path) == path
     assert path.read_bytes().lstrip()[:20].lower().startswith(BEGINNINGS[suffix].lower())
-    assert path.read_bytes() == render(Lifecycle.training(), suffix) or suffix == "pdf"  # which tells when it was made
+    assert path.read_bytes() == render(Lifecycle.training(), suffix)
 
 
 def test_a_format_goes_before_the_suffix(tmp_path: Path) -> None:
@@ -51,12 +54,44 @@ def test_a_format_goes_before_the_suffix(tmp_path: Path) -> None:
 
 
 def test_a_png_has_two_dots_per_pixel_of_the_svg() -> None:
-    pytest.importorskip("pygraphviz")
+    pytest.importorskip("typst")
     lifecycle = Lifecycle.training()
     size = struct.unpack(">II", render(lifecycle, "png")[16:24])
+    assert size == tuple(2 * length for length in svg_size(lifecycle))
+
+
+def svg_size(lifecycle: Lifecycle) -> tuple[int, int]:
     svg = ElementTree.fromstring(render(lifecycle, "svg"))
-    wanted = tuple(2 * float(svg.get(name, "0")) for name in ("width", "height"))
-    assert size == pytest.approx(wanted, rel=0.02)
+    return int(svg.get("width", "0")), int(svg.get("height", "0"))
+
+
+def test_a_pdf_page_has_a_point_per_pixel_of_the_svg() -> None:
+    pytest.importorskip("typst")
+    lifecycle = Lifecycle.training()
+    box = re.search(rb"/MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]", render(lifecycle, "pdf"))
+    assert box is not None
+    assert tuple(float(length) for length in box.groups()) == svg_size(lifecycle)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_png_has_the_background_of_its_theme_to_every_edge(theme: str, tmp_path: Path) -> None:
+    pytest.importorskip("typst")
+    pillow = pytest.importorskip("PIL.Image")
+    with pillow.open(Lifecycle.training().draw(tmp_path / "lifecycle.png", theme=theme)) as image:
+        pixels = image.convert("RGBA")
+        right, bottom = pixels.width - 1, pixels.height - 1
+        corners = {pixels.getpixel(at) for at in ((0, 0), (right, 0), (0, bottom), (right, bottom))}
+    background = THEMES[theme].background
+    assert corners == {pillow.new("RGBA", (1, 1), background or (0, 0, 0, 0)).getpixel((0, 0))}
+
+
+def test_a_png_shows_texts_in_fonts_that_are_not_installed() -> None:
+    pytest.importorskip("typst")
+    pillow = pytest.importorskip("PIL.Image")
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" font-family="No Such Font">{}</svg>'
+    text = '<text x="2" y="15" font-size="12" fill="#000000">run</text>'
+    images = [pillow.open(io.BytesIO(convert_svg(svg.format(content), "png"))) for content in ("", text)]
+    assert [image.getchannel("A").getbbox() is None for image in images] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -96,11 +131,11 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_
     real = builtins.__import__
 
     def without(name: str, *args: Any) -> Any:
-        if name == "pygraphviz":
+        if name == "typst":
             raise ImportError(name)
         return real(name, *args)
 
-    monkeypatch.delitem(sys.modules, "pygraphviz", raising=False)
+    monkeypatch.delitem(sys.modules, "typst", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'fsm-engine\[draw\]'"):
         Lifecycle.training().draw(tmp_path / "lifecycle.png")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render.formats import format_of
@@ -26,10 +26,10 @@ def _svg(timeline: Timeline, title: str, theme: Theme) -> bytes:
     return svg(place(timeline, title), theme).encode()
 
 
-def _raster(format: str, timeline: Timeline, title: str, theme: Theme) -> bytes:  # noqa: A002
-    from fsm_engine.render.timeline.raster import raster
+def _converted(format: Literal["png", "pdf"], timeline: Timeline, title: str, theme: Theme) -> bytes:  # noqa: A002
+    from fsm_engine.render.convert import convert_svg
 
-    return raster(_svg(timeline, title, theme).decode(), format)
+    return convert_svg(_svg(timeline, title, theme).decode(), format)
 
 
 def _html(timeline: Timeline, title: str, theme: Theme) -> bytes:
@@ -40,8 +40,8 @@ def _html(timeline: Timeline, title: str, theme: Theme) -> bytes:
 
 FORMATS: dict[str, Format] = {
     "svg": _svg,
-    "png": partial(_raster, "png"),
-    "pdf": partial(_raster, "pdf"),
+    "png": partial(_converted, "png"),
+    "pdf": partial(_converted, "pdf"),
     "html": _html,
 }
 """What writes each format of a timeline's picture; its name is the suffix of a file."""
@@ -58,7 +58,7 @@ def render_timeline(
 
     Raises:
         ValueError: there is no such format or theme, or nothing was recorded.
-        ImportError: png and pdf need pygraphviz; the message says how to install it.
+        ImportError: png and pdf need Typst; the message has the command that installs it.
     """
     write = named("format", format, FORMATS)
     if title is not None and not isinstance(title, str):
