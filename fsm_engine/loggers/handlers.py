@@ -7,7 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsm_engine.events.events import AnyEvent
-from fsm_engine.loggers.values import Names, Picked
+from fsm_engine.loggers.state_reader import Names, StateReader
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -87,7 +87,7 @@ class OutputHandler(BaseHandler):
         state_attributes: list[str] | None = None,
     ) -> None:
         self.tag = tag
-        self.picked = Picked(metric_names, output_transform, state_attributes)
+        self.reader = StateReader(metric_names, output_transform, state_attributes)
         if metric_names is None and output_transform is None and state_attributes is None:
             raise ValueError(
                 "Either metric_names, output_transform or state_attributes should be defined: there is nothing to log."
@@ -97,7 +97,7 @@ class OutputHandler(BaseHandler):
         self.global_step_transform = global_step_transform
 
     def _read(self, engine: Engine, takes_text: bool, /) -> Iterator[tuple[Names, Any]]:
-        for names, value in self.picked.read(engine.state, takes_text).items():
+        for names, value in self.reader.read(engine.state, takes_text).items():
             yield (self.tag, *names), value
 
     def _step(self, engine: Engine, event_name: AnyEvent) -> int:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.loggers import handlers
 from fsm_engine.loggers.base import BaseLogger
-from fsm_engine.loggers.extras import needed
 
 _REFUSED = re.compile(r"[^\w./: -]", re.ASCII)
 """What may not be in a name of MLflow's."""
@@ -61,7 +61,7 @@ class MLflowLogger(BaseLogger):
 
 
 def _mlflow() -> Any:
-    return needed("mlflow", "mlflow", "MLflowLogger needs mlflow")
+    return import_extra("mlflow", "mlflow", "MLflowLogger needs mlflow")
 
 
 def _legal(name: str) -> str:

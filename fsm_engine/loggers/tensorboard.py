@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.loggers import handlers, weights
+from fsm_engine._util.extras import import_extra
+from fsm_engine.loggers import handlers, weights_handlers
 from fsm_engine.loggers.base import BaseLogger
-from fsm_engine.loggers.extras import needed
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -81,7 +81,7 @@ def _writer_class() -> Any:
         module = import_module("tensorboardX")
     except ModuleNotFoundError:
         needs = "This contrib module requires either tensorboardX or torch with tensorboard, which is not there"
-        module = needed("torch.utils.tensorboard", "tensorboard", needs)
+        module = import_extra("torch.utils.tensorboard", "tensorboard", needs)
     return module.SummaryWriter
 
 
@@ -116,25 +116,25 @@ class OptimizerParamsHandler(handlers.OptimizerParamsHandler):
     works_with = TensorboardLogger
 
 
-class WeightsScalarHandler(weights.WeightsScalarHandler):
+class WeightsScalarHandler(weights_handlers.WeightsScalarHandler):
     """`fsm_engine.loggers.WeightsScalarHandler`, for a `TensorboardLogger` only."""
 
     works_with = TensorboardLogger
 
 
-class WeightsHistHandler(weights.WeightsHistHandler):
+class WeightsHistHandler(weights_handlers.WeightsHistHandler):
     """`fsm_engine.loggers.WeightsHistHandler`, for a `TensorboardLogger` only."""
 
     works_with = TensorboardLogger
 
 
-class GradsScalarHandler(weights.GradsScalarHandler):
+class GradsScalarHandler(weights_handlers.GradsScalarHandler):
     """`fsm_engine.loggers.GradsScalarHandler`, for a `TensorboardLogger` only."""
 
     works_with = TensorboardLogger
 
 
-class GradsHistHandler(weights.GradsHistHandler):
+class GradsHistHandler(weights_handlers.GradsHistHandler):
     """`fsm_engine.loggers.GradsHistHandler`, for a `TensorboardLogger` only."""
 
     works_with = TensorboardLogger

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.loggers import handlers
 from fsm_engine.loggers.base import BaseLogger
-from fsm_engine.loggers.extras import needed
 
 
 class WandBLogger(BaseLogger):
@@ -62,7 +62,7 @@ WandbLogger = WandBLogger
 
 
 def _wandb() -> Any:
-    return needed("wandb", "wandb", "WandBLogger needs wandb")
+    return import_extra("wandb", "wandb", "WandBLogger needs wandb")
 
 
 class OutputHandler(handlers.OutputHandler):

@@ -8,7 +8,6 @@ torchmetrics is imported when the first metric is made that needs it: ``pip inst
 from __future__ import annotations
 
 from fsm_engine.metrics.accuracy import Accuracy
-from fsm_engine.metrics.bridge import as_metric, attach, detach, is_attached
 from fsm_engine.metrics.confusion_matrix import ConfusionMatrix
 from fsm_engine.metrics.epoch_metric import EpochMetric, EpochMetricWarning
 from fsm_engine.metrics.frequency import Frequency
@@ -19,6 +18,7 @@ from fsm_engine.metrics.precision_recall import Fbeta, Precision, Recall
 from fsm_engine.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from fsm_engine.metrics.running_average import RunningAverage
 from fsm_engine.metrics.top_k import TopKCategoricalAccuracy
+from fsm_engine.metrics.torchmetrics_adapter import as_metric, attach, detach, is_attached
 from fsm_engine.metrics.usage import (
     BatchFiltered,
     BatchWise,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.counted import Counted
-from fsm_engine.metrics.kinds import Kind, classified
+from fsm_engine.metrics.classification import Kind, classified
 from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torch
     import torchmetrics
 
 
-class Accuracy(Counted):
+class Accuracy(PairMetric):
     """The share of predictions that are right, over all examples and positions alike.
 
     The shapes of the first batch tell the kind of data; later batches have to be of the same kind.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.counted import Counted
-from fsm_engine.metrics.kinds import Kind
+from fsm_engine.metrics.classification import Kind
 from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _AVERAGES = ("samples", "recall", "precision")
 
 
-class ConfusionMatrix(Counted):
+class ConfusionMatrix(PairMetric):
     """How often examples or positions of class i were taken for class j: a tensor (i, j) of integers.
 
     y_pred (batch, classes, ...) holds scores, of which the highest wins, y (batch, ...) classes. What y holds beside

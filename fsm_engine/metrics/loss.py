@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.counted import Counted
 from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torchmetrics
 
-    from fsm_engine.metrics.kinds import Kind
+    from fsm_engine.metrics.classification import Kind
 
 
-class Loss(Counted):
+class Loss(PairMetric):
     """The mean of a loss over all examples, each batch weighing as much as it has.
 
     Sums are kept in double precision where the device has it. No update waits for the device.
@@ -71,7 +71,7 @@ class Loss(Counted):
         mean.update(loss.to(mean.device), examples)
 
     def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # losses are of one kind
-        from fsm_engine.metrics.mean import WeightedMean
+        from fsm_engine.metrics.weighted_mean import WeightedMean
 
         return WeightedMean()
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics import accumulated
-from fsm_engine.metrics.arithmetic import Arithmetic
+from fsm_engine.metrics import torchmetrics_state
+from fsm_engine.metrics.operators import MetricOperators
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def unchanged(output: Any) -> Any:
     return output
 
 
-class Metric(Arithmetic, ABC):
+class Metric(MetricOperators, ABC):
     """What an engine computes from the outputs of its step: the base of metrics, ours and users'.
 
     Where the step gives two lists of as many tensors or numbers, the metric is updated with one pair after the
@@ -133,7 +133,7 @@ class Metric(Arithmetic, ABC):
         Raises:
             TypeError: for something else; see `_state_dict_all_req_keys`.
         """
-        return accumulated.attributes_of(self, self._state_dict_all_req_keys, but=_SETTINGS)
+        return torchmetrics_state.attributes_of(self, self._state_dict_all_req_keys, but=_SETTINGS)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned.
@@ -144,7 +144,7 @@ class Metric(Arithmetic, ABC):
         """
         check_state_dict(self, state_dict, self.state_dict(), more=self._state_dict_all_req_keys is None)
         for name, value in state_dict.items():
-            setattr(self, name, accumulated.plain(value))
+            setattr(self, name, torchmetrics_state.plain(value))
 
     def _feeding(self, usage: Usage) -> Feeding:
         return [(_Reset(self), usage.STARTED), (_Update(self), usage.ITERATION_COMPLETED)]

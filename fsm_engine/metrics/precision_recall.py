@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.counted import Counted
-from fsm_engine.metrics.kinds import Kind, classified
+from fsm_engine.metrics.classification import Kind, classified
 from fsm_engine.metrics.metric import OutputTransform, unchanged
 from fsm_engine.metrics.metrics_lambda import MetricsLambda
+from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -20,7 +20,7 @@ _AVERAGES = ("macro", "micro", "weighted", "samples")
 _NEVER_ZERO = 1e-20
 
 
-class _Rate(Counted):
+class _Rate(PairMetric):
     """The share of right predictions among some of them."""
 
     def __init__(
@@ -77,7 +77,7 @@ class _Rate(Counted):
     def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:
         from torchmetrics.classification import BinaryStatScores, MulticlassStatScores, MultilabelStatScores
 
-        from fsm_engine.metrics.mean import WeightedMean
+        from fsm_engine.metrics.weighted_mean import WeightedMean
 
         assert kind is not None
         # What torchmetrics would validate is looked at above.

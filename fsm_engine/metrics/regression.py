@@ -6,15 +6,15 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.counted import Counted
-from fsm_engine.metrics.kinds import Kind
+from fsm_engine.metrics.classification import Kind
+from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torch
     import torchmetrics
 
 
-class _MeanError(Counted):
+class _MeanError(PairMetric):
     def update(self, output: Any) -> None:
         """Add one batch, given as (y_pred, y) or a mapping with these keys; y takes the shape of y_pred.
 
@@ -34,7 +34,7 @@ class _MeanError(Counted):
     def _mean_error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
 
     def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # numbers are of one kind
-        from fsm_engine.metrics.mean import WeightedMean
+        from fsm_engine.metrics.weighted_mean import WeightedMean
 
         return WeightedMean()
 

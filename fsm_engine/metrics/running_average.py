@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fsm_engine.events.events import Events
-from fsm_engine.metrics.accumulated import plain
 from fsm_engine.metrics.metric import (
     Feeding,
     Metric,
@@ -19,6 +18,7 @@ from fsm_engine.metrics.metric import (
     check_state_dict,
     unchanged,
 )
+from fsm_engine.metrics.torchmetrics_state import plain
 from fsm_engine.metrics.usage import AnyUsage, RunningBatchWise, SingleEpochRunningBatchWise, Usage, usage_of
 
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.counted import Counted
-from fsm_engine.metrics.kinds import Kind
+from fsm_engine.metrics.classification import Kind
 from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torch
     import torchmetrics
 
 
-class TopKCategoricalAccuracy(Counted):
+class TopKCategoricalAccuracy(PairMetric):
     """The share of examples whose class is among the `k` with the highest scores.
 
     y_pred (batch, classes) holds scores, y (batch) classes. No update waits for the device.
@@ -58,6 +58,6 @@ class TopKCategoricalAccuracy(Counted):
             mean.update(hits.to(mean.dtype).mean(), y.numel())
 
     def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # there is but one kind
-        from fsm_engine.metrics.mean import WeightedMean
+        from fsm_engine.metrics.weighted_mean import WeightedMean
 
         return WeightedMean()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler  # from torch 2.3 on
 
     from fsm_engine.metrics import Metric
-    from fsm_engine.metrics.bridge import TorchMetric
+    from fsm_engine.metrics.torchmetrics_adapter import TorchMetric
 
 Device = str | torch.device | None
 Step = Callable[[Engine, Any], Any]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import Event, Events, name_of
 from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, Backend, Bar, BarContent
-from fsm_engine.loggers.values import Picked
+from fsm_engine.loggers.state_reader import StateReader
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -24,14 +24,14 @@ class EngineBar:
     """
 
     __slots__ = (
-        *("_backend", "_bar", "_closing_event", "_description", "_draw_times", "_event", "_picked", "_values"),
+        *("_backend", "_bar", "_closing_event", "_description", "_draw_times", "_event", "_reader", "_values"),
         "next_draw",
     )
 
     def __init__(
-        self, backend: Backend, description: str | None, picked: Picked, event: Event, closing_event: Event
+        self, backend: Backend, description: str | None, reader: StateReader, event: Event, closing_event: Event
     ) -> None:
-        self._backend, self._description, self._picked = backend, description, picked
+        self._backend, self._description, self._reader = backend, description, reader
         self._event, self._closing_event = event, closing_event
         self._bar: Bar | None = None
         self._values: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class EngineBar:
             self.next_draw = self._end_of_full_second()
 
     def _read(self, state: State) -> None:
-        self._values = {"_".join(names): value for names, value in self._picked.read(state, True).items()}
+        self._values = {"_".join(names): value for names, value in self._reader.read(state, True).items()}
 
     def _content(self, state: State) -> BarContent:
         counter = state.event_to_attr[self._event]

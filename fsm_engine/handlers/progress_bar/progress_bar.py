@@ -12,7 +12,7 @@ from fsm_engine.handlers.progress_bar.backend import Backend
 from fsm_engine.handlers.progress_bar.engine_bar import EngineBar
 from fsm_engine.handlers.progress_bar.rich_backend import RichBackend
 from fsm_engine.handlers.progress_bar.tqdm_backend import TqdmBackend
-from fsm_engine.loggers.values import Picked
+from fsm_engine.loggers.state_reader import StateReader
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -72,9 +72,9 @@ class ProgressBar:
             TypeError: an argument has the wrong type.
         """
         _check_events(engine, event_name, closing_event_name)
-        picked = Picked(metric_names, output_transform, state_attributes)
+        reader = StateReader(metric_names, output_transform, state_attributes)
         event, closing_event = plain(event_name), plain(closing_event_name)
-        bar = EngineBar(self._backend, self._description, picked, event, closing_event)  # type: ignore[arg-type]  # edges have no counter, so the check has refused them
+        bar = EngineBar(self._backend, self._description, reader, event, closing_event)  # type: ignore[arg-type]  # edges have no counter, so the check has refused them
         engine.add_event_handler(event_name, bar.update)
         engine.add_event_handler(closing_event_name, bar.finish)
         engine.add_event_handler(EventsList(*exits_of(Scope.RUN), *exits_of(Scope.ENGINE)), bar.close)

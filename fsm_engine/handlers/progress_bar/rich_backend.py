@@ -5,8 +5,8 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, BarContent
-from fsm_engine.loggers.extras import needed
 
 _DISPLAYS: dict[int, Any] = {}
 """The `rich.progress.Progress` that draws all open bars of a file, by the id of the file.
@@ -22,7 +22,7 @@ class RichBackend:
 
     def __init__(self, persist: bool, file: Any = None, console: Any = None) -> None:
         self.persist = persist
-        rich = needed("rich.console", "progress", "ProgressBar(backend='rich') needs rich")
+        rich = import_extra("rich.console", "progress", "ProgressBar(backend='rich') needs rich")
         self._console = console or rich.Console(file=file)
 
     def open(self, content: BarContent) -> _RichBar:

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, BarContent
-from fsm_engine.loggers.extras import needed
 
 
 class TqdmBackend:
@@ -69,5 +69,5 @@ class _TqdmBar:
 def _tqdm() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # in a notebook, tqdm warns that autonotebook is experimental
-        module = needed("tqdm.autonotebook", "progress", "This submodule requires tqdm to be installed")
+        module = import_extra("tqdm.autonotebook", "progress", "This submodule requires tqdm to be installed")
     return module.tqdm

@@ -1,4 +1,4 @@
-"""`Counted`: what the metrics of this package have in common."""
+"""`PairMetric`: what the metrics of this package have in common."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.accumulated import into_torchmetrics, of_torchmetrics
-from fsm_engine.metrics.kinds import Kind, changed
+from fsm_engine.metrics.classification import Kind, changed
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, check_state_dict, unchanged
+from fsm_engine.metrics.torchmetrics_state import into_torchmetrics, of_torchmetrics
 
 if TYPE_CHECKING:
     import torchmetrics
 
 
-class Counted(Metric):
+class PairMetric(Metric):
     """A metric of (y_pred, y) that a metric of torchmetrics computes.
 
     Args:

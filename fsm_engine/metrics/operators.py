@@ -1,4 +1,4 @@
-"""`Arithmetic`: metrics in formulas, each of which is a metric again."""
+"""`MetricOperators`: metrics in formulas, each of which is a metric again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fsm_engine.metrics.metrics_lambda import MetricsLambda
 
 
-class Arithmetic:
+class MetricOperators:
     """What can be written with a metric: ``2 * p * r / (p + r)``, ``accuracy[0]``, ``(iou + 1).mean(dim=0)``.
 
     The other operand may be a metric, a number or a tensor. Methods are those of tensors, called with the value;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics import accumulated
+from fsm_engine.metrics import torchmetrics_state
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
 from fsm_engine.metrics.usage import AnyUsage, EpochWise
 
@@ -41,17 +41,17 @@ def attach(
         TypeError: for anything that is no usage, or no metric of torchmetrics.
         NotComputableError: during a run, if there was no data.
     """
-    _Bridged(metric, output_transform).attach(engine, name, usage)
+    _TorchmetricsAdapter(metric, output_transform).attach(engine, name, usage)
 
 
 def detach(metric: TorchMetric, engine: Engine, usage: AnyUsage = EpochWise) -> None:
     """Undo `attach` with this usage, under all names; nothing happens if `metric` is not attached."""
-    _Bridged(metric).detach(engine, usage)
+    _TorchmetricsAdapter(metric).detach(engine, usage)
 
 
 def is_attached(metric: TorchMetric, engine: Engine, usage: AnyUsage = EpochWise) -> bool:
     """Say whether `engine` computes `metric` with this usage."""
-    return _Bridged(metric).is_attached(engine, usage)
+    return _TorchmetricsAdapter(metric).is_attached(engine, usage)
 
 
 def as_metric(metric: Metric | TorchMetric) -> Metric:
@@ -60,10 +60,10 @@ def as_metric(metric: Metric | TorchMetric) -> Metric:
     Raises:
         TypeError: for anything else.
     """
-    return metric if isinstance(metric, Metric) else _Bridged(metric)
+    return metric if isinstance(metric, Metric) else _TorchmetricsAdapter(metric)
 
 
-class _Bridged(Metric):
+class _TorchmetricsAdapter(Metric):
     """A metric of torchmetrics in the shape of ours; equal to any other of the same one."""
 
     def __init__(self, metric: TorchMetric, output_transform: OutputTransform = unchanged) -> None:
@@ -88,16 +88,16 @@ class _Bridged(Metric):
         return self._metric.compute()
 
     def state_dict(self) -> dict[str, Any]:
-        return accumulated.of_torchmetrics(self._metric)
+        return torchmetrics_state.of_torchmetrics(self._metric)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        accumulated.into_torchmetrics(self._metric, state_dict)
+        torchmetrics_state.into_torchmetrics(self._metric, state_dict)
 
     def _take(self, output: Any) -> None:
         self.update(self.output_transform(output))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Bridged) and other._metric is self._metric
+        return isinstance(other, _TorchmetricsAdapter) and other._metric is self._metric
 
     def __hash__(self) -> int:
         return id(self._metric)
@@ -116,5 +116,5 @@ def _check(metric: Any) -> None:
 def _may_have_data(metric: TorchMetric) -> bool:
     from torchmetrics.wrappers.abstract import WrapperMetric  # these do not count their updates
 
-    parts = accumulated.parts_of(metric).values()
+    parts = torchmetrics_state.parts_of(metric).values()
     return any(part.update_called or isinstance(part, WrapperMetric) for part in parts)

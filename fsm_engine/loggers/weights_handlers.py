@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from fsm_engine.loggers.handlers import BaseHandler
-from fsm_engine.loggers.values import Names
+from fsm_engine.loggers.state_reader import Names
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine

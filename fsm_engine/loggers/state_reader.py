@@ -14,7 +14,7 @@ Names = tuple[str, ...]
 """Where a number was found: ``("loss", "0")`` for the first of a list called loss."""
 
 
-class Picked:
+class StateReader:
     """Which parts of a state are wanted; nothing is read before `read` is called.
 
     Args:
