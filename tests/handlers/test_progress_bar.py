@@ -223,9 +223,7 @@ def test_what_is_not_installed_says_how_to_install_it(
     backend: str, module: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(
-        ModuleNotFoundError, match=re.escape(f'{message}. Install it with: pip install "fsm-engine[progress]"')
-    ):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(message) + r'.*pip install "fsm-engine\[progress\]"'):
         ProgressBar(backend=backend)
 
 
