@@ -14,7 +14,7 @@ from typing import Any
 from fsm_engine.handlers.global_step import global_step_from_engine
 from fsm_engine.handlers.profilers import BasicTimeProfiler, HandlersTimeProfiler
 from fsm_engine.handlers.progress_bar import ProgressBar
-from fsm_engine.loggers import base, handlers, mlflow, tensorboard, wandb, weights
+from fsm_engine.loggers import base, handlers, mlflow, tensorboard, wandb, weights_handlers
 
 
 def _by_name(*objects: Any) -> dict[str, Any]:
@@ -23,7 +23,12 @@ def _by_name(*objects: Any) -> dict[str, Any]:
 
 _MODULES = {
     "base_logger": {
-        **_by_name(base.BaseLogger, handlers.BaseHandler, weights.BaseWeightsHandler, weights.BaseWeightsScalarHandler),
+        **_by_name(
+            base.BaseLogger,
+            handlers.BaseHandler,
+            weights_handlers.BaseWeightsHandler,
+            weights_handlers.BaseWeightsScalarHandler,
+        ),
         "BaseOptimizerParamsHandler": handlers.OptimizerParamsHandler,
         "BaseOutputHandler": handlers.OutputHandler,
     },
