@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fsm_engine.events.events import AnyEvent, Events
-from fsm_engine.handlers.param_scheduler.base import set_value
+from fsm_engine.handlers.param_scheduler.param_groups import set_value
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine

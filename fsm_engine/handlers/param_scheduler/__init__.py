@@ -1,4 +1,4 @@
-"""Schedulers: handlers that set the learning rate, or another setting of an optimizer, event by event."""
+"""Schedulers: handlers that set the learning rate, or another setting of an optimizer, at each event."""
 
 from __future__ import annotations
 

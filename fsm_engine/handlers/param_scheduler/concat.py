@@ -8,32 +8,29 @@ from itertools import accumulate
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers.param_scheduler.base import (
-    BaseParamScheduler,
-    ParamScheduler,
-    on_stand_ins,
-    rehearse,
-    require,
-    states_in,
-)
+from fsm_engine._util.state_dicts import check_keys
+from fsm_engine.handlers.param_scheduler.base import BaseParamScheduler, ParamScheduler, scheduler_states
+from fsm_engine.handlers.param_scheduler.simulation import copies_for_simulation, simulate
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
 class ConcatScheduler(ParamScheduler):
-    """Lets each of some schedulers work for a number of events, and the last one for ever.
+    """Call several schedulers one after another, each for a number of events, and the last one until the end.
 
     Args:
-        schedulers: two or more, of the same setting of the same optimizer. Each begins with its own first event.
-        durations: how many events each of them has, the last one left out.
-        save_history: whether the values are kept in ``engine.state.param_history``; decides for `schedulers`, too.
+        schedulers: two or more schedulers of the same setting of the same optimizer. Each starts at its own event 0.
+        durations: number of events of each scheduler except the last.
+        save_history: append the values to ``engine.state.param_history``. Overrides `save_history` of `schedulers`.
 
     Raises:
-        TypeError: for something that is no list, or holds something that is no scheduler.
-        ValueError: for less than two schedulers, durations that are no integers of at least zero or not one less than
-            there are schedulers, or schedulers of different settings or optimizers.
+        TypeError: `schedulers` or `durations` is not a list, or an item of `schedulers` is not a scheduler.
+        ValueError: there are less than two schedulers; a duration is negative or not an integer; there is
+            not one duration less than schedulers; the schedulers have different settings or optimizers.
     """
+
+    _saved = (*ParamScheduler._saved, "durations")
 
     def __init__(
         self, schedulers: Sequence[BaseParamScheduler], durations: Sequence[int], save_history: bool = False
@@ -42,10 +39,10 @@ class ConcatScheduler(ParamScheduler):
         _check_durations(durations, len(schedulers))
         self.schedulers = list(schedulers)
         self.durations = [int(duration) for duration in durations]
-        super().__init__(_only(schedulers, "optimizer"), _only(schedulers, "param_name"), save_history)
+        super().__init__(_common(schedulers, "optimizer"), _common(schedulers, "param_name"), save_history)
 
     def get_param(self) -> Any:
-        """Return the value that is set next."""
+        """Return the value for the next event."""
         return self._current.get_param()
 
     @property
@@ -55,56 +52,56 @@ class ConcatScheduler(ParamScheduler):
         return scheduler
 
     def __call__(self, engine: Engine | None = None, name: str | None = None) -> None:
-        """Let the scheduler whose turn it is set the value of this event, and go on to the next."""
+        """Call the scheduler of this event and advance to the next event."""
         self._current(engine, name)
         self._advance()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where this scheduler and those it consists of stand, as plain data."""
-        own = {**super().state_dict(), "durations": list(self.durations)}
-        return {**own, "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+        """Return the position of this scheduler and the states of `schedulers` as plain data."""
+        return {**super().state_dict(), "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned: the next event goes on from there.
+        """Load a state dict that `state_dict` returned; the next event gets the value that was next then.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if something is missing, or there are more or less schedulers.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing, or it has another number of schedulers.
         """
-        states = states_in(state_dict, len(self.schedulers), "concatenated")
-        require(state_dict, (*self._saved, "durations"))
+        states = scheduler_states(state_dict, len(self.schedulers), "concatenated")
+        check_keys(state_dict, self._saved)
         for scheduler, state in zip(self.schedulers, states):
             scheduler.load_state_dict(state)
         super().load_state_dict(state_dict)
-        self.durations = list(state_dict["durations"])
 
     @classmethod
-    def simulate_values(  # type: ignore[override]  # it is made of schedulers
+    def simulate_values(  # type: ignore[override]  # takes schedulers
         cls,
         num_events: int,
         schedulers: Sequence[BaseParamScheduler],
         durations: Sequence[int],
         param_names: Sequence[str] | None = None,
     ) -> list[list[Any]]:
-        """Return ``[event, value of each group]`` for as many events, without touching anything.
+        """Return ``[event, value of each parameter group]`` for each of `num_events` events.
+
+        The schedulers and their optimizer are not changed.
 
         Args:
-            num_events: how many.
-            schedulers: where they stand is where this begins.
-            durations: how many events each of them has, the last one left out.
-            param_names: other settings to tell the values of, such as the momentum that some schedulers set, too:
-                for each name the value of each group.
+            num_events: number of events.
+            schedulers: the schedulers; each starts at its current event.
+            durations: number of events of each scheduler except the last.
+            param_names: settings to return instead, such as the momentum that some torch schedulers also set; the
+                values of all groups for the first name, then those for the next.
 
         Raises:
-            TypeError: if `param_names` is no list.
+            TypeError: `param_names` is not a list.
         """
         if param_names is not None and not isinstance(param_names, (list, tuple)):
             raise TypeError(f"Argument param_names should be list or tuple, but given {type(param_names)}")
         _check_schedulers(schedulers)
-        twin = cls(on_stand_ins(schedulers), durations)
-        names = [twin.param_name] if param_names is None else param_names
-        groups = twin.optimizer.param_groups
-        return rehearse(twin, num_events, lambda: [group[name] for name in names for group in groups])
+        scheduler = cls(copies_for_simulation(schedulers), durations)
+        names = [scheduler.param_name] if param_names is None else param_names
+        groups = scheduler.optimizer.param_groups
+        return simulate(scheduler, num_events, lambda: [group[name] for name in names for group in groups])
 
 
 def _check_schedulers(schedulers: Any) -> None:
@@ -133,12 +130,12 @@ def _check_durations(durations: Any, schedulers: int) -> None:
         )
 
 
-def _only(schedulers: Sequence[BaseParamScheduler], what: str) -> Any:
-    """Return the optimizer, or the setting, that all of `schedulers` have."""
+def _common(schedulers: Sequence[BaseParamScheduler], attribute: str) -> Any:
+    """Return the optimizer or the name of the setting, which has to be the same for all `schedulers`."""
     found: list[Any] = []
     for scheduler in schedulers:
-        value = getattr(scheduler, what)
+        value = getattr(scheduler, attribute)
         found += value if isinstance(value, list) else [value]
     if any(other != found[0] for other in found):
-        raise ValueError(f"schedulers should be related to same {what}, but given {found}")
+        raise ValueError(f"schedulers should be related to same {attribute}, but given {found}")
     return found[0]

@@ -1,4 +1,4 @@
-"""`LinearCyclicalScheduler`, `CosineAnnealingScheduler`: from one value to another, again and again."""
+"""`LinearCyclicalScheduler` and `CosineAnnealingScheduler`: a curve that repeats every cycle."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 
 
 class CyclicalScheduler(ParamScheduler):
-    """Goes through the same curve in each cycle of events; a subclass says through which.
+    """Set values on a curve from `start_value` to `end_value` that repeats every cycle.
+
+    A subclass defines `get_param` or the curve, `_fraction`.
 
     Args:
-        optimizer: a torch optimizer, or anything with a list `param_groups` of dictionaries.
-        param_name: the key in those.
-        start_value: the value that a cycle begins with.
-        end_value: the value that it goes to.
-        cycle_size: how many events a cycle has, two or more.
-        cycle_mult: makes each cycle, and its warm-up, that many times as long as the one before, rounded down; a
-            cycle has always one event.
-        start_value_mult: multiplies `start_value` from cycle to cycle.
-        end_value_mult: multiplies `end_value` likewise.
-        warmup_duration: how many further events lead in a straight line from the end of a cycle to the start of the
-            next.
-        save_history: whether the values are kept in ``engine.state.param_history``.
-        param_group_index: the only group to set; all of them unless given.
+        optimizer: a torch optimizer, or an object with a list `param_groups` of dictionaries.
+        param_name: key of the setting in the parameter groups.
+        start_value: value at the start of the cycle.
+        end_value: the other end of the curve.
+        cycle_size: number of events in a cycle, at least 2.
+        cycle_mult: factor for `cycle_size` and `warmup_duration` after each cycle. Sizes are rounded down; a cycle has
+            at least one event.
+        start_value_mult: factor for `start_value` after each cycle.
+        end_value_mult: factor for `end_value` after each cycle.
+        warmup_duration: number of events after each cycle in which the value changes linearly from the end of the cycle
+            to the start of the next.
+        save_history: append the values to ``engine.state.param_history``.
+        param_group_index: index of the only parameter group to set; all groups unless given.
 
     Attributes:
-        event_index: the number of the next event in its cycle.
-        cycle: the number of that cycle. Sizes and values are those of this cycle.
+        event_index: number of the next event in its cycle, from 0.
+        cycle: number of the cycle, from 0. The attributes for sizes and values have the values for this cycle.
 
     Raises:
-        TypeError: for something that is no optimizer.
-        ValueError: for a cycle of less than two events, or a warm-up of less than none.
+        TypeError: `optimizer` has no list `param_groups`.
+        ValueError: `cycle_size` is less than 2, or `warmup_duration` is negative.
     """
 
     _saved = (
@@ -67,15 +69,16 @@ class CyclicalScheduler(ParamScheduler):
         self.cycle = 0
 
     @abstractmethod
-    def _value_at(self, progress: float) -> float:
-        """Return the value after this part of the cycle, between 0 and 1."""
+    def _fraction(self, progress: float) -> float:
+        """Return the position between `start_value` (0) and `end_value` (1) after this part of the cycle, 0 to 1."""
 
     def get_param(self) -> float:
-        """Return the value that is set next."""
-        beyond = self.event_index - self.cycle_size
-        if beyond <= 0:
-            return self._value_at(self.event_index / self.cycle_size)
-        return self.end_value + (self._next_start - self.end_value) * beyond / self.warmup_duration
+        """Return the value for the next event."""
+        warmup_index = self.event_index - self.cycle_size
+        if warmup_index <= 0:
+            fraction = self._fraction(self.event_index / self.cycle_size)
+            return self.start_value + (self.end_value - self.start_value) * fraction
+        return self.end_value + (self._next_start - self.end_value) * warmup_index / self.warmup_duration
 
     @property
     def _next_start(self) -> float:
@@ -84,9 +87,9 @@ class CyclicalScheduler(ParamScheduler):
     def _advance(self) -> None:
         super()._advance()
         if self.event_index >= self.cycle_size + self.warmup_duration:
-            self._begin_cycle()
+            self._start_cycle()
 
-    def _begin_cycle(self) -> None:
+    def _start_cycle(self) -> None:
         self.cycle += 1
         self.event_index = 0
         self.start_value = self._next_start
@@ -96,15 +99,15 @@ class CyclicalScheduler(ParamScheduler):
 
 
 class LinearCyclicalScheduler(CyclicalScheduler):
-    """Goes in a straight line to `end_value` in half a cycle, and back in the other half.
+    """Set values on a line to `end_value` in the first half of each cycle, and back in the second half.
 
     Args:
-        *args: those of `CyclicalScheduler`.
-        monotonic: goes one way, all the cycle long, and jumps back.
-        **kwargs: those of `CyclicalScheduler`.
+        *args: arguments of `CyclicalScheduler`.
+        monotonic: use the whole cycle for the line to `end_value`, and start the next cycle at `start_value` again.
+        **kwargs: arguments of `CyclicalScheduler`.
 
     Raises:
-        ValueError: for a warm-up unless `monotonic`: this goes back by itself.
+        ValueError: `warmup_duration` is given without `monotonic`.
     """
 
     _saved = (*CyclicalScheduler._saved, "monotonic")
@@ -114,21 +117,19 @@ class LinearCyclicalScheduler(CyclicalScheduler):
         if self.warmup_duration and not monotonic:
             raise ValueError(
                 "Invalid combination when warmup_duration > 0 and monotonic=False: without monotonic=True, a cycle "
-                "comes back to its start by itself. Leave one of them out."
+                "ends at its start value and needs no warm-up. Give monotonic=True, or leave warmup_duration out."
             )
         self.monotonic = monotonic
 
-    def _value_at(self, progress: float) -> float:
-        way = progress if self.monotonic else 1 - abs(1 - 2 * progress)
-        return self.start_value + (self.end_value - self.start_value) * way
+    def _fraction(self, progress: float) -> float:
+        return progress if self.monotonic else 1 - abs(1 - 2 * progress)
 
 
 class CosineAnnealingScheduler(CyclicalScheduler):
-    """Goes from `start_value` to `end_value` along half a wave of the cosine in each cycle, and jumps back.
+    """Set values from `start_value` to `end_value` on half a cosine wave in each cycle.
 
-    Args: those of `CyclicalScheduler`.
+    Args: see `CyclicalScheduler`.
     """
 
-    def _value_at(self, progress: float) -> float:
-        way = (1 - math.cos(math.pi * progress)) / 2
-        return self.start_value + (self.end_value - self.start_value) * way
+    def _fraction(self, progress: float) -> float:
+        return (1 - math.cos(math.pi * progress)) / 2

@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.handlers.param_scheduler.base import (
-    BaseParamScheduler,
-    ParamScheduler,
-    on_stand_ins,
-    rehearse,
-    states_in,
-)
+from fsm_engine.handlers.param_scheduler.base import BaseParamScheduler, ParamScheduler, scheduler_states
+from fsm_engine.handlers.param_scheduler.simulation import copies_for_simulation, simulate
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
 class ParamGroupScheduler(BaseParamScheduler):
-    """Calls several schedulers at each event: one per group of an optimizer, per setting, or per optimizer.
+    """Call several schedulers at each event: one per parameter group, per setting, or per optimizer.
 
     Args:
-        schedulers: one or more; which group each of them sets is its own affair.
-        names: of their values in the history; those of their settings unless given. Schedulers with the same name
-            share its items: the values of all of them.
-        save_history: whether the values are kept in ``engine.state.param_history``; decides for `schedulers`, too.
+        schedulers: one or more schedulers, each with its own optimizer and parameter groups.
+        names: keys of the values in the history; the `param_name` of each scheduler unless given. Schedulers with the
+            same name share one item per event, which has the values of all of them.
+        save_history: append the values to ``engine.state.param_history``. Overrides `save_history` of `schedulers`.
 
     Raises:
-        TypeError: for something that is no list.
-        ValueError: for a list with something that is no scheduler, or no name; for no scheduler; for another number
-            of names.
+        TypeError: `schedulers` or `names` is not a list.
+        ValueError: an item of `schedulers` is not a scheduler, or there is none; a name is not a string; the number of
+            names and of schedulers differ.
     """
 
     def __init__(
@@ -45,34 +40,34 @@ class ParamGroupScheduler(BaseParamScheduler):
         self.save_history = save_history
 
     def __call__(self, engine: Engine | None = None, name: str | None = None) -> None:
-        """Let each scheduler set its value of this event, and go on to the next.
+        """Call each scheduler, which sets its value of this event and advances to the next event.
 
         Args:
-            engine: takes the history, if that is wanted.
-            name: of the values in the history, in place of those of all schedulers.
+            engine: the engine whose state gets the history.
+            name: key of the values of all schedulers in the history; `names` unless given.
         """
         for scheduler, own in zip(self.schedulers, self.names):
             scheduler(engine, name or own)
         history = getattr(getattr(engine, "state", None), "param_history", None)
         if self.save_history and history:
-            _join(history, [name or own for own in self.names])
+            _join_items(history, [name or own for own in self.names])
 
     def get_param(self) -> list[Any]:
-        """Return the values that are set next, one per scheduler."""
+        """Return the values for the next event, one per scheduler."""
         return [scheduler.get_param() for scheduler in self.schedulers]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the names of the schedulers and where each of them stands, as plain data."""
+        """Return the names and the states of `schedulers` as plain data."""
         return {"schedulers": [(name, s.state_dict()) for name, s in zip(self.names, self.schedulers)]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned: the next event goes on from there.
+        """Load a state dict that `state_dict` returned; the next event gets the values that were next then.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if something is missing, or it is of other schedulers.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing, or it has other schedulers.
         """
-        states = states_in(state_dict, len(self.schedulers), "param group")
+        states = scheduler_states(state_dict, len(self.schedulers), "param group")
         for required, (name, _) in zip(self.names, states):
             if name != required:
                 raise ValueError(
@@ -82,23 +77,26 @@ class ParamGroupScheduler(BaseParamScheduler):
             scheduler.load_state_dict(state)
 
     @classmethod
-    def simulate_values(  # type: ignore[override]  # it is made of schedulers
+    def simulate_values(  # type: ignore[override]  # takes schedulers
         cls, num_events: int, schedulers: Sequence[ParamScheduler], **kwargs: Any
     ) -> list[list[Any]]:
-        """Return ``[event, value of each scheduler]`` for as many events, without touching anything.
+        """Return ``[event, value of each scheduler]`` for each of `num_events` events.
+
+        The schedulers and their optimizers are not changed.
 
         Args:
-            num_events: how many.
-            schedulers: where they stand is where this begins.
-            **kwargs: what else the scheduler would be made with.
+            num_events: number of events.
+            schedulers: the schedulers; each starts at its current event.
+            **kwargs: further arguments of the scheduler.
         """
         _check_schedulers(schedulers)
-        twin = cls([on_stand_ins([scheduler])[0] for scheduler in schedulers], **kwargs)
-        return rehearse(twin, num_events, lambda: [s.optimizer_param_groups[0][s.param_name] for s in twin.schedulers])
+        scheduler = cls([copies_for_simulation([one])[0] for one in schedulers], **kwargs)
+        parts = scheduler.schedulers
+        return simulate(scheduler, num_events, lambda: [s.optimizer_param_groups[0][s.param_name] for s in parts])
 
 
-def _join(history: dict[str, list[list[Any]]], names: Sequence[str]) -> None:
-    """Make one item of those that schedulers with the same name have added to the history."""
+def _join_items(history: dict[str, list[list[Any]]], names: Sequence[str]) -> None:
+    """Join the items that schedulers with the same name have just appended to the history."""
     for name in set(names) & set(history):
         count = names.count(name)
         history[name][-count:] = [[value for values in history[name][-count:] for value in values]]

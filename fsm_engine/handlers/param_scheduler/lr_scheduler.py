@@ -1,32 +1,34 @@
-"""`LRScheduler`: any scheduler of torch as a handler."""
+"""`LRScheduler`: a scheduler of torch as a handler."""
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import lr_scheduler as torch_schedulers
 
-from fsm_engine.handlers.param_scheduler.base import ParamScheduler, on_stand_ins, rehearse, require, set_value
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler
+from fsm_engine.handlers.param_scheduler.param_groups import number_or_list, set_value
+from fsm_engine.handlers.param_scheduler.simulation import copies_for_simulation, simulate
 
 
 class LRScheduler(ParamScheduler):
-    """Lets a scheduler of torch set the learning rate: the first event has its first value, as each epoch has in torch.
+    """Set the learning rate with a scheduler of torch: its first value at the first event, its second at the next.
 
-    Attach it to ITERATION_STARTED, or to EPOCH_STARTED for a scheduler that counts epochs. What others set between
-    two events, such as a warm-up, does not change its values, and neither does a fresh optimizer on resume.
+    Attach it to ITERATION_STARTED, or to EPOCH_STARTED for a scheduler that counts epochs. The values do not depend on
+    the current learning rate of the optimizer, so neither a warm-up nor a new optimizer after a resume changes them.
 
     Args:
-        lr_scheduler: any of `torch.optim.lr_scheduler`, but ReduceLROnPlateau.
-        save_history: whether the values are kept in ``engine.state.param_history``.
-        use_legacy: leaves the first value to the optimizer: the first event has the second. For
-            ITERATION_COMPLETED, after the step that used the first.
+        lr_scheduler: a scheduler of `torch.optim.lr_scheduler`, except ReduceLROnPlateau.
+        save_history: append the values to ``engine.state.param_history``.
+        use_legacy: start with the second value. For ITERATION_COMPLETED, where the first step has already used the
+            first value, which torch sets when `lr_scheduler` is made.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: `lr_scheduler` is another object.
     """
+
+    _saved = (*ParamScheduler._saved, "lr_scheduler")
 
     def __init__(self, lr_scheduler: Any, save_history: bool = False, use_legacy: bool = False) -> None:
         check_torch_scheduler(lr_scheduler)
@@ -42,61 +44,48 @@ class LRScheduler(ParamScheduler):
         self._skips_first = use_legacy
 
     def get_param(self) -> Any:
-        """Return what the torch scheduler stands at: one number, or a list with one per group."""
-        values = list(self.lr_scheduler.get_last_lr())
-        return values[0] if len(values) == 1 else values
+        """Return the current value of `lr_scheduler`: a number, or a list with one per parameter group."""
+        return number_or_list(self.lr_scheduler.get_last_lr())
 
     def __call__(self, engine: Any = None, name: str | None = None) -> None:
-        """Set the value of this event, and go on to the next."""
+        """Set the value of this event and advance to the next event."""
         if self.event_index or self._skips_first:
             self._step()
         super().__call__(engine, name)
 
     def _step(self) -> None:
+        # Some schedulers compute the next value from the value in the optimizer.
         for group, value in zip(self.optimizer_param_groups, self.lr_scheduler.get_last_lr()):
-            set_value(group, "lr", value)  # some compute the next value from what is there
+            set_value(group, "lr", value)
         if getattr(self.optimizer, "_opt_called", False):
             self.lr_scheduler.step()
             return
-        with warnings.catch_warnings():  # that the optimizer has made no step yet: torch would have skipped a value
+        with warnings.catch_warnings():  # torch warns before the first optimizer step; no value is skipped here
             warnings.simplefilter("ignore", UserWarning)
             self.lr_scheduler.step()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return where this scheduler and that of torch stand."""
-        return {**super().state_dict(), "lr_scheduler": copy.deepcopy(self.lr_scheduler.state_dict())}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned: the next event goes on from there.
-
-        Raises:
-            TypeError: if it is no mapping.
-            ValueError: if something is missing; nothing is changed then.
-        """
-        require(state_dict, (*self._saved, "lr_scheduler"))
-        super().load_state_dict(state_dict)
-        self.lr_scheduler.load_state_dict(copy.deepcopy(state_dict["lr_scheduler"]))
-
     @classmethod
-    def simulate_values(  # type: ignore[override]  # it is made of torch's scheduler
+    def simulate_values(  # type: ignore[override]  # takes a scheduler of torch
         cls, num_events: int, lr_scheduler: Any, **kwargs: Any
     ) -> list[list[Any]]:
-        """Return ``[event, value of each group]`` for as many events, without touching anything.
+        """Return ``[event, value of each parameter group]`` for each of `num_events` events.
+
+        The scheduler and its optimizer are not changed.
 
         Args:
-            num_events: how many.
-            lr_scheduler: that of torch; where it stands is where this begins.
-            **kwargs: what else the scheduler would be made with.
+            num_events: number of events.
+            lr_scheduler: the scheduler of torch; the simulation starts at its current value.
+            **kwargs: further arguments of the scheduler.
         """
-        (twin,) = on_stand_ins([cls(lr_scheduler, **kwargs)])
-        return rehearse(twin, num_events, lambda: [group["lr"] for group in twin.optimizer.param_groups])
+        (scheduler,) = copies_for_simulation([cls(lr_scheduler, **kwargs)])
+        return simulate(scheduler, num_events, lambda: [group["lr"] for group in scheduler.optimizer.param_groups])
 
 
 def check_torch_scheduler(lr_scheduler: Any, others: str = "") -> None:
-    """Refuse what is no scheduler of torch, and the one that needs a metric.
+    """Check that `lr_scheduler` is a scheduler of torch that needs no metric.
 
     Raises:
-        TypeError: for those; `others` says what else was possible.
+        TypeError: it is another object; `others` names further classes that were allowed.
     """
     if isinstance(lr_scheduler, torch_schedulers.ReduceLROnPlateau):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""`PiecewiseLinear`: straight lines between given values."""
+"""`PiecewiseLinear`: lines between given values."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 
 
 class PiecewiseLinear(ParamScheduler):
-    """Goes in straight lines through values at given events; before the first and after the last it stays there.
+    """Interpolate linearly between values at given events.
 
-    Two values at the same event make a jump: the second holds from there.
+    The value is constant before the first and after the last of these events. If two values have the same event, the
+    value jumps, and the event gets the second value.
 
     Args:
-        optimizer: a torch optimizer, or anything with a list `param_groups` of dictionaries.
-        param_name: the key in those.
-        milestones_values: pairs of the number of an event and the value there, in order.
-        save_history: whether the values are kept in ``engine.state.param_history``.
-        param_group_index: the only group to set; all of them unless given.
+        optimizer: a torch optimizer, or an object with a list `param_groups` of dictionaries.
+        param_name: key of the setting in the parameter groups.
+        milestones_values: pairs (number of the event, value), sorted by event.
+        save_history: append the values to ``engine.state.param_history``.
+        param_group_index: index of the only parameter group to set; all groups unless given.
 
     Raises:
-        TypeError: for something that is no list, or the number of an event that is no integer.
-        ValueError: for no pairs, something that is no pair, or pairs out of order.
+        TypeError: `optimizer` has no list `param_groups`; `milestones_values` is not a list; the number of an event is
+            not an integer.
+        ValueError: `milestones_values` is empty or not sorted, or has an item that is not a pair.
     """
 
     _saved = (*ParamScheduler._saved, "milestones", "values")
@@ -39,12 +41,12 @@ class PiecewiseLinear(ParamScheduler):
         param_group_index: int | None = None,
     ) -> None:
         super().__init__(optimizer, param_name, save_history, param_group_index)
-        _check(milestones_values)
+        _check_pairs(milestones_values)
         self.milestones = [int(milestone) for milestone, _ in milestones_values]
         self.values = [value for _, value in milestones_values]
 
     def get_param(self) -> float:
-        """Return the value that is set next."""
+        """Return the value for the next event."""
         after = bisect_right(self.milestones, self.event_index)
         if after == 0 or after == len(self.milestones):
             return self.values[max(after - 1, 0)]
@@ -52,7 +54,7 @@ class PiecewiseLinear(ParamScheduler):
         return start + (goal - start) * (self.event_index - begin) / (end - begin)
 
 
-def _check(pairs: Any) -> None:
+def _check_pairs(pairs: Any) -> None:
     if not isinstance(pairs, (list, tuple)):
         raise TypeError(f"Argument milestones_values should be a list or tuple, but given {type(pairs)}")
     if not pairs:

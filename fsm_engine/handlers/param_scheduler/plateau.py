@@ -1,4 +1,4 @@
-"""`ReduceLROnPlateauScheduler`: a lower learning rate when a metric gets no better."""
+"""`ReduceLROnPlateauScheduler`: a lower learning rate when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.events.events import AnyEvent, Events, EventsList
-from fsm_engine.handlers.param_scheduler.base import ParamScheduler, remember, require, set_value
+from fsm_engine.handlers.param_scheduler.base import ParamScheduler
+from fsm_engine.handlers.param_scheduler.param_groups import number_or_list, record_history, set_value
+from fsm_engine.handlers.param_scheduler.simulation import simulate
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.registry import RemovableEventHandle
@@ -19,23 +22,24 @@ if TYPE_CHECKING:
 
 
 class ReduceLROnPlateauScheduler(ParamScheduler):
-    """Lets torch's ReduceLROnPlateau look at a metric of an evaluator whenever that has run.
+    """Call torch's ReduceLROnPlateau with a metric of an evaluator after each of its runs.
 
-    Attach it to the evaluator. Unlike the other schedulers it lowers what the optimizer has.
+    Attach it to the evaluator. Unlike the other schedulers, it multiplies the current learning rate of the optimizer.
 
     Args:
         optimizer: a torch optimizer.
-        metric_name: the key in ``engine.state.metrics`` of the engine it is attached to.
-        trainer: the engine in whose state the history is kept; that of the evaluator unless given. It is not kept
-            alive.
-        save_history: whether the values are kept in ``state.param_history``.
-        param_group_index: the only group to set; all of them unless given.
-        **scheduler_kwargs: those of ReduceLROnPlateau.
+        metric_name: key in ``engine.state.metrics`` of the evaluator.
+        trainer: the engine whose state gets the history; the evaluator unless given. The reference is weak.
+        save_history: append the learning rates to ``state.param_history``.
+        param_group_index: index of the only parameter group to set; all groups unless given.
+        **scheduler_kwargs: arguments of ReduceLROnPlateau.
 
     Raises:
-        TypeError: for something that is no optimizer, or several `min_lr` for one group.
-        ValueError: what ReduceLROnPlateau says.
+        TypeError: `optimizer` has no list `param_groups`, or `min_lr` is a list although `param_group_index` is given.
+        Exception: ReduceLROnPlateau refuses an argument.
     """
+
+    _saved = (*ParamScheduler._saved, "metric_name", "scheduler")
 
     def __init__(
         self,
@@ -47,39 +51,41 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
         **scheduler_kwargs: Any,
     ) -> None:
         super().__init__(optimizer, "lr", save_history, param_group_index)
-        least = scheduler_kwargs.get("min_lr", 0.0)
-        if param_group_index is not None and not isinstance(least, (int, float)):
-            raise TypeError(f"When param_group_index is given, min_lr should be a float, but given {type(least)}")
+        min_lr = scheduler_kwargs.get("min_lr", 0.0)
+        if param_group_index is not None and not isinstance(min_lr, (int, float)):
+            raise TypeError(f"When param_group_index is given, min_lr should be a float, but given {type(min_lr)}")
         self.metric_name = metric_name
         self.scheduler = ReduceLROnPlateau(optimizer, **scheduler_kwargs)
         self._trainer = None if trainer is None else weakref.ref(trainer)
 
     @property
     def trainer(self) -> Engine | None:
-        """The engine in whose state the history is kept, while it lives."""
+        """The engine whose state gets the history; None if not given, or gone, or in a copy of this scheduler."""
         return None if self._trainer is None else self._trainer()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_trainer": None}  # engines are not copied along with their handlers
 
     def attach(self, engine: Engine, event: AnyEvent | EventsList = Events.COMPLETED) -> RemovableEventHandle:
-        """Let `engine`, the evaluator, call this scheduler at each `event`.
+        """Call this scheduler at each `event` of `engine`, the evaluator.
 
         Raises:
-            ValueError: for an event that is not registered.
+            ValueError: the event is not registered.
         """
         return super().attach(engine, event)
 
     def get_param(self) -> Any:
-        """Return the learning rate there is: a number, or a list with one per group."""
-        values = [group["lr"] for group in self.optimizer_param_groups]
-        return values[0] if len(values) == 1 else values
+        """Return the current learning rate: a number, or a list with one per parameter group."""
+        return number_or_list(self._learning_rates())
+
+    def _learning_rates(self) -> list[Any]:
+        return [group["lr"] for group in self.optimizer_param_groups]
 
     def __call__(self, engine: Any = None, name: str | None = None) -> None:
-        """Look at the metric, and lower the learning rate if it is time.
+        """Call ReduceLROnPlateau with the metric, and record the learning rates if `save_history` is True.
 
         Raises:
-            ValueError: if `engine` has no such metric.
+            ValueError: ``engine.state.metrics`` has no such metric.
         """
         metrics = getattr(getattr(engine, "state", None), "metrics", None) or {}
         if self.metric_name not in metrics:
@@ -89,10 +95,11 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
             )
         self._step(metrics[self.metric_name])
         if self.save_history:
-            remember(self.trainer or engine, name or self.param_name, [g["lr"] for g in self.optimizer_param_groups])
+            record_history(self.trainer or engine, name or self.param_name, self._learning_rates())
         self._advance()
 
     def _step(self, metric: Any) -> None:
+        # ReduceLROnPlateau changes all parameter groups, so the other groups get their learning rates back.
         own = list(map(id, self.optimizer_param_groups))
         others = [group for group in self.optimizer.param_groups if id(group) not in own]
         before = [copy.deepcopy(group["lr"]) for group in others]
@@ -101,39 +108,35 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
             set_value(group, "lr", value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where this scheduler and that of torch stand, and the learning rates."""
-        own = {**super().state_dict(), "metric_name": self.metric_name}
-        rates = [copy.deepcopy(group["lr"]) for group in self.optimizer_param_groups]
-        return {**own, "scheduler": copy.deepcopy(self.scheduler.state_dict()), "lr": rates}
+        """Return the state of this scheduler and of ReduceLROnPlateau, and the learning rates, as plain data."""
+        return {**super().state_dict(), "lr": copy.deepcopy(self._learning_rates())}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned, and give the optimizer its learning rates.
+        """Load a state dict that `state_dict` returned, and set the learning rates of the optimizer.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if something is missing; nothing is changed then.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing; nothing was changed.
         """
-        require(state_dict, (*self._saved, "metric_name", "scheduler", "lr"))
+        check_keys(state_dict, (*self._saved, "lr"))
         super().load_state_dict(state_dict)
-        self.metric_name = state_dict["metric_name"]
-        self.scheduler.load_state_dict(copy.deepcopy(state_dict["scheduler"]))
         for group, value in zip(self.optimizer_param_groups, state_dict["lr"]):
             set_value(group, "lr", copy.deepcopy(value))
 
     @classmethod
-    def simulate_values(  # type: ignore[override]  # it depends on a metric
+    def simulate_values(  # type: ignore[override]  # the values depend on a metric
         cls, num_events: int, metric_values: Sequence[float], init_lr: float, **scheduler_kwargs: Any
     ) -> list[list[Any]]:
-        """Return ``[event, learning rate]`` for these values of the metric.
+        """Return ``[event, learning rate]`` for each value of the metric.
 
         Args:
-            num_events: how many.
-            metric_values: one per event.
-            init_lr: what the optimizer begins with.
-            **scheduler_kwargs: those of ReduceLROnPlateau.
+            num_events: number of events.
+            metric_values: value of the metric at each event.
+            init_lr: initial learning rate.
+            **scheduler_kwargs: arguments of ReduceLROnPlateau.
 
         Raises:
-            ValueError: if there is not one value per event.
+            ValueError: the length of `metric_values` is not `num_events`.
         """
         if len(metric_values) != num_events:
             raise ValueError(
@@ -142,8 +145,5 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
         given = {k: v for k, v in scheduler_kwargs.items() if k not in ("optimizer", "metric_name", "save_history")}
         optimizer = torch.optim.SGD([torch.zeros(1)], lr=init_lr)
         scheduler = cls(optimizer, "", **given)
-        rows = []
-        for event, metric in enumerate(metric_values):
-            scheduler._step(metric)
-            rows.append([event, optimizer.param_groups[0]["lr"]])
-        return rows
+        metrics = iter(metric_values)
+        return simulate(lambda: scheduler._step(next(metrics)), num_events, lambda: [optimizer.param_groups[0]["lr"]])

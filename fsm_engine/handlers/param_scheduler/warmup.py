@@ -1,4 +1,4 @@
-"""`create_lr_scheduler_with_warmup`: a straight line before another scheduler."""
+"""`create_lr_scheduler_with_warmup`: a linear warm-up before another scheduler."""
 
 from __future__ import annotations
 
@@ -22,39 +22,41 @@ def create_lr_scheduler_with_warmup(
     save_history: bool = False,
     output_simulated_values: list[Any] | None = None,
 ) -> ConcatScheduler:
-    """Return a scheduler that goes in a straight line to the first value of another one, which then goes on.
+    """Return a scheduler with a linear warm-up, followed by `lr_scheduler`.
 
-    Event 0 has the start, event ``warmup_duration - 1`` the end. If that is what `lr_scheduler` begins with, its
-    second value comes next, else its first.
+    Event 0 gets `warmup_start_value`, event ``warmup_duration - 1`` the end value. The next event gets the first value
+    of `lr_scheduler`, or its second value if the first is equal to the end value.
 
     Args:
-        lr_scheduler: a scheduler of torch, or one of this package's; the groups that it sets are warmed up.
-        warmup_start_value: at the first event.
-        warmup_duration: how many events that takes, two or more.
-        warmup_end_value: at the last of them; what the optimizer has, for each group, unless given.
-        save_history: whether the values are kept in ``engine.state.param_history``.
-        output_simulated_values: a list, such as ``[None] * 100``, that is filled with as many events of what
-            `simulate_values` of the result returns.
+        lr_scheduler: a scheduler of torch, or a `ParamScheduler`. The warm-up sets the same parameter groups.
+        warmup_start_value: value at the first event.
+        warmup_duration: number of events of the warm-up, at least 2.
+        warmup_end_value: value at the last event of the warm-up; the current value of each parameter group unless
+            given.
+        save_history: append the values to ``engine.state.param_history``.
+        output_simulated_values: a list, such as ``[None] * 100``. It is filled with the result of `simulate_values` for
+            as many events as it has items.
 
     Raises:
-        TypeError: for something that is no scheduler of one setting, no number of events, or no list.
-        ValueError: for a warm-up of less than two events.
+        TypeError: `lr_scheduler` is not such a scheduler, `warmup_duration` is not an integer, or
+            `output_simulated_values` is not a list.
+        ValueError: `warmup_duration` is less than 2.
     """
     _check(lr_scheduler, warmup_duration, output_simulated_values)
     after = lr_scheduler if isinstance(lr_scheduler, ParamScheduler) else LRScheduler(lr_scheduler)
     groups = after.optimizer_param_groups
     ends = [group[after.param_name] if warmup_end_value is None else warmup_end_value for group in groups]
-    ends = [float(end) for end in ends]  # a tensor would change under the warm-up
-    warmup = _line(after, warmup_start_value, ends, warmup_duration)
-    lasts = warmup_duration - _begins_with(after, ends)
+    ends = [float(end) for end in ends]  # the warm-up changes a tensor in the parameter group
+    warmup = _warmup(after, warmup_start_value, ends, warmup_duration)
+    durations = [warmup_duration - _starts_with(after, ends)]
     if output_simulated_values is not None:
         events = len(output_simulated_values)
-        output_simulated_values[:] = ConcatScheduler.simulate_values(events, [warmup, after], [lasts])
-    return ConcatScheduler([warmup, after], [lasts], save_history)
+        output_simulated_values[:] = ConcatScheduler.simulate_values(events, [warmup, after], durations)
+    return ConcatScheduler([warmup, after], durations, save_history)
 
 
-def _line(after: ParamScheduler, start: float, ends: Sequence[float], duration: int) -> ParamGroupScheduler:
-    """Return what takes each group that `after` sets from `start` to its end."""
+def _warmup(after: ParamScheduler, start: float, ends: Sequence[float], duration: int) -> ParamGroupScheduler:
+    """Return a scheduler of the parameter groups of `after`, from `start` to the end value of each group."""
     numbers = range(len(ends)) if after.param_group_index is None else [after.param_group_index]
     return ParamGroupScheduler(
         [
@@ -66,7 +68,7 @@ def _line(after: ParamScheduler, start: float, ends: Sequence[float], duration: 
     )
 
 
-def _begins_with(scheduler: ParamScheduler, values: Sequence[float]) -> bool:
+def _starts_with(scheduler: ParamScheduler, values: Sequence[float]) -> bool:
     first = scheduler.get_param()
     firsts = first if isinstance(first, list) else [first] * len(values)
     return all(isclose(one, other, rel_tol=1e-12) for one, other in zip(firsts, values))
