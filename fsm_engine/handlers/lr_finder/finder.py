@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.handlers.lr_finder.arguments import check_functions, check_numbers, check_to_save, ranges_of
 from fsm_engine.handlers.lr_finder.keeping import kept, set_aside
 from fsm_engine.handlers.lr_finder.search import CURVES, Search
 from fsm_engine.handlers.param_scheduler.param_groups import set_value
-from fsm_engine.loggers.extras import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,7 +170,7 @@ class FastaiLRFinder:
             ValueError: for something negative to leave out.
             ModuleNotFoundError: without matplotlib.
         """
-        plt = needed("matplotlib.pyplot", "plot", "This method requires matplotlib to be installed")
+        plt = import_extra("matplotlib.pyplot", "plot", "This method requires matplotlib to be installed")
         if not self._losses:
             raise RuntimeError("learning rate finder didn't run yet so results can't be plotted")
         for name, value in (("skip_start", skip_start), ("skip_end", skip_end)):

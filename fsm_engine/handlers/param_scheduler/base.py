@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.param_scheduler.param_groups import record_history, set_value
 from fsm_engine.handlers.param_scheduler.simulation import FakeOptimizer, simulate
-from fsm_engine.loggers.extras import needed
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -100,7 +100,7 @@ class BaseParamScheduler(ABC):
         Raises:
             ModuleNotFoundError: matplotlib is not installed.
         """
-        plt = needed("matplotlib.pyplot", "plot", "This method requires matplotlib to be installed")
+        plt = import_extra("matplotlib.pyplot", "plot", "This method requires matplotlib to be installed")
         rows = cls.simulate_values(num_events, **scheduler_kwargs)
         name = scheduler_kwargs.get("param_name", "learning rate")
         lines: list[Line2D] = plt.plot([row[0] for row in rows], [row[1:] for row in rows], label=name)
