@@ -1,49 +1,154 @@
-"""Plain data: what can be written to a file and read back without running anything."""
+"""Plain data, which loads without running code, and the walker over nested mappings, lists and tuples.
+
+Plain data consists of None, bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, OrderedDict, Counter,
+set, and of the tensors, parameters, sizes, dtypes and devices of torch; subclasses of these are not plain data.
+``torch.load(..., weights_only=True)`` reads plain data back; types that an older torch refuses are left out.
+
+The module does not import torch. It asks torch only if the process has imported it already.
+"""
 
 from __future__ import annotations
 
+import copy
+import io
 import sys
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pickle import UnpicklingError
 from typing import Any
 
-_ATOMS = (type(None), bool, int, float, str)
-_SEQUENCES = (list, tuple)
-_MAPPINGS = (dict, OrderedDict)
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_CONTAINERS = frozenset({list, tuple, dict, OrderedDict, Counter, set, bytearray})
+_REFUSED_BY_OLDER_TORCH: tuple[Any, ...] = (1j, {1}, b"1", bytearray(b"1"), Counter("1"))
+
+Parts = Iterable[tuple[str, Any, Any]]
+"""Format of each part's path, the key that is put into it, and the part."""
 
 
 def is_tensor(value: Any) -> bool:
-    """Say whether `value` is a tensor of torch, which is not imported for that."""
+    """Return True if `value` is a tensor."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def foreign(value: Any, place: str = "") -> tuple[str, Any] | None:
-    """Return the first part of `value` that is neither plain data nor a tensor, and where, such as ``['a'][0]``.
+def items_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """Return the keys and items of a mapping, or the indices and items of a list or tuple; None for other values."""
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else None
 
-    Plain are None, booleans, numbers, strings, and lists, tuples and dictionaries of them: exactly these types, since
-    a subclass is not read back without running code of its own.
+
+def _item_parts(value: Any) -> Parts:
+    return (("[{!r}]", key, item) for key, item in items_of(value) or ())
+
+
+def find(
+    predicate: Callable[[Any], bool], tree: Any, parts: Callable[[Any], Parts] = _item_parts
+) -> tuple[str, Any] | None:
+    """Return the first node of `tree` for which `predicate` is true, with its path, such as ``['a'][0]``.
+
+    The nodes are `tree` itself, the items of its mappings, lists and tuples, and theirs. Returns None if `predicate` is
+    true for none of them.
     """
-    kind = type(value)
-    if kind in _ATOMS or is_tensor(value):
+    return _find(predicate, tree, parts, set())
+
+
+def _find(
+    predicate: Callable[[Any], bool], tree: Any, parts: Callable[[Any], Parts], parents: set[int]
+) -> tuple[str, Any] | None:
+    if predicate(tree):
+        return "", tree
+    if type(tree) in _ATOMS or id(tree) in parents:  # first, because states of random generators have many integers
         return None
-    if kind in _MAPPINGS:
+    parents.add(id(tree))
+    for template, key, part in parts(tree):
+        found = _find(predicate, part, parts, parents)
+        if found is not None:
+            return template.format(key) + found[0], found[1]
+    parents.remove(id(tree))
+    return None
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Return a copy of `tree` with ``function(leaf)`` in place of each leaf.
+
+    Dicts, lists and tuples are copied, and keep their types and the attributes of their own; everything else is a leaf,
+    and so are containers for which `is_leaf` is true.
+    """
+    if is_leaf is not None and is_leaf(tree):
+        return function(tree)
+    if isinstance(tree, dict):
+        changed = copy.copy(tree)  # a defaultdict cannot be made from its items
+        for key, item in tree.items():
+            changed[key] = map_leaves(function, item, is_leaf)
+        return changed
+    if isinstance(tree, (list, tuple)):
+        items = [map_leaves(function, item, is_leaf) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return function(tree)
+
+
+def find_not_plain(value: Any) -> tuple[str, Any] | None:
+    """Return the first part of `value` that is not plain data, with its path, such as ``['a'][0]``; None if all is.
+
+    Keys of mappings, members of sets, and attributes, such as those of a tensor, count as parts.
+    """
+    return find(is_other_type, value, _all_parts)
+
+
+def plain_numbers(value: Any) -> Any:
+    """Return a copy of `value` with the scalars of NumPy in it as the equal values of Python, which are plain data."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return value
+    return map_leaves(lambda leaf: leaf.item() if isinstance(leaf, numpy.generic) else leaf, value, is_other_type)
+
+
+def copy_plain(value: Any, copy_tensor: Callable[[Any], Any]) -> Any:
+    """Return a copy of plain data, with ``copy_tensor(tensor)`` in place of each tensor.
+
+    An object that is not plain data is shared with the copy.
+    """
+
+    def copied(leaf: Any) -> Any:
+        if is_tensor(leaf):
+            return copy_tensor(leaf)
+        return leaf.copy() if type(leaf) in (set, bytearray) else leaf
+
+    return map_leaves(copied, value, is_other_type)
+
+
+def is_other_type(value: Any) -> bool:
+    """Return True if the type of `value` alone shows that it is not plain data."""
+    return type(value) not in _plain_types(sys.modules.get("torch"))
+
+
+def _all_parts(value: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(value, Mapping):
         for key, item in value.items():
-            found = foreign(key, f"{place} key {key!r}") or foreign(item, f"{place}[{key!r}]")
-            if found is not None:
-                return found
-        return None
-    if kind in _SEQUENCES:
-        return next((found for n, item in enumerate(value) if (found := foreign(item, f"{place}[{n}]"))), None)
-    return place, value
+            yield " (the key {!r})", key, key
+            yield "[{!r}]", key, item
+    elif isinstance(value, (list, tuple, set)):
+        yield from (("[{!r}]", index, item) for index, item in enumerate(value))
+    yield from ((".{}", name, part) for name, part in getattr(value, "__dict__", {}).items())
 
 
-def of_tensors(value: Any, function: Callable[[Any], Any]) -> Any:
-    """Return plain data with `function` done to each tensor in it, containers made anew."""
-    if is_tensor(value):
-        return function(value)
-    if type(value) in _MAPPINGS:
-        return type(value)((key, of_tensors(item, function)) for key, item in value.items())
-    if type(value) in _SEQUENCES:
-        return type(value)(of_tensors(item, function) for item in value)
-    return value
+@cache
+def _plain_types(torch: Any) -> frozenset[type]:
+    if torch is None:
+        return _ATOMS | _CONTAINERS
+    refused = {type(sample) for sample in _REFUSED_BY_OLDER_TORCH if not _loads(torch, sample)}
+    own = {torch.Tensor, torch.nn.Parameter, torch.Size, torch.dtype, torch.device}
+    return (_ATOMS | _CONTAINERS | own) - refused
+
+
+def _loads(torch: Any, sample: Any) -> bool:
+    file = io.BytesIO()
+    torch.save(sample, file)
+    file.seek(0)
+    try:
+        torch.load(file, weights_only=True)
+    except UnpicklingError:
+        return False
+    return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import cmath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from numbers import Complex, Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from fsm_engine._util.plain_data import find, items_of
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -37,40 +39,25 @@ class TerminateOnNan:
         Raises:
             TypeError: for a part of the output that is none of the types above.
         """
-        place = _not_finite(self._output_transform(engine.state.output))
-        if place is not None:
+        found = find(_is_not_finite, self._output_transform(engine.state.output))
+        if found is not None:
             engine.logger.warning(
                 "TerminateOnNan: output%s of iteration %s holds NaN or infinity. The run is terminated.",
-                place,
+                found[0],
                 engine.state.iteration,
             )
             engine.terminate()
 
 
-def _not_finite(value: Any) -> str | None:
-    """Return where in `value` NaN or infinity is, such as ``['loss'][0]``, or None."""
-    if isinstance(value, Mapping):
-        return _first_of(value.items())
-    if isinstance(value, (tuple, list)):
-        return _first_of(enumerate(value))
-    return None if _is_finite(value) else ""
-
-
-def _first_of(items: Iterable[tuple[Any, Any]]) -> str | None:
-    for key, item in items:
-        place = _not_finite(item)
-        if place is not None:
-            return f"[{key!r}]{place}"
-    return None
-
-
-def _is_finite(value: Any) -> bool:
+def _is_not_finite(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
-        return bool(torch.isfinite(value).all())
-    if isinstance(value, (Integral, str)):  # an integer may be too large for the look below
-        return True
+        return not torch.isfinite(value).all()
+    if isinstance(value, (Integral, str)):  # isfinite() refuses a large integer
+        return False
     if isinstance(value, Complex):
-        return cmath.isfinite(value)
+        return not cmath.isfinite(value)
+    if items_of(value) is not None:
+        return False
     raise TypeError(
         f"TerminateOnNan looks at numbers, tensors, mappings, tuples and lists, but the output holds {value!r}. "
         f"Leave it out with output_transform=."

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Number
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from fsm_engine._util.plain_data import copy_plain, find_not_plain, plain_numbers
 
 if TYPE_CHECKING:
     import torchmetrics
 
     TorchMetric = torchmetrics.Metric | torchmetrics.MetricCollection
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _SETTINGS = (torch.device, torch.dtype, torch.nn.Module, ModuleType, type)
 
 
@@ -44,21 +45,16 @@ def plain(value: Any, where: str = "it") -> Any:
     Raises:
         TypeError: if it has something else in it.
     """
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if type(value) in _PLAIN:
-        return value
-    kind: Any = type(value)
-    if issubclass(kind, Number) and hasattr(kind, "item"):  # one of numpy
-        return value.item()
-    if kind in (list, tuple):
-        return kind([plain(item, where) for item in value])
-    if kind is dict:
-        return {key: plain(item, where) for key, item in value.items()}
-    raise TypeError(
-        f"{where} cannot be saved: it has {value!r} in it, which is neither plain data nor a tensor. Name the "
-        f"attributes that reset() starts anew in _state_dict_all_req_keys, or define state_dict and load_state_dict."
-    )
+    copied = copy_plain(plain_numbers(value), lambda tensor: tensor.detach().clone())
+    found = find_not_plain(copied)
+    if found is not None:
+        path, part = found
+        raise TypeError(
+            f"{where} cannot be saved: {where}{path} is {part!r}, which is neither plain data nor a tensor. Name the "
+            f"attributes that reset() starts anew in _state_dict_all_req_keys, or define state_dict and "
+            f"load_state_dict."
+        )
+    return copied
 
 
 def of_torchmetrics(metric: TorchMetric) -> dict[str, Any]:
@@ -81,7 +77,7 @@ def into_torchmetrics(metric: TorchMetric, given: Mapping[str, Any]) -> None:
         raise ValueError(f"the state dictionary is not one of {type(metric).__name__}, which has {own}: {given}.")
     for name, part in parts.items():
         for key, value in given[name].items():
-            setattr(part, key, _placed(value, part.device))
+            setattr(part, key, copy_plain(value, partial(_on_device, part.device)))
         part._computed = None
 
 
@@ -100,7 +96,5 @@ def _kept(part: torchmetrics.Metric) -> list[str]:
     return sorted({*part._defaults, *others} - {"_computed"})
 
 
-def _placed(value: Any, device: torch.device) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach().to(device, copy=True)
-    return [_placed(item, device) for item in value] if isinstance(value, list) else value
+def _on_device(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to(device, copy=True)

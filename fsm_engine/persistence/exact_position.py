@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import sys
 import warnings
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
 from fsm_engine._util.errors import BusyError
-from fsm_engine._util.plain_data import foreign, of_tensors
+from fsm_engine._util.plain_data import copy_plain, find_not_plain, plain_numbers
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
@@ -37,6 +36,8 @@ _AS_THEY_ARE = (
 _CLOCKS = ("run_clock", "epoch_clock")
 _OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
 """Attributes of the state that a process gives anew."""
+
+_NOTHING = object()
 
 
 def position(engine: EventDispatcher) -> dict[str, Any] | None:
@@ -65,9 +66,10 @@ def position(engine: EventDispatcher) -> dict[str, Any] | None:
     found["requests"] = {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT}
     found["state"] = attributes(engine)
     waits = left >> 1 in graph.before_step
-    wrong = _not_plain(engine)
+    batch = copy_plain(engine.state.batch, _detached)
+    wrong = _not_plain(engine, batch)
     if wrong is None and (waits or graph.uncounted is None or left >> 1 in graph.before_use):
-        found["batch"] = of_tensors(engine.state.batch, _detached)
+        found["batch"] = batch
     if wrong is None or not waits:
         return found
     if here.broken is None:
@@ -95,7 +97,7 @@ def attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
     """Return the attributes of the state that are plain data, without those of this process."""
     left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys, *without}
     all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
-    found = _plain_items(all_of_them)
+    found = {name: plain for name, value in all_of_them.items() if (plain := _plain_part(value)) is not _NOTHING}
     for name in vars(engine.state):
         value = all_of_them.get(name)
         if name not in found and value is not None and not hasattr(value, "state_dict"):
@@ -104,34 +106,26 @@ def attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
                 f"numbers, strings, tensors, lists and dictionaries, or set it anew before a run goes on.",
                 stacklevel=2,
             )
-    return {name: of_tensors(value, _detached) for name, value in found.items()}
+    return found
 
 
-def _plain_items(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what of `values` is plain data; of dictionaries in it, such as metrics, what is."""
-    values = {name: _plain_number(value) for name, value in values.items()}
-    whole = {name: value for name, value in values.items() if foreign(value) is None}
-    parts = {name: value for name, value in values.items() if name not in whole and type(value) is dict}
-    return {**whole, **{name: {k: v for k, v in part.items() if not foreign({k: v})} for name, part in parts.items()}}
-
-
-def _plain_number(value: Any) -> Any:
-    """Return numbers of numpy as Python's, in a dictionary as well: they mean the same, and are plain data."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
+def _plain_part(value: Any) -> Any:
+    """Return a copy of `value` if it is plain data; of a dict, such as the metrics, the items that are."""
+    value = copy_plain(plain_numbers(value), _detached)
+    if find_not_plain(value) is None:
         return value
-    if type(value) is dict:
-        return {key: item.item() if isinstance(item, numpy.generic) else item for key, item in value.items()}
-    return value.item() if isinstance(value, numpy.generic) else value
+    if type(value) is not dict:
+        return _NOTHING
+    return {key: item for key, item in value.items() if find_not_plain({key: item}) is None}
 
 
 def _detached(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def _not_plain(engine: EventDispatcher) -> str | None:
+def _not_plain(engine: EventDispatcher, batch: Any) -> str | None:
     """Say what of the batch at hand cannot be saved; None if all of it can."""
-    wrong, phase = foreign(engine.state.batch), engine._graph.phases[engine._here.place >> 1]
+    wrong, phase = find_not_plain(batch), engine._graph.phases[engine._here.place >> 1]
     if wrong is None:
         return None
     return (

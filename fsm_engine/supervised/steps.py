@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from fsm_engine._util.plain_data import map_leaves
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge, Path
 from fsm_engine.lifecycle.step_events import ACCUMULATING, WHOLE_STEP, StepEvents, drop_values
@@ -45,21 +45,14 @@ def prepare_pair(batch: Any, device: Device = None, non_blocking: bool = False) 
 
 
 def _moved(value: Any, device: Device, non_blocking: bool) -> Any:
-    if isinstance(value, _MOVE_AS_A_WHOLE):
-        return value.to(device, non_blocking=non_blocking)
-    return with_items(value, lambda item: _moved(item, device, non_blocking))
+    def move(leaf: Any) -> Any:
+        return leaf.to(device, non_blocking=non_blocking) if _moves_as_a_whole(leaf) else leaf
+
+    return map_leaves(move, value, _moves_as_a_whole)
 
 
-def with_items(value: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a dict, tuple or list like `value` with what `function` makes of each item; other values as they are."""
-    if isinstance(value, dict):
-        changed = copy.copy(value)  # some dicts, such as defaultdict, cannot be made from their items
-        changed.update({key: function(item) for key, item in value.items()})
-        return changed
-    if isinstance(value, (tuple, list)):
-        items = [function(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
+def _moves_as_a_whole(value: Any) -> bool:
+    return isinstance(value, _MOVE_AS_A_WHOLE)
 
 
 def _call_model(model: Any, x: Any) -> Any:

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import torch
 
+from fsm_engine._util.plain_data import map_leaves
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.supervised.steps import Device, LossFunction, PrepareBatch, loss_of, prepare_pair, with_items
+from fsm_engine.supervised.steps import Device, LossFunction, PrepareBatch, loss_of, prepare_pair
 
 
 class Tbptt_Events(EventEnum):  # noqa: N801  # pytorch-ignite's name
@@ -59,15 +60,15 @@ class _TbpttStep:
         if not model.training:
             model.train()
         self.optimizer.zero_grad()
-        y_pred, hidden = model(x) if hidden is None else model(x, _detached(hidden))
+        y_pred, hidden = model(x) if hidden is None else model(x, map_leaves(_detached, hidden))
         loss = self.loss_fn(y_pred, y)
         loss.backward()
         self.optimizer.step()
         return loss_of(x, y, y_pred, loss), hidden
 
 
-def _detached(hidden: Any) -> Any:
-    return hidden.detach() if isinstance(hidden, torch.Tensor) else with_items(hidden, _detached)
+def _detached(leaf: Any) -> Any:
+    return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
 
 
 def create_supervised_tbptt_trainer(

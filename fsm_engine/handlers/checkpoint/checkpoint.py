@@ -21,7 +21,6 @@ from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
 from fsm_engine.handlers.checkpoint.files import remove_leftovers
 from fsm_engine.handlers.checkpoint.found import found_in, load_any, load_newest_good
 from fsm_engine.handlers.checkpoint.names import FileNames, pattern_of
-from fsm_engine.handlers.checkpoint.plain import check_plain
 from fsm_engine.handlers.checkpoint.retention import Saved, by_priority, kept_with
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ class Checkpoint:
         if isinstance(self.save_handler, DiskSaver):
             if not self.save_handler.is_writer:
                 return None
-            check_plain(checkpoint)
+            tree.check_plain(checkpoint)
         return checkpoint if self._background is None else host_copy(checkpoint)
 
     def _metadata(self, engine: Engine, asked: _Asked) -> dict[str, Any]:

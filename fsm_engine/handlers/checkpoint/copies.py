@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import torch
 
+from fsm_engine._util.plain_data import is_other_type, map_leaves
+
 
 def host_copy(value: Any) -> Any:
-    """Return plain data as a copy whose tensors are the host's own; tensors that are one memory stay one."""
-    return _copied(value, {})
+    """Return plain data as a copy whose tensors are in the host's memory; tensors that share memory still do.
 
+    An object that is not plain data is replaced by its ``copy()`` if it has that method, and is shared otherwise.
+    """
+    tensors: dict[Any, torch.Tensor] = {}
 
-def _copied(value: Any, tensors: dict[Any, torch.Tensor]) -> Any:
-    if isinstance(value, torch.Tensor):
-        return _copied_tensor(value, tensors)
-    if type(value) in (dict, OrderedDict):
-        copies = type(value)((key, _copied(part, tensors)) for key, part in value.items())
-        vars_of = getattr(value, "__dict__", None)
-        if vars_of:
-            vars(copies).update(vars_of)  # the versions of a module's parts
-        return copies
-    if type(value) in (list, tuple):
-        return type(value)(_copied(part, tensors) for part in value)
-    return value.copy() if hasattr(value, "copy") else value
+    def copied(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor):
+            return _copied_tensor(leaf, tensors)
+        return leaf.copy() if hasattr(leaf, "copy") else leaf
+
+    return map_leaves(copied, value, is_other_type)
 
 
 def _copied_tensor(tensor: torch.Tensor, tensors: dict[Any, torch.Tensor]) -> torch.Tensor:

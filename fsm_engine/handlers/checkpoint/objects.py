@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from fsm_engine._util.plain_data import find, find_not_plain, items_of, map_leaves
 from fsm_engine.engine.engine import Engine
 from fsm_engine.handlers.weak_engine import WeakEngine
 
@@ -20,35 +21,33 @@ def check_objects(objects: Any, method: str, argument: str) -> None:
     """
     if not isinstance(objects, Mapping):
         raise TypeError(f"Argument `{argument}` should be a dictionary, but given {type(objects)}")
-    for place, leaf in leaves(objects, argument):
-        if not hasattr(leaf, method):
-            raise TypeError(f"Object {type(leaf)} should have `{method}` method. It is {place}.")
+    found = find(lambda node: items_of(node) is None and not hasattr(node, method), objects)
+    if found is not None:
+        raise TypeError(f"Object {type(found[1])} should have `{method}` method. It is {argument}{found[0]}.")
 
 
-def leaves(objects: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every leaf, and where it is."""
-    if isinstance(objects, Mapping):
-        for key, part in objects.items():
-            yield from leaves(part, f"{place}[{key!r}]")
-    elif isinstance(objects, list):
-        for number, part in enumerate(objects):
-            yield from leaves(part, f"{place}[{number}]")
-    else:
-        yield place, objects
+def check_plain(checkpoint: Any) -> None:
+    """Check that ``torch.load(..., weights_only=True)`` will take `checkpoint`.
+
+    Raises:
+        TypeError: for anything else in it; the message has its place and its type.
+    """
+    found = find_not_plain(checkpoint)
+    if found is not None:
+        place, value = found
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise TypeError(
+            f"checkpoint{place} is a {kind}: {value!r:.80}. A checkpoint holds only tensors and plain data (numbers, "
+            f"strings, None, lists, tuples, dicts), because loading anything else may run code. Let state_dict() give "
+            f"a number of numpy as .item(), an array as torch.from_numpy(array), an object as its own state_dict()."
+        )
 
 
-def mapped(change: Callable[[Any], Any], objects: Any) -> Any:
-    """Return a tree with `change` of every leaf."""
-    if isinstance(objects, Mapping):
-        return {key: mapped(change, part) for key, part in objects.items()}
-    if isinstance(objects, list):
-        return [mapped(change, part) for part in objects]
-    return change(objects)
-
-
-def kept(objects: Mapping[str, Any]) -> Any:
+def kept(objects: Any) -> Any:
     """Return the tree as a checkpoint keeps it: engines weakly. From then on they resume exactly."""
-    return mapped(_kept, objects)
+    if isinstance(objects, Mapping):
+        return {key: kept(part) for key, part in objects.items()}
+    return map_leaves(_kept, objects)
 
 
 def given(objects: Any) -> Any:
@@ -57,17 +56,19 @@ def given(objects: Any) -> Any:
     Raises:
         ReferenceError: an engine in it does not exist any more.
     """
-    return mapped(_given, objects)
+    return map_leaves(_given, objects)
 
 
 def engines(objects: Any) -> list[Engine]:
     """Return the engines in the tree."""
-    return [leaf for _, leaf in leaves(objects) if isinstance(leaf, Engine)]
+    found: list[Engine] = []
+    map_leaves(lambda leaf: found.append(leaf) if isinstance(leaf, Engine) else None, objects)
+    return found
 
 
 def state_dicts(objects: Any) -> Any:
     """Return the tree with the state dict of every leaf."""
-    return mapped(lambda leaf: _unwrapped(leaf).state_dict(), objects)
+    return map_leaves(lambda leaf: _unwrapped(leaf).state_dict(), objects)
 
 
 def load_all(objects: Mapping[str, Any], states: Any, **module_kwargs: Any) -> None:
@@ -98,9 +99,9 @@ def _pairs(objects: Any, states: Any) -> Iterator[tuple[Any, Any]]:
                 there = list(states) if isinstance(states, Mapping) else type(states)
                 raise ValueError(f"Key '{key}' from to_load is not found in the checkpoint: {there}")
             yield from _pairs(part, states[key])
-    elif isinstance(objects, list):
-        if not isinstance(states, list) or len(states) != len(objects):
-            found = f"one of {len(states)}" if isinstance(states, list) else f"{type(states)}"
+    elif isinstance(objects, (list, tuple)):
+        if not isinstance(states, (list, tuple)) or len(states) != len(objects):
+            found = f"one of {len(states)}" if isinstance(states, (list, tuple)) else f"{type(states)}"
             raise ValueError(f"to_load has a list of {len(objects)} objects where the checkpoint has {found}.")
         for part, state in zip(objects, states):
             yield from _pairs(part, state)
@@ -109,6 +110,8 @@ def _pairs(objects: Any, states: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _kept(leaf: Any) -> Any:
+    if isinstance(leaf, Mapping):
+        return kept(leaf)
     if not isinstance(leaf, Engine):
         return leaf
     leaf.resumes_exactly = True
