@@ -20,9 +20,9 @@ from unittest import mock
 import torch
 
 from fsm_engine import Engine, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
-from fsm_engine.render import Options, compared, diagram, render
+from fsm_engine.render import DiagramOptions, build_diagram, compare_diagrams, render
 from fsm_engine.render.formats import PICTURES as FORMATS
-from fsm_engine.render.themes import theme_named
+from fsm_engine.render.themes import get_theme
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.supervised.tbptt import create_supervised_tbptt_trainer
 from fsm_engine.timeline import Timeline
@@ -85,9 +85,12 @@ def mid_run() -> dict[str, bytes]:
 
 def before_and_after() -> dict[str, bytes]:
     """Return the pictures of what the GAN changes in the lifecycle of training."""
-    options = Options("From training to a GAN")
-    both = compared(diagram(Lifecycle.training(), options), diagram(of_example("gan").lifecycle, options))
-    return {suffix: FORMATS[suffix](both, theme_named("auto")) for suffix in ("svg", "mmd")}
+    options = DiagramOptions("From training to a GAN")
+    before, after = (
+        build_diagram(lifecycle, options) for lifecycle in (Lifecycle.training(), of_example("gan").lifecycle)
+    )
+    both = compare_diagrams(before, after)
+    return {suffix: FORMATS[suffix](both, get_theme("auto")) for suffix in ("svg", "mmd")}
 
 
 class Clock:

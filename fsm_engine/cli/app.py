@@ -21,7 +21,7 @@ from fsm_engine.cli.targets import find
 from fsm_engine.engine.engine import Engine
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render import FORMATS, THEMES, render
-from fsm_engine.render.compare import draw_difference
+from fsm_engine.render.difference import draw_difference
 from fsm_engine.timeline import Timeline
 
 NO = 1

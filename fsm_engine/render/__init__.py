@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fsm_engine.render.build import Options, diagram
-from fsm_engine.render.compare import compared, draw_difference
 from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
+from fsm_engine.render.difference import compare_diagrams, draw_difference
 from fsm_engine.render.formats import FORMATS, draw, render
-from fsm_engine.render.themes import THEMES, Paint, Theme, theme_named
+from fsm_engine.render.themes import THEMES, Paint, Theme, get_theme
 
 __all__ = [
     "FORMATS",
@@ -14,18 +14,18 @@ __all__ = [
     "Box",
     "Change",
     "Diagram",
+    "DiagramOptions",
     "Edge",
     "EdgeKind",
     "Mark",
     "Node",
     "NodeKind",
-    "Options",
     "Paint",
     "Theme",
-    "compared",
-    "diagram",
+    "build_diagram",
+    "compare_diagrams",
     "draw",
     "draw_difference",
+    "get_theme",
     "render",
-    "theme_named",
 ]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from fsm_engine.render.diagram import Diagram, Edge
-from fsm_engine.render.metrics import LABEL, Text
 from fsm_engine.render.rows import Rows
+from fsm_engine.render.text_metrics import LABEL_SIZE, Text
 
 APART, LANE, BORDER, RISE = 22.0, 11.0, 10.0, 26.0
 """How far nodes, lanes, borders of boxes, and lines that turn into a node are from what is further in."""
@@ -189,7 +189,7 @@ class Columns:
     def _name_ends(self, box: str) -> float:
         """Return how far out a box has to begin for its name to stand beyond all lines into it from above."""
         text = next(other.text for other in self.diagram.boxes if other.id == box)
-        return self._reach(-1, [2 * self.span[box].start - 1]) + LANE + Text((text,), LABEL).width
+        return self._reach(-1, [2 * self.span[box].start - 1]) + LANE + Text((text,), LABEL_SIZE).width
 
     def _common(self, edge: Edge) -> str | None:
         """Return the innermost box around both ends of an edge; an end that is a box is not around itself."""

@@ -12,14 +12,14 @@ import itertools
 from collections.abc import Iterator
 
 from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.labels import edge_text, node_text, one_line
 from fsm_engine.render.themes import THEMES, Theme
-from fsm_engine.render.words import edge_text, node_text, one_line
 
 _POINTS = (NodeKind.INITIAL, NodeKind.FINAL)
 _INDENT = "  "
 
 
-def dot(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
+def to_dot(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
     """Return `diagram` as DOT text, without positions."""
     whole = _Part(diagram, theme, _Names())
     lines = [*_defaults(diagram, theme), *whole.nodes(), *whole.edges()]

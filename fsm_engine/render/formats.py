@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from fsm_engine._util.atomic_files import write_whole
-from fsm_engine.render.build import Options, diagram
+from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Diagram
-from fsm_engine.render.named import named
-from fsm_engine.render.themes import Theme, theme_named
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
+from fsm_engine.render.themes import Theme, get_theme
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from fsm_engine.render.picture import Picture as Placed
     from fsm_engine.timeline.timeline import Timeline
 
-Format = Callable[["Lifecycle", Options, Theme], bytes]
+Format = Callable[["Lifecycle", DiagramOptions, Theme], bytes]
 Picture = Callable[[Diagram, Theme], bytes]
 
 
 def _svg(drawn: Diagram, theme: Theme) -> bytes:
-    from fsm_engine.render.svg import svg
+    from fsm_engine.render.svg import to_svg
 
-    return svg(_placed(drawn), theme).encode()
+    return to_svg(_placed(drawn), theme).encode()
 
 
 def _placed(drawn: Diagram) -> Placed:
-    from fsm_engine.render.heat import with_legend
-    from fsm_engine.render.layout import layout
+    from fsm_engine.render.heat_map import with_legend
+    from fsm_engine.render.layout import lay_out
 
-    picture = layout(drawn)
+    picture = lay_out(drawn)
     return picture if all(node.heat is None for node in drawn.nodes) else with_legend(picture)
 
 
@@ -48,15 +48,15 @@ def _converted(format: Literal["png", "pdf"], drawn: Diagram, theme: Theme) -> b
 
 
 def _dot(drawn: Diagram, theme: Theme) -> bytes:
-    from fsm_engine.render.dot import dot
+    from fsm_engine.render.dot import to_dot
 
-    return dot(drawn, theme).encode()
+    return to_dot(drawn, theme).encode()
 
 
 def _mermaid(drawn: Diagram, theme: Theme) -> bytes:
-    from fsm_engine.render.mermaid import mermaid
+    from fsm_engine.render.mermaid import to_mermaid
 
-    return mermaid(drawn, theme).encode()
+    return to_mermaid(drawn, theme).encode()
 
 
 PICTURES: dict[str, Picture] = {
@@ -69,27 +69,27 @@ PICTURES: dict[str, Picture] = {
 """What draws a diagram in each format that is nothing but a picture."""
 
 
-def _picture(format: str, lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:  # noqa: A002
-    return PICTURES[format](diagram(lifecycle, options), theme)
+def _picture(format: str, lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:  # noqa: A002
+    return PICTURES[format](build_diagram(lifecycle, options), theme)
 
 
-def _html(lifecycle: Lifecycle, options: Options, theme: Theme) -> bytes:
-    from fsm_engine.render.details import details
-    from fsm_engine.render.page import page, page_theme
+def _html(lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:
+    from fsm_engine.render.page import lifecycle_page, page_theme
+    from fsm_engine.render.page_details import details
 
-    svg = _svg(diagram(lifecycle, replace(options, title="")), page_theme()).decode()
-    return page(svg, details(lifecycle), options.title or lifecycle.name, theme).encode()
+    svg = _svg(build_diagram(lifecycle, replace(options, title="")), page_theme()).decode()
+    return lifecycle_page(svg, details(lifecycle), options.title or lifecycle.name, theme).encode()
 
 
-def _json(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
+def _json(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
     return lifecycle.to_json().encode()
 
 
-def _scxml(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
+def _scxml(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
     return lifecycle.to_scxml().encode()
 
 
-def _graphml(lifecycle: Lifecycle, _options: Options, _theme: Theme) -> bytes:
+def _graphml(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
     return lifecycle.to_graphml().encode()
 
 
@@ -120,9 +120,9 @@ def render(
         ValueError: there is no such format, direction or theme, or the timeline is of another lifecycle.
         ImportError: png and pdf need Typst; the message has the command that installs it.
     """
-    write = named("format", format, FORMATS)
-    options = Options(title or "", direction, guards, handlers, _track(timeline))
-    return write(lifecycle, options, theme_named(theme))
+    write = choose("format", format, FORMATS)
+    options = DiagramOptions(title or "", direction, guards, handlers, _track(timeline))
+    return write(lifecycle, options, get_theme(theme))
 
 
 def _track(timeline: Timeline | Track | None) -> Track | None:

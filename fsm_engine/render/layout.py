@@ -8,20 +8,20 @@ from operator import attrgetter
 
 from fsm_engine.render.columns import TITLE_ROOM, Columns, Size
 from fsm_engine.render.diagram import Box, Diagram, Edge, Node, NodeKind
-from fsm_engine.render.metrics import LABEL, NOTE, TITLE, Text, evenly, name
+from fsm_engine.render.layout_cost import cost, lines
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
-from fsm_engine.render.quality import cost, lines
 from fsm_engine.render.rows import Rows
+from fsm_engine.render.text_metrics import LABEL_SIZE, NOTE_SIZE, TITLE_SIZE, Text, name, wrap_evenly
 
 MARGIN, GAP, PORT, PAD = 8.0, 24.0, 9.0, 8.0  # around the picture; between rows; between ends at a side; in a box
 ROUND = {NodeKind.INITIAL: 18.0, NodeKind.FINAL: 22.0, NodeKind.HISTORY: 30.0}
 MOST, MANY = 20, 60  # letters in a line of a label; nodes, from which on rows are not shared
 
 
-def layout(diagram: Diagram) -> Picture:
+def lay_out(diagram: Diagram) -> Picture:
     """Return `diagram` with a place for everything. It takes up to a few seconds."""
     rows = Rows(diagram)
-    inner = {node.id: layout(node.inner) for node in diagram.nodes if node.inner is not None}
+    inner = {node.id: lay_out(node.inner) for node in diagram.nodes if node.inner is not None}
     attempt = partial(_Layout, diagram, rows, inner)
     best = attempt({}, frozenset())
     if len(diagram.nodes) > MANY:
@@ -59,7 +59,7 @@ class _Layout:
         self.turned = diagram.to_the_right
         self.names = {node.id: name(node.text) for node in diagram.nodes}
         self.notes = {node.id: _notes(node) for node in diagram.nodes}
-        self.texts = {edge: evenly(edge.text, MOST, LABEL) for edge in diagram.edges if edge.text}
+        self.texts = {edge: wrap_evenly(edge.text, MOST, LABEL_SIZE) for edge in diagram.edges if edge.text}
         self.room = {edge: self._turned(text.width, text.height) for edge, text in self.texts.items()}
         self.size = {node.id: self._size(node) for node in diagram.nodes}
         self.columns = Columns(
@@ -233,7 +233,7 @@ class _Layout:
         for box in reversed(self.diagram.boxes):
             start = self.columns.span[box.id].start
             inner = sum(strips[other] for other in strips if self.columns.span[other].start == start)
-            name = Text((box.text,), LABEL).width + 14
+            name = Text((box.text,), LABEL_SIZE).width + 14
             strips[box.id] = max(PAD, name - PAD - inner - self._first_line(start))
         return strips
 
@@ -392,7 +392,7 @@ class _Layout:
         every += [line for points in self.routes.values() for line in lines(points)]
         turn = _Turn(self.turned, min(r.left for r in every), min(r.top for r in every))
         width, height = turn.size(max(r.right for r in every), max(r.bottom for r in every))
-        title = Text((self.diagram.title,), TITLE) if self.diagram.title else None
+        title = Text((self.diagram.title,), TITLE_SIZE) if self.diagram.title else None
         turn.shift = title.height + 14 if title else 0.0
         width = max(width, title.width + 2 * MARGIN if title else 0)
         placed = tuple(self._placed(names[node], turn.rect(room)) for node, room in nodes.items())
@@ -439,13 +439,13 @@ class _Turn:
 
 
 def _notes(node: Node) -> Text:
-    lines = [line for note in node.notes for line in evenly(note, 28, NOTE).lines]
-    return Text(tuple(lines), NOTE)
+    lines = [line for note in node.notes for line in wrap_evenly(note, 28, NOTE_SIZE).lines]
+    return Text(tuple(lines), NOTE_SIZE)
 
 
 def _framed(box: Box, room: Rect, drawn: Iterable[Rect]) -> PlacedBox:
     """Return a box with its name in the upper left corner, or where first no line runs through it."""
-    title = Text((box.text,), LABEL)
+    title = Text((box.text,), LABEL_SIZE)
     corner = Rect(room.left + 9 + title.width / 2, room.top + 4 + title.height / 2, title.width, title.height)
     near = [line for line in drawn if line.meets(corner._replace(x=room.x, width=room.width))]
     places = [corner, *(corner._replace(x=x + 6 + title.width / 2) for x in sorted(line.right for line in near))]

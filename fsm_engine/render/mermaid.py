@@ -16,14 +16,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from fsm_engine.render.diagram import Box, Diagram, Edge, Mark, Node, NodeKind
+from fsm_engine.render.labels import edge_text, node_text, one_line
 from fsm_engine.render.themes import THEMES, Paint, Theme, role
-from fsm_engine.render.words import edge_text, node_text, one_line
 
 _POINTS = (NodeKind.INITIAL, NodeKind.FINAL)
 _INDENT = "    "
 
 
-def mermaid(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
+def to_mermaid(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
     """Return `diagram` as Mermaid text. Without a background of its own, a theme leaves to the page what it can."""
     ids = _Ids()
     whole = _Part(diagram, ids)

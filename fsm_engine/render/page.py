@@ -13,9 +13,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from fsm_engine.render.details import Details
+from fsm_engine.render.labels import one_line
+from fsm_engine.render.page_details import Details
 from fsm_engine.render.themes import THEMES, Paint, Theme
-from fsm_engine.render.words import one_line
 
 SCRIPTS = (
     "make.js",
@@ -34,7 +34,7 @@ SCRIPTS = (
 _ROLES = [field.name for field in fields(Theme) if field.name not in ("name", "background", "heat", "font")]
 
 
-def page(svg: str, details: Details, title: str, theme: Theme = THEMES["auto"]) -> str:
+def lifecycle_page(svg: str, details: Details, title: str, theme: Theme = THEMES["auto"]) -> str:
     """Return a page around a picture that was drawn with `page_theme`.
 
     Whatever comes from users is text in it: escaped, or as JSON in an element that nothing runs. Its policy lets the
@@ -46,10 +46,10 @@ def page(svg: str, details: Details, title: str, theme: Theme = THEMES["auto"]) 
         title: of the page.
         theme: ``auto`` follows the reader's browser; with another, the page opens in its colours.
     """
-    return alone("page.html", ("page.css",), SCRIPTS, asdict(details), title, theme, svg=svg)
+    return standalone_page("page.html", ("page.css",), SCRIPTS, asdict(details), title, theme, svg=svg)
 
 
-def alone(
+def standalone_page(
     template: str,
     styles: Iterable[str],
     scripts: Iterable[str],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fsm_engine.render.diagram import Box, Edge, Node
-from fsm_engine.render.metrics import Text
-from fsm_engine.render.themes import SIGNS
+from fsm_engine.render.text_metrics import Text
+from fsm_engine.render.themes import CHANGE_SIGNS
 
 Point = tuple[float, float]
 
@@ -86,7 +86,7 @@ class PlacedNode:
         """Yield what is written in it: its name, with a sign if it differs, and the small lines below."""
         name, notes, head = self.name, self.notes, self.head()
         if self.node.change is not None:
-            name = name._replace(lines=(f"{SIGNS[self.node.change]} {name.lines[0]}", *name.lines[1:]))
+            name = name._replace(lines=(f"{CHANGE_SIGNS[self.node.change]} {name.lines[0]}", *name.lines[1:]))
         top = head.y - (name.height + notes.height) / 2
         yield Label(name, Rect(head.x, top + name.height / 2, name.width, name.height))
         if notes.lines:

@@ -7,24 +7,24 @@ from math import ceil
 from xml.sax.saxutils import escape, quoteattr
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
-from fsm_engine.render.metrics import LINE, width
-from fsm_engine.render.paths import corners, shortened, unit
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
+from fsm_engine.render.polylines import corners, shortened, unit
+from fsm_engine.render.text_metrics import LINE_HEIGHT, width
 from fsm_engine.render.themes import Theme
 
 ROUNDING, HEAD = 11.0, 9.0
 
 
-def svg(picture: Picture, theme: Theme) -> str:
+def to_svg(picture: Picture, theme: Theme) -> str:
     """Return `picture` as an SVG document.
 
     Nodes, edges and boxes are groups with the classes ``node``, ``edge`` and ``box`` and what they stand for as
     attributes ``data-node``, ``data-source``, ``data-target``, ``data-label``, ``data-box``.
     """
-    return document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
+    return svg_document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
 
 
-def document(wide: float, high: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
+def svg_document(wide: float, high: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
     """Return `content` as a document of that size, with its title above it and the page behind it."""
     wide, high = ceil(wide), ceil(high)  # fractions of a pixel would leave a strip without the background
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
@@ -34,7 +34,7 @@ def document(wide: float, high: float, title: Label | None, theme: Theme, conten
     if theme.background is not None:
         lines.append(f'<rect width="100%" height="100%" fill="{theme.background}"/>')
     if title is not None:
-        lines.append(element_text(title, theme.text, "bold"))
+        lines.append(text_elements(title, theme.text, "bold"))
     return "\n".join([*lines, *content, "</svg>"]) + "\n"
 
 
@@ -47,8 +47,8 @@ def _content(picture: Picture, theme: Theme) -> Iterator[str]:
         yield from _node(node, theme)
     for swatch in picture.legend:
         paint = theme.warm(swatch.share)
-        yield '<g class="legend">' + outline(swatch.room, paint.fill, paint.border, 1, 3)
-        yield element_text(swatch.text, theme.text) + "</g>"
+        yield '<g class="legend">' + rounded_rect(swatch.room, paint.fill, paint.border, 1, 3)
+        yield text_elements(swatch.text, theme.text) + "</g>"
 
 
 def _group(kind: str, tip: str, **data: str) -> str:
@@ -60,7 +60,7 @@ def _faint(whether: bool, group: str) -> str:
     return group.replace("<g", '<g opacity="0.35"', 1) if whether else group
 
 
-def breadth(edge: Edge) -> float:
+def line_width(edge: Edge) -> float:
     """Return how wide the line of an edge is: by how often it was taken, if that is known."""
     if edge.weight is None:
         return 3.2 if edge.main else 1.4
@@ -70,8 +70,8 @@ def breadth(edge: Edge) -> float:
 def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
     box = placed.box
     yield _group("box", "", box=box.id)
-    yield outline(placed.room, None, theme.box, 1.2, ROUNDING)
-    yield element_text(placed.title, theme.text) + "</g>"
+    yield rounded_rect(placed.room, None, theme.box, 1.2, ROUNDING)
+    yield text_elements(placed.title, theme.text) + "</g>"
 
 
 def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
     yield _faint(node.unvisited, _group(kinds, node.tip, node=node.id))
     if Mark.CURRENT in node.marks:
-        yield outline(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
+        yield rounded_rect(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
     if node.kind is NodeKind.INITIAL:
         yield _circle(room, room.width / 2, paint.border, paint.border)
     elif node.kind is NodeKind.FINAL:
@@ -92,8 +92,10 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
         yield from _inside(placed, theme)
     else:
         if placed.inner:
-            yield outline(room, None, paint.border, 2, ROUNDING)
-        yield outline(placed.head(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks))
+            yield rounded_rect(room, None, paint.border, 2, ROUNDING)
+        yield rounded_rect(
+            placed.head(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks)
+        )
         yield from _inside(placed, theme)
     yield "</g>"
 
@@ -101,7 +103,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
 def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     picture, (x, y) = placed.inner or (None, (0.0, 0.0))
     for label in placed.texts():
-        yield element_text(label, theme.paint(placed.node).text)
+        yield text_elements(label, theme.paint(placed.node).text)
     if picture is not None:
         yield f'<g class="inner" transform="translate({x:.1f} {y:.1f})">'
         yield from _content(picture, theme)
@@ -110,7 +112,7 @@ def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
 
 def _edge(route: Route, theme: Theme) -> Iterator[str]:
     edge = route.edge
-    colour, wide = theme.stroke(edge), breadth(edge)
+    colour, wide = theme.stroke(edge), line_width(edge)
     kinds = " ".join(["edge", edge.kind.value, *(["main"] * edge.main)])
     yield _faint(edge.weight == 0, _group(kinds, edge.tip, source=edge.source, target=edge.target, label=edge.text))
     dashes = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' stroke-dasharray="2 3"'}
@@ -119,7 +121,7 @@ def _edge(route: Route, theme: Theme) -> Iterator[str]:
     yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>'
     yield _head(route.points[-2], route.points[-1], edge, colour)
     if route.label is not None:
-        yield element_text(route.label, colour if edge.kind is EdgeKind.ERROR or edge.change else theme.text)
+        yield text_elements(route.label, colour if edge.kind is EdgeKind.ERROR or edge.change else theme.text)
     yield "</g>"
 
 
@@ -127,7 +129,7 @@ def _head(before: Point, tip: Point, edge: Edge, colour: str) -> str:
     """Return an arrowhead: filled for what the engine does by itself, open for what the step fires."""
     long, half = (HEAD + 3, 5.5) if edge.main else (HEAD, 4.0)
     if edge.weight is not None:
-        half = 2.5 + 0.8 * breadth(edge)
+        half = 2.5 + 0.8 * line_width(edge)
     dx, dy = unit(before, tip)
     base = tip[0] - dx * long, tip[1] - dy * long
     triangle = (base[0] - dy * half, base[1] + dx * half), tip, (base[0] + dy * half, base[1] - dx * half)
@@ -151,7 +153,7 @@ def _grown(room: Rect, by: float) -> Rect:
     return room._replace(width=room.width + 2 * by, height=room.height + 2 * by)
 
 
-def outline(room: Rect, fill: str | None, stroke: str, wide: float, rounding: float, dash: str = "") -> str:
+def rounded_rect(room: Rect, fill: str | None, stroke: str, wide: float, rounding: float, dash: str = "") -> str:
     """Return a rectangle with rounded corners; without a fill, what is behind it shows through."""
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     return (
@@ -165,10 +167,10 @@ def _circle(room: Rect, radius: float, fill: str | None, stroke: str | None) -> 
     return f'<circle cx="{room.x:.1f}" cy="{room.y:.1f}" r="{radius:.1f}" fill="{fill or "none"}"{line}/>'
 
 
-def element_text(label: Label, colour: str, weight: str = "") -> str:
+def text_elements(label: Label, colour: str, weight: str = "") -> str:
     """Return a text, each line as wide as it was reckoned whatever font is there."""
     text, room = label.text, label.room
-    step = text.size * LINE
+    step = text.size * LINE_HEIGHT
     first = room.y - (len(text.lines) - 1) * step / 2 + text.size * 0.35
     bold = f' font-weight="{weight}"' if weight else ""
     return "".join(

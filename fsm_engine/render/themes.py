@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.named import named
 
-STEPS = (0.0, 0.01, 0.05, 0.2, 0.5)
+HEAT_THRESHOLDS = (0.0, 0.01, 0.05, 0.2, 0.5)
 """The shares of the time from which on a phase has the next of a theme's colours for them."""
 
-SIGNS = {Change.ADDED: "+", Change.REMOVED: "\N{MINUS SIGN}", Change.CHANGED: "~"}
+CHANGE_SIGNS = {Change.ADDED: "+", Change.REMOVED: "\N{MINUS SIGN}", Change.CHANGED: "~"}
 """What stands before the text of a part that differs."""
 
 
@@ -81,7 +81,7 @@ class Theme:
 
     def warm(self, share: float) -> Paint:
         """Return the colours for a share of the time of a run."""
-        return self.heat[sum(share >= step for step in STEPS) - 1]
+        return self.heat[sum(share >= step for step in HEAT_THRESHOLDS) - 1]
 
     def stroke(self, edge: Edge) -> str:
         """Return the colour of `edge`; how it differs goes before what it lies on, and that before its kind."""
@@ -108,13 +108,13 @@ def role(node: Node) -> str:
     return "main" if node.main or node.kind in (NodeKind.INITIAL, NodeKind.FINAL) else "phase"
 
 
-def theme_named(name: str) -> Theme:
+def get_theme(name: str) -> Theme:
     """Return the theme of that name: auto, light, dark or print.
 
     Raises:
         ValueError: there is none.
     """
-    return named("theme", name, THEMES)
+    return choose("theme", name, THEMES)
 
 
 def _plain(fill: str, text: str = "#ffffff") -> Paint:

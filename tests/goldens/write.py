@@ -12,14 +12,14 @@ sys.path.append(str(HERE.parent / "support"))
 from drawn import RICH  # noqa: E402  # found beside this folder
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle  # noqa: E402
-from fsm_engine.render.dot import dot  # noqa: E402
-from fsm_engine.render.mermaid import mermaid  # noqa: E402
-from fsm_engine.render.themes import theme_named  # noqa: E402
+from fsm_engine.render.dot import to_dot  # noqa: E402
+from fsm_engine.render.mermaid import to_mermaid  # noqa: E402
+from fsm_engine.render.themes import get_theme  # noqa: E402
 
 GOLDENS: dict[str, Callable[[], str]] = {
-    "rich.mmd": lambda: mermaid(RICH),
-    "rich_dark.mmd": lambda: mermaid(RICH, theme_named("dark")),
-    "rich.dot": lambda: dot(RICH),
+    "rich.mmd": lambda: to_mermaid(RICH),
+    "rich_dark.mmd": lambda: to_mermaid(RICH, get_theme("dark")),
+    "rich.dot": lambda: to_dot(RICH),
     "training.md": lambda: Lifecycle.training().to_markdown() + "\n",
 }
 

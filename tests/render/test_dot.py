@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.render.build import diagram
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Node, NodeKind
-from fsm_engine.render.dot import dot
+from fsm_engine.render.diagram_builder import build_diagram
+from fsm_engine.render.dot import to_dot
+from fsm_engine.render.labels import edge_text, node_text, one_line
 from fsm_engine.render.themes import THEMES
-from fsm_engine.render.words import edge_text, node_text, one_line
 
 pygraphviz: Any = pytest.importorskip("pygraphviz")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -41,7 +41,7 @@ def test_a_small_diagram_is_written_like_this():
     )
     blue, grey, red = 'color="#1f6fb4"', 'color="#616b76"', 'color="#d0471a" style="dashed"'
     start = 'shape="circle" label="" width="0.17" height="0.17"'
-    assert dot(small).splitlines()[4:] == [
+    assert to_dot(small).splitlines()[4:] == [
         f'  "initial" [{blue} fontcolor="#ffffff" fill{blue} group="main" {start}]',
         f'  "E.B" [{grey} fontcolor="#ffffff" fill{grey} label="B"]',
         '  subgraph "cluster run" {',
@@ -79,7 +79,7 @@ def parts(picture: Diagram) -> Iterator[Diagram]:
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_graphviz_shows_all_of_a_diagram(theme, capfd):
-    picture = drawn(dot(RICH, theme))
+    picture = drawn(to_dot(RICH, theme))
     whole = list(parts(RICH))
     plain = [node for part in whole for node in part.nodes if node.inner is None and node.kind is not NodeKind.INITIAL]
     expected = [" ".join([node_text(node), *node.notes]) for node in plain if node.kind is not NodeKind.FINAL]
@@ -92,8 +92,8 @@ def test_graphviz_shows_all_of_a_diagram(theme, capfd):
 
 
 def test_the_main_path_of_training_is_a_straight_line_downwards():
-    picture = diagram(Lifecycle.training())
-    graph = pygraphviz.AGraph(string=dot(picture))
+    picture = build_diagram(Lifecycle.training())
+    graph = pygraphviz.AGraph(string=to_dot(picture))
     graph.layout("dot")
     places = [tuple(map(float, graph.get_node(node.id).attr["pos"].split(","))) for node in picture.main]
     assert max(x for x, _ in places) - min(x for x, _ in places) <= 2
@@ -102,7 +102,7 @@ def test_the_main_path_of_training_is_a_straight_line_downwards():
 
 def test_a_way_back_is_an_edge_that_points_back():
     loop = (Edge("A", "B", main=True), Edge("B", "A", kind=EdgeKind.FIRED), Edge("B", "B"))
-    lines = dot(Diagram((Node("A", "A", main=True), Node("B", "B", main=True)), (), loop)).splitlines()
+    lines = to_dot(Diagram((Node("A", "A", main=True), Node("B", "B", main=True)), (), loop)).splitlines()
     assert lines[-4:-1] == [
         '  "A" -> "B" [color="#1f6fb4" penwidth="2.5" weight="100"]',
         '  "A" -> "B" [color="#b87700" dir="back" arrowtail="vee" weight="0"]',
@@ -113,7 +113,7 @@ def test_a_way_back_is_an_edge_that_points_back():
 def test_an_edge_from_a_scope_into_itself_starts_at_a_node_for_any_of_its_phases():
     nodes = (Node("A", "A", box="run"), Node("B", "B", box="run"), Node("C", "C"))
     picture = Diagram(nodes, (Box("run", "run"),), (Edge("run", "B", "x"), Edge("run", "C", "y")))
-    edges = [line.strip() for line in dot(picture).splitlines() if "->" in line]
+    edges = [line.strip() for line in to_dot(picture).splitlines() if "->" in line]
     assert edges == [
         '"any of run" -> "B" [label=" x " style="dashed"]',
         '"any of run" -> "C" [label=" y " style="dashed"]',
@@ -137,13 +137,13 @@ TEXTS = st.lists(LETTERS, min_size=1, max_size=8).map("".join) | st.sampled_from
 @given(st.lists(TEXTS, min_size=1, max_size=5, unique=True))
 def test_graphviz_reads_whatever_names_there_are(names):
     picture = hostile(tuple(names))
-    graph = pygraphviz.AGraph(string=dot(picture))
+    graph = pygraphviz.AGraph(string=to_dot(picture))
     assert (len(graph.nodes()), len(graph.edges())) == (len(picture.nodes), len(picture.edges))
-    assert labels(dot(picture)) == Counter(node_text(node) for node in picture.nodes)
+    assert labels(to_dot(picture)) == Counter(node_text(node) for node in picture.nodes)
 
 
 def test_graphviz_shows_hostile_names_as_they_are():
-    picture = drawn(dot(hostile()))
+    picture = drawn(to_dot(hostile()))
     shown = [re.sub(r"\s", "", text) for text in texts(picture, "edge")]
     assert sorted(shown) == sorted(re.sub(r"\s", "", one_line(text)) for text in HOSTILE if one_line(text))
     assert {element.tag for element in picture.iter()} <= {

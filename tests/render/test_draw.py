@@ -18,7 +18,7 @@ import pytest
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
 from fsm_engine._util.atomic_files import write_whole
-from fsm_engine.render import FORMATS, THEMES, Mark, Options, diagram, render
+from fsm_engine.render import FORMATS, THEMES, DiagramOptions, Mark, build_diagram, render
 from fsm_engine.render.convert import convert_svg
 
 BEGINNINGS = {
@@ -205,7 +205,7 @@ def test_the_phase_that_a_run_is_in_is_marked() -> None:
     marked: list[list[str]] = []
 
     def look(engine: Engine) -> None:
-        marked.append([node.text for node in diagram(engine.lifecycle).nodes if Mark.CURRENT in node.marks])
+        marked.append([node.text for node in build_diagram(engine.lifecycle).nodes if Mark.CURRENT in node.marks])
 
     engine = Engine(lambda _engine, _batch: None)
     engine.add_event_handler(Events.GET_BATCH_COMPLETED | Events.COMPLETED, look)
@@ -224,7 +224,8 @@ def test_handlers_are_listed_with_file_and_line() -> None:
     engine.add_event_handler(Events.STARTED, log)
     line = log.__code__.co_firstlineno
     name = log.__qualname__
-    listed = {node.text: node.notes for node in diagram(engine.lifecycle, Options(handlers=True)).nodes if node.notes}
+    nodes = build_diagram(engine.lifecycle, DiagramOptions(handlers=True)).nodes
+    listed = {node.text: node.notes for node in nodes if node.notes}
     assert listed == {"STARTED": (f"{name}  test_draw.py:{line}",)}
 
 
@@ -233,7 +234,7 @@ def test_callback_events_that_were_discovered_are_drawn() -> None:
     engine.register_events(Own.SEEN)
     with engine.discover():
         engine.run([0])
-    drawn = diagram(engine.lifecycle)
+    drawn = build_diagram(engine.lifecycle)
     seen = next(node for node in drawn.nodes if Mark.CALLBACK in node.marks)
     assert (seen.text, seen.box) == ("SEEN", "engine.run.epoch.iteration")
     found = [(edge.source, edge.target) for edge in drawn.edges if edge.kind.value == "discovered"]
@@ -244,15 +245,15 @@ def test_an_engine_as_an_activity_is_drawn_inside_its_phase() -> None:
     inner = Engine(lambda _engine, _batch: None)
     lifecycle = Lifecycle.training()
     lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=inner, data=[0])
-    node = diagram(lifecycle).names["Own.CHECK"]
+    node = build_diagram(lifecycle).names["Own.CHECK"]
     assert node.inner is not None
-    assert [inner.id for inner in node.inner.main] == [node.id for node in diagram(Lifecycle.training()).main]
+    assert [inner.id for inner in node.inner.main] == [node.id for node in build_diagram(Lifecycle.training()).main]
 
 
 def test_an_engine_that_runs_itself_is_not_drawn_inside_itself() -> None:
     engine = Engine(lambda _engine, _batch: None)
     engine.lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=engine)
-    assert diagram(engine.lifecycle).names["Own.CHECK"].inner is None
+    assert build_diagram(engine.lifecycle).names["Own.CHECK"].inner is None
 
 
 def test_a_notebook_shows_the_picture() -> None:

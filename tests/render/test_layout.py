@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from lifecycles import Plan, built, plans
 
 from fsm_engine import EventEnum, Events, Lifecycle, Scope
-from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, diagram, theme_named
+from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, build_diagram, get_theme
 from fsm_engine.render.formats import PICTURES, render
-from fsm_engine.render.metrics import name, width
+from fsm_engine.render.text_metrics import name, width
 
 LOOKS = [{"direction": direction, "guards": guards} for direction in ("down", "right") for guards in (False, True)]
 TWENTY = EventEnum("TWENTY", {f"PHASE_{letter}": letter for letter in "abcdefghijklmnopqrst"})
@@ -54,7 +54,7 @@ def twenty() -> Lifecycle:
 
 
 def svg(drawn: Diagram) -> str:
-    return PICTURES["svg"](drawn, theme_named("auto")).decode()
+    return PICTURES["svg"](drawn, get_theme("auto")).decode()
 
 
 def placed(drawn: Diagram) -> dict[str, Part]:
@@ -139,7 +139,7 @@ def test_of_what_never_ends_the_main_path_is_what_it_goes_through_first() -> Non
     for event in (one, two, three):
         lifecycle.add_phase(event, act)
     lifecycle.add_path(Events.STARTED >> one >> two >> three >> one)
-    assert [node.text for node in diagram(lifecycle).main] == ["", "STARTED", one.name, two.name, three.name]
+    assert [node.text for node in build_diagram(lifecycle).main] == ["", "STARTED", one.name, two.name, three.name]
     assert faults(render(lifecycle, "svg").decode()) == []
 
 

@@ -18,11 +18,11 @@ import pytest
 from drawn import INNER, RICH, hostile
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.mermaid import mermaid
-from fsm_engine.render.themes import THEMES, theme_named
-from fsm_engine.render.words import edge_text, node_text, one_line
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
+from fsm_engine.render.labels import edge_text, node_text, one_line
+from fsm_engine.render.mermaid import to_mermaid
+from fsm_engine.render.themes import THEMES, get_theme
 
 MERMAID = Path(__file__).resolve().parents[1] / "browser" / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
 CHROMIUM = shutil.which("chromium")
@@ -46,7 +46,7 @@ def test_a_small_diagram_is_written_like_this():
         title="Small",
         to_the_right=True,
     )
-    assert mermaid(small).splitlines() == [
+    assert to_mermaid(small).splitlines() == [
         "---",
         'title: "Small"',
         "---",
@@ -72,7 +72,7 @@ def test_a_small_diagram_is_written_like_this():
 
 
 def test_the_points_of_an_inner_diagram_are_its_own():
-    text = mermaid(Diagram((Node("A", "A", inner=INNER),)))
+    text = to_mermaid(Diagram((Node("A", "A", inner=INNER),)))
     inside = text[text.index("{") : text.rindex("}")]
     assert re.findall(r"^ *(.*\[\*\].*)$", text, re.MULTILINE) == ["[*] --> COLLECT : run", "COLLECT --> [*]"]
     assert text.count("[*]") == inside.count("[*]")
@@ -80,12 +80,12 @@ def test_the_points_of_an_inner_diagram_are_its_own():
 
 def test_namesakes_get_ids_of_their_own():
     twins = Diagram((Node("One.A", "A"), Node("Two.A", "A"), Node("Three.A", "A")))
-    assert mermaid(twins).splitlines()[2:5] == ["    A", '    state "A" as A_2', '    state "A" as A_3']
+    assert to_mermaid(twins).splitlines()[2:5] == ["    A", '    state "A" as A_2', '    state "A" as A_3']
 
 
 def test_a_theme_without_a_background_leaves_the_page_its_own():
-    assert "config:" not in mermaid(RICH)
-    assert '    background: "#0d1117"' in mermaid(RICH, theme_named("dark")).splitlines()
+    assert "config:" not in to_mermaid(RICH)
+    assert '    background: "#0d1117"' in to_mermaid(RICH, get_theme("dark")).splitlines()
 
 
 # In a browser
@@ -176,7 +176,7 @@ PICTURES = {
     "everything": RICH,
     "hostile": hostile(),
     "random": hostile(random_texts()),
-    "training": diagram(Lifecycle.training(), Options("Training", guards=True)),
+    "training": build_diagram(Lifecycle.training(), DiagramOptions("Training", guards=True)),
     "to the right": replace(RICH, to_the_right=True),
 }
 
@@ -185,8 +185,8 @@ PICTURES = {
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     if CHROMIUM is None or not MERMAID.exists():
         pytest.skip("needs chromium, and npm ci --prefix tests/browser --ignore-scripts")
-    texts = {name: mermaid(picture) for name, picture in PICTURES.items()}
-    texts |= {f"everything, {name}": mermaid(RICH, theme) for name, theme in THEMES.items()}
+    texts = {name: to_mermaid(picture) for name, picture in PICTURES.items()}
+    texts |= {f"everything, {name}": to_mermaid(RICH, theme) for name, theme in THEMES.items()}
     return dict(zip(texts, rendered(list(texts.values()), tmp_path_factory.mktemp("mermaid"))))
 
 

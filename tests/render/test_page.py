@@ -19,8 +19,8 @@ from drawn import HOSTILE
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, Scope, Transition
 from fsm_engine.events.edges import Edge
 from fsm_engine.lifecycle.coverage import covering_walks
-from fsm_engine.render.details import Details, ExitDetails, HandlerDetails, PhaseDetails, details
-from fsm_engine.render.page import page, page_theme
+from fsm_engine.render.page import lifecycle_page, page_theme
+from fsm_engine.render.page_details import Details, ExitDetails, HandlerDetails, PhaseDetails, details
 from fsm_engine.render.themes import THEMES
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def sha(text: str) -> str:
 
 
 def test_the_policy_of_the_page_lets_nothing_run_or_load_but_what_is_in_it():
-    read = Read(page(SVG, SMALL, "small"))
+    read = Read(lifecycle_page(SVG, SMALL, "small"))
     policy = [attrs["content"] for _, attrs in read.elements if attrs.get("http-equiv") == "Content-Security-Policy"]
     _data, script = read.within["script"]
     (style,) = read.within["style"]
@@ -92,7 +92,7 @@ def test_the_policy_of_the_page_lets_nothing_run_or_load_but_what_is_in_it():
 
 
 def test_the_page_holds_the_details_the_picture_and_the_title():
-    text = page(SVG, SMALL, "small")
+    text = lifecycle_page(SVG, SMALL, "small")
     read = Read(text)
     assert json.loads(read.within["script"][0]) == json.loads(json.dumps({"title": "small", **asdict(SMALL)}))
     assert SVG in text
@@ -109,7 +109,7 @@ def test_names_stay_text(name):
         exits=(move(name, guard=name, action=name, errors=(name,)),),
     )
     given = Details((IDLE, phase), name)
-    plain, read = Read(page(SVG, SMALL, "small")), Read(page(SVG, given, name))
+    plain, read = Read(lifecycle_page(SVG, SMALL, "small")), Read(lifecycle_page(SVG, given, name))
     known = json.loads(read.within["script"][0])
     assert [tag for tag, _ in read.elements] == [tag for tag, _ in plain.elements]
     assert {**known, "title": ""} == {**json.loads(json.dumps(asdict(given))), "title": ""}
@@ -117,7 +117,7 @@ def test_names_stay_text(name):
 
 
 def test_every_colour_that_is_named_has_a_value():
-    text = page("\n".join(re.findall(r"var\(--[\w-]+\)", repr(page_theme()))), SMALL, "small")
+    text = lifecycle_page("\n".join(re.findall(r"var\(--[\w-]+\)", repr(page_theme()))), SMALL, "small")
     declared = set(re.findall(r"(--[\w-]+):", text))
     assert set(re.findall(r"var\((--[\w-]+)\)", text)) <= declared
 
@@ -132,7 +132,7 @@ def test_every_colour_that_is_named_has_a_value():
     ],
 )
 def test_a_theme_says_in_which_colours_the_page_opens(theme, mode, lines):
-    read = Read(page(SVG, SMALL, "small", THEMES[theme]))
+    read = Read(lifecycle_page(SVG, SMALL, "small", THEMES[theme]))
     assert read.elements[0] == ("html", {"lang": "en", "data-mode": mode})
     assert f"--line: {lines};" in read.within["style"][0]
 

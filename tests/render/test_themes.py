@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 import pytest
 
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.themes import SIGNS, THEMES, Paint, Theme, role, theme_named
+from fsm_engine.render.themes import CHANGE_SIGNS, THEMES, Paint, Theme, get_theme, role
 
 PAGES = {"auto": ("#ffffff", "#0d1117"), "light": ("#ffffff",), "dark": ("#0d1117",), "print": ("#ffffff",)}
 PAINTS = ("phase", "main", "custom", "added", "removed", "changed")
@@ -119,7 +119,7 @@ def test_shares_of_time_can_be_read_and_get_darker_step_by_step(theme):
 
 
 def test_changes_are_told_apart_without_colours_too():
-    assert len({*SIGNS.values()}) == len(Change) == len(SIGNS)
+    assert len({*CHANGE_SIGNS.values()}) == len(Change) == len(CHANGE_SIGNS)
 
 
 def test_how_a_node_differs_goes_before_whose_it_is_and_that_before_where_it_lies():
@@ -134,12 +134,12 @@ def test_how_a_node_differs_goes_before_whose_it_is_and_that_before_where_it_lie
         Node("g", "H*", NodeKind.HISTORY),
     ]
     assert [role(node) for node in nodes] == ["removed", "callback", "custom", "main", "main", "phase", "phase"]
-    auto = theme_named("auto")
+    auto = get_theme("auto")
     assert [auto.paint(node) for node in nodes[:2]] == [auto.removed, Paint(None, auto.discovered, auto.discovered)]
 
 
 def test_how_an_edge_differs_goes_before_where_it_lies_and_that_before_its_kind():
-    auto = theme_named("auto")
+    auto = get_theme("auto")
     edges = [
         Edge("a", "b", kind=EdgeKind.ERROR, main=True, change=Change.ADDED),
         Edge("a", "b", kind=EdgeKind.FIRED, main=True),
@@ -151,6 +151,6 @@ def test_how_an_edge_differs_goes_before_where_it_lies_and_that_before_its_kind(
 
 def test_the_default_comes_first_and_an_unknown_name_is_told_the_others():
     assert next(iter(THEMES)) == "auto"
-    assert {name: theme_named(name).name for name in THEMES} == {name: name for name in PAGES}
+    assert {name: get_theme(name).name for name in THEMES} == {name: name for name in PAGES}
     with pytest.raises(ValueError, match=r"^theme='neon' has to be one of 'auto', 'light', 'dark', 'print'\.$"):
-        theme_named("neon")
+        get_theme("neon")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lifecycles import Plan, built, plans, recorded_run
 
 from fsm_engine import Engine, Events, Lifecycle
-from fsm_engine.render import Options, diagram, render
+from fsm_engine.render import DiagramOptions, build_diagram, render
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.render.timeline.picture import TimelinePicture
@@ -301,7 +301,7 @@ def test_any_track_can_be_laid_over_a_lifecycle() -> None:
 def test_random_runs_are_laid_over_their_lifecycles(plan: Plan) -> None:
     building, timeline = recorded_run(plan)
     track = timeline.tracks[0]
-    drawn = diagram(building.engine.lifecycle, Options(track=track))
+    drawn = build_diagram(building.engine.lifecycle, DiagramOptions(track=track))
     came = {visit.phase for visit in visits(track)}
     assert {node.id for node in drawn.nodes if node.heat is not None} == came
     assert sum(node.heat for node in drawn.nodes if node.heat is not None) == pytest.approx(1 if came else 0)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fsm_engine._util.atomic_files import write_whole
+from fsm_engine.render.choices import choose
 from fsm_engine.render.formats import format_of
-from fsm_engine.render.named import named
-from fsm_engine.render.themes import Theme, theme_named
+from fsm_engine.render.themes import Theme, get_theme
 from fsm_engine.render.timeline.place import place
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def render_timeline(
         ValueError: there is no such format or theme, or nothing was recorded.
         ImportError: png and pdf need Typst; the message has the command that installs it.
     """
-    write = named("format", format, FORMATS)
+    write = choose("format", format, FORMATS)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title={title!r} has to be a string.")
-    return write(timeline, title or "", theme_named(theme))
+    return write(timeline, title or "", get_theme(theme))
 
 
 def draw_timeline(

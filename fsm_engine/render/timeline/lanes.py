@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fsm_engine.render.metrics import width
+from fsm_engine.render.text_metrics import width
 from fsm_engine.render.timeline.quiet import among, shown
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale

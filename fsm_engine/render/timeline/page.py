@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fsm_engine.render.layout import layout
-from fsm_engine.render.page import alone, page_theme
-from fsm_engine.render.svg import svg
+from fsm_engine.render.layout import lay_out
+from fsm_engine.render.page import page_theme, standalone_page
+from fsm_engine.render.svg import to_svg
 from fsm_engine.render.themes import THEMES, Theme
 from fsm_engine.render.timeline.packed import packed
 from fsm_engine.render.timeline.recorded import heading, recorded
@@ -57,11 +57,13 @@ def page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
         "counters": list(timeline.counters),
     }
     parts = {"pictures": "\n".join(drawn), "data": numbers.text}
-    return alone("timeline/page.html", ("page.css", "timeline/page.css"), SCRIPTS, told, title, theme, **parts)
+    return standalone_page(
+        "timeline/page.html", ("page.css", "timeline/page.css"), SCRIPTS, told, title, theme, **parts
+    )
 
 
 def _picture(track: Track, account: Account) -> str:
-    return svg(layout(walked(track, account.phases)), page_theme())
+    return to_svg(lay_out(walked(track, account.phases)), page_theme())
 
 
 def _numbers(

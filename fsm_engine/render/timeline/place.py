@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 
-from fsm_engine.render.metrics import LABEL, LINE, NOTE, TITLE, Text, width
+from fsm_engine.render.labels import one_line
 from fsm_engine.render.picture import Label, Rect
+from fsm_engine.render.text_metrics import LABEL_SIZE, LINE_HEIGHT, NOTE_SIZE, TITLE_SIZE, Text, width
 from fsm_engine.render.timeline.elision import DETAILS, Gap, gaps, merged
 from fsm_engine.render.timeline.flags import arranged
 from fsm_engine.render.timeline.lanes import KINDS, NAMES, SMALL, Item, Lane, lanes
@@ -15,13 +16,12 @@ from fsm_engine.render.timeline.quiet import innermost, quiet, shown
 from fsm_engine.render.timeline.recorded import Recorded, heading, recorded
 from fsm_engine.render.timeline.scale import Scale, marks, scale
 from fsm_engine.render.timeline.stretches import Stretch, end, start
-from fsm_engine.render.words import one_line
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.units import duration
 
 WIDTH, LEFT, RIGHT, MARGIN = 830.0, 100.0, 812.0, 10.0
 TALL, APART, BETWEEN = 18.0, 6.0, 14.0  # a bar; between lanes; between engines
-FLAG = 9.5 * LINE + 2  # the height of the name of an event
+FLAG = 9.5 * LINE_HEIGHT + 2  # the height of the name of an event
 LETTER, NARROW = 12.0, 12.0  # the height of letters below bars; how wide a bar has to be to have its letter inside
 AXIS = 23.0  # how far below the lanes times are written
 LONGEST = 64.0  # how wide the break of a long time is, at most
@@ -65,7 +65,7 @@ class _Layout:
     def picture(self) -> TimelinePicture:
         title = None
         if self.title:
-            text = Text((one_line(self.title),), TITLE)
+            text = Text((one_line(self.title),), TITLE_SIZE)
             title, self.y = _label(text, WIDTH / 2, self.y + text.height / 2), self.y + text.height + BETWEEN
         for number, engine in enumerate(self.engines):
             self.y += BETWEEN * bool(number)
@@ -96,7 +96,7 @@ class _Layout:
     def _engine(self, engine: Recorded) -> None:
         top = self.y
         if len(self.engines) > 1:
-            text = Text((heading(engine),), LABEL)
+            text = Text((heading(engine),), LABEL_SIZE)
             self.headings.append(_from_left(text, MARGIN, self.y + text.height / 2))
             self.y += text.height + 4
         found = [lane for lane in lanes(engine, self.scale) if self._matters(lane)]
@@ -161,7 +161,7 @@ class _Layout:
             note = Text((f"{lane.share:.0%}" if lane.share >= 0.005 else "< 1%",), SMALL)
             share = _to_right(note, LEFT - MARGIN, middle)
             room = share.room.left - MARGIN - 3
-        size = NOTE if width(one_line(lane.name), NOTE) <= room else SMALL
+        size = NOTE_SIZE if width(one_line(lane.name), NOTE_SIZE) <= room else SMALL
         name = _from_left(Text((_cut(lane.name, room, size),), size), MARGIN, middle)
         tall = tuple(_rect(left, self.y, right, self.y + TALL) for left, right in grounds)
         self.rows.append(Row(name, share, tall, tuple(self._bars(lane))))
@@ -182,12 +182,12 @@ class _Layout:
         """Return what is written in a bar: where it is shown if that is wide enough, else across breaks."""
         widest = max(shown, key=lambda part: part.width, default=room)
         for part in (widest, room):
-            for text in [Text((one_line(name),), size) for name in item.names for size in (NOTE, SMALL)]:
+            for text in [Text((one_line(name),), size) for name in item.names for size in (NOTE_SIZE, SMALL)]:
                 if text.width + 3 <= part.width:
                     return _label(text, part.x, part.y)
         if item.role != "handler":
             return None
-        return _label(Text((self._key(item),), NOTE), room.x, room.y)
+        return _label(Text((self._key(item),), NOTE_SIZE), room.x, room.y)
 
     def _letter(self, item: Item, room: Rect, free: float) -> Label | None:
         text = Text((self._key(item),), SMALL)
@@ -219,12 +219,12 @@ class _Layout:
         axis = tuple(_rect(piece.left, line, piece.right, line) for piece in self.scale.pieces if piece.gap is None)
         rooms, times = list(taken), []
         for x, name in marks(self.scale):
-            text = Text((name,), NOTE)
+            text = Text((name,), NOTE_SIZE)
             label = _from_left(text, min(max(x - text.width / 2, MARGIN), WIDTH - 2 - text.width), middle)
             if not any(label.room.meets(room, 4) for room in rooms):
                 rooms.append(label.room)
                 times.append(Mark(x, label))
-        self.y = middle + NOTE * LINE / 2 + 1
+        self.y = middle + NOTE_SIZE * LINE_HEIGHT / 2 + 1
         return axis, tuple(times)
 
     def _legend(self) -> Iterator[Sample]:
@@ -234,11 +234,11 @@ class _Layout:
         self.y += BETWEEN
         x = LEFT
         for role, name, letter in entries:
-            text = Text((_cut(name, WIDTH - LEFT - 40, NOTE),), NOTE)
+            text = Text((_cut(name, WIDTH - LEFT - 40, NOTE_SIZE),), NOTE_SIZE)
             if x + 26 + text.width > RIGHT and x > LEFT:
                 x, self.y = LEFT, self.y + TALL + 2
             room = _rect(x, self.y + 2, x + 20, self.y + 16)
-            key = _label(Text((letter,), NOTE), room.x, room.y) if letter else None
+            key = _label(Text((letter,), NOTE_SIZE), room.x, room.y) if letter else None
             yield Sample(role, room, _from_left(text, x + 26, room.y), key)
             x += 26 + text.width + 18
         self.y += TALL
@@ -246,7 +246,7 @@ class _Layout:
     def _note(self) -> Label | None:
         if not self.missing:
             return None
-        text = Text((self.missing,), NOTE)
+        text = Text((self.missing,), NOTE_SIZE)
         self.y += text.height + 4
         return _from_left(text, LEFT, self.y - text.height / 2)
 

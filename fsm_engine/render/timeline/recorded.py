@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from fsm_engine.render.labels import one_line
 from fsm_engine.render.timeline.stretches import Stretch, end, runs, start
-from fsm_engine.render.words import one_line
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Called, Track

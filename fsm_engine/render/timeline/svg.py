@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from fsm_engine.render.picture import Rect
-from fsm_engine.render.svg import document, element_text, outline
+from fsm_engine.render.svg import rounded_rect, svg_document, text_elements
 from fsm_engine.render.themes import Paint, Theme
 from fsm_engine.render.timeline.picture import Bar, Break, Row, Sample, Tick, TimelinePicture
 
@@ -19,7 +19,7 @@ def svg(picture: TimelinePicture, theme: Theme) -> str:
 
     Bars and events are groups with the classes ``bar`` and ``event``; what they stand for is in their titles.
     """
-    return document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
+    return svg_document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
 
 
 def _content(picture: TimelinePicture, theme: Theme) -> Iterator[str]:
@@ -35,22 +35,22 @@ def _content(picture: TimelinePicture, theme: Theme) -> Iterator[str]:
     for row in picture.rows:
         yield from _row(row, theme)
     for heading in picture.headings:
-        yield element_text(heading, theme.text, "bold")
+        yield text_elements(heading, theme.text, "bold")
     for room in picture.axis:
         yield _line(room.left, room.top, room.right, room.top, theme.line)
     for mark in picture.marks:
         yield _line(mark.x, picture.axis[0].top, mark.x, picture.axis[0].top + 4, theme.line)
-        yield element_text(mark.text, theme.text)
+        yield text_elements(mark.text, theme.text)
     for sample in picture.legend:
         yield _sample(sample, theme)
     if picture.note is not None:
-        yield element_text(picture.note, theme.text)
+        yield text_elements(picture.note, theme.text)
 
 
 def _row(row: Row, theme: Theme) -> Iterator[str]:
-    yield '<g class="row">' + element_text(row.name, theme.text)
+    yield '<g class="row">' + text_elements(row.name, theme.text)
     if row.share is not None:
-        yield element_text(row.share, theme.text)
+        yield text_elements(row.share, theme.text)
     for bar in row.bars:
         yield _bar(bar, theme)
     yield "</g>"
@@ -63,7 +63,7 @@ def _bar(bar: Bar, theme: Theme) -> str:
     if bar.shown != (bar.room,):
         parts.insert(0, f'<g opacity="0.72">{_filled(role, bar.room, theme)}</g>')
     if bar.text is not None:
-        parts.append(element_text(bar.text, paint.text if bar.text.room.y < bar.room.bottom else theme.text))
+        parts.append(text_elements(bar.text, paint.text if bar.text.room.y < bar.room.bottom else theme.text))
     return f'<g class="bar"><title>{escape(bar.item.tip)}</title>{"".join(parts)}</g>'
 
 
@@ -74,8 +74,8 @@ def _filled(role: str, room: Rect, theme: Theme) -> str:
         return f'<rect {_box(room)} fill="{paint.border if paint.fill is None else paint.fill}"/>'
     if role != "data":
         inside = Rect(room.x, room.y, room.width - 1, room.height)
-        return outline(inside, paint.fill, paint.border, 0.6, min(3.0, room.width / 4))
-    return outline(room, None, paint.border, 1, 0) + _hatch(room, paint.border)
+        return rounded_rect(inside, paint.fill, paint.border, 0.6, min(3.0, room.width / 4))
+    return rounded_rect(room, None, paint.border, 1, 0) + _hatch(room, paint.border)
 
 
 def _hatch(room: Rect, colour: str) -> str:
@@ -89,7 +89,7 @@ def _hatch(room: Rect, colour: str) -> str:
 
 def _tick(tick: Tick, theme: Theme) -> str:
     tip = f"<title>{escape(tick.tip)}</title>"
-    name = "" if tick.name is None else element_text(tick.name, theme.text)
+    name = "" if tick.name is None else text_elements(tick.name, theme.text)
     faint = ' stroke-opacity="0.55"'
     return f'<g class="event">{tip}{_line(tick.x, tick.top, tick.x, tick.bottom, theme.line, faint)}{name}</g>'
 
@@ -102,12 +102,12 @@ def _break(gap: Break, picture: TimelinePicture, theme: Theme) -> Iterator[str]:
         for top, bottom in picture.bands:
             yield _line(x, top - 3, x, bottom + 3, theme.line, ' stroke-dasharray="2 3"')
         yield _line(x - 3, axis + 4, x + 3, axis - 4, theme.line)
-    yield element_text(gap.text, theme.text) + "</g>"
+    yield text_elements(gap.text, theme.text) + "</g>"
 
 
 def _sample(sample: Sample, theme: Theme) -> str:
-    key = "" if sample.letter is None else element_text(sample.letter, _paint(sample.role, theme).text)
-    text = element_text(sample.text, theme.text)
+    key = "" if sample.letter is None else text_elements(sample.letter, _paint(sample.role, theme).text)
+    text = text_elements(sample.text, theme.text)
     return f'<g class="legend">{_filled(sample.role, sample.room, theme)}{key}{text}</g>'
 
 

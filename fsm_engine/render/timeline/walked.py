@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import log
 
-from fsm_engine.render.build import FINAL, INITIAL
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Node, NodeKind
-from fsm_engine.render.heat import percent
+from fsm_engine.render.diagram_builder import FINAL, INITIAL
+from fsm_engine.render.heat_map import format_percent
 from fsm_engine.timeline.columns import moves
 from fsm_engine.timeline.summary import Times
 from fsm_engine.timeline.track import Kind, Track
@@ -73,7 +73,7 @@ class _Walked:
 
     def _node(self, name: str, main: bool) -> Node:
         times = self.phases.get(name)
-        notes = () if times is None else (f"{times.count:,}\N{MULTIPLICATION SIGN}, {percent(times.share)}",)
+        notes = () if times is None else (f"{times.count:,}\N{MULTIPLICATION SIGN}, {format_percent(times.share)}",)
         box = ".".join(self.scopes[name]) or None
         return Node(name, name.rpartition(".")[2], box=box, notes=notes, main=main, tip=name)
 

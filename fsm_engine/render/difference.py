@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.atomic_files import write_whole
-from fsm_engine.render.build import Options, diagram
 from fsm_engine.render.diagram import Change, Diagram, Edge, Node
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.formats import PICTURES, format_of
-from fsm_engine.render.themes import theme_named
+from fsm_engine.render.themes import get_theme
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -37,11 +37,13 @@ def draw_difference(
         OSError: the file cannot be written.
     """
     draw = PICTURES[format_of(path, PICTURES)]
-    options = Options(title or "", direction, guards=True)
-    return write_whole(path, draw(compared(diagram(before, options), diagram(after, options)), theme_named(theme)))
+    options = DiagramOptions(title or "", direction, guards=True)
+    return write_whole(
+        path, draw(compare_diagrams(build_diagram(before, options), build_diagram(after, options)), get_theme(theme))
+    )
 
 
-def compared(before: Diagram, after: Diagram) -> Diagram:
+def compare_diagrams(before: Diagram, after: Diagram) -> Diagram:
     """Return the diagram `after` with what only `before` has put in its place, and all that differs marked.
 
     The main path is that of `after`. Edges are the same if they join the same ends under the same label.

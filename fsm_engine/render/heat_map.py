@@ -10,9 +10,9 @@ from math import log
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Phase, Transition
 from fsm_engine.lifecycle.table import qualified
-from fsm_engine.render.metrics import NOTE, Text
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
-from fsm_engine.render.themes import STEPS
+from fsm_engine.render.text_metrics import NOTE_SIZE, Text
+from fsm_engine.render.themes import HEAT_THRESHOLDS
 from fsm_engine.timeline.columns import moves
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Track
@@ -22,7 +22,7 @@ TALL, WIDE = 14.0, 22.0
 _NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
 
 
-class Heat:
+class HeatMap:
     """What a track tells about the lifecycle of its engine.
 
     Raises:
@@ -48,7 +48,11 @@ class Heat:
     def note(self, phase: Phase) -> str:
         """Return what is written in a phase."""
         share = self.of_phase(phase)
-        return "" if share is None else f"{self._visits[qualified(phase)]:,}\N{MULTIPLICATION SIGN}, {percent(share)}"
+        return (
+            ""
+            if share is None
+            else f"{self._visits[qualified(phase)]:,}\N{MULTIPLICATION SIGN}, {format_percent(share)}"
+        )
 
     def of_transition(self, transition: Transition) -> float:
         """Return how wide an edge is, from 0, never taken, to 1, taken most often: by the logarithm."""
@@ -83,19 +87,19 @@ def _taken(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Transition:
     raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its own engine.")
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """Return a share of the time as it is written: no more digits than anyone reads."""
     return f"{share:.0%}" if share >= 0.01 else "<1%"
 
 
 def with_legend(picture: Picture) -> Picture:
     """Return `picture` with what its colours say below it."""
-    texts = [Text((name,), NOTE) for name in _NAMES]
+    texts = [Text((name,), NOTE_SIZE) for name in _NAMES]
     middle, height = picture.height + 8 + TALL / 2, picture.height + TALL + 16
     whole = sum(WIDE + 6 + text.width for text in texts) + 14 * (len(texts) - 1)
     x = max((picture.width - whole) / 2, 8.0)
     swatches = []
-    for step, text in zip(STEPS, texts):
+    for step, text in zip(HEAT_THRESHOLDS, texts):
         room = Rect(x + WIDE / 2, middle, WIDE, TALL)
         label = Label(text, Rect(room.right + 6 + text.width / 2, middle, text.width, text.height))
         swatches.append(Swatch(step, room, label))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.render.build import Options, diagram
-from fsm_engine.render.compare import compared
 from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Node
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
+from fsm_engine.render.difference import compare_diagrams
 
 A, B, C, D = (Node(name, name, box="run") for name in "ABCD")
 RUN, EPOCH = Box("run", "run"), Box("run.epoch", "epoch", "run")
@@ -18,14 +18,14 @@ def drawn(nodes: list[Node], edges: list[Edge], boxes: tuple[Box, ...] = (RUN,))
 
 
 def test_the_same_diagram_has_no_change():
-    whole = diagram(Lifecycle.training(), Options(guards=True))
-    assert compared(whole, whole) == whole
+    whole = build_diagram(Lifecycle.training(), DiagramOptions(guards=True))
+    assert compare_diagrams(whole, whole) == whole
 
 
 def test_what_came_and_went_is_marked_and_stands_where_it_was():
     before = drawn([A, B, D], [Edge("A", "B", main=True), Edge("B", "D", main=True)])
     after = drawn([A, C, D], [Edge("A", "C", main=True), Edge("C", "D", main=True)])
-    assert compared(before, after) == drawn(
+    assert compare_diagrams(before, after) == drawn(
         [A, replace(B, change=Change.REMOVED), replace(C, change=Change.ADDED), D],
         [
             Edge("A", "C", main=True, change=Change.ADDED),
@@ -44,7 +44,7 @@ def test_what_is_written_otherwise_or_lies_elsewhere_has_changed():
         [Edge("A", "B", "[done]", tip="A --go--> B"), Edge("A", "B", kind=EdgeKind.FIRED, tip="A --c--> B")],
         (RUN, EPOCH),
     )
-    assert compared(before, after) == drawn(
+    assert compare_diagrams(before, after) == drawn(
         [A, replace(inside, change=Change.CHANGED)],
         [
             Edge("A", "B", "[done]", change=Change.CHANGED, tip="A --go--> B"),
@@ -57,5 +57,5 @@ def test_what_is_written_otherwise_or_lies_elsewhere_has_changed():
 
 def test_what_has_left_or_joined_the_main_path_has_not_changed_itself():
     before, after = drawn([A, B], [Edge("A", "B", main=True)]), drawn([A, B], [Edge("A", "B")])
-    assert compared(before, after) == after
-    assert compared(after, before) == before
+    assert compare_diagrams(before, after) == after
+    assert compare_diagrams(after, before) == before

@@ -7,10 +7,10 @@ from textwrap import wrap
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
-NAME, NOTE, LABEL, TITLE = 13.0, 11.0, 11.5, 17.0
+NAME_SIZE, NOTE_SIZE, LABEL_SIZE, TITLE_SIZE = 13.0, 11.0, 11.5, 17.0
 """Sizes of fonts in pixels: of a phase's name, of what stands below it, at an edge or a box, and above the picture."""
 
-LINE = 1.22
+LINE_HEIGHT = 1.22
 """The height of a line in units of its font."""
 
 # Adobe's font metrics of Helvetica, in thousandths of the size, from the space to the tilde.
@@ -43,7 +43,7 @@ class Text(NamedTuple):
     @property
     def height(self) -> float:
         """How tall it is, in pixels."""
-        return len(self.lines) * self.size * LINE
+        return len(self.lines) * self.size * LINE_HEIGHT
 
 
 @cache
@@ -62,7 +62,7 @@ def _letter(letter: str) -> int:
 
 
 @cache
-def evenly(text: str, most: int, size: float) -> Text:
+def wrap_evenly(text: str, most: int, size: float) -> Text:
     """Return `text` in as few lines of at most `most` letters as will do, each about as long as the others."""
     few = len(wrap(text, most))
     tries = (wrap(text, length, break_long_words=False) for length in range(1, most))
@@ -72,7 +72,7 @@ def evenly(text: str, most: int, size: float) -> Text:
 def name(text: str, most: int = 20) -> Text:
     """Return the name of a phase: one of several words that is long takes two lines."""
     if len(text) <= most or "_" not in text.strip("_"):
-        return Text((text,), NAME)
+        return Text((text,), NAME_SIZE)
     breaks = [place + 1 for place, letter in enumerate(text) if letter == "_" and 0 < place < len(text) - 1]
     middle = min(breaks, key=lambda place: abs(place - len(text) / 2), default=0)
-    return Text((text[:middle], text[middle:]) if middle else (text,), NAME)
+    return Text((text[:middle], text[middle:]) if middle else (text,), NAME_SIZE)

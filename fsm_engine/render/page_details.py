@@ -16,7 +16,7 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Code, Graph, Phase, Transition, code_name
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.lifecycle.traversal import ways
-from fsm_engine.render.build import FINAL, INITIAL, drawn_ends, scope_id
+from fsm_engine.render.diagram_builder import FINAL, INITIAL, edge_ends, scope_id
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -165,7 +165,7 @@ class _Told:
             errors=tuple(kind.__name__ for kind in transition.error),
             limit=transition.limit,
             handlers=tuple(self._handlers_of_move(transition)),
-            edge=(*drawn_ends(self.graph, written), str(written)),
+            edge=(*edge_ends(self.graph, written), str(written)),
         )
 
     def _handlers(self, phase: Phase) -> tuple[HandlerDetails, ...]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def named(what: str, name: str, choices: Mapping[str, T]) -> T:
+def choose(what: str, name: str, choices: Mapping[str, T]) -> T:
     """Return the choice of that name; `what` is the argument that it was given for.
 
     Raises:

@@ -13,7 +13,7 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.heat import Heat
+from fsm_engine.render.heat_map import HeatMap
 from fsm_engine.render.main_path import main_path
 from fsm_engine.timeline.track import Track
 
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Options:
+class DiagramOptions:
     """What is drawn besides phases and transitions.
 
     Attributes:
@@ -55,22 +55,22 @@ class Options:
             raise TypeError(f"title={self.title!r} has to be a string.")
 
 
-def diagram(lifecycle: Lifecycle, options: Options = Options()) -> Diagram:
+def build_diagram(lifecycle: Lifecycle, options: DiagramOptions = DiagramOptions()) -> Diagram:
     """Return what is drawn of `lifecycle`; of an engine's own, with the phase that it is in and its handlers."""
-    return _Builder(lifecycle, options).diagram()
+    return _Builder(lifecycle, options).build()
 
 
 class _Builder:
-    def __init__(self, lifecycle: Lifecycle, options: Options) -> None:
+    def __init__(self, lifecycle: Lifecycle, options: DiagramOptions) -> None:
         self.graph: Graph = lifecycle.graph
         self.lifecycle, self.options = lifecycle, options
         self.engine = engine_of(lifecycle)
         self.ids = {phase.event: qualified(phase) for phase in self.graph.phases}
         self.path = main_path(self.graph)
-        self.heat = Heat(self.graph, options.track) if options.track is not None else None
+        self.heat = HeatMap(self.graph, options.track) if options.track is not None else None
         self.reached = {transition.target for transition in self.path}
 
-    def diagram(self) -> Diagram:
+    def build(self) -> Diagram:
         nodes = [
             Node(INITIAL, "", NodeKind.INITIAL, main=True),
             *self._phases(),
@@ -121,7 +121,7 @@ class _Builder:
         if isinstance(phase.activity, Call) and phase.activity.engine is not None:
             lifecycle = phase.activity.engine.lifecycle
             if lifecycle is not self.lifecycle:
-                return _undisturbed(diagram(lifecycle, Options(direction=self.options.direction)))
+                return _undisturbed(build_diagram(lifecycle, DiagramOptions(direction=self.options.direction)))
         return None
 
     def _histories(self) -> Iterator[Node]:
@@ -159,7 +159,7 @@ class _Builder:
                     yield Box(scope_id(scope), scope.name, _id(scope.parent))
 
     def _edge(self, transition: Transition, main: bool) -> Edge:
-        source, target = drawn_ends(self.graph, transition)
+        source, target = edge_ends(self.graph, transition)
         kind = EdgeKind.ERROR if transition.error else _KINDS[transition.trigger]
         weight = self.heat.of_transition(transition) if self.heat is not None else None
         return Edge(source, target, self._text(transition), kind, main, tip=f"{transition}", weight=weight)
@@ -177,7 +177,7 @@ class _Builder:
         return transition.label if transition.trigger is Trigger.SIGNAL else guard
 
 
-def drawn_ends(graph: Graph, transition: Transition) -> tuple[str, str]:
+def edge_ends(graph: Graph, transition: Transition) -> tuple[str, str]:
     """Return the ids of the nodes that `transition` joins in the diagram; of the box, if it leaves from a scope."""
     source, target = transition.source, transition.target
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Node
-from fsm_engine.render.themes import SIGNS
+from fsm_engine.render.themes import CHANGE_SIGNS
 
 _KINDS = {EdgeKind.ERROR: "error", EdgeKind.DISCOVERED: "seen"}
 
@@ -24,4 +24,4 @@ def edge_text(edge: Edge) -> str:
 
 
 def _sign(part: Node | Edge) -> str:
-    return "" if part.change is None else SIGNS[part.change]
+    return "" if part.change is None else CHANGE_SIGNS[part.change]
