@@ -3,12 +3,13 @@
 Each phase is a block that is passed over when the run is already further on, so what usually comes next is
 reached by falling through. A block has two parts: entering (entry action, handlers) at position ``2 * k``, and
 going on (activity, exits) at ``2 * k + 1``. What nobody observes leaves no code. After everything of the user's
-that ran, one look at ``here.attention`` says whether the function has to return where it is: a signal is
+that ran, one look at ``signals.needs_attention`` says whether the function has to return where it is: a signal is
 pending, or handlers came or went. What to do then is decided in one place, outside (`Engine.run`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,8 +19,19 @@ from fsm_engine.compiler.loops import Loop, find_loops, open_exits
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 from fsm_engine.dispatch.registry import Slot, StandIn
 from fsm_engine.dispatch.step_moves import leave, return_to_history, stuck
-from fsm_engine.graph.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name, runs_user_code
-from fsm_engine.runtime.cursor import IDLE_AT
+from fsm_engine.graph.graph import (
+    NAMES,
+    Call,
+    Code,
+    Graph,
+    Phase,
+    Snippet,
+    Transition,
+    Trigger,
+    code_name,
+    runs_user_code,
+)
+from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
 
 Lines = list[str]
 
@@ -94,11 +106,9 @@ class Emission:
     def text(self) -> str:
         """Write the function."""
         unpacked = self.view.names_bound(self.graph)
-        prologue = ["state, here, step = engine.state, engine._here, engine._process_function"]
-        if unpacked:
-            prologue.append(f"({', '.join(unpacked)},) = here.bound")
-        numbers = [number for number in sorted(self.exits) if number]
-        return "\n".join(["def run(engine, at):", *_indented(prologue + self._blocks(numbers, None)), ""])
+        prologue = [f"({', '.join(unpacked)},) = bound"] if unpacked else []
+        body = self._blocks([number for number in sorted(self.exits) if number], None)
+        return "\n".join(["def run(engine, at, bound):", *_indented(_assignments(body) + prologue + body), ""])
 
     def _blocks(self, numbers: Sequence[int], loop: Loop | None) -> Lines:
         lines: Lines = []
@@ -117,7 +127,7 @@ class Emission:
 
     def _loop(self, numbers: Sequence[int], loop: Loop) -> Lines:
         body = self._blocks(numbers, loop)
-        lines = [f"if at <= {2 * loop.last + 1}:", "    while True:", *_indented(body, 2)]
+        lines = [f"if at <= {after_handlers(loop.last)}:", "    while True:", *_indented(body, 2)]
         return lines + self._after(numbers, loop)
 
     def _after(self, numbers: Sequence[int], loop: Loop) -> Lines:
@@ -128,9 +138,9 @@ class Emission:
             return []
         lines: Lines = []
         if not all(around.holds(target) for target in targets):
-            lines += [f"if not {2 * around.first} <= at <= {2 * around.last + 1}:", "    break"]
+            lines += [f"if not {before(around.first)} <= at <= {after_handlers(around.last)}:", "    break"]
         if any(around.holds(target) and target < loop.first for target in targets):
-            lines += [f"if at < {2 * loop.first}:", "    continue"]
+            lines += [f"if at < {before(loop.first)}:", "    continue"]
         return lines
 
     def _phase(self, number: int, loop: Loop | None) -> Lines:
@@ -142,36 +152,36 @@ class Emission:
         going_on = self._activity(number, phase) + self._exits(number, phase, loop)
         lines = [_comment(phase.name).strip()]
         if entering:
-            lines += [f"if at <= {2 * number}:", *_indented(entering)]
+            lines += [f"if at <= {before(number)}:", *_indented(entering)]
         if going_on:
-            lines += [f"if at <= {2 * number + 1}:", *_indented(going_on)]
+            lines += [f"if at <= {after_handlers(number)}:", *_indented(going_on)]
         return lines if entering or going_on else []
 
     def _firing(self, number: int, phase: Phase, slot: Slot) -> Lines:
         keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
         return [
-            *self._position(2 * number),
+            *self._position(before(number)),
             *text_of_calls(str(number), slot, phase.payload.positional, keywords),
-            "if here.attention:",
-            f"    return {2 * number + 1}",
+            "if signals.needs_attention:",
+            f"    return {after_handlers(number)}",
         ]
 
     def _position(self, at: int) -> Lines:
-        return [f"here.at = {at}", *(["here.callback = None"] if self.view.callbacks else [])]
+        return [f"cursor.position = {at}", *(["cursor.callback_event = None"] if self.view.callbacks else [])]
 
     def _activity(self, number: int, phase: Phase) -> Lines:
         lines: Lines = []
         if number in self.graph.recovering and not phase.payload.positional:
-            lines.append("here.error = None  # what its traceback holds is free before the activity")
+            lines.append("failure.error = None  # what its traceback holds is free before the activity")
         if runs_user_code(phase.activity) or self._may_fail_to_decide(number):
-            lines += self._position(2 * number + 1)
+            lines += self._position(after_handlers(number))
         if phase.activity is None:
             return lines
         if number in firing(self.graph):
-            lines.append(f"here.stepping, here.moves = {2 * number + 1}, moves{number}")
+            lines.append(f"cursor.activity_position, cursor.moves = {after_handlers(number)}, moves{number}")
         lines += self._acts(phase.activity)
         if number in firing(self.graph):
-            lines.append("here.moves = None")
+            lines.append("cursor.moves = None")
         return lines
 
     def _may_fail_to_decide(self, number: int) -> bool:
@@ -196,8 +206,8 @@ class Emission:
         exits = self.exits[number]
         moved = self._moved(number, loop) if number in firing(self.graph) else []
         if not exits and not moved:
-            resting = 2 * number + 1 in self.graph.resting
-            return [f"return {2 * number + 1}"] if resting else self._stuck()
+            is_terminal = number in self.graph.terminal
+            return [f"return {after_handlers(number)}"] if is_terminal else self._stuck()
         look = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
         arms = [(self._condition(t), self._arm(number, t, target, look, loop)) for t, target in exits]
         return _branches([*moved, *(arms or [(None, self._stuck())])])
@@ -212,7 +222,8 @@ class Emission:
                     inside.add(target)
                     waiting.append(target)
         falls = all(target > number and (loop is None or loop.holds(target)) for target in inside)
-        return [(f"here.at != {2 * number + 1}", ["at = here.at"] if falls else ["return here.at"])]
+        lines = ["at = cursor.position"] if falls else ["return cursor.position"]
+        return [(f"cursor.position != {after_handlers(number)}", lines)]
 
     def _stuck(self) -> Lines:
         self.names["stuck"] = stuck
@@ -231,24 +242,24 @@ class Emission:
         if target < 0:
             self.names["return_to_history"] = return_to_history
             edge = self._named("edge", transition)
-            return [*self._position(2 * number + 1), f"return return_to_history(engine, {edge})"]
+            return [*self._position(after_handlers(number)), f"return return_to_history(engine, {edge})"]
         lines = self._statements(transition.action) if transition.action is not None else []
         passed = self.passing.get((number, transition.label))
         if passed is not None:
             self.names["leave"] = leave
-            lines += self._position(2 * number + 1)
+            lines += self._position(after_handlers(number))
             lines.append(f"leave(engine, {self._named('edge', transition)}, {passed})")
         elif self.view.told:
-            lines.append(f"here.at = {2 * number + 1}")
+            lines.append(f"cursor.position = {after_handlers(number)}")
             lines.append(f"tell(engine, {self._named('edge', transition)})")
         if look or passed is not None or (transition.action is not None and runs_user_code(transition.action)):
-            lines += ["if here.attention:", f"    return {2 * target or IDLE_AT}"]
+            lines += ["if signals.needs_attention:", f"    return {before(target) or IDLE_POSITION}"]
         return lines + self._jump(number, target, loop)
 
     def _jump(self, number: int, target: int, loop: Loop | None) -> Lines:
-        to = f"at = {2 * target}" + _comment(self.graph.phases[target].name)
+        to = f"at = {before(target)}" + _comment(self.graph.phases[target].name)
         if target == 0:
-            return [f"here.at = {2 * number + 1}", f"return {IDLE_AT}"]
+            return [f"cursor.position = {after_handlers(number)}", f"return {IDLE_POSITION}"]
         if loop is not None and not loop.holds(target):
             return [to, "break"]
         if target <= number:
@@ -276,6 +287,12 @@ class Emission:
         name = f"{kind}{len(self.names)}"
         self.names[name] = thing
         return name
+
+
+def _assignments(body: Lines) -> Lines:
+    """Write the assignments of those `NAMES` that `body` uses."""
+    used = set(re.findall(r"\w+", "\n".join(body)))
+    return [f"{name} = {value}" for name, value in NAMES.items() if name in used]
 
 
 def _comment(name: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from fsm_engine._util.compiled_functions import CompiledFunction
 from fsm_engine.compiler.cache import function_for
 from fsm_engine.compiler.codegen import View
@@ -10,20 +13,30 @@ from fsm_engine.dispatch.registry import Slot
 from fsm_engine.dispatch.step_moves import Moves, moves_of, slots_of_move
 
 
-def emitted(engine: EventDispatcher) -> CompiledFunction:
-    """Return the function that runs the lifecycle of `engine` with the handlers attached now, and bind its objects."""
-    here, graph = engine._here, engine._graph
+@dataclass(frozen=True)
+class Program:
+    """A compiled lifecycle: the function, the objects that it refers to, and what it was compiled for.
+
+    A program never changes. When handlers, observers or the graph change, the engine makes another one.
+    """
+
+    compiled: CompiledFunction
+    bound: list[Any]
+    facts: tuple[Any, ...]
+
+
+def program_for(engine: EventDispatcher, current: Program | None) -> Program:
+    """Return the program for the lifecycle of `engine` and its handlers; `current` if it is up to date."""
+    graph = engine._graph
     settled = tuple([guard.as_guard(engine) for guard in graph.settled])
     tell = engine._teller()
     facts = (graph, settled, tell)
-    if here.function is None or here.emitted_for != facts:
-        slots = engine._slots
-        observed = {n: slot for event, n in graph.index.items() if n and (slot := slots[event]).attached}
-        view = View(observed, settled, tell is not None, engine._registry.has_callbacks, _passed(engine))
-        here.function = function_for(graph, view)
-        here.emitted_for = facts
-        here.bound = view.bound(graph, engine._moves(), engine._around, tell)
-    return here.function
+    if current is not None and current.facts == facts:
+        return current
+    slots = engine._slots
+    observed = {n: slot for event, n in graph.index.items() if n and (slot := slots[event]).attached}
+    view = View(observed, settled, tell is not None, engine._registry.has_callbacks, _passed(engine))
+    return Program(function_for(graph, view), view.bound(graph, engine._moves(), engine._around, tell), facts)
 
 
 def _passed(engine: EventDispatcher) -> dict[tuple[int, str], tuple[Slot, ...]]:

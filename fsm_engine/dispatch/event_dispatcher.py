@@ -13,6 +13,7 @@ from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.runtime.cursor import Outcome
@@ -186,13 +187,13 @@ class EventDispatcher(Run):
         Raises:
             ValueError: if the event is not registered.
         """
-        here = self._here
-        moves = here.moves
+        cursor = self._cursor
+        moves = cursor.moves
         if moves is not None:
             move = moves.get(event_name)
             if move is not None:  # a phase that nobody observes
-                here.at, here.moves = move
-                here.callback = None
+                cursor.position, cursor.moves = move
+                cursor.callback_event = None
             else:
                 self._fire_while_moving(event_name, args, kwargs)
             return
@@ -203,7 +204,7 @@ class EventDispatcher(Run):
         if slot.moves:
             self._refuse_to_move(slot)
         slot.fired += 1
-        here.callback = slot.callback
+        cursor.callback_event = slot.callback
         if not slot.attached:
             return
         fire = slot.fire or self._made(slot)
@@ -219,7 +220,7 @@ class EventDispatcher(Run):
         """
         slot.fired += 1
         if slot.callback is not None:
-            self._here.callback = slot.callback
+            self._cursor.callback_event = slot.callback
         if not slot.attached:
             return
         fire = slot.fire or self._made(slot)
@@ -236,22 +237,22 @@ class EventDispatcher(Run):
     @property
     def outcome(self) -> Outcome | None:
         """How the last run ended: completed, terminated, interrupted or failed; None before that."""
-        return self._here.outcome if not self._running else None
+        return self._cursor.outcome if not self._running else None
 
     @property
     def should_terminate(self) -> bool:
         """Whether the run goes to its end before its limits are reached, or did so."""
-        return self._here.stopped or Signal.TERMINATE in self._here.requests
+        return self._cursor.is_terminated or Signal.TERMINATE in self._signals.requests
 
     @property
     def should_terminate_single_epoch(self) -> bool:
         """Whether `terminate_epoch` was called and the epoch has not ended yet."""
-        return Signal.TERMINATE_EPOCH in self._here.requests
+        return Signal.TERMINATE_EPOCH in self._signals.requests
 
     @property
     def should_interrupt(self) -> bool:
         """Whether `interrupt` was called and the run goes on until it may stop."""
-        return Signal.INTERRUPT in self._here.requests
+        return Signal.INTERRUPT in self._signals.requests
 
     # Signals
 
@@ -271,7 +272,7 @@ class EventDispatcher(Run):
         Raises:
             RuntimeError: if no epoch is open.
         """
-        if Signal.TERMINATE_EPOCH not in self._graph.signalled[self._here.at >> 1]:
+        if Signal.TERMINATE_EPOCH not in self._graph.signalled[phase_at(self._cursor.position)]:
             raise RuntimeError(
                 f"terminate_epoch() was called in {self.phase}, where no epoch is open. Call it between "
                 f"EPOCH_STARTED and the last ITERATION_COMPLETED; to end the whole run, call terminate()."
@@ -310,13 +311,13 @@ class EventDispatcher(Run):
         if not self._running:
             callback(self)
             return
-        self._here.waiting.append(callback)
-        self._here.attention = True
+        self._signals.callbacks.append(callback)
+        self._signals.needs_attention = True
 
     def _request(self, signal: Signal, skip: bool) -> None:
         if self._running:
-            self._here.requests[signal] = skip is True  # attached as a handler, it is given the engine
-            self._here.attention = True
+            self._signals.requests[signal] = skip is True  # attached as a handler, it is given the engine
+            self._signals.needs_attention = True
 
 
 def _fix(event: Any) -> str:

@@ -23,7 +23,7 @@ def names_of_calls(prefix: str, attached: Sequence[Attachment]) -> list[str]:
 def text_of_calls(prefix: str, slot: Slot, positional: Sequence[str], keywords: Sequence[str]) -> list[str]:
     """Return the lines that count a firing of the event of `slot` and call its handlers.
 
-    `positional` and `keywords` are the event's payload as it is written in a call: ``here.error``, ``*given``,
+    `positional` and `keywords` are the event's payload as it is written in a call: ``failure.error``, ``*given``,
     ``iter_counter=...``, ``**more``.
     """
     lines = [f"slot{prefix}.fired += 1"]

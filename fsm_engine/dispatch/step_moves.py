@@ -12,6 +12,7 @@ from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Code, Graph, Transition, do
+from fsm_engine.graph.positions import after_handlers, before, entered, phase_at
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
@@ -54,7 +55,7 @@ def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> t
 
 def leave(engine: EventDispatcher, transition: Transition, slots: tuple[Slot, ...]) -> None:
     """Call the handlers of a move, and tell observers of it. After an exception, those called before are left out."""
-    passed = engine._here.passed
+    passed = engine._failure.called
     for slot in slots:
         if slot not in passed:
             passed.append(slot)
@@ -72,9 +73,10 @@ def move(engine: EventDispatcher, transition: Transition) -> None:
 
 
 def past(engine: EventDispatcher) -> int | None:
-    """Return the position that history leads back to: where an error left, if one led here, or an interrupt."""
-    here, graph = engine._here, engine._graph
-    return here.failed if here.left is None or here.at >> 1 in graph.recovering else here.left
+    """Return the position that history leads back to: where an error edge or an interrupt left."""
+    cursor, failure = engine._cursor, engine._failure
+    recovers = cursor.suspended_at is None or phase_at(cursor.position) in engine._graph.recovering
+    return failure.recovered_from if recovers else cursor.suspended_at
 
 
 def settled(engine: EventDispatcher, transition: Transition) -> Transition | None:
@@ -82,14 +84,14 @@ def settled(engine: EventDispatcher, transition: Transition) -> Transition | Non
     if not isinstance(transition.target, Scope):
         return transition
     at = past(engine)
-    phase = None if at is None else engine._graph.phases[at >> 1]
+    phase = None if at is None else engine._graph.phases[phase_at(at)]
     return replace(transition, target=phase.event) if phase and transition.target.contains(phase.scope) else None
 
 
 def lost(engine: EventDispatcher, edge: Transition) -> IllegalTransition:
     """Return the error that says that `edge` leads into a history that there is not."""
     at = past(engine)
-    left = "no error has led" if at is None else f"an error that left {engine._graph.phases[at >> 1]} has led"
+    left = "no error has led" if at is None else f"an error that left {engine._graph.phases[phase_at(at)]} has led"
     return IllegalTransition(
         f"{edge} goes back to where in that scope an error left, and {left} to {engine.phase}. "
         f"Lead there only by error edges from inside the scope."
@@ -98,18 +100,18 @@ def lost(engine: EventDispatcher, edge: Transition) -> IllegalTransition:
 
 def return_to_history(engine: EventDispatcher, edge: Transition) -> int:
     """Move along an edge into history, and return the position that was left."""
-    here = engine._here
+    cursor, signals, failure = engine._cursor, engine._signals, engine._failure
     way = settled(engine, edge)
     if way is None:
         raise lost(engine, edge)
     at = past(engine)
-    failed = here.left is None or here.at >> 1 in engine._graph.recovering
+    failed = cursor.suspended_at is None or phase_at(cursor.position) in engine._graph.recovering
     move(engine, way)
     if failed:
-        here.failed, here.tried = None, frozenset()
+        failure.recovered_from, failure.edges_tried = None, frozenset()
     else:
-        here.left = None
-        here.requests, here.asked = {**here.asked, **here.requests}, {}
+        cursor.suspended_at = None
+        signals.requests, signals.saved_requests = {**signals.saved_requests, **signals.requests}, {}
     assert at is not None
     return at
 
@@ -127,9 +129,9 @@ def moves_of(graph: Graph, registry: Registry, told: bool) -> dict[int, Moves]:
             entry, slot = graph.phases[target].entry, registry.slots[event]
             passed = slots_of_move(registry, graph, transition)
             if told or entry or slot.attached or passed or transition.action is not None:
-                table.loud[event] = Way(transition, passed, told or bool(passed), 2 * target, entry, slot)
+                table.loud[event] = Way(transition, passed, told or bool(passed), before(target), entry, slot)
             else:
-                table[event] = 2 * target + 1, tables[target]
+                table[event] = after_handlers(target), tables[target]
     return tables
 
 
@@ -139,51 +141,51 @@ def fire_while_moving(engine: EventDispatcher, event: Event, args: tuple[Any, ..
     Raises:
         IllegalTransition: if it is a phase to which no edge leads from here.
     """
-    here = engine._here
-    way = here.moves.loud.get(event)  # type: ignore[union-attr]
+    cursor = engine._cursor
+    way = cursor.moves.loud.get(event)  # type: ignore[union-attr]
     slot = engine._registry.slot(event) if way is None else way.slot
     if way is None and slot.moves:
         raise illegal(engine, event)
-    here.moves = None  # handlers do not move
+    cursor.moves = None  # handlers do not move
     try:
         if way is not None:
             _enter(engine, way)
         engine._call(slot, args, kwargs)
     finally:
-        here.at |= 1
-        here.moves = engine._moves()[here.at >> 1]
+        cursor.position = entered(cursor.position)
+        cursor.moves = engine._moves()[phase_at(cursor.position)]
 
 
 def _enter(engine: EventDispatcher, way: Way) -> None:
-    here = engine._here
+    cursor = engine._cursor
     if way.transition.action is not None:
         do(way.transition.action, engine)
     if way.told:
         leave(engine, way.transition, way.passed)
-    here.at, here.callback = way.at, None
+    cursor.position, cursor.callback_event = way.at, None
     for action in way.entry:
         do(action, engine)
 
 
 def illegal(engine: EventDispatcher, event: Event) -> IllegalTransition:
     """Return the error that says that no edge leads to the phase of `event`, and what was legal."""
-    here, graph = engine._here, engine._graph
-    if here.moves is None:
+    cursor, graph = engine._cursor, engine._graph
+    if cursor.moves is None:
         return IllegalTransition(
             f"{event} was fired in {engine.phase} by something other than the activity that may move there, such as a "
             f"handler. Fire it from the step, or register a callback event of another name for handlers."
         )
-    legal = ", ".join(map(str, graph.fired[here.at >> 1])) or "no phase; the step had to return"
+    legal = ", ".join(map(str, graph.fired[phase_at(cursor.position)])) or "no phase; the step had to return"
     return IllegalTransition(
         f"no edge leads from {engine.phase} to {event}. Legal there: {legal}. "
-        f"Add it with lifecycle.add_path({graph.phases[here.at >> 1].event} >> {event})."
+        f"Add it with lifecycle.add_path({graph.phases[phase_at(cursor.position)].event} >> {event})."
     )
 
 
 def stuck(engine: EventDispatcher) -> IllegalTransition:
     """Return the error that says that an activity ended in a phase from which the engine cannot go on."""
     graph = engine._graph
-    legal = ", ".join(map(str, graph.fired[engine._here.at >> 1])) or "nothing"
+    legal = ", ".join(map(str, graph.fired[phase_at(engine._cursor.position)])) or "nothing"
     return IllegalTransition(
         f"the step returned in {engine.phase}, from where only firing leads on: {legal}. Fire the rest of the path, "
         f"or add an edge out, lifecycle.add_transition({engine.phase.event} >> ...)."

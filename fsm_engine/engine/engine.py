@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine._util.compiled_functions import CompiledFunction
 from fsm_engine._util.errors import BusyError
-from fsm_engine.compiler import program as emission
+from fsm_engine.compiler.program import Program, moves, program_for
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
 from fsm_engine.dispatch.registry import Handler, Slot, StandIn
@@ -20,12 +19,12 @@ from fsm_engine.engine import run_loop as running
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.positions import IDLE_POSITION, phase_at
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.persistence import copying
 from fsm_engine.persistence import state_dict as saving
 from fsm_engine.runtime import data_iter as batches
 from fsm_engine.runtime import run_limits as limits
-from fsm_engine.runtime.cursor import IDLE_AT
 from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ class Engine(EventDispatcher):
         lifecycle = _with_step(process_function, lifecycle)
         super().__init__()
         self._debug = False
+        self._program: Program | None = None
         self._recorder: Recorder | None = None
         self._heard: dict[Any, bool] = {}
         self._driver: Driver | None = None
@@ -80,14 +80,14 @@ class Engine(EventDispatcher):
     @property
     def last_event_name(self) -> Event | None:
         """The event that was fired last; None before the first."""
-        here = self._here
-        number = here.at >> 1 or here.ended
-        return here.callback or (self._graph.phases[number].event if number else None)
+        cursor = self._cursor
+        number = phase_at(cursor.position) or cursor.last_phase
+        return cursor.callback_event or (self._graph.phases[number].event if number else None)
 
     @property
     def source(self) -> str:
         """The text of the function that runs the lifecycle, as it is with the handlers attached now."""
-        return self._emitted().source
+        return self._current_program().compiled.source
 
     def may(self, event: AnyEvent) -> bool:
         """Say whether the phase of `event` may come next: whether an edge leads there from where the run is.
@@ -98,12 +98,12 @@ class Engine(EventDispatcher):
             ValueError: if `event` is not registered.
         """
         wanted = self._registry.slot(event).event
-        graph, here = self._graph, self._here
+        graph, cursor = self._graph, self._cursor
         if isinstance(wanted, (Edge, Exit)):
             raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
         if wanted not in graph.index:
             return True
-        exits = [settled(self, transition) for transition in graph.exits[here.at >> 1]]
+        exits = [settled(self, transition) for transition in graph.exits[phase_at(cursor.position)]]
         return any(transition.target == wanted for transition in exits if transition is not None)
 
     def has_handlers(self, what: AnyEvent | type[EventEnum]) -> bool:
@@ -261,7 +261,7 @@ class Engine(EventDispatcher):
 
         if self._machine is None or self._machine.graph is not self._graph:
             self._machine = Driver(self._graph)
-        self._machine.stand(self._here.at >> 1)
+        self._machine.stand(phase_at(self._cursor.position))
         return self._machine
 
     def _tell(self, transition: Transition) -> None:
@@ -334,16 +334,17 @@ class Engine(EventDispatcher):
         except BaseException:
             breakpoints.detach(stops)
             raise
-        resting = self._graph.resting
+        graph = self._graph
         try:
             while True:
                 try:
                     if at < 0:
                         at = running.start_moving(self)
                     at = running.settle(self, at)
-                    if at in resting:
+                    if graph.is_terminal(at):
                         break
-                    at = self._function()(self, at)
+                    function, bound = self._runner()
+                    at = function(self, at, bound)
                 except BaseException as error:
                     at = running.fail(self, error)
         finally:
@@ -356,29 +357,34 @@ class Engine(EventDispatcher):
                 del unhandled  # the traceback refers to this frame
         return self.state
 
-    def _function(self) -> Callable[[Engine, int], int]:
-        return self._driver.run if self._driver is not None else self._emitted().function
+    def _runner(self) -> tuple[Callable[[Any, int, list[Any]], int], list[Any]]:
+        """Return the function that runs the lifecycle from a position, and the objects that it refers to."""
+        if self._driver is not None:
+            return self._driver.run, []
+        program = self._current_program()
+        return program.compiled.function, program.bound
 
-    def _emitted(self) -> CompiledFunction:
-        return emission.emitted(self)
+    def _current_program(self) -> Program:
+        self._program = program = program_for(self, self._program)
+        return program
 
     def _moves(self) -> dict[int, Moves]:
         if self._tables is None:
             observed = self._debug or bool(self._observers) or self._driver is not None
-            self._tables = emission.moves(self, observed)
+            self._tables = moves(self, observed)
         return self._tables
 
     def _changed(self) -> None:
-        here = self._here
-        here.function = None
-        here.attention = True
+        cursor = self._cursor
+        self._program = None
+        self._signals.needs_attention = True
         self._tables = None
         self._heard.clear()
-        if here.moves is not None:
-            here.moves = self._moves()[here.at >> 1]
+        if cursor.moves is not None:
+            cursor.moves = self._moves()[phase_at(cursor.position)]
 
     def _allow_change(self) -> None:
-        if self._here.at != IDLE_AT:
+        if self._cursor.position != IDLE_POSITION:
             raise BusyError(
                 f"the lifecycle cannot change while its engine is in {self.phase}, because where the run is would "
                 f"lose its meaning. Change it before run(), or after the run has ended."
@@ -413,11 +419,11 @@ class Engine(EventDispatcher):
             ValueError: for data of length zero.
             TypeError: for data that cannot be iterated over.
         """
-        here, state = self._here, self.state
-        if here.at == IDLE_AT:
+        cursor, data_pass, state = self._cursor, self._data_pass, self.state
+        if cursor.position == IDLE_POSITION:
             raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
         batches.check_data(data)
-        state.dataloader, here.has_data, here.opened = data, True, 0
+        state.dataloader, data_pass.has_data, data_pass.times_opened = data, True, 0
         batches.open_data(self, batches.uncounted_batches(self))
         self._changed()
 

@@ -8,6 +8,7 @@ from fsm_engine.dispatch.step_moves import move
 from fsm_engine.events.edges import name_of_end
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Transition, holds
+from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def leave_failing(engine: EventDispatcher, error: BaseException) -> tuple[Transi
         BaseException: the error itself, if it came out of EXCEPTION_RAISED or what follows, and no error edge takes it.
     """
     tried: list[Transition] = []
-    if engine._here.at >> 1 not in engine._graph.aside:
-        engine._here.tried = frozenset()
+    if phase_at(engine._cursor.position) not in engine._graph.aside:
+        engine._failure.edges_tried = frozenset()
     while True:
         try:
             edge = _edge_for(engine, error, tried)
@@ -52,7 +53,7 @@ def count_name(edge: Transition) -> str:
 
 def _edge_for(engine: EventDispatcher, error: BaseException, tried: list[Transition]) -> Transition | None:
     graph, counts = engine._graph, engine.state.errors
-    number = engine._here.at >> 1
+    number = phase_at(engine._cursor.position)
     for edge in graph.recoveries[number]:
         if edge in tried or not isinstance(error, edge.error) or _goes_round(engine, edge):
             continue
@@ -63,7 +64,7 @@ def _edge_for(engine: EventDispatcher, error: BaseException, tried: list[Transit
         tried.append(edge)  # it is asked once, and not again if that fails
         if holds(edge.guard, engine):
             return edge
-    if engine._here.ending is not None:
+    if engine._failure.final_error is not None:
         return None  # a phase behind EXCEPTION_RAISED that fails would be gone through for ever
     return graph.signalled[number].get(Signal.EXCEPTION)
 
@@ -72,7 +73,7 @@ def _goes_round(engine: EventDispatcher, edge: Transition) -> bool:
     """Say whether a scope's edge leads to a recovery that has failed itself, and might do so for ever."""
     if edge.via is None:
         return False
-    again = edge.limit is None and edge.guard is None and count_name(edge) in engine._here.tried
+    again = edge.limit is None and edge.guard is None and count_name(edge) in engine._failure.edges_tried
     return again or edge.target == edge.source
 
 
@@ -82,7 +83,7 @@ def _note(engine: EventDispatcher, edge: Transition, error: BaseException) -> No
         return
     counts, name = engine.state.errors, count_name(edge)
     counts[name] = counts.get(name, 0) + 1
-    engine._here.tried |= {name}
+    engine._failure.edges_tried |= {name}
     limit = "" if edge.limit is None else f" of at most {edge.limit}"
     # The text, not the error: a handler of the log that keeps records would keep all that its traceback holds.
     engine.logger.warning(
@@ -92,7 +93,7 @@ def _note(engine: EventDispatcher, edge: Transition, error: BaseException) -> No
 
 def _leave_for_good(engine: EventDispatcher) -> None:
     """Leave by an exit that ends the run, or as any error would, or by the last exit there is."""
-    graph, number = engine._graph, engine._here.at >> 1
+    graph, number = engine._graph, phase_at(engine._cursor.position)
     automatic = [exit_ for exit_ in graph.automatic[number] if not isinstance(exit_.target, Scope)]
     ends = [exit_ for exit_ in automatic if exit_.target == graph.phases[0].event]
     way = next(filter(None, [*ends, graph.signalled[number].get(Signal.EXCEPTION), *automatic[-1:]]), None)

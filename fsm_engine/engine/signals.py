@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
 from fsm_engine.graph.graph import Transition, do, holds
+from fsm_engine.graph.positions import IDLE_POSITION, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
-from fsm_engine.runtime.cursor import IDLE_AT, Outcome
+from fsm_engine.runtime.cursor import Outcome
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 _PENDING = (Signal.TERMINATE, Signal.TERMINATE_EPOCH, Signal.INTERRUPT)
 
 
-def entered(engine: EventDispatcher, at: int) -> int:
+def enter_unobserved(engine: EventDispatcher, at: int) -> int:
     """Enter the phase at `at` if nobody observes it; one whose handlers are to come is left to the emitted function."""
-    phase = engine._graph.phases[at >> 1]
-    if at & 1 or engine._registry.slots[phase.event].attached:
+    phase = engine._graph.phases[phase_at(at)]
+    if is_entered(at) or engine._registry.slots[phase.event].attached:
         return at
     for action in phase.entry:
         do(action, engine)
@@ -28,21 +29,21 @@ def entered(engine: EventDispatcher, at: int) -> int:
 def is_settled(engine: EventDispatcher, at: int) -> bool:
     """Say whether handlers are through at `at`, and it is no part of an activity, nor does the phase defer signals."""
     graph = engine._graph
-    phase = graph.phases[at >> 1]
-    if not at & 1 or at >> 1 in graph.fired_phases:
+    phase = graph.phases[phase_at(at)]
+    if not is_entered(at) or phase_at(at) in graph.fired_phases:
         return False
     return phase.defer is None or not holds(phase.defer, engine)
 
 
 def call_waiting(engine: EventDispatcher) -> None:
     """Call what `Engine.when_settled` was given; what that asks for as well."""
-    here = engine._here
-    while here.waiting:
-        callback, here.settled = here.waiting.pop(0), True
+    signals = engine._signals
+    while signals.callbacks:
+        callback, signals.is_calling_back = signals.callbacks.pop(0), True
         try:
             callback(engine)
         finally:
-            here.settled = False
+            signals.is_calling_back = False
 
 
 def honour(engine: EventDispatcher, at: int) -> int:
@@ -52,17 +53,17 @@ def honour(engine: EventDispatcher, at: int) -> int:
     dropped; those that were beaten, or that the phase defers, stay pending. An interrupt may insist on a phase that
     defers.
     """
-    here, graph = engine._here, engine._graph
-    edges = graph.signalled[at >> 1]
+    signals, graph = engine._signals, engine._graph
+    edges = graph.signalled[phase_at(at)]
     if not is_settled(engine, at):
-        if not at & 1 or at >> 1 in graph.fired_phases or not here.requests.get(Signal.INTERRUPT):
+        if not is_entered(at) or phase_at(at) in graph.fired_phases or not signals.requests.get(Signal.INTERRUPT):
             return at
-        del here.requests[Signal.INTERRUPT]
+        del signals.requests[Signal.INTERRUPT]
         return _take(engine, Signal.INTERRUPT, edges[Signal.INTERRUPT], False, at)
     for signal in _PENDING:
-        if signal not in here.requests:
+        if signal not in signals.requests:
             continue
-        skip = here.requests.pop(signal)
+        skip = signals.requests.pop(signal)
         if signal in edges:
             return _take(engine, signal, edges[signal], skip, at)
     return at
@@ -71,19 +72,19 @@ def honour(engine: EventDispatcher, at: int) -> int:
 def _take(engine: EventDispatcher, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
     graph = engine._graph
     target = graph.index[edge.target]  # type: ignore[index]
-    _note(engine, signal, skip, at, 2 * target + 1 in graph.resting)
+    _note(engine, signal, skip, at, target in graph.terminal)
     move(engine, edge)
-    return 2 * target or IDLE_AT
+    return before(target) or IDLE_POSITION
 
 
 def _note(engine: EventDispatcher, signal: Signal, skip: bool, at: int, rests: bool) -> None:
-    here = engine._here
-    engine.logger.info("%s is honoured in %s.", signal.value, engine._graph.phases[at >> 1])
+    cursor = engine._cursor
+    engine.logger.info("%s is honoured in %s.", signal.value, engine._graph.phases[phase_at(at)])
     if signal is Signal.TERMINATE:
-        here.skip_completed, here.outcome = skip, Outcome.TERMINATED
+        cursor.skip_completed, cursor.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:
-        here.skip_epoch_completed = skip
+        cursor.skip_epoch_completed = skip
     elif rests:
-        here.outcome = Outcome.INTERRUPTED
-        if here.left is None:  # else it stopped before it had gone on
-            here.left = at
+        cursor.outcome = Outcome.INTERRUPTED
+        if cursor.suspended_at is None:  # else it stopped before it had gone on
+            cursor.suspended_at = at

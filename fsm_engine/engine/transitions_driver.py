@@ -18,9 +18,9 @@ from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Phase, Transition, do, holds, runs_user_code
+from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
 from fsm_engine.lifecycle.edits import called
 from fsm_engine.lifecycle.table import qualified
-from fsm_engine.runtime.cursor import IDLE_AT
 
 if TYPE_CHECKING:
     import transitions
@@ -124,22 +124,22 @@ class Driver:
         if self._where.phase != target:
             raise LifecycleError(f"the machine went to {self._where.phase} by {transition}, not to {target}.")
 
-    def run(self, engine: EventDispatcher, at: int) -> int:
+    def run(self, engine: EventDispatcher, at: int, _bound: Any = ()) -> int:
         """Run the lifecycle from position `at` until a signal has to be looked at, or the run rests."""
-        here = engine._here
+        cursor, signals = engine._cursor, engine._signals
         while True:
-            number = at >> 1
+            number = phase_at(at)
             self.stand(number)
-            if not at & 1:
-                here.at, here.callback = at, None
+            if not is_entered(at):
+                cursor.position, cursor.callback_event = at, None
                 if self._enter(engine, self.graph.phases[number]):
-                    return at | 1
-                at |= 1
-            here.at = at
-            if at in self.graph.resting:
+                    return entered(at)
+                at = entered(at)
+            cursor.position = at
+            if self.graph.is_terminal(at):
                 return at
             at, look = self._act(engine, at)
-            phase = self.graph.phases[at >> 1]
+            phase = self.graph.phases[phase_at(at)]
             transition, target = self._pick(engine, at)
             if isinstance(transition.target, Scope):
                 return return_to_history(engine, transition)
@@ -147,10 +147,10 @@ class Driver:
             self._take(engine, transition, slots, at)
             look = look or phase.defer is not None or bool(slots) or runs_user_code(transition.action)
             if not target:
-                return IDLE_AT
-            if look and here.attention:
-                return 2 * target
-            at = 2 * target
+                return IDLE_POSITION
+            if look and signals.needs_attention:
+                return before(target)
+            at = before(target)
 
     def _enter(self, engine: EventDispatcher, phase: Phase) -> bool:
         for action in phase.entry:
@@ -159,21 +159,21 @@ class Driver:
         if not slot.attached:
             return False
         engine._call(slot, *phase.payload.given(engine))
-        return engine._here.attention
+        return engine._signals.needs_attention
 
     def _act(self, engine: EventDispatcher, at: int) -> tuple[int, bool]:
         """Do the activity, and return where it ended and whether it may have signalled."""
-        here, number = engine._here, at >> 1
+        cursor, failure, number = engine._cursor, engine._failure, phase_at(at)
         phase = self.graph.phases[number]
         if number in self.graph.recovering and not phase.payload.positional:
-            here.error = None
+            failure.error = None
         if phase.activity is None:
             return at, number in self.graph.fired_phases
         if number in firing(self.graph):
-            here.stepping, here.moves = at, engine._moves()[number]
+            cursor.activity_position, cursor.moves = at, engine._moves()[number]
         do(phase.activity, engine)
-        here.moves = None
-        return here.at, runs_user_code(phase.activity)
+        cursor.moves = None
+        return cursor.position, runs_user_code(phase.activity)
 
     def _take(self, engine: EventDispatcher, transition: Transition, slots: tuple[Slot, ...], at: int) -> None:
         """Do what belongs to the move that the machine has made; it goes back if that fails."""
@@ -183,13 +183,13 @@ class Driver:
                 do(transition.action, engine)
             leave(engine, transition, slots)
         except BaseException:
-            self.stand(at >> 1)
+            self.stand(phase_at(at))
             raise
         finally:
             self._picked = None
 
     def _pick(self, engine: EventDispatcher, at: int) -> tuple[Transition, int]:
-        number = at >> 1
+        number = phase_at(at)
         self._check_place(number)
         for transition in self.graph.automatic[number]:
             if isinstance(transition.target, Scope):
@@ -210,7 +210,7 @@ def _holds(guard: Any, engine: EventDispatcher) -> bool:
 
 def _was_left(number: int, engine: EventDispatcher) -> bool:
     at = past(engine)
-    return at is not None and at >> 1 == number
+    return at is not None and phase_at(at) == number
 
 
 def from_transitions(machine: transitions.Machine, activities: Mapping[str, Any], name: str) -> Lifecycle:

@@ -14,6 +14,7 @@ from typing import Any
 
 from fsm_engine.events.events import Event, Events, is_same, name_of
 from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.positions import is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 
 _FETCHING = (Events.GET_BATCH_STARTED, Events.DATALOADER_STOP_ITERATION)
@@ -31,12 +32,24 @@ class Trigger(Enum):
     FIRED = "fired"
 
 
+NAMES = {
+    "state": "engine.state",
+    "cursor": "engine._cursor",
+    "clocks": "engine._clocks",
+    "signals": "engine._signals",
+    "data_pass": "engine._data_pass",
+    "failure": "engine._failure",
+    "step": "engine._process_function",
+}
+"""The names that generated code may use besides ``engine``, and their values."""
+
+
 @dataclass(frozen=True)
 class Snippet:
     """A guard or an action of the library's own, as Python text that the emitted function contains.
 
-    The text may use ``engine``, ``state``, ``here`` (the cursor), ``step`` and whatever `names` binds. Only
-    the library writes snippets; users' guards and activities are functions, and are called.
+    The text may use ``engine``, `NAMES`, and whatever `names` binds. Only the library writes snippets; users' guards
+    and activities are functions, and are called.
 
     Attributes:
         text: an expression for a guard, statements for an action or activity.
@@ -55,7 +68,7 @@ class Snippet:
     def _function(self, body: str) -> Callable[[Any], Any]:
         lines = [
             "def run(engine):",
-            "state, here, step = engine.state, engine._here, engine._process_function",
+            *(f"{name} = {value}" for name, value in NAMES.items()),
             *body.splitlines(),
         ]
         scope = dict(self.names)
@@ -361,9 +374,13 @@ class Graph:
         return all(own) and not self.recoveries[number]
 
     @cached_property
-    def resting(self) -> frozenset[int]:
-        """The positions at which a run ends: phases, entered, that only the next run leaves."""
-        return frozenset(2 * number + 1 for number, exits in enumerate(self.signalled) if Signal.RUN in exits)
+    def terminal(self) -> frozenset[int]:
+        """The phases in which a run ends: only the next run leaves them."""
+        return frozenset(number for number, exits in enumerate(self.signalled) if Signal.RUN in exits)
+
+    def is_terminal(self, position: int) -> bool:
+        """Return True if a run ends at `position`."""
+        return is_entered(position) and phase_at(position) in self.terminal
 
     @cached_property
     def has_epochs(self) -> bool:

@@ -14,6 +14,7 @@ from fsm_engine.events.edges import Exit
 from fsm_engine.events.events import Events, EventsList
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import holds
+from fsm_engine.graph.positions import phase_at
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -212,5 +213,5 @@ def _breaks_of(engine: Engine) -> list[Events]:
 
 def _next(engine: Engine) -> Any:
     """Return where the run goes from the phase that it is in."""
-    exits = engine.lifecycle.graph.automatic[engine._here.at >> 1]
+    exits = engine.lifecycle.graph.automatic[phase_at(engine._cursor.position)]
     return next((exit_.target for exit_ in exits if exit_.guard is None or holds(exit_.guard, engine)), None)

@@ -144,7 +144,7 @@ def _stay(engine: Engine) -> tuple[Any, ...] | None:
     """Return what changes when the run moves; None while none is going on."""
     if not engine._running:
         return None
-    return engine._here.at, engine.state.epoch, engine.state.iteration
+    return engine._cursor.position, engine.state.epoch, engine.state.iteration
 
 
 def _stacks() -> str:

@@ -294,7 +294,7 @@ class _Cover:
 
     def _is_led_back(self, leave: Transition, source: int) -> bool:
         """Say whether history leads back from `source` to what `leave` left: an error's is for its recovery."""
-        rests = 2 * self._number(leave.target) + 1 in self._graph.resting
+        rests = self._number(leave.target) in self._graph.terminal
         return bool(leave.error) or (rests and source not in self._graph.recovering)
 
     def _begun(self, way: list[int]) -> int:

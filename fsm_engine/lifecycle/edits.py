@@ -18,7 +18,7 @@ from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.training import TO_COME_BACK
 
 _UNFINISHED = Snippet("the iteration is open", "True")
-_ERROR = Payload(keywords={"error": "here.error"})
+_ERROR = Payload(keywords={"error": "failure.error"})
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 

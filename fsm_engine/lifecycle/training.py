@@ -8,7 +8,6 @@ from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Payload, Phase, Snippet, Transition, Trigger
 from fsm_engine.graph.signals import Signal
-from fsm_engine.runtime import clock
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
 
@@ -29,47 +28,46 @@ def _signal(source: Scope, signal: Signal, target: Event) -> Transition:
 
 _nothing_left = _guard(
     "nothing left to do",
-    "nothing_left(state) or (here.dry and state.max_epochs is None)",
+    "nothing_left(state) or (data_pass.data_exhausted and state.max_epochs is None)",
     nothing_left=limits.nothing_left,
 )
-_no_data = Snippet("no data", "not here.has_data", settled=True)
-_got_batch = _guard("got a batch", "not here.exhausted")
+_no_data = Snippet("no data", "not data_pass.has_data", settled=True)
+_got_batch = _guard("got a batch", "not data_pass.at_end")
 _length_known = _guard("exhausted, length known", "state.epoch_length is not None")
 _epoch_full = _guard(
-    "epoch full", "(length := state.epoch_length) is not None and state.iteration - here.epoch_start >= length"
+    "epoch full", "(length := state.epoch_length) is not None and state.iteration - cursor.epoch_start >= length"
 )
 _max_iters = _guard("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
-_loaded = _guard("a state was loaded", "here.loaded")
-_skipped = _guard("COMPLETED skipped", "here.skip_completed")
-_epoch_skipped = _guard("EPOCH_COMPLETED skipped", "here.skip_epoch_completed")
+_loaded = _guard("a state was loaded", "cursor.is_loaded")
+_skipped = _guard("COMPLETED skipped", "cursor.skip_completed")
+_epoch_skipped = _guard("EPOCH_COMPLETED skipped", "cursor.skip_epoch_completed")
 _last_epoch_skipped = _guard(
     "EPOCH_COMPLETED skipped, nothing left to do",
-    f"here.skip_epoch_completed and ({_nothing_left.text})",
+    f"cursor.skip_epoch_completed and ({_nothing_left.text})",
     **_nothing_left.names,
 )
 
-TO_COME_BACK = _action("to come back to STARTED", "here.loaded, here.left = False, here.at | 1")
+TO_COME_BACK = _action("to come back to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1")
 """The action of a detour: history leads back to the phase that was left, and its activity begins again."""
 
 _start_epoch = _action(
     "epoch += 1",
     "state.epoch += 1\n"
-    "here.epoch_start, here.loaded_part = state.iteration - here.loaded_part, 0\n"
-    "start_epoch_clock(engine)",
-    start_epoch_clock=clock.start_epoch_clock,
+    "cursor.epoch_start, cursor.loaded_iterations = state.iteration - cursor.loaded_iterations, 0\n"
+    "clocks.start_epoch()",
 )
 _no_batch = _action("batch = output = None", "state.batch = state.output = None")
 _refuse_empty = _action("not at the first fetch", "refuse_empty(engine)", refuse_empty=data.refuse_empty)
 
 _open = Snippet(
     "open the data unless it is open",
-    "if here.has_data and here.batches is None:\n    open_data(engine)",
+    "if data_pass.has_data and data_pass.iterator is None:\n    open_data(engine)",
     {"open_data": data.open_data},
     runs_user_code=True,
 )
 _next_batch = Snippet(
     "next batch",
-    "try:\n    state.batch = next(here.batches)\nexcept StopIteration:\n    here.exhausted = True\n"
+    "try:\n    state.batch = next(data_pass.iterator)\nexcept StopIteration:\n    data_pass.at_end = True\n"
     "except TypeError:\n    refuse_unopened(engine)\n    raise",
     {"refuse_unopened": data.refuse_unopened},
     runs_user_code=True,
@@ -81,20 +79,24 @@ _reopen = Snippet(
     runs_user_code=True,
 )
 _step = Snippet("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
-_epoch_time = _action("take the time", "take_epoch_time(engine)", take_epoch_time=clock.take_epoch_time)
-_end_epoch = _action("take the time", "end_epoch(engine)", end_epoch=clock.end_epoch)
-_run_time = _action("take the time", "take_run_time(engine)", take_run_time=clock.take_run_time)
+_epoch_time = _action("take the time", "clocks.stop_epoch(state)")
+_end_epoch = _action(
+    "take the time",
+    "clocks.stop_epoch(state)\n"
+    "engine.logger.info('Epoch %s completed in %.3f s.', state.epoch, state.times['EPOCH_COMPLETED'])",
+)
+_run_time = _action("take the time", "clocks.stop_run(state)")
 
 _before = (
     Phase(IDLE),
-    Phase(E.STARTED, S.RUN, entry=(_action("start the clock", "start(engine)", start=clock.start_run_clock),)),
+    Phase(E.STARTED, S.RUN, entry=(_action("start the clock", "clocks.start_run(state)"),)),
     Phase(E.RESUMED, S.RUN),
 )
 _after = (
-    Phase(E.TERMINATE, S.ENGINE, entry=(_action("stopped = True", "here.stopped = True"),)),
+    Phase(E.TERMINATE, S.ENGINE, entry=(_action("stopped = True", "cursor.is_terminated = True"),)),
     Phase(E.COMPLETED, S.ENGINE, entry=(_run_time,), activity=_run_time),
     Phase(E.INTERRUPT, S.ENGINE),
-    Phase(E.EXCEPTION_RAISED, payload=Payload(positional=("here.error",))),
+    Phase(E.EXCEPTION_RAISED, payload=Payload(positional=("failure.error",))),
 )
 _outer = (
     Transition(IDLE, E.STARTED, "run", Trigger.SIGNAL, Signal.RUN),
@@ -128,9 +130,9 @@ TRAINING = Graph(
         Phase(
             E.TERMINATE_SINGLE_EPOCH,
             S.RUN,
-            entry=(_action("drop the open iterator", "here.batches, here.exhausted = None, False"),),
-            payload=Payload(keywords={"iter_counter": "state.iteration - here.epoch_start"}),
-            defer=_guard("EPOCH_COMPLETED to come", "not here.skip_epoch_completed"),
+            entry=(_action("drop the open iterator", "data_pass.iterator, data_pass.at_end = None, False"),),
+            payload=Payload(keywords={"iter_counter": "state.iteration - cursor.epoch_start"}),
+            defer=_guard("EPOCH_COMPLETED to come", "not cursor.skip_epoch_completed"),
         ),
         Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_end_epoch),
         *_after,

@@ -123,7 +123,7 @@ def _leaves_a_scope(graph: Graph) -> Iterator[Finding]:
 
 def _leaves_rest(graph: Graph) -> Iterator[Finding]:
     for number, exits in enumerate(graph.automatic):
-        if 2 * number + 1 in graph.resting:
+        if number in graph.terminal:
             for exit_ in exits:
                 yield Finding(
                     "dead-exit",
@@ -235,7 +235,7 @@ def _targets(graph: Graph, exits: Iterable[Transition]) -> list[int]:
 def _stuck(graph: Graph) -> Iterator[Finding]:
     for number, phase in enumerate(graph.phases):
         automatic = graph.automatic[number]
-        if 2 * number + 1 in graph.resting:
+        if number in graph.terminal:
             continue
         if automatic and automatic[-1].guard is not None:
             yield Finding(
@@ -284,10 +284,10 @@ def _endless(graph: Graph) -> Iterator[Finding]:
     ends = [
         number
         for number, exits in enumerate(own)
-        if not exits or 2 * number + 1 in graph.resting or any(isinstance(exit_.target, Scope) for exit_ in exits)
+        if not exits or number in graph.terminal or any(isinstance(exit_.target, Scope) for exit_ in exits)
     ]
     endless = sorted(_reached(graph) - _leading_to(graph, ends))
-    if endless and graph.resting:
+    if endless and graph.terminal:
         names = ", ".join(graph.phases[number].name for number in endless)
         yield Finding(
             "endless",

@@ -10,8 +10,9 @@ from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observers
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.runtime.cursor import Cursor
 from fsm_engine.runtime.data_iter import batches_taken
+from fsm_engine.runtime.part import Part
+from fsm_engine.runtime.run import PARTS
 from fsm_engine.runtime.state import State
 
 D = TypeVar("D", bound=EventDispatcher)
@@ -24,16 +25,16 @@ def copied(engine: D, memo: dict[int, Any]) -> D:
     memo[id(engine)] = twin
     own = _without_process(engine)
     shared = {name: own.pop(name) for name in ("logger", "_process_function")}
-    own.update(_observers=Observers(), _here=_at_rest(engine), state=_state_twin(engine.state, memo, keep_data=True))
+    own.update(_observers=Observers(), state=_state_twin(engine.state, memo, keep_data=True), **_parts_at_rest(engine))
     own["_registry"] = engine._registry.sharing_handlers()
     own["_slots"] = own["_registry"].slots
-    done = ("_observers", "_here", "state", "_registry", "_slots")
+    done = ("_observers", "state", "_registry", "_slots", *PARTS)
     rest = copy.deepcopy({name: value for name, value in own.items() if name not in (*done, "lifecycle")}, memo)
     vars(twin).update({**own, **rest, **shared})
     twin.lifecycle = engine.lifecycle._owned(twin)
     data = engine.state.dataloader
     if data is not None and iter_is_self(data):
-        own["_here"].skip = 0  # shared with the original, it stands where the next batch is
+        own["_data_pass"].skip = 0  # shared with the original, it stands where the next batch is
     return twin
 
 
@@ -46,7 +47,7 @@ def pickled(engine: EventDispatcher) -> dict[str, Any]:
     """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
     _refuse_running(engine, "pickled")
     state = _without_process(engine)
-    state.update(_here=_at_rest(engine), state=_state_twin(engine.state, None, keep_data=False))
+    state.update(state=_state_twin(engine.state, None, keep_data=False), **_parts_at_rest(engine))
     del state["_observers"]
     kept = vars(engine.lifecycle).copy()
     kept.update(_graph=None if engine._graph is TRAINING else engine._graph, _passed=None)
@@ -74,14 +75,16 @@ def _refuse_running(engine: EventDispatcher, verb: str) -> None:
 
 def _without_process(engine: EventDispatcher) -> dict[str, Any]:
     process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": ()}
-    return {**vars(engine), **process, "_heard": {}, "_graph": None}
+    return {**vars(engine), **process, "_heard": {}, "_graph": None, "_program": None}
 
 
-def _at_rest(engine: EventDispatcher) -> Cursor:
-    here = copy.copy(engine._here)
-    if here.left is not None and engine._here.batches is not None:
-        here.skip = 0 if here.exhausted else batches_taken(engine)
-    return here
+def _parts_at_rest(engine: EventDispatcher) -> dict[str, Part]:
+    """Return copies of the parts of the run, in which the open pass is the number of batches to skip."""
+    parts: dict[str, Any] = {name: copy.copy(getattr(engine, name)) for name in PARTS}
+    if engine._cursor.suspended_at is not None and engine._data_pass.iterator is not None:
+        data_pass = parts["_data_pass"]
+        data_pass.skip = 0 if data_pass.at_end else batches_taken(engine)
+    return parts
 
 
 def _state_twin(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:

@@ -14,26 +14,13 @@ from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.runtime.data_iter import batches_taken
 from fsm_engine.runtime.exact_data import state_of_data
+from fsm_engine.runtime.pending_signals import PendingSignals
 
-_POSITIONS = ("left", "failed", "stepping")
-_AS_THEY_ARE = (
-    "epoch_start",
-    "loaded_part",
-    "has_data",
-    "dry",
-    "exhausted",
-    "pass_start",
-    "opened",
-    "opened_with",
-    "stopped",
-    "skip_completed",
-    "skip_epoch_completed",
-)
-_CLOCKS = ("run_clock", "epoch_clock")
 _OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
 """Attributes of the state that a process gives anew."""
 
@@ -47,32 +34,34 @@ def position(engine: EventDispatcher) -> dict[str, Any] | None:
     state are in it as far as they are plain data; the data, where it tells its own position; the batch at hand, which
     could not be had again.
     """
-    here, graph = engine._here, engine._graph
-    if here.left is None and not _may_rest(engine):
+    graph, signals, data_pass, failure = engine._graph, engine._signals, engine._data_pass, engine._failure
+    if engine._cursor.suspended_at is None and not _may_rest(engine):
         return None
-    left = here.place
-    found: dict[str, Any] = {name: getattr(here, name) for name in _AS_THEY_ARE}
-    found.update((name, _named(graph, getattr(here, name))) for name in _POSITIONS)
-    found["left"] = _named(graph, left)
-    found["tried"] = sorted(here.tried)
-    found.update(
-        (name, perf_counter() - clock if engine._running else clock) for name, clock in _clocks(engine).items()
-    )
-    opened = here.batches is not None
-    found["skip"] = 0 if here.exhausted else batches_taken(engine) if opened else here.skip
-    found["reopens"] = here.reopens or (opened and not here.exhausted)
-    found["data"] = state_of_data(engine.state.dataloader) if opened and not here.exhausted else here.data_state
-    pending = {**here.asked, **here.requests} if here.broken is None else here.asked
-    found["requests"] = {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT}
-    found["state"] = attributes(engine)
-    waits = left >> 1 in graph.before_step
+    left = engine._resume_position
+    is_open = data_pass.iterator is not None
+    pending = signals.saved_requests if failure.failed_position is not None else _pending(signals)
+    found: dict[str, Any] = {
+        **engine._cursor.saved(),
+        **data_pass.saved(),
+        "suspended_at": _named(graph, left),
+        "recovered_from": _named(graph, failure.recovered_from),
+        "activity_position": _named(graph, engine._cursor.activity_position),
+        "edges_tried": sorted(failure.edges_tried),
+        "clocks": _elapsed(engine),
+        "skip": 0 if data_pass.at_end else batches_taken(engine) if is_open else data_pass.skip,
+        "must_reopen": data_pass.must_reopen or (is_open and not data_pass.at_end),
+        "loader_state": _loader_state(engine),
+        "requests": {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT},
+        "state": attributes(engine),
+    }
+    waits = phase_at(left) in graph.before_step
     batch = copy_plain(engine.state.batch, _detached)
     wrong = _not_plain(engine, batch)
-    if wrong is None and (waits or graph.uncounted is None or left >> 1 in graph.before_use):
+    if wrong is None and (waits or graph.uncounted is None or phase_at(left) in graph.before_use):
         found["batch"] = batch
     if wrong is None or not waits:
         return found
-    if here.broken is None:
+    if failure.failed_position is None:
         raise ValueError(wrong)
     # Raised here, it would stand in for the error that is to be told of.
     engine.logger.warning("No exact position is saved: %s A run that goes on from it leaves that batch out.", wrong)
@@ -81,16 +70,28 @@ def position(engine: EventDispatcher) -> dict[str, Any] | None:
 
 def _may_rest(engine: EventDispatcher) -> bool:
     """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
-    here = engine._here
-    return here.settled and Signal.INTERRUPT in engine._graph.signalled[here.place >> 1]
+    interruptible = Signal.INTERRUPT in engine._graph.signalled[phase_at(engine._resume_position)]
+    return engine._signals.is_calling_back and interruptible
 
 
-def _clocks(engine: EventDispatcher) -> dict[str, float]:
-    return {name: getattr(engine._here, name) for name in _CLOCKS}
+def _pending(signals: PendingSignals) -> dict[Signal, bool]:
+    return {**signals.saved_requests, **signals.requests}
+
+
+def _elapsed(engine: EventDispatcher) -> dict[str, float]:
+    clocks = engine._clocks.saved()
+    return {name: perf_counter() - start for name, start in clocks.items()} if engine._running else clocks
+
+
+def _loader_state(engine: EventDispatcher) -> Any:
+    data_pass = engine._data_pass
+    if data_pass.iterator is None or data_pass.at_end:
+        return data_pass.loader_state
+    return state_of_data(engine.state.dataloader)
 
 
 def _named(graph: Graph, at: int | None) -> list[Any] | None:
-    return None if at is None else [qualified(graph.phases[at >> 1]), at & 1]
+    return None if at is None else [qualified(graph.phases[phase_at(at)]), is_entered(at)]
 
 
 def attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _detached(tensor: Any) -> Any:
 
 def _not_plain(engine: EventDispatcher, batch: Any) -> str | None:
     """Say what of the batch at hand cannot be saved; None if all of it can."""
-    wrong, phase = find_not_plain(batch), engine._graph.phases[engine._here.place >> 1]
+    wrong, phase = find_not_plain(batch), engine._graph.phases[phase_at(engine._resume_position)]
     if wrong is None:
         return None
     return (
@@ -145,24 +146,25 @@ def check_position(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
         raise BusyError(
             f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
         )
-    for name in _POSITIONS:
+    for name in ("suspended_at", "recovered_from", "activity_position"):
         _number(engine._graph, name, found[name])
 
 
 def stand(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Let `engine` stand, suspended, where `position` has found another one; see `check_position`."""
-    here, graph = engine._here, engine._graph
-    here.restart(has_data=False)
-    for name in (*_AS_THEY_ARE, "skip", "reopens"):
-        setattr(here, name, found[name])
-    for name in _POSITIONS:
-        setattr(here, name, _number(graph, name, found[name]))
-    for name in _CLOCKS:
-        setattr(here, name, found[name])
-    here.tried = frozenset(found["tried"])
-    here.data_state = found["data"]
-    here.asked = {Signal(value): skip for value, skip in found["requests"].items()}
-    here.at = 2 * graph.index[Events.INTERRUPT] + 1
+    graph, cursor, data_pass, failure = engine._graph, engine._cursor, engine._data_pass, engine._failure
+    engine._restart(has_data=False)
+    cursor.load(found)
+    data_pass.load(found)
+    engine._clocks.load(found["clocks"])
+    cursor.suspended_at = _number(graph, "suspended_at", found["suspended_at"])
+    cursor.activity_position = _number(graph, "activity_position", found["activity_position"]) or IDLE_POSITION
+    failure.recovered_from = _number(graph, "recovered_from", found["recovered_from"])
+    failure.edges_tried = frozenset(found["edges_tried"])
+    data_pass.skip, data_pass.must_reopen = found["skip"], found["must_reopen"]
+    data_pass.loader_state = found["loader_state"]
+    engine._signals.saved_requests = {Signal(value): skip for value, skip in found["requests"].items()}
+    cursor.position = after_handlers(graph.index[Events.INTERRUPT])
     engine._loaded = False
     engine.state.dataloader = None  # so that what is given to run() is taken for the same
     set_attributes(engine, found["state"])
@@ -179,12 +181,12 @@ def set_attributes(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
 def _number(graph: Graph, name: str, known: Any) -> int | None:
     if known is None:
         return None
-    phase, entered = known
+    phase, has_run = known
     numbers = {qualified(phase): number for number, phase in enumerate(graph.phases)}
     number = numbers.get(phase)
-    if number is None or (name == "left" and not Scope.RUN.contains(graph.phases[number].scope)):
+    if number is None or (name == "suspended_at" and not Scope.RUN.contains(graph.phases[number].scope)):
         raise ValueError(
             f"the state that is loaded stands in {phase!r}, where no run of this lifecycle can be. Its phases are "
             f"{', '.join(numbers)}. Make the engine as it was made when the state was saved."
         )
-    return 2 * number + int(entered)
+    return after_handlers(number) if has_run else before(number)

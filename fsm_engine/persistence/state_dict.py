@@ -13,6 +13,7 @@ from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, phase_at
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.persistence.exact_position import attributes, check_position, position, set_attributes, stand
 from fsm_engine.persistence.handler_state import (
@@ -21,7 +22,6 @@ from fsm_engine.persistence.handler_state import (
     state_of_step,
     states_of_handlers,
 )
-from fsm_engine.runtime.cursor import IDLE_AT
 from fsm_engine.runtime.data_iter import batches_before
 from fsm_engine.runtime.exact_data import states_with
 from fsm_engine.runtime.run_limits import is_done
@@ -43,9 +43,9 @@ def state_dict(engine: EventDispatcher) -> dict[str, Any]:
             f"state_dict_user_keys names {missing}, which the state does not have. Set engine.state.{missing[0]} first."
         )
     values = OrderedDict((key, copy.copy(getattr(state, key))) for key in keys)
-    here = engine._here
+    cursor = engine._cursor
     if not graph.has_epochs:
-        values["phase"] = qualified(graph.phases[(here.left or 0) >> 1])
+        values["phase"] = qualified(graph.phases[phase_at(cursor.suspended_at or 0)])
     elif _is_before_step(engine):
         values["iteration"] -= 1  # still to come
     if engine.resumes_exactly:
@@ -54,22 +54,22 @@ def state_dict(engine: EventDispatcher) -> dict[str, Any]:
 
 
 def _is_before_step(engine: EventDispatcher) -> bool:
-    here = engine._here
-    left = here.at if here.left is None and here.settled else here.left
-    return left is not None and Scope.ITERATION.contains(engine._graph.phases[left >> 1].scope)
+    cursor, signals = engine._cursor, engine._signals
+    left = cursor.position if cursor.suspended_at is None and signals.is_calling_back else cursor.suspended_at
+    return left is not None and Scope.ITERATION.contains(engine._graph.phases[phase_at(left)].scope)
 
 
 def _exactly(engine: EventDispatcher) -> dict[str, Any]:
     """Return what a run needs to go on as if it had not been stopped, besides its progress."""
-    here = engine._here
-    if engine._running and not here.settled and here.left is None:
+    cursor, signals = engine._cursor, engine._signals
+    if engine._running and not signals.is_calling_back and cursor.suspended_at is None:
         engine.logger.warning(
             "state_dict() was called in %s while handlers are under way, so it tells no exact position. Ask for it "
             "with engine.when_settled(...).",
             engine.phase,
         )
         return {}
-    place, finished = position(engine), here.settled and _is_over(engine)
+    place, finished = position(engine), signals.is_calling_back and _is_over(engine)
     return {
         "position": place,
         "state": attributes(engine, "output") if place is None else None,
@@ -82,7 +82,7 @@ def _exactly(engine: EventDispatcher) -> dict[str, Any]:
 
 
 def _is_over(engine: EventDispatcher) -> bool:
-    return engine._graph.phases[engine._here.place >> 1].scope == Scope.ENGINE
+    return engine._graph.phases[phase_at(engine._resume_position)].scope == Scope.ENGINE
 
 
 def _generators(engine: EventDispatcher) -> Mapping[str, Any]:
@@ -91,7 +91,7 @@ def _generators(engine: EventDispatcher) -> Mapping[str, Any]:
     They are of the process: if an engine that rests told of them as well, such as the evaluator, its next run would set
     them back.
     """
-    waiting = engine._here.generators
+    waiting = engine._data_pass.resume_rng
     return states_with(engine.state.dataloader) if waiting is None else waiting
 
 
@@ -128,8 +128,8 @@ def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         load_state_of_step(engine, given["step"])
     if "handlers" in given:
         load_states_of_handlers(engine, given["handlers"])
-    engine._here.generators = given.get("generators")
-    engine._here.finished = given.get("finished", False)
+    engine._data_pass.resume_rng = given.get("generators")
+    engine._cursor.is_finished = given.get("finished", False)
     fired = given.get("fired", {})
     for event, slot in engine._registry.slots.items():
         slot.fired = fired.get(str(event), 0) if fired else slot.fired
@@ -151,7 +151,7 @@ def _absent_own(engine: EventDispatcher, key: str, given: Mapping[str, Any]) -> 
 
 
 def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
-    here, graph = engine._here, engine._graph
+    cursor, clocks, graph = engine._cursor, engine._clocks, engine._graph
     if "phase" not in given:
         raise ValueError(_absent("phase", given))
     names = {qualified(phase): number for number, phase in enumerate(graph.phases)}
@@ -163,16 +163,16 @@ def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         )
     if engine._running:
         raise BusyError(f"load_state_dict() was called in {engine.phase}, while the engine runs. Load before run().")
-    here.restart(has_data=False)
-    here.at, engine._loaded = IDLE_AT, not number
+    engine._restart(has_data=False)
+    cursor.position, engine._loaded = IDLE_POSITION, not number
     if number:
-        here.left, here.at = 2 * number + 1, 2 * graph.index[Events.INTERRUPT] + 1
-        here.run_clock = here.epoch_clock = 0.0
+        cursor.suspended_at, cursor.position = after_handlers(number), after_handlers(graph.index[Events.INTERRUPT])
+        clocks.run = clocks.epoch = 0.0
 
 
 def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     progress, limit = _check(given)
-    here, state = engine._here, engine.state
+    cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
     if engine._running and Scope.EPOCH.contains(engine.phase.scope):
         raise BusyError(
             f"load_state_dict() was called in {engine.phase}, where an epoch is open. Load before run(), or at STARTED."
@@ -187,7 +187,7 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if engine._running:
         place_loaded(engine)
     else:
-        here.at, here.left, here.batches = IDLE_AT, None, None
+        cursor.position, cursor.suspended_at, data_pass.iterator = IDLE_POSITION, None, None
         engine._loaded = True
 
 
@@ -199,12 +199,12 @@ def has_begun(engine: EventDispatcher) -> bool:
 
 def place_loaded(engine: EventDispatcher) -> None:
     """Let the next epoch and the next opening of the data begin where a loaded state says."""
-    here, state = engine._here, engine.state
-    here.batches = None
+    cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
+    data_pass.iterator = None
     if state.epoch_length:
-        here.loaded_part = state.iteration % state.epoch_length
-        here.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
-        here.pass_start = state.iteration - here.skip
+        cursor.loaded_iterations = state.iteration % state.epoch_length
+        data_pass.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
+        data_pass.start = state.iteration - data_pass.skip
 
 
 def _check(given: Mapping[str, Any]) -> tuple[str, str]:

@@ -143,7 +143,7 @@ class _Told:
             activity=_name(phase.activity),
             defer=_name(phase.defer),
             counter=phase.counter or "",
-            rests=2 * number + 1 in self.graph.resting,
+            rests=number in self.graph.terminal,
             fired=number in self.graph.fired_phases,
             recovers=number in self.graph.recovering,
             handlers=self._handlers(phase) if number else (),

@@ -11,6 +11,8 @@ from typing import Any
 
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
+from fsm_engine.graph.positions import phase_at
+from fsm_engine.runtime.data_pass import DataPass
 from fsm_engine.runtime.exact_data import open_exactly, tells_position
 from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.run_limits import length_of, nothing_left
@@ -24,17 +26,17 @@ def open_data(run: Run, uncounted: int = 0) -> None:
     Raises:
         ValueError: if the run has no data.
     """
-    here, state = run._here, run.state
+    data_pass, state = run._data_pass, run.state
     if state.dataloader is None:
         raise ValueError(_nothing_given(run))
-    skip, here.skip = here.skip, 0
-    start = here.pass_start if skip else state.iteration + uncounted
+    skip, data_pass.skip = data_pass.skip, 0
+    start = data_pass.start if skip else state.iteration + uncounted
     opening = open_exactly if run.resumes_exactly else _open
     opened = opening(run, start, skip)
-    here.batches = opened if run._graph.uncounted is not None else _Counted(opened, skip)
-    here.exhausted = here.dry = False
-    here.pass_start = start
-    here.opened += 1
+    data_pass.iterator = opened if run._graph.uncounted is not None else _Counted(opened, skip)
+    data_pass.at_end = data_pass.data_exhausted = False
+    data_pass.start = start
+    data_pass.times_opened += 1
 
 
 def _open(run: Run, start: int, skip: int) -> Iterator[Any]:
@@ -74,8 +76,8 @@ def check_data(data: Any) -> None:
 
 def uncounted_batches(run: Run) -> int:
     """Return how many batches are at hand, where the run is or was left, whose iteration has not begun."""
-    here, known = run._here, run._graph.uncounted
-    return known[here.place >> 1] if known is not None else 0
+    known = run._graph.uncounted
+    return known[phase_at(run._resume_position)] if known is not None else 0
 
 
 def resume_data(run: Run, data: Any) -> None:
@@ -83,36 +85,38 @@ def resume_data(run: Run, data: Any) -> None:
 
     If the data cannot be opened, everything is left as it was.
     """
-    here, state = run._here, run.state
-    kept = {name: getattr(here, name) for name in ("batches", "skip", "opened", "exhausted", "has_data", "dry")}
+    data_pass, state = run._data_pass, run.state
+    kept = {name: getattr(data_pass, name) for name in DataPass.__slots__}
     old = state.dataloader
     try:
         _take(run, data)
     except BaseException:
         for name, value in kept.items():
-            setattr(here, name, value)
+            setattr(data_pass, name, value)
         state.dataloader = old
         raise
 
 
 def _take(run: Run, data: Any) -> None:
-    here, state = run._here, run.state
-    known = state.dataloader is not None or not here.has_data  # else the data was left out by pickle
+    data_pass, state = run._data_pass, run.state
+    known = state.dataloader is not None or not data_pass.has_data  # else the data was left out by pickle
     if data is not None and data is not state.dataloader and known:
-        here.batches, here.skip, here.opened, here.exhausted = None, 0, 0, False
+        data_pass.iterator, data_pass.skip, data_pass.times_opened, data_pass.at_end = None, 0, 0, False
     state.dataloader = state.dataloader if data is None else data
-    here.has_data = state.dataloader is not None
-    if not here.has_data or here.batches is not None or not (here.skip or here.exhausted or _is_open(run)):
+    data_pass.has_data = state.dataloader is not None
+    if not data_pass.has_data or data_pass.iterator is not None:
         return
-    if here.exhausted:
-        here.batches = iter(())
+    if not (data_pass.skip or data_pass.at_end or _is_open(run)):
+        return
+    if data_pass.at_end:
+        data_pass.iterator = iter(())
     else:
         open_data(run, uncounted_batches(run))
 
 
 def _is_open(run: Run) -> bool:
     """Say whether the run was left where its data is open; elsewhere EPOCH_STARTED opens it when it comes there."""
-    phase = run._graph.phases[run._here.left >> 1]  # type: ignore[operator]  # it was left
+    phase = run._graph.phases[phase_at(run._cursor.suspended_at)]  # type: ignore[arg-type]  # it was suspended
     return Scope.EPOCH.contains(phase.scope) and phase.event is not Events.EPOCH_STARTED
 
 
@@ -200,10 +204,10 @@ def with_attributes(loader: Any, attributes: dict[str, Any]) -> Any:
 
 def batches_taken(run: Run) -> int:
     """Return how many batches of the open pass are used up, one at hand included."""
-    here = run._here
-    if isinstance(here.batches, _Counted):
-        return here.batches.taken
-    return run.state.iteration - here.pass_start + uncounted_batches(run)
+    data_pass = run._data_pass
+    if isinstance(data_pass.iterator, _Counted):
+        return data_pass.iterator.taken
+    return run.state.iteration - data_pass.start + uncounted_batches(run)
 
 
 def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
@@ -224,7 +228,7 @@ def refuse_unopened(run: Run) -> None:
     Raises:
         ValueError: the run has no data, or was led past the phase that opens it.
     """
-    if run._here.batches is not None:
+    if run._data_pass.iterator is not None:
         return
     if run.state.dataloader is None:
         raise ValueError(_nothing_given(run)) from None
@@ -247,8 +251,8 @@ def refuse_empty(run: Run) -> None:
     Raises:
         ValueError: always the mistake of the caller of `run`: an empty, or an already consumed, iterable.
     """
-    here, state = run._here, run.state
-    if here.opened == 1 and not batches_taken(run):
+    data_pass, state = run._data_pass, run.state
+    if data_pass.times_opened == 1 and not batches_taken(run):
         raise ValueError(
             f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} gave nothing. "
             f"Please provide non-empty data; a generator or iterator can be run through only once."
@@ -258,7 +262,7 @@ def refuse_empty(run: Run) -> None:
 def count_becomes_length(run: Run) -> None:
     """Set the length of an epoch, unknown until now, to the number of iterations of the one that ends."""
     refuse_empty(run)
-    count = run.state.iteration - run._here.epoch_start
+    count = run.state.iteration - run._cursor.epoch_start
     if count:
         run.state.epoch_length = count
     else:
@@ -270,7 +274,7 @@ def run_dry(run: Run) -> None:
 
     Epochs without iterations follow under `max_epochs`. Under `max_iters` they would never end, so the run does.
     """
-    state, run._here.dry = run.state, True
+    state, run._data_pass.data_exhausted = run.state, True
     if not nothing_left(state):
         limit = f"max_epochs: {state.max_epochs}" if state.max_iters is None else f"max_iters: {state.max_iters}"
         warnings.warn(

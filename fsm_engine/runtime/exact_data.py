@@ -18,16 +18,16 @@ def open_exactly(run: Run, start: int, skip: int) -> Iterator[Any]:
     a pass is opened in its middle. Data that tells its own position, as torchdata's `StatefulDataLoader` does, is
     told where to go on.
     """
-    here, data = run._here, run.state.dataloader
-    where, again = here.data_state, here.reopens
-    here.data_state, here.reopens = None, False
-    if here.opened_with is None or not again:
+    data_pass, data = run._data_pass, run.state.dataloader
+    where, again = data_pass.loader_state, data_pass.must_reopen
+    data_pass.loader_state, data_pass.must_reopen = None, False
+    if data_pass.opening_rng is None or not again:
         _tell_what_is_lost(run, again)
-        here.opened_with = {**states_with(data), "length": length_of(data)}
+        data_pass.opening_rng = {**states_with(data), "length": length_of(data)}
         return run._open_pass(data, start, skip)
-    _tell_what_differs(run, here.opened_with, skip)
+    _tell_what_differs(run, data_pass.opening_rng, skip)
     with _kept(data):
-        restore_with(data, here.opened_with)
+        restore_with(data, data_pass.opening_rng)
         if where is None:
             return run._open_pass(data, start, skip)
         data.load_state_dict(where)

@@ -8,8 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fsm_engine.graph.graph import Graph, Phase
+from fsm_engine.graph.positions import phase_at
+from fsm_engine.runtime.clocks import Clocks
 from fsm_engine.runtime.cursor import Cursor
+from fsm_engine.runtime.data_pass import DataPass
+from fsm_engine.runtime.failure import Failure
+from fsm_engine.runtime.pending_signals import PendingSignals
 from fsm_engine.runtime.state import COUNTERS, State
+
+PARTS = ("_cursor", "_clocks", "_signals", "_data_pass", "_failure")
+"""The attributes of a `Run` that are its parts."""
 
 
 class Run:
@@ -25,7 +33,11 @@ class Run:
     _process_function: Callable[[Any, Any], Any] | None
 
     def __init__(self) -> None:
-        self._here = Cursor()
+        self._cursor = Cursor()
+        self._clocks = Clocks()
+        self._signals = PendingSignals()
+        self._data_pass = DataPass()
+        self._failure = Failure()
         self.state = State()
         self._running = False
         self._loaded = False
@@ -47,7 +59,21 @@ class Run:
     @property
     def phase(self) -> Phase:
         """The phase that the run is in; IDLE when no run is active, INTERRUPT while a run is suspended."""
-        return self._graph.phases[self._here.at >> 1]
+        return self._graph.phases[phase_at(self._cursor.position)]
+
+    @property
+    def _resume_position(self) -> int:
+        """The position that the run can resume from: where an interrupt or an error left it, or where it is."""
+        if self._cursor.suspended_at is not None:
+            return self._cursor.suspended_at
+        failed = self._failure.failed_position
+        return self._cursor.position if failed is None else failed
+
+    def _restart(self, has_data: bool) -> None:
+        """Stand before the first phase of a run."""
+        for part in (self._cursor, self._signals, self._data_pass, self._failure):
+            part.restart()
+        self._data_pass.has_data = has_data
 
     @abstractmethod
     def _changed(self) -> None:

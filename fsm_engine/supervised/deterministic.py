@@ -84,7 +84,7 @@ class DeterministicEngine(Engine):
 
     def _begin(self, data: Any, *args: Any, **kwargs: Any) -> int:
         state = self.state
-        goes_on = self._here.left is not None and not (state.max_epochs is None and state.max_iters is None)
+        goes_on = self._cursor.suspended_at is not None and not (state.max_epochs is None and state.max_iters is None)
         if data is None and not goes_on and not self._running:
             raise ValueError(
                 "Deterministic engine does not support the option of data=None. Please, provide data as iterable, "

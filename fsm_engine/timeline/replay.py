@@ -49,7 +49,7 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
         for source, transitions in event.transitions.items():
             table[source].update((label, str(transition.dest)) for transition in transitions)
     graph = lifecycle.graph
-    resting = {qualified(graph.phases[at >> 1]) for at in graph.resting}
+    terminal = {qualified(graph.phases[number]) for number in graph.terminal}
     phase = None if track.move_ring.dropped else machine.initial
     for step, move in enumerate(track.moves, 1):
         kind = move.kind
@@ -58,7 +58,7 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
             continue
         phase = kind.source if phase is None else phase
         legal = table.get(phase, set())
-        rests = kind.trigger == "rest" and (kind.target == machine.initial != phase or kind.target == phase in resting)
+        rests = kind.trigger == "rest" and (kind.target == machine.initial != phase or kind.target == phase in terminal)
         if kind.source != phase or not (rests or (kind.label, kind.target) in legal):
             return Misstep(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
         phase = None if kind.is_cut else kind.target

@@ -19,9 +19,10 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.graph.positions import IDLE_POSITION, before, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.runtime.cursor import IDLE_AT, Cursor
+from fsm_engine.runtime.cursor import Cursor
 
 
 class Enough(Exception):
@@ -36,8 +37,7 @@ class Tape:
     walk: list[str] = field(default_factory=list)
     state: Any = None
     _process_function: Any = None
-    _bound: Any = ()
-    _here: Cursor = field(default_factory=Cursor)
+    _cursor: Cursor = field(default_factory=Cursor)
 
     def decide(self) -> bool:
         if not self.decisions:
@@ -81,16 +81,15 @@ def graphs(draw: st.DrawFn) -> Graph:
 @hypothesis.given(graphs(), st.lists(st.booleans(), max_size=80))
 def test_the_emitted_function_walks_any_graph_as_a_plain_interpreter_does(graph: Graph, tape: list[bool]) -> None:
     plain, emitted = Tape(list(tape)), Tape(list(tape))
-    emitted._here.bound = [Tape._tell]
     first = graph.index["p1"]
     function = function_for(graph, View({}, (), told=True, callbacks=False)).function
     try:
         interpret(graph, plain, first)
     except Enough:
         with pytest.raises(Enough):
-            function(emitted, 2 * first)
+            function(emitted, before(first), [Tape._tell])
     else:
-        assert function(emitted, 2 * first) == IDLE_AT
+        assert function(emitted, before(first), [Tape._tell]) == IDLE_POSITION
     assert emitted.walk == plain.walk
 
 
@@ -104,8 +103,8 @@ def test_an_exit_to_what_comes_next_just_falls_through(decision: bool, last: str
     )
     graph, tape = Graph((Phase(IDLE), Phase("p1"), Phase("p2")), transitions), Tape([decision])
     emitted = function_for(graph, View({}, (), told=False, callbacks=False))
-    assert emitted.function(tape, 2) == IDLE_AT
-    assert graph.phases[tape._here.at >> 1].name == last
+    assert emitted.function(tape, before(1), []) == IDLE_POSITION
+    assert graph.phases[phase_at(tape._cursor.position)].name == last
 
 
 def test_a_graph_is_equal_to_its_pickle_and_runs_as_well() -> None:
@@ -176,7 +175,7 @@ def test_equal_shapes_share_one_function_across_engines() -> None:
     one, other = Engine(lambda engine, batch: 1), Engine(lambda engine, batch: 2)
     for engine in (one, other):
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=3), lambda engine: None)
-    assert one._emitted() is other._emitted()
+    assert one._current_program().compiled is other._current_program().compiled
 
 
 def test_names_of_users_never_reach_the_text_as_code() -> None:

@@ -506,4 +506,4 @@ def test_it_is_saved_also_if_a_handler_of_the_exception_raises_it_again() -> Non
     engine.add_event_handler(Events.EXCEPTION_RAISED, again)
     with pytest.raises(ZeroDivisionError):
         engine.run([1])
-    assert (list(keep.files), engine._here.waiting) == (["m_1.pt"], [])
+    assert (list(keep.files), engine._signals.callbacks) == (["m_1.pt"], [])

@@ -222,7 +222,7 @@ def test_a_lifecycle_with_nothing_wrong_is_emitted_drawn_and_exported(changes: l
     assert len(lifecycle.to_networkx()) == len(lifecycle.to_transitions().states) == len(names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of namesakes
-        assert Engine(lifecycle=lifecycle).source.startswith("def run(engine, at):")
+        assert Engine(lifecycle=lifecycle).source.startswith("def run(engine, at, bound):")
 
 
 # What is refused, and why

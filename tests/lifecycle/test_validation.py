@@ -482,7 +482,7 @@ def test_a_run_ends_by_itself_unless_it_is_called_endless(plan: Any) -> None:
             seen |= new
             waiting += new
         history = any(not alone(exit_) for n in seen for exit_ in graph.exits[n] if exit_.signal is None)
-        assert (phase.name in named) == (not history and not any(2 * n + 1 in graph.resting for n in seen))
+        assert (phase.name in named) == (not history and not any(n in graph.terminal for n in seen))
 
 
 # Names

@@ -218,7 +218,7 @@ def test_a_step_made_of_phases_goes_on_too() -> None:
             model.load_state_dict(weights)
             trainer.load_state_dict(state)
             trainer.run(loader, max_epochs=2)
-        return model.weight.tolist(), [(s["iteration"], s["position"]["left"]) for _, s in saved]
+        return model.weight.tolist(), [(s["iteration"], s["position"]["suspended_at"]) for _, s in saved]
 
     undisturbed, _ = trained(None)
     # Asked for in the middle of the step, it is saved when the iteration is over.
@@ -972,7 +972,7 @@ def test_a_position_is_not_loaded_into_a_run_that_is_going_on() -> None:
 
 def test_a_position_that_the_lifecycle_does_not_have_is_refused_and_changes_nothing() -> None:
     state = finished(Events.EPOCH_COMPLETED)
-    state["position"]["left"] = ["Play.LEARN", 1]
+    state["position"]["suspended_at"] = ["Play.LEARN", 1]
     engine = Engine(lambda engine, batch: batch)
     with pytest.raises(ValueError, match=r"^the state that is loaded stands in 'Play\.LEARN', where no run of this"):
         engine.load_state_dict(state)

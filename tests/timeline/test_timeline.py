@@ -337,7 +337,7 @@ def is_legal(lifecycle: Lifecycle, words: list[Kind]) -> bool:
     names = [qualified(phase) for phase in graph.phases]
     for kind in words:
         if kind.is_rest:
-            stays = kind.target == names[here] and 2 * here + 1 in graph.resting
+            stays = kind.target == names[here] and here in graph.terminal
             is_over = kind.target == names[0] != names[here]
             if kind.source != names[here] or not (stays or is_over):
                 return False

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.extras import import_extra
 from fsm_engine.handlers.lr_finder.arguments import check_functions, check_numbers, check_to_save, ranges_of
-from fsm_engine.handlers.lr_finder.keeping import kept, set_aside
+from fsm_engine.handlers.lr_finder.keeping import kept
 from fsm_engine.handlers.lr_finder.search import CURVES, Search
 from fsm_engine.handlers.param_scheduler.param_groups import set_value
+from fsm_engine.persistence.set_aside import set_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,11 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine._util.errors import BusyError
-from fsm_engine.runtime.cursor import Cursor
-
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+    pass
 
 
 @contextmanager
@@ -56,35 +52,3 @@ def _gradients_kept(optimizer: Any) -> Iterator[None]:
     finally:
         for parameter, gradient in zip(parameters, before):
             parameter.grad = gradient
-
-
-@contextmanager
-def set_aside(engine: Engine) -> Iterator[None]:
-    """Let the next run of `engine` start from zero; after the block it stands where it stood, suspended or not.
-
-    Inside the block it has a copy of its state; what that refers to is shared, but for dictionaries and lists.
-
-    Raises:
-        BusyError: while it runs.
-    """
-    if engine._running:
-        raise BusyError(f"the engine is running, in {engine.phase}. Do this when its run has ended.")
-    state, here, loaded = engine.state, engine._here, engine._loaded
-    fired = {slot: slot.fired for slot in engine._slots.values()}
-    engine.state, engine._here, engine._loaded = _fresh(state), Cursor(), False
-    try:
-        yield
-    finally:
-        engine.state, engine._here, engine._loaded = state, here, loaded
-        for slot, count in fired.items():
-            slot.fired = count
-        engine._changed()
-
-
-def _fresh(state: Any) -> Any:
-    twin = copy.copy(state)
-    for name, value in twin.attributes().items():
-        if isinstance(value, (dict, list)):
-            setattr(twin, name, copy.copy(value))
-    twin.max_epochs = twin.max_iters = twin.epoch_length = None
-    return twin

@@ -1,0 +1,63 @@
+"""`DataPass`: the open pass of a run over its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fsm_engine.runtime.part import Part
+
+
+class DataPass(Part):
+    """The iterator of the open pass, and what another process needs to open the same pass.
+
+    Attributes:
+        iterator: the open iterator; None if the data is not open.
+        has_data: True if the run has data.
+        at_end: True if the last fetch found the end of the data.
+        data_exhausted: True if the data gave nothing when it was opened again.
+        start: ``state.iteration`` at the beginning of the pass.
+        times_opened: how often this run has opened its data.
+        skip: the number of batches to skip when the data is opened next.
+        opening_rng: the states of the random generators when the pass was opened, if they are kept.
+        must_reopen: True if a loaded run was inside a pass, which has to be opened again.
+        loader_state: the state dict of data that saves its own position, from a loaded run.
+        resume_rng: the states that random generators resume from at the next run, from a loaded run.
+    """
+
+    __slots__ = (
+        "at_end",
+        "data_exhausted",
+        "has_data",
+        "iterator",
+        "loader_state",
+        "must_reopen",
+        "opening_rng",
+        "resume_rng",
+        "skip",
+        "start",
+        "times_opened",
+    )
+    PROCESS = frozenset({"iterator"})
+    SAVED = ("has_data", "data_exhausted", "at_end", "start", "times_opened", "opening_rng")
+
+    def __init__(self) -> None:
+        self.resume_rng: Mapping[str, Any] | None = None
+        super().__init__()
+
+    def restart(self) -> None:
+        """Close the pass and forget how it was opened."""
+        self.has_data = False
+        self.at_end = False
+        self.data_exhausted = False
+        self.start = 0
+        self.times_opened = 0
+        self.skip = 0
+        self.opening_rng: dict[str, Any] | None = None
+        self.must_reopen = False
+        self.loader_state: dict[str, Any] | None = None
+        self.reset_process()
+
+    def reset_process(self) -> None:
+        """Close the iterator."""
+        self.iterator: Iterator[Any] | None = None
