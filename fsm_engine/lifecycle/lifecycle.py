@@ -246,7 +246,7 @@ class Lifecycle(Editable):
         Raises:
             LifecycleError: it is no lifecycle; the message says where, what was found, and what is legal.
         """
-        from fsm_engine.serialization.reading import from_dict
+        from fsm_engine.serialization.dictionary_reader import from_dict
 
         return from_dict(data, bind)
 

@@ -1,6 +1,7 @@
-"""Lifecycles as files: written, read back, and bound again to what they name. One module per format.
+"""Lifecycles as dictionaries, networkx graphs and files, one module per format.
 
-``dictionary`` has the form that all others carry; ``json_text``, ``networkx_graph``, ``graphml`` and ``scxml`` are
-ways of carrying it. Nothing that is read is evaluated or imported: what the library wrote is found by name in
-``library``, what is the user's in the ``bind`` given.
+A `Lifecycle` goes in and a dictionary, graph or text comes out, and the other way round; `dictionary` describes the
+content that all formats share. Nothing read from a file is evaluated or imported: the library's own parts are looked up
+by name in `library`, and the user's objects in the ``bind`` argument. Only `cli` imports this package when it is
+loaded; methods of `Lifecycle` import it when they are called.
 """

@@ -1,4 +1,4 @@
-"""Which format a file has: its suffix says so."""
+"""Reading and writing files of lifecycles; the suffix of a file tells its format."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ READERS: dict[str, Callable[[str, Mapping[str, Any] | None], Lifecycle]] = {
 
 
 def load(path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:
-    """Return the lifecycle of a file, read by its suffix.
+    """Return the lifecycle of a file; for `bind` see `from_dict`.
 
     Raises:
-        LifecycleError: if it is no lifecycle, with the path and the place in it.
-        ValueError: for another suffix.
-        OSError: if it cannot be read.
+        LifecycleError: the file is not a lifecycle; the message names the file and the location in it.
+        ValueError: the suffix is not one of `READERS`.
+        OSError: the file cannot be read.
     """
     file = Path(path)
     reader = READERS.get(file.suffix.lower())

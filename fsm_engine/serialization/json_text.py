@@ -1,6 +1,6 @@
-"""A lifecycle as JSON: the dictionary of `dictionary`, a phase or transition to a line.
+"""JSON: the document of `dictionary`, one phase or transition per line.
 
-The order of keys is fixed, so one lifecycle always gives the same text, and a changed transition is a changed line.
+The order of keys is fixed: one lifecycle always gives the same text, and a changed transition is one changed line.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.serialization.dictionary import to_dict
-from fsm_engine.serialization.found import shown
-from fsm_engine.serialization.reading import from_dict
+from fsm_engine.serialization.dictionary_reader import from_dict
+from fsm_engine.serialization.values import shown
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -22,7 +22,7 @@ def to_json(lifecycle: Lifecycle) -> str:
     """Return `lifecycle` as JSON.
 
     Raises:
-        LifecycleError: for what no file can hold, such as a name that cannot be printed.
+        LifecycleError: a file cannot hold something in the lifecycle, such as a name that is not printable.
     """
     entries = [f"  {json.dumps(key)}: {_lines(value)}" for key, value in to_dict(lifecycle).items()]
     return "{\n" + ",\n".join(entries) + "\n}\n"
@@ -39,38 +39,38 @@ def _line(value: Any) -> str:
 
 
 def from_json(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-    """Return the lifecycle of a JSON text; `bind` is that of `from_dict`.
+    """Return the lifecycle of a JSON text; for `bind` see `from_dict`.
 
     Raises:
-        LifecycleError: for anything that is no lifecycle, with the line or the place, what was found and what is legal.
-        TypeError: if `text` is no string, or `bind` no mapping.
+        LifecycleError: the text is not the JSON of a lifecycle; the message names the line or the location.
+        TypeError: `text` is not a string, or `bind` is not a mapping.
     """
     if not isinstance(text, str):
         raise TypeError(f"from_json reads a string, got {shown(text)}. For a file, use Lifecycle.load(path).")
-    return from_dict(_parsed(text), bind)
+    return from_dict(_parse(text), bind)
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise LifecycleError(f"line {error.lineno}, column {error.colno}: this is no JSON: {error.msg}.") from None
+        raise LifecycleError(f"line {error.lineno}, column {error.colno}: invalid JSON: {error.msg}.") from None
     except RecursionError:
-        raise LifecycleError("this JSON is nested too deep for a lifecycle.") from None
+        raise LifecycleError("the JSON is nested too deep for a lifecycle.") from None
     except LifecycleError:
         raise
-    except ValueError:  # an integer of more digits than Python reads
-        raise LifecycleError("a number in this JSON has too many digits.") from None
+    except ValueError:  # Python limits the number of digits of an integer
+        raise LifecycleError("a number in the JSON has too many digits.") from None
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise LifecycleError(f"an object has {shown(key)} twice. Leave one of them out.")
-        found[key] = value
-    return found
+        if key in result:
+            raise LifecycleError(f"an object has the key {shown(key)} twice. Remove one of them.")
+        result[key] = value
+    return result
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise LifecycleError(f"{name} is no number that JSON has. Leave it out.")
+    raise LifecycleError(f"{name} is not a JSON number. Remove it.")

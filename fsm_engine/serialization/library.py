@@ -1,6 +1,6 @@
-"""What the library's own lifecycles are made of, by name: a file has the names, and what they mean comes from here.
+"""The library's own enums, exceptions, guards, actions, activities and payloads by name, for files that name them.
 
-The tables are derived from the library's graphs. Nothing is found but what is in them.
+The tables are derived from the library's graphs; names that are not in them are not looked up anywhere else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fsm_engine.lifecycle.edits import Draft
 from fsm_engine.lifecycle.step_events import WHOLE_STEP
 from fsm_engine.lifecycle.training import OUTER, TRAINING
 
-_ENUMS = {  # and the modules they are in
+_MODULES = {  # of each enum
     "CheckpointEvents": "handlers.checkpoint.checkpoint",
     "Events": "events.events",
     "StepEvents": "lifecycle.step_events",
@@ -26,47 +26,47 @@ _ENUMS = {  # and the modules they are in
 
 
 def enum(name: str) -> type[EventEnum] | None:
-    """Return the library's enum of that name."""
-    if name not in _ENUMS:
+    """Return the library's enum with this name; import its module."""
+    if name not in _MODULES:
         return None
-    return getattr(import_module(f"fsm_engine.{_ENUMS[name]}"), name)  # type: ignore[no-any-return]
+    return getattr(import_module(f"fsm_engine.{_MODULES[name]}"), name)  # type: ignore[no-any-return]
 
 
-def error(name: str) -> type[BaseException] | None:
-    """Return the built-in class of exceptions of that name, or the library's."""
+def exception_class(name: str) -> type[BaseException] | None:
+    """Return the exception class with this name, built-in or of the library."""
     found = getattr(builtins, name, None) or getattr(errors, name, None)
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
-def snippet(key: str) -> Snippet | None:
-    """Return the library's guard, action or activity of that name."""
-    return _snippets().get(key)
+def snippet(name: str) -> Snippet | None:
+    """Return the library's guard, action or activity with this name."""
+    return _snippets().get(name)
 
 
-def key_of(known: Snippet) -> str | None:
-    """Return the name by which `snippet` finds a guard, action or activity."""
-    return _keys().get(known)
+def name_of(snippet: Snippet) -> str | None:
+    """Return the name by which `snippet` is found."""
+    return _names().get(snippet)
 
 
 def payload(signature: str) -> Payload | None:
-    """Return the payload of that signature, such as ``error=``."""
+    """Return the payload with this signature, such as ``error=``."""
     return _payloads().get(signature)
 
 
-def signature(given: Payload) -> str:
-    """Return what a payload hands over: the names of its arguments, with ``=`` behind those that are keywords."""
-    names = [text.rpartition(".")[2] for text in given.positional]
-    return ", ".join([*names, *(f"{name}=" for name in given.keywords)])
+def signature(payload: Payload) -> str:
+    """Return the names of the arguments that a payload passes to handlers, keywords with a ``=`` appended."""
+    names = [text.rpartition(".")[2] for text in payload.positional]
+    return ", ".join([*names, *(f"{name}=" for name in payload.keywords)])
 
 
 def signatures() -> list[str]:
-    """Return the signatures of all payloads that hand something over."""
+    """Return the signatures of all payloads that pass arguments."""
     return sorted(filter(None, _payloads()))
 
 
 @cache
 def _graphs() -> tuple[Graph, ...]:
-    """Return the library's graphs, and one with all that edits put in by themselves."""
+    """Return the library's graphs, and one that holds the parts that edits add to any graph."""
     edited = Draft(TRAINING, frozenset())
     edited.add_path(WHOLE_STEP, required=True)
     edited.add_transition(Events.ITERATION_STARTED >> "RECOVERY", None, None, Exception, None, None)
@@ -84,8 +84,8 @@ def _codes(graph: Graph) -> Iterator[tuple[Code | None, str]]:
 
 
 @cache
-def _keys() -> dict[Snippet, str]:
-    """Return the name of each snippet, with the place it was found in where several have one name."""
+def _names() -> dict[Snippet, str]:
+    """Return the name of each snippet. Where several share one, the place of the first use is appended."""
     places: dict[Snippet, str] = {}
     for graph in _graphs():
         for code, place in _codes(graph):
@@ -100,7 +100,7 @@ def _keys() -> dict[Snippet, str]:
 
 @cache
 def _snippets() -> dict[str, Snippet]:
-    return {key: known for known, key in _keys().items()}
+    return {name: known for known, name in _names().items()}
 
 
 @cache

@@ -1,17 +1,17 @@
-"""A lifecycle as a networkx graph, to ask questions of, and back.
+"""A lifecycle as a networkx graph, for graph algorithms, and back.
 
-A ``MultiDiGraph`` whose nodes are phases, by their qualified names, such as ``Events.STARTED``. Its attributes, all of
-them strings, integers and booleans:
+The nodes of the ``MultiDiGraph`` are phases by their qualified names, such as ``Events.STARTED``. All attributes are
+strings, integers and booleans:
 
-- of nodes: ``scope``, its innermost, and ``scopes``, the path of them; ``initial``; ``order``, where it is listed;
-  ``entry``, ``activity``, ``payload``, ``defer``, ``counter``, ``floating`` as in `dictionary`;
-- of edges: ``label``, also their key; ``trigger``, ``signal``, ``error``, ``guard``, ``action`` as there; ``limit``, 0
-  for none; ``order``, where the transition is listed: exits of one phase are looked at in this order; ``via`` and
-  ``history``.
+- of nodes: ``scope``, the name of the innermost scope; ``scopes``, its path; ``initial``; ``order``, the position in
+  the lifecycle; ``entry``, ``activity``, ``payload``, ``defer``, ``counter`` and ``floating`` as in `dictionary`;
+- of edges: ``label``, which is also the key; ``trigger``, ``signal``, ``error``, ``guard`` and ``action`` as in
+  `dictionary`; ``limit``, 0 for none; ``order``, the position of the transition in the lifecycle: the exits of a phase
+  are tried in this order; ``via``, ``leaves``, ``history`` and ``enters``.
 
-A transition from a scope is there once per phase of the scope, with ``via`` naming the scope and ``leaves`` giving its
-path; one into a scope's history leads to each of its phases, with ``history``, and the scope's path as ``enters``. Read
-back, they are one transition again.
+A transition from a scope becomes one edge per phase in the scope, with the scope's name as ``via`` and its path as
+``leaves``. A transition into a scope's history becomes one edge per phase in the scope, with ``history`` True and the
+scope's path as ``enters``. `from_networkx` merges these edges into one transition again.
 """
 
 from __future__ import annotations
@@ -23,10 +23,18 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine.serialization.dictionary import FORMAT, PHASE, TRANSITION, VERSION, to_dict
-from fsm_engine.serialization.flat import REFERENCES, flat, loads, unflat
-from fsm_engine.serialization.found import shown
-from fsm_engine.serialization.reading import from_dict
+from fsm_engine.serialization.attributes import flatten, parse_json, unflatten
+from fsm_engine.serialization.dictionary import (
+    END_KEYS,
+    FORMAT,
+    PHASE_KEYS,
+    TRANSITION_KEYS,
+    VERSION,
+    is_within,
+    to_dict,
+)
+from fsm_engine.serialization.dictionary_reader import from_dict
+from fsm_engine.serialization.values import shown
 
 if TYPE_CHECKING:
     import networkx
@@ -35,108 +43,109 @@ if TYPE_CHECKING:
 
 _NODE = ("entry", "activity", "payload", "defer", "counter")
 _EDGE = ("trigger", "signal", "error", "guard", "action")
-_SCALARS = (str, int, float, bool, type(None))
 
 
 def to_networkx(lifecycle: Lifecycle) -> networkx.MultiDiGraph[str]:
-    """Return `lifecycle` as a `networkx.MultiDiGraph`; see the module.
+    """Return `lifecycle` as a `networkx.MultiDiGraph` with the attributes that this module describes.
 
     Raises:
-        LifecycleError: for what cannot be named, such as two phases of one qualified name.
+        LifecycleError: something in the lifecycle has no name of its own, such as two phases with one qualified name.
     """
     import networkx
 
     document = to_dict(lifecycle)
-    result: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(**_of_graph(document))
+    graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(**_graph_attributes(document))
     paths = {phase["event"]: phase.get("scope", "") for phase in document["phases"]}
-    for number, (phase, parts) in enumerate(zip(lifecycle.phases, document["phases"])):
+    for number, (phase, fields) in enumerate(zip(lifecycle.phases, document["phases"])):
         attributes = {
             "scope": "" if phase.scope is None else phase.scope.name,
-            "scopes": paths[parts["event"]],
-            **_with_empty(parts, _NODE),
-            "floating": parts.get("floating", False),
+            "scopes": paths[fields["event"]],
+            **_attributes(fields, _NODE),
+            "floating": fields.get("floating", False),
             "initial": number == 0,
             "order": number,
         }
-        result.add_node(parts["event"], **attributes)
-    for number, (transition, parts) in enumerate(zip(lifecycle.transitions, document["transitions"])):
-        leaves, enters = parts.get("from_scope", ""), parts.get("to_history", "")
+        graph.add_node(fields["event"], **attributes)
+    for number, (transition, fields) in enumerate(zip(lifecycle.transitions, document["transitions"])):
+        leaves, enters = fields.get("from_scope", ""), fields.get("to_history", "")
         attributes = {
-            "label": parts["label"],
-            **_with_empty(parts, _EDGE),
-            "limit": parts.get("limit", 0),
+            "label": fields["label"],
+            **_attributes(fields, _EDGE),
+            "limit": fields.get("limit", 0),
             "via": str(transition.source) if leaves else "",
             "leaves": leaves,
             "history": enters != "",
             "enters": enters,
             "order": number,
         }
-        sources = _inside(paths, leaves) if leaves else [parts["from"]]
-        targets = _inside(paths, enters) if enters else [parts["to"]]
-        for source, target in product(sources, targets):
-            key = parts["label"]
-            if result.has_edge(source, target, key):  # an inner scope answers to the same signal
+        for source, target in _pairs(fields, paths):
+            key = fields["label"]
+            if graph.has_edge(source, target, key):  # an outer scope handles the same signal
                 key = f"{key} via {leaves}"
-            result.add_edge(source, target, key=key, **attributes)
-    return result
+            graph.add_edge(source, target, key=key, **attributes)
+    return graph
 
 
-def _of_graph(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of the whole graph."""
-    parts = {key: document[key] for key in ("name", "format", "version", "step") if key in document}
-    return {**flat(parts), **({"required": json.dumps(document["required"])} if "required" in document else {})}
+def _graph_attributes(document: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {key: document[key] for key in ("name", "format", "version", "step") if key in document}
+    return {**flatten(fields), **({"required": json.dumps(document["required"])} if "required" in document else {})}
 
 
-def _with_empty(parts: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    given = flat({key: parts[key] for key in keys if key in parts})
-    return {**dict.fromkeys(keys, ""), **given}
+def _attributes(fields: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {**dict.fromkeys(keys, ""), **flatten({key: fields[key] for key in keys if key in fields})}
 
 
-def _inside(paths: Mapping[str, str], scope: str) -> list[str]:
-    """Return the phases that lie in the scope of that path."""
-    return [name for name, path in paths.items() if path == scope or path.startswith(f"{scope}.")]
+def _pairs(fields: Mapping[str, Any], paths: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Return the source and target of each edge of a transition; `paths` has the scope of each phase."""
+
+    def ends(phase: str, scope: str) -> list[str]:
+        if scope not in fields:
+            return [fields[phase]]
+        return [name for name, path in paths.items() if is_within(path, fields[scope])]
+
+    return product(ends("from", "from_scope"), ends("to", "to_history"))
 
 
 def from_networkx(graph: networkx.Graph[Any], bind: Mapping[str, Any] | None = None) -> Lifecycle:
-    """Return the lifecycle of a directed graph; see the module. Other attributes are passed over.
+    """Return the lifecycle of a directed graph with the attributes that this module describes; others are ignored.
 
-    An edge needs a ``label``; every other attribute may be missing. The first node is the initial phase.
+    An edge requires a ``label``; every other attribute is optional. The first node is the initial phase.
 
     Raises:
-        LifecycleError: for anything that is no lifecycle, with the node or edge, what was found and what is legal.
-        TypeError: if it is no graph of networkx, or `bind` no mapping.
+        LifecycleError: the graph is not a lifecycle; the message names the node or edge, the value and the legal ones.
+        TypeError: `graph` is not a networkx graph, or `bind` is not a mapping.
     """
     import networkx
 
     if not isinstance(graph, networkx.Graph):
-        raise TypeError(f"from_networkx reads a graph of networkx, got {shown(graph)}.")
+        raise TypeError(f"from_networkx reads a networkx graph, got {shown(graph)}.")
     if not graph.is_directed():
-        raise LifecycleError("the graph is not directed, and a transition leads from one phase to another.")
-    return _Reading(graph).lifecycle(bind)
+        raise LifecycleError("the graph is not directed, but a transition leads from one phase to another.")
+    return _Reader(graph).lifecycle(bind)
 
 
 @dataclass
-class _Group:
-    """The edges that stand for one transition."""
+class _EdgeGroup:
+    """The edges of one transition."""
 
-    parts: dict[str, Any]
+    fields: dict[str, Any]
     pairs: list[tuple[str, str]] = field(default_factory=list)
 
     def __str__(self) -> str:
         source, target = self.pairs[0]
-        return f"edge {source} -> {target}, {self.parts.get('label', '')}"
+        return f"edge {source} -> {target}, {self.fields.get('label', '')}"
 
 
-class _Reading:
+class _Reader:
     def __init__(self, graph: networkx.Graph[Any]) -> None:
         self.graph = graph
-        self.places: dict[str, str] = {}
+        self.aliases: dict[str, str] = {}
         self.paths: dict[str, str] = {}
 
     def lifecycle(self, bind: Mapping[str, Any] | None) -> Lifecycle:
         attributes = self.graph.graph
-        whole = {
-            **unflat({key: attributes[key] for key in ("step", "step_ref") if key in attributes}),
+        document = {
+            **unflatten(attributes, ("step",), "the graph"),
             "format": attributes.get("format", FORMAT),
             "version": attributes.get("version", VERSION),
             "name": attributes.get("name", "lifecycle"),
@@ -144,77 +153,63 @@ class _Reading:
             "transitions": self._transitions(),
         }
         if attributes.get("required"):
-            whole["required"] = loads(attributes["required"], "the graph's attribute 'required'")
-        return from_dict(whole, bind, self.places)
+            document["required"] = parse_json(attributes["required"], "the graph's attribute 'required'")
+        return from_dict(document, bind, self.aliases)
 
     def _phases(self) -> list[dict[str, Any]]:
         phases: list[dict[str, Any]] = []
-        for node, data in _in_order(self.graph.nodes(data=True)):
-            place = self.places[f"phases[{len(phases)}]"] = f"node {shown(node)}"
-            parts = {"event": node, **_parts(data, PHASE, place)}
-            if data.get("scopes"):
-                parts["scope"] = data["scopes"]
-            self.paths[node] = str(parts.get("scope", ""))
-            phases.append(parts)
+        for node, attributes in _in_order(self.graph.nodes(data=True)):
+            location = self.aliases[f"phases[{len(phases)}]"] = f"node {shown(node)}"
+            fields = {"event": node, **unflatten(attributes, PHASE_KEYS[2:], location)}
+            if attributes.get("scopes"):
+                fields["scope"] = attributes["scopes"]
+            self.paths[node] = str(fields.get("scope", ""))
+            phases.append(fields)
         return phases
 
     def _transitions(self) -> list[dict[str, Any]]:
         transitions: list[dict[str, Any]] = []
-        for group in self._groups():
-            self.places[f"transitions[{len(transitions)}]"] = str(group)
-            self._check_whole(group)
-            transitions.append({key: group.parts[key] for key in TRANSITION if key in group.parts})
+        for group in self._edge_groups():
+            self.aliases[f"transitions[{len(transitions)}]"] = str(group)
+            self._check_complete(group)
+            transitions.append({key: group.fields[key] for key in TRANSITION_KEYS if key in group.fields})
         return transitions
 
-    def _groups(self) -> list[_Group]:
-        groups: dict[tuple[Any, ...], _Group] = {}
-        edges = ((f"edge {shown(u)} -> {shown(v)}", data, u, v) for u, v, data in self.graph.edges(data=True))
-        for number, (place, data, source, target) in enumerate(edges):
-            parts = {"trigger": "automatic", **_parts(data, (*TRANSITION, "order", "leaves", "enters"), place)}
-            for end, scope, key in ((source, "leaves", "from"), (target, "enters", "to")):
-                path = parts.pop(scope, "")
-                parts |= {f"{key}_{'scope' if key == 'from' else 'history'}": path} if path else {key: end}
-            identity = tuple(sorted((key, json.dumps(value)) for key, value in parts.items()))
-            parts.setdefault("order", number)
-            groups.setdefault(identity, _Group(parts)).pairs.append((source, target))
-        return sorted(groups.values(), key=lambda group: _order(group.parts, str(group)))
+    def _edge_groups(self) -> list[_EdgeGroup]:
+        groups: dict[str, _EdgeGroup] = {}
+        keys = (*(key for key in TRANSITION_KEYS if key not in END_KEYS), "order", "leaves", "enters")
+        for number, (source, target, attributes) in enumerate(self.graph.edges(data=True)):
+            location = f"edge {shown(source)} -> {shown(target)}"
+            fields = {"trigger": "automatic", **unflatten(attributes, keys, location)}
+            if fields.get("limit") == 0:
+                del fields["limit"]
+            leaves, enters = fields.pop("leaves", ""), fields.pop("enters", "")
+            fields |= {"from_scope": leaves} if leaves else {"from": source}
+            fields |= {"to_history": enters} if enters else {"to": target}
+            identity = repr(sorted(fields.items()))
+            fields.setdefault("order", number)
+            groups.setdefault(identity, _EdgeGroup(fields)).pairs.append((source, target))
+        return sorted(groups.values(), key=lambda group: _order(group.fields, str(group)))
 
-    def _check_whole(self, group: _Group) -> None:
-        """Refuse a transition from or to a scope that some phases of the scope do not have."""
-        parts = group.parts
-        sources = _inside(self.paths, parts["from_scope"]) if "from_scope" in parts else [parts["from"]]
-        targets = _inside(self.paths, parts["to_history"]) if "to_history" in parts else [parts["to"]]
-        odd = set(product(sources, targets)) ^ set(group.pairs)
-        for source, target in sorted(odd):
+    def _check_complete(self, group: _EdgeGroup) -> None:
+        """Refuse a transition from or to a scope without an edge for each phase in the scope."""
+        expected = set(_pairs(group.fields, self.paths))
+        for source, target in sorted(expected ^ set(group.pairs), key=str):
             if (source, target) in group.pairs:
-                raise LifecycleError(f"edge {source} -> {target}, {parts['label']}: one of them is outside the scope.")
+                raise LifecycleError(f"{group}: the edge {source} -> {target} has a phase outside the scope.")
             raise LifecycleError(
-                f"{group} stands for one from or to a whole scope, but the edge {source} -> {target} is missing. "
-                f"Add it, or leave 'leaves' and 'enters' empty in the others."
+                f"{group} is part of a transition from or to a whole scope, which lacks the edge {source} -> {target}. "
+                f"Add that edge, or remove 'leaves' and 'enters' from the others."
             )
 
 
 def _in_order(nodes: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    numbered = [(node, {"order": number, **data}) for number, (node, data) in enumerate(nodes)]
+    numbered = [(node, {"order": number, **attributes}) for number, (node, attributes) in enumerate(nodes)]
     yield from sorted(numbered, key=lambda one: _order(one[1], f"node {shown(one[0])}"))
 
 
-def _order(data: Mapping[str, Any], place: str) -> int:
-    order = data["order"]
+def _order(attributes: Mapping[str, Any], location: str) -> int:
+    order = attributes["order"]
     if type(order) is not int:
-        raise LifecycleError(f"{place}, order is {shown(order)}, but has to be an integer.")
+        raise LifecycleError(f"{location}, order is {shown(order)}, but must be an integer.")
     return order
-
-
-def _parts(data: Mapping[str, Any], keys: tuple[str, ...], place: str) -> dict[str, Any]:
-    """Return the attributes of those keys that are not empty, as `dictionary` has them."""
-    wanted = (*keys, *(f"{key}_ref" for key in REFERENCES))
-    given = {key: data[key] for key in wanted if key in data and key not in ("scope", "event")}
-    for key, value in given.items():
-        if not isinstance(value, _SCALARS):
-            raise LifecycleError(f"{place}, {key} is {shown(value)}, but has to be a string, a number or a boolean.")
-    try:
-        parts = unflat(given)
-    except LifecycleError as error:
-        raise LifecycleError(f"{place}, {error}") from None
-    return {key: value for key, value in parts.items() if key != "limit" or value != 0}

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from xml.parsers import expat
 
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine.serialization.found import shown
+from fsm_engine.serialization.values import shown
 
 _MAX_DEPTH = 64
 

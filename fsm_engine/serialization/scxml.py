@@ -1,14 +1,16 @@
-"""A lifecycle as SCXML, the W3C's state charts (http://www.w3.org/TR/scxml), and back.
+"""SCXML, the W3C's statechart format (http://www.w3.org/TR/scxml), for `to_scxml` and `from_scxml`.
 
-Scopes are states with states in them, phases those without. Every exit has an event, ``PHASE.label``, or
-``SCOPE.label`` where it leaves a whole scope, so sending the labels of a walk makes an interpreter take it; nothing is
-left to conditions, and nothing is to be evaluated. A scope that transitions lead back into has a deep history. Ids are
-the qualified names, with an underscore for every character that an id may not have; of two that would be the same, one
-ends in ``-2``. There is no final state: a run ends where it began. One thing a chart does not know: where an error was,
-if the recovery lies in the scope that it leads back into, because a history is kept when its scope is left.
+Scopes become states with child states, phases become states without. Every transition has a distinct event,
+``PHASE.label``, or ``SCOPE.label`` for a transition from a scope. So an interpreter that is sent the labels of a walk
+takes that walk. The chart has no conditions and no code. A scope that transitions lead back into has a deep
+history. Ids are qualified names, with an underscore for every character that an id may not have; a duplicate gets the
+suffix ``-2``. The chart has no final state, because a run ends where it began.
 
-What SCXML has no place for is in attributes of a namespace of our own, with the keys of `flat`. A file without them is
-somebody else's; `scxml_foreign` says what becomes of that.
+A history in SCXML is recorded when its scope is exited. A recovery phase inside the scope that it leads back into
+therefore does not record the place of the error.
+
+Attributes in the namespace `OWN`, with the keys of `attributes`, hold everything that SCXML has no place for.
+`scxml_reader` reads files with these attributes, `scxml_import` reads files without them.
 """
 
 from __future__ import annotations
@@ -16,21 +18,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import quoteattr
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from fsm_engine.serialization.dictionary import VERSION, outer_paths, to_dict
-from fsm_engine.serialization.flat import flat
+from fsm_engine.serialization.attributes import flatten
+from fsm_engine.serialization.dictionary import END_KEYS, VERSION, is_within, split_path, to_dict
 from fsm_engine.serialization.safe_xml import parse_xml
-from fsm_engine.serialization.scxml_foreign import from_foreign
-from fsm_engine.serialization.scxml_own import from_own
-from fsm_engine.serialization.scxml_states import NS, OWN
+from fsm_engine.serialization.scxml_chart import NS, OWN, unique_name
+from fsm_engine.serialization.scxml_import import import_chart
+from fsm_engine.serialization.scxml_reader import read_chart
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
 
-_LETTERS = (  # that an XML name may begin with
+_START_CHARACTERS = (  # of an XML name
     "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f\u2c00-\u2fef"
     "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 )
@@ -40,149 +41,127 @@ def to_scxml(lifecycle: Lifecycle) -> str:
     """Return `lifecycle` as SCXML.
 
     Raises:
-        LifecycleError: for what no file can hold, such as a name that cannot be printed.
+        LifecycleError: a file cannot hold something in the lifecycle, such as a name that is not printable.
     """
-    return _Chart(to_dict(lifecycle)).text()
+    root = _Writer(to_dict(lifecycle)).root
+    indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, "unicode")}\n'
 
 
 def from_scxml(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-    """Return the lifecycle of an SCXML text; `bind` is that of `from_dict`.
+    """Return the lifecycle of an SCXML text; for `bind` see `from_dict`.
 
     Raises:
-        LifecycleError: for anything that is no lifecycle, with the line, what was found and what is legal.
-        TypeError: if `text` is no string, or `bind` no mapping.
+        LifecycleError: the text is not the SCXML of a lifecycle; the message names the line, the value and the legal
+            values.
+        TypeError: `text` is not a string, or `bind` is not a mapping.
     """
     root = parse_xml(text, "from_scxml")
     if root.tag != f"{{{NS}}}scxml":
-        raise root.error(f"this is <{root.tag}>, and SCXML begins with <scxml xmlns={NS!r}>.")
-    return from_own(root, bind) if f"{{{OWN}}}format" in root.attributes else from_foreign(root, bind)
+        raise root.error(f"expected <scxml xmlns={NS!r}>, got <{root.tag}>.")
+    return read_chart(root, bind) if f"{{{OWN}}}format" in root.attributes else import_chart(root, bind)
 
 
-@dataclass
-class _State:
-    """A state of the chart: a phase, or a scope with states in it."""
+class _Writer:
+    """Builds the chart of a document.
 
-    id: str
-    own: dict[str, Any]
-    children: list[_State] = field(default_factory=list)
-    transitions: list[dict[str, str]] = field(default_factory=list)
-    history: str = ""
+    Attributes:
+        root: the ``<scxml>`` element.
+        phases: the state of each phase by its name.
+        scopes: the state of each scope by its path; `root` by the empty path.
+    """
 
-
-class _Chart:
     def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
-        self.ids: set[str] = set()
-        self.events: set[str] = set()
-        self.paths = {phase["event"]: phase.get("scope", "") for phase in document["phases"]}
+        self._ids: set[str] = set()
+        self._events: set[str] = set()
+        self._paths = {phase["event"]: phase.get("scope", "") for phase in document["phases"]}
+        self.root = Element("scxml", _root_attributes(document))
+        self.scopes = {"": self.root}
         self.phases = {
-            phase["event"]: _State(self._unique(_token(phase["event"], dots=True)), _own_of_phase(phase, number))
+            phase["event"]: self._state(_xml_name(phase["event"], dots=True), _phase_attributes(phase, number))
             for number, phase in enumerate(document["phases"])
         }
-        self.scopes: dict[str, _State] = {}
-        self.top = _State("", {})
-        for phase in document["phases"]:
-            self._around(phase.get("scope", "")).children.append(self.phases[phase["event"]])
-        for number, parts in enumerate(document["transitions"]):
-            self._add(parts, number)
+        for name, state in self.phases.items():
+            self._scope(self._paths[name]).append(state)
+        for number, fields in enumerate(document["transitions"]):
+            self._add_transition(fields, number)
+        for state in [self.root, *self.root.iter("state")]:
+            _finish(state)
 
-    def _around(self, path: str) -> _State:
-        """Return the state of the scope of that path, made with those around it where there is none yet."""
-        around = self.top
-        for outer, name in outer_paths(path):
+    def _state(self, wanted: str, attributes: dict[str, Any]) -> Element:
+        return Element("state", {"id": unique_name(wanted, self._ids, "-"), **_prefixed(attributes)})
+
+    def _scope(self, path: str) -> Element:
+        """Return the state of the scope at `path`; create it and the states around it if necessary."""
+        state = self.root
+        for outer, name in split_path(path):
             if outer not in self.scopes:
-                self.scopes[outer] = _State(self._unique(_token(name)), {"scope": name})
-                around.children.append(self.scopes[outer])
-            around = self.scopes[outer]
-        return around
+                self.scopes[outer] = self._state(_xml_name(name), {"scope": name})
+                state.append(self.scopes[outer])
+            state = self.scopes[outer]
+        return state
 
-    def _unique(self, wanted: str, taken: set[str] | None = None) -> str:
-        """Return `wanted` if no id is like that, or nothing in `taken`, or else something close to it."""
-        taken = self.ids if taken is None else taken
-        number, found = 1, wanted
-        while found in taken:
-            number += 1
-            found = f"{wanted}-{number}"
-        taken.add(found)
-        return found
+    def _add_transition(self, fields: dict[str, Any], number: int) -> None:
+        source = self.scopes[fields["from_scope"]] if "from_scope" in fields else self.phases[fields["from"]]
+        event = unique_name(f"{source.get('id')}.{_xml_name(fields['label'], first=False)}", self._events, "-")
+        attributes = {"event": event, "target": self._target(fields)}
+        target_scope = fields["to_history"] if "to_history" in fields else self._paths[fields["to"]]
+        if "from_scope" in fields and is_within(target_scope, fields["from_scope"]):
+            attributes["type"] = "internal"  # the run does not exit the scope
+        own = {key: value for key, value in fields.items() if key not in END_KEYS}
+        SubElement(source, "transition", {**attributes, **_prefixed({"order": number, **flatten(own)})})
 
-    def _add(self, parts: dict[str, Any], number: int) -> None:
-        source = self.scopes[parts["from_scope"]] if "from_scope" in parts else self.phases[parts["from"]]
-        event = self._unique(f"{source.id}.{_token(parts['label'], first=False)}", self.events)
-        attributes = {"event": event, "target": self._target(parts)}
-        if "from_scope" in parts and _lies_in(self._scope_of(parts), parts["from_scope"]):
-            attributes["type"] = "internal"  # the scope is not left
-        own = flat({key: value for key, value in parts.items() if not key.startswith(("from", "to"))})
-        source.transitions.append({**attributes, **_prefixed({"order": number, **own})})
-
-    def _target(self, parts: dict[str, Any]) -> str:
-        if "to" in parts:
-            return self.phases[parts["to"]].id
-        scope = self.scopes[parts["to_history"]]
-        scope.history = scope.history or self._unique(f"{scope.id}.history")
-        return scope.history
-
-    def _scope_of(self, parts: dict[str, Any]) -> str:
-        """Return the path of the scope that a transition leads into."""
-        if "to_history" in parts:
-            return str(parts["to_history"])
-        return str(self.paths[parts["to"]])
-
-    def text(self) -> str:
-        document = self.document
-        own = {key: document[key] for key in ("step",) if key in document}
-        named = _token(document["name"], dots=True)
-        attributes = {
-            "xmlns": NS,
-            "xmlns:fsm": OWN,
-            "version": "1.0",
-            "name": named,
-            "initial": self.top.children[0].id,
-            "datamodel": "null",
-            "fsm:format": str(VERSION),
-            **({} if named == document["name"] else {"fsm:lifecycle": document["name"]}),
-            **_prefixed(flat(own)),
-            **({"fsm:required": json.dumps(document["required"])} if "required" in document else {}),
-        }
-        lines = ['<?xml version="1.0" encoding="UTF-8"?>', _tag("scxml", attributes, open_=True)]
-        for state in self.top.children:
-            lines += _lines(state, "  ")
-        return "\n".join([*lines, "</scxml>"]) + "\n"
+    def _target(self, fields: dict[str, Any]) -> str:
+        if "to" in fields:
+            return str(self.phases[fields["to"]].get("id"))
+        scope = self.scopes[fields["to_history"]]
+        history = scope.find("history")
+        if history is None:
+            history = SubElement(
+                scope, "history", id=unique_name(f"{scope.get('id')}.history", self._ids, "-"), type="deep"
+            )
+        return str(history.get("id"))
 
 
-def _own_of_phase(phase: dict[str, Any], number: int) -> dict[str, Any]:
-    named = {} if _token(phase["event"], dots=True) == phase["event"] else {"event": phase["event"]}
-    parts = {key: value for key, value in phase.items() if key not in ("event", "scope")}
-    return {"order": number, **named, **flat(parts)}
+def _finish(state: Element) -> None:
+    """Sort the children of a state, transitions first, and set its initial state."""
+    state[:] = sorted(state, key=lambda child: ("transition", "history", "state").index(child.tag))
+    first = state.find("state")
+    if first is None:
+        return
+    initial = str(first.get("id"))
+    state.set("initial", initial)
+    for history in state.findall("history"):
+        SubElement(history, "transition", target=initial)
 
 
-def _token(name: str, dots: bool = False, first: bool = True) -> str:
-    """Return `name` as an id, or as a part of one that may not come first; with dots inside only if `dots`."""
-    token = re.sub(rf"[^{_LETTERS}0-9.-]", "_", name)
+def _root_attributes(document: dict[str, Any]) -> dict[str, str]:
+    name = _xml_name(document["name"], dots=True)
+    own: dict[str, Any] = {"format": VERSION}
+    if name != document["name"]:
+        own["lifecycle"] = document["name"]
+    own |= flatten({key: document[key] for key in ("step",) if key in document})
+    if "required" in document:
+        own["required"] = json.dumps(document["required"])
+    fixed = {"xmlns": NS, "xmlns:fsm": OWN, "version": "1.0", "name": name, "datamodel": "null"}
+    return {**fixed, **_prefixed(own)}
+
+
+def _phase_attributes(phase: dict[str, Any], number: int) -> dict[str, Any]:
+    event = {} if _xml_name(phase["event"], dots=True) == phase["event"] else {"event": phase["event"]}
+    return {
+        "order": number,
+        **event,
+        **flatten({key: value for key, value in phase.items() if key not in ("event", "scope")}),
+    }
+
+
+def _xml_name(name: str, dots: bool = False, first: bool = True) -> str:
+    """Return `name` as an XML id, or as a later part of one if not `first`; keep inner dots only if `dots`."""
+    token = re.sub(rf"[^{_START_CHARACTERS}0-9.-]", "_", name)
     token = re.sub(r"^\.|\.(?=\.|$)", "_", token) if dots else token.replace(".", "_")
-    return token if not first or re.match(f"[{_LETTERS}]", token) else f"_{token}"
-
-
-def _lies_in(path: str, scope: str) -> bool:
-    return path == scope or path.startswith(f"{scope}.")
+    return token if not first or re.match(f"[{_START_CHARACTERS}]", token) else f"_{token}"
 
 
 def _prefixed(own: dict[str, Any]) -> dict[str, str]:
     return {f"fsm:{key}": str(value).lower() if isinstance(value, bool) else str(value) for key, value in own.items()}
-
-
-def _lines(state: _State, indent: str) -> list[str]:
-    attributes = {"id": state.id, **({"initial": state.children[0].id} if state.children else {})}
-    inner = [f"{indent}  {_tag('transition', transition)}" for transition in state.transitions]
-    if state.history:
-        first = _tag("transition", {"target": state.children[0].id})
-        inner.append(f"{indent}  {_tag('history', {'id': state.history, 'type': 'deep'}, open_=True)}{first}</history>")
-    for child in state.children:
-        inner += _lines(child, f"{indent}  ")
-    tag = _tag("state", {**attributes, **_prefixed(state.own)}, open_=bool(inner))
-    return [f"{indent}{tag}", *inner, f"{indent}</state>"] if inner else [f"{indent}{tag}"]
-
-
-def _tag(name: str, attributes: dict[str, str], open_: bool = False) -> str:
-    parts = [name, *(f"{key}={quoteattr(value)}" for key, value in attributes.items())]
-    return f"<{' '.join(parts)}{'' if open_ else '/'}>"

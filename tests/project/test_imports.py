@@ -50,7 +50,7 @@ DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import u
     ("lifecycle.lifecycle", "serialization.graphml"),
     ("lifecycle.lifecycle", "serialization.json_text"),
     ("lifecycle.lifecycle", "serialization.networkx_graph"),
-    ("lifecycle.lifecycle", "serialization.reading"),
+    ("lifecycle.lifecycle", "serialization.dictionary_reader"),
     ("lifecycle.lifecycle", "serialization.scxml"),
     ("lifecycle.lifecycle", "timeline"),
     ("timeline.timeline", "render.timeline"),

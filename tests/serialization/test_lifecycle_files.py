@@ -1,4 +1,4 @@
-"""Files: what they look like, which are refused and how, and how large they may be."""
+"""Lifecycle files: golden files, invalid files and their errors, limits of size."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 class Ppo(EventEnum):
-    """The phases of the small lifecycle."""
+    """The phases of `small`."""
 
     COLLECT = "collect"
     LEARN = "learn"
@@ -48,7 +48,7 @@ class Ppo(EventEnum):
 
 
 class SolverError(Exception):
-    """What learning may raise."""
+    """An exception of the learning phase."""
 
 
 def collect(engine: Engine, steps: int, source: object) -> int:
@@ -66,7 +66,7 @@ SOURCE = object()
 
 
 def small() -> Lifecycle:
-    """Return a lifecycle with a bit of everything."""
+    """Return a lifecycle that uses every key of a document."""
     lifecycle = Lifecycle("ppo")
     rollout = Scope("roll.out", Scope.RUN)
     lifecycle.add_phase(Ppo.COLLECT, activity=collect, scope=rollout, counter="rounds", steps=64, source=SOURCE)
@@ -89,8 +89,17 @@ BIND = {
 }
 
 
+def assert_refused(fragments: tuple[str, ...], call: Callable[..., object], *arguments: Any) -> None:
+    """Check that a call raises a LifecycleError whose message has all the fragments."""
+    with pytest.raises(LifecycleError) as error:
+        call(*arguments)
+    message = str(error.value)
+    assert [fragment for fragment in fragments if fragment not in message] == [], message
+    assert len(message) < 700
+
+
 @pytest.mark.parametrize("suffix", ["json", "graphml", "scxml"])
-def test_a_file_looks_like_this(suffix: str) -> None:
+def test_written_files_match_the_golden_files(suffix: str) -> None:
     golden = GOLDENS / f"ppo.{suffix}"
     text = getattr(small(), f"to_{suffix}")()
     assert text == golden.read_text("utf-8")
@@ -98,56 +107,52 @@ def test_a_file_looks_like_this(suffix: str) -> None:
     assert Lifecycle.load(str(golden)) == Lifecycle.load(golden)
 
 
-def test_every_format_that_is_written_is_loaded_by_its_suffix(tmp_path: Path) -> None:
+def test_load_picks_the_reader_by_suffix_and_skips_a_byte_order_mark(tmp_path: Path) -> None:
     for suffix in READERS:
         file = tmp_path / f"any{suffix.upper()}"
         file.write_text("\ufeff" + getattr(small(), f"to_{suffix[1:]}")(), "utf-8")
         assert Lifecycle.load(file, bind=BIND) == small()
 
 
-def test_a_file_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"any\.yaml ends in '\.yaml'. A lifecycle is read from \.json, \.graphml, \.sc"
-    ):
+def test_errors_of_load_name_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"any\.yaml.*'\.yaml'.*\.json, \.graphml, \.scxml"):
         Lifecycle.load(tmp_path / "any.yaml")
     with pytest.raises(FileNotFoundError):
         Lifecycle.load(tmp_path / "any.json")
     (tmp_path / "any.json").write_bytes(b'{"name": "\xff"}')
-    with pytest.raises(LifecycleError, match=r"any\.json: byte 10 is not UTF-8\.$"):
-        Lifecycle.load(tmp_path / "any.json")
+    assert_refused(("any.json: byte 10", "UTF-8"), Lifecycle.load, tmp_path / "any.json")
     (tmp_path / "any.json").write_text("{")
-    with pytest.raises(LifecycleError, match=r"any\.json: line 1, column 2: this is no JSON: Expecting property name"):
-        Lifecycle.load(tmp_path / "any.json")
+    assert_refused(("any.json: line 1, column 2:", "property name"), Lifecycle.load, tmp_path / "any.json")
 
 
-def test_reading_text_takes_text() -> None:
+def test_readers_reject_arguments_of_the_wrong_type() -> None:
     for reader in (Lifecycle.from_json, Lifecycle.from_graphml, Lifecycle.from_scxml):
-        with pytest.raises(TypeError, match=r"reads a string, got a bytes\. For a file, use Lifecycle\.load\(path\)"):
+        with pytest.raises(TypeError, match=r"string, got b'{}'.*Lifecycle\.load\(path\)"):
             reader(b"{}")
-    with pytest.raises(TypeError, match=r"^bind=\[\] has to be a mapping of names to what they mean\.$"):
+    with pytest.raises(TypeError, match=r"^bind=\[\].*mapping"):
         Lifecycle.from_json(small().to_json(), bind=[])
-    with pytest.raises(TypeError, match=r"^from_networkx reads a graph of networkx, got None\.$"):
+    with pytest.raises(TypeError, match=r"networkx graph, got None"):
         Lifecycle.from_networkx(None)
 
 
-# JSON that is no lifecycle
+# Invalid dictionaries and JSON
 
 
 def changed(**top: Any) -> dict[str, Any]:
     return {**small().to_dict(), **top}
 
 
-def with_phase(**parts: Any) -> dict[str, Any]:
+def with_phase(**fields: Any) -> dict[str, Any]:
     document = small().to_dict()
-    there = document["phases"][COLLECT] | parts
-    document["phases"][COLLECT] = {key: value for key, value in there.items() if value is not None}
+    merged = document["phases"][COLLECT] | fields
+    document["phases"][COLLECT] = {key: value for key, value in merged.items() if value is not None}
     return document
 
 
-def with_transition(**parts: Any) -> dict[str, Any]:
+def with_transition(**fields: Any) -> dict[str, Any]:
     document = small().to_dict()
-    there = document["transitions"][RETRY] | parts
-    document["transitions"][RETRY] = {key: value for key, value in there.items() if value is not None}
+    merged = document["transitions"][RETRY] | fields
+    document["transitions"][RETRY] = {key: value for key, value in merged.items() if value is not None}
     return document
 
 
@@ -161,121 +166,103 @@ def deep(depth: int) -> Any:
 COLLECT = [phase.event for phase in small().phases].index(Ppo.COLLECT)
 RETRY = [transition.label for transition in small().transitions].index("retry")
 PHASE, EDGE = f"phases[{COLLECT}]", f"transitions[{RETRY}]"
-WRONG: dict[str, tuple[Any, str]] = {
-    "a list": ([], "the whole is a list of 0, but has to be an object with 'fsm_engine.lifecycle' as 'format'."),
-    "null": (None, "the whole is None, but has to be an object with 'fsm_engine.lifecycle' as 'format'."),
-    "another format": ({"format": "x"}, "the whole: 'format' is 'x', but has to be 'fsm_engine.lifecycle'."),
-    "no version": (changed(version=None), "the whole: 'version' is None, and this fsm_engine reads version 1."),
-    "version 2": (changed(version=2), "the whole: 'version' is 2, and this fsm_engine reads version 1."),
-    "version true": (changed(version=True), "the whole: 'version' is True, and this fsm_engine reads version 1."),
-    "a typo": (
+INVALID: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "document is a list": ([], ("the document is []", "'fsm_engine.lifecycle' as 'format'")),
+    "document is null": (None, ("the document is None", "'fsm_engine.lifecycle' as 'format'")),
+    "wrong format": ({"format": "x"}, ("'format' is 'x'", "'fsm_engine.lifecycle'")),
+    "no version": (changed(version=None), ("'version' is None", "version 1")),
+    "version 2": (changed(version=2), ("'version' is 2", "version 1")),
+    "version true": (changed(version=True), ("'version' is True", "version 1")),
+    "unknown key": (
         changed(phase=[]),
-        "the whole: 'phase' means nothing here. Legal are format, version, name, phases, transitions, step, required.",
+        ("'phase'", "format, version, name, phases, transitions, step, required"),
     ),
-    "nothing else": (
+    "missing keys": (
         {"format": "fsm_engine.lifecycle", "version": 1},
-        "the whole: 'name' is missing. It has 'format', 'version'.",
+        ("'name' is missing", "'format', 'version'"),
     ),
-    "phases a number": (changed(phases=3), "phases is 3, but has to be a list."),
-    "no phases": (changed(phases=[], transitions=[], required=[]), "there is no phase."),
-    "a phase of text": (changed(phases=["A"]), "phases[0] is 'A', but has to be an object with event."),
-    "a scope of numbers": (with_phase(scope=[1]), f"{PHASE}.scope is a list of 1, but has to be a string of printable"),
-    "an empty scope": (with_phase(scope="engine..run"), f"{PHASE}.scope is 'engine..run', but has to be a path of at"),
-    "a deep scope": (with_phase(scope=".".join("a" * 9999)), f"{PHASE}.scope is 'a.a.a"),
-    "an event twice": (
-        with_phase(event="IDLE"),
-        f"{PHASE}.event: 'IDLE' is there twice: phases[0].event has it, too.",
-    ),
-    "an unknown member": (with_phase(event="Events.ENDED"), f"{PHASE}.event: Events has no 'ENDED'. It has STARTED,"),
-    "no name": (with_phase(event=""), f"{PHASE}.event is '', but has to be a string of printable characters."),
-    "a zero byte": (with_phase(event="a\0"), f"{PHASE}.event is 'a\\x00', but has to be a string of printable"),
-    "half a character": (
-        with_phase(event="\ud800"),
-        f"{PHASE}.event is '\\ud800', but has to be a string of printable",
-    ),
-    "a counter of code": (
+    "phases is a number": (changed(phases=3), ("phases is 3", "a list")),
+    "no phases": (changed(phases=[], transitions=[], required=[]), ("no phase",)),
+    "phase is a string": (changed(phases=["A"]), ("phases[0] is 'A'", "object with event")),
+    "scope is a list": (with_phase(scope=[1]), (f"{PHASE}.scope is [1]", "printable")),
+    "empty name in a scope": (with_phase(scope="engine..run"), (f"{PHASE}.scope is 'engine..run'", "path of at most")),
+    "scope too deep": (with_phase(scope=".".join("a" * 9999)), (f"{PHASE}.scope is 'a.a.a", "path of at most 32")),
+    "duplicate event": (with_phase(event="IDLE"), (f"{PHASE}.event: 'IDLE' is a duplicate", "phases[0].event")),
+    "unknown enum member": (with_phase(event="Events.ENDED"), (f"{PHASE}.event: Events", "'ENDED'", "STARTED,")),
+    "empty event": (with_phase(event=""), (f"{PHASE}.event is ''", "printable")),
+    "event with a zero byte": (with_phase(event="a\0"), (f"{PHASE}.event is 'a\\x00'", "printable")),
+    "event with a lone surrogate": (with_phase(event="\ud800"), (f"{PHASE}.event is '\\ud800'", "printable")),
+    "counter is code": (
         with_phase(counter="x = __import__('os')"),
-        f"{PHASE}.counter: counter=\"x = __import__('os')\" has to be a name that an attribute can have",
+        (f"{PHASE}.counter: counter=\"x = __import__('os')\"",),
     ),
-    "a counter of the state": (with_phase(counter="epoch"), f"{PHASE}.counter: counter='epoch' is an attribute of eve"),
-    "a payload of code": (
+    "counter is an attribute of State": (with_phase(counter="epoch"), (f"{PHASE}.counter: counter='epoch'", "State")),
+    "payload is code": (
         with_phase(payload="__import__('os')"),
-        f"{PHASE}.payload is \"__import__('os')\", but has to be one of error, error=, iter_counter=.",
+        (f"{PHASE}.payload is \"__import__('os')\"", "error, error=, iter_counter="),
     ),
-    "an activity of a number": (
-        with_phase(activity=1),
-        f"{PHASE}.activity is 1, but has to be the name of the activity",
-    ),
-    "an activity of nothing": (with_phase(activity={}), f"{PHASE}.activity: 'call' is missing. It has nothing."),
-    "entries of text": (with_phase(entry="x"), f"{PHASE}.entry is 'x', but has to be a list."),
+    "activity is a number": (with_phase(activity=1), (f"{PHASE}.activity is 1", "name of the activity")),
+    "activity is an empty object": (with_phase(activity={}), (f"{PHASE}.activity: the key 'call' is missing",)),
+    "entry is a string": (with_phase(entry="x"), (f"{PHASE}.entry is 'x'", "a list")),
     "arguments too deep": (
         with_phase(activity={"call": "f", "with": {"a": deep(40)}}),
-        f"{PHASE}.activity.with is an object with 'a', but has to be an object of strings, numbers, lists and objects",
+        (f"{PHASE}.activity.with is {{'a': ", "at most 16 deep"),
     ),
-    "arguments of numbers": (
+    "bound argument is a number": (
         with_phase(activity={"call": "f", "with_bound": {"a": 1}}),
-        f"{PHASE}.activity.with_bound.a is 1, but has to be a string of printable characters.",
+        (f"{PHASE}.activity.with_bound.a is 1", "printable"),
     ),
-    "floating in words": (with_phase(floating="yes"), f"{PHASE}.floating is 'yes', but has to be true or false."),
-    "from nowhere": (
+    "floating is a string": (with_phase(floating="yes"), (f"{PHASE}.floating is 'yes'", "true or false")),
+    "unknown source": (
         with_transition(**{"from_scope": None, "from": "Ppo.LEARM"}),
-        f"{EDGE}.from: 'Ppo.LEARM' is no phase. The phases nearest to it in name are Ppo.LEARN,",
+        (f"{EDGE}.from: there is no phase 'Ppo.LEARM'", "Ppo.LEARN,"),
     ),
-    "from two": (
-        with_transition(**{"from": "IDLE"}),
-        f"{EDGE}: one of 'from' and 'from_scope' has to be there, and not both.",
-    ),
-    "to no scope": (with_transition(to=None, to_history="engine.rum"), "in which there is no phase. The scopes are"),
-    "a limit of nothing": (with_transition(limit=0), f"{EDGE}.limit is 0, but has to be a positive integer."),
-    "a limit of text": (with_transition(limit="3"), f"{EDGE}.limit is '3', but has to be a positive integer."),
-    "a limit without end": (with_transition(limit=1e999), f"{EDGE}.limit is inf, but has to be a positive integer."),
-    "a trigger": (
-        with_transition(trigger="eval"),
-        f"{EDGE}.trigger is 'eval', but has to be one of automatic, signal,",
-    ),
-    "a signal": (
+    "two sources": (with_transition(**{"from": "IDLE"}), (f"{EDGE}: exactly one", "'from'", "'from_scope'")),
+    "unknown scope": (with_transition(to=None, to_history="engine.rum"), ("in which there is no phase", "scopes")),
+    "limit 0": (with_transition(limit=0), (f"{EDGE}.limit is 0", "positive integer")),
+    "limit is a string": (with_transition(limit="3"), (f"{EDGE}.limit is '3'", "positive integer")),
+    "limit is infinite": (with_transition(limit=1e999), (f"{EDGE}.limit is inf", "positive integer")),
+    "unknown trigger": (with_transition(trigger="eval"), (f"{EDGE}.trigger is 'eval'", "one of automatic, signal,")),
+    "unknown signal": (
         with_transition(signal="stop"),
-        f"{EDGE}.signal is 'stop', but has to be one of terminate, terminate_epoch,",
+        (f"{EDGE}.signal is 'stop'", "one of terminate, terminate_epoch,"),
     ),
-    "an error that is none": (
+    "error is not an exception": (
         with_transition(error=["os.system"]),
-        f"{EDGE}.error[0] is 'os.system', but has to be the name",
+        (f"{EDGE}.error[0] is 'os.system'", "exception class"),
     ),
-    "a rule broken": (with_transition(signal="run"), "an error edge has the signal EXCEPTION"),
-    "a rule about nobody": (
+    "graph breaks a rule": (with_transition(signal="run"), ("an error edge has the signal EXCEPTION",)),
+    "requirement of an unknown phase": (
         changed(required=[{"event": "X", "before": "IDLE"}]),
-        "required[0].event: 'X' is no phase. The phases nearest to it in name are",
+        ("required[0].event: there is no phase 'X'",),
     ),
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_what_is_no_lifecycle_is_refused_with_its_place(what: str) -> None:
-    document, message = WRONG[what]
-    with pytest.raises(LifecycleError) as error:
-        Lifecycle.from_dict(document)
-    assert message in str(error.value)
-    assert len(str(error.value)) < 700
+@pytest.mark.parametrize("case", INVALID)
+def test_from_dict_refuses_invalid_documents_with_their_location(case: str) -> None:
+    document, fragments = INVALID[case]
+    assert_refused(fragments, Lifecycle.from_dict, document)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "fragments"),
     [
-        ("", "line 1, column 1: this is no JSON: Expecting value."),
-        ('{\n  "name" "x"}', "line 2, column 10: this is no JSON: Expecting ':' delimiter."),
-        ('{"name": 1, "name": 2}', "an object has 'name' twice. Leave one of them out."),
-        ("[" * 100_000, "this JSON is nested too deep for a lifecycle."),
-        ('{"version": NaN}', "NaN is no number that JSON has. Leave it out."),
-        ('{"version": ' + "9" * 5000 + "}", "a number in this JSON has too many digits."),
-        (
-            json.dumps(changed(version=10**50)),
-            "the whole: 'version' is an integer of 167 bits, and this fsm_engine reads",
-        ),
+        ("", ("line 1, column 1:", "Expecting value")),
+        ('{\n  "name" "x"}', ("line 2, column 10:", "Expecting ':' delimiter")),
+        ('{"name": 1, "name": 2}', ("'name' twice",)),
+        ("[" * 100_000, ("nested too deep",)),
+        ('{"version": NaN}', ("NaN is not a JSON number",)),
+        ('{"version": ' + "9" * 5000 + "}", ("too many digits",)),
+        (json.dumps(changed(version=10**50)), ("'version' is 1000000", "version 1")),
     ],
 )
-def test_text_that_is_no_lifecycle_is_refused_with_its_line(text: str, message: str) -> None:
-    with pytest.raises(LifecycleError, match=f"^{re.escape(message)}"):
-        Lifecycle.from_json(text)
+def test_from_json_refuses_invalid_texts_with_their_line(text: str, fragments: tuple[str, ...]) -> None:
+    assert_refused(fragments, Lifecycle.from_json, text)
+
+
+def test_an_integer_that_python_cannot_print_is_refused() -> None:
+    assert_refused(("'version' is an integer with too many digits",), Lifecycle.from_dict, changed(version=10**5000))
 
 
 def test_nothing_in_a_file_is_evaluated_or_imported() -> None:
@@ -288,31 +275,27 @@ def test_nothing_in_a_file_is_evaluated_or_imported() -> None:
     ):
         for form in ("dict", "json", "networkx", "graphml", "scxml"):
             lifecycle = Lifecycle.from_dict(document)
-            twin = getattr(Lifecycle, f"from_{form}")(getattr(lifecycle, f"to_{form}")())
-            assert twin == lifecycle
-            assert twin.check() != []
+            copied = getattr(Lifecycle, f"from_{form}")(getattr(lifecycle, f"to_{form}")())
+            assert copied == lifecycle
+            assert copied.check() != []
     assert "fsm_engine_was_here" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("bind", "message"),
+    ("bind", "fragments"),
     [
-        ({"Ppo": int}, f"{PHASE}.event: 'Ppo' is bound to a type, and has to be the EventEnum with COLLECT."),
-        ({"Ppo": Events}, f"{PHASE}.event: Ppo has no 'COLLECT'. It has STARTED,"),
-        ({"collect": 3}, f"{PHASE}.activity: what 'collect' is bound to, the activity, has to be callable"),
-        (
-            {"collect": learn},
-            f"{PHASE}.activity: what 'collect' is bound to, the activity, 'learn' takes parameters []",
-        ),
-        ({"SolverError": 3}, "'SolverError' is bound to 3, and has to be a class of exceptions."),
+        ({"Ppo": int}, (f"{PHASE}.event: 'Ppo' is bound to <class 'int'>", "EventEnum with COLLECT")),
+        ({"Ppo": Events}, (f"{PHASE}.event: Ppo", "'COLLECT'", "STARTED,")),
+        ({"collect": 3}, (f"{PHASE}.activity: bind['collect'], the activity,", "callable")),
+        ({"collect": learn}, (f"{PHASE}.activity: bind['collect'], the activity, 'learn' takes parameters []",)),
+        ({"SolverError": 3}, ("'SolverError' is bound to 3", "exception class")),
     ],
 )
-def test_what_cannot_be_bound_is_refused_with_its_place(bind: dict[str, Any], message: str) -> None:
-    with pytest.raises(LifecycleError, match=re.escape(message)):
-        Lifecycle.from_json(small().to_json(), bind=bind)
+def test_unsuitable_bindings_are_refused_with_their_location(bind: dict[str, Any], fragments: tuple[str, ...]) -> None:
+    assert_refused(fragments, Lifecycle.from_json, small().to_json(), bind)
 
 
-# XML that is no lifecycle
+# Invalid XML
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
@@ -321,91 +304,75 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 
 @pytest.mark.parametrize("form", ["graphml", "scxml"])
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "fragments"),
     [
-        (lambda text: "", "line 1, column 1: invalid XML: no element found."),
-        (lambda text: text[:200], "invalid XML: unclosed token."),
-        (
-            lambda text: text.replace("?>", f"?>{BOMB}"),
-            "line 1: the XML has a document type",
-        ),
-        (lambda text: text.replace("?>", f"?>{OUTSIDE}"), "line 1: the XML has a document type"),
-        (
-            lambda text: text.replace("?>", '?><!DOCTYPE x SYSTEM "http://localhost/x.dtd">'),
-            "line 1: the XML has a document type",
-        ),
-        (lambda text: text.replace("IDLE", "&b;", 1), "invalid XML: undefined entity."),
-        (lambda text: text.replace("IDLE", "&#0;", 1), "invalid XML: reference to invalid character number."),
-        (lambda text: "<a>" * 100 + "</a>" * 100, "line 1: elements are nested deeper than 64."),
-        (lambda text: "<x:a/>", "invalid XML: unbound prefix."),
-        (lambda text: "\ud800", "invalid XML: character 0 is a lone surrogate."),
+        (lambda text: "", ("line 1, column 1:", "no element found")),
+        (lambda text: text[:200], ("line 2, column", "unclosed token")),
+        (lambda text: text.replace("?>", f"?>{BOMB}"), ("line 1:", "document type", "<!DOCTYPE")),
+        (lambda text: text.replace("?>", f"?>{OUTSIDE}"), ("line 1:", "document type")),
+        (lambda text: text.replace("?>", '?><!DOCTYPE x SYSTEM "http://localhost/x.dtd">'), ("document type",)),
+        (lambda text: text.replace("IDLE", "&b;", 1), ("undefined entity",)),
+        (lambda text: text.replace("IDLE", "&#0;", 1), ("reference to invalid character number",)),
+        (lambda text: "<a>" * 100 + "</a>" * 100, ("line 1:", "nested deeper than 64")),
+        (lambda text: "<x:a/>", ("unbound prefix",)),
+        (lambda text: "\ud800", ("character 0", "surrogate")),
     ],
 )
-def test_xml_that_is_no_lifecycle_is_refused_with_its_line(
-    form: str, change: Callable[[str], str], message: str
+def test_invalid_xml_is_refused_with_its_line(
+    form: str, change: Callable[[str], str], fragments: tuple[str, ...]
 ) -> None:
-    with pytest.raises(LifecycleError, match=re.escape(message)):
-        getattr(Lifecycle, f"from_{form}")(change(getattr(small(), f"to_{form}")()))
+    text = change(getattr(small(), f"to_{form}")())
+    assert_refused(fragments, getattr(Lifecycle, f"from_{form}"), text)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "fragments"),
     [
-        ('<node id="Ppo.LEARN">', '<node id="IDLE">', "2 <node> elements with id='IDLE'"),
-        ('target="Ppo.LEARN"', 'target="Nowhere"', "0 <node> elements with id='Nowhere'"),
-        ('edgedefault="directed"', 'edgedefault="undirected"', "the graph is not directed"),
-        ("<graphml ", "<gml ", "invalid XML: mismatched tag."),
-        ('attr.type="long"', 'attr.type="money"', "networkx cannot read this GraphML: KeyError"),
-        (
-            "</graph>",
-            "</graph><graph/>",
-            "with one <graph>, got <{http://graphml.graphdrawing.org/xmlns}graphml> with 2.",
-        ),
+        ('<node id="Ppo.LEARN">', '<node id="IDLE">', ("2 <node> elements with id='IDLE'",)),
+        ('target="Ppo.LEARN"', 'target="Nowhere"', ("0 <node> elements with id='Nowhere'",)),
+        ('edgedefault="directed"', 'edgedefault="undirected"', ("not directed",)),
+        ("<graphml ", "<gml ", ("mismatched tag",)),
+        ('attr.type="long"', 'attr.type="money"', ("networkx cannot read this GraphML: KeyError",)),
+        ("</graph>", "</graph><graph/>", ("one <graph>", "graphml> with 2")),
         (
             "</graph>",
             "<hyperedge/></graph>",
-            "networkx cannot read this GraphML: NetworkXError: GraphML reader doesn't",
+            ("networkx cannot read this GraphML: NetworkXError: GraphML reader doesn't",),
         ),
-        (">3</data>", ">three</data>", "networkx cannot read this GraphML: ValueError"),
+        (">3</data>", ">three</data>", ("networkx cannot read this GraphML: ValueError",)),
     ],
 )
-def test_graphml_that_is_no_lifecycle_is_refused(old: str, new: str, message: str) -> None:
+def test_invalid_graphml_is_refused(old: str, new: str, fragments: tuple[str, ...]) -> None:
     text = small().to_graphml()
     assert old in text
-    with pytest.raises(LifecycleError, match=re.escape(message)):
-        Lifecycle.from_graphml(text.replace(old, new))
+    assert_refused(fragments, Lifecycle.from_graphml, text.replace(old, new))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "fragments"),
     [
-        ('id="Ppo.LEARN"', 'id="IDLE"', "the id 'IDLE' is there twice."),
-        (
-            'target="Ppo.LEARN"',
-            'target="Ppo.LEARM"',
-            "there is no state 'Ppo.LEARM'. Nearest to it in name are Ppo.LEARN",
-        ),
-        ('fsm:format="1"', 'fsm:format="2"', "'version' is 2, and this fsm_engine reads version 1."),
-        ('fsm:order="1"', f'fsm:order="{"9" * 5000}"', "order is '999"),
-        ('fsm:limit="3"', 'fsm:limit="three"', "limit is 'three', but has to be an integer of less than 19 digits."),
-        ("fsm:guard=", "fsm:gaurd=", "the attribute 'gaurd' of ours means nothing here. Legal are label,"),
-        ("fsm:activity_ref='{", "fsm:activity_ref='{{", 'activity_ref is \'{{"call": "collect"'),
-        ('fsm:activity="collect"', 'fsm:activity="select"', "activity is 'select', and activity_ref says 'collect'."),
-        ('initial="IDLE"', 'initial="engine"', "its initial state is 'Events.STARTED', but the one with the lowest"),
-        ("</scxml>", "<script>1</script></scxml>", "<script> cannot be read: it is code"),
+        ('id="Ppo.LEARN"', 'id="IDLE"', ("the id 'IDLE' is a duplicate",)),
+        ('target="Ppo.LEARN"', 'target="Ppo.LEARM"', ("there is no state 'Ppo.LEARM'", "Ppo.LEARN")),
+        ('fsm:format="1"', 'fsm:format="2"', ("'version' is 2", "version 1")),
+        ('fsm:order="1"', f'fsm:order="{"9" * 5000}"', ("order is '999", "fewer than 19 digits")),
+        ('fsm:limit="3"', 'fsm:limit="three"', ("limit is 'three'", "integer")),
+        ("fsm:guard=", "fsm:gaurd=", ("fsm:gaurd", "label,", "guard,")),
+        ('fsm:activity_ref="{', 'fsm:activity_ref="{{', ('activity_ref is \'{{"call": "collect"', "not JSON")),
+        ('fsm:activity="collect"', 'fsm:activity="select"', ("activity is 'select'", "activity_ref has 'collect'")),
+        ('initial="IDLE"', 'initial="engine"', ("initial state is 'Events.STARTED'", "lowest order is in line 3")),
+        ("</scxml>", "<script>1</script></scxml>", ("<script> is not supported", "code")),
     ],
 )
-def test_scxml_of_ours_that_is_no_lifecycle_is_refused(old: str, new: str, message: str) -> None:
+def test_invalid_scxml_with_attributes_of_ours_is_refused(old: str, new: str, fragments: tuple[str, ...]) -> None:
     text = small().to_scxml()
     assert old in text
-    with pytest.raises(LifecycleError, match=re.escape(message)):
-        Lifecycle.from_scxml(text.replace(old, new, 1))
+    assert_refused(fragments, Lifecycle.from_scxml, text.replace(old, new, 1))
 
 
-# Networks that are no lifecycle, or are one that was changed
+# networkx graphs: edited ones are read back, invalid ones are refused
 
 
-def test_a_network_may_be_changed_and_read_again() -> None:
+def test_an_edited_graph_is_read_back() -> None:
     graph = small().to_networkx()
     edge = graph.edges["Ppo.LEARN", "Events.COMPLETED", "solved"]
     edge["guard"], edge["colour"] = "is_bored", [1, 2]
@@ -419,19 +386,19 @@ def test_a_network_may_be_changed_and_read_again() -> None:
     graph.add_edge("Events.RESUMED", "Ppo.REST", **graph.edges["Events.RESUMED", "Ppo.LEARN", "go_on"])
     lifecycle = Lifecycle.from_networkx(graph)
     exits = [str(exit_) for exit_ in lifecycle.successors("Ppo.LEARN") if exit_.via is None]
-    ways = ("rest--> Ppo.REST", "solved--> COMPLETED", "collect--> Ppo.COLLECT")
-    assert exits == [f"Ppo.LEARN --{way}" for way in ways]
+    expected = ("rest--> Ppo.REST", "solved--> COMPLETED", "collect--> Ppo.COLLECT")
+    assert exits == [f"Ppo.LEARN --{one}" for one in expected]
     assert [t.guard.name for t in lifecycle.transitions if t.label == "solved"] == ["is_bored"]
     assert [finding.code for finding in lifecycle.check()] == ["unbound"]
 
 
-def test_a_phase_without_transitions_is_a_lifecycle() -> None:
+def test_a_phase_without_transitions_survives_every_format() -> None:
     alone = Lifecycle.of(Graph((Phase("alone"),), ()))
     for form in ("dict", "json", "networkx", "graphml", "scxml"):
         assert getattr(Lifecycle, f"from_{form}")(getattr(alone, f"to_{form}")()) == alone
 
 
-def test_a_plain_network_is_a_lifecycle() -> None:
+def test_a_graph_needs_only_labels() -> None:
     graph = networkx.DiGraph([("idle", "busy", {"label": "run", "trigger": "signal", "signal": "run"})])
     graph.add_edge("busy", "idle", label="done")
     lifecycle = Lifecycle.from_networkx(graph)
@@ -443,52 +410,42 @@ def without_an_edge(graph: Any) -> None:
     graph.remove_edge("Ppo.LEARN", "Events.TERMINATE", "terminate")
 
 
-def with_an_odd_edge(graph: Any) -> None:
+def with_an_extra_edge(graph: Any) -> None:
     graph.add_edge("IDLE", "Events.TERMINATE", **graph.edges["Ppo.LEARN", "Events.TERMINATE", "terminate"])
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "fragments"),
     [
-        (
-            without_an_edge,
-            "stands for one from or to a whole scope, but the edge Ppo.LEARN -> Events.TERMINATE is missing",
-        ),
-        (with_an_odd_edge, "edge IDLE -> Events.TERMINATE, terminate: one of them is outside the scope."),
-        (lambda graph: graph.add_node(3), "node 3, event is 3, but has to be a string of printable characters."),
-        (
-            lambda graph: graph.add_node("x", entry=[1]),
-            "node 'x', entry is a list of 1, but has to be a string, a number",
-        ),
-        (lambda graph: graph.add_node("x", order="1"), "node 'x', order is '1', but has to be an integer."),
-        (
-            lambda graph: graph.add_node("x", counter="__class__"),
-            "node 'x', counter: counter='__class__' has to be a name",
-        ),
-        (lambda graph: graph.add_edge("IDLE", "IDLE"), "edge IDLE -> IDLE, : 'label' is missing."),
+        (without_an_edge, ("whole scope", "lacks the edge Ppo.LEARN -> Events.TERMINATE", "'leaves'")),
+        (with_an_extra_edge, (", terminate: the edge IDLE -> Events.TERMINATE has a phase outside the scope",)),
+        (lambda graph: graph.add_node(3), ("node 3, event is 3", "printable")),
+        (lambda graph: graph.add_node("x", entry=[1]), ("node 'x', entry is [1]", "string, number or boolean")),
+        (lambda graph: graph.add_node("x", order="1"), ("node 'x', order is '1'", "integer")),
+        (lambda graph: graph.add_node("x", counter="__class__"), ("node 'x', counter: counter='__class__'",)),
+        (lambda graph: graph.add_edge("IDLE", "IDLE"), ("edge IDLE -> IDLE, : the key 'label' is missing",)),
         (
             lambda graph: graph.add_edge("IDLE", "IDLE", label="x", guard={}),
-            "edge 'IDLE' -> 'IDLE', guard is an object",
+            ("edge 'IDLE' -> 'IDLE', guard is {}", "string, number or boolean"),
         ),
         (
             lambda graph: graph.add_edge("IDLE", "IDLE", label="x", leaves="run"),
-            "edge IDLE -> IDLE, x: one of them is out",
+            ("edge IDLE -> IDLE, x:", "outside the scope"),
         ),
-        (
-            lambda graph: graph.graph.update(version="1"),
-            "the whole: 'version' is '1', and this fsm_engine reads version 1.",
-        ),
-        (lambda graph: graph.graph.update(required="["), "the graph's attribute 'required' is '[', which is no JSON."),
+        (lambda graph: graph.add_edge("IDLE", "IDLE", leaves="run"), ("edge IDLE -> IDLE", "outside the scope")),
+        (lambda graph: graph.graph.update(version="1"), ("'version' is '1'", "version 1")),
+        (lambda graph: graph.graph.update(required="["), ("the graph's attribute 'required' is '['", "not JSON")),
     ],
 )
-def test_a_network_that_is_no_lifecycle_is_refused_with_its_place(change: Callable[[Any], None], message: str) -> None:
+def test_invalid_graphs_are_refused_with_the_node_or_edge(
+    change: Callable[[Any], None], fragments: tuple[str, ...]
+) -> None:
     graph = small().to_networkx()
     change(graph)
-    with pytest.raises(LifecycleError, match=re.escape(message)):
-        Lifecycle.from_networkx(graph)
+    assert_refused(fragments, Lifecycle.from_networkx, graph)
 
 
-# What cannot be written
+# Lifecycles that no file can hold
 
 
 def with_string_event(name: str) -> Lifecycle:
@@ -497,7 +454,7 @@ def with_string_event(name: str) -> Lifecycle:
     return lifecycle
 
 
-def grown(*parts: Any) -> Lifecycle:
+def training_with(*parts: Any) -> Lifecycle:
     lifecycle = Lifecycle.training()
     lifecycle.add(*parts)
     return lifecycle
@@ -511,75 +468,68 @@ def with_an_exit_of_one_phase() -> Lifecycle:
     return lifecycle
 
 
-def deeply_nested() -> Lifecycle:
+def with_deep_scopes() -> Lifecycle:
     scope = Scope.RUN
     for number in range(40):
         scope = Scope(str(number), scope)
-    return grown(Phase("x", scope))
+    return training_with(Phase("x", scope))
 
 
 def boom() -> None: ...
 
 
 TWIN = EventEnum("Ppo", {"OTHER": "other"})
-UNWRITABLE: dict[str, tuple[Callable[[], Lifecycle], str]] = {
-    "a name of two lines": (
-        lambda: with_string_event("a\nb"),
-        "'a\\nb' cannot be written to a file: a name has to have a",
-    ),
-    "no name": (
-        lambda: Lifecycle(""),
-        "'' cannot be written to a file: a name has to have a character, and only such as",
-    ),
-    "a string like a member": (
+UNWRITABLE: dict[str, tuple[Callable[[], Lifecycle], tuple[str, ...]]] = {
+    "a line break in a name": (lambda: with_string_event("a\nb"), ("'a\\nb'", "printable", "Rename it")),
+    "an empty name": (lambda: Lifecycle(""), ("''", "at least one character", "Rename it")),
+    "a string event like a library event": (
         lambda: with_string_event("Events.X"),
-        "the string event 'Events.X' would be read as a mem",
+        ("'Events.X' would be read as a member of Events", "Rename it"),
     ),
-    "a string like a user's": (
+    "a string event like a user's event": (
         lambda: with_string_event("Ppo.X"),
-        "the string event 'Ppo.X' would be read as a member of",
+        ("'Ppo.X' would be read as a member of Ppo", "Rename it"),
     ),
-    "two enums of one name": (lambda: with_string_event(TWIN.OTHER), "which has the same name. Rename one of them."),
-    "an enum of the library's name": (
+    "two enums with one name": (lambda: with_string_event(TWIN.OTHER), ("same name", "Rename one")),
+    "an enum with the name of a library enum": (
         lambda: with_string_event(EventEnum("StepEvents", {"OTHER": "other"}).OTHER),
-        "<enum 'StepEvents'> would be read as <enum 'StepEvents'>, which has the same name. Rename one of them.",
+        ("<enum 'StepEvents'> would be read as <enum 'StepEvents'>", "Rename one"),
     ),
-    "a text of one's own": (
-        lambda: grown(Phase("x", activity=Snippet("next batch", "boom()"))),
-        "the text of 'next batch' is not the library's, so no file can hold it. Call it.",
+    "a Snippet of the user's": (
+        lambda: training_with(Phase("x", activity=Snippet("next batch", "boom()"))),
+        ("'next batch'", "cannot hold", "Use a function"),
     ),
-    "a payload of one's own": (
-        lambda: grown(Phase("x", payload=Payload(("boom()",)))),
-        "what x hands to its handlers is not the library's, so no file can hold it.",
+    "a payload of the user's": (
+        lambda: training_with(Phase("x", payload=Payload(("boom()",)))),
+        ("x has a payload", "cannot hold"),
     ),
     "an exit of one phase": (
         with_an_exit_of_one_phase,
-        "STARTED --terminate--> TERMINATE stands for one from the scope run, as successors() gives it. Add that one.",
+        ("STARTED --terminate--> TERMINATE", "scope run", "successors()"),
     ),
-    "scopes without end": (deeply_nested, "39 lies in more than 32 scopes, which no file can hold."),
-    "an exception of no name": (
-        lambda: grown(
+    "deep scopes": (with_deep_scopes, ("39 is nested deeper than 32 scopes",)),
+    "an exception class that is not an identifier": (
+        lambda: training_with(
             Phase("x", Scope.RUN),
             Transition("x", "IDLE", "e", Trigger.SIGNAL, Signal.EXCEPTION, error=(type("no name", (Exception,), {}),)),
         ),
-        "the exception 'no name' cannot be written to a file. Rename it.",
+        ("'no name'", "Rename it"),
     ),
 }
 
 
-@pytest.mark.parametrize("what", UNWRITABLE)
-def test_what_no_file_can_hold_is_refused_when_it_is_written(what: str) -> None:
-    make, message = UNWRITABLE[what]
+@pytest.mark.parametrize("case", UNWRITABLE)
+def test_writers_refuse_lifecycles_that_no_file_can_hold(case: str) -> None:
+    make, fragments = UNWRITABLE[case]
     lifecycle = make()
     for form in ("dict", "json", "networkx", "graphml", "scxml"):
-        with pytest.raises(LifecycleError, match=re.escape(message)):
-            getattr(lifecycle, f"to_{form}")()
+        assert_refused(fragments, getattr(lifecycle, f"to_{form}"))
 
 
-# The library's own
+# The library's own names
 
 
-def test_every_enum_of_the_library_is_known() -> None:
+def test_library_finds_every_enum_of_the_package() -> None:
     pytest.importorskip("torch")
     for module in ("lifecycle.step_events", "supervised.tbptt", "supervised.deterministic", "handlers", "metrics"):
         import_module(f"fsm_engine.{module}")
@@ -589,23 +539,26 @@ def test_every_enum_of_the_library_is_known() -> None:
     assert len(own) == 4
 
 
-def test_everything_of_the_library_is_found_by_a_name_of_its_own() -> None:
+def test_library_finds_every_snippet_and_payload_by_its_name() -> None:
     lifecycle = Lifecycle.training()
     lifecycle.add_path(Events.ITERATION_STARTED >> Ppo.LEARN >> Events.ITERATION_COMPLETED)
     lifecycle.add_transition(Events.ITERATION_STARTED >> Ppo.RETRY, error=MemoryError)
     codes = [code for phase in lifecycle.phases for code in (*phase.entry, phase.activity, phase.defer) if code]
     codes += [code for transition in lifecycle.transitions for code in (transition.guard, transition.action) if code]
-    assert [library.snippet(library.key_of(code)) for code in codes] == codes
+    assert [library.snippet(library.name_of(code)) for code in codes] == codes
     payloads = [phase.payload for phase in lifecycle.phases]
     assert [library.payload(library.signature(payload)) for payload in payloads] == payloads
 
 
-def test_names_of_builtins_that_are_no_exceptions_are_no_errors() -> None:
-    assert [library.error(name) for name in ("__import__", "int", "eval", "open")] == [None] * 4
-    assert [library.error(name) for name in ("MemoryError", "LifecycleError")] == [MemoryError, LifecycleError]
+def test_library_finds_only_exception_classes_among_the_builtins() -> None:
+    assert [library.exception_class(name) for name in ("__import__", "int", "eval", "open")] == [None] * 4
+    assert [library.exception_class(name) for name in ("MemoryError", "LifecycleError")] == [
+        MemoryError,
+        LifecycleError,
+    ]
 
 
-def test_reading_a_file_of_training_does_not_import_torch(tmp_path: Path) -> None:
+def test_loading_the_training_lifecycle_imports_no_heavy_library(tmp_path: Path) -> None:
     file = tmp_path / "training.json"
     file.write_text(Lifecycle.training().to_json(), "utf-8")
     code = (
@@ -637,7 +590,7 @@ def large(size: int) -> Graph:
     return Graph((*outer.phases, *phases), (*outer.transitions, *chain))
 
 
-# Whatever is in a file, it is a lifecycle or it is refused
+# Random documents
 
 
 HOSTILE = (
@@ -676,7 +629,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 @settings(deadline=None, max_examples=300)
 @given(st.randoms(use_true_random=False), st.integers(1, 3))
-def test_a_dictionary_with_anything_in_it_is_a_lifecycle_or_refused(rng: Any, changes: int) -> None:
+def test_a_random_dictionary_is_a_lifecycle_or_refused(rng: Any, changes: int) -> None:
     document: Any = copy.deepcopy(small().to_dict())
     for _ in range(changes):
         put(document, rng.choice(places_in(document)[1:]), copy.deepcopy(rng.choice(HOSTILE)))
@@ -685,7 +638,7 @@ def test_a_dictionary_with_anything_in_it_is_a_lifecycle_or_refused(rng: Any, ch
 
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(("json", "graphml", "scxml")), st.randoms(use_true_random=False), st.integers(1, 3))
-def test_a_text_with_anything_in_it_is_a_lifecycle_or_refused(form: str, rng: Any, changes: int) -> None:
+def test_a_random_text_is_a_lifecycle_or_refused(form: str, rng: Any, changes: int) -> None:
     text = TEXTS[form]
     for _ in range(changes):
         words = [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
@@ -698,9 +651,9 @@ def test_a_text_with_anything_in_it_is_a_lifecycle_or_refused(form: str, rng: An
 TEXTS = {form: getattr(small(), f"to_{form}")() for form in ("json", "graphml", "scxml")}
 
 
-def assert_lifecycle_or_refused(form: str, what: Any) -> None:
+def assert_lifecycle_or_refused(form: str, document: Any) -> None:
     try:
-        lifecycle = getattr(Lifecycle, f"from_{form}")(what)
+        lifecycle = getattr(Lifecycle, f"from_{form}")(document)
     except LifecycleError:
         return
     assert lifecycle.check() != []
