@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import isfinite
@@ -10,6 +10,7 @@ from reprlib import Repr
 from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
+from fsm_engine._util.plain_data import items_of
 
 
 @dataclass(frozen=True)
@@ -134,22 +135,13 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 def is_json(value: Any, depth: int = 16) -> bool:
     """Return True if JSON gives `value` back unchanged, with the same types, nested at most `depth` deep."""
-    if type(value) in (str, bool, type(None)):
-        return True
     if type(value) is int:
         return bool(abs(value) < 2**63)
     if type(value) is float:
         return isfinite(value)
-    inner = _inner_values(value)
-    return inner is not None and depth > 0 and all(is_json(one, depth - 1) for one in inner)
-
-
-def _inner_values(value: Any) -> Iterator[Any] | None:
-    if type(value) is list:
-        return iter(value)
-    if type(value) is dict and all(type(key) is str for key in value):
-        return iter(value.values())
-    return None
+    if type(value) is list or (type(value) is dict and all(type(key) is str for key in value)):
+        return depth > 0 and all(is_json(item, depth - 1) for _, item in items_of(value) or ())
+    return type(value) in (str, bool, type(None))
 
 
 _REPR = Repr()
