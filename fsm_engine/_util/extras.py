@@ -10,12 +10,12 @@ def import_extra(module: str, extra: str, needs: str) -> Any:
     """Import `module` and return it.
 
     Args:
-        module: Name of the module.
-        extra: Extra of fsm-engine that installs it.
-        needs: Beginning of the error message, such as ``"WandBLogger needs wandb"``.
+        module: name of the module.
+        extra: extra of fsm-engine that installs the module.
+        needs: beginning of the error message, such as ``"WandBLogger needs wandb"``.
 
     Raises:
-        ModuleNotFoundError: The module, or one that it imports, is not installed. The message has the pip command.
+        ModuleNotFoundError: the module, or one that it imports, is not installed. The message has the pip command.
     """
     try:
         return import_module(module)

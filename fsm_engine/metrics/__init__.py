@@ -10,11 +10,12 @@ from __future__ import annotations
 from fsm_engine.metrics.accuracy import Accuracy
 from fsm_engine.metrics.confusion_matrix import ConfusionMatrix
 from fsm_engine.metrics.epoch_metric import EpochMetric, EpochMetricWarning
+from fsm_engine.metrics.fbeta import Fbeta
 from fsm_engine.metrics.frequency import Frequency
 from fsm_engine.metrics.loss import Loss
 from fsm_engine.metrics.metric import Metric, NotComputableError
 from fsm_engine.metrics.metrics_lambda import MetricsLambda
-from fsm_engine.metrics.precision_recall import Fbeta, Precision, Recall
+from fsm_engine.metrics.precision_recall import Precision, Recall
 from fsm_engine.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from fsm_engine.metrics.running_average import RunningAverage
 from fsm_engine.metrics.top_k import TopKCategoricalAccuracy

@@ -1,71 +1,51 @@
-"""`Accuracy`: the share of predictions that are right."""
+"""`Accuracy`: fraction of correct predictions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fsm_engine.metrics.classification import Kind, classified
-from fsm_engine.metrics.metric import OutputTransform, unchanged
-from fsm_engine.metrics.pair_metric import PairMetric
+from fsm_engine.metrics.classification import ClassificationMetric
 
 if TYPE_CHECKING:
-    import torch
     import torchmetrics
 
 
-class Accuracy(PairMetric):
-    """The share of predictions that are right, over all examples and positions alike.
+class Accuracy(ClassificationMetric):
+    """Fraction of correct predictions, a float.
 
-    The shapes of the first batch tell the kind of data; later batches have to be of the same kind.
+    - binary: a prediction is correct if it equals the target;
+    - multiclass: a prediction is correct if the class with the highest score is the target;
+    - multilabel: a prediction is correct if all labels are (subset accuracy).
 
-    - multiclass: y_pred (batch, classes, ...) holds scores, of which the highest wins, y (batch, ...) classes;
-    - binary: y_pred (batch, ...) or (batch, 1, ...) and y (batch, ...) hold zeros and ones;
-    - multilabel, if asked for: y_pred and y (batch, labels, ...) hold zeros and ones, and a prediction is right
-      if all of its labels are.
+    `ClassificationMetric` lists the shapes of y_pred and y for each task. With further dimensions, such as pixels, each
+    position counts as one prediction.
 
-    To see that there are but zeros and ones, the host waits for the device in every update; multiclass does not.
+    Binary and multilabel updates check for zeros and ones, so the host waits for the device; multiclass updates do not.
 
     Args:
-        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
-        is_multilabel: whether the data is multilabel.
-        device: where it computes; None means where the data is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+        output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
+        is_multilabel: read the data as multilabel.
+        device: device of the accumulator; None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        ModuleNotFoundError: if torchmetrics is not installed.
+        ModuleNotFoundError: torchmetrics is not installed.
+        TypeError: `output_transform` is not callable.
+
+    Example:
+        >>> accuracy = Accuracy()
+        >>> y_pred = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+        >>> accuracy.update((y_pred, torch.tensor([0, 1, 1, 1])))
+        >>> accuracy.compute()
+        0.75
     """
 
-    def __init__(
-        self,
-        output_transform: OutputTransform = unchanged,
-        is_multilabel: bool = False,
-        device: str | torch.device | None = None,
-        skip_unrolling: bool = False,
-    ) -> None:
-        super().__init__(output_transform, device, skip_unrolling)
-        self._is_multilabel = is_multilabel
-
-    def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys.
-
-        Raises:
-            ValueError: for shapes that do not fit, for anything but zeros and ones where those are needed, or
-                for another number of classes than before.
-            RuntimeError: if the kind of data has changed.
-            TypeError: for an output that is no such pair.
-        """
-        kind, y_pred, y = classified(*self._pair(output), self._is_multilabel)
-        if y.numel():
-            counter = self._counter_for(kind, y.device)
-            counter.update(y_pred.to(counter.device), y.to(counter.device))
-
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:
+    def _new_accumulator(self) -> torchmetrics.Metric:
         from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelExactMatch
 
-        assert kind is not None
-        # What torchmetrics would validate is looked at before, or makes the host wait for the device.
-        if kind.name == "multiclass":
-            return MulticlassAccuracy(kind.classes, average="micro", validate_args=False)
-        if kind.name == "multilabel":
-            return MultilabelExactMatch(kind.classes, validate_args=False)
+        # `update` has validated the shapes. torchmetrics would validate the values, and make the host wait for that.
+        if self._task == "multiclass":
+            return MulticlassAccuracy(self._classes, average="micro", validate_args=False)
+        if self._task == "multilabel":
+            return MultilabelExactMatch(self._classes, validate_args=False)
         return BinaryAccuracy(validate_args=False)

@@ -1,13 +1,11 @@
-"""`ConfusionMatrix`: how often each class was taken for each."""
+"""`ConfusionMatrix`: counts of predicted classes for each true class."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.classification import Kind
 from fsm_engine.metrics.metric import OutputTransform, unchanged
 from fsm_engine.metrics.pair_metric import PairMetric
 
@@ -18,23 +16,37 @@ _AVERAGES = ("samples", "recall", "precision")
 
 
 class ConfusionMatrix(PairMetric):
-    """How often examples or positions of class i were taken for class j: a tensor (i, j) of integers.
+    """Confusion matrix of multiclass data: a tensor of shape (classes, classes), rows true, columns predicted.
 
-    y_pred (batch, classes, ...) holds scores, of which the highest wins, y (batch, ...) classes. What y holds beside
-    them, such as -100, is left out.
+    y_pred (batch, classes, ...) holds scores, of which the highest wins; y (batch, ...) holds class indices. Positions
+    where y is outside the range of classes, such as -100, are ignored.
 
     Args:
-        num_classes: how many classes there are.
-        average: ``"samples"`` divides by how many examples there are, ``"recall"`` by how often each class is in y,
-            ``"precision"`` by how often it was predicted; None divides by nothing.
-        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
-        device: where it computes; None means where the data is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+        num_classes: number of classes.
+        average: normalization of the counts:
+
+            - None: none, integers;
+            - ``"samples"``: division by the number of examples in all batches;
+            - ``"recall"``: division of each row by its sum, so the diagonal holds the recall of each class;
+            - ``"precision"``: division of each column by its sum, so the diagonal holds the precision of each class.
+        output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
+        device: device of the accumulator; None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        ValueError: for another average, or less than two classes.
-        ModuleNotFoundError: if torchmetrics is not installed.
+        ValueError: `average` is none of these, or `num_classes` is less than 2.
+        ModuleNotFoundError: torchmetrics is not installed.
+        TypeError: `output_transform` is not callable.
+
+    Example:
+        >>> matrix = ConfusionMatrix(num_classes=2)
+        >>> matrix.update((torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]), torch.tensor([0, 0, 1])))
+        >>> matrix.compute()
+        tensor([[1, 1],
+                [0, 1]])
     """
+
+    _state_dict_all_req_keys = ("_examples",)
 
     def __init__(
         self,
@@ -53,16 +65,16 @@ class ConfusionMatrix(PairMetric):
         self.average = average
 
     def reset(self) -> None:
-        """Forget all data."""
+        """Discard all data."""
         super().reset()
         self._examples = 0
 
     def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys.
+        """Add one batch, given as (y_pred, y) or as a mapping with these keys.
 
         Raises:
-            ValueError: for shapes that do not fit.
-            TypeError: for an output that is no such pair.
+            ValueError: the shapes do not match each other or the number of classes.
+            TypeError: `output` is neither a pair nor such a mapping.
         """
         y_pred, y = self._pair(output)
         shape, classes = tuple(y_pred.shape), self.num_classes
@@ -73,33 +85,17 @@ class ConfusionMatrix(PairMetric):
             )
         self._examples += len(y)
         if y.numel():
-            counter = self._counter_for(None, y.device)
-            known = torch.where((y >= 0) & (y < classes), y, classes)  # the others are a class of their own
-            counter.update(y_pred.detach().argmax(1).to(counter.device), known.long().to(counter.device))
+            accumulator = self._accumulator_on(y.device)
+            known = torch.where((y >= 0) & (y < classes), y, classes)  # one extra class collects the ignored positions
+            accumulator.update(y_pred.detach().argmax(1).to(accumulator.device), known.long().to(accumulator.device))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what has been counted since `reset`."""
-        return {**super().state_dict(), "examples": self._examples}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, on the device of the next batch.
-
-        Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it was that of another metric; nothing is changed then.
-        """
-        counted = dict(state_dict) if isinstance(state_dict, Mapping) else state_dict
-        examples = counted.pop("examples", 0) if isinstance(counted, dict) else 0
-        super().load_state_dict(counted)
-        self._examples = examples
-
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # there is but one kind
+    def _new_accumulator(self) -> torchmetrics.Metric:
         from torchmetrics.classification import MulticlassConfusionMatrix
 
         return MulticlassConfusionMatrix(self.num_classes + 1, validate_args=False)
 
-    def _value(self, counter: torchmetrics.Metric) -> torch.Tensor:
-        matrix: torch.Tensor = counter.compute()[:-1, :-1].long()
+    def _value(self, accumulator: torchmetrics.Metric) -> torch.Tensor:
+        matrix: torch.Tensor = accumulator.compute()[:-1, :-1].long()
         if self.average is None:
             return matrix
         if self.average == "samples":
@@ -108,10 +104,10 @@ class ConfusionMatrix(PairMetric):
 
     @staticmethod
     def normalize(matrix: torch.Tensor, average: str) -> torch.Tensor:
-        """Return `matrix` divided by how often each class occurs, in y or among the predictions.
+        """Return `matrix` with each row (``"recall"``) or each column (``"precision"``) divided by its sum.
 
         Raises:
-            ValueError: for an average that is neither ``"recall"`` nor ``"precision"``.
+            ValueError: `average` is neither ``"recall"`` nor ``"precision"``.
         """
         if average not in ("recall", "precision"):
             raise ValueError(f"Argument average should be one of recall, precision, but is {average!r}.")

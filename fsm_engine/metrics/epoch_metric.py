@@ -1,4 +1,4 @@
-"""`EpochMetric`: computed from all predictions at once."""
+"""`EpochMetric`: computed from all predictions and targets at once."""
 
 from __future__ import annotations
 
@@ -12,23 +12,32 @@ from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransfor
 
 
 class EpochMetricWarning(UserWarning):
-    """A function that computes a metric has failed on the first batch, which it was tried on."""
+    """`compute_fn` of an `EpochMetric` raised an exception when it was tried on the first batch."""
 
 
 class EpochMetric(Metric):
-    """What a function makes of all predictions and targets, which are kept until then, on their device.
+    """Value of a function of all predictions and targets, such as ROC AUC.
 
-    y_pred and y are of shape (batch,) or (batch, targets); (batch, 1) becomes (batch,).
+    All batches are kept in memory, concatenated and passed to `compute_fn` when the metric is computed. y_pred and y
+    are of shape (batch,) or (batch, targets); (batch, 1) becomes (batch,).
 
     Args:
         compute_fn: called as ``compute_fn(y_pred, y)``; returns the value.
-        output_transform: turns ``engine.state.output`` into (y_pred, y).
-        check_compute_fn: whether `compute_fn` is tried on the first batch, with a warning if it raises.
-        device: where the data is kept, such as ``"cpu"`` to spare the memory of a GPU; None means where it is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+        output_transform: function from ``engine.state.output`` to (y_pred, y).
+        check_compute_fn: try `compute_fn` on the first batch and warn if it raises.
+        device: device on which batches are kept, such as ``"cpu"`` to save GPU memory; None means the device of the
+            data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        TypeError: for functions that cannot be called.
+        TypeError: `compute_fn` or `output_transform` is not callable.
+
+    Example:
+        >>> largest_error = EpochMetric(lambda y_pred, y: (y_pred - y).abs().max().item())
+        >>> largest_error.update((torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])))
+        >>> largest_error.update((torch.tensor([3.0]), torch.tensor([8.0])))
+        >>> largest_error.compute()
+        5.0
     """
 
     _state_dict_all_req_keys = ("_predictions", "_targets")
@@ -48,7 +57,7 @@ class EpochMetric(Metric):
         super().__init__(output_transform, device, skip_unrolling)
 
     def reset(self) -> None:
-        """Forget all data."""
+        """Discard all data."""
         self._predictions: list[torch.Tensor] = []
         self._targets: list[torch.Tensor] = []
 
@@ -56,34 +65,33 @@ class EpochMetric(Metric):
         """Add one batch, given as (y_pred, y).
 
         Raises:
-            ValueError: for other shapes, or for another dtype than before.
+            ValueError: a tensor has another number of dimensions than 1 or 2, or another dtype than before.
         """
-        y_pred, y = (self._kept(tensor) for tensor in output)
-        for name, new, before in (("y_pred", y_pred, self._predictions), ("y", y, self._targets)):
-            if before and before[-1].dtype != new.dtype:
+        y_pred, y = (self._copy(tensor) for tensor in output)
+        for name, new, stored in (("y_pred", y_pred, self._predictions), ("y", y, self._targets)):
+            if stored and stored[-1].dtype != new.dtype:
                 raise ValueError(
-                    f"Incoherent types between input {name} and what is stored of it: {new.dtype} vs "
-                    f"{before[-1].dtype}."
+                    f"Incoherent types between input {name} and the stored batches: {new.dtype} vs {stored[-1].dtype}."
                 )
         self._predictions.append(y_pred)
         self._targets.append(y)
         if self._check_compute_fn and len(self._predictions) == 1:
-            self._try(y_pred, y)
+            self._try_compute_fn(y_pred, y)
 
     def compute(self) -> Any:
-        """Return what the function makes of all data since `reset`.
+        """Return `compute_fn` of all data since `reset`.
 
         Raises:
-            NotComputableError: if there was none.
+            NotComputableError: there was no data.
         """
         if not self._predictions:
             raise NotComputableError(f"{type(self).__name__} must have at least one example before it can be computed.")
-        device = self._predictions[-1].device  # batches from before a state was loaded may be elsewhere
+        device = self._predictions[-1].device  # batches from a loaded state dict may be on another device
         return self._compute_fn(
-            *(torch.cat([t.to(device) for t in kept]) for kept in (self._predictions, self._targets))
+            *(torch.cat([t.to(device) for t in stored]) for stored in (self._predictions, self._targets))
         )
 
-    def _kept(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _copy(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.ndim not in (1, 2):
             raise ValueError(
                 f"Predictions and targets should be of shape (batch_size, n_targets) or (batch_size, ), but given "
@@ -92,7 +100,7 @@ class EpochMetric(Metric):
         flat = tensor.squeeze(-1) if tensor.ndim == 2 else tensor
         return flat.detach().to(self.device or tensor.device, copy=True)
 
-    def _try(self, y_pred: torch.Tensor, y: torch.Tensor) -> None:
+    def _try_compute_fn(self, y_pred: torch.Tensor, y: torch.Tensor) -> None:
         try:
             self._compute_fn(y_pred, y)
         except Exception as error:

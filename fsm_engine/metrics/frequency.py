@@ -1,4 +1,4 @@
-"""`Frequency`: how many of something per second."""
+"""`Frequency`: number of items processed per second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import CallableEventWithFilter, Events
-from fsm_engine.metrics.metric import Metric, NotComputableError, check_state_dict
+from fsm_engine.metrics.metric import Metric, NotComputableError
 from fsm_engine.metrics.usage import MetricUsage
 
 if TYPE_CHECKING:
@@ -15,68 +15,68 @@ if TYPE_CHECKING:
 
 
 class Frequency(Metric):
-    """How many of something there are per second in an epoch, such as examples, or tokens; in whole numbers.
+    """Number of items, such as examples or tokens, processed per second in the epoch so far.
+
+    `output_transform` returns the number of items of one iteration. ``engine.state.metrics`` holds the value rounded
+    down to an integer; `compute` returns a float. The arguments are those of `Metric`.
 
     ``Frequency(output_transform=lambda output: output["tokens"]).attach(trainer, "tokens/s")``
     """
 
+    _state_dict_all_req_keys = ("_sum", "_seconds")
+
     def reset(self) -> None:
-        """Start counting, and the clock."""
+        """Set the number of items and the clock to zero."""
         self._sum: Any = 0
         self._since = perf_counter()
         self._seconds = 0.0
 
     def update(self, output: Any) -> None:
-        """Add a number of things."""
+        """Add `output`, a number of items."""
         self._sum += output
         self._seconds = perf_counter() - self._since
 
     def compute(self) -> float:
-        """Return how many there were per second, from `reset` to the last update.
+        """Return the number of items per second between `reset` and the last update.
 
         Raises:
-            NotComputableError: if there was no update.
+            NotComputableError: there was no update.
         """
         if not self._seconds:
             raise NotComputableError("Frequency must have at least one update before it can be computed.")
         return float(self._sum / self._seconds)
 
-    def attach(  # type: ignore[override]  # it is told only when to compute
+    def attach(  # type: ignore[override]  # takes the event that computes the metric, not a usage
         self, engine: Engine, name: str, event_name: CallableEventWithFilter = Events.ITERATION_COMPLETED
     ) -> None:
-        """Let `engine` compute it whenever the event is fired, over the epoch so far."""
-        super().attach(engine, name, _until(event_name))
+        """Let `engine` compute the frequency of the epoch so far at an event, as ``engine.state.metrics[name]``."""
+        super().attach(engine, name, _usage_until(event_name))
 
     def detach(  # type: ignore[override]
         self, engine: Engine, event_name: CallableEventWithFilter = Events.ITERATION_COMPLETED
     ) -> None:
-        """Undo `attach` with this event, under all names; nothing happens if it is not attached."""
-        super().detach(engine, _until(event_name))
+        """Undo `attach` with this event for all names. Do nothing if the metric is not attached with it."""
+        super().detach(engine, _usage_until(event_name))
 
     def is_attached(  # type: ignore[override]
         self, engine: Engine, event_name: CallableEventWithFilter = Events.ITERATION_COMPLETED
     ) -> bool:
-        """Say whether `engine` computes it at this event."""
-        return super().is_attached(engine, _until(event_name))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the count, and the seconds that it took."""
-        return {"sum": self._sum, "seconds": self._seconds}
+        """Return True if `engine` computes the frequency at this event."""
+        return super().is_attached(engine, _usage_until(event_name))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; the clock goes on from the last update.
+        """Restore the data that `state_dict` returned; the clock continues from the last update.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it was that of another metric.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: `state_dict` belongs to another metric. This metric stays unchanged.
         """
-        check_state_dict(self, state_dict, ["sum", "seconds"])
-        self._sum, self._seconds = state_dict["sum"], state_dict["seconds"]
+        super().load_state_dict(state_dict)
         self._since = perf_counter() - self._seconds
 
-    def _result(self) -> int:
+    def _value_for_state(self) -> int:
         return int(self.compute())
 
 
-def _until(event: CallableEventWithFilter) -> MetricUsage:
+def _usage_until(event: CallableEventWithFilter) -> MetricUsage:
     return MetricUsage(Events.EPOCH_STARTED, event, Events.ITERATION_COMPLETED)

@@ -1,37 +1,38 @@
-"""`Loss`: the mean of a loss over examples."""
+"""`Loss`: mean of a loss function over examples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
 from fsm_engine.metrics.metric import OutputTransform, unchanged
 from fsm_engine.metrics.pair_metric import PairMetric
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import torchmetrics
-
-    from fsm_engine.metrics.classification import Kind
-
 
 class Loss(PairMetric):
-    """The mean of a loss over all examples, each batch weighing as much as it has.
+    """Mean of a loss function over all examples, a float; each batch is weighted by its number of examples.
 
-    Sums are kept in double precision where the device has it. No update waits for the device.
+    No update makes the host wait for the device.
 
     Args:
-        loss_fn: called as ``loss_fn(y_pred, y)``, without gradients; returns the mean over the batch.
-        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
+        loss_fn: called as ``loss_fn(y_pred, y)`` without gradients; returns the mean over the batch, a 0-d tensor.
+        output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
         batch_size: called as ``batch_size(y)``; returns the number of examples of the batch.
-        device: where the sums are kept; None means where the loss is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+        device: device of the accumulator; None means the device of the loss.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        ModuleNotFoundError: if torchmetrics is not installed.
+        ModuleNotFoundError: torchmetrics is not installed.
+        TypeError: `output_transform` is not callable.
+
+    Example:
+        >>> loss = Loss(torch.nn.functional.mse_loss)
+        >>> loss.update((torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 6.0])))
+        >>> loss.update((torch.tensor([4.0]), torch.tensor([5.0])))
+        >>> loss.compute()
+        2.5
     """
 
     def __init__(
@@ -47,15 +48,15 @@ class Loss(PairMetric):
         self._batch_size = batch_size
 
     def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys.
+        """Add one batch, given as (y_pred, y) or as a mapping with these keys.
 
-        Arguments for `loss_fn` by name may be given, too: (y_pred, y, kwargs), or the key ``"criterion_kwargs"``.
+        A third item, or the key ``"criterion_kwargs"``, is a mapping of keyword arguments for `loss_fn`.
 
         Raises:
-            ValueError: if the loss is no single number.
-            TypeError: for an output that is no such pair.
+            ValueError: the loss is not a 0-d tensor.
+            TypeError: `output` has another form.
         """
-        output, kwargs = _without_kwargs(output)
+        output, kwargs = _split_kwargs(output)
         y_pred, y = self._pair(output)
         examples = self._batch_size(y)
         if not examples:
@@ -65,18 +66,13 @@ class Loss(PairMetric):
         if loss.ndim:
             raise ValueError(
                 f"loss_fn did not return the average loss, but a tensor of shape {tuple(loss.shape)}. "
-                f"Give one that averages over the batch, such as with reduction='mean'."
+                f"Use a function that averages over the batch, such as with reduction='mean'."
             )
-        mean = self._counter_for(None, loss.device)
+        mean = self._accumulator_on(loss.device)
         mean.update(loss.to(mean.device), examples)
 
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # losses are of one kind
-        from fsm_engine.metrics.weighted_mean import WeightedMean
 
-        return WeightedMean()
-
-
-def _without_kwargs(output: Any) -> tuple[Any, Mapping[str, Any]]:
+def _split_kwargs(output: Any) -> tuple[Any, Mapping[str, Any]]:
     if isinstance(output, Mapping):
         return output, output.get("criterion_kwargs", {})
     if isinstance(output, (tuple, list)) and len(output) == 3 and isinstance(output[2], Mapping):

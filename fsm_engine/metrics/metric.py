@@ -1,17 +1,17 @@
-"""`Metric`: reset, updated and computed by the events of an engine."""
+"""`Metric`: base class of all metrics, and the handlers by which an engine resets, updates and computes them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Number
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics import torchmetrics_state
 from fsm_engine.metrics.operators import MetricOperators
+from fsm_engine.metrics.state_dict import attributes_of, check_state_dict, copy_of
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
 if TYPE_CHECKING:
@@ -20,38 +20,52 @@ if TYPE_CHECKING:
 
 OutputTransform = Callable[[Any], Any]
 
-Feeding = list[tuple[Callable[..., None], "CallableEventWithFilter"]]
-"""Handlers, and the events that they are attached to."""
+EventHandlers = list[tuple[Callable[..., None], "CallableEventWithFilter"]]
+"""Handlers, each with the event that it is attached to."""
 
 
 class NotComputableError(RuntimeError):
-    """A metric was asked for its value before it was given any data."""
+    """A metric cannot be computed because it has no data."""
 
 
 def unchanged(output: Any) -> Any:
-    """Return `output`: the default of every `output_transform`, a function so that metrics can be pickled."""
+    """Return `output`. The default `output_transform`: a function, not a lambda, so that metrics can be pickled."""
     return output
 
 
 class Metric(MetricOperators, ABC):
-    """What an engine computes from the outputs of its step: the base of metrics, ours and users'.
+    """Base class of metrics, which an engine computes from the outputs of its step.
 
-    Where the step gives two lists of as many tensors or numbers, the metric is updated with one pair after the
-    other, each as a batch of one.
+    A subclass defines `reset`, `update` and `compute`. Its `__init__` calls that of this class last, because this
+    calls `reset`. Expressions of metrics, such as ``2 * p * r / (p + r)``, are metrics (`MetricsLambda`).
+
+    If `output_transform` returns two lists (or tuples) of tensors or numbers, an attached metric is updated with one
+    pair after the other, each as a batch of one.
 
     Args:
-        output_transform: turns ``engine.state.output`` into what `update` takes.
-        device: where the metric computes; None leaves it to the metric, which should follow its data.
-        skip_unrolling: whether such lists are given to `update` as they are.
+        output_transform: function from ``engine.state.output`` to the argument of `update`.
+        device: device on which the metric computes; None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        TypeError: for an `output_transform` that cannot be called.
+        TypeError: `output_transform` is not callable.
+
+    Example:
+        >>> class Longest(Metric):
+        ...     def reset(self):
+        ...         self.longest = 0
+        ...     def update(self, output):
+        ...         self.longest = max(self.longest, len(output))
+        ...     def compute(self):
+        ...         return self.longest
+        >>> engine = Engine(lambda engine, batch: batch)
+        >>> Longest().attach(engine, "longest")
+        >>> engine.run(["a", "abc", "ab"]).metrics
+        {'longest': 3}
     """
 
     _state_dict_all_req_keys: ClassVar[tuple[str, ...] | None] = None
-    """For subclasses: the attributes that `reset` starts anew, which a saved metric consists of. None means all."""
-
-    skip_unrolling = False
+    """Names of the attributes that `state_dict` saves; None means all attributes that hold data."""
 
     def __init__(
         self,
@@ -68,7 +82,7 @@ class Metric(MetricOperators, ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget all data."""
+        """Discard all data."""
 
     @abstractmethod
     def update(self, output: Any) -> None:
@@ -76,171 +90,154 @@ class Metric(MetricOperators, ABC):
 
     @abstractmethod
     def compute(self) -> Any:
-        """Return the value over the data since `reset`.
+        """Return the value of the metric for the data since `reset`.
 
         Raises:
-            NotComputableError: if there was none.
+            NotComputableError: there was no data.
         """
 
-    def attach(self, engine: Engine, name: str, usage: AnyUsage = EpochWise) -> None:
-        """Let `engine` compute this metric, the value going to ``engine.state.metrics[name]``.
+    def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
+        """Let `engine` compute this metric and store its value in ``engine.state.metrics[name]``.
 
-        Tensors of one number become Python numbers, for which the host waits for the device, whenever the value
-        is computed. Of a mapping, each item is set under its key as well.
+        A 0-d tensor becomes a Python number, for which the host waits for the device each time the metric is computed.
+        If the value is a mapping, its items are stored under their own keys, too.
 
-        Attached under several names, or with several usages that update at the same event, the metric is
-        updated once.
+        A metric that is attached under several names, or with several usages that update it at the same event, is
+        updated once per event.
 
         Args:
-            engine: the engine whose outputs it is computed from.
-            name: the key of the value.
-            usage: when it is reset, updated and computed: a usage, or the name of one.
+            engine: engine that computes the metric from ``engine.state.output``.
+            name: key of the value.
+            usage: events at which the engine resets, updates and computes the metric: a `Usage`, its class, or its
+                name. None means the default of the metric, for most metrics once per epoch.
 
         Raises:
-            ValueError: for a name that no usage has; during a run, if a mapping has `name` as a key.
-            TypeError: for anything that is no usage.
-            NotComputableError: during a run, if there was no data.
+            ValueError: no usage has this name. During a run: the value is a mapping that has `name` as a key.
+            TypeError: `usage` has another type.
+            NotComputableError: during a run, there was no data.
         """
-        when = usage_of(usage)
-        for handler, event in self._feeding(when):
+        usage = self._usage_of(usage)
+        for handler, event in self._feeding_handlers(usage):
             if not engine.has_event_handler(handler, event):
                 engine.add_event_handler(event, handler)
-        engine.add_event_handler(when.COMPLETED, _Report(self, when), name)
+        engine.add_event_handler(usage.COMPLETED, _ComputeHandler(self, usage), name)
 
-    def detach(self, engine: Engine, usage: AnyUsage = EpochWise) -> None:
-        """Undo `attach` with this usage, under all names; nothing happens if it is not attached.
+    def detach(self, engine: Engine, usage: AnyUsage | None = None) -> None:
+        """Undo `attach` with this usage for all names. Do nothing if the metric is not attached with it.
 
-        What another usage of this metric needs stays.
+        Handlers that another usage of this metric needs stay attached.
         """
-        when = usage_of(usage)
-        report = _Report(self, when)
-        if not engine.has_event_handler(report, when.COMPLETED):
+        usage = self._usage_of(usage)
+        compute = _ComputeHandler(self, usage)
+        if not engine.has_event_handler(compute, usage.COMPLETED):
             return
-        engine.remove_event_handler(report, when.COMPLETED)
-        needed = [pair for other in _reports(engine) for pair in other.metric._feeding(other.usage)]
-        for handler, event in self._feeding(when):
+        engine.remove_event_handler(compute, usage.COMPLETED)
+        needed = [pair for other in _compute_handlers(engine) for pair in other.metric._feeding_handlers(other.usage)]
+        for handler, event in self._feeding_handlers(usage):
             if (handler, event) not in needed and engine.has_event_handler(handler, event):
                 engine.remove_event_handler(handler, event)
 
-    def is_attached(self, engine: Engine, usage: AnyUsage = EpochWise) -> bool:
-        """Say whether `engine` computes this metric with this usage."""
-        when = usage_of(usage)
-        return engine.has_event_handler(_Report(self, when), when.COMPLETED)
+    def is_attached(self, engine: Engine, usage: AnyUsage | None = None) -> bool:
+        """Return True if the metric is attached to `engine` with this usage."""
+        usage = self._usage_of(usage)
+        return engine.has_event_handler(_ComputeHandler(self, usage), usage.COMPLETED)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has been accumulated since `reset`, as plain data and copies of tensors.
+        """Return the data accumulated since `reset`, as plain data and copies of tensors.
 
         Raises:
-            TypeError: for something else; see `_state_dict_all_req_keys`.
+            TypeError: an attribute holds anything else. `_state_dict_all_req_keys` names the attributes to save.
         """
-        return torchmetrics_state.attributes_of(self, self._state_dict_all_req_keys, but=_SETTINGS)
+        return attributes_of(self, self._state_dict_all_req_keys)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
+        """Restore the data that `state_dict` returned.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it was that of another metric; nothing is changed then.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: `state_dict` belongs to another metric. This metric stays unchanged.
         """
         check_state_dict(self, state_dict, self.state_dict(), more=self._state_dict_all_req_keys is None)
         for name, value in state_dict.items():
-            setattr(self, name, torchmetrics_state.plain(value))
+            setattr(self, name, copy_of(value))
 
-    def _feeding(self, usage: Usage) -> Feeding:
-        return [(_Reset(self), usage.STARTED), (_Update(self), usage.ITERATION_COMPLETED)]
+    def _usage_of(self, usage: AnyUsage | None) -> Usage:
+        return usage_of(EpochWise if usage is None else usage)
 
-    def _take(self, output: Any) -> None:
+    def _feeding_handlers(self, usage: Usage) -> EventHandlers:
+        """Return the handlers that reset and update this metric."""
+        return [(_ResetHandler(self), usage.STARTED), (_UpdateHandler(self), usage.ITERATION_COMPLETED)]
+
+    def _update_from(self, output: Any) -> None:
+        """Update the metric from the output of a step."""
         output = self.output_transform(output)
-        if self.skip_unrolling or not isinstance(output, (tuple, list)) or not _is_unrolled(output):
-            self.update(output)
-            return
-        for pair in _pairs(output):
-            self.update(pair)
+        for item in (output,) if self.skip_unrolling else _unroll(output):
+            self.update(item)
 
-    def _result(self) -> Any:
-        return _plain(self.compute())
+    def _value_for_state(self) -> Any:
+        return _without_scalar_tensors(self.compute())
 
-    def _keeper(self) -> Metric | None:
-        """Return the metric that has the state which an engine should save for this one."""
+    def _state_owner(self) -> Metric | None:
+        """Return the metric whose state dict an engine saves for this metric."""
         return self
 
 
-_SETTINGS = ("output_transform", "device", "skip_unrolling")
-
-
-def check_state_dict(metric: Metric, given: Any, own: Iterable[str], more: bool = False) -> None:
-    """Refuse a state dictionary that does not have the keys of `metric`; `more` allows others beside them.
-
-    Raises:
-        TypeError: if it is no mapping.
-        ValueError: if it has other keys.
-    """
-    if not isinstance(given, Mapping):
-        raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}.")
-    if not set(given) >= set(own) or (set(given) != set(own) and not more):
-        raise ValueError(
-            f"the state dictionary has the keys {list(given)}, but {type(metric).__name__} has {list(own)}. "
-            f"Give it what state_dict() of such a metric returned."
-        )
-
-
-def _is_unrolled(output: tuple[Any, ...] | list[Any]) -> bool:
-    return bool(output) and all(isinstance(part, (tuple, list)) and all(map(_is_value, part)) for part in output)
-
-
-def _is_value(thing: Any) -> bool:
-    return isinstance(thing, (torch.Tensor, Number))
-
-
-def _pairs(output: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _unroll(output: Any) -> Iterable[Any]:
+    """Return the pairs of values from two lists, each value as a batch of one; any other output as one item."""
+    if not (isinstance(output, (tuple, list)) and output and all(map(_is_list_of_values, output))):
+        return (output,)
     lengths = [len(part) for part in output]
     if len(lengths) != 2 or lengths[0] != lengths[1]:
         raise ValueError(
             f"Output should have 2 items of the same length, got {len(lengths)} items of the lengths {lengths}. "
-            f"With skip_unrolling=True the metric is given lists as they are."
+            f"Make the metric with skip_unrolling=True to pass lists to update() unchanged."
         )
-    for y_pred, y in zip(*output):
-        first = _as_batch(y_pred, None)
-        yield first, _as_batch(y, first.device)
+    return map(_as_batches, *output)
+
+
+def _is_list_of_values(part: Any) -> bool:
+    return isinstance(part, (tuple, list)) and all(isinstance(value, (torch.Tensor, Number)) for value in part)
+
+
+def _as_batches(y_pred: Any, y: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    batch = _as_batch(y_pred, None)
+    return batch, _as_batch(y, batch.device)
 
 
 def _as_batch(value: Any, device: torch.device | None) -> torch.Tensor:
     return value.unsqueeze(0) if isinstance(value, torch.Tensor) else torch.tensor([value], device=device)
 
 
-# The handlers are objects that are equal for the same metric, so that an engine finds them again.
-
-
 @dataclass(frozen=True)
-class Moment:
-    """What an engine does with a metric at an event."""
+class MetricHandler:
+    """Base class of event handlers for a metric; equal for equal metrics, so that an engine finds them again."""
 
     metric: Metric
 
     @property
     def owner(self) -> Metric | None:
-        """The metric whose state an engine saves."""
-        return self.metric._keeper()
+        """Metric whose state dict an engine saves for this handler."""
+        return self.metric._state_owner()
 
 
 @dataclass(frozen=True)
-class _Reset(Moment):
+class _ResetHandler(MetricHandler):
     def __call__(self) -> None:
         self.metric.reset()
 
 
 @dataclass(frozen=True)
-class _Update(Moment):
+class _UpdateHandler(MetricHandler):
     def __call__(self, engine: Engine) -> None:
-        self.metric._take(engine.state.output)
+        self.metric._update_from(engine.state.output)
 
 
 @dataclass(frozen=True)
-class _Report(Moment):
+class _ComputeHandler(MetricHandler):
     usage: Usage
 
     def __call__(self, engine: Engine, name: str) -> None:
-        value = self.metric._result()
+        value = self.metric._value_for_state()
         if isinstance(value, dict):
             if name in value:
                 raise ValueError(
@@ -251,14 +248,15 @@ class _Report(Moment):
         engine.state.metrics[name] = value
 
 
-def _reports(engine: Engine) -> list[_Report]:
+def _compute_handlers(engine: Engine) -> list[_ComputeHandler]:
     attached = [attachment.handler for slot in engine._slots.values() for attachment in slot.attached]
-    return [handler for handler in attached if isinstance(handler, _Report)]
+    return [handler for handler in attached if isinstance(handler, _ComputeHandler)]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, (float, int)):  # first, because the other two questions take much longer
+def _without_scalar_tensors(value: Any) -> Any:
+    """Return `value` with 0-d tensors as numbers, also in nested mappings."""
+    if isinstance(value, (float, int)):  # first, because checks for Mapping and Tensor take much longer
         return value
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _without_scalar_tensors(item) for key, item in value.items()}
     return value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value

@@ -1,4 +1,4 @@
-"""`MetricsLambda`: a function of the values of metrics."""
+"""`MetricsLambda`: function of the values of metrics."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.metric import Feeding, Metric, check_state_dict
-from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage
+from fsm_engine.metrics.metric import EventHandlers, Metric
+from fsm_engine.metrics.state_dict import check_state_dict
+from fsm_engine.metrics.usage import AnyUsage, Usage
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
 class MetricsLambda(Metric):
-    """What a function makes of the values of metrics; arithmetic on metrics makes these.
+    """Value of a function of the values of other metrics; arithmetic on metrics makes such metrics.
 
-    Attached, it lets the engine reset and update the metrics it depends on, each once, however often it occurs and
-    wherever else it is attached with the same usage.
+    When it is attached, the engine resets and updates each metric that the function depends on once per event, even if
+    that metric occurs several times or is attached by itself with the same usage.
 
     Args:
-        f: called with the values in the place of the metrics, tensors on the CPU.
-        *args: given to `f`: metrics, or anything else as it is.
-        **kwargs: the same by name.
+        f: called with `args` and `kwargs`, in which metrics are replaced by their values, tensors moved to the CPU.
+        *args: positional arguments of `f`: metrics, or anything else.
+        **kwargs: keyword arguments of `f`: metrics, or anything else.
+
+    Example:
+        >>> share = MetricsLambda(lambda value, total: value / total, Accuracy(), total=2)
+        >>> share.update((torch.tensor([1, 1]), torch.tensor([1, 1])))
+        >>> share.compute()
+        0.5
     """
 
     def __init__(self, f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -31,20 +38,20 @@ class MetricsLambda(Metric):
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self._attached = False
-        super().__init__()  # resets nothing, because it depends on nothing yet
+        super().__init__()  # resets no other metric, because there are no arguments yet
         self.args, self.kwargs = args, kwargs
 
     def reset(self) -> None:
-        """Reset the metrics it depends on."""
+        """Reset the metrics that the function depends on."""
         for metric in self._leaves():
             metric.reset()
         self._updated = False
 
     def update(self, output: Any) -> None:
-        """Update the metrics it depends on, without their `output_transform`.
+        """Update the metrics that the function depends on with `output`, without their `output_transform`.
 
         Raises:
-            ValueError: while it is attached to an engine, which updates them.
+            ValueError: the metric is attached to an engine, which updates those metrics.
         """
         if self._attached:
             raise ValueError(
@@ -56,20 +63,20 @@ class MetricsLambda(Metric):
         self._updated = True
 
     def compute(self) -> Any:
-        """Return what the function makes of the values.
+        """Return the value of the function.
 
         Raises:
-            NotComputableError: if one of the metrics was given no data.
+            NotComputableError: one of the metrics has no data.
         """
         args = [_value_of(arg) for arg in self.args]
         return self.function(*args, **{name: _value_of(arg) for name, arg in self.kwargs.items()})
 
-    def attach(self, engine: Engine, name: str, usage: AnyUsage = EpochWise) -> None:
-        """Let `engine` compute it, as `Metric.attach` does.
+    def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
+        """Let `engine` compute this metric; see `Metric.attach`.
 
         Raises:
-            ValueError: if it was updated by hand since it was reset; see also `Metric.attach`.
-            TypeError: for anything that is no usage.
+            ValueError: `update` was called since the last `reset`. See `Metric.attach` for others.
+            TypeError: `usage` is not a usage.
         """
         if self._updated:
             raise ValueError(
@@ -79,51 +86,52 @@ class MetricsLambda(Metric):
         super().attach(engine, name, usage)
         self._attached = True
 
-    def detach(self, engine: Engine, usage: AnyUsage = EpochWise) -> None:
-        """Undo `attach` with this usage; metrics that nothing else needs are no longer updated."""
+    def detach(self, engine: Engine, usage: AnyUsage | None = None) -> None:
+        """Undo `attach` with this usage. Metrics that no other attached metric needs are no longer updated."""
         super().detach(engine, usage)
         self._attached = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the metrics it depends on have accumulated, each once, in the order of their occurrence."""
+        """Return the state dicts of the metrics that the function depends on, each once, in order of occurrence."""
         return {"metrics": [metric.state_dict() for metric in self._leaves()]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Let the metrics it depends on go on from what `state_dict` returned.
+        """Restore the states of the metrics that the function depends on.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it was that of another formula.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: `state_dict` belongs to another metric.
         """
         check_state_dict(self, state_dict, ["metrics"])
         leaves = self._leaves()
         if len(leaves) != len(state_dict["metrics"]):
             raise ValueError(
-                f"the state dictionary has {len(state_dict['metrics'])} metrics, but this formula depends on "
+                f"The state dict has {len(state_dict['metrics'])} metrics, but this MetricsLambda depends on "
                 f"{len(leaves)}: {', '.join(type(metric).__name__ for metric in leaves)}."
             )
         for metric, given in zip(leaves, state_dict["metrics"]):
             metric.load_state_dict(given)
 
     def _leaves(self) -> list[Metric]:
-        return list(dict.fromkeys(self._occurring()))
+        """Return the metrics that the function depends on, those of nested functions included, each once."""
+        return list(dict.fromkeys(self._occurrences()))
 
-    def _occurring(self) -> Iterator[Metric]:
+    def _occurrences(self) -> Iterator[Metric]:
         for arg in (*self.args, *self.kwargs.values()):
             if isinstance(arg, MetricsLambda):
-                yield from arg._occurring()
+                yield from arg._occurrences()
             elif isinstance(arg, Metric):
                 yield arg
 
-    def _feeding(self, usage: Usage) -> Feeding:
-        return [pair for metric in self._leaves() for pair in metric._feeding(usage)]
+    def _feeding_handlers(self, usage: Usage) -> EventHandlers:
+        return [pair for metric in self._leaves() for pair in metric._feeding_handlers(usage)]
 
-    def _take(self, output: Any) -> None:
+    def _update_from(self, output: Any) -> None:
         for metric in self._leaves():
-            metric._take(output)
+            metric._update_from(output)
 
-    def _keeper(self) -> None:
-        """The metrics it depends on are attached themselves, and saved as such."""
+    def _state_owner(self) -> None:
+        """Return None: the leaves are attached themselves, and an engine saves their states."""
 
 
 def _value_of(arg: Any) -> Any:

@@ -1,33 +1,41 @@
-"""`PairMetric`: what the metrics of this package have in common."""
+"""`PairMetric`: base class of metrics that compare predictions with targets."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics.classification import Kind, changed
-from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, check_state_dict, unchanged
-from fsm_engine.metrics.torchmetrics_state import into_torchmetrics, of_torchmetrics
+from fsm_engine._util.extras import import_extra
+from fsm_engine.metrics import torchmetrics_state
+from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.state_dict import check_state_dict
 
 if TYPE_CHECKING:
     import torchmetrics
 
 
 class PairMetric(Metric):
-    """A metric of (y_pred, y) that a metric of torchmetrics computes.
+    """Base class of metrics of (y_pred, y), accumulated by a metric of torchmetrics.
+
+    `update` of a subclass splits its argument with `_pair`, checks the shapes, and updates the accumulator that
+    `_accumulator_on` returns: a weighted mean, unless the subclass overrides `_new_accumulator`.
+
+    Sums are kept in double precision, on MPS devices in single precision.
 
     Args:
-        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
-        device: where it computes; None means where the data is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+        output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
+        device: device of the accumulator; None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        ModuleNotFoundError: if torchmetrics is not installed.
-        TypeError: for an `output_transform` that cannot be called.
+        ModuleNotFoundError: torchmetrics is not installed.
+        TypeError: `output_transform` is not callable.
     """
+
+    _state_dict_all_req_keys: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(
         self,
@@ -35,73 +43,66 @@ class PairMetric(Metric):
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
-        _need_torchmetrics(type(self).__name__)
+        # The first import takes seconds, so it happens here and not at the first batch.
+        import_extra("torchmetrics", "metrics", f"{type(self).__name__} needs torchmetrics")
         super().__init__(output_transform, device, skip_unrolling)
 
     def reset(self) -> None:
-        """Forget all data, and what kind it was of."""
-        self._counter: torchmetrics.Metric | None = None
-        self._kind: Kind | None = None
-        self._astray = False  # whether the counter was loaded, and has not seen where the data is
-
-    @abstractmethod
-    def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys."""
+        """Discard all data."""
+        self._accumulator: torchmetrics.Metric | None = None
 
     def compute(self) -> Any:
         """Return the value over all batches since `reset`; the host waits for the device.
 
         Raises:
-            NotComputableError: if there was no batch, or none that was not empty.
+            NotComputableError: there was no batch, or all batches were empty.
         """
-        if self._counter is None:
+        if self._accumulator is None:
             raise NotComputableError(
                 f"{type(self).__name__} must have at least one example before it can be computed. "
                 f"Call update() first, or attach it to an engine whose data is not empty."
             )
-        return self._value(self._counter)
+        return self._value(self._accumulator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has been counted since `reset`, and the kind of data."""
-        counted = None if self._counter is None else of_torchmetrics(self._counter)
-        return {"kind": None if self._kind is None else list(self._kind), "counted": counted}
+        """Return the data accumulated since `reset`, as plain data and copies of tensors."""
+        accumulator = self._accumulator
+        saved = None if accumulator is None else torchmetrics_state.state_of(accumulator)
+        return {**super().state_dict(), "_accumulator": saved}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, on the device of the next batch.
+        """Restore the data that `state_dict` returned; it moves to the device of the next batch.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it was that of another metric; nothing is changed then.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: `state_dict` belongs to another metric. This metric stays unchanged.
         """
-        check_state_dict(self, state_dict, ["kind", "counted"])
-        kind = None if state_dict["kind"] is None else Kind(*state_dict["kind"])
-        counter = None
-        if state_dict["counted"] is not None:
-            counter = self._placed(self._new_counter(kind), torch.device("cpu"))
-            into_torchmetrics(counter, state_dict["counted"])
-        self._kind, self._counter, self._astray = kind, counter, True
+        check_state_dict(self, state_dict, self.state_dict())
+        loaded = copy(self)
+        loaded._accumulator = None
+        for name in self._state_dict_all_req_keys or ():
+            setattr(loaded, name, state_dict[name])
+        if state_dict["_accumulator"] is not None:
+            torchmetrics_state.load_state(loaded._accumulator_on(torch.device("cpu")), state_dict["_accumulator"])
+        vars(self).update(vars(loaded))
 
-    @abstractmethod
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:
-        """Make what counts data of this kind."""
+    def _new_accumulator(self) -> torchmetrics.Metric:
+        from fsm_engine.metrics.weighted_mean import WeightedMean
 
-    def _value(self, counter: torchmetrics.Metric) -> Any:
-        return float(counter.compute())
+        return WeightedMean()
 
-    def _counter_for(self, kind: Kind | None, near: torch.device) -> torchmetrics.Metric:
-        if self._counter is None:
-            self._kind, self._counter = kind, self._placed(self._new_counter(kind), near)
-        elif kind is not None and self._kind is not None and kind != self._kind:
-            raise changed(self._kind, kind)
-        elif self._astray:
-            self._counter = self._placed(self._counter, near)
-        self._astray = False
-        return self._counter
+    def _value(self, accumulator: torchmetrics.Metric) -> Any:
+        return float(accumulator.compute())
 
-    def _placed(self, counter: torchmetrics.Metric, near: torch.device) -> torchmetrics.Metric:
-        device = torch.device(self.device or near)
-        counter.set_dtype(torch.float32 if device.type == "mps" else torch.float64)  # the former has no double
-        return counter.to(device)
+    def _accumulator_on(self, data_device: torch.device) -> torchmetrics.Metric:
+        """Return the accumulator on the device of this metric, or on `data_device` if the metric has none."""
+        accumulator = self._accumulator
+        if accumulator is None or (self.device is None and accumulator.device != data_device):
+            device = torch.device(self.device or data_device)
+            accumulator = self._new_accumulator() if accumulator is None else accumulator
+            accumulator.set_dtype(torch.float32 if device.type == "mps" else torch.float64)  # MPS has no float64
+            accumulator = self._accumulator = accumulator.to(device)
+        return accumulator
 
     def _pair(self, output: Any) -> tuple[Any, Any]:
         if isinstance(output, Mapping) and {"y_pred", "y"} <= output.keys():
@@ -111,15 +112,5 @@ class PairMetric(Metric):
         shown = f"the keys {list(output)}" if isinstance(output, Mapping) else type(output).__name__
         raise TypeError(
             f"{type(self).__name__} needs (y_pred, y), or a mapping with the keys 'y_pred' and 'y', but was given "
-            f"{shown}. Make that of the output of the engine with output_transform=."
+            f"{shown}. Convert the output of the engine with output_transform=."
         )
-
-
-def _need_torchmetrics(who: str) -> None:
-    # Here and not at the first batch, because it takes seconds the first time.
-    try:
-        import torchmetrics.classification  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'{who} needs torchmetrics, but: {error}. Install it with: pip install "fsm-engine[metrics]"'
-        ) from error

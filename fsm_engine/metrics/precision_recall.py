@@ -1,27 +1,28 @@
-"""`Precision`, `Recall`, and `Fbeta`, which is made of both."""
+"""`Precision` and `Recall`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.classification import Kind, classified
+from fsm_engine.metrics.classification import ClassificationMetric
 from fsm_engine.metrics.metric import OutputTransform, unchanged
-from fsm_engine.metrics.metrics_lambda import MetricsLambda
-from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torchmetrics
 
 _AVERAGES = ("macro", "micro", "weighted", "samples")
-_NEVER_ZERO = 1e-20
+_EPSILON = 1e-20
 
 
-class _Rate(PairMetric):
-    """The share of right predictions among some of them."""
+class _PrecisionRecall(ClassificationMetric):
+    """True positives divided by the predicted positives (precision) or by the actual positives (recall).
+
+    The accumulator counts (true positives, false positives, true negatives, false negatives, support) for each class;
+    with ``average="samples"`` it is the mean of the rates of the examples.
+    """
 
     def __init__(
         self,
@@ -36,163 +37,114 @@ class _Rate(PairMetric):
                 f"Argument average should be None or a boolean or one of values {', '.join(_AVERAGES)}, but is "
                 f"{average!r}."
             )
-        super().__init__(output_transform, device, skip_unrolling)
+        super().__init__(output_transform, is_multilabel, device, skip_unrolling)
         self.average = "macro" if average is True else average
-        self._is_multilabel = is_multilabel
-
-    def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys.
-
-        Raises:
-            ValueError: for shapes that do not fit, for anything but zeros and ones where those are needed, for
-                a class in y that y_pred does not have, for another number of classes than before, or for
-                ``average="samples"`` if the data is not multilabel.
-            RuntimeError: if the kind of data has changed.
-            TypeError: for an output that is no such pair.
-        """
-        kind, y_pred, y = classified(*self._pair(output), self._is_multilabel)
-        if self.average == "samples" and kind.name != "multilabel":
-            raise ValueError(f"Argument average='samples' is incompatible with {kind.name} input data.")
-        if not y.numel():
-            return
-        if kind.name == "multiclass":
-            _check_classes(y, kind.classes)
-        counter = self._counter_for(kind, y.device)
-        y_pred, y = y_pred.detach().to(counter.device), y.long().to(counter.device)
-        if self.average == "samples":
-            counter.update(self._mean_of_rows(_rows(y_pred), _rows(y), counter.dtype), _rows(y).shape[0])
-        else:
-            counter.update(y_pred, y)
-
-    def _mean_of_rows(self, y_pred: torch.Tensor, y: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        # torchmetrics counts by example, too, but goes wrong where there is but one.
-        right = y_pred * y
-        counts = torch.stack([right, y_pred - right, (1 - y_pred) * (1 - y), y - right, y], -1).sum(1).to(dtype)
-        return (counts[..., 0] / (self._among(counts) + _NEVER_ZERO)).mean()
 
     @abstractmethod
-    def _among(self, counts: torch.Tensor) -> torch.Tensor:
-        """Return how many predictions the right ones are compared with, given tp, fp, tn, fn, support."""
+    def _denominator(self, counts: torch.Tensor) -> torch.Tensor:
+        """Return the predicted or actual positives. `counts` has the shape (..., 5): tp, fp, tn, fn, support."""
 
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:
+    def _check(self, task: str, classes: int, y: torch.Tensor) -> None:
+        if self.average == "samples" and task != "multilabel":
+            raise ValueError(f"Argument average='samples' is incompatible with {task} input data.")
+        if task == "multiclass" and ((y < 0) | (y >= classes)).any():
+            raise ValueError(
+                f"y has classes from {int(y.min())} to {int(y.max())}, but y_pred contains fewer classes than y: "
+                f"{classes}, from 0."
+            )
+
+    def _accumulate(self, accumulator: torchmetrics.Metric, y_pred: torch.Tensor, y: torch.Tensor) -> None:
+        y = y.long()
+        if self.average != "samples":
+            accumulator.update(y_pred, y)
+            return
+        # torchmetrics has counts per example, too, but they are wrong for a batch of one.
+        y_pred, y = _as_rows(y_pred), _as_rows(y)
+        hits = y_pred * y
+        counts = torch.stack([hits, y_pred - hits, (1 - y_pred) * (1 - y), y - hits, y], -1).sum(1)
+        accumulator.update(self._rates(counts.to(accumulator.dtype)).mean(), len(y))
+
+    def _rates(self, counts: torch.Tensor) -> torch.Tensor:
+        return counts[..., 0] / (self._denominator(counts) + _EPSILON)
+
+    def _new_accumulator(self) -> torchmetrics.Metric:
         from torchmetrics.classification import BinaryStatScores, MulticlassStatScores, MultilabelStatScores
 
-        from fsm_engine.metrics.weighted_mean import WeightedMean
-
-        assert kind is not None
-        # What torchmetrics would validate is looked at above.
+        # `_check` has validated the values already.
         if self.average == "samples":
-            return WeightedMean()
-        if kind.name == "multilabel":
-            return MultilabelStatScores(kind.classes, average=None, validate_args=False)
-        if kind.name == "binary" and self.average is False:
+            return super()._new_accumulator()
+        if self._task == "multilabel":
+            return MultilabelStatScores(self._classes, average=None, validate_args=False)
+        if self._task == "binary" and self.average is False:
             return BinaryStatScores(validate_args=False)
-        return MulticlassStatScores(kind.classes, average=None, validate_args=False)
+        return MulticlassStatScores(self._classes, average=None, validate_args=False)
 
-    def _value(self, counter: torchmetrics.Metric) -> Any:
-        counts = counter.compute()
+    def _value(self, accumulator: torchmetrics.Metric) -> Any:
         if self.average == "samples":
-            return float(counts)
-        right, among, support = counts[..., 0], self._among(counts), counts[..., 4]
+            return super()._value(accumulator)
+        counts = accumulator.compute()
         if self.average == "micro":
-            return float(right.sum() / (among.sum() + _NEVER_ZERO))
-        rates = right / (among + _NEVER_ZERO)
+            return float(self._rates(counts.sum(0)))
+        rates = self._rates(counts)
         if self.average == "macro":
             return float(rates.mean())
         if self.average == "weighted":
-            return float(rates @ support / (support.sum() + _NEVER_ZERO))
+            support = counts[..., 4]
+            return float(rates @ support / (support.sum() + _EPSILON))
         return rates
 
 
-class Precision(_Rate):
-    """The share of right predictions among those of a class or label; see `Accuracy` for the kinds of data.
+class Precision(_PrecisionRecall):
+    """Precision: true positives divided by predicted positives, tp / (tp + fp); 0 without predicted positives.
 
-    That y has only classes that y_pred has is looked at, for which the host waits for the device in every update.
+    `ClassificationMetric` lists the shapes of y_pred and y for each task. Updates with multiclass data check the range
+    of y, and updates with other data check for zeros and ones, so the host waits for the device.
 
     Args:
-        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
-        average: over what there is one value:
+        output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
+        average: averaging over classes (or labels), which determines the type of the value:
 
-            - False: for each class or label, a tensor; binary data has a value for the ones;
-            - None: the same, but binary data has one for each of the two classes;
-            - ``"macro"`` or True: the mean over classes or labels;
-            - ``"weighted"``: the mean weighted by how often each is in y;
-            - ``"micro"``: over all classes or labels together;
-            - ``"samples"``: the mean over examples; for multilabel data.
-        is_multilabel: whether the data is multilabel.
-        device: where it computes; None means where the data is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+            - False: no average, a tensor with one value per class; for binary data only the value of class 1;
+            - None: no average, a tensor with one value per class; for binary data both classes;
+            - ``"macro"`` or True: mean over classes, a float;
+            - ``"weighted"``: mean over classes weighted by their frequency in y, a float;
+            - ``"micro"``: one value from the counts of all classes together, a float;
+            - ``"samples"``: mean over examples, a float; for multilabel data only.
+        is_multilabel: read the data as multilabel.
+        device: device of the accumulator; None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        ValueError: for another `average`.
-        ModuleNotFoundError: if torchmetrics is not installed.
+        ValueError: `average` is none of these.
+        ModuleNotFoundError: torchmetrics is not installed.
+        TypeError: `output_transform` is not callable.
+
+    Example:
+        >>> precision = Precision()
+        >>> precision.update((torch.tensor([1, 1, 0, 1]), torch.tensor([1, 0, 0, 0])))
+        >>> round(precision.compute().item(), 3)
+        0.333
     """
 
-    def _among(self, counts: torch.Tensor) -> torch.Tensor:
+    def _denominator(self, counts: torch.Tensor) -> torch.Tensor:
         return counts[..., 0] + counts[..., 1]
 
 
-class Recall(_Rate):
-    """The share of those that are predicted right among all of a class or label.
+class Recall(_PrecisionRecall):
+    """Recall: true positives divided by actual positives, tp / (tp + fn); 0 without actual positives.
 
-    Takes what `Precision` takes.
+    The arguments are those of `Precision`.
+
+    Example:
+        >>> recall = Recall()
+        >>> recall.update((torch.tensor([1, 1, 0, 1]), torch.tensor([1, 0, 0, 0])))
+        >>> recall.compute().item()
+        1.0
     """
 
-    def _among(self, counts: torch.Tensor) -> torch.Tensor:
+    def _denominator(self, counts: torch.Tensor) -> torch.Tensor:
         return counts[..., 0] + counts[..., 3]
 
 
-def Fbeta(  # noqa: N802  # it stands for a metric
-    beta: float,
-    average: bool = True,
-    precision: Precision | None = None,
-    recall: Recall | None = None,
-    output_transform: OutputTransform | None = None,
-    device: str | torch.device | None = None,
-) -> MetricsLambda:
-    """Return the metric F-beta: the harmonic mean of precision and recall, the latter `beta` times as important.
-
-    Args:
-        beta: above 0.
-        average: whether the value is the mean over classes, a number, and not a tensor with one for each.
-        precision: is used if given, and else made; its `average` has to be False.
-        recall: the same.
-        output_transform: of those that are made, if both are.
-        device: of those that are made, if both are; None means where the data is.
-
-    Raises:
-        ValueError: for a `beta` that is not above 0, for a precision or recall that has an average, and for
-            `output_transform` or `device` beside one.
-    """
-    if not beta > 0:
-        raise ValueError(f"Beta should be a positive number, but is {beta!r}.")
-    for name, given in (("precision", precision), ("recall", recall)):
-        if given is None:
-            continue
-        for option, value in (("output_transform", output_transform), ("device", device)):
-            if value is not None:
-                raise ValueError(f"If {name} argument is provided, {option} should be None: {name} has its own.")
-        if given.average:
-            raise ValueError(f"Input {name} metric should have average=False, but has {given.average!r}.")
-    transform = output_transform or unchanged
-    precision = precision or Precision(transform, device=recall.device if recall else device)
-    recall = recall or Recall(transform, device=precision.device)
-    return MetricsLambda(partial(_fbeta, beta, average), precision, recall)
-
-
-def _fbeta(beta: float, average: bool, precision: torch.Tensor, recall: torch.Tensor) -> Any:
-    weight = beta**2
-    values = (1.0 + weight) * precision * recall / (weight * precision + recall + 1e-15)
-    return float(values.mean()) if average else values
-
-
-def _check_classes(y: torch.Tensor, classes: int) -> None:
-    if ((y < 0) | (y >= classes)).any():
-        raise ValueError(
-            f"y has classes from {int(y.min())} to {int(y.max())}, but y_pred contains fewer classes than y: "
-            f"{classes}, from 0."
-        )
-
-
-def _rows(tensor: torch.Tensor) -> torch.Tensor:
+def _as_rows(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.movedim(1, -1).reshape(-1, tensor.shape[1])

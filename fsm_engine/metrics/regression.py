@@ -6,7 +6,6 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.classification import Kind
 from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
@@ -15,56 +14,73 @@ if TYPE_CHECKING:
 
 
 class _MeanError(PairMetric):
+    """Sum of an elementwise error over all elements, divided by the number of examples."""
+
+    @abstractmethod
+    def _elementwise(self, difference: torch.Tensor) -> torch.Tensor:
+        """Return the error of each element."""
+
     def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys; y takes the shape of y_pred.
+        """Add one batch, given as (y_pred, y) or as a mapping with these keys; y is viewed in the shape of y_pred.
 
         Raises:
-            RuntimeError: if y does not have as many numbers as y_pred.
-            TypeError: for an output that is no such pair.
+            RuntimeError: y and y_pred have different numbers of elements.
+            TypeError: `output` is neither a pair nor such a mapping.
         """
         y_pred, y = self._pair(output)
         examples = y.shape[0]
         y_pred, y = y_pred.detach(), y.detach().view_as(y_pred)
         if y.numel():
-            mean = self._counter_for(None, y.device)
-            errors = self._mean_error(y_pred, y)  # over all numbers
-            mean.update((errors * (y.numel() / examples)).to(mean.device), examples)
-
-    @abstractmethod
-    def _mean_error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor: ...
-
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # numbers are of one kind
-        from fsm_engine.metrics.weighted_mean import WeightedMean
-
-        return WeightedMean()
+            mean = self._accumulator_on(y.device)
+            if not y_pred.is_floating_point():
+                y_pred = y_pred.to(mean.dtype)  # differences of uint8 would wrap around
+            error = self._elementwise(y_pred - y).sum()
+            mean.update((error / examples).to(mean.device), examples)
 
 
 class MeanSquaredError(_MeanError):
-    """The squared error per example: the sum over all numbers of y_pred, divided by how many examples there are.
+    """Mean squared error, a float: the sum of (y_pred - y)² over all elements, divided by the number of examples.
 
-    No update waits for the device.
+    With outputs of n numbers per example this is n times the mean over elements, as in pytorch-ignite. No update makes
+    the host wait for the device. The arguments are those of `PairMetric`.
+
+    Example:
+        >>> error = MeanSquaredError()
+        >>> error.update((torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 2.0], [3.0, 6.0]])))
+        >>> error.compute()
+        2.0
     """
 
-    def _mean_error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        from torchmetrics.functional import mean_squared_error
-
-        return mean_squared_error(y_pred, y)
+    def _elementwise(self, difference: torch.Tensor) -> torch.Tensor:
+        return difference.square()
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """The square root of `MeanSquaredError`."""
+    """Square root of `MeanSquaredError`, a float.
 
-    def _value(self, counter: torchmetrics.Metric) -> Any:
-        return math.sqrt(super()._value(counter))
+    Example:
+        >>> error = RootMeanSquaredError()
+        >>> error.update((torch.tensor([1.0, 2.0]), torch.tensor([4.0, 5.0])))
+        >>> error.compute()
+        3.0
+    """
+
+    def _value(self, accumulator: torchmetrics.Metric) -> float:
+        return math.sqrt(super()._value(accumulator))
 
 
 class MeanAbsoluteError(_MeanError):
-    """The absolute error per example: the sum over all numbers of y_pred, divided by how many examples there are.
+    """Mean absolute error, a float: the sum of abs(y_pred - y) over all elements, divided by the number of examples.
 
-    No update waits for the device.
+    With outputs of n numbers per example this is n times the mean over elements, as in pytorch-ignite. No update makes
+    the host wait for the device. The arguments are those of `PairMetric`.
+
+    Example:
+        >>> error = MeanAbsoluteError()
+        >>> error.update((torch.tensor([1.0, 2.0]), torch.tensor([1.0, 5.0])))
+        >>> error.compute()
+        1.5
     """
 
-    def _mean_error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        from torchmetrics.functional import mean_absolute_error
-
-        return mean_absolute_error(y_pred, y)
+    def _elementwise(self, difference: torch.Tensor) -> torch.Tensor:
+        return difference.abs()

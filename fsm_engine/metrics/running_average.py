@@ -1,4 +1,4 @@
-"""`RunningAverage`: of a metric, or of what the step returns."""
+"""`RunningAverage`: exponential moving average of a metric or of the output of the step."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import torch
 
 from fsm_engine.events.events import Events
 from fsm_engine.metrics.metric import (
-    Feeding,
+    EventHandlers,
     Metric,
-    Moment,
+    MetricHandler,
     NotComputableError,
     OutputTransform,
-    check_state_dict,
     unchanged,
 )
-from fsm_engine.metrics.torchmetrics_state import plain
+from fsm_engine.metrics.state_dict import check_state_dict, copy_of
 from fsm_engine.metrics.usage import AnyUsage, RunningBatchWise, SingleEpochRunningBatchWise, Usage, usage_of
 
 if TYPE_CHECKING:
@@ -26,26 +25,34 @@ if TYPE_CHECKING:
 
 
 class RunningAverage(Metric):
-    """The exponential moving average over iterations: each weighs `alpha` times what the next one does.
+    """Exponential moving average over iterations: ``average = alpha * average + (1 - alpha) * value``.
 
-    ``RunningAverage(output_transform=lambda output: output["loss"]).attach(trainer, "loss")``
-
-    An update lets the device work and does not wait for it; that happens when the value goes to the state, which is
-    in every iteration unless the usage says otherwise:
+    The first value is the first average. By default the average is computed in every iteration, over the iterations
+    of the run so far. An update does not make the host wait for the device, but storing the average in
+    ``engine.state.metrics`` does. To store it less often, attach the metric with
     ``MetricUsage(Events.STARTED, Events.ITERATION_COMPLETED(every=50), Events.ITERATION_COMPLETED)``.
 
     Args:
-        src: a metric, of which the values since the last update are averaged, so those of single iterations or, with
-            `RunningEpochWise`, of epochs; attach it nowhere else. None averages what `output_transform` gives.
-        alpha: how much of the average remains in an iteration.
-        output_transform: turns ``engine.state.output`` into a number or a tensor, unless there is a metric.
-        epoch_bound: True starts anew in each epoch and False in each run, whatever the usage; None leaves it to that.
-        device: where it computes; None means where the data is.
+        src: metric whose values are averaged. It is computed and reset at every update, so each value is over one
+            iteration, or over one epoch with `RunningEpochWise`; do not attach it elsewhere. None averages the values
+            that `output_transform` returns.
+        alpha: weight of the previous average, above 0 and at most 1.
+        output_transform: function from ``engine.state.output`` to a number or tensor; only without `src`.
+        epoch_bound: True resets the average at the start of each epoch, False at the start of the run, whatever the
+            usage; None leaves that to the usage.
+        device: device on which tensors are averaged; only without `src`. None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        TypeError: for a `src` that is no metric.
-        ValueError: for an `alpha` that is not above 0 and at most 1; for a metric with `output_transform` or
-            `device`; for neither a metric nor an `output_transform`.
+        TypeError: `src` is not a `Metric`, or `output_transform` is not callable.
+        ValueError: `alpha` is out of range; `src` is given together with `output_transform` or `device`; neither `src`
+            nor `output_transform` is given.
+
+    Example:
+        >>> engine = Engine(lambda engine, batch: {"loss": batch})
+        >>> RunningAverage(alpha=0.5, output_transform=lambda output: output["loss"]).attach(engine, "loss")
+        >>> engine.run([4.0, 8.0]).metrics
+        {'loss': 6.0}
     """
 
     def __init__(
@@ -57,99 +64,86 @@ class RunningAverage(Metric):
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
-        _check(src, alpha, output_transform, device)
+        _check_arguments(src, alpha, output_transform, device)
         self.src: Metric | None = None
         self.alpha = alpha
         self.epoch_bound = epoch_bound
         super().__init__(output_transform or unchanged, device, skip_unrolling or src is not None)
-        self.src = src  # now, so that it was not reset
+        self.src = src  # set last, so that __init__ does not reset it
 
     def reset(self) -> None:
-        """Forget the average, and reset the metric."""
+        """Discard the average, and reset `src`."""
         self._value: Any = None
         if self.src is not None:
             self.src.reset()
 
     def update(self, output: Any) -> None:
-        """Add one value: `output`, or without looking at it that of the metric, which is reset."""
+        """Average in one value: `output`, or the value of `src`, which is then reset; `output` is ignored then."""
         if self.src is not None:
-            output = self._taken(self.src)
-        elif not isinstance(output, (float, int)):  # the question whether it is a tensor takes much longer
-            output = _copied(output, self.device)
+            output = self.src.compute()
+            self.src.reset()
+        elif not isinstance(output, (float, int)) and isinstance(output, torch.Tensor):  # the second check is slow
+            output = output.detach().to(self.device or output.device, copy=True)  # the step may change its own
         self._value = output if self._value is None else self._value * self.alpha + (1.0 - self.alpha) * output
 
-    def _taken(self, src: Metric) -> Any:
-        value = src.compute()
-        src.reset()
-        return value
-
     def compute(self) -> Any:
-        """Return the average, a tensor if the values are.
+        """Return the average, a tensor if the values are tensors.
 
         Raises:
-            NotComputableError: if there was no value.
+            NotComputableError: there was no value.
         """
         if self._value is None:
             raise NotComputableError("RunningAverage must have at least one value before it can be computed.")
         return self._value
 
-    def attach(self, engine: Engine, name: str, usage: AnyUsage = RunningBatchWise) -> None:
-        """Let `engine` compute it in every iteration, as `Metric.attach` does."""
-        super().attach(engine, name, self._bound(usage))
-
-    def detach(self, engine: Engine, usage: AnyUsage = RunningBatchWise) -> None:
-        """Undo `attach` with this usage, under all names; nothing happens if it is not attached."""
-        super().detach(engine, self._bound(usage))
-
-    def is_attached(self, engine: Engine, usage: AnyUsage = RunningBatchWise) -> bool:
-        """Say whether `engine` computes it with this usage."""
-        return super().is_attached(engine, self._bound(usage))
-
     def state_dict(self) -> dict[str, Any]:
-        """Return the average, and what the metric has accumulated since."""
-        return {"value": plain(self._value), "src": None if self.src is None else self.src.state_dict()}
+        """Return the average and the state dict of `src`."""
+        return {"value": copy_of(self._value), "src": None if self.src is None else self.src.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
+        """Restore the average and the state of `src` from a dict that `state_dict` returned.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it was that of another metric.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: `state_dict` belongs to another metric.
         """
         check_state_dict(self, state_dict, ["value", "src"])
         if (state_dict["src"] is None) is not (self.src is None):
-            raise ValueError("the state dictionary is of a RunningAverage of a metric, or this is one, but not both.")
+            raise ValueError(
+                "Either this RunningAverage has a metric as src or the one that the state dict was saved from, not "
+                "both. Load it into a RunningAverage with the same src."
+            )
         if self.src is not None:
             self.src.load_state_dict(state_dict["src"])
-        self._value = plain(state_dict["value"])
+        self._value = copy_of(state_dict["value"])
 
-    def _bound(self, usage: AnyUsage) -> Usage:
+    def _usage_of(self, usage: AnyUsage | None) -> Usage:
         if self.epoch_bound is None:
-            return usage_of(usage)
+            return usage_of(RunningBatchWise if usage is None else usage)
         return SingleEpochRunningBatchWise() if self.epoch_bound else RunningBatchWise()
 
-    def _feeding(self, usage: Usage) -> Feeding:
-        reset, update = super()._feeding(usage)
-        return [reset, update] if self.src is None else [reset, (_Feed(self), Events.ITERATION_COMPLETED), update]
+    def _feeding_handlers(self, usage: Usage) -> EventHandlers:
+        reset, update = super()._feeding_handlers(usage)
+        update_src = (_UpdateSourceHandler(self), Events.ITERATION_COMPLETED)
+        return [reset, update] if self.src is None else [reset, update_src, update]
 
 
 @dataclass(frozen=True)
-class _Feed(Moment):
-    """Gives the metric inside what comes from the step; the average is that metric's owner, and saves it."""
+class _UpdateSourceHandler(MetricHandler):
+    """Updates `src` from the output of the step; an engine saves the state of the average, which includes `src`."""
 
     metric: RunningAverage
 
     def __call__(self, engine: Engine) -> None:
-        src = self.metric.src
-        assert src is not None
-        src._take(engine.state.output)
+        assert self.metric.src is not None
+        self.metric.src._update_from(engine.state.output)
 
 
-def _check(src: Any, alpha: float, output_transform: Any, device: Any) -> None:
+def _check_arguments(src: Any, alpha: float, output_transform: Any, device: Any) -> None:
     if not (src is None or isinstance(src, Metric)):
         raise TypeError(
-            f"Argument src should be a Metric or None, but is {src!r}. One of torchmetrics becomes a Metric by "
-            f"fsm_engine.metrics.as_metric."
+            f"Argument src should be a Metric or None, but is {src!r}. Convert a metric of torchmetrics with "
+            f"fsm_engine.metrics.as_metric(metric)."
         )
     if not 0.0 < alpha <= 1.0:
         raise ValueError(f"Argument alpha should be a float between 0.0 and 1.0, but is {alpha!r}.")
@@ -162,9 +156,3 @@ def _check(src: Any, alpha: float, output_transform: Any, device: Any) -> None:
         raise ValueError("Argument output_transform should be None if src is a Metric, which has its own.")
     if src is not None and device is not None:
         raise ValueError("Argument device should be None if src is a Metric, which has its own.")
-
-
-def _copied(value: Any, device: str | torch.device | None) -> Any:
-    if isinstance(value, torch.Tensor):  # a copy, because the step may change its own
-        return value.detach().to(device or value.device, copy=True)
-    return value

@@ -1,31 +1,36 @@
-"""`TopKCategoricalAccuracy`: how often the right class is among the best."""
+"""`TopKCategoricalAccuracy`: fraction of examples whose class is among the k highest scores."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.classification import Kind
 from fsm_engine.metrics.metric import OutputTransform, unchanged
 from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
     import torch
-    import torchmetrics
 
 
 class TopKCategoricalAccuracy(PairMetric):
-    """The share of examples whose class is among the `k` with the highest scores.
+    """Fraction of examples whose class is among the `k` classes with the highest scores, a float.
 
-    y_pred (batch, classes) holds scores, y (batch) classes. No update waits for the device.
+    y_pred (batch, classes) holds scores, y (batch,) holds class indices. No update makes the host wait for the device.
 
     Args:
-        k: how many classes may be named.
-        output_transform: turns ``engine.state.output`` into (y_pred, y), or a mapping with these keys.
-        device: where it computes; None means where the data is.
-        skip_unrolling: whether lists of tensors are given to `update` as they are, and not pair by pair.
+        k: number of classes with the highest scores to consider.
+        output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
+        device: device of the accumulator; None means the device of the data.
+        skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
-        ModuleNotFoundError: if torchmetrics is not installed.
+        ModuleNotFoundError: torchmetrics is not installed.
+        TypeError: `output_transform` is not callable.
+
+    Example:
+        >>> accuracy = TopKCategoricalAccuracy(k=2)
+        >>> accuracy.update((torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]]), torch.tensor([2, 2])))
+        >>> accuracy.compute()
+        0.5
     """
 
     def __init__(
@@ -39,11 +44,11 @@ class TopKCategoricalAccuracy(PairMetric):
         self._k = k
 
     def update(self, output: Any) -> None:
-        """Add one batch, given as (y_pred, y) or a mapping with these keys.
+        """Add one batch, given as (y_pred, y) or as a mapping with these keys.
 
         Raises:
-            ValueError: for shapes that do not fit, or if there are fewer than `k` classes.
-            TypeError: for an output that is no such pair.
+            ValueError: the shapes do not match, or there are fewer than `k` classes.
+            TypeError: `output` is neither a pair nor such a mapping.
         """
         y_pred, y = self._pair(output)
         if y_pred.ndim != 2 or y.shape != y_pred.shape[:1] or y_pred.shape[1] < self._k:
@@ -52,12 +57,7 @@ class TopKCategoricalAccuracy(PairMetric):
                 f"y of (batch_size,), but given {tuple(y_pred.shape)} and {tuple(y.shape)}."
             )
         if y.numel():
-            best = y_pred.topk(self._k, dim=1).indices
-            mean = self._counter_for(None, y.device)
-            hits = (best == y.unsqueeze(1)).any(1).to(mean.device)
+            top = y_pred.topk(self._k, dim=1).indices
+            mean = self._accumulator_on(y.device)
+            hits = (top == y.unsqueeze(1)).any(1).to(mean.device)
             mean.update(hits.to(mean.dtype).mean(), y.numel())
-
-    def _new_counter(self, kind: Kind | None) -> torchmetrics.Metric:  # noqa: ARG002  # there is but one kind
-        from fsm_engine.metrics.weighted_mean import WeightedMean
-
-        return WeightedMean()

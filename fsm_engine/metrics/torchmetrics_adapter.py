@@ -1,4 +1,4 @@
-"""The bridge to torchmetrics: any of its metrics, attached to an engine."""
+"""`attach` and `as_metric`: metrics of torchmetrics, computed by an engine."""
 
 from __future__ import annotations
 
@@ -24,52 +24,62 @@ def attach(
     usage: AnyUsage = EpochWise,
     output_transform: OutputTransform = unchanged,
 ) -> None:
-    """Let `engine` compute a metric of torchmetrics, as `Metric.attach` does with ours.
+    """Let `engine` compute a metric of torchmetrics and store its value in ``engine.state.metrics[name]``.
 
-    The metric has to be on the device of what it is given. A tuple or list is handed to its ``update`` as
-    positional arguments, so (y_pred, y) as (preds, target); a mapping as keyword arguments.
+    The metric's ``update`` gets the output of the step: a tuple or list as positional arguments, so (y_pred, y) as
+    (preds, target); a mapping as keyword arguments; anything else as one argument. Move the metric to the device of
+    these arguments first. Attaching does not reset it; the usage does. See `Metric.attach` for the values.
 
     Args:
-        metric: any metric or collection of metrics of torchmetrics.
-        engine: the engine whose outputs it is computed from.
-        name: the key of the value in ``engine.state.metrics``.
-        usage: when it is reset, updated and computed: a usage, or the name of one.
-        output_transform: turns ``engine.state.output`` into what the metric is given.
+        metric: metric or metric collection of torchmetrics.
+        engine: engine that computes the metric from ``engine.state.output``.
+        name: key of the value in ``engine.state.metrics``.
+        usage: events at which the engine resets, updates and computes the metric: a `Usage`, its class, or its name.
+        output_transform: function from ``engine.state.output`` to the arguments of ``update``.
 
     Raises:
-        ValueError: for a name that no usage has; during a run, if a mapping has `name` as a key.
-        TypeError: for anything that is no usage, or no metric of torchmetrics.
-        NotComputableError: during a run, if there was no data.
+        ValueError: no usage has this name. During a run: the value is a mapping that has `name` as a key.
+        TypeError: `usage` is not a usage, or `metric` is not a metric of torchmetrics.
+        NotComputableError: during a run, there was no data.
+
+    Example:
+        >>> engine = Engine(lambda engine, batch: batch)
+        >>> attach(torchmetrics.SumMetric(), engine, "sum")
+        >>> engine.run([1.0, 2.0]).metrics
+        {'sum': 3.0}
     """
     _TorchmetricsAdapter(metric, output_transform).attach(engine, name, usage)
 
 
 def detach(metric: TorchMetric, engine: Engine, usage: AnyUsage = EpochWise) -> None:
-    """Undo `attach` with this usage, under all names; nothing happens if `metric` is not attached."""
+    """Undo `attach` with this usage for all names. Do nothing if `metric` is not attached with it."""
     _TorchmetricsAdapter(metric).detach(engine, usage)
 
 
 def is_attached(metric: TorchMetric, engine: Engine, usage: AnyUsage = EpochWise) -> bool:
-    """Say whether `engine` computes `metric` with this usage."""
+    """Return True if `metric` is attached to `engine` with this usage."""
     return _TorchmetricsAdapter(metric).is_attached(engine, usage)
 
 
 def as_metric(metric: Metric | TorchMetric) -> Metric:
-    """Return `metric` if it is one of ours, and a metric of torchmetrics as one that can be attached.
+    """Return `metric` as a `Metric`; a `Metric` is returned unchanged.
+
+    As a `Metric`, a metric of torchmetrics can be attached by its own method, averaged by `RunningAverage`, and used in
+    expressions such as ``as_metric(a) / as_metric(b)``.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: `metric` is neither a `Metric` nor a metric of torchmetrics.
     """
     return metric if isinstance(metric, Metric) else _TorchmetricsAdapter(metric)
 
 
 class _TorchmetricsAdapter(Metric):
-    """A metric of torchmetrics in the shape of ours; equal to any other of the same one."""
+    """Adapter from a metric of torchmetrics to `Metric`; equal to other adapters of the same metric."""
 
     def __init__(self, metric: TorchMetric, output_transform: OutputTransform = unchanged) -> None:
-        _check(metric)
+        _check_type(metric)
         self.output_transform = output_transform
-        self._metric = metric  # as it is: attaching does not reset it
+        self._metric = metric  # not reset, unlike in Metric.__init__
 
     def reset(self) -> None:
         self._metric.reset()
@@ -88,12 +98,12 @@ class _TorchmetricsAdapter(Metric):
         return self._metric.compute()
 
     def state_dict(self) -> dict[str, Any]:
-        return torchmetrics_state.of_torchmetrics(self._metric)
+        return torchmetrics_state.state_of(self._metric)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        torchmetrics_state.into_torchmetrics(self._metric, state_dict)
+        torchmetrics_state.load_state(self._metric, state_dict)
 
-    def _take(self, output: Any) -> None:
+    def _update_from(self, output: Any) -> None:
         self.update(self.output_transform(output))
 
     def __eq__(self, other: object) -> bool:
@@ -103,12 +113,12 @@ class _TorchmetricsAdapter(Metric):
         return id(self._metric)
 
 
-def _check(metric: Any) -> None:
-    import torchmetrics  # it is there already, if this is one of its metrics
+def _check_type(metric: Any) -> None:
+    import torchmetrics  # already imported, if `metric` is one of its metrics
 
     if not isinstance(metric, (torchmetrics.Metric, torchmetrics.MetricCollection)):
         raise TypeError(
-            f"{metric!r} is no metric of torchmetrics. One of fsm_engine.metrics is attached by its own method: "
+            f"{metric!r} is not a metric of torchmetrics. Attach a metric of fsm_engine.metrics with its own method: "
             f"metric.attach(engine, name)."
         )
 
@@ -116,5 +126,5 @@ def _check(metric: Any) -> None:
 def _may_have_data(metric: TorchMetric) -> bool:
     from torchmetrics.wrappers.abstract import WrapperMetric  # these do not count their updates
 
-    parts = torchmetrics_state.parts_of(metric).values()
+    parts = torchmetrics_state.submetrics_of(metric).values()
     return any(part.update_called or isinstance(part, WrapperMetric) for part in parts)

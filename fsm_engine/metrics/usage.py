@@ -1,4 +1,4 @@
-"""Usages: at which events a metric is reset, updated and computed."""
+"""Usages: the events at which an engine resets, updates and computes a metric."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from fsm_engine.events.events import CallableEventWithFilter, Events
 
 
 class Usage:
-    """The events at which an engine resets a metric, updates it with the output, and computes it.
+    """The events at which an engine resets a metric, updates it with the output of the step, and computes it.
 
-    Two usages are equal when their events and the filters of those are.
+    Usages with equal events and filters are equal.
 
     Attributes:
-        usage_name: stands for the class where a usage is asked for.
-        STARTED: resets.
-        ITERATION_COMPLETED: updates.
-        COMPLETED: computes; where that is the event of the update, it comes after it.
+        usage_name: name to pass as ``usage=`` instead of the class.
+        STARTED: event that resets the metric.
+        ITERATION_COMPLETED: event that updates the metric.
+        COMPLETED: event that computes the metric; if it also updates the metric, the update comes first.
     """
 
     usage_name: ClassVar[str]
@@ -25,18 +25,17 @@ class Usage:
     COMPLETED: CallableEventWithFilter
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Usage) and self._moments() == other._moments()
+        return isinstance(other, Usage) and self._events() == other._events()
 
     def __hash__(self) -> int:
-        return hash(self._moments())
+        return hash(self._events())
 
-    def _moments(self) -> tuple[Any, ...]:
-        events = (self.STARTED, self.ITERATION_COMPLETED, self.COMPLETED)
-        return tuple([(event, event.filter) for event in events])
+    def _events(self) -> tuple[Any, ...]:
+        return tuple((event, event.filter) for event in (self.STARTED, self.ITERATION_COMPLETED, self.COMPLETED))
 
 
 class EpochWise(Usage):
-    """Once per epoch, over its iterations."""
+    """Compute the metric once per epoch, over the iterations of that epoch."""
 
     usage_name = "epoch_wise"
     STARTED = Events.EPOCH_STARTED
@@ -45,7 +44,7 @@ class EpochWise(Usage):
 
 
 class RunningEpochWise(Usage):
-    """Once per epoch, over the epochs of the run so far: each gives the output that it ended with."""
+    """Compute the metric once per epoch, over the epochs of the run so far; the last output of each epoch counts."""
 
     usage_name = "running_epoch_wise"
     STARTED = Events.STARTED
@@ -54,7 +53,7 @@ class RunningEpochWise(Usage):
 
 
 class BatchWise(Usage):
-    """In every iteration, over that iteration alone."""
+    """Compute the metric in every iteration, over that iteration alone."""
 
     usage_name = "batch_wise"
     STARTED = Events.ITERATION_STARTED
@@ -63,7 +62,7 @@ class BatchWise(Usage):
 
 
 class RunningBatchWise(Usage):
-    """In every iteration, over the iterations of the run so far."""
+    """Compute the metric in every iteration, over the iterations of the run so far."""
 
     usage_name = "running_batch_wise"
     STARTED = Events.STARTED
@@ -72,7 +71,7 @@ class RunningBatchWise(Usage):
 
 
 class SingleEpochRunningBatchWise(Usage):
-    """In every iteration, over the iterations of the epoch so far."""
+    """Compute the metric in every iteration, over the iterations of the epoch so far."""
 
     usage_name = "single_epoch_running_batch_wise"
     STARTED = Events.EPOCH_STARTED
@@ -81,15 +80,15 @@ class SingleEpochRunningBatchWise(Usage):
 
 
 class MetricUsage(Usage):
-    """At any events, filtered or not.
+    """Compute the metric at any events, with or without filters.
 
     ``MetricUsage(Events.STARTED, Events.ITERATION_COMPLETED(every=50), Events.ITERATION_COMPLETED)`` computes the
-    value in every fiftieth iteration, over all since the start.
+    metric in every fiftieth iteration, over all iterations of the run so far.
 
     Args:
-        started: resets.
-        completed: computes.
-        iteration_completed: updates.
+        started: event that resets the metric.
+        completed: event that computes the metric.
+        iteration_completed: event that updates the metric.
     """
 
     def __init__(
@@ -102,44 +101,39 @@ class MetricUsage(Usage):
 
 
 class BatchFiltered(MetricUsage):
-    """Once per epoch, over those of its iterations that a filter lets through: ``BatchFiltered(every=10)``.
+    """Compute the metric once per epoch, over the iterations that pass a filter: ``BatchFiltered(every=10)``.
 
-    Takes the arguments of an event: `event_filter`, `every`, `once`, `before` and `after`.
+    The arguments are those of an event: `event_filter`, `every`, `once`, `before` and `after`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.ITERATION_COMPLETED(*args, **kwargs))
 
 
-USAGES: tuple[type[Usage], ...] = (
-    EpochWise,
-    RunningEpochWise,
-    BatchWise,
-    RunningBatchWise,
-    SingleEpochRunningBatchWise,
-)
+_NAMED_USAGES: dict[str, type[Usage]] = {
+    usage.usage_name: usage
+    for usage in (EpochWise, RunningEpochWise, BatchWise, RunningBatchWise, SingleEpochRunningBatchWise)
+}
 
 AnyUsage = type[Usage] | Usage | str
-"""A usage as a user names it: the class, an object of it, or its `usage_name`."""
+"""A usage, its class, or its `usage_name`."""
 
 
 def usage_of(given: AnyUsage) -> Usage:
-    """Return the usage that `given` names.
+    """Return `given` as a `Usage`.
 
     Raises:
-        ValueError: for a name that no usage has.
-        TypeError: for anything that is no usage, and for the class of one that is made with its events.
+        ValueError: no usage has this name.
+        TypeError: `given` has another type, or is a class whose `__init__` needs arguments.
     """
-    if isinstance(given, str):
-        for usage in USAGES:
-            if usage.usage_name == given:
-                return usage()
-        names = ", ".join(usage.usage_name for usage in USAGES)
-        raise ValueError(f"Argument usage is {given!r}, but the names of usages are {names}.")
     if isinstance(given, Usage):
         return given
+    if isinstance(given, str):
+        if given not in _NAMED_USAGES:
+            raise ValueError(f"Argument usage is {given!r}, but the names of usages are {', '.join(_NAMED_USAGES)}.")
+        return _NAMED_USAGES[given]()
     if not (isinstance(given, type) and issubclass(given, Usage)):
-        names = ", ".join(usage.__name__ for usage in USAGES)
+        names = ", ".join(usage.__name__ for usage in _NAMED_USAGES.values())
         raise TypeError(f"Argument usage should be one of {names}, or the name of one, but is {given!r}.")
     if issubclass(given, MetricUsage):
         raise TypeError(f"Argument usage is the class {given.__name__}, which needs arguments: {given.__name__}(...).")

@@ -1,4 +1,4 @@
-"""`WeightedMean`, for torchmetrics. Imports it, and so is imported only when it is needed."""
+"""`WeightedMean` of torchmetrics. Imports torchmetrics, so other modules import this one only when they need it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import torchmetrics
 
 
 class WeightedMean(torchmetrics.Metric):
-    """The mean of values by weight, in the precision of its states.
+    """Weighted mean of scalars, accumulated in the dtype of the metric.
 
-    The one of torchmetrics makes the host wait for the device to look for NaN; here NaN shows in the result.
+    `torchmetrics.MeanMetric` checks for NaN, which makes the host wait for the device, and with
+    ``nan_strategy="disable"`` version 1.9 ignores the weights. Here a NaN makes the mean NaN.
     """
 
     total: torch.Tensor
@@ -21,10 +22,10 @@ class WeightedMean(torchmetrics.Metric):
         self.add_state("weight", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, value: torch.Tensor, weight: float) -> None:
-        """Add `value`, a tensor without dimensions, `weight` times."""
+        """Add `value`, a 0-d tensor, with `weight`."""
         self.total += value.to(self.total.dtype) * weight
         self.weight += weight
 
     def compute(self) -> torch.Tensor:
-        """Return the mean."""
+        """Return the mean, a 0-d tensor."""
         return self.total / self.weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import subprocess
 import sys
 from functools import partial
@@ -179,37 +180,31 @@ def test_data_may_be_a_mapping_with_the_names_of_the_pair(make):
 )
 @pytest.mark.parametrize("metric", [Accuracy(), Loss(mse_loss)], ids=["Accuracy", "Loss"])
 def test_data_of_another_form_is_an_error(metric, output, shown):
-    with pytest.raises(TypeError) as caught:
+    message = rf"{type(metric).__name__} needs \(y_pred, y\), or a mapping .* {re.escape(shown)}\. .*output_transform="
+    with pytest.raises(TypeError, match=message):
         metric.update(output)
-
-    assert str(caught.value) == (
-        f"{type(metric).__name__} needs (y_pred, y), or a mapping with the keys 'y_pred' and 'y', but was given "
-        f"{shown}. Make that of the output of the engine with output_transform=."
-    )
 
 
 @pytest.mark.parametrize(
     ("y_pred_shape", "y_shape"), [((4, 3), (5,)), ((4, 3), (4, 1)), ((4,), ()), ((), ()), ((4,), (4, 1))]
 )
 def test_shapes_that_do_not_fit_are_an_error(y_pred_shape, y_shape):
-    with pytest.raises(ValueError, match="must have shape") as caught:
-        Accuracy().update((torch.ones(y_pred_shape), torch.ones(y_shape)))
-
-    assert str(caught.value) == (
-        f"y must have shape of (batch_size, ...) and y_pred must have shape of (batch_size, num_categories, ...) or "
+    message = re.escape(
+        "y must have shape of (batch_size, ...) and y_pred must have shape of (batch_size, num_categories, ...) or "
         f"(batch_size, ...), but given {y_shape} vs {y_pred_shape}."
     )
+    with pytest.raises(ValueError, match=message):
+        Accuracy().update((torch.ones(y_pred_shape), torch.ones(y_shape)))
 
 
 @pytest.mark.parametrize(("y_pred_shape", "y_shape"), [((4, 3), (4,)), ((4,), (4,)), ((4, 1), (4, 1))])
 def test_multilabel_shapes_that_do_not_fit_are_an_error(y_pred_shape, y_shape):
-    with pytest.raises(ValueError, match="same shape") as caught:
-        Accuracy(is_multilabel=True).update((torch.ones(y_pred_shape), torch.ones(y_shape)))
-
-    assert str(caught.value) == (
-        f"y and y_pred must have same shape of (batch_size, num_categories, ...) and num_categories > 1, "
+    message = re.escape(
+        "y and y_pred must have same shape of (batch_size, num_categories, ...) and num_categories > 1, "
         f"but given {y_shape} vs {y_pred_shape}."
     )
+    with pytest.raises(ValueError, match=message):
+        Accuracy(is_multilabel=True).update((torch.ones(y_pred_shape), torch.ones(y_shape)))
 
 
 @pytest.mark.parametrize("is_multilabel", [False, True])
@@ -218,13 +213,9 @@ def test_other_values_than_zeros_and_ones_are_an_error(is_multilabel, wrong):
     output = {"y_pred": torch.ones(2, 2), "y": torch.ones(2, 2)}
     output[wrong][1, 1] = 0.7
 
-    with pytest.raises(ValueError, match="For binary cases") as caught:
+    message = rf"For binary cases, {wrong} must be comprised of 0's and 1's.*output_transform="
+    with pytest.raises(ValueError, match=message):
         Accuracy(is_multilabel=is_multilabel).update(output)
-
-    assert str(caught.value) == (
-        f"For binary cases, {wrong} must be comprised of 0's and 1's. Round y_pred with output_transform=, or give "
-        f"scores of shape (batch_size, num_categories, ...)."
-    )
 
 
 BINARY = (torch.ones(4), torch.ones(4))
@@ -238,9 +229,8 @@ def test_another_kind_of_data_is_an_error_until_a_reset():
     metric = Accuracy()
     metric.update(BINARY)
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError, match=r"type has changed from binary to multiclass\. .*reset\(\)"):
         metric.update(multiclass(3))
-    assert str(caught.value) == "Input data type has changed from binary to multiclass. Call reset() in between."
     metric.reset()
     metric.update(multiclass(3))
 
@@ -249,9 +239,8 @@ def test_another_number_of_classes_is_an_error_until_a_reset():
     metric = Accuracy()
     metric.update(multiclass(3))
 
-    with pytest.raises(ValueError, match="number of classes") as caught:
+    with pytest.raises(ValueError, match="number of classes has changed from 3 to 4"):
         metric.update(multiclass(4))
-    assert str(caught.value) == "Input data number of classes has changed from 3 to 4."
     metric.reset()
     metric.update(multiclass(4))
 
@@ -261,13 +250,9 @@ def test_another_number_of_classes_is_an_error_until_a_reset():
 def test_without_examples_there_is_nothing_to_compute(make, outputs):
     metric = make()
 
-    with pytest.raises(NotComputableError) as caught:
+    message = rf"{type(metric).__name__} must have at least one example before it can be computed\. .*update\(\)"
+    with pytest.raises(NotComputableError, match=message):
         computed(metric, outputs)
-
-    assert str(caught.value) == (
-        f"{type(metric).__name__} must have at least one example before it can be computed. "
-        f"Call update() first, or attach it to an engine whose data is not empty."
-    )
 
 
 @pytest.mark.parametrize("make", [Accuracy, partial(Loss, cross_entropy)], ids=["Accuracy", "Loss"])
@@ -318,13 +303,8 @@ def test_a_loss_that_is_no_number_shows_in_the_mean():
 
 
 def test_a_loss_of_every_example_is_an_error():
-    with pytest.raises(ValueError, match="average loss") as caught:
+    with pytest.raises(ValueError, match=r"loss_fn did not return the average loss.*\(4,\)\. .*reduction='mean'"):
         Loss(lambda y_pred, y: y_pred - y).update(BINARY)
-
-    assert str(caught.value) == (
-        "loss_fn did not return the average loss, but a tensor of shape (4,). "
-        "Give one that averages over the batch, such as with reduction='mean'."
-    )
 
 
 # When
@@ -375,18 +355,12 @@ def test_the_names_of_usages_are_those_of_ignite():
 def test_a_usage_that_does_not_exist_is_an_error(method):
     arguments = [Engine(echo), "sum"] if method == "attach" else [Engine(echo)]
 
-    with pytest.raises(ValueError, match="Argument usage") as caught:
+    names = ", ".join(usage.usage_name for usage in USAGES)
+    with pytest.raises(ValueError, match=f"Argument usage is 'epochwise'.* {names}"):
         getattr(Sum(), method)(*arguments, usage="epochwise")
-    assert str(caught.value) == (
-        "Argument usage is 'epochwise', but the names of usages are epoch_wise, running_epoch_wise, batch_wise, "
-        "running_batch_wise, single_epoch_running_batch_wise."
-    )
-    with pytest.raises(TypeError) as wrong_type:
+    classes = ", ".join(usage.__name__ for usage in USAGES)
+    with pytest.raises(TypeError, match=f"Argument usage should be one of {classes}.* 3"):
         getattr(Sum(), method)(*arguments, usage=3)
-    assert str(wrong_type.value) == (
-        "Argument usage should be one of EpochWise, RunningEpochWise, BatchWise, RunningBatchWise, "
-        "SingleEpochRunningBatchWise, or the name of one, but is 3."
-    )
 
 
 def test_a_metric_of_two_names_is_updated_once():
@@ -466,12 +440,9 @@ def test_a_tensor_of_several_numbers_stays_one():
 
 
 def test_a_mapping_with_the_metrics_own_name_is_an_error():
-    with pytest.raises(ValueError, match="conflicting") as caught:
+    message = r"Argument name 'value' is conflicting with mapping keys: \['value', 'b'\]"
+    with pytest.raises(ValueError, match=message):
         run_of(Constant({"value": 1, "b": 2}), [0])
-
-    assert str(caught.value) == (
-        "Argument name 'value' is conflicting with mapping keys: ['value', 'b']. Attach the metric under another name."
-    )
 
 
 # torchmetrics
@@ -539,22 +510,16 @@ def test_a_metric_of_torchmetrics_without_data_is_an_error(metric):
     metrics.attach(metric, engine, "sum")
     engine.add_event_handler(Events.EPOCH_STARTED, lambda engine: engine.terminate_epoch())
 
-    with pytest.raises(NotComputableError) as caught:
+    with pytest.raises(NotComputableError, match=rf"^{type(metric).__name__} was given no data"):
         engine.run([1])
-
-    assert str(caught.value) == f"{type(metric).__name__} was given no data before it was computed."
 
 
 def test_only_metrics_of_torchmetrics_need_the_bridge():
     metric = Sum()
 
-    with pytest.raises(TypeError) as caught:
+    message = rf"{re.escape(repr(metric))} is not a metric of torchmetrics.* metric\.attach\(engine, name\)"
+    with pytest.raises(TypeError, match=message):
         metrics.attach(metric, Engine(echo), "sum")
-
-    assert str(caught.value) == (
-        f"{metric!r} is no metric of torchmetrics. One of fsm_engine.metrics is attached by its own method: "
-        f"metric.attach(engine, name)."
-    )
 
 
 def test_a_metric_of_torchmetrics_is_the_same_metric_however_often_it_is_made_attachable():
@@ -594,13 +559,10 @@ def test_without_torchmetrics_a_metric_says_how_to_get_it(make, monkeypatch):
     name = type(make()).__name__
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
 
-    with pytest.raises(ModuleNotFoundError) as caught:
+    with pytest.raises(
+        ModuleNotFoundError, match=rf'^{name} needs torchmetrics.* pip install "fsm-engine\[metrics\]"$'
+    ):
         make()
-
-    assert str(caught.value) == (
-        f"{name} needs torchmetrics, but: import of torchmetrics halted; None in sys.modules. "
-        f'Install it with: pip install "fsm-engine[metrics]"'
-    )
 
 
 def test_torchmetrics_is_not_imported_before_a_metric_is_made():

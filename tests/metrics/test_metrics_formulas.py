@@ -332,7 +332,7 @@ def feed(metric: Metric, output: Any) -> None:
     """Give `metric` an output as an engine does."""
     engine = Engine(echo)
     engine.state.output = output
-    for handler, event in metric._feeding(RunningBatchWise()):
+    for handler, event in metric._feeding_handlers(RunningBatchWise()):
         if event is Events.ITERATION_COMPLETED:
             handler(engine)
 
@@ -497,7 +497,7 @@ def test_the_state_of_another_metric_is_refused_and_nothing_changes(which):
     feed(metric, data(generator, 4))
     before = str(metric.state_dict())
     for wrong in ({"sum": 3, "seconds": 4.0, "more": 1}, {}):
-        with pytest.raises(ValueError, match="state dictionary"):
+        with pytest.raises(ValueError, match="state dict"):
             metric.load_state_dict(wrong)
     with pytest.raises(TypeError, match="Argument state_dict should be a dictionary, but given"):
         metric.load_state_dict([1])
@@ -505,9 +505,9 @@ def test_the_state_of_another_metric_is_refused_and_nothing_changes(which):
 
 
 def test_the_state_of_another_formula_is_refused():
-    with pytest.raises(ValueError, match=re.escape("has 1 metrics, but this formula depends on 2: Last, Last.")):
+    with pytest.raises(ValueError, match=re.escape("has 1 metrics, but this MetricsLambda depends on 2: Last, Last.")):
         (Last() + Last()).load_state_dict((Last() + 1).state_dict())
-    with pytest.raises(ValueError, match="of a RunningAverage of a metric"):
+    with pytest.raises(ValueError, match="this RunningAverage has a metric as src"):
         RunningAverage(Last()).load_state_dict(RunningAverage(output_transform=float).state_dict())
 
 

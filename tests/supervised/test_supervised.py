@@ -363,13 +363,8 @@ def test_metrics_of_both_libraries_are_computed_under_their_names():
 
 
 def test_a_metric_that_is_none_is_an_error_when_the_evaluator_is_made():
-    with pytest.raises(TypeError, match="no metric") as caught:
+    with pytest.raises(TypeError, match="'accuracy' is not a metric of torchmetrics"):
         create_supervised_evaluator(nn.Identity(), {"accuracy": "accuracy"})
-
-    assert str(caught.value) == (
-        "'accuracy' is no metric of torchmetrics. One of fsm_engine.metrics is attached by its own method: "
-        "metric.attach(engine, name)."
-    )
 
 
 # Around the steps
