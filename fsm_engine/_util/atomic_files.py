@@ -1,23 +1,28 @@
-"""Writing files whole or not at all."""
+"""Write files atomically: a path has either its old content or all of the new content."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+try:
+    import fcntl
+except ImportError:  # Windows, which does not remove or replace a file that is open
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\.fsm_engine-[0-9a-f]{16}\.tmp")
+
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write `content` to a file; if that fails, a file that was there is left as it was. Returns the path.
-
-    It is written beside the file, under another name, and then put in its place; rights are kept, and links followed.
-    A device or a pipe is written to, and stays.
+    """Write `content` to a file atomically, and return its path; see `writing_whole`.
 
     Raises:
-        OSError: it cannot be written, such as for a folder that is not there.
+        OSError: the file cannot be written, for example because its folder does not exist.
     """
     with writing_whole(path) as file:
         file.write(content)
@@ -26,34 +31,109 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
 
 @contextmanager
 def writing_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which becomes that of `path` when the ``with`` block ends well; see `write_whole`.
+    """Yield a file whose content becomes the content of `path` when the ``with`` block ends without an exception.
+
+    An existing file keeps its permissions, and a link stays a link. A device or a pipe is written to directly.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    wanted = Path(path)
-    target = wanted.resolve()
+    given = Path(path)
+    target = given.resolve()
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{wanted} cannot be written: there is no folder {target.parent}. Make it first.")
+        raise FileNotFoundError(f"{given} cannot be written: there is no folder {target.parent}. Make it first.")
     if target.is_dir():
-        raise IsADirectoryError(f"{wanted} is a folder. Name a file in it.")
-    if wanted.exists() and not wanted.is_file():
-        with wanted.open("wb") as file:
+        raise IsADirectoryError(f"{given} is a folder. Name a file in it.")
+    if given.exists() and not given.is_file():
+        with given.open("wb") as file:
             yield file
         return
-    with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent, delete=False) as file:
-        beside = Path(file.name)
+    with _replacing(target, durable=False) as file:
+        if target.exists():
+            Path(file.name).chmod(target.stat().st_mode & 0o777)
+        yield file
+
+
+@contextmanager
+def writing_durably(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that replaces `path` when the ``with`` block ends without an exception.
+
+    The file is then on the disk, not only in the cache of the operating system. A kill of the process or a crash of the
+    machine leaves either the old file or the new one, and perhaps a temporary file for `remove_leftovers`.
+
+    Raises:
+        OSError: the file cannot be written. The temporary file is removed.
+    """
+    with _replacing(path, durable=True) as file:
+        yield file
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed processes from `folder`; files that a process still writes to stay."""
+    for path in folder.iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):  # another process removed it, or this process may not
+                _remove_unless_in_use(path)
+
+
+@contextmanager
+def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
+    file = _open_temporary(path.parent)
+    temporary = Path(file.name)
+    with file:
         try:
             yield file
-            file.close()
-            beside.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-            beside.replace(target)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+            if fcntl is None:
+                file.close()
+            temporary.replace(path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):  # on a full disk, buffered data cannot be written now either
+                file.close()
+            temporary.unlink(missing_ok=True)
             raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _open_temporary(folder: Path) -> IO[bytes]:
+    """Open a new file in `folder`, locked while it is open, so that `remove_leftovers` does not remove it."""
+    while True:
+        path = folder / f".fsm_engine-{secrets.token_hex(8)}.tmp"
+        file = path.open("xb+")
+        _lock(file)
+        if path.exists():  # else another process removed it before it was locked
+            return file
+        file.close()
+
+
+def _remove_unless_in_use(path: Path) -> None:
+    with path.open("rb+") as file:
+        if not _lock(file):
+            return
+        if fcntl is not None:
+            path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock `file` until it is closed or the process ends; return False if another process has locked it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # a folder cannot be opened there
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot, and the file itself is on the disk
+            os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,4 +1,8 @@
-"""Checkpoints: what is saved, under which names, how files are written, and how a run resumes from them."""
+"""Checkpoints: save objects during a run to checksummed files, keep the best or latest, and resume from them.
+
+The handlers take objects with ``state_dict`` and ``load_state_dict``, and write one file per checkpoint.
+Packages above `handlers` import the names listed here.
+"""
 
 from __future__ import annotations
 

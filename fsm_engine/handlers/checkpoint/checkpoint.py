@@ -1,4 +1,4 @@
-"""`Checkpoint`: saves objects during a run, keeps the best or the newest, and goes on from them after a kill."""
+"""`Checkpoint`: saves objects during a run, keeps the best or latest files, and resumes from the newest valid one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fsm_engine._util.atomic_files import remove_leftovers
+from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.events.events import EventEnum
-from fsm_engine.handlers.checkpoint import objects as tree
-from fsm_engine.handlers.checkpoint.background import Background
-from fsm_engine.handlers.checkpoint.checksummed_file import check_sealed
-from fsm_engine.handlers.checkpoint.copies import host_copy
+from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
+from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
+from fsm_engine.handlers.checkpoint.checksummed_file import verified_manifest
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
-from fsm_engine.handlers.checkpoint.files import remove_leftovers
-from fsm_engine.handlers.checkpoint.found import found_in, load_any, load_newest_good
-from fsm_engine.handlers.checkpoint.names import FileNames, pattern_of
-from fsm_engine.handlers.checkpoint.retention import Saved, by_priority, kept_with
+from fsm_engine.handlers.checkpoint.resume import files_in, load_any, load_newest_valid
+from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -30,14 +29,14 @@ _SELF = "checkpointer"
 
 
 class CheckpointEvents(EventEnum):
-    """What a `Checkpoint` fires on the engine that it is a handler of, which learns of it at the first save."""
+    """Events that a `Checkpoint` fires; it registers them on the engine at the first save."""
 
     SAVED_CHECKPOINT = "saved_checkpoint"
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A checkpoint that was asked for: what it is called and how good it is, as of then."""
+class _Request:
+    """A checkpoint to be saved, with its objects, step and priority at the time of the request."""
 
     item: Saved
     basename: str
@@ -46,48 +45,54 @@ class _Asked:
 
 
 class Checkpoint:
-    """Saves the state dicts of objects, and keeps the `n_saved` best or newest; a handler.
+    """Save the state dicts of objects, and keep the `n_saved` best or latest checkpoints.
 
-    ``Checkpoint({"model": model, "optimizer": optimizer, "trainer": trainer}, "checkpoints", n_saved=2)`` on
-    EPOCH_COMPLETED keeps the last two epochs. ``checkpoint.resume()``, when all handlers are attached and before `run`,
-    loads the newest of them, if there is one, so the same script begins a job and goes on with it after a kill. An
-    engine in `to_save` resumes exactly: see `Engine.load_state_dict`.
+    A handler. For example, keep the last two epochs, and continue with the newest one after the process was killed::
 
-    It saves when the handlers of the event that it was called for are through, in what `Engine.when_settled` calls, so
-    that the work of no handler is saved by half. Priority and file name are those of when it was called. Called by
-    hand, outside a run, it saves at once; a run that has ended is begun anew from such a file, but not from one of
-    COMPLETED. At EXCEPTION_RAISED it saves what the iteration that failed is done again from; it counts there as a
-    handler that takes the exception, like any other. The old files are removed when the new one is on the disk.
+        checkpoint = Checkpoint({"model": model, "optimizer": optimizer, "trainer": trainer}, "checkpoints", n_saved=2)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoint)
+        checkpoint.resume()  # when all handlers are attached
+        trainer.run(data, max_epochs=10)
 
-    With a `DiskSaver`, files hold only tensors and plain data, so that loading one runs no code of anybody; what is
-    anything else is refused when it is to be saved. Engines in `to_save` are not kept alive.
+    An engine in `to_save` resumes exactly, see `Engine.load_state_dict`. The checkpoint does not keep it alive.
+
+    The checkpoint is saved after all handlers of the event, by `Engine.when_settled`, so that it never has half of the
+    changes that handlers make. Its priority and its file name are computed when the handler is called. Old files are
+    removed after the new file is on the disk. Called outside a run, a `Checkpoint` saves immediately.
+
+    Attached to EXCEPTION_RAISED, it saves the state from which the failed iteration is repeated. Like any handler of
+    that event, it stops the exception from leaving `run`. A checkpoint saved at COMPLETED does not start a new run
+    when it is resumed; a checkpoint saved after `run` has returned does.
+
+    With a `DiskSaver`, files hold only tensors and plain data, so that loading a file cannot run code. Anything else is
+    refused when it is saved.
 
     Args:
-        to_save: the objects by name; there may be mappings and lists in it. If there is only one, the file holds its
-            state dict as it is, and is named after it.
-        save_handler: a folder, for ``DiskSaver(folder, require_empty=False)``; or a `BaseSaveHandler`, or something to
-            be called with the checkpoint, its file name and, if it takes that, a mapping with its basename, score_name
-            and priority.
-        filename_prefix: how file names begin.
-        score_function: called with the engine, returns how good a checkpoint is; without it and `score_name`, a later
-            one is better.
+        to_save: the objects by name, possibly in nested mappings and lists. If there is only one object, the file holds
+            its state dict and is named after it.
+        save_handler: a folder, which means ``DiskSaver(folder, require_empty=False)``; a `BaseSaveHandler`; or a
+            function that is called with the checkpoint, the file name and, if it takes three arguments, a mapping with
+            basename, score_name and priority.
+        filename_prefix: the first part of file names.
+        score_function: called with the engine, returns the score; a higher score is better. Without `score_function`
+            and `score_name`, a higher step is better.
         score_name: the name of the score in file names; without a `score_function`, the metric that is the score.
-        n_saved: how many are kept; None for all.
-        global_step_transform: called with the engine and the event fired last, returns the step for file names, which
-            without a score is the priority; without it, that is ``engine.state.iteration``.
-        filename_pattern: for file names, with any of ``{filename_prefix}``, ``{name}``, ``{global_step}``, ``{score}``,
-            ``{score_name}`` and ``{ext}``; see `setup_filename_pattern`.
-        include_self: whether the names of what is saved are saved with it, as ``"checkpointer"``.
-        greater_or_equal: whether a checkpoint as good as the worst one that is kept takes its place.
-        save_on_rank: which process of a distributed run writes, with a folder as `save_handler`.
-        background: whether files are written by another thread, while the run goes on with what may change the
-            objects: it waits only while their tensors are copied to the host's memory, and for the file before, if that
-            is still being written. SAVED_CHECKPOINT is then fired when that copy is made. What fails is raised when
-            the next one is saved, or by `wait`. A process does not end before its files are written.
+        n_saved: the maximum number of files; None keeps all.
+        global_step_transform: called with the engine and the last event, returns the step for file names. The default
+            step is ``engine.state.iteration``; with a score, file names have a step only if this argument is given.
+        filename_pattern: a format string for file names, with any of ``{filename_prefix}``, ``{name}``,
+            ``{global_step}``, ``{score}``, ``{score_name}`` and ``{ext}``; see `setup_filename_pattern`.
+        include_self: whether the checkpoint includes the list of saved checkpoints, as ``"checkpointer"``.
+        greater_or_equal: whether a checkpoint with the same priority as the lowest kept one replaces it.
+        save_on_rank: the rank of the process that writes in a distributed run, if `save_handler` is a folder.
+        background: whether a thread writes the files while the run continues. The run waits only while tensors are
+            copied to the host's memory, and for the previous file if that is still being written. SAVED_CHECKPOINT is
+            fired after the copy. An error is raised at the next save, or by `wait`. The process does not exit before
+            its files are written.
 
     Raises:
-        TypeError: `to_save` is no mapping; an object in it has no ``state_dict``; something that cannot be called.
-        ValueError: no positive number of files.
+        TypeError: `to_save` is not a mapping, an object in it has no ``state_dict``, or a function is not callable.
+        ValueError: `n_saved` is not positive, or `to_save` uses the name that `include_self` needs.
     """
 
     SAVED_CHECKPOINT = CheckpointEvents.SAVED_CHECKPOINT
@@ -120,14 +125,14 @@ class Checkpoint:
         self.score_function, self.global_step_transform = score_function, global_step_transform
         self._names = FileNames(filename_prefix, score_name, score_function is not None, filename_pattern)
         self._saved: list[Saved] = []
-        self._before: list[Saved] = []
-        self._background = Background() if background else None
+        self._previous: list[Saved] = []
+        self._background = BackgroundWriter() if background else None
         self._logger = logging.getLogger(f"fsm_engine.handlers.checkpoint.{type(self).__name__}")
 
     @property
     def to_save(self) -> dict[str, Any]:
-        """The objects that are saved."""
-        return tree.given(self._objects)  # type: ignore[no-any-return]
+        """The objects to save."""
+        return tree.with_engines(self._objects)  # type: ignore[no-any-return]
 
     @to_save.setter
     def to_save(self, objects: Mapping[str, Any]) -> None:
@@ -136,11 +141,14 @@ class Checkpoint:
             raise TypeError(f"If `include_self` is True, then `to_save` must be mutable, but given {type(objects)}.")
         if self.include_self and _SELF in objects:
             raise ValueError(f"Cannot have key '{_SELF}' if `include_self` is True: {list(objects)}")
-        self._objects = tree.kept(objects)
+        self._objects = tree.with_weak_engines(objects)
 
     @property
     def last_checkpoint(self) -> str | Path | None:
-        """The best one, or without a score the newest: its path with a `DiskSaver`, else its file name; None before."""
+        """The checkpoint with the best score or the highest step; None before the first save.
+
+        It is a path with a `DiskSaver`, and a file name with any other save handler.
+        """
         if not self._saved:
             return None
         filename = self._saved[-1].filename
@@ -149,42 +157,42 @@ class Checkpoint:
     # Saving
 
     def __call__(self, engine: Engine, error: BaseException | None = None) -> None:  # noqa: ARG002
-        """Save, when the handlers of this event are through, what is good enough to be kept.
+        """Save a checkpoint after all handlers of this event, if its priority is high enough.
 
         Args:
-            engine: where it is attached.
-            error: what EXCEPTION_RAISED hands over.
+            engine: the engine that calls this handler.
+            error: the argument of handlers of EXCEPTION_RAISED.
 
         Raises:
-            TypeError: an object has something in its state that is neither a tensor nor plain data.
-            ValueError: a score, or a step that is the priority, that is no number.
-            RuntimeError: the file before could not be written in the background.
-            Exception: what the state dicts of the objects, or the save handler, raise.
+            TypeError: an object's state dict has a part that is neither a tensor nor plain data.
+            ValueError: the score, or the step that is the priority, is not a number.
+            RuntimeError: the previous file could not be written in the background.
+            Exception: a ``state_dict`` or the save handler raised it.
         """
-        asked = self._ask(engine)
-        others = [other for other in tree.engines(tree.given(self._objects)) if other is not engine]
-        _when_settled([engine, *others], partial(self._save, engine, asked))
+        request = self._request(engine)
+        others = [other for other in tree.engines_in(tree.with_engines(self._objects)) if other is not engine]
+        _when_settled([engine, *others], partial(self._save, engine, request))
 
     def wait(self) -> None:
-        """Return when no file is being written in the background any more.
+        """Wait until no file is being written in the background.
 
         Raises:
-            RuntimeError: one could not be written.
+            RuntimeError: a file could not be written.
         """
         if self._background is None:
             return
         try:
             self._background.wait()
         except RuntimeError:
-            self._saved = self._before
+            self._saved = self._previous
             raise
 
-    def _ask(self, engine: Engine) -> _Asked:
+    def _request(self, engine: Engine) -> _Request:
         step, score = self._step(engine), self._score(engine)
         priority = _number(step, "global_step_transform") if score is None else score
-        name = _name_of(self._objects)
-        item = Saved(priority, self._names.make(name, step, score))
-        return _Asked(item, self._names.basename(name), step, self._objects)
+        name = tree.name_of(self._objects)
+        item = Saved(priority, self._names.filename(name, step, score))
+        return _Request(item, self._names.basename(name), step, self._objects)
 
     def _step(self, engine: Engine) -> Any:
         step = None
@@ -195,43 +203,43 @@ class Checkpoint:
     def _score(self, engine: Engine) -> float | None:
         return None if self.score_function is None else _number(self.score_function(engine), "score_function")
 
-    def _save(self, engine: Engine, asked: _Asked) -> None:
+    def _save(self, engine: Engine, request: _Request) -> None:
         self.wait()
-        kept = kept_with(self._saved, asked.item, self.n_saved, self.greater_or_equal)
-        if kept is None:
+        retained = retain(self._saved, request.item, self.n_saved, self.greater_or_equal)
+        if retained is None:
             return
-        checkpoint = self._collect(asked, kept.saved)
-        write = partial(self._write, checkpoint, asked.item.filename, self._metadata(engine, asked), kept.dropped)
+        objects, filename = tree.with_engines(request.objects), request.item.filename
+        checkpoint = self._collect(objects, retained.kept)
+        metadata = self._metadata(engine, request, objects)
+        write = partial(self._write, checkpoint, filename, metadata, retained.dropped)
         if self._background is None:
             write()
         else:
-            self._background.start(write, asked.item.filename)
-        self._before, self._saved = self._saved, kept.saved
+            self._background.start(write, filename)
+        self._previous, self._saved = self._saved, retained.kept
         _fire(engine, self.SAVED_CHECKPOINT)
 
-    def _collect(self, asked: _Asked, saved: list[Saved]) -> Any:
-        objects = tree.given(asked.objects)
+    def _collect(self, objects: Mapping[str, Any], kept: list[Saved]) -> Any:
         states = tree.state_dicts(objects)
-        checkpoint = states[_name_of(objects)] if len(objects) == 1 else states
+        checkpoint = states[tree.name_of(objects)] if len(objects) == 1 else states
         if self.include_self:
-            checkpoint = copy.copy(checkpoint)  # not in what an object gave
-            checkpoint[_SELF] = _state_of(saved)
+            checkpoint = copy.copy(checkpoint)  # the object may still use the dict that its state_dict() returned
+            checkpoint[_SELF] = _state_of(kept)
         if isinstance(self.save_handler, DiskSaver):
             if not self.save_handler.is_writer:
                 return None
             tree.check_plain(checkpoint)
         return checkpoint if self._background is None else host_copy(checkpoint)
 
-    def _metadata(self, engine: Engine, asked: _Asked) -> dict[str, Any]:
+    def _metadata(self, engine: Engine, request: _Request, objects: Mapping[str, Any]) -> dict[str, Any]:
         metadata: dict[str, Any] = {
-            "basename": asked.basename,
+            "basename": request.basename,
             "score_name": self._names.score_name,
-            "priority": asked.item.priority,
+            "priority": request.item.priority,
         }
         if isinstance(self.save_handler, DiskSaver):
-            objects = tree.given(asked.objects)
-            state = next(iter(tree.engines(objects)), engine).state
-            metadata["global_step"] = None if asked.step is None else str(asked.step)
+            state = next(iter(tree.engines_in(objects)), engine).state
+            metadata["global_step"] = None if request.step is None else str(request.step)
             metadata.update(keys=[str(key) for key in objects], iteration=state.iteration, epoch=state.epoch)
         return metadata
 
@@ -248,20 +256,20 @@ class Checkpoint:
     # Loading
 
     def resume(self, to_load: Mapping[str, Any] | None = None) -> Path | Literal[False]:
-        """Load the newest good file into the objects that are saved, and go on keeping those that are there.
+        """Load the newest valid file into the objects, and take over the other files in the folder for retention.
 
-        A file that is not good is passed over with a warning in the log: cut off, changed, of another format, holding
-        what is not plain data, not fitting the objects. Nothing in it is run.
+        A file that is not valid is skipped with a warning: a file that was cut off or changed, that has another format,
+        that does not hold plain data, or that does not fit the objects. No code in a file is run.
 
         Args:
-            to_load: load these instead, by the same names; a `ModelCheckpoint` has to be told.
+            to_load: the objects to load instead of `to_save`, under the same names. A `ModelCheckpoint` needs it.
 
         Returns:
-            The path of the file, or False if there is none at all.
+            The path of the file, or False if the folder has no files.
 
         Raises:
-            RuntimeError: there are files, and none is good; the message has a reason for each.
-            AttributeError: the save handler is no `DiskSaver`.
+            RuntimeError: there are files, but no valid one; the message has the reason for each file.
+            AttributeError: the save handler is not a `DiskSaver`.
             TypeError: an object has no ``load_state_dict``.
         """
         self.wait()
@@ -272,78 +280,79 @@ class Checkpoint:
         tree.check_objects(objects, "load_state_dict", "to_load")
         if saver.is_writer and saver.dirname.is_dir():
             remove_leftovers(saver.dirname)
-        name = _name_of(self._objects or objects)
+        name = tree.name_of(self._objects or objects)
         pattern = self._names.matcher(name, self.score_function is None or self.global_step_transform is not None)
-        found = found_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
-        loaded = load_newest_good(found, partial(self._load, objects), self._logger)
+        files = files_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
+        loaded = load_newest_valid(files, partial(self._load, objects), self._logger)
         if loaded is None:
             return False
         path, saved = loaded
-        self._saved = self._before = by_priority(saved)
+        self._saved = self._previous = by_priority(saved)
         self._logger.info("Resumed from %s.", path)
         return path
 
     def reload_objects(
         self, to_load: Mapping[str, Any], load_kwargs: Mapping[str, Any] | None = None, **filename_components: Any
     ) -> None:
-        """Load the file with this name, made of ``name=``, ``score=`` and ``global_step=`` as when it was saved.
+        """Load the file whose name has these components.
 
         Args:
             to_load: the objects by name.
-            load_kwargs: for ``load_state_dict`` of modules.
-            **filename_components: what is in the file's name.
+            load_kwargs: arguments of ``load_state_dict`` of modules.
+            **filename_components: ``name=``, ``score=`` and ``global_step=``, as when the file was saved.
 
         Raises:
-            AttributeError: the save handler is no `DiskSaver`.
-            OSError: there is no such file.
-            Exception: what `load_objects` raises.
+            AttributeError: the save handler is not a `DiskSaver`.
+            OSError: the file does not exist.
+            Exception: `load_objects` raised it.
         """
         saver = self._disk_saver()
-        name = filename_components.get("name") or _name_of(self._objects or to_load)
-        filename = self._names.make(name, filename_components.get("global_step"), filename_components.get("score"))
+        name = filename_components.get("name") or tree.name_of(self._objects or to_load)
+        filename = self._names.filename(name, filename_components.get("global_step"), filename_components.get("score"))
         self.load_objects(to_load, saver.dirname / filename, **(load_kwargs or {}))
 
     @staticmethod
     def load_objects(to_load: Mapping[str, Any], checkpoint: str | Path | Mapping[str, Any], **kwargs: Any) -> None:
-        """Load a checkpoint into objects.
+        """Load the objects from a checkpoint.
 
         Args:
-            to_load: the objects by name; there may be mappings and lists in it. One object alone also takes a
-                checkpoint that is its state dict.
-            checkpoint: what was saved, or its file, which is checked if a `DiskSaver` wrote it, and whose tensors come
-                to the CPU first.
-            **kwargs: for ``load_state_dict`` of modules, such as ``strict=False``.
+            to_load: the objects by name, possibly in nested mappings and lists. For a single object, the checkpoint may
+                be its state dict.
+            checkpoint: a checkpoint, or the path of its file. Tensors in the file are loaded to the CPU. The checksum
+                is checked if a `DiskSaver` wrote the file.
+            **kwargs: arguments of ``load_state_dict`` of modules, such as ``strict=False``.
 
         Raises:
-            TypeError: `checkpoint` is neither; an object has no ``load_state_dict``.
-            ValueError: a name is not in the checkpoint; nothing was loaded.
+            TypeError: `checkpoint` is neither a path nor a mapping, or an object has no ``load_state_dict``.
+            ValueError: a name is missing in the checkpoint; no object has been changed.
             RuntimeError: the file is damaged.
-            Exception: what `torch.load` and ``load_state_dict`` raise.
+            Exception: `torch.load` or a ``load_state_dict`` raised it.
         """
         if not isinstance(checkpoint, (str, Path, Mapping)):
             raise TypeError(f"Argument checkpoint should be a string or a dictionary, but given {type(checkpoint)}")
         tree.check_objects(to_load, "load_state_dict", "to_load")
         states = load_any(checkpoint) if isinstance(checkpoint, (str, Path)) else checkpoint
-        tree.load_all(to_load, states, **kwargs)
+        tree.load_state_dicts(to_load, states, **kwargs)
 
     @staticmethod
     def manifest(path: str | Path) -> dict[str, Any]:
-        """Check a file that a `DiskSaver` wrote, and return what it says about itself.
+        """Check the SHA-256 of a file that a `DiskSaver` wrote, and return its manifest.
 
-        That is, among others, ``versions``, ``keys``, ``priority``, ``global_step`` (as in the file name), ``size`` and
-        ``sha256``; ``iteration`` and ``epoch`` of the engine that was saved, or else of the one that it is attached to.
+        Its keys include ``versions``, ``keys``, ``priority``, ``global_step`` (as in the file name), ``size``,
+        ``sha256``, and ``iteration`` and ``epoch`` of the saved engine, or of the engine that called the handler if
+        none was saved.
 
         Raises:
-            RuntimeError: it is not what was written.
-            OSError: it cannot be read.
+            RuntimeError: the file is not as it was written.
+            OSError: the file cannot be read.
         """
-        return check_sealed(Path(path))
+        return verified_manifest(Path(path))
 
     def _disk_saver(self) -> DiskSaver:
         if not isinstance(self.save_handler, DiskSaver):
             raise AttributeError(
                 f"Checkpoint's `save_handler` should be of type `DiskSaver`, given {type(self.save_handler)}. "
-                f"Only that knows where the files are."
+                f"Only a DiskSaver knows the folder of the files."
             )
         return self.save_handler
 
@@ -351,48 +360,49 @@ class Checkpoint:
         if self.include_self:
             states.pop(_SELF, None)
         names = self._objects or objects
-        tree.load_all(objects, {_name_of(names): states} if len(names) == 1 else states)
+        tree.load_state_dicts(objects, {tree.name_of(names): states} if len(names) == 1 else states)
 
-    # What is kept
+    # Retention
 
     def reset(self) -> None:
-        """Forget what was saved; the files stay."""
-        self._saved = self._before = []
+        """Forget the saved checkpoints. Their files are not removed."""
+        self._saved = self._previous = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the priorities and file names of what is kept."""
+        """Return the priorities and file names of the kept checkpoints."""
         return _state_of(self._saved)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned.
+        """Load the result of `state_dict`.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if it is another one's.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Argument state_dict should be a dictionary, but given {type(state_dict)}")
-        if "_saved" not in state_dict:
-            raise ValueError(f"Required state attribute '_saved' is absent in provided state_dict '{list(state_dict)}'")
-        self._saved = self._before = [Saved(priority, filename) for priority, filename in state_dict["_saved"]]
+        check_keys(state_dict, ["_saved"])
+        self._saved = self._previous = [Saved(priority, filename) for priority, filename in state_dict["_saved"]]
 
     @staticmethod
     def setup_filename_pattern(
         with_prefix: bool = True, with_score: bool = True, with_score_name: bool = True, with_global_step: bool = True
     ) -> str:
-        """Return a pattern of file names, such as ``"{name}_{global_step}_{score_name}={score}.{ext}"``.
+        """Return a pattern for file names, such as ``"{name}_{global_step}_{score_name}={score}.{ext}"``.
 
         Raises:
-            ValueError: neither score nor global step; the name of a score without the score.
+            ValueError: neither a score nor a global step is wanted, or the name of a score without the score.
         """
-        return pattern_of(with_prefix, with_score, with_score_name, with_global_step)
+        return filename_pattern(with_prefix, with_score, with_score_name, with_global_step)
 
     @staticmethod
     def get_default_score_fn(metric_name: str, score_sign: float = 1.0) -> Callable[[Any], float]:
-        """Return a score function: the metric of that name, times `score_sign`, which is -1 where less is better.
+        """Return a score function that returns a metric of the engine times `score_sign`.
+
+        Args:
+            metric_name: the name of the metric.
+            score_sign: 1, or -1 for a metric that is better when it is lower.
 
         Raises:
-            ValueError: another sign.
+            ValueError: `score_sign` is neither 1 nor -1.
         """
         if score_sign not in (1.0, -1.0):
             raise ValueError(f"Argument score_sign should be 1 or -1, got {score_sign!r}")
@@ -405,16 +415,11 @@ def _check_arguments(save_handler: Any, score_function: Any, global_step_transfo
             f"Argument `save_handler` should be a string or Path object or callable or inherit from BaseSaveHandler, "
             f"got {save_handler!r}."
         )
-    if score_function is not None and not callable(score_function):
-        raise TypeError(f"score_function should be a function, got {type(score_function)} instead.")
-    if global_step_transform is not None and not callable(global_step_transform):
-        raise TypeError(f"global_step_transform should be a function, got {type(global_step_transform)} instead.")
+    for name, function in (("score_function", score_function), ("global_step_transform", global_step_transform)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} should be a function, got {type(function)} instead.")
     if n_saved is not None and n_saved < 1:
         raise ValueError(f"n_saved must be a positive integer or None, got {n_saved!r}")
-
-
-def _name_of(objects: Mapping[str, Any]) -> str:
-    return next(iter(objects)) if len(objects) == 1 else "checkpoint"
 
 
 def _number(value: Any, source: str) -> float:
@@ -439,13 +444,13 @@ def _takes(handler: Callable[..., Any], count: int) -> bool:
         inspect.signature(handler).bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # a built-in function that does not tell
+    except ValueError:  # some built-in functions have no signature
         return True
     return True
 
 
 def _when_settled(engines: list[Engine], save: Callable[[], None]) -> None:
-    """Call `save` when each of these engines is through with the handlers of what it fires at the moment."""
+    """Call `save` when all these engines have called the handlers of their current events."""
     if not engines:
         save()
         return

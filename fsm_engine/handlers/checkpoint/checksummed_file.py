@@ -1,8 +1,8 @@
-"""Checkpoint files that say what they should be: what torch writes, then a manifest and a digest of both.
+"""The format of checkpoint files: the output of `torch.save`, a manifest in JSON, and a SHA-256 of both.
 
-The manifest is in the file, not beside it, because two files cannot be put in their places at once: a process killed
-in between would leave one that does not match. In torch's zip format it is the archive's comment (``unzip -z`` shows
-it), and what reads the file otherwise passes over it.
+The manifest is in the file, not beside it: two files cannot be replaced at the same time, and a kill in between would
+leave files that do not match. In torch's zip format the manifest is the comment of the archive (``unzip -z`` shows it),
+which other readers of the file skip.
 """
 
 from __future__ import annotations
@@ -20,79 +20,81 @@ from typing import IO, Any
 
 import torch
 
+from fsm_engine._util.version import __version__
+
 FORMAT = 1
 _MARK = b" fsm_engine checkpoint\n"
-_FOOTER = len(f"\n{'0' * 64} {'0' * 8}") + len(_MARK)  # as `_footer` writes it
+_FOOTER = len(f"\n{'0' * 64} {'0' * 8}") + len(_MARK)  # the length of a `_footer`
 _ZIP = b"PK\x03\x04"
 _BLOCK = 2**20
-_COMMENT = struct.Struct("<H")  # the length of a zip archive's comment, the last that torch writes
+_COMMENT = struct.Struct("<H")  # the length of a zip archive's comment, the last field that torch writes
 
 
 class BadFileError(RuntimeError):
-    """A file that cannot be taken for a checkpoint; the message says why."""
+    """A file is not a valid checkpoint; the message has the reason."""
 
 
-def write_sealed(checkpoint: Any, file: IO[bytes], facts: Mapping[str, Any], **torch_save_kwargs: Any) -> None:
-    """Write `checkpoint` to `file`, opened for reading and writing, and its manifest, which holds `facts`, too.
+def write_checksummed(checkpoint: Any, file: IO[bytes], facts: Mapping[str, Any], **torch_save_kwargs: Any) -> None:
+    """Write `checkpoint` to `file`, which is open for reading and writing, and a manifest that includes `facts`.
 
     Raises:
-        OSError: it cannot be written.
-        Exception: what `torch.save` raises.
+        OSError: the file cannot be written.
+        Exception: `torch.save` raised it.
     """
-    written = _Written(file)
+    output = _HashingFile(file)
     try:
-        torch.save(checkpoint, written, **torch_save_kwargs)  # type: ignore[arg-type]  # it needs write and flush
+        torch.save(checkpoint, output, **torch_save_kwargs)  # type: ignore[arg-type]  # it needs write and flush
     except Exception as error:
-        if written.error is not None:  # torch tells of that as of an inner failure of its own
-            raise written.error from error
+        if output.error is not None:  # torch raises a RuntimeError about its own internals in its place
+            raise output.error from error
         raise
     manifest = {
         "format": FORMAT,
         **facts,
         "written_ns": time.time_ns(),
         "versions": versions(),
-        "size": written.size,
-        "sha256": written.digest.hexdigest(),
+        "size": output.size,
+        "sha256": output.sha256.hexdigest(),
     }
     text = json.dumps(manifest).encode()
-    written.digest.update(text)
-    footer = _footer(written.digest.hexdigest(), len(text))
-    if written.is_zip:
+    output.sha256.update(text)
+    footer = _footer(output.sha256.hexdigest(), len(text))
+    if output.is_zip:
         file.seek(-_COMMENT.size, os.SEEK_END)
         file.write(_COMMENT.pack(len(text) + len(footer)))
     file.write(text + footer)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest of a file, without looking at the rest of it.
+    """Return the manifest of a file without checking the rest of the file.
 
     Raises:
-        BadFileError: it has none, or one of another format.
-        OSError: it cannot be read.
+        BadFileError: the file has no manifest, or a manifest of another format.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return _manifest(file)[0]
 
 
-def check_sealed(path: Path) -> dict[str, Any]:
-    """Read the whole file, and return its manifest.
+def verified_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a file after checking the SHA-256 of the whole file.
 
     Raises:
-        BadFileError: it is not what was written.
-        OSError: it cannot be read.
+        BadFileError: the file is not as it was written.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        manifest, size, digest = _manifest(file)
-        found = hashlib.sha256()
-        for block in _as_torch_wrote_it(file, size):
-            found.update(block)
-        if found.hexdigest() != digest:
+        manifest, size, expected = _manifest(file)
+        sha256 = hashlib.sha256()
+        for block in _hashed_blocks(file, size):
+            sha256.update(block)
+        if sha256.hexdigest() != expected:
             raise BadFileError("its contents do not match its SHA-256, so it was changed or damaged")
         return manifest
 
 
-def is_sealed(path: Path) -> bool:
-    """Say whether the file ends as those do that have a manifest."""
+def has_manifest(path: Path) -> bool:
+    """Return True if the file ends like a file that has a manifest."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(end - len(_MARK), 0))
@@ -100,9 +102,7 @@ def is_sealed(path: Path) -> bool:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of what takes part in writing and reading a checkpoint."""
-    from fsm_engine._util.version import __version__
-
+    """Return the versions of the software that writes and reads checkpoints; None for a package not imported."""
     numpy = sys.modules.get("numpy")
     return {
         "fsm_engine": __version__,
@@ -113,7 +113,7 @@ def versions() -> dict[str, str | None]:
 
 
 def _manifest(file: IO[bytes]) -> tuple[dict[str, Any], int, str]:
-    """Return the manifest, the size of what torch wrote, and the digest of both."""
+    """Return the manifest, the size of torch's output, and the SHA-256 of both."""
     end = file.seek(0, os.SEEK_END)
     file.seek(max(end - _FOOTER, 0))
     footer = file.read()
@@ -124,15 +124,15 @@ def _manifest(file: IO[bytes]) -> tuple[dict[str, Any], int, str]:
         size = end - _FOOTER - length
         file.seek(size)
         manifest = json.loads(file.read(length))
-        known = manifest["format"]
+        file_format = manifest["format"]
         if footer != _footer(digest, length):
             raise ValueError
     except (ValueError, LookupError, TypeError, OSError):
         raise BadFileError("its manifest cannot be read, so it was changed or damaged") from None
-    if known != FORMAT:
+    if file_format != FORMAT:
         raise BadFileError(
-            f"it has the format {known!r}, written by fsm_engine {manifest.get('versions', {}).get('fsm_engine')}, "
-            f"and this version reads format {FORMAT}"
+            f"it has the format {file_format!r}, written by fsm_engine "
+            f"{manifest.get('versions', {}).get('fsm_engine')}, and this version reads format {FORMAT}"
         )
     return manifest, size, digest
 
@@ -141,8 +141,8 @@ def _footer(digest: str, length: int) -> bytes:
     return f"\n{digest} {length:08x}".encode() + _MARK
 
 
-def _as_torch_wrote_it(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Give what the digest is of: up to the footer, with the comment's length as torch wrote it."""
+def _hashed_blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yield the hashed bytes: all before the footer, with the length of the zip comment as torch wrote it."""
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     is_zip = file.read(len(_ZIP)) == _ZIP
@@ -156,20 +156,17 @@ def _as_torch_wrote_it(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    while size > 0:
-        block = file.read(min(size, _BLOCK))
-        if not block:
-            return
+    while size > 0 and (block := file.read(min(size, _BLOCK))):
         size -= len(block)
         yield block
 
 
-class _Written:
-    """Passes on to a file what torch writes, and keeps its digest, its size and the first error."""
+class _HashingFile:
+    """Pass writes on to a file, and record their SHA-256, their total size and the first error."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.digest = hashlib.sha256()
+        self.sha256 = hashlib.sha256()
         self.size = 0
         self.is_zip = False
         self.error: OSError | None = None
@@ -182,7 +179,7 @@ class _Written:
         except OSError as error:
             self.error = self.error or error
             raise
-        self.digest.update(data)
+        self.sha256.update(data)
         written = memoryview(data).nbytes
         self.size += written
         return written

@@ -1,4 +1,4 @@
-"""`DiskSaver`: writes checkpoints into a folder."""
+"""`DiskSaver`: writes checkpoints to files in a folder, and removes them."""
 
 from __future__ import annotations
 
@@ -10,50 +10,54 @@ from typing import IO, Any
 
 import torch
 
-from fsm_engine.handlers.checkpoint.checksummed_file import write_sealed
-from fsm_engine.handlers.checkpoint.files import remove_leftovers, writing_durably
-from fsm_engine.handlers.checkpoint.names import EXTENSION
+from fsm_engine._util.atomic_files import remove_leftovers, writing_durably
+from fsm_engine.handlers.checkpoint.checksummed_file import write_checksummed
+from fsm_engine.handlers.checkpoint.retention import EXTENSION
 
 _FACTS = ("basename", "score_name", "priority", "global_step", "keys", "iteration", "epoch")
 
 
 class BaseSaveHandler(ABC):
-    """What a `Checkpoint` hands its checkpoints to."""
+    """Base class of objects that save and remove the checkpoints of a `Checkpoint`."""
 
     @abstractmethod
     def __call__(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Save `checkpoint` under this name; `metadata` has its basename, score_name and priority."""
+        """Save `checkpoint` under this file name.
+
+        Args:
+            checkpoint: the objects' state dicts.
+            filename: the file name.
+            metadata: a mapping with the keys basename, score_name and priority.
+        """
 
     @abstractmethod
     def remove(self, filename: str) -> None:
-        """Remove the checkpoint of this name."""
+        """Remove the checkpoint with this file name."""
 
 
 class DiskSaver(BaseSaveHandler):
-    """Writes each checkpoint to a file in a folder, with `torch.save`.
+    """Write each checkpoint to a file in a folder, with `torch.save`.
 
-    A file is written under another name beside its place, brought to the disk, and then put there, so that it is there
-    whole or not at all, whenever the process is killed or the machine fails. What killed processes left of that is
-    removed when a saver is made. At the end of each file is a manifest: versions, size, SHA-256, and from a
-    `Checkpoint` what it holds. Whatever reads files of torch reads these, too.
+    Each file is written under a temporary name, flushed to the disk, and renamed. So a file is complete or absent, even
+    if the process is killed or the machine crashes. Temporary files of killed processes are removed when a `DiskSaver`
+    is created. Each file ends with a manifest: versions, size, SHA-256, and facts about the content. Other readers of
+    torch files ignore it.
 
     In a distributed run, only one process writes.
 
     Args:
         dirname: the folder.
-        atomic: whether files are written beside their place first; otherwise a failure leaves a part of one.
-        create_dir: whether the folder is made if it is not there.
-        require_empty: whether checkpoints that are there already are an error. A job that goes on where it was killed
-            finds some: give False.
+        atomic: whether files get a temporary name first. Without it, a failed save leaves an incomplete file.
+        create_dir: whether to create the folder if it does not exist.
+        require_empty: whether to raise an error if the folder has checkpoints. Use False for a job that resumes.
         save_on_rank: the rank of the process that writes.
-        **kwargs: for `torch.save`; ``_use_new_zipfile_serialization=False`` writes its format from before the zip
-            archives.
+        **kwargs: arguments of `torch.save`; ``_use_new_zipfile_serialization=False`` selects torch's older format.
 
     Attributes:
         dirname: the folder, as a path.
 
     Raises:
-        ValueError: the folder is not there; there are checkpoints in it.
+        ValueError: the folder does not exist, or it has checkpoints.
     """
 
     def __init__(
@@ -73,15 +77,15 @@ class DiskSaver(BaseSaveHandler):
 
     @property
     def is_writer(self) -> bool:
-        """Whether this process is the one that writes."""
+        """True in the process that writes."""
         return _rank() == self.save_on_rank
 
     def __call__(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any] | None = None) -> None:
-        """Write `checkpoint`; when this returns, it is on the disk.
+        """Write `checkpoint` to a file, which is on the disk when this method returns.
 
         Raises:
-            OSError: it cannot be written; unless `atomic` is False, nothing is left of it.
-            Exception: what `torch.save` raises.
+            OSError: the file cannot be written; with `atomic`, no part of it remains.
+            Exception: `torch.save` raised it.
         """
         if not self.is_writer:
             return
@@ -89,12 +93,12 @@ class DiskSaver(BaseSaveHandler):
         facts = {name: metadata[name] for name in _FACTS if name in metadata} if metadata else {}
         try:
             with writing_durably(path) if self._atomic else _writing_in_place(path) as file:
-                write_sealed(checkpoint, file, facts, **self._kwargs)
+                write_checksummed(checkpoint, file, facts, **self._kwargs)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror or error}; the checkpoint was not saved", str(path)) from error
 
     def remove(self, filename: str) -> None:
-        """Remove a file; nothing happens if it is gone already."""
+        """Remove a file, if it exists."""
         if self.is_writer:
             (self.dirname / filename).unlink(missing_ok=True)
 
@@ -103,11 +107,11 @@ class DiskSaver(BaseSaveHandler):
             self.dirname.mkdir(parents=True, exist_ok=True)
         if not self.dirname.is_dir():
             raise ValueError(f"Directory path '{self.dirname}' is not found. Make it first, or give create_dir=True.")
-        there = sorted(path.name for path in self.dirname.iterdir() if path.suffix == f".{EXTENSION}")
-        if require_empty and there:
+        present = sorted(path.name for path in self.dirname.iterdir() if path.suffix == f".{EXTENSION}")
+        if require_empty and present:
             raise ValueError(
-                f"Files {there} with extension '.{EXTENSION}' are already present in the directory {self.dirname}. "
-                f"If you want to use this directory anyway, such as to resume(), pass `require_empty=False`."
+                f"Files {present} with extension '.{EXTENSION}' are already present in the directory {self.dirname}. "
+                f"To use this directory anyway, for example to resume(), pass `require_empty=False`."
             )
         remove_leftovers(self.dirname)
 

@@ -1,4 +1,4 @@
-"""`Checkpoint` and what belongs to it, and `ModelCheckpoint`, which is told what to save where it is attached."""
+"""`ModelCheckpoint`: a `Checkpoint` that gets its objects where it is attached."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 
 class ModelCheckpoint(Checkpoint):
-    """A `Checkpoint` that is told what to save where it is attached, and writes into a folder.
+    """Save the objects that the handler is attached with, to files in a folder.
 
-    ``engine.add_event_handler(Events.EPOCH_COMPLETED, handler, {"model": model})``. To go on after a kill, make it with
-    ``require_empty=False``, and call ``handler.resume({"model": model})`` before `run`.
+    ``engine.add_event_handler(Events.EPOCH_COMPLETED, handler, {"model": model})``. To resume after a kill, create the
+    handler with ``require_empty=False``, and call ``handler.resume({"model": model})`` before `run`.
 
     Args:
         dirname: the folder.
-        filename_prefix: how file names begin.
-        score_function: as for `Checkpoint`, like all that is not here.
+        filename_prefix: the first part of file names.
+        score_function: see `Checkpoint` for this argument and the others that are not explained here.
         score_name: the name of the score.
-        n_saved: how many are kept; None for all.
-        atomic: whether files are written beside their place first.
-        require_empty: whether checkpoints that are in the folder already are an error.
-        create_dir: whether the folder is made if it is not there.
+        n_saved: the maximum number of files; None keeps all.
+        atomic: whether files get a temporary name until they are complete.
+        require_empty: whether to raise an error if the folder has checkpoints.
+        create_dir: whether to create the folder if it does not exist.
         global_step_transform: returns the step for file names.
-        filename_pattern: for file names.
-        include_self: whether the names of what is saved are saved with it.
-        greater_or_equal: whether a checkpoint as good as the worst one that is kept takes its place.
-        save_on_rank: which process of a distributed run writes.
-        background: whether files are written by another thread.
-        **kwargs: for `torch.save`.
+        filename_pattern: a format string for file names.
+        include_self: whether the checkpoint includes the list of saved checkpoints.
+        greater_or_equal: whether a checkpoint with the same priority as the lowest kept one replaces it.
+        save_on_rank: the rank of the process that writes in a distributed run.
+        background: whether a thread writes the files while the run continues.
+        **kwargs: arguments of `torch.save`.
 
     Raises:
-        ValueError: as `Checkpoint` and `DiskSaver`.
-        TypeError: something that cannot be called.
+        TypeError: a function is not callable.
+        ValueError: `n_saved` is not positive, the folder does not exist, or it has checkpoints.
     """
 
     def __init__(
@@ -77,25 +77,27 @@ class ModelCheckpoint(Checkpoint):
 
     @property
     def last_checkpoint(self) -> str | Path | None:
-        """The path of the best one, or without a score of the newest; None before."""
+        """The path of the checkpoint with the best score or the highest step; None before the first save."""
         if not isinstance(self.save_handler, DiskSaver):
             raise RuntimeError(f"Internal error, save_handler should be DiskSaver, but has {type(self.save_handler)}.")
         return super().last_checkpoint
 
     def __call__(self, engine: Engine, *given: Any, to_save: Mapping[str, Any] | None = None) -> None:
-        """Save `to_save`, as `Checkpoint` does.
+        """Save `to_save`; see `Checkpoint`.
 
         Args:
-            engine: where it is attached.
-            *given: `to_save`, behind the exception that EXCEPTION_RAISED hands over.
+            engine: the engine that calls this handler.
+            *given: `to_save`; at EXCEPTION_RAISED, the exception comes before it.
             to_save: the objects by name.
 
         Raises:
-            RuntimeError: there are none.
-            Exception: as `Checkpoint`.
+            RuntimeError: `to_save` is empty or missing.
+            Exception: a `Checkpoint` raises it.
         """
         objects = given[-1] if to_save is None and given else to_save
         if not objects:
-            raise RuntimeError("No objects to checkpoint found. Give them when it is attached: {'model': model}.")
+            raise RuntimeError(
+                "No objects to checkpoint found. Give them when you attach the handler: {'model': model}."
+            )
         self.to_save = objects
         super().__call__(engine)

@@ -1,0 +1,139 @@
+"""The objects of a checkpoint: nested mappings and lists whose leaves have ``state_dict`` and ``load_state_dict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from fsm_engine._util.plain_data import find, find_not_plain, items_of, map_leaves
+from fsm_engine.engine.engine import Engine
+from fsm_engine.handlers.weak_engine import WeakEngine
+
+
+def check_objects(objects: Any, method: str, argument: str) -> None:
+    """Check that `objects` is a mapping, and that each leaf has this method.
+
+    Raises:
+        TypeError: `objects` is not a mapping, or a leaf does not have the method.
+    """
+    if not isinstance(objects, Mapping):
+        raise TypeError(f"Argument `{argument}` should be a dictionary, but given {type(objects)}")
+    found = find(lambda node: items_of(node) is None and not hasattr(node, method), objects)
+    if found is not None:
+        path, leaf = found
+        raise TypeError(f"Object {type(leaf)} should have `{method}` method. It is {argument}{path}.")
+
+
+def name_of(objects: Mapping[str, Any]) -> str:
+    """Return the name of a checkpoint of `objects` in file names: the name of a single object, or "checkpoint"."""
+    return next(iter(objects)) if len(objects) == 1 else "checkpoint"
+
+
+def with_weak_engines(objects: Any) -> Any:
+    """Return a copy of `objects` that does not keep its engines alive, and let these engines resume exactly."""
+    if isinstance(objects, Mapping):
+        return {key: with_weak_engines(part) for key, part in objects.items()}
+    return map_leaves(_weak, objects)
+
+
+def with_engines(objects: Any) -> Any:
+    """Return the objects that `with_weak_engines` was called with.
+
+    Raises:
+        ReferenceError: an engine does not exist any more.
+    """
+    return map_leaves(_strong, objects)
+
+
+def engines_in(objects: Any) -> list[Engine]:
+    """Return the engines among `objects`."""
+    leaves: list[Any] = []
+    map_leaves(leaves.append, objects)
+    return [leaf for leaf in leaves if isinstance(leaf, Engine)]
+
+
+def state_dicts(objects: Any) -> Any:
+    """Return a copy of `objects` with the state dict of each leaf in its place."""
+    return map_leaves(lambda leaf: _unwrapped(leaf).state_dict(), objects)
+
+
+def check_plain(checkpoint: Any) -> None:
+    """Check that ``torch.load(..., weights_only=True)`` can load `checkpoint`.
+
+    Raises:
+        TypeError: a part of `checkpoint` is not plain data; the message has its path and its type.
+    """
+    found = find_not_plain(checkpoint)
+    if found is not None:
+        path, value = found
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise TypeError(
+            f"checkpoint{path} is a {kind}: {value!r:.80}. A checkpoint holds only tensors and plain data (numbers, "
+            f"strings, None, lists, tuples, dicts), because loading anything else may run code. Let state_dict() "
+            f"return a NumPy number as number.item(), an array as torch.from_numpy(array), and an object as its own "
+            f"state_dict()."
+        )
+
+
+def load_state_dicts(objects: Mapping[str, Any], states: Any, **module_kwargs: Any) -> None:
+    """Load each object's state dict after checking that there is one for every object.
+
+    Args:
+        objects: the objects; for a single object, `states` may be its state dict itself.
+        states: the result of `state_dicts`.
+        **module_kwargs: arguments of ``load_state_dict`` of modules, such as ``strict=False``.
+
+    Raises:
+        ValueError: a state dict is missing; no object has been changed.
+        Exception: an object's ``load_state_dict`` raised it.
+    """
+    if len(objects) == 1 and not (isinstance(states, Mapping) and objects.keys() <= states.keys()):
+        states = {name_of(objects): states}
+    for leaf, state in list(_pairs(objects, states)):
+        kwargs = module_kwargs if isinstance(leaf, torch.nn.Module) else {}
+        _unwrapped(leaf).load_state_dict(state, **kwargs)
+
+
+def _pairs(objects: Any, states: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(objects, Mapping):
+        for key, part in objects.items():
+            if not isinstance(states, Mapping) or key not in states:
+                found = list(states) if isinstance(states, Mapping) else type(states)
+                raise ValueError(f"Key '{key}' from to_load is not found in the checkpoint: {found}")
+            yield from _pairs(part, states[key])
+    elif isinstance(objects, (list, tuple)):
+        if not isinstance(states, (list, tuple)) or len(states) != len(objects):
+            length = f"one of {len(states)}" if isinstance(states, (list, tuple)) else f"{type(states)}"
+            raise ValueError(f"to_load has a list of {len(objects)} objects where the checkpoint has {length}.")
+        for part, state in zip(objects, states):
+            yield from _pairs(part, state)
+    else:
+        yield objects, states
+
+
+def _weak(leaf: Any) -> Any:
+    if isinstance(leaf, Mapping):  # other than a dict
+        return with_weak_engines(leaf)
+    if not isinstance(leaf, Engine):
+        return leaf
+    leaf.resumes_exactly = True
+    return WeakEngine(leaf)
+
+
+def _strong(leaf: Any) -> Any:
+    if not isinstance(leaf, WeakEngine):
+        return leaf
+    engine = leaf()
+    if engine is None:
+        raise ReferenceError(
+            "an engine in `to_save` does not exist any more, because a checkpoint does not keep it alive. Keep a "
+            "reference to it."
+        )
+    return engine
+
+
+def _unwrapped(leaf: Any) -> Any:
+    return leaf.module if isinstance(leaf, (DataParallel, DistributedDataParallel)) else leaf
