@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError, IllegalTransition, LifecycleError
 from fsm_engine._util.version import __version__ as __version__
-from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge, Exit, Path
 from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from types import ModuleType
 from typing import Any
 
+from fsm_engine._util.signatures import call_error
 from fsm_engine.cli.failures import Trouble
 from fsm_engine.cli.importing import imports_of, module_at, users_code
 from fsm_engine.cli.names import did_you_mean
@@ -86,12 +86,9 @@ def _named(module: ModuleType, place: str, name: str) -> Engine | Lifecycle:
 
 
 def _made(factory: Callable[[], Any], where: str) -> Any:
-    try:
-        inspect.signature(factory).bind()
-    except TypeError as error:
-        raise Trouble(f"{where} cannot be called without arguments: {error}. Name a function that can.") from None
-    except ValueError:  # a built-in function that does not tell
-        pass
+    error = call_error(factory)
+    if error is not None:
+        raise Trouble(f"{where} cannot be called without arguments: {error}. Name a function that can.")
     with users_code(where):
         return factory()
 

@@ -257,7 +257,7 @@ def _callable(engine: Engine, event: Any) -> Any:
 
 
 def _names(engine: Engine) -> dict[str, Any]:
-    return {name_of(event): event for event in engine._slots if isinstance(event, (str, EventEnum))}
+    return {name_of(event): event for event in engine.registered_events}
 
 
 def _name(event: Any) -> str:

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fsm_engine.compiler.loops import Loop, find_loops, open_exits
+from fsm_engine.dispatch.entries import Slot, StandIn
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
-from fsm_engine.dispatch.registry import Slot, StandIn
 from fsm_engine.dispatch.step_moves import leave, return_to_history, stuck
 from fsm_engine.graph.graph import (
     NAMES,

@@ -8,8 +8,8 @@ from typing import Any
 from fsm_engine._util.compiled_functions import CompiledFunction
 from fsm_engine.compiler.cache import function_for
 from fsm_engine.compiler.codegen import View
+from fsm_engine.dispatch.entries import Slot
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
-from fsm_engine.dispatch.registry import Slot
 from fsm_engine.dispatch.step_moves import Moves, moves_of, slots_of_move
 
 

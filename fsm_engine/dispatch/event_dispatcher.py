@@ -6,9 +6,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from fsm_engine.dispatch.entries import Attachment, Firing, Handler, Slot, StandIn
 from fsm_engine.dispatch.firing import firing_for
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.dispatch.observers import Observer, Observers
-from fsm_engine.dispatch.registry import Attachment, Firing, Handler, Registry, RemovableEventHandle, Slot, StandIn
+from fsm_engine.dispatch.registry import Registry
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.events.scopes import Scope
@@ -160,6 +162,20 @@ class EventDispatcher(Run):
         """
         return bool(self._registry.of_handler(handler, event_name))
 
+    def handlers(self, event_name: AnyEvent | None = None) -> list[Handler]:
+        """Return the handlers of an event, or of all events, in the order in which they are called.
+
+        Raises:
+            ValueError: if the event is not registered.
+        """
+        slots = self._slots.values() if event_name is None else [self._registry.slot(event_name)]
+        return [attachment.handler for slot in slots for attachment in slot.attached]
+
+    @property
+    def registered_events(self) -> list[Event]:
+        """The events that this engine knows: its phases and its callback events."""
+        return [event for event in self._slots if isinstance(event, (str, EventEnum))]
+
     def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
         """Detach `handler` from the event, however often it is attached there.
 
@@ -168,10 +184,9 @@ class EventDispatcher(Run):
         """
         found = self._registry.of_handler(handler, event_name)
         if not found:
-            here = [a.handler for a in self._registry.slot(event_name).attached]
             raise ValueError(
                 f"Input handler {handler!r} is not found among the registered event handlers of Input event name "
-                f"{event_name}: {here}."
+                f"{event_name}: {self.handlers(event_name)}."
             )
         self._detach(found)
 

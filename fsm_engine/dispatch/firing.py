@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsm_engine._util.compiled_functions import CompiledFunction, FunctionCache, compile_function
+from fsm_engine.dispatch.entries import Slot
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
-from fsm_engine.dispatch.registry import Slot
 
 _cache = FunctionCache()
 

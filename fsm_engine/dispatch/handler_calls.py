@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsm_engine.dispatch.registry import Attachment, Slot
+from fsm_engine.dispatch.entries import Attachment, Slot
 
 _BUILT_IN_COUNTERS = ("iteration", "epoch")
 

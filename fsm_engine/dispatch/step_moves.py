@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fsm_engine._util.errors import IllegalTransition
-from fsm_engine.dispatch.registry import Registry, Slot
+from fsm_engine.dispatch.entries import Slot
+from fsm_engine.dispatch.registry import Registry
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope

@@ -8,18 +8,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import Edge, End
 from fsm_engine.events.events import AnyEvent, EventsList, plain
+from fsm_engine.events.priorities import LAST
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
-
-_LAST = -(2**62)
-"""A priority below that of every other handler."""
 
 
 def attach(engine: EventDispatcher, what: AnyEvent | EventsList) -> list[RemovableEventHandle]:
@@ -33,7 +31,7 @@ def attach(engine: EventDispatcher, what: AnyEvent | EventsList) -> list[Removab
     for event in events:
         _check(engine, event)
     engine._check_interrupts()
-    lasts = [event if isinstance(event, str) else event(priority=_LAST) for event in events]
+    lasts = [event if isinstance(event, str) else event(priority=LAST) for event in events]
     return [engine.add_event_handler(last, _breakpoint) for last in lasts]
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine._util.tables import aligned
-from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Event, EventEnum, name_of
+from fsm_engine.events.priorities import FIRST
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
-
-_FIRST = 2**62
-"""A priority above that of every other handler: what those fire comes after."""
 
 
 class Discovery:
@@ -36,7 +34,7 @@ class Discovery:
         self.moves = engine.lifecycle.discovered
         for event in [key for key in engine._slots if isinstance(key, (EventEnum, str))]:
             if isinstance(event, EventEnum):
-                self._handles.append(engine.add_event_handler(event(priority=_FIRST), self._see, event))
+                self._handles.append(engine.add_event_handler(event(priority=FIRST), self._see, event))
             else:
                 self._handles.append(engine.add_event_handler(event, self._see, event))
         return self

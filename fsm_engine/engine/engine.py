@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import EnumMeta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.errors import BusyError
+from fsm_engine._util.signatures import call_error
 from fsm_engine.compiler.program import Program, moves, program_for
+from fsm_engine.dispatch.entries import Handler, Slot, StandIn
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
-from fsm_engine.dispatch.registry import Handler, Slot, StandIn
 from fsm_engine.dispatch.step_moves import Moves, fire_while_moving, illegal, settled
 from fsm_engine.engine import breakpoints, handler_checks
 from fsm_engine.engine import run_loop as running
@@ -506,12 +506,9 @@ def _with_step(step: Step | None, lifecycle: Lifecycle | None) -> Lifecycle:
 def _check_step(step: Any) -> None:
     if step is None:
         raise ValueError("Engine must be given a processing function in order to run.")
-    try:
-        inspect.signature(step).bind(None, None)
-    except ValueError:  # a built-in function that does not tell
-        return
-    except TypeError as error:
+    error = call_error(step, None, None)
+    if error is not None:
         raise ValueError(
             f"Error adding {step!r} as the process function: "
             f"it takes other parameters, but will be called with (engine, batch): {error}"
-        ) from None
+        )

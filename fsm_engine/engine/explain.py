@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.registry import Attachment
+from fsm_engine.dispatch.entries import Attachment
+from fsm_engine.dispatch.step_moves import slots_of_move
+from fsm_engine.graph.graph import Transition
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
@@ -30,6 +32,17 @@ def explain_event(engine: EventDispatcher, event: AnyEvent) -> str:
 def described(attachment: Attachment) -> tuple[str, str, str]:
     """Return the name of a handler, its filter and priority, if it has them, and where it was defined, as file:line."""
     return name_of_handler(attachment.handler), _conditions(attachment), place_of(attachment.handler)
+
+
+def entries_of(engine: EventDispatcher, event: AnyEvent) -> tuple[Attachment, ...]:
+    """Return the entries of the handlers of `event`, in the order in which they are called."""
+    return engine._registry.slot(event).attached
+
+
+def entries_of_move(engine: EventDispatcher, transition: Transition) -> list[Attachment]:
+    """Return the entries of the handlers of exits and edges that the move along `transition` calls."""
+    slots = slots_of_move(engine._registry, engine._graph, transition)
+    return [attachment for slot in slots for attachment in slot.attached]
 
 
 def handlers_of(engine: EventDispatcher, event: AnyEvent) -> list[str]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fsm_engine.dispatch.registry import Attachment, Slot
+from fsm_engine.dispatch.entries import Attachment, Slot
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
 from fsm_engine.graph.graph import Graph, Snippet, Transition, Trigger

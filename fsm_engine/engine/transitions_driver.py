@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.errors import IllegalTransition, LifecycleError
 from fsm_engine.compiler.codegen import firing
-from fsm_engine.dispatch.registry import Slot
+from fsm_engine.dispatch.entries import Slot
 from fsm_engine.dispatch.step_moves import leave, past, return_to_history, slots_of_move, stuck
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
+
+from fsm_engine._util.signatures import call_error, parameter_names
 
 EventFilter = Callable[[Any, int], Any]
 
@@ -129,16 +130,11 @@ def _checked_event_filter(event_filter: Any) -> EventFilter | None:
         return None
     if not callable(event_filter):
         raise TypeError(f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}")
-    try:
-        signature = inspect.signature(event_filter)
-    except ValueError:  # some built-in functions do not tell
-        return event_filter  # type: ignore[no-any-return]
-    try:
-        signature.bind(None, None)
-    except TypeError as error:
+    error = call_error(event_filter, None, None)
+    if error is not None:
         raise ValueError(
             f"Error adding event_filter {event_filter!r}: takes parameters "
-            f"{list(signature.parameters)} but will be called with "
+            f"{parameter_names(event_filter)} but will be called with "
             f"two: the engine and the event's counter ({error})"
-        ) from None
+        )
     return event_filter  # type: ignore[no-any-return]

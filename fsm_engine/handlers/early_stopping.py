@@ -126,7 +126,7 @@ class EarlyStopping:
 
     def reset(self, engine: Engine | None = None) -> None:
         """Forget all scores, unless the run of `engine` starts from a state that was loaded and goes on with them."""
-        if engine is None or not engine._cursor.is_loaded:
+        if engine is None or not engine.is_resuming:
             self.counter = 0
             self.best_score: Any = None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.edges import Exit
 from fsm_engine.events.events import Events, EventsList
+from fsm_engine.events.priorities import FIRST, LAST
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import holds
 from fsm_engine.graph.positions import phase_at
@@ -19,8 +20,6 @@ from fsm_engine.graph.positions import phase_at
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
-_FIRST, _LAST = 2**62, -(2**62)
-"""Priorities above and below those of all other handlers."""
 
 _USUAL = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
 _BREAKS = (Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
@@ -106,12 +105,12 @@ class GracefulStop:
             RuntimeError: if the class of the engine has interrupts switched off. In each run, outside the main thread.
         """
         engine._check_interrupts()
-        engine.add_event_handler(Events.STARTED(priority=_FIRST) | Events.RESUMED(priority=_FIRST), self._begin)
-        breaks = EventsList(*[event(priority=_LAST) for event in _breaks_of(engine)])
+        engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._begin)
+        breaks = EventsList(*[event(priority=LAST) for event in _breaks_of(engine)])
         engine.add_event_handler(breaks, self._stop_if_requested)
         for handler in self._saves:
             engine.add_event_handler(Events.INTERRUPT(event_filter=self._has_suspended), handler)
-        ends = EventsList(Events.INTERRUPT(priority=_LAST), Exit(Scope.ENGINE)(priority=_FIRST))
+        ends = EventsList(Events.INTERRUPT(priority=LAST), Exit(Scope.ENGINE)(priority=FIRST))
         engine.add_event_handler(ends, self._end)
         return self
 
@@ -126,7 +125,7 @@ class GracefulStop:
 
     def _engines(self) -> list[Engine]:
         alive = (other() for other in self._running)
-        return [engine for engine in alive if engine is not None and engine._running]
+        return [engine for engine in alive if engine is not None and engine.is_running]
 
     def _catch(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -213,5 +212,5 @@ def _breaks_of(engine: Engine) -> list[Events]:
 
 def _next(engine: Engine) -> Any:
     """Return where the run goes from the phase that it is in."""
-    exits = engine.lifecycle.graph.automatic[phase_at(engine._cursor.position)]
+    exits = engine.lifecycle.graph.automatic[phase_at(engine.position)]
     return next((exit_.target for exit_ in exits if exit_.guard is None or holds(exit_.guard, engine)), None)

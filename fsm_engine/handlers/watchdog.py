@@ -14,16 +14,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.events import AnyEvent, Events, plain
+from fsm_engine.events.priorities import FIRST
 from fsm_engine.graph.graph import Phase
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
-
-
-_FIRST = 2**62
-"""A priority above that of every other handler: theirs are watched, too."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Watchdog:
 
     def attach(self, engine: Engine) -> RemovableEventHandle:
         """Watch each run of `engine` that begins, or goes on, from now on; the handle's `remove()` ends that."""
-        return engine.add_event_handler(Events.STARTED(priority=_FIRST) | Events.RESUMED(priority=_FIRST), self._begin)
+        return engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._begin)
 
     def _begin(self, engine: Engine) -> None:
         before = self._ends.get(engine)
@@ -117,7 +114,7 @@ class Watchdog:
         since, told = monotonic(), False
         while not over.wait(self.after / 10):
             engine = watched()
-            if engine is None or (for_run and not engine._running):
+            if engine is None or (for_run and not engine.is_running):
                 return
             stay = _stay(engine)
             if stay is None or stay != before:
@@ -142,9 +139,9 @@ class Watchdog:
 
 def _stay(engine: Engine) -> tuple[Any, ...] | None:
     """Return what changes when the run moves; None while none is going on."""
-    if not engine._running:
+    if not engine.is_running:
         return None
-    return engine._cursor.position, engine.state.epoch, engine.state.iteration
+    return engine.position, engine.state.epoch, engine.state.iteration
 
 
 def _stacks() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
+from fsm_engine._util.signatures import accepts, parameter_names
 from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
@@ -330,7 +330,7 @@ def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any]
         ValueError: if it cannot be called with the engine, or without, and `kwargs`; a lambda without a name.
     """
     if hasattr(function, "lifecycle") and hasattr(function, "run"):
-        takes = inspect.signature(function.run).parameters
+        takes = parameter_names(function.run)
         if wrong := [f"{key}=" for key in kwargs if key not in takes]:
             raise ValueError(f"{what}, an engine, is given {', '.join(wrong)}, but its run() takes {', '.join(takes)}.")
         return Call(function.run, f"run of {function.lifecycle.name}", False, dict(kwargs), False, function)
@@ -345,18 +345,12 @@ def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any]
 
 
 def _takes_engine(function: Callable[..., Any], what: str, kwargs: Mapping[str, Any]) -> bool:
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):  # some built-in functions do not tell
+    if accepts(function, None, **kwargs):
         return True
-    for given in ((None,), ()):
-        try:
-            signature.bind(*given, **kwargs)
-        except TypeError:
-            continue
-        return bool(given)
+    if accepts(function, **kwargs):
+        return False
     raise ValueError(
-        f"{what} {getattr(function, '__qualname__', function)!r} takes parameters {list(signature.parameters)} but "
+        f"{what} {getattr(function, '__qualname__', function)!r} takes parameters {parameter_names(function)} but "
         f"will be called with the engine, if it takes one{''.join(f', {key}=' for key in kwargs)}."
     )
 

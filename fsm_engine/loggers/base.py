@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, Events, EventsList
+from fsm_engine.events.priorities import LAST
 from fsm_engine.events.scopes import Scope
 from fsm_engine.loggers.handlers import OptimizerParamsHandler, OutputHandler
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
     from fsm_engine.timeline.timeline import Timeline
 
-_LAST = -(2**62)
-"""A priority below that of every other handler: what they log is handed over, too."""
 
 Self = TypeVar("Self", bound="BaseLogger")
 
@@ -71,7 +70,7 @@ class BaseLogger:
 
     def _flush_at_the_end_of(self, engine: Engine) -> None:
         # No handler of EXCEPTION_RAISED: one would mean that the exception has been dealt with.
-        for event in (*exits_of(Scope.ENGINE), Events.INTERRUPT(priority=_LAST)):
+        for event in (*exits_of(Scope.ENGINE), Events.INTERRUPT(priority=LAST)):
             if not engine.has_event_handler(self.flush, event):
                 engine.add_event_handler(event, self.flush)
 

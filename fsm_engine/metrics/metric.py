@@ -249,8 +249,7 @@ class _ComputeHandler(MetricHandler):
 
 
 def _compute_handlers(engine: Engine) -> list[_ComputeHandler]:
-    attached = [attachment.handler for slot in engine._slots.values() for attachment in slot.attached]
-    return [handler for handler in attached if isinstance(handler, _ComputeHandler)]
+    return [handler for handler in engine.handlers() if isinstance(handler, _ComputeHandler)]
 
 
 def _without_scalar_tensors(value: Any) -> Any:

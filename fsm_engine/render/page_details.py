@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsm_engine.dispatch.registry import Attachment
-from fsm_engine.dispatch.step_moves import slots_of_move
+from fsm_engine.dispatch.entries import Attachment
 from fsm_engine.engine.engine import engine_of
-from fsm_engine.engine.explain import described
+from fsm_engine.engine.explain import described, entries_of, entries_of_move
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Code, Graph, Phase, Transition, code_name
@@ -169,13 +168,12 @@ class _Told:
         )
 
     def _handlers(self, phase: Phase) -> tuple[HandlerDetails, ...]:
-        attached = () if self.engine is None else self.engine._registry.slot(phase.event).attached
-        return tuple(_handlers(attached, phase.event))
+        entries = () if self.engine is None else entries_of(self.engine, phase.event)
+        return tuple(_handlers(entries, phase.event))
 
     def _handlers_of_move(self, transition: Transition) -> Iterator[HandlerDetails]:
         if self.engine is not None:
-            for slot in slots_of_move(self.engine._registry, self.graph, transition):
-                yield from _handlers(slot.attached)
+            yield from _handlers(entries_of_move(self.engine, transition))
 
 
 def _handlers(attached: Iterable[Attachment], phase: Event | None = None) -> Iterator[HandlerDetails]:

@@ -62,6 +62,21 @@ class Run:
         return self._graph.phases[phase_at(self._cursor.position)]
 
     @property
+    def is_running(self) -> bool:
+        """True from the beginning of `run` until it returns or raises."""
+        return self._running
+
+    @property
+    def is_resuming(self) -> bool:
+        """True at STARTED of a run that resumes from a loaded state."""
+        return self._cursor.is_loaded
+
+    @property
+    def position(self) -> int:
+        """The position in the graph as a number; see `fsm_engine.graph.positions`."""
+        return self._cursor.position
+
+    @property
     def _resume_position(self) -> int:
         """The position that the run can resume from: where an interrupt or an error left it, or where it is."""
         if self._cursor.suspended_at is not None:

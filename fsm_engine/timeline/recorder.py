@@ -7,7 +7,7 @@ import weakref
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.registry import Attachment, Handler
+from fsm_engine.dispatch.entries import Attachment, Handler
 from fsm_engine.engine.explain import name_of_handler, place_of
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Transition

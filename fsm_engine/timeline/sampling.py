@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from fsm_engine.dispatch.registry import Handler
+from fsm_engine.dispatch.entries import Handler
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified

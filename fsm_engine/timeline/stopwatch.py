@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.dispatch.entries import Attachment, Handler
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
-from fsm_engine.dispatch.registry import Attachment, Handler
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Transition

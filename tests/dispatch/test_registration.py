@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm_engine.dispatch.registry import RemovableEventHandle
+from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events, EventsList
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fsm_engine.events.events import AnyEvent, Events
+from fsm_engine.events.priorities import LAST
 from fsm_engine.handlers.param_scheduler.param_groups import set_value
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
     from fsm_engine.runtime.state import State
-
-_LAST = -(2**62)
-"""A priority below that of every other handler: what those do to the learning rate does not count."""
 
 
 def _exponential(start: float, end: float, iteration: int, num_iter: int) -> float:
@@ -71,7 +69,7 @@ class Search:
         """Return what has to be attached, each with its event."""
         return [
             (Events.STARTED, self._start),
-            (Events.ITERATION_STARTED(priority=_LAST), self._set_rates),
+            (Events.ITERATION_STARTED(priority=LAST), self._set_rates),
             (Events.ITERATION_COMPLETED, self._note),
             (Events.COMPLETED, self._warn),
         ]

@@ -16,7 +16,7 @@ from fsm_engine.handlers.param_scheduler.simulation import FakeOptimizer, simula
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
-    from fsm_engine.dispatch.registry import RemovableEventHandle
+    from fsm_engine.dispatch.handles import RemovableEventHandle
     from fsm_engine.engine.engine import Engine
 
 

@@ -17,7 +17,7 @@ from fsm_engine.handlers.param_scheduler.param_groups import number_or_list, rec
 from fsm_engine.handlers.param_scheduler.simulation import simulate
 
 if TYPE_CHECKING:
-    from fsm_engine.dispatch.registry import RemovableEventHandle
+    from fsm_engine.dispatch.handles import RemovableEventHandle
     from fsm_engine.engine.engine import Engine
 
 

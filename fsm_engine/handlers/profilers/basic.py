@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
-from fsm_engine.dispatch.registry import Attachment, Handler
+from fsm_engine.dispatch.entries import Attachment, Handler
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope

@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from time import perf_counter_ns
 from typing import Any
 
-from fsm_engine.dispatch.registry import Attachment, Handler
+from fsm_engine.dispatch.entries import Attachment, Handler
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Events
 from fsm_engine.graph.graph import Transition
