@@ -184,9 +184,10 @@ class EventDispatcher(Run):
         """
         found = self._registry.of_handler(handler, event_name)
         if not found:
+            attached = [attachment.handler for attachment in self._registry.slot(event_name).attached]
             raise ValueError(
                 f"Input handler {handler!r} is not found among the registered event handlers of Input event name "
-                f"{event_name}: {self.handlers(event_name)}."
+                f"{event_name}: {attached}."
             )
         self._detach(found)
 
