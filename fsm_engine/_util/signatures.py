@@ -12,6 +12,8 @@ def call_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str |
 
     Some built-in functions, and mocks of a function, have no signature.
     """
+    if not callable(function):
+        return f"{function!r} is not a callable object"
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):
