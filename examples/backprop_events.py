@@ -1,12 +1,13 @@
-"""Events of your own from inside the training step: before and after the backward pass, after the optimizer.
+"""Custom events inside the training step: before and after the backward pass, and after the optimizer step.
 
-A ResNet18 learns handwritten digits. Its step fires three custom events; handlers look at the gradients while
-they are there, and a timer takes the time of the backward passes alone. Run it with::
+A ResNet18 learns handwritten digits. Its step fires three custom events. Handlers read the gradients before the next
+``zero_grad``, and a timer measures the backward passes alone. Run it with::
 
     python examples/backprop_events.py
 
-It trains on the 1,437 digits of scikit-learn, which takes about a minute on two CPU cores, and ends with the
-accuracy on 360 others. For the real MNIST, add ``--data-dir`` and the directory that torchvision has it in.
+Training on scikit-learn's 1,437 digits takes about 15 seconds on one CPU core. The last line is the accuracy on 360
+held-out digits, about 0.97. To train on the real MNIST, add ``--data-dir`` with the directory that
+``torchvision.datasets.MNIST`` wrote.
 """
 
 from __future__ import annotations
@@ -27,20 +28,21 @@ from fsm_engine.metrics import Accuracy, Loss
 
 
 class Net(nn.Module):
-    """A ResNet18 for images of one channel and ten classes."""
+    """A ResNet18 for grayscale images of 28x28 pixels and ten classes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = resnet18(num_classes=10)
-        self.model.conv1 = nn.Conv2d(1, 64, kernel_size=3, padding=1, bias=False)
+        # ResNet18's stem is 7x7, for 224x224 pixels. Stride 2, as there, halves the training time of stride 1.
+        self.model.conv1 = nn.Conv2d(1, 64, kernel_size=3, stride=2, padding=1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return a score for each class."""
+        """Return one logit per class: (batch, 10)."""
         return self.model(x)
 
 
 class BackpropEvents(EventEnum):
-    """What the training step announces."""
+    """Events that the training step fires."""
 
     BACKWARD_STARTED = "backward_started"
     BACKWARD_COMPLETED = "backward_completed"
@@ -48,12 +50,12 @@ class BackpropEvents(EventEnum):
 
 
 def main(argv: Sequence[str] | None = None) -> float:
-    """Train, telling the story of the events, and return the accuracy on the held-out digits."""
+    """Train, print the events as they fire, and return the accuracy on the held-out digits."""
     args = arguments(__doc__, epochs=3, batch_size=64).parse_args(argv)
     torch.manual_seed(args.seed)
     device = torch.device(args.device)
 
-    # The data: part of the training digits is set aside for validation.
+    # One eighth of the training digits is used for validation.
 
     root = args.data_dir or cached_digits()
     data_transform = Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])
@@ -72,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> float:
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
     criterion = nn.CrossEntropyLoss()
 
-    # The step fires the events, and the engine has to know them.
+    # The step fires custom events, so they are registered with the engine below.
 
     def train_step(engine: Engine, batch: Sequence[torch.Tensor]) -> float:
         model.train()
@@ -93,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> float:
     trainer = Engine(train_step)
     trainer.register_events(*BackpropEvents)
 
-    # In the first two iterations, tell of every event.
+    # Print every event of the first two iterations.
 
     @trainer.on(BackpropEvents.BACKWARD_STARTED(before=3))
     def function_before_backprop(engine: Engine) -> None:
@@ -107,15 +109,15 @@ def main(argv: Sequence[str] | None = None) -> float:
     def function_after_optimizer(engine: Engine) -> None:
         print(f"Iter[{engine.state.iteration}] Function fired after optimizer step")
 
-    # Between the backward pass and the next zero_grad, the gradients can be looked at.
+    # From the backward pass to the next zero_grad, the gradients are available.
 
     @trainer.on(BackpropEvents.BACKWARD_COMPLETED(every=10))
     def log_gradient(engine: Engine) -> None:
         norm = model.model.fc.weight.grad.norm()
         print(f"Iter[{engine.state.iteration}] The last layer's gradient has norm {norm:.3f}")
 
-    # Two timers per epoch: all iterations, and their backward passes alone. Pausing the second when the epoch
-    # starts makes it wait for the first backward pass.
+    # Two timers per epoch: one for whole iterations, one for their backward passes. The second is paused at
+    # EPOCH_STARTED, so it starts counting at the first BACKWARD_STARTED.
 
     iteration_timer = Timer(average=True).attach(
         trainer,

@@ -1,8 +1,8 @@
-"""What the examples share: handwritten digits in MNIST's file format, and the flags of the command line.
+"""Data and command-line flags shared by the examples: handwritten digits in MNIST's file format.
 
-scikit-learn comes with 1,797 scanned digits of 8x8 pixels. They are enlarged to MNIST's 28x28 and written in
-its file format, so that ``torchvision.datasets.MNIST`` reads them and nothing has to be downloaded. To have
-them in a directory of your choice::
+scikit-learn ships 1,797 scanned digits of 8x8 pixels. This module enlarges them to MNIST's 28x28 and writes them in its
+file format, so that ``torchvision.datasets.MNIST`` reads them without a download. To write them to a directory of your
+choice::
 
     python examples/digits.py some/directory
 """
@@ -27,7 +27,7 @@ HELD_OUT = 360
 
 
 def cached_digits() -> Path:
-    """Return the directory in the user's cache that has the digits, writing them there the first time."""
+    """Return the cache directory of the digits, writing them there on the first call."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return write_digits(cache / "fsm_engine" / "digits")
 
@@ -35,8 +35,7 @@ def cached_digits() -> Path:
 def write_digits(root: str | Path) -> Path:
     """Write the digits below `root`, 1,437 for training and 360 held out, and return `root`.
 
-    The split is always the same, and each digit has its share in both parts. If MNIST's files are there
-    already, they are left as they are.
+    The split is deterministic and stratified by digit. Existing MNIST files are kept.
     """
     if has_mnist(root):
         return Path(root)
@@ -49,7 +48,7 @@ def write_digits(root: str | Path) -> Path:
 
 
 def small_digits() -> tuple[TensorDataset, TensorDataset]:
-    """Return the digits as they are, 1,437 for training and 360 held out: 64 values from 0 to 1, and the class."""
+    """Return data sets of 1,437 training and 360 held-out digits: 64 pixels from 0 to 1 each, and the label."""
     digits = load_digits()
     images, labels = torch.tensor(digits.data, dtype=torch.float32) / 16, torch.tensor(digits.target)
     train, held_out = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=digits.target, random_state=0)
@@ -65,14 +64,14 @@ def write_mnist(
 ) -> Path:
     """Write MNIST's four files into ``root/MNIST/raw`` and return `root`.
 
-    They are written elsewhere and then moved there at once, so there are all of them or none.
+    The files are written to a temporary directory, which is then renamed, so either all four exist or none.
 
     Args:
-        root: what ``torchvision.datasets.MNIST`` will be given as `root`.
+        root: the directory to pass to ``torchvision.datasets.MNIST`` as ``root``.
         train_images: (count, height, width), from 0 to 255.
         train_labels: (count,), from 0 to 9.
-        test_images: the same for the held-out part.
-        test_labels: the same for the held-out part.
+        test_images: like `train_images`, for the held-out digits.
+        test_labels: like `train_labels`, for the held-out digits.
     """
     folder = Path(root, "MNIST")
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,38 +83,44 @@ def write_mnist(
         try:
             raw.rename(folder / "raw")
         except OSError:
-            if not has_mnist(root):  # or else somebody wrote them in the meantime
+            if not has_mnist(root):  # rename fails, too, if another process has just written the files
                 raise
     return Path(root)
 
 
 def idx(values: torch.Tensor) -> bytes:
-    """Return `values` in the IDX format: type (8: unsigned bytes), number of dimensions, sizes, data."""
+    """Return `values` in the IDX format: data type (8: unsigned bytes), number of dimensions, sizes, data."""
     sizes = struct.pack(f">{values.ndim}I", *values.shape)
     return bytes([0, 0, 8, values.ndim]) + sizes + values.round().to(torch.uint8).numpy().tobytes()
 
 
 def has_mnist(root: str | Path) -> bool:
-    """Say whether MNIST's four files are below `root`, where torchvision looks for them."""
+    """Return True if MNIST's four files are below `root`, where torchvision looks for them."""
     return all(Path(root, "MNIST", "raw", name).is_file() for name in FILES)
 
 
 def arguments(description: str | None, epochs: int, batch_size: int) -> argparse.ArgumentParser:
-    """Return the flags of an example, with its own number of epochs and batch size as defaults."""
+    """Return an argument parser with the flags of an example.
+
+    Args:
+        description: the text that ``--help`` prints.
+        epochs: the default of ``--epochs``.
+        batch_size: the default of ``--batch-size``.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data-dir",
         type=_mnist_directory,
-        help="a directory with MNIST/raw in it, as torchvision writes it (default: scikit-learn's digits)",
+        help="a directory that contains MNIST/raw, as torchvision writes it (default: scikit-learn's digits)",
     )
     parser.add_argument("--epochs", type=_positive, default=epochs, help="default: %(default)s")
     parser.add_argument("--batch-size", type=_positive, default=batch_size, help="default: %(default)s")
     parser.add_argument(
         "--device",
         default="cuda" if torch.cuda.is_available() else "cpu",
-        help="where to compute, such as cpu, cuda or mps (default: %(default)s)",
+        help="the device to train on, such as cpu, cuda or mps (default: %(default)s)",
     )
-    parser.add_argument("--samples", type=_positive, help="train on so many digits only (default: all)")
+    parser.add_argument("--samples", type=_positive, help="train on the first so many digits only (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     return parser
 
@@ -123,16 +128,15 @@ def arguments(description: str | None, epochs: int, batch_size: int) -> argparse
 def _mnist_directory(text: str) -> Path:
     if not has_mnist(text):
         raise argparse.ArgumentTypeError(
-            f"{text} does not have {', '.join(FILES)} in its subdirectory MNIST/raw. Give the directory that "
-            f"torchvision.datasets.MNIST(root, download=True) wrote to, or leave --data-dir out to use the digits "
-            f"that come with scikit-learn."
+            f"{text} does not have {', '.join(FILES)} in its subdirectory MNIST/raw. Pass the root of "
+            f"torchvision.datasets.MNIST(root, download=True), or leave --data-dir out to use scikit-learn's digits."
         )
     return Path(text)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 

@@ -1,14 +1,15 @@
-"""A GAN: two networks, two phases, one iteration.
+"""A GAN whose iteration consists of two phases, one for each network.
 
-The iteration has no step. It goes from ITERATION_STARTED through D_STEP, which trains the discriminator, and G_STEP,
-which trains the generator, and the engine walks it: each phase is a function. ``required=True`` takes the direct way
-out, and ``require`` proves that no run ever trains the generator first. Run it with::
+The lifecycle has no step. From ITERATION_STARTED the engine enters D_STEP, which trains the discriminator, and then
+G_STEP, which trains the generator; the activity of each phase is a function. ``required=True`` removes the direct
+transition from ITERATION_STARTED to ITERATION_COMPLETED, and ``require`` proves that the generator is never trained
+first. Run it with::
 
     python examples/gan.py
 
-In less than a minute it learns to draw the 8x8 digit that it is asked for. A classifier that knows real digits only
-says how many of the drawings can be read, and the drawings of one digit are compared with each other: a generator that
-knows a single picture of each would be read well, too.
+In less than a minute the generator learns to draw 8x8 digits of a given class. Two figures measure it: the share of
+drawings that a classifier trained on real digits reads correctly, and how much drawings of the same digit vary. The
+second would be low for a generator that always draws the same picture.
 """
 
 from __future__ import annotations
@@ -29,24 +30,24 @@ NOISE = 16
 
 
 class GanEvents(EventEnum):
-    """The phases of an iteration."""
+    """Phases of an iteration."""
 
     D_STEP = "d_step"
     G_STEP = "g_step"
 
 
 def spread(images: torch.Tensor, labels: torch.Tensor) -> float:
-    """Return how much images of the same digit differ: the standard deviation of a pixel, averaged."""
+    """Return how much images of the same digit vary: the mean standard deviation of a pixel."""
     return torch.stack([images[labels == digit].std(dim=0).mean() for digit in range(10)]).mean().item()
 
 
 def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
-    """Train; return how many of the drawings can be read, and how much they vary in units of how real ones do."""
+    """Train, and return the share of drawings read correctly and their variation relative to real digits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=60, help="default: %(default)s")
     args = parser.parse_args(argv)
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
+    torch.set_num_threads(1)  # networks this small are faster on one thread
     train_set, held_out = small_digits()
     loader = DataLoader(train_set, batch_size=64, shuffle=True, drop_last=True)
 
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
     def judge(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return discriminator(torch.cat([images, one_hot(labels, 10)], dim=1)).squeeze(1)
 
-    # The two phases. What one returns becomes engine.state.output.
+    # The activities of the two phases. The value that one returns becomes engine.state.output.
 
     def train_discriminator(engine: Engine) -> float:
         real, labels = engine.state.batch
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
         g_optimizer.step()
         return loss.item()
 
-    # The lifecycle of training, with two phases in place of a step.
+    # The training lifecycle, with two phases instead of a step.
 
     lifecycle = Lifecycle.training()
     lifecycle.add_phase(GanEvents.D_STEP, activity=train_discriminator)
@@ -100,35 +101,35 @@ def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
     lifecycle.require(GanEvents.D_STEP, before=GanEvents.G_STEP)
     trainer = Engine(lifecycle=lifecycle)
 
-    # Handlers of a phase are called before it acts, and those of its exit afterwards, when its loss is there.
+    # Handlers of a phase are called before its activity, handlers of its exit after it, when state.output is the loss.
 
-    now_and_then = max(args.epochs // 4, 1) * len(loader)
+    interval = max(args.epochs // 4, 1) * len(loader)
 
-    @trainer.on_exit(GanEvents.D_STEP(every=now_and_then) | GanEvents.G_STEP(every=now_and_then))
-    def tell(engine: Engine, transition: Transition) -> None:
+    @trainer.on_exit(GanEvents.D_STEP(every=interval) | GanEvents.G_STEP(every=interval))
+    def print_loss(engine: Engine, transition: Transition) -> None:
         print(f"Epoch {engine.state.epoch}, {transition.source.name}: loss {engine.state.output:.3f}")
 
     trainer.run(loader, max_epochs=args.epochs)
 
-    # How good are they?
+    # Measure the drawings.
 
     images, labels = train_set.tensors
     classifier = KNeighborsClassifier(3).fit(images.numpy(), labels.numpy())
-    known = classifier.score(*(part.numpy() for part in held_out.tensors))
-    wanted = torch.arange(10).repeat(100)
+    accuracy_on_real = classifier.score(*(part.numpy() for part in held_out.tensors))
+    requested = torch.arange(10).repeat(100)
     generator.eval()
     with torch.no_grad():
-        drawn = draw(wanted)
-    read = classifier.score(drawn.numpy(), wanted.numpy())
-    variety = spread(drawn, wanted) / spread(images, labels)
+        drawn = draw(requested)
+    accuracy = classifier.score(drawn.numpy(), requested.numpy())
+    variety = spread(drawn, requested) / spread(images, labels)
 
     for five in drawn[:10].reshape(2, 5, 8, 8):
         for row in five.permute(1, 0, 2):
             print("   ".join("".join(" .:-=+*#%@"[int(value * 9.99)] * 2 for value in image) for image in row).rstrip())
         print()
-    print(f"{read:.1%} of 1,000 drawings are read as the digit that was asked for, as are {known:.1%} of real ones")
-    print(f"Drawings of the same digit vary {variety:.2f} times as much as real ones")
-    return read, variety
+    print(f"Read correctly: {accuracy:.1%} of 1,000 drawings, {accuracy_on_real:.1%} of held-out digits")
+    print(f"Drawings of the same digit vary {variety:.2f} times as much as real digits")
+    return accuracy, variety
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Gradient accumulation, seen as what it is: a loop through the same phases that the optimizer joins now and then.
+"""Gradient accumulation in the lifecycle graph: the optimizer steps in every fourth iteration only.
 
-The step of ``create_supervised_trainer`` goes through the phases of ``StepEvents``. With accumulation its graph has
-two ways out of BACKWARD_COMPLETED: on to the optimizer, or straight to ITERATION_COMPLETED. Handlers on those two
-edges count how often each was taken. Run it with::
+The step of ``create_supervised_trainer`` moves through the phases of ``StepEvents``. With accumulation, the graph has
+two exits from BACKWARD_COMPLETED: to OPTIM_STEP_STARTED and to ITERATION_COMPLETED. Handlers on these two edges count
+how often each is taken. Run it with::
 
     python examples/gradient_accumulation.py
 
-It ends by training the same model in a plain loop, and comparing the weights, bit by bit.
+At the end, the same model is trained in a plain loop, and the weights of both are compared bit by bit.
 """
 
 from __future__ import annotations
@@ -24,59 +24,59 @@ STEPS, EPOCHS = 4, 3
 
 
 def parts() -> tuple[nn.Module, torch.optim.Optimizer, nn.Module]:
-    """Return a model, its optimizer and its loss, always the same."""
+    """Return a model with the same initial weights at each call, its optimizer and its loss."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
+    torch.set_num_threads(1)  # networks this small are faster on one thread
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
     return model, torch.optim.SGD(model.parameters(), lr=0.5), nn.CrossEntropyLoss()
 
 
 def main() -> bool:
-    """Train both, and say whether their weights are the same."""
+    """Train with the engine and with a plain loop, and return True if the weights are equal."""
     train_set, _ = small_digits()
     loader = DataLoader(train_set, batch_size=16)
 
     model, optimizer, loss_fn = parts()
     trainer = create_supervised_trainer(model, optimizer, loss_fn, gradient_accumulation_steps=STEPS)
-    print("The ways out of BACKWARD_COMPLETED:")
+    print("Exits of BACKWARD_COMPLETED:")
     for transition in trainer.lifecycle.successors(StepEvents.BACKWARD_COMPLETED):
         if transition.via is None:
             print(f"  {transition}")
 
-    # Edges are events: a handler is called when that very way is taken.
+    # An edge is an event: its handlers are called when the run takes that edge.
 
     taken: Counter[str] = Counter()
 
     @trainer.on(StepEvents.BACKWARD_COMPLETED >> Events.ITERATION_COMPLETED)
-    def only_added() -> None:
-        taken["added to the gradients"] += 1
+    def count_accumulation() -> None:
+        taken["without"] += 1
 
     @trainer.on(StepEvents.BACKWARD_COMPLETED >> StepEvents.OPTIM_STEP_STARTED)
-    def stepped() -> None:
-        taken["let the optimizer step"] += 1
+    def count_optimizer_step() -> None:
+        taken["with"] += 1
 
-    # While somebody listens, what the step computes is on the state.
+    # While one of the StepEvents has a handler, the step stores its values on the state.
 
     @trainer.on(StepEvents.LOSS_COMPLETED(every=90))
-    def tell(engine: Engine) -> None:
+    def print_loss(engine: Engine) -> None:
         state = engine.state
-        print(f"Iteration {state.iteration}: loss {state.loss.item():.3f} of scores {tuple(state.y_pred.shape)}")
+        print(f"Iteration {state.iteration}: loss {state.loss.item():.3f}, y_pred of shape {tuple(state.y_pred.shape)}")
 
     trainer.run(loader, max_epochs=EPOCHS)
-    print(f"Iterations that {', '.join(f'{what}: {count}' for what, count in taken.items())}")
+    print(f"Iterations {', '.join(f'{name} an optimizer step: {count}' for name, count in taken.items())}")
 
-    # The plain loop.
+    # The same training as a plain loop.
 
-    twin, optimizer, loss_fn = parts()
+    reference, optimizer, loss_fn = parts()
     for number, (x, y) in enumerate(batch for _ in range(EPOCHS) for batch in loader):
         if number % STEPS == 0:
             optimizer.zero_grad()
-        (loss_fn(twin(x), y) / STEPS).backward()
+        (loss_fn(reference(x), y) / STEPS).backward()
         if number % STEPS == STEPS - 1:
             optimizer.step()
-    same = all(torch.equal(one, other) for one, other in zip(model.parameters(), twin.parameters()))
-    print(f"The weights of the plain loop are {'the same, bit by bit' if same else 'different'}")
-    return same
+    equal = all(torch.equal(ours, theirs) for ours, theirs in zip(model.parameters(), reference.parameters()))
+    print(f"The weights of the plain loop are {'equal, bit by bit' if equal else 'different'}")
+    return equal
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Recovery as edges: a bad batch is skipped, and a batch that is too big for the memory is tried again in pieces.
+"""Error edges: skip a bad batch, and retry a batch that does not fit into memory in smaller pieces.
 
-Two error edges leave the step. ``ValueError`` leads to SKIP_BATCH, which goes on as ITERATION_COMPLETED does;
-``OutOfMemoryError`` leads to SMALLER, which halves the micro-batch and goes back into the iteration: its step begins
-again. Both have a limit, beyond which the run ends as it would without them. Run it with::
+Two error edges leave the step. ``ValueError`` leads to SKIP_BATCH, which has the exits of ITERATION_COMPLETED.
+``OutOfMemoryError`` leads to SMALLER, which halves the micro-batch and enters the iteration again, so its step is
+repeated. Each edge has a limit per run; beyond it the exception ends the run. Run it with::
 
     python examples/recover_from_oom.py
 
-The memory here is pretended, so that it runs anywhere; on a GPU the exception is the real one.
+The memory limit is simulated, so the example runs without a GPU. On a GPU, torch raises the same exception.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fsm_engine import Engine, EventEnum, Events, Scope
 
-ROOM = 24  # samples that the pretended memory has room for
+CAPACITY = 24  # samples that fit into the simulated memory
 
 
 class Recovery(EventEnum):
-    """Where errors lead."""
+    """Phases that the error edges lead to."""
 
     SKIP_BATCH = "skip_batch"
     SMALLER = "smaller"
 
 
 def main() -> float:
-    """Train in spite of everything, and return the accuracy on the held-out digits."""
+    """Train, recovering from errors, and return the accuracy on the held-out digits."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
+    torch.set_num_threads(1)  # networks this small are faster on one thread
     train_set, held_out = small_digits()
     images, labels = train_set.tensors
-    images[::500] = float("nan")  # three broken images
+    images[::500] = float("nan")  # three corrupt images
     loader = DataLoader(TensorDataset(images, labels), batch_size=96, shuffle=True)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     loss_fn = nn.CrossEntropyLoss(reduction="sum")
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        if len(x) > ROOM:
+        if len(x) > CAPACITY:
             raise torch.cuda.OutOfMemoryError(f"{len(x)} samples do not fit")
         return model(x)
 
     def step(engine: Engine, batch: list[torch.Tensor]) -> float:
         x, y = batch
         if not x.isfinite().all():
-            raise ValueError("an image of this batch has values that are no numbers")
+            raise ValueError("an image of this batch contains NaN")
         optimizer.zero_grad()
         total = 0.0
         size = engine.state.micro_batch
@@ -70,13 +70,13 @@ def main() -> float:
     @trainer.on(Recovery.SMALLER)
     def halve(engine: Engine, error: Exception) -> None:
         engine.state.micro_batch //= 2
-        print(f"Iteration {engine.state.iteration}: {error}; trying {engine.state.micro_batch} at once")
+        print(f"Iteration {engine.state.iteration}: {error}; retrying with {engine.state.micro_batch}")
 
     @trainer.on(Recovery.SKIP_BATCH(before=4))
-    def tell(engine: Engine, error: Exception) -> None:
+    def print_reason(engine: Engine, error: Exception) -> None:
         print(f"Iteration {engine.state.iteration}: skipped, {error}")
 
-    trainer.logger.setLevel("ERROR")  # each recovery is a warning in the log, and told here already
+    trainer.logger.setLevel("ERROR")  # the handlers above print each recovery; the engine would log it as a warning
     trainer.run(loader, max_epochs=20)
 
     for name, count in trainer.state.errors.items():

@@ -1,12 +1,12 @@
-"""A job that survives anything: kill it, start it again, and it ends with the very same weights.
+"""A job that can be killed and restarted at any time, and still ends with the same weights.
 
-    python examples/resume.py checkpoints          # kill it at any time: Ctrl-C, kill, kill -9, the plug
-    python examples/resume.py checkpoints          # the same command goes on
+    python examples/resume.py checkpoints          # kill it at any time: Ctrl-C, kill, kill -9, power loss
+    python examples/resume.py checkpoints          # the same command resumes
 
-A checkpoint is written every few iterations. It holds the model, the optimizer, the schedule of the learning rate, the
-moving average of the weights, early stopping, what random generators stand at (for dropout and the order of the
-batches), and where in its lifecycle the run is. Ctrl-C and ``kill`` finish the iteration, save, and stop; ``kill -9``
-loses what was done since the last file. The last line that is printed is a fingerprint of the weights.
+A checkpoint is written every 20 iterations. It holds the model, the optimizer, the learning rate schedule, the moving
+average of the weights, early stopping, the state of the global RNGs (for dropout and the order of the batches), and the
+position of the run in its lifecycle. On Ctrl-C and ``kill`` the job finishes the iteration, saves, and stops. After
+``kill -9`` it repeats the iterations since the last checkpoint. The last line printed is a fingerprint of the weights.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from fsm_engine.metrics import Accuracy, RunningAverage
 
 
 def main(arguments: list[str] | None = None) -> str:
-    """Train, or go on with it, and return the fingerprint of the weights; empty if a signal has stopped it."""
-    given = flags(arguments)
+    """Start or resume training, and return the fingerprint of the weights, or "" if a signal stopped the run."""
+    args = parse(arguments)
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
+    torch.set_num_threads(1)  # networks this small are faster on one thread
     train_set, held_out = small_digits()
     loader = DataLoader(train_set, batch_size=32, shuffle=True)
     model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, 10))
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> str:
     evaluator = create_supervised_evaluator(model, {"accuracy": Accuracy()})
     average = EMAHandler(model, momentum=0.02)
     average.attach(trainer)
-    CosineAnnealingScheduler(optimizer, "lr", 3e-3, 3e-4, cycle_size=len(loader) * given.epochs).attach(trainer)
+    CosineAnnealingScheduler(optimizer, "lr", 3e-3, 3e-4, cycle_size=len(loader) * args.epochs).attach(trainer)
     RunningAverage(output_transform=float).attach(trainer, "loss")
 
     @trainer.on(Events.EPOCH_COMPLETED)
@@ -52,21 +52,21 @@ def main(arguments: list[str] | None = None) -> str:
     evaluator.add_event_handler(Events.COMPLETED, patience)
 
     to_save = {"model": model, "optimizer": optimizer, "trainer": trainer, "evaluator": evaluator}
-    checkpoint = Checkpoint(to_save, given.folder, n_saved=2)
-    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=given.every), checkpoint)
+    checkpoint = Checkpoint(to_save, args.folder, n_saved=2)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=args.every), checkpoint)
     stop = GracefulStop(save=checkpoint).attach(trainer)
 
     found = checkpoint.resume()
-    print(f"Going on from {found.name}" if found else "Starting", flush=True)
-    trainer.run(loader, max_epochs=given.epochs)
+    print(f"Resuming from {found.name}" if found else "Starting", flush=True)
+    trainer.run(loader, max_epochs=args.epochs)
     if stop.signal is not None and trainer.outcome == "interrupted":
-        print(f"{stop.signal.name} in iteration {trainer.state.iteration}: saved, and stopped")
+        print(f"{stop.signal.name} in iteration {trainer.state.iteration}: saved and stopped")
         return ""
     return fingerprint(model, average.ema_model)
 
 
 def fingerprint(*models: nn.Module) -> str:
-    """Return a hash of all weights: if a single bit differs, so does this."""
+    """Print a hash of all weights, and return it."""
     weights = hashlib.sha256()
     for model in models:
         for parameter in model.parameters():
@@ -75,10 +75,10 @@ def fingerprint(*models: nn.Module) -> str:
     return weights.hexdigest()
 
 
-def flags(arguments: list[str] | None) -> argparse.Namespace:
-    """Return what the command line says."""
-    parser = argparse.ArgumentParser(description="A job that goes on where it was killed.")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("checkpoints"), help="where the checkpoints are")
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description="A job that resumes where it was killed.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("checkpoints"), help="where to write checkpoints")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--every", type=int, default=20, help="iterations between checkpoints")
     return parser.parse_args(arguments)

@@ -1,14 +1,14 @@
-"""Where the time of a run goes, and what can be done with a recording: print, verify, draw, keep, open in Perfetto.
+"""Record a run, print where its time went, and verify, draw, save and export the recording.
 
-An MLP learns handwritten digits, with an evaluator after each epoch, while all of it is recorded. Run it with::
+An MLP learns handwritten digits, with an evaluator after each epoch. Run it with::
 
     python examples/timeline.py some/directory
 
-It takes a few seconds, prints what the time was spent on, and leaves in that directory (``timeline`` unless given):
+It takes a few seconds, prints a summary of the time, and writes to that directory (default: ``timeline``):
 
 - ``run.fsmt``, the recording, for ``Timeline.load`` and ``fsm-engine timeline summary run.fsmt``;
-- ``timeline.svg``, the run along its time, and ``lifecycle.svg``, the run laid over the graph that it walked;
-- ``trace.json.gz``, for https://ui.perfetto.dev and chrome://tracing, with the loss as a curve.
+- ``timeline.svg``, the run along its time, and ``lifecycle.svg``, the lifecycle coloured by visits and time;
+- ``trace.json.gz``, for https://ui.perfetto.dev and chrome://tracing, with the loss as a counter.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ EPOCHS = 5
 
 
 def main(folder: Path) -> float:
-    """Train, record, and write to `folder`; return the held-out accuracy."""
+    """Train while recording, write the files to `folder`, and return the held-out accuracy."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
+    torch.set_num_threads(1)  # networks this small are faster on one thread
     train_set, held_out_set = small_digits()
     train_loader = DataLoader(train_set, batch_size=32, shuffle=True)
     held_out_loader = DataLoader(held_out_set, batch_size=90)
@@ -44,24 +44,24 @@ def main(folder: Path) -> float:
         evaluator.run(held_out_loader)
 
     @trainer.on(Events.ITERATION_COMPLETED(every=10))
-    def curve(engine: Engine) -> None:
+    def record_loss(engine: Engine) -> None:
         timeline.count("loss", engine.state.output)
 
-    with trainer.record() as timeline:  # the evaluator is recorded with it, as it runs inside
+    with trainer.record() as timeline:  # includes the evaluator, because a handler runs it
         trainer.run(train_loader, max_epochs=EPOCHS)
 
     trained, evaluated = timeline.summary().accounts
     print(trained)
     print(f"\nThe evaluator took {evaluated.total / trained.total:.0%} of that.")
 
-    # The recording is a walk through the lifecycle. A machine that shares nothing with what ran it goes the same way.
+    # verify replays the moves in a state machine of the library transitions, independently of the engine.
 
-    print(f"Moves that the lifecycle does not have: {timeline.verify(trainer.lifecycle) or 'none'}")
+    print(f"First move that the lifecycle does not allow: {timeline.verify(trainer.lifecycle) or 'none'}")
     print("\n".join(str(timeline.coverage(trainer.lifecycle)).splitlines()[:2]))
 
     folder.mkdir(parents=True, exist_ok=True)
     saved = timeline.save(folder / "run.fsmt")
-    print(f"Parts from what was saved: {timeline.diff(Timeline.load(saved)) or 'nowhere'}")
+    print(f"First difference from the saved recording: {timeline.diff(Timeline.load(saved)) or 'none'}")
     timeline.draw(folder / "timeline.svg")
     trainer.lifecycle.draw(folder / "lifecycle.svg", timeline=timeline)
     timeline.export(folder / "trace.json.gz")

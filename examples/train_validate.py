@@ -1,11 +1,11 @@
-"""One machine that trains and validates in turn, and stops when validation no longer gets better.
+"""Validation as a phase of training, with early stopping as an edge.
 
-VALIDATE is a phase of the trainer's lifecycle, and its activity is another engine. Early stopping is an edge with a
-guard: nobody calls ``terminate()``, and the graph shows when a run ends. Run it with::
+VALIDATE is a phase of the trainer's lifecycle; its activity is another engine. Early stopping is an edge with a guard
+instead of a call of ``terminate()``, so the graph shows when a run ends. Run it with::
 
     python examples/train_validate.py
 
-It trains on handwritten digits for a few seconds, and prints where it stopped, and why.
+It trains on handwritten digits for a few seconds, and prints the epoch and the edge by which the run ended.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from fsm_engine import (
 )
 from fsm_engine.metrics import Accuracy, Loss
 
-PATIENCE, MOST = 3, 60
+PATIENCE, MAX_EPOCHS = 3, 60
 
 
-class Turns(EventEnum):
-    """What comes after an epoch."""
+class Validation(EventEnum):
+    """The phase after an epoch."""
 
     VALIDATE = "validate"
 
 
 def main() -> float:
-    """Train until it no longer helps, and return the accuracy in validation at its best."""
+    """Train until the validation loss stops improving, and return the validation accuracy of the best epoch."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with networks as small as these
+    torch.set_num_threads(1)  # networks this small are faster on one thread
     train_set, validation_set = small_digits()
     train_loader = DataLoader(train_set, batch_size=32, shuffle=True)
     validation_loader = DataLoader(validation_set, batch_size=360)
@@ -49,17 +49,17 @@ def main() -> float:
 
     best = {"loss": float("inf"), "accuracy": 0.0, "epoch": 0}
 
-    # VALIDATE takes over the exits of EPOCH_COMPLETED. The one that is added goes before the one without a guard.
+    # VALIDATE takes over the exits of EPOCH_COMPLETED. The exit added here is tried before the exit without a guard.
 
-    def no_longer_better(engine: Engine) -> bool:
+    def no_improvement(engine: Engine) -> bool:
         return engine.state.epoch - best["epoch"] >= PATIENCE
 
     lifecycle = Lifecycle.training(supervised_training_step(model, optimizer, loss_fn))
-    lifecycle.insert(Turns.VALIDATE, after=Events.EPOCH_COMPLETED, activity=evaluator, data=validation_loader)
-    lifecycle.add_transition(Turns.VALIDATE >> Events.COMPLETED, guard=no_longer_better, label="no_longer_better")
+    lifecycle.insert(Validation.VALIDATE, after=Events.EPOCH_COMPLETED, activity=evaluator, data=validation_loader)
+    lifecycle.add_transition(Validation.VALIDATE >> Events.COMPLETED, guard=no_improvement, label="no_improvement")
     trainer = Engine(lifecycle=lifecycle)
-    print("The ways out of VALIDATE:")
-    for transition in trainer.lifecycle.successors(Turns.VALIDATE):
+    print("Exits of VALIDATE:")
+    for transition in trainer.lifecycle.successors(Validation.VALIDATE):
         if transition.via is None:
             print(f"  {transition}")
 
@@ -69,12 +69,12 @@ def main() -> float:
         if metrics["loss"] < best["loss"]:
             best.update(metrics, epoch=trainer.state.epoch)
 
-    @trainer.on(Turns.VALIDATE >> Events.COMPLETED)
-    def tell(engine: Engine, transition: Transition) -> None:
+    @trainer.on(Validation.VALIDATE >> Events.COMPLETED)
+    def print_edge(engine: Engine, transition: Transition) -> None:
         print(f"Epoch {engine.state.epoch}: the run ended by the edge {transition}")
 
-    trainer.run(train_loader, max_epochs=MOST)
-    print(f"Best was epoch {best['epoch']:.0f}: validation accuracy {best['accuracy']:.3f}")
+    trainer.run(train_loader, max_epochs=MAX_EPOCHS)
+    print(f"Best epoch {best['epoch']:.0f}: validation accuracy {best['accuracy']:.3f}")
     return best["accuracy"]
 
 

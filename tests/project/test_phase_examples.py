@@ -1,4 +1,4 @@
-"""The examples about phases: what they print is true."""
+"""The examples about phases, recovery and recording print correct results."""
 
 from __future__ import annotations
 
@@ -34,36 +34,32 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_gan_trains_its_networks_in_turn(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    read, variety = load("gan").main(["--epochs", "4"])
+    accuracy, variety = load("gan").main(["--epochs", "4"])
     out = capsys.readouterr().out
-    told = re.findall(r"^Epoch (\d), ([DG])_STEP: loss \d\.\d{3}$", out, re.MULTILINE)
-    assert told == [(epoch, network) for epoch in "1234" for network in "DG"]
+    losses = re.findall(r"^Epoch (\d), ([DG])_STEP: loss \d\.\d{3}$", out, re.MULTILINE)
+    assert losses == [(epoch, network) for epoch in "1234" for network in "DG"]
     first, second = out.splitlines()[-2:]
-    assert re.fullmatch(
-        rf"{read:.1%} of 1,000 drawings are read as the digit that was asked for, as are 9\d\.\d% of real ones", first
-    )
-    assert second == f"Drawings of the same digit vary {variety:.2f} times as much as real ones"
-    assert (0 <= read <= 1, variety > 0) == (True, True)
+    assert re.fullmatch(rf"Read correctly: {accuracy:.1%} of 1,000 drawings, 9\d\.\d% of held-out digits", first)
+    assert second == f"Drawings of the same digit vary {variety:.2f} times as much as real digits"
+    assert (0 <= accuracy <= 1, variety > 0) == (True, True)
 
 
-def test_accumulated_gradients_take_the_two_ways_that_they_should(
-    load: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_optimizer_steps_in_every_fourth_iteration(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert load("gradient_accumulation").main()
     out = capsys.readouterr().out
     assert "  BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED\n" in out
     # 90 batches in each of 3 epochs: 270 iterations, and the optimizer steps in every fourth.
-    assert "Iterations that added to the gradients: 203, let the optimizer step: 67\n" in out
-    assert out.endswith("The weights of the plain loop are the same, bit by bit\n")
+    assert "Iterations without an optimizer step: 203, with an optimizer step: 67\n" in out
+    assert out.endswith("The weights of the plain loop are equal, bit by bit\n")
 
 
-def test_a_game_is_learned_until_it_is_solved(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_policy_is_trained_until_the_game_is_solved(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rounds = load("reinforcement_learning").main()
     out = capsys.readouterr().out
     assert re.search(rf"^Solved after {rounds} rounds: (9[5-9]|100)% caught$", out, re.MULTILINE), out
-    told = [int(number) for number in re.findall(r"^Round (\d+): \d+% caught$", out, re.MULTILINE)]
-    assert told == list(range(20, rounds + 1, 20))
-    caught = re.fullmatch(r"Of 10,000 new games: (\d+\.\d)% caught", out.splitlines()[-1])
+    printed = [int(number) for number in re.findall(r"^Round (\d+): \d+% caught$", out, re.MULTILINE)]
+    assert printed == list(range(20, rounds + 1, 20))
+    caught = re.fullmatch(r"In 10,000 new games: (\d+\.\d)% caught", out.splitlines()[-1])
     assert caught is not None, out
     assert float(caught[1]) > 90
 
@@ -74,23 +70,23 @@ def test_validation_ends_the_run_by_an_edge(load: Any, capsys: pytest.CaptureFix
     last, best = re.findall(r"[Ee]poch (\d+):", out)
     assert int(last) == int(best) + 3
     assert out.splitlines()[:-1] == [
-        "The ways out of VALIDATE:",
+        "Exits of VALIDATE:",
         "  VALIDATE --nothing_left--> COMPLETED",
-        "  VALIDATE --no_longer_better--> COMPLETED",
+        "  VALIDATE --no_improvement--> COMPLETED",
         "  VALIDATE --next_epoch--> EPOCH_STARTED",
-        f"Epoch {last}: the run ended by the edge VALIDATE --no_longer_better--> COMPLETED",
+        f"Epoch {last}: the run ended by the edge VALIDATE --no_improvement--> COMPLETED",
     ]
 
 
 def test_a_run_recovers_from_bad_batches_and_little_memory(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert load("recover_from_oom").main() >= 0.93
     out = capsys.readouterr().out
-    assert "96 samples do not fit; trying 48 at once\n" in out
-    assert "48 samples do not fit; trying 24 at once\n" in out
+    assert "96 samples do not fit; retrying with 48\n" in out
+    assert "48 samples do not fit; retrying with 24\n" in out
     assert "\niteration.smaller: 2 times\ncompleted after 300 iterations;" in out
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_run_resumes_to_the_same_weights(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert load("notebook_interrupt").main()
     assert re.findall(r"^Events\.\w+: .*$", capsys.readouterr().out, re.MULTILINE) == [
         "Events.INTERRUPT: epoch 2, iteration 70",
@@ -98,7 +94,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(load: Any, capsys: pytes
     ]
 
 
-def test_a_recorded_run_is_told_verified_drawn_and_kept(
+def test_a_recorded_run_is_summarized_verified_drawn_and_saved(
     load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     accuracy = load("timeline").main(tmp_path / "out")
@@ -110,10 +106,10 @@ def test_a_recorded_run_is_told_verified_drawn_and_kept(
     last = out.splitlines()[-7:]
     assert re.fullmatch(r"The evaluator took \d+% of that\.", last[0])
     assert last[1:6] == [
-        "Moves that the lifecycle does not have: none",
+        "First move that the lifecycle does not allow: none",
         "17 of 22 phases (77%)",
         "20 of 39 transitions (51%)",
-        "Parts from what was saved: nowhere",
+        "First difference from the saved recording: none",
         f"Written to {tmp_path / 'out'}: lifecycle.svg, run.fsmt, timeline.svg, trace.json.gz",
     ]
     assert last[6] == f"Held-out accuracy: {accuracy:.3f}"
@@ -127,14 +123,14 @@ def test_a_recorded_run_is_told_verified_drawn_and_kept(
     ]
 
 
-def test_a_job_goes_on_with_the_same_command(load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_job_resumes_with_the_same_command(load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     resume = load("resume")
     whole = resume.main([str(tmp_path / "whole"), "--epochs", "2"])
     out = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in out] == ["Starting", "Epoch 1", "Epoch 2", "Weights"]
-    # 45 batches in each epoch, so both files are of the second.
+    # 45 batches per epoch, so both files were written in the second epoch.
     (tmp_path / "whole" / "checkpoint_80.pt").unlink()
     assert resume.main([str(tmp_path / "whole"), "--epochs", "2"]) == whole
-    assert capsys.readouterr().out.splitlines() == ["Going on from checkpoint_60.pt", *out[2:]]
+    assert capsys.readouterr().out.splitlines() == ["Resuming from checkpoint_60.pt", *out[2:]]
     assert resume.main([str(tmp_path / "whole"), "--epochs", "2"]) == whole
-    assert capsys.readouterr().out.splitlines() == ["Going on from checkpoint_80.pt", *out[2:]]
+    assert capsys.readouterr().out.splitlines() == ["Resuming from checkpoint_80.pt", *out[2:]]
