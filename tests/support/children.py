@@ -1,4 +1,4 @@
-"""Python processes that begin at once: forked by one that has imported torch already, which takes seconds."""
+"""Python processes that start in milliseconds, forked from a process that has already imported torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +17,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 PARENT = """
-    import json, os, sys
-    import torch
-    import fsm_engine.handlers
+    import importlib, json, os, sys
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
 
     for line in sys.stdin:
         given = json.loads(line)
@@ -42,10 +42,18 @@ PARENT = """
 
 
 class Children:
-    """Starts processes; a context manager."""
+    """Context manager that forks processes from a parent process.
+
+    Args:
+        modules: modules that the parent imports once, for all children.
+        options: command-line options of the parent's interpreter, such as ``("-W", "error")``.
+    """
+
+    def __init__(self, *modules: str, options: Sequence[str] = ()) -> None:
+        self._modules, self._options = ("torch", "fsm_engine.handlers", *modules), options
 
     def __enter__(self) -> Children:
-        command = [sys.executable, "-c", textwrap.dedent(PARENT)]
+        command = [sys.executable, *self._options, "-c", textwrap.dedent(PARENT), *self._modules]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._parent = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
         return self
@@ -54,14 +62,14 @@ class Children:
         self._parent.communicate(timeout=100)
 
     def start(self, folder: Path, code: str, *arguments: str) -> Child:
-        """Run `code`, with `arguments` in ``sys.argv``; what it prints goes to files in `folder`."""
+        """Start a process that runs `code` with `arguments` in ``sys.argv``, its output going to files in `folder`."""
         number = len(list(folder.glob("*.out")))
         out, err = folder / f"{number}.out", folder / f"{number}.err"
         given = {"code": textwrap.dedent(code), "arguments": arguments, "out": str(out), "err": str(err)}
         return Child(self, self.ask(given), out, err)
 
     def ask(self, given: dict[str, Any]) -> Any:
-        """Have the parent do something, and return what comes of it."""
+        """Send a request to the parent, and return its reply."""
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
         print(json.dumps(given), file=self._parent.stdin, flush=True)
@@ -70,7 +78,7 @@ class Children:
 
 @dataclass
 class Child:
-    """A process, and the files with what it has printed."""
+    """A process and the files that its standard output and standard error are written to."""
 
     parent: Children
     pid: int
@@ -81,29 +89,29 @@ class Child:
         os.kill(self.pid, number)
 
     def wait_for(self, text: str) -> None:
-        """Return when it has printed `text`."""
+        """Wait until the process has printed `text`."""
         self._wait_until(lambda: self.out.exists() and text in self.out.read_text(), 200)
 
     def wait(self, timeout: float = 200) -> int:
-        """Return the exit status.
+        """Wait for the end of the process, and return its exit status, negative for a signal.
 
         Raises:
-            TimeoutError: it goes on for longer than that.
+            TimeoutError: the process runs for more than `timeout` seconds.
         """
-        ended: list[int] = []
+        statuses: list[int] = []
 
         def has_ended() -> bool:
             status = self.parent.ask({"pid": self.pid})
             if status is not None:
-                ended.append(status)
-            return bool(ended)
+                statuses.append(status)
+            return bool(statuses)
 
         self._wait_until(has_ended, timeout)
-        return ended[0]
+        return statuses[0]
 
-    def _wait_until(self, true: Callable[[], bool], timeout: float) -> None:
+    def _wait_until(self, condition: Callable[[], bool], timeout: float) -> None:
         end = time.monotonic() + timeout
-        while not true():
+        while not condition():
             if time.monotonic() > end:
-                raise TimeoutError(f"that takes more than {timeout} s. What it has told: {self.err.read_text()}")
+                raise TimeoutError(f"not within {timeout} s; standard error: {self.err.read_text()}")
             time.sleep(0.005)
