@@ -1,4 +1,4 @@
-"""What all tests begin with: no torch-facing test files without torch, a core for each worker, loggers as they come."""
+"""Configuration of all tests: collection without torch, one thread per xdist worker, order, shared fixtures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 from children import Children
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, would wait for each other's threads
+if "PYTEST_XDIST_WORKER" in os.environ:  # with one worker per core, more threads would only compete
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = [
@@ -24,15 +24,20 @@ _TORCH_FACING = [
 collect_ignore = [] if find_spec("torch") else _TORCH_FACING
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first, so that no xdist worker is left with a long test at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
-def _loggers_as_they_come() -> None:
-    """Take back what another test, such as one that runs an example, has told the engines' logger."""
+def _default_log_level() -> None:
+    """Reset the level of the engines' logger, which another test may have set."""
     logging.getLogger("fsm_engine.engine.engine.Engine").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
 def children() -> Iterator[Children]:
-    """Start processes that have imported torch already."""
+    """Return a starter of processes that have already imported torch."""
     if not hasattr(os, "fork"):
         pytest.skip("needs os.fork")
     with Children() as starts:
