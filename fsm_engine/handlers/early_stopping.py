@@ -1,4 +1,4 @@
-"""`EarlyStopping`: ends the training when a score has not improved for some time."""
+"""`EarlyStopping`: stops a training whose score does not improve."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.weak_engine import WeakEngine
@@ -18,32 +19,32 @@ _KEYS = ("counter", "best_score", "threshold_mode")
 
 
 class EarlyStopping:
-    """Ends the run of `trainer` when the score has not improved in so many calls; a handler of any event.
+    """Terminate the run of `trainer` when the score has not improved in `patience` calls; a handler of any event.
 
-    The first score is what the next ones are compared with. A score that is NaN improves nothing. The trainer is
-    not kept alive.
+    The first score only sets the score to compare with. NaN is never an improvement. The reference to `trainer` is
+    weak.
 
     Args:
-        patience: how many calls without an improvement are too many.
-        score_function: called with the engine that this is attached to; returns the score, a number.
+        patience: number of consecutive calls without an improvement after which the run is terminated.
+        score_function: function from the engine that this handler is attached to, to the score, a number.
         trainer: the engine to terminate.
         threshold: an improvement has to be larger than this.
-        cumulative: whether to compare with the score of the last improvement; else with the best score so far, so
-            that many small steps never add up to an improvement.
-        threshold_mode: whether the threshold is a difference (``"abs"``) or a fraction of the score compared with
+        cumulative: compare with the score of the last improvement, so that many small changes can add up to an
+            improvement; otherwise compare with the best score so far.
+        threshold_mode: the threshold is a difference (``"abs"``) or a fraction of the score compared with
             (``"rel"``), which has to be positive then.
-        mode: whether larger (``"max"``) or smaller (``"min"``) scores are better.
+        mode: larger scores are better (``"max"``) or smaller scores are better (``"min"``).
         min_delta: deprecated name of `threshold`.
         min_delta_mode: deprecated name of `threshold_mode`.
         cumulative_delta: deprecated name of `cumulative`.
 
     Attributes:
-        counter: calls since the last improvement.
-        best_score: the score compared with; None before the first.
+        counter: number of calls since the last improvement.
+        best_score: the score to compare with; None before the first score.
 
     Raises:
-        TypeError: a score function that cannot be called, a trainer that is no engine.
-        ValueError: a patience that is not positive, a negative threshold, an unknown mode.
+        TypeError: `score_function` is not callable, or `trainer` is not an engine.
+        ValueError: `patience` is not positive, `threshold` is negative, or a mode is unknown.
     """
 
     def __init__(
@@ -83,25 +84,25 @@ class EarlyStopping:
 
     @property
     def trainer(self) -> Engine | None:
-        """The engine to terminate; None if that is gone."""
+        """The engine to terminate; None if it is gone."""
         return self._trainer()
 
     @property
     def min_delta(self) -> float:
         """Deprecated name of `threshold`."""
-        _deprecate("min_delta", "threshold")
+        _warn_deprecated("min_delta", "threshold")
         return self.threshold
 
     @property
     def min_delta_mode(self) -> str:
         """Deprecated name of `threshold_mode`."""
-        _deprecate("min_delta_mode", "threshold_mode")
+        _warn_deprecated("min_delta_mode", "threshold_mode")
         return self.threshold_mode
 
     @property
     def cumulative_delta(self) -> bool:
         """Deprecated name of `cumulative`."""
-        _deprecate("cumulative_delta", "cumulative")
+        _warn_deprecated("cumulative_delta", "cumulative")
         return self.cumulative
 
     def attach(
@@ -111,47 +112,48 @@ class EarlyStopping:
         reset_engine: Engine | None = None,
         reset_event: AnyEvent | EventsList = Events.STARTED,
     ) -> None:
-        """Look at the score at each `event` of `engine`, and begin anew when `reset_engine` does.
+        """Compare the score at each `event` of `engine`, and forget all scores at each `reset_event` of `reset_engine`.
 
         Args:
             engine: the engine that has the score, such as an evaluator.
-            event: when to look.
-            reset_engine: begin anew with this engine; with the trainer unless given.
-            reset_event: and at this event of it.
+            event: event at which to compare the score.
+            reset_engine: engine whose event resets the scores; the trainer unless given.
+            reset_event: event of `reset_engine` that resets the scores.
         """
-        resets = reset_engine or self.trainer
+        reset_engine = reset_engine or self.trainer
         engine.add_event_handler(event, self)
-        if resets is not None:
-            resets.add_event_handler(reset_event, self.reset)
+        if reset_engine is not None:
+            reset_engine.add_event_handler(reset_event, self.reset)
 
     def reset(self, engine: Engine | None = None) -> None:
-        """Forget all scores, unless the run of `engine` starts from a state that was loaded and goes on with them."""
+        """Forget all scores, unless `engine` resumes from a loaded state, to which they belong."""
         if engine is None or not engine.is_resuming:
             self.counter = 0
             self.best_score: Any = None
 
     def __call__(self, engine: Engine) -> None:
-        """Look at the score, and call ``trainer.terminate()`` if it has not improved for too long.
+        """Compare the score, and call ``trainer.terminate()`` after `patience` calls without an improvement.
 
         Raises:
-            TypeError: for a score that is no number.
+            TypeError: the score is not a number.
         """
-        score = _number(self.score_function(engine))
-        if score == score and (self.best_score is None or self._improves(score, self._bound())):  # not NaN
+        score = _plain_number(self.score_function(engine))
+        is_nan = score != score
+        if not is_nan and (self.best_score is None or self._is_better(score, self._bound())):
             self.best_score, self.counter = score, 0
             return
-        if not self.cumulative and self.best_score is not None and self._improves(score, self.best_score):
+        if not self.cumulative and self.best_score is not None and self._is_better(score, self.best_score):
             self.best_score = score
         self.counter += 1
         if self.counter >= self.patience:
             self._terminate()
 
     def _bound(self) -> Any:
-        """Return what a score has to be better than."""
+        """Return the score that an improvement has to exceed."""
         signed = self.threshold if self.mode == "max" else -self.threshold
         return self.best_score * (1 + signed) if self.threshold_mode == "rel" else self.best_score + signed
 
-    def _improves(self, score: Any, bound: Any) -> bool:
+    def _is_better(self, score: Any, bound: Any) -> bool:
         return bool(score > bound if self.mode == "max" else score < bound)
 
     def _terminate(self) -> None:
@@ -165,27 +167,23 @@ class EarlyStopping:
             trainer.terminate()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the scores so far as plain data."""
+        """Return `counter`, `best_score` and `threshold_mode`."""
         return {key: getattr(self, key) for key in _KEYS}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned.
+        """Load a state dict that `state_dict` returned.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if a key is missing; nothing is changed then.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing; nothing was changed.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Argument state_dict should be a dictionary, but given {type(state_dict)}")
-        for key in _KEYS:
-            if key not in state_dict:
-                raise ValueError(f"Required state attribute '{key}' is absent in provided state_dict '{[*state_dict]}'")
+        check_keys(state_dict, _KEYS)
         for key in _KEYS:
             setattr(self, key, state_dict[key])
 
 
-def _number(score: Any) -> Any:
-    """Return a number of NumPy or a tensor's only one as a plain one, which a file can hold."""
+def _plain_number(score: Any) -> Any:
+    """Return a NumPy number, or the only element of a tensor, as a Python number, which a state dict can hold."""
     number = score.item() if hasattr(score, "item") else score
     if not isinstance(number, Real):
         raise TypeError(f"Argument score_function should return a number, but it returned {score!r}.")
@@ -195,9 +193,9 @@ def _number(score: Any) -> Any:
 def _renamed(old: str, given: Any, new: str, value: Any) -> Any:
     if given is None:
         return value
-    _deprecate(old, new, stacklevel=4)
+    _warn_deprecated(old, new, stacklevel=4)
     return given
 
 
-def _deprecate(old: str, new: str, stacklevel: int = 3) -> None:
+def _warn_deprecated(old: str, new: str, stacklevel: int = 3) -> None:
     warnings.warn(f"'{old}' is deprecated. Please use '{new}' instead.", DeprecationWarning, stacklevel=stacklevel)

@@ -1,4 +1,4 @@
-"""`EMAHandler`: a copy of a model whose weights are a moving average of the model's."""
+"""`EMAHandler`: keeps an exponential moving average of the weights of a model."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 _BUFFERS = ("copy", "update", "ema_train")
-_KEYS = ("ema_model", "updates")
 
-_Place = tuple[dict[str, Any], dict[str, Any], str]
-"""Where a weight is: in a module of the average, in that of the model, under a name. Either may assign another."""
+
+class _WeightPair(NamedTuple):
+    """Location of a weight and of its average: the dictionaries of two modules, and the key in both.
+
+    The tensors are looked up for each update, because a module may assign a new tensor.
+    """
+
+    averages: dict[str, Any]
+    weights: dict[str, Any]
+    name: str
 
 
 @dataclass(frozen=True)
-class _WarmUp:
-    """The momentum of each update: linear from `start` at the first to `end` at update number `length`."""
+class _MomentumWarmup:
+    """Momentum of each update: linear from `start` at update 1 to `end` at update `length`."""
 
     start: float
     end: float
@@ -40,26 +48,28 @@ class _WarmUp:
 
 
 class EMAHandler:
-    """Keeps an exponential moving average of a model's weights: ``ema = (1 - momentum) * ema + momentum * model``.
+    """Keep an exponential moving average of a model: ``ema = (1 - momentum) * ema + momentum * model``.
 
-    All weights of a kind are averaged by one call, and the host never waits for the device. Make the handler when the
-    model is where it will be, on its device and with its type of numbers.
+    One update takes one fused call for all averaged weights and one for all copied weights, and never waits for the
+    device. Make the handler after the model has been moved to its device and converted to its dtype.
 
     Args:
-        model: the model; one in ``DistributedDataParallel`` is taken out of it.
-        momentum: how much of the model's weights goes into the average, between 0 and 1.
-        momentum_warmup: the momentum of the first update, which then changes linearly to `momentum`.
-        warmup_iters: at which update that is reached.
-        handle_buffers: buffers are copied (``"copy"``), averaged, those of integers copied (``"update"``), or left
-            alone (``"ema_train"``), for an average that is in training mode and makes its own.
+        model: the model. A ``DistributedDataParallel`` wrapper is removed.
+        momentum: weight of the model in each update, between 0 and 1.
+        momentum_warmup: momentum of the first update, from which it changes linearly to `momentum`.
+        warmup_iters: number of the update that first has `momentum`.
+        handle_buffers: ``"copy"`` copies buffers from the model; ``"update"`` averages them, and copies integer
+            buffers; ``"ema_train"`` leaves them alone and keeps `ema_model` in training mode, where it updates them
+            itself.
 
     Attributes:
-        ema_model: the average, a detached copy of the model, in evaluation mode unless buffers are left alone.
-        updates: how often it was updated.
-        momentum_scheduler: with a warm-up only: the momentum of each update, as a function of its number, from 1.
+        ema_model: the average, a detached copy of the model. It is in evaluation mode, except with ``"ema_train"``.
+        updates: number of updates so far.
+        momentum_scheduler: function from the number of an update, from 1, to its momentum; only with a warm-up.
 
     Raises:
-        ValueError: no module, a momentum out of range, half a warm-up, an unknown way to handle buffers.
+        ValueError: `model` is not a module, a momentum is out of range, only one of `momentum_warmup` and
+            `warmup_iters` is given, or `handle_buffers` is unknown.
     """
 
     def __init__(
@@ -74,20 +84,20 @@ class EMAHandler:
         self.model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         self.momentum, self.momentum_warmup, self.warmup_iters = momentum, momentum_warmup, warmup_iters
         if momentum_warmup is not None and warmup_iters is not None:
-            self.momentum_scheduler = _WarmUp(momentum_warmup, momentum, warmup_iters)
+            self.momentum_scheduler = _MomentumWarmup(momentum_warmup, momentum, warmup_iters)
         self.handle_buffers = handle_buffers
         self.updates = 0
         self.ema_model = deepcopy(self.model).requires_grad_(False).train(handle_buffers == "ema_train")
-        self._averaged, self._copied = self._places()
+        self._averaged, self._copied = self._pairs()
 
-    def _places(self) -> tuple[list[_Place], list[_Place]]:
-        """Return what is averaged and what is copied; integers cannot be averaged."""
-        places = [*_places_of("_parameters", self.ema_model, self.model)]
-        buffers = [*_places_of("_buffers", self.ema_model, self.model)]
+    def _pairs(self) -> tuple[list[_WeightPair], list[_WeightPair]]:
+        """Return the weights to average and the weights to copy. Integers cannot be averaged, so they are copied."""
+        pairs = [*_pairs_of("_parameters", self.ema_model, self.model)]
+        buffers = [*_pairs_of("_buffers", self.ema_model, self.model)]
         if self.handle_buffers == "update":
-            places += buffers
-        averaged = [place for place in places if _can_be_averaged(place)]
-        copied = [place for place in places if not _can_be_averaged(place)]
+            pairs += buffers
+        averaged = [pair for pair in pairs if _can_be_averaged(pair)]
+        copied = [pair for pair in pairs if not _can_be_averaged(pair)]
         return averaged, copied + buffers if self.handle_buffers == "copy" else copied
 
     def attach(
@@ -101,16 +111,16 @@ class EMAHandler:
 
         Args:
             engine: the engine that trains the model.
-            name: the attribute of its state that has the momentum; without a warm-up, it may be changed there.
-            warn_if_exists: whether to warn when the state has that attribute already; its value is kept.
-            event: when to update.
+            name: attribute of the state that holds the momentum. Without a warm-up, set it to change the momentum.
+            warn_if_exists: warn if the state already has this attribute. Its value is kept in any case.
+            event: event at which to update the average.
         """
         if not hasattr(engine.state, name):
             setattr(engine.state, name, self.momentum)
         elif warn_if_exists:
             warnings.warn(
-                f"Attribute '{name}' already exists in engine.state, and is taken as the momentum. If it is "
-                f"something else, give another name=; if it is right, warn_if_exists=False.",
+                f"Attribute '{name}' already exists in engine.state and is used as the momentum. If it is something "
+                f"else, give another name=; otherwise silence this with warn_if_exists=False.",
                 stacklevel=2,
             )
         engine.add_event_handler(event, self._update, name)
@@ -119,10 +129,10 @@ class EMAHandler:
         self.updates += 1
         if hasattr(self, "momentum_scheduler"):
             setattr(engine.state, name, self.momentum_scheduler(self.updates))
-        self._average(getattr(engine.state, name))
+        self._update_average(getattr(engine.state, name))
 
     @torch.no_grad()
-    def _average(self, momentum: float) -> None:
+    def _update_average(self, momentum: float) -> None:
         averages, weights = _tensors(self._averaged)
         if averages:
             self._call(torch._foreach_lerp_, averages, weights, momentum)  # pyright: ignore[reportPrivateImportUsage]
@@ -134,32 +144,28 @@ class EMAHandler:
         try:
             function(averages, weights, *momentum)
         except RuntimeError as error:
-            other = [pair for pair in zip(averages, weights) if _kind(pair[0]) != _kind(pair[1])]
-            if not other:
+            changed = [pair for pair in zip(averages, weights) if _describe(pair[0]) != _describe(pair[1])]
+            if not changed:
                 raise
-            average, weight = map(_kind, other[0])
+            average, weight = map(_describe, changed[0])
             raise RuntimeError(
-                f"EMAHandler keeps the average of a weight as {average}, but the model has it as {weight} now. "
+                f"EMAHandler keeps the average of a weight as {average}, but the weight is now {weight}. "
                 f"Make the handler after the model was moved, converted or changed."
             ) from error
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average as the state dict of `ema_model`, and how often it was updated."""
+        """Return the state dict of `ema_model` and the number of updates."""
         return {"ema_model": self.ema_model.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned.
+        """Load a state dict that `state_dict` returned.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: if a key is missing.
-            RuntimeError: for weights of another model.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing.
+            RuntimeError: the weights do not fit `ema_model`.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Argument state_dict should be a dictionary, but given {type(state_dict)}")
-        for key in _KEYS:
-            if key not in state_dict:
-                raise ValueError(f"Required state attribute '{key}' is absent in provided state_dict '{[*state_dict]}'")
+        check_keys(state_dict, ("ema_model", "updates"))
         self.ema_model.load_state_dict(state_dict["ema_model"])
         self.updates = state_dict["updates"]
 
@@ -175,31 +181,31 @@ def _check(
         raise ValueError(f"Invalid momentum: momentum_warmup is {momentum_warmup!r}. It should be between 0 and 1.")
     if (momentum_warmup is None) != (warmup_iters is None):
         raise ValueError(
-            f"A warm-up needs both its first momentum and its length, but got momentum_warmup={momentum_warmup!r} "
+            f"A warm-up needs both momentum_warmup= and warmup_iters=, but got momentum_warmup={momentum_warmup!r} "
             f"and warmup_iters={warmup_iters!r}."
         )
     if handle_buffers not in _BUFFERS:
         raise ValueError(f"handle_buffers can only be one of {_BUFFERS}, but got {handle_buffers!r}.")
 
 
-def _places_of(kind: str, ema_model: nn.Module, model: nn.Module) -> Iterator[_Place]:
-    """Go through the places of all parameters or buffers of `model`, each tensor once."""
+def _pairs_of(kind: str, ema_model: nn.Module, model: nn.Module) -> Iterator[_WeightPair]:
+    """Yield the pairs of all parameters or buffers of `model`. A tensor that modules share is yielded once."""
     seen: set[int] = set()
     for average, module in zip(ema_model.modules(), model.modules()):
         for name, tensor in getattr(module, kind).items():
             if tensor is not None and id(tensor) not in seen:
                 seen.add(id(tensor))
-                yield getattr(average, kind), getattr(module, kind), name
+                yield _WeightPair(getattr(average, kind), getattr(module, kind), name)
 
 
-def _can_be_averaged(place: _Place) -> bool:
-    tensor = place[1][place[2]]
+def _can_be_averaged(pair: _WeightPair) -> bool:
+    tensor = pair.weights[pair.name]
     return bool(tensor.is_floating_point() or tensor.is_complex())
 
 
-def _tensors(places: list[_Place]) -> tuple[list[Tensor], list[Tensor]]:
-    return [average[name] for average, _, name in places], [module[name] for _, module, name in places]
+def _tensors(pairs: list[_WeightPair]) -> tuple[list[Tensor], list[Tensor]]:
+    return [averages[name] for averages, _, name in pairs], [weights[name] for _, weights, name in pairs]
 
 
-def _kind(tensor: Tensor) -> str:
+def _describe(tensor: Tensor) -> str:
     return f"{tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"

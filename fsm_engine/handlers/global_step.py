@@ -1,4 +1,4 @@
-"""`global_step_from_engine`: the step of one engine, for handlers of another."""
+"""`global_step_from_engine`: the step of one engine, for handlers of another engine."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 def global_step_from_engine(
     engine: Engine, custom_event_name: AnyEvent | None = None, fallback_attr: str = "epoch"
 ) -> Callable[[Any, AnyEvent], int]:
-    """Make a function that tells where `engine` is, for a handler of an evaluator to name what it logs or saves.
+    """Return a function that returns the step of `engine`, for handlers of an evaluator that log or save.
 
-    It is called as ``function(any_engine, event)``, with the event that the handler is called for, and returns the
-    counter of `engine` that belongs to that event: its epoch for EPOCH_COMPLETED, its iteration for
-    ITERATION_COMPLETED. `engine` is not kept alive by it.
+    A handler calls it as ``function(any_engine, event)``, with its own event, and gets the counter of `engine` for that
+    event: the epoch for EPOCH_COMPLETED, the iteration for ITERATION_COMPLETED. The reference to `engine` is weak.
 
     Args:
-        engine: whose counter it is, such as the trainer.
-        custom_event_name: take the counter of this event instead, whatever the handler is called for.
-        fallback_attr: the attribute of its state to take for an event that no counter belongs to.
+        engine: the engine that has the counter, such as the trainer.
+        custom_event_name: event whose counter to return, whatever the event of the handler is.
+        fallback_attr: attribute of ``engine.state`` to return for events without a counter.
     """
     return _GlobalStep(WeakEngine(engine), custom_event_name, fallback_attr)
 
@@ -37,9 +36,9 @@ class _GlobalStep:
         engine = self._engine()
         if engine is None:
             raise ReferenceError(
-                "global_step_from_engine() was given an engine that does not exist any more. Keep a reference to it "
-                "for as long as the step is asked for."
+                "global_step_from_engine() was given an engine that does not exist any more. Keep a reference to the "
+                "engine while handlers use its step."
             )
         state, event = engine.state, plain(self._event or event_name)
-        attribute = state.event_to_attr.get(event, self._fallback)  # type: ignore[arg-type]  # an edge has none
+        attribute = state.event_to_attr.get(event, self._fallback)  # type: ignore[arg-type]  # edges have no counter
         return getattr(state, attribute)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""`GracefulStop`: a signal to the process suspends the run where it can go on later, instead of killing it."""
+"""`GracefulStop`: suspends the run when the process receives a signal, so that it can be resumed later."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from fsm_engine.graph.positions import phase_at
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
+_DEFAULT_SIGNALS = tuple(
+    signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__
+)
+_STOP_EVENTS = (Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
+"""Events at which a run with epochs may stop, because no batch is in use."""
 
-_USUAL = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
-_BREAKS = (Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
-"""Where a run that goes by epochs may stop: no batch is at hand."""
-
-_NEARLY_OVER = (Events.EPOCH_COMPLETED, Events.TERMINATE, Events.COMPLETED)
-"""What a state dict that only has the progress would take as done."""
+_NOT_RESUMED = (Events.EPOCH_COMPLETED, Events.TERMINATE, Events.COMPLETED)
+"""Phases that a run resumed from its counters skips, because the counters are the same before and after them."""
 
 
 class GracefulStop:
-    """Suspends a run when the process is told to stop: it finishes the iteration, saves, and `run` returns.
+    """Suspend the run when the process receives a signal: finish the iteration, save, and return from `run`.
 
     ::
 
@@ -39,32 +40,32 @@ class GracefulStop:
         if trainer.outcome == "interrupted":
             sys.exit(128 + stop.signal)
 
-    It is an `Engine.interrupt`: nothing of the lifecycle is left out, and nothing done twice, when the run goes on,
-    in this process or, from what was saved, in another. A state dict that only has the progress, without
-    `Engine.resumes_exactly`, cannot tell that EPOCH_COMPLETED is still to come: then the run is suspended behind its
-    handlers, and one that has nothing left to do just ends.
+    The handler calls `Engine.interrupt`, so the resumed run skips nothing and repeats nothing, in this process or, from
+    the saved state, in another process. A state dict without `Engine.resumes_exactly` has only the counters and cannot
+    say that EPOCH_COMPLETED is still to come. Then the run is suspended after the handlers of EPOCH_COMPLETED, and a
+    run with nothing left to do ends normally.
 
-    A second signal stops at once: it does what it did before the run, which is KeyboardInterrupt for SIGINT and the
-    end of the process for the others.
+    A second signal does at once what it did before the run: usually, SIGINT raises KeyboardInterrupt, and the others
+    end the process.
 
-    No handler is broken off, so one that evaluates for an hour delays the stop by that. Attached to the evaluator as
-    well, this terminates its run inside that of the trainer, without its COMPLETED: the handler goes on, without what
-    should have been measured.
+    The run stops only when all handlers of the iteration have returned, also one that evaluates for an hour. To stop
+    sooner, attach this handler to the evaluator, too: a signal then terminates the evaluator's run without COMPLETED,
+    and the calling handler continues without its metrics.
 
-    The signals are caught only while an engine runs that this is attached to, and only in the main thread, which alone
-    is told of them. Processes forked meanwhile, such as the workers of a DataLoader, leave them to this one; but
-    SIGTERM ends those as ever.
+    The signals are caught only during runs of the engines that this handler is attached to, and only in the main
+    thread, because Python delivers signals there. In processes that are forked during a run, such as DataLoader
+    workers, SIGTERM ends the process as usual, and the other signals are ignored.
 
     Args:
-        signals: which signals; SIGTERM, SIGINT and SIGUSR1 unless given.
-        save: a handler, or several, called as handlers of INTERRUPT when a signal has suspended the run.
+        signals: numbers of the signals; SIGTERM, SIGINT and SIGUSR1 unless given.
+        save: one or several handlers of INTERRUPT, called when a signal has suspended the run.
 
     Attributes:
-        signal: the signal that came in the last run; None if none did.
+        signal: the signal received in the last run, or None.
 
     Raises:
-        ValueError: a signal that there is not, or that no process can catch.
-        TypeError: something to save with that cannot be called.
+        ValueError: a signal does not exist or cannot be caught.
+        TypeError: a handler in `save` is not callable.
     """
 
     def __init__(
@@ -72,9 +73,9 @@ class GracefulStop:
         signals: Iterable[int] | None = None,
         save: Callable[..., Any] | Iterable[Callable[..., Any]] = (),
     ) -> None:
-        self.signals = _USUAL if signals is None else tuple(_checked(number) for number in signals)
-        self._saves = (save,) if callable(save) else tuple(save)
-        for handler in self._saves:
+        self.signals = _DEFAULT_SIGNALS if signals is None else tuple(_checked(number) for number in signals)
+        self._save_handlers = (save,) if callable(save) else tuple(save)
+        for handler in self._save_handlers:
             if not callable(handler):
                 raise TypeError(f"save= is called as a handler of INTERRUPT, but {handler!r} is not callable.")
         self.signal: signal.Signals | None = None
@@ -82,12 +83,12 @@ class GracefulStop:
 
     def _reset_process(self) -> None:
         self._running: list[weakref.ref[Engine]] = []  # the outermost first
-        self._before: dict[signal.Signals, Any] = {}  # what the signals did
-        self._process: int | None = None
+        self._previous: dict[signal.Signals, Any] = {}  # signal handlers before the run
+        self._pid: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_running", "_before", "_process")
-        return {name: value for name, value in vars(self).items() if name not in own}
+        of_process = ("_running", "_previous", "_pid")
+        return {name: value for name, value in vars(self).items() if name not in of_process}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -95,86 +96,88 @@ class GracefulStop:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has come in this run, or in the last one if none is going on."""
+        """True if a signal was received in the current run, or in the last run when none is active."""
         return self.signal is not None
 
     def attach(self, engine: Engine) -> GracefulStop:
-        """Catch the signals in each run of `engine` from now on.
+        """Catch the signals in each run of `engine` from now on, and return this handler.
+
+        `engine.run` raises RuntimeError if it is called outside the main thread.
 
         Raises:
-            RuntimeError: if the class of the engine has interrupts switched off. In each run, outside the main thread.
+            RuntimeError: the class of `engine` disables interrupts.
         """
         engine._check_interrupts()
-        engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._begin)
-        breaks = EventsList(*[event(priority=LAST) for event in _breaks_of(engine)])
-        engine.add_event_handler(breaks, self._stop_if_requested)
-        for handler in self._saves:
+        engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._start_run)
+        stops = EventsList(*[event(priority=LAST) for event in _stop_events(engine)])
+        engine.add_event_handler(stops, self._stop_if_requested)
+        for handler in self._save_handlers:
             engine.add_event_handler(Events.INTERRUPT(event_filter=self._has_suspended), handler)
         ends = EventsList(Events.INTERRUPT(priority=LAST), Exit(Scope.ENGINE)(priority=FIRST))
-        engine.add_event_handler(ends, self._end)
+        engine.add_event_handler(ends, self._end_run)
         return self
 
-    def _begin(self, engine: Engine) -> None:
+    def _start_run(self, engine: Engine) -> None:
         running = self._engines()
         if engine in running:
             return  # RESUMED after STARTED
         if not running:
             self.signal = None
-            self._catch()
+            self._install()
         self._running = [weakref.ref(other) for other in (*running, engine)]
 
     def _engines(self) -> list[Engine]:
         alive = (other() for other in self._running)
         return [engine for engine in alive if engine is not None and engine.is_running]
 
-    def _catch(self) -> None:
+    def _install(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
-                "GracefulStop is attached to an engine that runs outside the main thread, which alone is told of "
-                "signals. Run it there, or call engine.interrupt() from any thread."
+                "GracefulStop is attached to an engine that runs outside the main thread, and Python delivers signals "
+                "only in the main thread. Run it there, or call engine.interrupt() from any thread."
             )
         for number in self.signals:
             if signal.getsignal(number) is None:
                 raise RuntimeError(
-                    f"{number.name} is handled by something outside Python, which could not be put back after the "
-                    f"run. Leave it out: GracefulStop(signals=...)."
+                    f"{number.name} has a handler that was not installed from Python and could not be restored after "
+                    f"the run. Leave it out: GracefulStop(signals=...)."
                 )
-        self._process = os.getpid()
-        self._before = {number: signal.signal(number, self._on_signal) for number in self.signals}
+        self._pid = os.getpid()
+        self._previous = {number: signal.signal(number, self._on_signal) for number in self.signals}
 
-    def _release(self) -> None:
-        for number, before in self._before.items():
-            if signal.getsignal(number) == self._on_signal:  # else somebody else catches it now
-                signal.signal(number, before)
+    def _uninstall(self) -> None:
+        for number, previous in self._previous.items():
+            if signal.getsignal(number) == self._on_signal:  # else other code has installed its own handler
+                signal.signal(number, previous)
 
-    # Nothing is logged here: this may break into something that writes, which cannot be entered again.
+    # Does not log: a signal can arrive inside a call of a stream's write, which is not reentrant.
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:
+        if os.getpid() != self._pid:
             if number == signal.SIGTERM:
-                self._do_as_before(number, frame)
+                self._call_previous(number, frame)
             return
         running = self._engines()
         if self.requested or not running:
-            self._do_as_before(number, frame)
+            self._call_previous(number, frame)
             return
         self.signal = signal.Signals(number)
         for engine in running:
-            if not _breaks_of(engine):
+            if not _stop_events(engine):
                 self._stop(engine)
 
-    def _do_as_before(self, number: int, frame: FrameType | None) -> None:
-        self._release()
-        before = self._before[signal.Signals(number)]
-        if callable(before):
-            before(number, frame)
-        elif before == signal.SIG_DFL:
+    def _call_previous(self, number: int, frame: FrameType | None) -> None:
+        self._uninstall()
+        previous = self._previous[signal.Signals(number)]
+        if callable(previous):
+            previous(number, frame)
+        elif previous == signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
     def _stop_if_requested(self, engine: Engine) -> None:
-        if self.signal is not None and (engine.resumes_exactly or _next(engine) not in _NEARLY_OVER):
+        if self.signal is not None and (engine.resumes_exactly or _next_phase(engine) not in _NOT_RESUMED):
             engine.logger.warning(
-                "GracefulStop: %s came, so the run ends after iteration %s; again to stop at once.",
+                "GracefulStop: received %s, stopping after iteration %s. Send the signal again to stop at once.",
                 self.signal.name,
                 engine.state.iteration,
             )
@@ -192,25 +195,25 @@ class GracefulStop:
     def _has_suspended(self, engine: Engine, _count: int) -> bool:
         return self.requested and self._is_outermost(engine)
 
-    def _end(self, engine: Engine) -> None:
+    def _end_run(self, engine: Engine) -> None:
         self._running = [weakref.ref(other) for other in self._engines() if other is not engine]
         if not self._running:
-            self._release()
+            self._uninstall()
 
 
 def _checked(number: Any) -> signal.Signals:
     known = signal.Signals(number)
     if known.name in ("SIGKILL", "SIGSTOP"):
-        raise ValueError(f"{known.name} ends or stops a process without asking it. Leave it out of signals=.")
+        raise ValueError(f"{known.name} cannot be caught by a process. Leave it out of signals=.")
     return known
 
 
-def _breaks_of(engine: Engine) -> list[Events]:
-    """Return the events at which the run may stop; none if it may at any, having no epochs."""
-    return [event for event in _BREAKS if event in engine.lifecycle.graph.index]
+def _stop_events(engine: Engine) -> list[Events]:
+    """Return the events at which the run may stop. A lifecycle without epochs has none and may stop in any phase."""
+    return [event for event in _STOP_EVENTS if event in engine.lifecycle.graph.index]
 
 
-def _next(engine: Engine) -> Any:
-    """Return where the run goes from the phase that it is in."""
+def _next_phase(engine: Engine) -> Any:
+    """Return the event of the phase that the run enters next."""
     exits = engine.lifecycle.graph.automatic[phase_at(engine.position)]
     return next((exit_.target for exit_ in exits if exit_.guard is None or holds(exit_.guard, engine)), None)

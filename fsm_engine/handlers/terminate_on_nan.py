@@ -1,4 +1,4 @@
-"""`TerminateOnNan`: ends a run whose output is no number any more."""
+"""`TerminateOnNan`: terminates a run whose output is not finite."""
 
 from __future__ import annotations
 
@@ -9,35 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fsm_engine._util.identity import identity
 from fsm_engine._util.plain_data import find, items_of
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
-def _unchanged(output: Any) -> Any:
-    return output
-
-
 class TerminateOnNan:
-    """Ends the run when the output holds NaN or infinity; a handler of ITERATION_COMPLETED.
+    """Terminate the run when the output has NaN or infinity; a handler of ITERATION_COMPLETED.
 
-    It looks at numbers and tensors, also those in mappings, tuples and lists; strings are passed over. For a
-    tensor on another device than the CPU the host waits in every call, so filter the event where that matters:
-    ``Events.ITERATION_COMPLETED(every=100)``.
+    It checks numbers and tensors, also inside mappings, tuples and lists, and ignores strings. For a tensor on a
+    device, each call waits for the device; a filter makes the waits rare: ``Events.ITERATION_COMPLETED(every=100)``.
 
     Args:
-        output_transform: turns ``engine.state.output`` into what is looked at.
+        output_transform: function from ``engine.state.output`` to the value to check.
     """
 
-    def __init__(self, output_transform: Callable[[Any], Any] = _unchanged) -> None:
+    def __init__(self, output_transform: Callable[[Any], Any] = identity) -> None:
         self._output_transform = output_transform
 
     def __call__(self, engine: Engine) -> None:
-        """Call ``engine.terminate()``, with a warning in the engine's log, if the output is not finite.
+        """Log a warning and call ``engine.terminate()`` if the output is not finite.
 
         Raises:
-            TypeError: for a part of the output that is none of the types above.
+            TypeError: the output has a value of another type.
         """
         found = find(_is_not_finite, self._output_transform(engine.state.output))
         if found is not None:
@@ -52,13 +48,13 @@ class TerminateOnNan:
 def _is_not_finite(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         return not torch.isfinite(value).all()
-    if isinstance(value, (Integral, str)):  # isfinite() refuses a large integer
+    if isinstance(value, (Integral, str)):  # isfinite raises OverflowError for a large integer
         return False
     if isinstance(value, Complex):
         return not cmath.isfinite(value)
     if items_of(value) is not None:
         return False
     raise TypeError(
-        f"TerminateOnNan looks at numbers, tensors, mappings, tuples and lists, but the output holds {value!r}. "
+        f"TerminateOnNan checks numbers, tensors, mappings, tuples and lists, but the output has {value!r}. "
         f"Leave it out with output_transform=."
     )

@@ -1,4 +1,4 @@
-"""`TimeLimit`: ends a run that has taken too long."""
+"""`TimeLimit`: terminates a run that takes too long."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 class TimeLimit:
-    """Ends the run once a time is over, counted from when this is made; a handler of any event.
+    """Terminate the run after a number of seconds since the handler was made; a handler of any event.
 
-    The time is that of a process: unpickled, or copied, it begins anew. It is looked at when the event fires, so
-    the run goes on from there to the next place where it may end.
+    The time is compared only when the event is fired, so the run continues until then. A pickled or copied handler
+    starts its time again when it is loaded or copied.
 
     Args:
-        limit_sec: how many seconds; eight hours unless given.
+        limit_sec: the limit in seconds; eight hours unless given.
 
     Raises:
-        TypeError: a limit that is no integer.
-        ValueError: a limit that is not positive.
+        TypeError: `limit_sec` is not an integer.
+        ValueError: `limit_sec` is not positive.
     """
 
     def __init__(self, limit_sec: int = 28800) -> None:
@@ -29,14 +29,14 @@ class TimeLimit:
         if limit_sec <= 0:
             raise ValueError(f"Argument limit_sec should be a positive integer. Got {limit_sec!r}.")
         self.limit_sec = limit_sec
-        self._since = monotonic()
+        self._start = monotonic()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _since=monotonic())
+        vars(self).update(state, _start=monotonic())
 
     def __call__(self, engine: Engine) -> None:
-        """Call ``engine.terminate()``, with a line in the engine's log, if the time is over."""
-        elapsed = monotonic() - self._since
+        """Log the time and call ``engine.terminate()`` if the limit is exceeded."""
+        elapsed = monotonic() - self._start
         if elapsed > self.limit_sec:
             engine.logger.info(
                 "TimeLimit: %.1f s have passed, more than the limit of %s s. The run is terminated.",

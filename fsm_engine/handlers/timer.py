@@ -1,4 +1,4 @@
-"""`Timer`: how long a stretch of a run takes."""
+"""`Timer`: measures the time between events of a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 
 class Timer:
-    """Measures seconds on the host's monotonic clock, from when it is made; it can be paused.
+    """Measure time in seconds from the moment the timer is made; it can be paused and resumed.
 
-    It does not wait for the device: work that is only queued there is not in the time.
+    The clock is `time.perf_counter` of the host. The timer does not synchronize with a device, so it does not include
+    work that is only queued there.
 
     Args:
-        average: whether `value` is the time per step instead of all of it.
+        average: `value` returns the time per step instead of the whole time.
 
     Attributes:
         total: seconds up to the last pause.
-        step_count: how often `step` was called since the last reset.
+        step_count: number of calls of `step` since the last reset.
     """
 
     def __init__(self, average: bool = False) -> None:
@@ -30,7 +31,7 @@ class Timer:
 
     @property
     def running(self) -> bool:
-        """Whether the clock runs."""
+        """True unless the timer is paused."""
         return self._since is not None
 
     def attach(
@@ -41,9 +42,9 @@ class Timer:
         resume: AnyEvent | EventsList | None = None,
         step: AnyEvent | EventsList | None = None,
     ) -> Timer:
-        """Let events of `engine` reset, pause, resume and step this timer.
+        """Reset, pause, resume and step this timer at events of `engine`.
 
-        The time of a step without its data, the first batch of an epoch included::
+        For the average time of a step, without the time for its batch::
 
             Timer(average=True).attach(
                 engine,
@@ -54,17 +55,17 @@ class Timer:
             )
 
         Args:
-            engine: the engine to time.
-            start: resets the timer and lets it run.
-            pause: stops the clock.
-            resume: lets the clock go on; None for never.
-            step: counts a step; None for never.
+            engine: the engine to measure.
+            start: event that resets and starts the timer.
+            pause: event that pauses the timer.
+            resume: event that resumes the timer; None for no such event.
+            step: event that counts a step; None for no such event.
 
         Returns:
             This timer.
 
         Raises:
-            ValueError: for an event that is not registered.
+            ValueError: an event is not registered.
         """
         handlers = {self.reset: start, self.pause: pause, self.resume: resume, self.step: step}
         for handler, event in handlers.items():
@@ -72,21 +73,21 @@ class Timer:
                 engine.add_event_handler(event, handler)
         return self
 
-    # Arguments are ignored, so that each of these can be a handler of any event.
+    # These methods ignore all arguments, so that each can be a handler of any event.
 
     def reset(self, *_: Any) -> Timer:
-        """Start again from zero, running."""
+        """Set the time and the steps to zero, and start the timer."""
         self.total = 0.0
         self.step_count = 0
         self._since: float | None = perf_counter()
         return self
 
     def pause(self, *_: Any) -> None:
-        """Stop the clock; nothing happens if it stands still."""
+        """Pause the timer; no effect if it is paused."""
         self.total, self._since = self._seconds(), None
 
     def resume(self, *_: Any) -> None:
-        """Let the clock go on; nothing happens if it runs."""
+        """Resume the timer; no effect if it is running."""
         if self._since is None:
             self._since = perf_counter()
 
@@ -95,7 +96,7 @@ class Timer:
         self.step_count += 1
 
     def value(self) -> float:
-        """Return the seconds so far, or with `average` the seconds per step; before the first step, of one."""
+        """Return the seconds so far; with `average`, the seconds per step (before the first step, all seconds)."""
         return self._seconds() / max(self.step_count, 1) if self._average else self._seconds()
 
     def _seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""`Watchdog`: tells when a run has stayed in one phase for too long."""
+"""`Watchdog`: reports a run that stays in one phase for too long."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stall:
-    """What a watchdog has noticed.
+    """A run that has stayed in one phase for too long.
 
     Attributes:
-        phase: where the run stands.
-        epoch: ``state.epoch`` there.
-        iteration: ``state.iteration`` there.
-        seconds: for how long, at least.
-        stacks: what each thread of the process is doing, the one that watches left out.
+        phase: the phase.
+        epoch: ``state.epoch`` in this phase.
+        iteration: ``state.iteration`` in this phase.
+        seconds: time in this phase so far.
+        stacks: stacks of all threads of the process, except the thread of the watchdog.
     """
 
     phase: Phase
@@ -47,21 +47,21 @@ class Stall:
 
 
 class Watchdog:
-    """Warns in the engine's log when a run stays in one phase for more than some seconds, once per stay.
+    """Log a warning with the stacks of all threads when a run stays in one phase for too long.
 
-    ``Watchdog(after=60).attach(engine)`` watches every run from now on; ``with Watchdog(after=60).watching(engine):``
-    those of the block. A thread of its own looks at where the run is, ten times in that time; the run itself is not
-    touched, and not slowed down. The warning has the stacks of all threads. It is told of no stall between runs, nor
-    while a run is suspended.
+    ``Watchdog(after=60).attach(engine)`` watches all later runs of `engine`; in a ``with`` statement,
+    ``Watchdog(after=60).watching(engine)`` watches the runs in the block. A thread reads the position of the run ten
+    times in `after` seconds, so the run itself takes no extra time. Each stay in a phase is reported once. Suspended
+    runs and the time between runs are not reported.
 
     Args:
-        after: how many seconds are too many.
-        callback: called with the `Stall`, in the thread that watches; an error of it is logged.
-        ignore: events of phases in which a run may stay for as long as it likes.
+        after: number of seconds in one phase that are too long.
+        callback: function to call with the `Stall`, in the thread of the watchdog. Its exceptions are logged.
+        ignore: events of phases that may take any time.
 
     Raises:
-        ValueError: a time that is not positive.
-        TypeError: a callback that cannot be called.
+        ValueError: `after` is not positive.
+        TypeError: `callback` is not callable.
     """
 
     def __init__(
@@ -73,58 +73,58 @@ class Watchdog:
             raise TypeError(f"callback is called with the stall, but {callback!r} is not callable.")
         self.after, self._callback = after, callback
         self._ignored = {plain(event) for event in ignore}
-        self._ends: WeakKeyDictionary[Engine, threading.Event] = WeakKeyDictionary()
+        self._stop_flags: WeakKeyDictionary[Engine, threading.Event] = WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_ends"}
+        return {name: value for name, value in vars(self).items() if name != "_stop_flags"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _ends=WeakKeyDictionary())
+        vars(self).update(state, _stop_flags=WeakKeyDictionary())
 
     def attach(self, engine: Engine) -> RemovableEventHandle:
-        """Watch each run of `engine` that begins, or goes on, from now on; the handle's `remove()` ends that."""
-        return engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._begin)
+        """Watch each run of `engine` that starts or resumes from now on, until the returned handle is removed."""
+        return engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._start)
 
-    def _begin(self, engine: Engine) -> None:
-        before = self._ends.get(engine)
-        if before is not None:  # the thread of the last run has perhaps not noticed that that is over
-            before.set()
-        over = self._ends[engine] = threading.Event()
-        self._thread(engine, over, for_run=True).start()
+    def _start(self, engine: Engine) -> None:
+        previous = self._stop_flags.get(engine)
+        if previous is not None:  # the thread of the last run may not have seen the end of that run
+            previous.set()
+        stop = self._stop_flags[engine] = threading.Event()
+        self._thread(engine, stop, one_run=True).start()
 
     @contextmanager
     def watching(self, engine: Engine) -> Iterator[Watchdog]:
         """Watch `engine` inside the ``with`` block."""
-        over = threading.Event()
-        thread = self._thread(engine, over, for_run=False)
+        stop = threading.Event()
+        thread = self._thread(engine, stop, one_run=False)
         thread.start()
         try:
             yield self
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
-    def _thread(self, engine: Engine, over: threading.Event, for_run: bool) -> threading.Thread:
-        arguments = (weakref.ref(engine), over, for_run)
+    def _thread(self, engine: Engine, stop: threading.Event, one_run: bool) -> threading.Thread:
+        arguments = (weakref.ref(engine), stop, one_run)
         return threading.Thread(target=self._watch, args=arguments, name="Watchdog", daemon=True)
 
-    def _watch(self, watched: Callable[[], Engine | None], over: threading.Event, for_run: bool) -> None:
-        """Look at where the run is until that is over; with `for_run`, until the run is."""
-        before: tuple[Any, ...] | None = None
-        since, told = monotonic(), False
-        while not over.wait(self.after / 10):
-            engine = watched()
-            if engine is None or (for_run and not engine.is_running):
+    def _watch(self, get_engine: Callable[[], Engine | None], stop: threading.Event, one_run: bool) -> None:
+        """Read the position of the run until `stop` is set; with `one_run`, until the run ends."""
+        previous: tuple[Any, ...] | None = None
+        since, reported = monotonic(), False
+        while not stop.wait(self.after / 10):
+            engine = get_engine()
+            if engine is None or (one_run and not engine.is_running):
                 return
-            stay = _stay(engine)
-            if stay is None or stay != before:
-                before, since, told = stay, monotonic(), False
-            elif not told and monotonic() - since >= self.after:
-                told = True
-                self._tell(engine, monotonic() - since)
-            del engine  # it is not kept alive while this waits
+            position = _position(engine)
+            if position is None or position != previous:
+                previous, since, reported = position, monotonic(), False
+            elif not reported and monotonic() - since >= self.after:
+                reported = True
+                self._report(engine, monotonic() - since)
+            del engine  # this thread must not keep the engine alive while it waits
 
-    def _tell(self, engine: Engine, seconds: float) -> None:
+    def _report(self, engine: Engine, seconds: float) -> None:
         phase, state = engine.phase, engine.state
         if phase.event in self._ignored:
             return
@@ -137,15 +137,15 @@ class Watchdog:
                 engine.logger.exception("Watchdog: the callback %r raised.", self._callback)
 
 
-def _stay(engine: Engine) -> tuple[Any, ...] | None:
-    """Return what changes when the run moves; None while none is going on."""
+def _position(engine: Engine) -> tuple[Any, ...] | None:
+    """Return a value that changes with each move of the run, or None if no run is active."""
     if not engine.is_running:
         return None
     return engine.position, engine.state.epoch, engine.state.iteration
 
 
 def _stacks() -> str:
-    """Return what each thread but this one is doing."""
+    """Return the stacks of all threads except this one."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     others = {n: frame for n, frame in sys._current_frames().items() if n != threading.get_ident()}
     return "\n".join(_stack(names.get(number, str(number)), frame) for number, frame in others.items())

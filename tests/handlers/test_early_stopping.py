@@ -1,4 +1,4 @@
-"""`EarlyStopping`: when it ends the training, beside pytorch-ignite's, and what of it is saved."""
+"""`EarlyStopping`: when it terminates the training, compared with pytorch-ignite, and its state dict."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def score_of(engine: Engine) -> Any:
 
 
 def epochs_with(scores: list[Any], **arguments: Any) -> tuple[Engine, EarlyStopping]:
-    """Train for as many epochs as there are scores, an evaluator giving one behind each."""
+    """Train one epoch per score. An evaluator runs after each epoch and returns the score of the epoch."""
     trainer, evaluator = Engine(echo), Engine(echo)
     handler = EarlyStopping(**{"patience": 2, "score_function": score_of, "trainer": trainer, **arguments})
     handler.attach(evaluator)
@@ -60,7 +60,7 @@ scores = st.lists(st.integers(-6, 6).map(lambda number: number / 2), min_size=1,
 
 
 @given(arguments, scores)
-def test_it_counts_and_stops_as_that_of_ignite_does(arguments: dict[str, Any], scores: list[float]) -> None:
+def test_it_counts_and_stops_as_in_ignite(arguments: dict[str, Any], scores: list[float]) -> None:
     theirs_trainer = IgniteEngine(echo)
     values = iter(scores)
     theirs = IgniteEarlyStopping(score_function=lambda engine: next(values), trainer=theirs_trainer, **arguments)
@@ -89,10 +89,12 @@ def test_a_stop_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         trainer, handler = epochs_with([1.0, 2.0, 2.0, 1.5, 3.0])
     assert (trainer.state.epoch, trainer.outcome, handler.counter) == (4, "terminated", 2)
-    assert "EarlyStopping: the score has not improved on 2.0 in 2 calls. The run is terminated." in caplog.messages
+    (message,) = [message for message in caplog.messages if message.startswith("EarlyStopping: ")]
+    assert "2.0" in message
+    assert "2 calls" in message
 
 
-def test_a_score_that_is_no_number_improves_nothing_and_is_never_compared_with() -> None:
+def test_a_nan_score_is_never_an_improvement_or_the_best_score() -> None:
     trainer, handler = epochs_with([NAN, 1.0, NAN, 2.0, NAN, NAN, 3.0])
     assert (trainer.state.epoch, handler.best_score) == (6, 2.0)
     trainer, handler = epochs_with([NAN, NAN, 1.0])
@@ -100,20 +102,20 @@ def test_a_score_that_is_no_number_improves_nothing_and_is_never_compared_with()
 
 
 @pytest.mark.parametrize("make", [np.float32, torch.tensor, lambda value: torch.tensor([value])])
-def test_scores_become_plain_numbers(make: Any) -> None:
+def test_scores_are_stored_as_python_numbers(make: Any) -> None:
     _, handler = epochs_with([make(1.5), make(2.5)])
     assert type(handler.best_score) is float
     assert handler.state_dict() == {"counter": 0, "best_score": 2.5, "threshold_mode": "abs"}
 
 
-def test_a_new_run_of_the_trainer_begins_anew_and_one_that_goes_on_after_a_stop_too() -> None:
+def test_each_run_of_the_trainer_forgets_the_scores_also_after_a_stop() -> None:
     trainer, handler = epochs_with([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     assert trainer.state.epoch == 3
     trainer.run([0])
     assert (trainer.state.epoch, handler.best_score) == (6, 0.0)
 
 
-def test_it_begins_anew_with_the_engine_and_the_event_that_are_named() -> None:
+def test_the_reset_event_of_the_reset_engine_forgets_the_scores() -> None:
     trainer, other = Engine(echo), Engine(echo)
     handler = EarlyStopping(5, score_of, trainer)
     handler.attach(trainer, Events.EPOCH_COMPLETED, reset_engine=other, reset_event=Events.EPOCH_COMPLETED)
@@ -123,26 +125,26 @@ def test_it_begins_anew_with_the_engine_and_the_event_that_are_named() -> None:
     assert (handler.counter, handler.best_score) == (0, None)
 
 
-def test_a_run_that_goes_on_from_a_file_keeps_the_scores() -> None:
-    def made(scores: list[float]) -> tuple[Engine, EarlyStopping]:
+def test_a_run_resumed_from_a_state_dict_keeps_the_scores() -> None:
+    def make(scores: list[float]) -> tuple[Engine, EarlyStopping]:
         trainer = Engine(lambda engine, batch: scores[engine.state.epoch - 1])
         handler = EarlyStopping(3, score_of, trainer)
         handler.attach(trainer, Events.EPOCH_COMPLETED)
         return trainer, handler
 
     scores = [5.0, 4.0, 4.0, 4.0, 4.0]
-    trainer, handler = made(scores)
+    trainer, handler = make(scores)
     trainer.run([0], max_epochs=5, until=Events.EPOCH_COMPLETED(once=3))
     saved = pickle.dumps((trainer.state_dict(), handler.state_dict()))
 
-    trainer, handler = made(scores)
+    trainer, handler = make(scores)
     for one, state in zip((trainer, handler), pickle.loads(saved)):
         one.load_state_dict(state)
     trainer.run([0])
     assert (trainer.state.epoch, trainer.outcome, handler.best_score) == (4, "terminated", 5.0)
 
 
-def test_a_state_has_all_of_its_keys_or_changes_nothing() -> None:
+def test_a_state_dict_without_a_key_is_an_error_and_changes_nothing() -> None:
     handler = EarlyStopping(3, score_of, Engine(echo), threshold_mode="rel")
     handler.load_state_dict({"counter": 2, "best_score": 7.0, "threshold_mode": "abs"})
     state = {"counter": 2, "best_score": 7.0, "threshold_mode": "abs"}
@@ -172,15 +174,15 @@ def test_wrong_arguments_are_errors(wrong: dict[str, Any], error: type[Exception
     assert str(caught.value) == message
 
 
-def test_old_names_are_taken_and_told_of() -> None:
+def test_deprecated_names_work_with_a_warning() -> None:
     trainer = Engine(echo)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         handler = EarlyStopping(2, score_of, trainer, min_delta=1.5, min_delta_mode="rel", cumulative_delta=True)
         assert (handler.min_delta, handler.min_delta_mode, handler.cumulative_delta) == (1.5, "rel", True)
     assert (handler.threshold, handler.threshold_mode, handler.cumulative) == (1.5, "rel", True)
     renamed = [("min_delta", "threshold"), ("min_delta_mode", "threshold_mode"), ("cumulative_delta", "cumulative")]
-    assert [(one.category, str(one.message), one.filename) for one in told] == [
+    assert [(one.category, str(one.message), one.filename) for one in caught] == [
         (DeprecationWarning, f"'{old}' is deprecated. Please use '{new}' instead.", __file__)
         for old, new in renamed * 2
     ]
@@ -195,7 +197,7 @@ def no_gc() -> Iterator[None]:
         gc.enable()
 
 
-def test_the_trainer_is_free_when_it_is_dropped() -> None:
+def test_it_does_not_keep_the_trainer_alive() -> None:
     with no_gc():
         trainer, handler = epochs_with([1.0, 2.0])
         dropped = weakref.ref(trainer)
@@ -205,18 +207,18 @@ def test_the_trainer_is_free_when_it_is_dropped() -> None:
     evaluator = Engine(echo)
     evaluator.state.output = 0.0
     for _ in range(3):
-        handler(evaluator)  # nobody is left to be terminated
+        handler(evaluator)  # there is no trainer to terminate
     assert handler.counter == 3
 
 
 @pytest.mark.parametrize("score", [None, "0.5", (1, 2)])
-def test_a_score_that_is_no_number_at_all_is_an_error(score: Any) -> None:
+def test_a_score_of_another_type_is_an_error(score: Any) -> None:
     with pytest.raises(TypeError) as caught:
         epochs_with([score])
-    assert str(caught.value) == f"Argument score_function should return a number, but it returned {score!r}."
+    assert f"score_function should return a number, but it returned {score!r}" in str(caught.value)
 
 
-def test_a_pickle_has_the_trainer_and_a_copy_shares_it() -> None:
+def test_a_pickle_contains_the_trainer_and_a_copy_shares_it() -> None:
     trainer = Engine(echo)
     handler = EarlyStopping(2, score_of, trainer)
     assert copy.deepcopy(handler).trainer is trainer

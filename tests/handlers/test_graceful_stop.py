@@ -1,4 +1,4 @@
-"""`GracefulStop`: what a signal does to a run, to the engines inside it, and to a process."""
+"""`GracefulStop`: the effect of signals on a run, on nested runs, and on a process."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class P(EventEnum):
     LEARN = "learn"
 
 
-def what_signals_do() -> list[Any]:
+def current_handlers() -> list[Any]:
     return [signal.getsignal(number) for number in (TERM, INT, USR1)]
 
 
 @pytest.fixture(autouse=True)
 def known_handlers() -> Iterator[None]:
-    """Let the signals do what a process begins with, or fail the test, and afterwards what they did."""
+    """Install known signal handlers before the test, and restore the previous handlers after it."""
 
     def fail(number: int, frame: Any) -> None:
         raise AssertionError(f"{signal.Signals(number).name} was not caught")
@@ -75,7 +75,7 @@ def log_of(engine: Engine) -> list[Any]:
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("number", [TERM, INT, USR1])
 @pytest.mark.parametrize(
-    ("event", "stands_at", "iteration"),
+    ("event", "suspended_at", "iteration"),
     [
         (Events.STARTED, Events.ITERATION_COMPLETED, 1),
         (Events.EPOCH_STARTED(once=2), Events.ITERATION_COMPLETED, 4),
@@ -88,8 +88,8 @@ def log_of(engine: Engine) -> list[Any]:
     ],
     ids=str,
 )
-def test_a_signal_suspends_between_iterations_and_the_run_goes_on_as_though_nothing_was(
-    event: Any, stands_at: Events, iteration: int, number: int, driver: str
+def test_a_signal_suspends_the_run_between_iterations_and_the_resumed_run_skips_and_repeats_nothing(
+    event: Any, suspended_at: Events, iteration: int, number: int, driver: str
 ) -> None:
     whole = Engine(echo)
     expected = log_of(whole)
@@ -99,7 +99,7 @@ def test_a_signal_suspends_between_iterations_and_the_run_goes_on_as_though_noth
     log = log_of(engine)
     stop = GracefulStop(save=lambda engine: saved.append((log[-1], engine.state_dict()))).attach(engine)
     engine.add_event_handler(event, signal.raise_signal, number)
-    before = what_signals_do()
+    before = current_handlers()
     engine.run([7, 8, 9], max_epochs=2, driver=driver)
 
     assert (engine.outcome, engine.state.iteration, stop.requested, stop.signal) == (
@@ -109,14 +109,16 @@ def test_a_signal_suspends_between_iterations_and_the_run_goes_on_as_though_noth
         number,
     )
     state = {"epoch_length": 3, "iteration": iteration, "max_epochs": 2}
-    assert [(at[0], {key: state_dict[key] for key in state}) for at, state_dict in saved] == [(stands_at.name, state)]
-    assert what_signals_do() == before
+    assert [(at[0], {key: state_dict[key] for key in state}) for at, state_dict in saved] == [
+        (suspended_at.name, state)
+    ]
+    assert current_handlers() == before
     engine.run(driver=driver)
     assert (engine.outcome, log, len(saved)) == ("completed", expected, 1)
 
 
 @pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Events.COMPLETED], ids=str)
-def test_a_run_that_has_nothing_left_to_do_ends(event: Any) -> None:
+def test_a_run_with_nothing_left_to_do_ends_normally(event: Any) -> None:
     engine, saved = Engine(echo), []
     stop = GracefulStop(save=saved.append).attach(engine)
     engine.add_event_handler(
@@ -129,7 +131,7 @@ def test_a_run_that_has_nothing_left_to_do_ends(event: Any) -> None:
     assert (engine.outcome, stop.requested, stop.signal) == ("interrupted", False, None)
 
 
-def test_a_run_without_data_and_one_of_unknown_length_are_suspended_too() -> None:
+def test_runs_without_data_and_of_unknown_length_are_suspended() -> None:
     for data, length in ((None, 4), (iter([7, 8, 9, 10]), None)):
         engine = Engine(echo)
         GracefulStop().attach(engine)
@@ -140,7 +142,7 @@ def test_a_run_without_data_and_one_of_unknown_length_are_suspended_too() -> Non
         assert (engine.outcome, engine.state.iteration) == ("completed", 4)
 
 
-def test_a_lifecycle_without_epochs_is_suspended_behind_the_handlers_of_its_phase() -> None:
+def test_a_lifecycle_without_epochs_is_suspended_after_the_handlers_of_the_current_phase() -> None:
     lifecycle, done = Lifecycle("ppo"), []
     lifecycle.add_phase(P.COLLECT, activity=lambda: done.append("collect"))
     lifecycle.add_phase(P.LEARN, activity=lambda: done.append("learn"))
@@ -156,7 +158,7 @@ def test_a_lifecycle_without_epochs_is_suspended_behind_the_handlers_of_its_phas
     assert (engine.outcome, done) == ("completed", ["collect", "P.LEARN", "learn"])
 
 
-def test_several_things_are_saved_in_order_and_only_after_a_signal() -> None:
+def test_save_handlers_are_called_in_order_and_only_after_a_signal() -> None:
     engine, saved = Engine(echo), []
     GracefulStop(save=[lambda engine: saved.append(engine), lambda: saved.append("second")]).attach(engine)
     engine.run([7, 8], until=Events.ITERATION_COMPLETED(once=1))
@@ -166,48 +168,48 @@ def test_several_things_are_saved_in_order_and_only_after_a_signal() -> None:
     assert saved == [engine, "second"]
 
 
-def test_what_fails_to_be_saved_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_a_save_handler_fails_the_run(caplog: pytest.LogCaptureFixture) -> None:
     engine = Engine(echo)
     GracefulStop(save=lambda: 1 / 0).attach(engine)
     engine.add_event_handler(Events.ITERATION_STARTED(once=1), signal.raise_signal, TERM)
     with caplog.at_level(logging.WARNING), pytest.raises(ZeroDivisionError):
         engine.run([7, 8])
     assert engine.outcome == "failed"
-    assert caplog.messages[0] == "GracefulStop: SIGTERM came, so the run ends after iteration 1; again to stop at once."
+    assert "GracefulStop: received SIGTERM, stopping after iteration 1" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("end", [1 / 2, RuntimeError(), KeyboardInterrupt(), SystemExit()], ids=repr)
 @pytest.mark.parametrize("event", [Events.STARTED, Events.ITERATION_STARTED, Events.COMPLETED], ids=str)
-def test_the_signals_are_put_back_however_a_run_ends(event: Any, end: Any) -> None:
+def test_the_signal_handlers_are_restored_however_a_run_ends(event: Any, end: Any) -> None:
     engine, seen = Engine(echo), []
     stop = GracefulStop().attach(engine)
 
     @engine.on(event)
     def fail() -> None:
-        seen.append([handler == stop._on_signal for handler in what_signals_do()])
+        seen.append([handler == stop._on_signal for handler in current_handlers()])
         if isinstance(end, BaseException):
             raise end
 
-    before = what_signals_do()
+    before = current_handlers()
     if isinstance(end, BaseException):
         with pytest.raises(type(end)):
             engine.run([7])
     else:
         engine.run([7])
-    assert (seen, what_signals_do()) == ([[True] * 3], before)
+    assert (seen, current_handlers()) == ([[True] * 3], before)
 
 
 @pytest.mark.parametrize("end", [Engine.terminate, Engine.interrupt, lambda engine: engine.terminate(True)])
-def test_the_signals_are_put_back_behind_other_signals(end: Any) -> None:
-    engine, before = Engine(echo), what_signals_do()
+def test_the_signal_handlers_are_restored_after_requests_to_the_engine(end: Any) -> None:
+    engine, before = Engine(echo), current_handlers()
     GracefulStop().attach(engine)
     engine.add_event_handler(Events.ITERATION_COMPLETED, end)
     for _ in range(2):
         engine.run([7, 8, 9])
-        assert what_signals_do() == before
+        assert current_handlers() == before
 
 
-def test_a_handler_that_somebody_else_installed_meanwhile_is_left_alone() -> None:
+def test_a_signal_handler_that_is_installed_during_the_run_stays() -> None:
     engine, called = Engine(echo), []
     stop = GracefulStop([USR1]).attach(engine)
 
@@ -226,38 +228,38 @@ def test_a_handler_that_somebody_else_installed_meanwhile_is_left_alone() -> Non
 # The second signal
 
 
-def sent(*numbers: int) -> Engine:
-    """Return an engine that is sent these signals in its first iteration."""
+def signalled(*numbers: int) -> Engine:
+    """Return an engine whose process receives these signals in the first iteration."""
     engine = Engine(echo)
     GracefulStop().attach(engine)
     engine.add_event_handler(Events.ITERATION_STARTED(once=1), lambda: [*map(signal.raise_signal, numbers)])
     return engine
 
 
-def test_the_second_signal_calls_the_handler_of_before() -> None:
-    came: list[int] = []
-    signal.signal(TERM, lambda number, frame: came.append(number))
-    engine, before = sent(USR1, TERM), what_signals_do()
-    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: came.append(what_signals_do() == before))
+def test_a_second_signal_calls_the_previous_handler() -> None:
+    received: list[int] = []
+    signal.signal(TERM, lambda number, frame: received.append(number))
+    engine, before = signalled(USR1, TERM), current_handlers()
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: received.append(current_handlers() == before))
     engine.run([7, 8])
-    assert (engine.outcome, engine.state.iteration, came) == ("interrupted", 1, [TERM, True])
+    assert (engine.outcome, engine.state.iteration, received) == ("interrupted", 1, [TERM, True])
 
 
-def test_the_second_ctrl_c_is_a_keyboard_interrupt() -> None:
-    engine = sent(INT, INT)
+def test_a_second_ctrl_c_raises_keyboard_interrupt() -> None:
+    engine = signalled(INT, INT)
     with pytest.raises(KeyboardInterrupt):
         engine.run([7, 8])
     assert (engine.outcome, engine.state.iteration) == ("failed", 1)
 
 
-def test_what_was_ignored_is_ignored_the_second_time() -> None:
+def test_a_second_signal_that_was_ignored_before_the_run_is_ignored() -> None:
     signal.signal(TERM, signal.SIG_IGN)
-    engine = sent(TERM, TERM)
+    engine = signalled(TERM, TERM)
     engine.run([7, 8])
     assert (engine.outcome, signal.getsignal(TERM)) == ("interrupted", signal.SIG_IGN)
 
 
-# Engines inside engines
+# Nested runs
 
 
 def trained(attach_to_evaluator: bool) -> tuple[Engine, Engine, GracefulStop, list[Any]]:
@@ -271,53 +273,50 @@ def trained(attach_to_evaluator: bool) -> tuple[Engine, Engine, GracefulStop, li
     return trainer, evaluator, stop, saved
 
 
-def test_a_run_inside_a_handler_is_finished_first() -> None:
+def test_a_nested_run_is_finished_first() -> None:
     trainer, evaluator, _, saved = trained(attach_to_evaluator=False)
     trainer.run([7, 8], max_epochs=3)
     assert (evaluator.outcome, evaluator.state.iteration) == ("completed", 3)
     assert (trainer.outcome, trainer.state.iteration, saved) == ("interrupted", 2, ["evaluated", trainer])
 
 
-def test_an_evaluator_that_it_is_attached_to_as_well_is_terminated() -> None:
+def test_a_nested_run_of_an_attached_evaluator_is_terminated() -> None:
     trainer, evaluator, stop, saved = trained(attach_to_evaluator=True)
-    before = what_signals_do()
+    before = current_handlers()
     trainer.run([7, 8], max_epochs=3)
     assert (evaluator.outcome, evaluator.state.iteration) == ("terminated", 2)
     assert (trainer.outcome, trainer.state.iteration, saved) == ("interrupted", 2, [trainer])
-    assert what_signals_do() == before
+    assert current_handlers() == before
     saved.clear()
-    evaluator.run([1, 2, 3])  # alone, it is suspended like any other
+    evaluator.run([1, 2, 3])  # not nested, so it is suspended
     assert (evaluator.outcome, evaluator.state.iteration, saved, stop.signal) == ("interrupted", 2, [evaluator], TERM)
 
 
-# Where it works
+# Errors
 
 
-def test_outside_the_main_thread_a_run_is_an_error_that_says_so() -> None:
-    engine, told = Engine(echo), []
+def test_a_run_outside_the_main_thread_is_an_error() -> None:
+    engine, errors = Engine(echo), []
     GracefulStop().attach(engine)
 
     def run() -> None:
         try:
             engine.run([7])
         except RuntimeError as error:
-            told.append(str(error))
+            errors.append(str(error))
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert told == [
-        "GracefulStop is attached to an engine that runs outside the main thread, which alone is told of signals. Run "
-        "it there, or call engine.interrupt() from any thread."
-    ]
+    (message,) = errors
+    assert "GracefulStop is attached to an engine that runs outside the main thread" in message
+    assert "call engine.interrupt() from any thread" in message
     engine.run([7])
     assert engine.outcome == "completed"
 
 
 def test_wrong_arguments_are_errors() -> None:
-    with pytest.raises(
-        ValueError, match=r"^SIGKILL ends or stops a process without asking it. Leave it out of signals=.$"
-    ):
+    with pytest.raises(ValueError, match=r"SIGKILL cannot be caught.*Leave it out of signals="):
         GracefulStop([TERM, 9])
     with pytest.raises(ValueError, match="4711 is not a valid Signals"):
         GracefulStop([4711])
@@ -331,7 +330,7 @@ def test_wrong_arguments_are_errors() -> None:
         GracefulStop().attach(NeverInterrupted(echo))
 
 
-def test_it_can_be_pickled_and_keeps_no_engine_alive() -> None:
+def test_it_can_be_pickled_and_does_not_keep_the_engine_alive() -> None:
     gc.disable()
     try:
         engine = Engine(echo)
@@ -430,7 +429,7 @@ PROGRAM = """
 """
 
 
-def test_a_process_that_is_told_to_stop_is_taken_up_by_another(children: Children, tmp_path: Path) -> None:
+def test_a_run_suspended_by_a_signal_is_resumed_in_another_process(children: Children, tmp_path: Path) -> None:
     path = str(tmp_path / "run.json")
     process = children.start(tmp_path, PROGRAM, path, "0.2")
     process.wait_for("running\n")
@@ -439,7 +438,7 @@ def test_a_process_that_is_told_to_stop_is_taken_up_by_another(children: Childre
     outcome, iteration, _ = json.loads(process.out.read_text().splitlines()[-1])
     assert (outcome, status) == ("interrupted", 128 + TERM), err
     assert 0 < iteration < 50
-    assert f"GracefulStop: SIGTERM came, so the run ends after iteration {iteration}; again to stop at once." in err
+    assert f"GracefulStop: received SIGTERM, stopping after iteration {iteration}" in err
 
     weight = 0.0
     for _ in range(5):
@@ -451,7 +450,7 @@ def test_a_process_that_is_told_to_stop_is_taken_up_by_another(children: Childre
     assert json.loads(process.out.read_text().splitlines()[-1]) == ["completed", 50, weight]
 
 
-def test_the_second_signal_ends_a_process_at_once(children: Children, tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_process_at_once(children: Children, tmp_path: Path) -> None:
     process = children.start(tmp_path, PROGRAM, str(tmp_path / "run.json"), "1000")
     process.wait_for("running\n")
     process.send_signal(USR1)
@@ -461,7 +460,7 @@ def test_the_second_signal_ends_a_process_at_once(children: Children, tmp_path: 
     assert (process.wait(), process.out.read_text()) == (-TERM, "running\n"), process.err.read_text()
 
 
-def test_a_forked_process_leaves_signals_to_its_parent_but_ends_by_sigterm() -> None:
+def test_a_forked_process_ignores_the_signals_but_ends_by_sigterm() -> None:
     engine = Engine(echo)
     stop = GracefulStop().attach(engine)
     signal.signal(TERM, signal.SIG_DFL)

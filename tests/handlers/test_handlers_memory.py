@@ -1,4 +1,4 @@
-"""Engines with handlers and an evaluator inside leave nothing behind when they are dropped, without a collection."""
+"""Engines with handlers and nested evaluators are freed by reference counting, without the garbage collector."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from fsm_engine.loggers import BaseLogger, CSVLogger
 from fsm_engine.metrics import Accuracy, RunningAverage
 
 OURS = {"fsm_engine", __name__}
-"""``torch.save``, torchmetrics and TensorBoard make cycles of their own."""
+"""Modules that must not make reference cycles. ``torch.save``, torchmetrics and TensorBoard make some."""
 
 
 class Logs:
-    """Writes down the score with the trainer's step: what a logger or a checkpoint on an evaluator keeps."""
+    """Handler of an evaluator that records the score with the step of the trainer, as a logger or checkpoint does."""
 
     def __init__(self, step: Any) -> None:
         self.step, self.lines = step, []
@@ -58,7 +58,7 @@ def score(engine: Engine) -> float:
 
 
 def trained() -> list[weakref.ref[Any]]:
-    """Train for two iterations with everything attached, drop it, and return references to its parts."""
+    """Train for two iterations with many handlers, and return weak references to all parts."""
     net = nn.Linear(1, 1)
     trainer, evaluator = Engine(lambda engine, batch: net(batch)), Engine(lambda engine, batch: net(batch))
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([torch.ones(1)]))
@@ -79,7 +79,7 @@ def trained() -> list[weakref.ref[Any]]:
 
 
 def trained_and_saved(folder: Path, logger: BaseLogger) -> list[weakref.ref[Any]]:
-    """Do the same for a job with a progress bar that is evaluated, logged and saved."""
+    """Train with an evaluator, a progress bar, a logger and checkpoints, and return weak references to all parts."""
     model, data = nn.Linear(2, 2), [(torch.ones(3, 2), torch.tensor([0, 1, 0]))] * 2
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss())
@@ -120,14 +120,14 @@ def _without_collections() -> Iterator[None]:
 
 
 def open_now() -> tuple[list[threading.Thread], list[Path]]:
-    """Return the threads and, where the system tells, the files that this process has."""
+    """Return the threads and the open files of this process; files only where ``/proc`` exists."""
     folder = Path("/proc/self/fd")
     files = [path.readlink() for path in folder.iterdir() if path.is_symlink()] if folder.is_dir() else []
     return threading.enumerate(), sorted(files)
 
 
 def modules_of_collected() -> set[str]:
-    """Collect, and return where what there was in reference cycles comes from."""
+    """Run the garbage collector, and return the top-level modules of the objects that were in reference cycles."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
     gc.set_debug(0)
@@ -137,7 +137,7 @@ def modules_of_collected() -> set[str]:
 
 
 def check_nothing_is_left(train: Callable[[], list[weakref.ref[Any]]], runs: int) -> set[str]:
-    """Train so often, and return whose cycles there were, which hold neither engines nor models."""
+    """Call `train` `runs` times, and return the modules whose objects were in reference cycles."""
     train()
     gc.collect()
     opened, before = open_now(), Counter(type(one).__name__ for one in gc.get_objects())
@@ -146,7 +146,7 @@ def check_nothing_is_left(train: Callable[[], list[weakref.ref[Any]]], runs: int
         assert left == [None] * len(left)
     gc.collect()
     more = Counter(type(one).__name__ for one in gc.get_objects()) - before
-    for cached in ("ReferenceType", "builtin_function_or_method"):  # in the caches of abstract classes, whatever is run
+    for cached in ("ReferenceType", "builtin_function_or_method"):  # abstract classes cache these in any case
         more.pop(cached, None)
     assert more.total() < 50, more
     assert open_now() == opened
@@ -156,20 +156,20 @@ def check_nothing_is_left(train: Callable[[], list[weakref.ref[Any]]], runs: int
 
 @pytest.mark.usefixtures("_without_collections")
 @pytest.mark.parametrize("runs", [50, pytest.param(500, marks=pytest.mark.slow)])
-def test_a_thousand_engines_leave_nothing_behind(runs: int) -> None:
+def test_engines_with_handlers_are_freed(runs: int) -> None:
     assert check_nothing_is_left(trained, runs) == set()
 
 
 @pytest.mark.usefixtures("_without_collections")
 @pytest.mark.parametrize("runs", [50, pytest.param(500, marks=pytest.mark.slow)])
-def test_a_thousand_engines_that_save_and_log_leave_nothing_behind(tmp_path: Path, runs: int) -> None:
+def test_engines_that_save_and_log_are_freed(tmp_path: Path, runs: int) -> None:
     modules = check_nothing_is_left(lambda: trained_and_saved(tmp_path, CSVLogger(tmp_path / "log.csv")), runs)
     assert not modules & OURS
 
 
 @pytest.mark.usefixtures("_without_collections")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard|torch")
-def test_a_logger_for_tensorboard_leaves_nothing_behind_when_it_is_closed(tmp_path: Path) -> None:
+def test_engines_with_a_closed_tensorboard_logger_are_freed(tmp_path: Path) -> None:
     def train() -> list[weakref.ref[Any]]:
         with TensorboardLogger(log_dir=str(tmp_path)) as logger:
             return trained_and_saved(tmp_path, logger)
@@ -179,7 +179,7 @@ def test_a_logger_for_tensorboard_leaves_nothing_behind_when_it_is_closed(tmp_pa
 
 @pytest.mark.usefixtures("_without_collections")
 @pytest.mark.parametrize("event", [Events.COMPLETED(once=1), "own", Events.STARTED >> Events.EPOCH_STARTED], ids=str)
-def test_a_handler_goes_with_its_engine(event: Any) -> None:
+def test_a_handler_is_freed_with_its_engine(event: Any) -> None:
     engine, handler = Engine(lambda engine, batch: engine.fire_event("own")), Logs(None)
     engine.register_events("own")
     engine.add_event_handler(event, lambda logs: logs.lines.append(1), handler)
@@ -191,7 +191,7 @@ def test_a_handler_goes_with_its_engine(event: Any) -> None:
 
 
 @pytest.mark.usefixtures("_without_collections")
-def test_an_engine_that_is_dropped_while_suspended_or_after_a_failure_leaves_nothing_behind() -> None:
+def test_an_engine_is_freed_while_suspended_and_after_a_failure() -> None:
     def fail() -> None:
         raise ValueError("no")
 

@@ -1,4 +1,4 @@
-"""The learning-rate finder: what it finds, and that it leaves everything as it was."""
+"""`FastaiLRFinder`: its results, and that a search restores everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_DIVERGENCE = "Run completed without loss diverging"
 
 
 class Task:
-    """A tiny model, its optimizer, data and trainer of one of the libraries."""
+    """A tiny model with its optimizer, data, and a trainer of fsm_engine or Ignite."""
 
     def __init__(self, engine=fsm_engine, seed=0, groups=1, batches=30, lr=1e-3):
         generator = torch.Generator().manual_seed(seed)
@@ -47,7 +47,7 @@ class Task:
 
 
 def searched(task, finder=None, run=None, **kwargs):
-    """Let a finder search on `task`, and return it."""
+    """Run a search on `task`, and return the finder."""
     finder = finder or FastaiLRFinder()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -57,10 +57,10 @@ def searched(task, finder=None, run=None, **kwargs):
 
 
 def with_losses(losses, **kwargs):
-    """Let a finder search where the step just returns `losses`."""
+    """Run a search in which the step returns `losses`; return the finder and the starts of the warnings."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.001)
-    coming = iter(losses)
-    trainer = Engine(lambda engine, batch: next(coming))
+    remaining = iter(losses)
+    trainer = Engine(lambda engine, batch: next(remaining))
     finder = FastaiLRFinder()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -69,7 +69,7 @@ def with_losses(losses, **kwargs):
     return finder, [str(warning.message)[: len(NO_DIVERGENCE)] for warning in caught]
 
 
-# What it finds
+# Results
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def theirs():
 
 
 def outcome(finder):
-    """What a search has found, as plain data; errors by type."""
+    """Return the results and the suggestion of a search; for an error, the start of its message."""
     try:
         suggestion = finder.lr_suggestion()
     except RuntimeError as error:
@@ -116,7 +116,7 @@ def close(found):
         },
     ),
 )
-def test_it_finds_what_ignite_finds(theirs, seed, groups, run, kwargs):
+def test_the_results_are_the_same_as_in_ignite(theirs, seed, groups, run, kwargs):
     engine, finder = theirs
     expected = searched(Task(engine, seed, groups), finder(), run, **kwargs)
     found = searched(Task(fsm_engine, seed, groups), None, run, **kwargs)
@@ -126,7 +126,7 @@ def test_it_finds_what_ignite_finds(theirs, seed, groups, run, kwargs):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 50).map(float), min_size=1, max_size=9))
-def test_it_suggests_what_ignite_suggests(theirs, losses):
+def test_the_suggestion_is_the_same_as_in_ignite(theirs, losses):
     rates = [float(number) for number in range(len(losses))]
     expected, found = theirs[1](), FastaiLRFinder()
     expected._history = {"lr": rates, "loss": losses}
@@ -135,7 +135,7 @@ def test_it_suggests_what_ignite_suggests(theirs, losses):
     assert outcome(found) == close(outcome(expected))
 
 
-def test_a_search_finds_the_slope_of_a_u_shape():
+def test_the_suggestion_is_at_the_steepest_slope_of_a_u_shape():
     finder, warned = with_losses([10.0, 9.0, 4.0, 2.0, 1.0, 6.0, 7.0], start_lr=0.001, end_lr=1.0)
 
     rates = [0.001 ** (1 - number / 7) for number in range(1, 7)]
@@ -144,7 +144,7 @@ def test_a_search_finds_the_slope_of_a_u_shape():
     assert finder.lr_suggestion() == pytest.approx(rates[2])  # from 9 to 2
 
 
-def test_the_first_step_has_the_rate_that_is_the_first():
+def test_the_first_two_steps_have_the_first_learning_rate():
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=100.0)
     used = []
 
@@ -165,7 +165,7 @@ def test_the_first_step_has_the_rate_that_is_the_first():
 
 
 @pytest.mark.parametrize(
-    ("losses", "noted"),
+    ("losses", "recorded"),
     [
         ([1.0, 2.0, math.nan, 1.0], [1.0, 2.0]),
         ([1.0, math.inf, 1.0], [1.0, math.inf]),
@@ -174,10 +174,10 @@ def test_the_first_step_has_the_rate_that_is_the_first():
     ],
     ids=str,
 )
-def test_a_loss_that_is_no_number_or_too_much_is_the_end(losses, noted):
+def test_a_nan_loss_or_a_diverged_loss_ends_the_run(losses, recorded):
     finder, warned = with_losses(losses)
 
-    assert finder.get_results().get("loss", []) == noted
+    assert finder.get_results().get("loss", []) == recorded
     assert warned == []
 
 
@@ -200,13 +200,13 @@ def test_a_run_without_divergence_warns(losses, th):
         ({"max_iters": 20}, 10, 11),
     ],
 )
-def test_a_run_is_as_long_as_the_search(run, num_iter, count):
+def test_the_run_has_the_length_of_the_search(run, num_iter, count):
     finder = searched(Task(), run=run, num_iter=num_iter, end_lr=0.01, diverge_th=1e9)
 
     assert len(finder.get_results()["lr"]) == count
 
 
-def test_data_of_unknown_length_needs_a_number():
+def test_data_of_unknown_length_needs_num_iter():
     task = Task()
     with (
         pytest.raises(ValueError, match="give num_iter"),
@@ -221,17 +221,17 @@ def test_data_of_unknown_length_needs_a_number():
 
 
 @pytest.mark.parametrize("loss", [torch.tensor(1.0), torch.tensor([1.0]), torch.tensor(1.0, requires_grad=True), 1.0])
-def test_a_loss_is_a_number_or_a_tensor_with_one(loss):
+def test_a_loss_is_a_float_or_a_tensor_with_one_element(loss):
     finder, _ = with_losses([{"loss": loss}] * 2, output_transform=lambda output: output["loss"])
 
     assert finder.get_results()["loss"] == [1.0, 1.0]
 
 
-# Everything is as it was
+# A search restores everything
 
 
-def run_into_an_end(trial, task, how):
-    """Run a search that ends in this way."""
+def run_until(trial, task, how):
+    """Run a search that ends in the way `how`."""
     if how == "raise":
         trial.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -250,11 +250,11 @@ ENDS = ["complete", "raise", "interrupt", "leave"]
 
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.filterwarnings("ignore:Run completed without")
-def test_everything_is_as_before_however_the_search_ends(how):
+def test_everything_is_restored_however_the_search_ends(how):
     task = Task(groups=2)
     trainer = task.trainer
     trainer.run(task.data[:10], max_epochs=2)
-    trainer.state.mine = {"kept": [1]}
+    trainer.state.mine = {"before": [1]}
     task.model.weight.grad.fill_(3.0)
     task.model.eval()
     gradients = [parameter.grad for parameter in task.model.parameters()]
@@ -265,19 +265,19 @@ def test_everything_is_as_before_however_the_search_ends(how):
         with FastaiLRFinder().attach(trainer, task.to_save) as trial:
             trial.state.mine["more"] = 1
             trial.state.other = 2
-            run_into_an_end(trial, task, how)
+            run_until(trial, task, how)
 
     if how == "leave":
         with pytest.raises(KeyboardInterrupt):
             trial_run()
     else:
         trial_run()
-    for user_own in trainer._registry.slot(Events.ITERATION_COMPLETED).attached:
-        trainer.remove_event_handler(user_own.handler, Events.ITERATION_COMPLETED)
+    for user_handler in trainer._registry.slot(Events.ITERATION_COMPLETED).attached:
+        trainer.remove_event_handler(user_handler.handler, Events.ITERATION_COMPLETED)
 
     assert trainer.state is state
     assert state.attributes() == attributes
-    assert state.mine == {"kept": [1]}
+    assert state.mine == {"before": [1]}
     assert_same(task.state(), before)
     assert [parameter.grad for parameter in task.model.parameters()] == gradients
     assert bool((task.model.weight.grad == 3.0).all())
@@ -287,11 +287,10 @@ def test_everything_is_as_before_however_the_search_ends(how):
 
 
 def assert_same(one, other):
-    """Compare nested states with tensors."""
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_a_suspended_run_goes_on_where_it_was():
+def test_a_suspended_run_resumes_after_the_search():
     def losses(search):
         task = Task(batches=8)
         found = []
@@ -308,7 +307,7 @@ def test_a_suspended_run_goes_on_where_it_was():
     assert losses(search=True) == losses(search=False)
 
 
-def test_a_loaded_state_is_still_gone_on_from():
+def test_a_run_resumes_from_a_state_loaded_before_the_search():
     task = Task(batches=8)
     task.trainer.load_state_dict({"epoch_length": 8, "iteration": 5, "max_epochs": 2})
     searched(task, num_iter=3)
@@ -320,7 +319,7 @@ def test_a_loaded_state_is_still_gone_on_from():
     assert seen == list(range(6, 17))
 
 
-def test_training_after_a_search_is_as_without_it():
+def test_training_after_a_search_is_the_same_as_without_it():
     def trained(search):
         task = Task()
         task.trainer.run(task.data)
@@ -332,7 +331,7 @@ def test_training_after_a_search_is_as_without_it():
     assert_same(trained(search=True), trained(search=False))
 
 
-def test_without_the_block_nothing_is_attached():
+def test_handlers_are_attached_only_inside_the_block():
     task = Task()
     before = task.trainer.explain(Events.ITERATION_STARTED)
     block = FastaiLRFinder().attach(task.trainer, task.to_save)
@@ -356,7 +355,7 @@ def test_a_search_inside_a_run_of_the_same_engine_is_an_error():
         task.trainer.run(task.data)
 
 
-def test_an_engine_without_iterations_is_refused_and_left_alone():
+def test_an_engine_without_iterations_is_an_error_and_is_not_changed():
     engine, task = Engine(lifecycle=fsm_engine.Lifecycle("other")), Task()
     before = engine.explain(Events.STARTED)
 
@@ -365,7 +364,7 @@ def test_an_engine_without_iterations_is_refused_and_left_alone():
     assert engine.explain(Events.STARTED) == before
 
 
-def test_a_second_search_begins_anew():
+def test_a_second_search_replaces_the_results():
     task = Task()
     finder = searched(task, num_iter=10)
     first = finder.get_results()
@@ -374,7 +373,7 @@ def test_a_second_search_begins_anew():
     assert finder.get_results() == first
 
 
-def test_an_engine_is_free_after_a_search():
+def test_an_engine_is_freed_after_a_search_without_the_garbage_collector():
     gc.disable()
     try:
         task = Task()
@@ -387,7 +386,7 @@ def test_an_engine_is_free_after_a_search():
         gc.enable()
 
 
-# What is done with it
+# Suggestions and plots
 
 
 def test_a_suggestion_is_applied_to_each_group():
@@ -403,7 +402,7 @@ def test_a_suggestion_is_applied_to_each_group():
 
 
 @pytest.mark.parametrize("method", ["lr_suggestion", "plot"])
-def test_without_a_run_there_is_nothing_to_tell(method):
+def test_a_suggestion_or_plot_without_a_search_is_an_error(method):
     if method == "plot":
         pytest.importorskip("matplotlib")
     finder = FastaiLRFinder()
@@ -419,16 +418,6 @@ def test_a_loss_that_does_not_fall_has_no_suggestion():
         finder.lr_suggestion()
 
 
-@pytest.fixture
-def plt():
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    yield plt
-    plt.close("all")
-
-
 def test_a_plot_shows_the_curve_and_marks_the_suggestion(plt):
     finder, _ = with_losses([10.0, 9.0, 4.0, 2.0, 1.0, 3.0])
     axes = finder.plot(skip_start=1, skip_end=2)
@@ -440,7 +429,7 @@ def test_a_plot_shows_the_curve_and_marks_the_suggestion(plt):
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("Learning rate", "Loss", "log")
 
 
-def test_a_plot_goes_into_axes_that_are_given(plt):
+def test_a_plot_uses_the_given_axes(plt):
     finder = searched(Task(groups=2), end_lr=1.0)
     axes = plt.subplots()[1]
 
@@ -449,27 +438,27 @@ def test_a_plot_goes_into_axes_that_are_given(plt):
     assert (len(axes.collections), axes.get_xscale()) == (0, "linear")
 
 
-def test_a_curve_without_a_suggestion_is_plotted_as_well(plt):
+def test_a_curve_without_a_suggestion_is_plotted(plt):
     finder, _ = with_losses([1.0, 2.0, 3.0])
 
     assert len(finder.plot(skip_start=0).collections) == 0
 
 
-def test_what_cannot_be_left_out_of_a_plot_is_an_error(plt):
+def test_a_negative_number_of_skipped_iterations_is_an_error(plt):
     finder, _ = with_losses([1.0, 2.0, 3.0])
     for skip in ("skip_start", "skip_end"):
         with pytest.raises(ValueError, match=f"{skip} cannot be negative"):
             finder.plot(**{skip: -1})
 
 
-def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
+def test_the_error_for_missing_matplotlib_names_the_extra(monkeypatch):
     finder, _ = with_losses([1.0, 2.0, 3.0])
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ModuleNotFoundError, match=r"requires matplotlib to be installed.*fsm-engine\[plot\]"):
         finder.plot()
 
 
-# Mistakes
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -495,7 +484,7 @@ def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
     ],
     ids=str,
 )
-def test_a_wrong_argument_is_told_at_once(given, error, text):
+def test_a_wrong_argument_is_an_error_before_the_block(given, error, text):
     task = Task()
     with pytest.raises(error) as caught:
         FastaiLRFinder().attach(task.trainer, **{"to_save": task.to_save, **given})
@@ -512,7 +501,7 @@ def test_a_wrong_argument_is_told_at_once(given, error, text):
     ],
     ids=str,
 )
-def test_something_that_is_no_loss_is_an_error(loss, error, text):
+def test_an_output_that_is_not_a_loss_is_an_error(loss, error, text):
     with pytest.raises(error) as caught:
         with_losses([loss])
     assert text in str(caught.value)

@@ -1,4 +1,4 @@
-"""Progress bars: what they show, how often they look, and that they end with the run."""
+"""`ProgressBar`: the content of bars, how often they are drawn, and when they are closed."""
 
 from __future__ import annotations
 
@@ -26,32 +26,31 @@ from fsm_engine.handlers.progress_bar.backend import BarContent  # noqa: E402
 
 
 class Clock:
-    """A clock that goes on by a step at each look."""
+    """Clock that advances by the next of `steps` at each call."""
 
     def __init__(self, *steps: float) -> None:
         self.now, self._steps = 0.0, steps or (0.1,)
-        self._looks = 0
+        self.calls = 0
 
     def __call__(self) -> float:
-        self.now += self._steps[self._looks % len(self._steps)]
-        self._looks += 1
+        self.now += self._steps[self.calls % len(self._steps)]
+        self.calls += 1
         return self.now
 
 
 @pytest.fixture
-def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at the clock finds that it is time to draw."""
+def always_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Advance the clock so far at each call that every update draws the bar."""
     monkeypatch.setattr(engine_bar, "monotonic", Clock(1.0))
 
 
 @pytest.fixture
-def standing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time passes."""
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_bar, "monotonic", Clock(0.0))
 
 
 def frames(text: str) -> list[str]:
-    """Return what was drawn, one after the other, without times and the bars themselves."""
+    """Return the text of each draw, without the times and the bar itself."""
     timeless = re.sub(r" \[[\d:]+<[^\]\r\n]*\]?|\x1b\[A", "", text)
     drawn = re.split(r"[\r\n]", re.sub(r"\|[#\d ]*", "", timeless))
     return [frame.strip() for frame in drawn if frame.strip()]
@@ -61,38 +60,38 @@ def halved(engine: Any, batch: Any) -> Any:
     return batch * 0.5
 
 
-def prepared(engine: Any) -> Any:
+def with_values(engine: Any) -> Any:
     engine.state.metrics = {"acc": 0.25, "f1": torch.tensor([0.5, 0.75])}
     engine.state.alpha = 3.8990001
     return engine
 
 
-def shown(attached: dict[str, Any], epochs: int = 1, data: Any = (1, 2, 3), **made: Any) -> list[str]:
+def draws(attach: dict[str, Any], epochs: int = 1, data: Any = (1, 2, 3), **arguments: Any) -> list[str]:
     """Return the frames of a run with a bar."""
-    file, engine = io.StringIO(), prepared(Engine(halved))
-    ProgressBar(file=file, ncols=120, **made).attach(engine, **attached)
+    file, engine = io.StringIO(), with_values(Engine(halved))
+    ProgressBar(file=file, ncols=120, **arguments).attach(engine, **attach)
     engine.run(data() if callable(data) else data, max_epochs=epochs)
     return frames(file.getvalue())
 
 
-def shown_by_ignite(attached: dict[str, Any], epochs: int = 1, data: Any = (1, 2, 3), **made: Any) -> list[str]:
+def ignite_draws(attach: dict[str, Any], epochs: int = 1, data: Any = (1, 2, 3), **arguments: Any) -> list[str]:
     """Return the frames of Ignite's bar in the same run."""
     from ignite.engine import Engine as IgniteEngine
     from ignite.engine import Events as IgniteEvents
     from ignite.handlers import ProgressBar as IgniteBar
 
-    for name in attached.keys() & {"event_name", "closing_event_name"}:
-        event = getattr(IgniteEvents, attached[name].name)
-        attached = {**attached, name: event if attached[name].filter is None else event(every=2)}
-    file, engine = io.StringIO(), prepared(IgniteEngine(halved))
-    IgniteBar(file=file, ncols=120, mininterval=0, **made).attach(engine, **attached)
+    for name in attach.keys() & {"event_name", "closing_event_name"}:
+        event = getattr(IgniteEvents, attach[name].name)
+        attach = {**attach, name: event if attach[name].filter is None else event(every=2)}
+    file, engine = io.StringIO(), with_values(IgniteEngine(halved))
+    IgniteBar(file=file, ncols=120, mininterval=0, **arguments).attach(engine, **attach)
     engine.run(data() if callable(data) else data, max_epochs=epochs)
     return frames(file.getvalue())
 
 
-@pytest.mark.usefixtures("ticking")
+@pytest.mark.usefixtures("always_draw")
 def test_there_is_a_bar_for_each_epoch() -> None:
-    assert shown({"output_transform": lambda output: output}, epochs=2) == [
+    assert draws({"output_transform": lambda output: output}, epochs=2) == [
         "Epoch [1/2]: [1/3]  33%, output=0.5",
         "Epoch [1/2]: [2/3]  67%, output=1",
         "Epoch [1/2]: [3/3] 100%, output=1.5",
@@ -107,33 +106,33 @@ def nested(output: Any) -> Any:
 
 
 CASES: list[dict[str, Any]] = [
-    {"attached": {}},
-    {"attached": {}, "epochs": 2},
-    {"attached": {}, "epochs": 2, "persist": True},
-    {"attached": {}, "epochs": 2, "desc": "Val"},
-    {"attached": {}, "desc": "Val"},
-    {"attached": {"metric_names": ["f1", "acc"]}},
-    {"attached": {"metric_names": "all", "state_attributes": ["alpha"]}},
-    {"attached": {"output_transform": nested}},
-    {"attached": {"output_transform": nested}, "bar_format": "{desc}{n}{postfix}"},
-    {"attached": {"output_transform": nested}, "bar_format": None},
-    {"attached": {"output_transform": nested}, "data": lambda: iter([1, 2, 3])},
-    {"attached": {"event_name": Events.ITERATION_STARTED}},
-    {"attached": {"event_name": Events.ITERATION_COMPLETED(every=2)}, "epochs": 2, "data": range(1, 6)},
-    {"attached": {"event_name": Events.EPOCH_COMPLETED, "closing_event_name": Events.COMPLETED}, "epochs": 3},
-    {"attached": {"event_name": Events.EPOCH_STARTED, "closing_event_name": Events.COMPLETED}, "epochs": 3},
+    {"attach": {}},
+    {"attach": {}, "epochs": 2},
+    {"attach": {}, "epochs": 2, "persist": True},
+    {"attach": {}, "epochs": 2, "desc": "Val"},
+    {"attach": {}, "desc": "Val"},
+    {"attach": {"metric_names": ["f1", "acc"]}},
+    {"attach": {"metric_names": "all", "state_attributes": ["alpha"]}},
+    {"attach": {"output_transform": nested}},
+    {"attach": {"output_transform": nested}, "bar_format": "{desc}{n}{postfix}"},
+    {"attach": {"output_transform": nested}, "bar_format": None},
+    {"attach": {"output_transform": nested}, "data": lambda: iter([1, 2, 3])},
+    {"attach": {"event_name": Events.ITERATION_STARTED}},
+    {"attach": {"event_name": Events.ITERATION_COMPLETED(every=2)}, "epochs": 2, "data": range(1, 6)},
+    {"attach": {"event_name": Events.EPOCH_COMPLETED, "closing_event_name": Events.COMPLETED}, "epochs": 3},
+    {"attach": {"event_name": Events.EPOCH_STARTED, "closing_event_name": Events.COMPLETED}, "epochs": 3},
 ]
 
 
-@pytest.mark.usefixtures("ticking")
+@pytest.mark.usefixtures("always_draw")
 @pytest.mark.parametrize("case", CASES)
-def test_ignite_shows_all_of_it_too(case: dict[str, Any]) -> None:
+def test_every_frame_is_also_drawn_by_ignite(case: dict[str, Any]) -> None:
     pytest.importorskip("ignite")
-    ours, theirs = shown(**case), shown_by_ignite(**case)
+    ours, theirs = draws(**case), ignite_draws(**case)
     assert ([frame for frame in ours if frame not in theirs], ours[-1]) == ([], theirs[-1])
 
 
-@pytest.mark.usefixtures("ticking")
+@pytest.mark.usefixtures("always_draw")
 @pytest.mark.parametrize(
     ("attached", "run", "last"),
     [
@@ -143,7 +142,7 @@ def test_ignite_shows_all_of_it_too(case: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_a_run_may_have_another_limit_and_one_bar(attached: Any, run: Any, last: str) -> None:
+def test_a_bar_follows_other_limits_and_may_span_the_run(attached: Any, run: Any, last: str) -> None:
     file, engine = io.StringIO(), Engine(halved)
     ProgressBar(file=file, ncols=120).attach(engine, **attached)
     engine.run([1, 2, 3], **run)
@@ -155,8 +154,8 @@ class Own(EventEnum):
     UNCOUNTED = "uncounted"
 
 
-@pytest.mark.usefixtures("ticking")
-def test_a_counter_of_ones_own_has_no_end() -> None:
+@pytest.mark.usefixtures("always_draw")
+def test_a_custom_counter_has_no_total() -> None:
     def step(engine: Engine, batch: Any) -> None:
         engine.state.seen += batch
         engine.fire_event(Own.COUNTED)
@@ -168,12 +167,12 @@ def test_a_counter_of_ones_own_has_no_end() -> None:
     assert frames(file.getvalue()) == ["COUNTED: [10/?]   0%", "COUNTED: [30/?]   0%"]
 
 
-@pytest.mark.usefixtures("ticking")
-def test_a_metric_that_is_not_there_is_left_out_with_a_warning() -> None:
+@pytest.mark.usefixtures("always_draw")
+def test_a_missing_metric_is_left_out_with_a_warning() -> None:
     with pytest.warns(
         UserWarning, match=r"^The state has no metric 'gone': not logged\. Metrics that are: \['acc', 'f1'\]"
     ):
-        assert shown({"metric_names": ["gone", "acc"]}, data=[1]) == ["Iteration: [1/1] 100%, acc=0.25"]
+        assert draws({"metric_names": ["gone", "acc"]}, data=[1]) == ["Iteration: [1/1] 100%, acc=0.25"]
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -199,7 +198,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("attached", "error", "message"), WRONG, ids=str)
-def test_a_wrong_bar_is_refused_and_nothing_is_attached(attached: Any, error: Any, message: str) -> None:
+def test_wrong_arguments_are_errors_and_nothing_is_attached(attached: Any, error: Any, message: str) -> None:
     engine = Engine(halved)
     engine.register_events(*Own)
     with pytest.raises(error, match=re.escape(message)):
@@ -207,8 +206,8 @@ def test_a_wrong_bar_is_refused_and_nothing_is_attached(attached: Any, error: An
     assert not any(slot.attached for slot in engine._slots.values())
 
 
-def test_another_backend_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^backend='curses' is not known\. Give 'tqdm' or 'rich'\.$"):
+def test_an_unknown_backend_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"backend='curses'.*'tqdm' or 'rich'"):
         ProgressBar(backend="curses")
 
 
@@ -219,7 +218,7 @@ def test_another_backend_is_refused() -> None:
         ("rich", "rich.console", "ProgressBar(backend='rich') needs rich"),
     ],
 )
-def test_what_is_not_installed_says_how_to_install_it(
+def test_the_error_for_a_missing_backend_has_the_pip_command(
     backend: str, module: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -227,34 +226,34 @@ def test_what_is_not_installed_says_how_to_install_it(
         ProgressBar(backend=backend)
 
 
-class Drawn:
-    """Bars that keep when they are drawn, and are told to be."""
+class FakeBackend:
+    """Backend and bar that record their calls and the times of the draws."""
 
     interval = 0.1
 
     def __init__(self, clock: Clock, persist: bool = False) -> None:
         self.clock, self.persist = clock, persist
         self.times: list[float] = []
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
-    def open(self, content: BarContent) -> Drawn:
+    def open(self, content: BarContent) -> FakeBackend:
         self.times.append(self.clock.now)
-        self.told.append(f"open {content.description} {content.n}/{content.total}")
+        self.calls.append(f"open {content.description} {content.n}/{content.total}")
         return self
 
     def update(self, content: BarContent) -> None:
         self.times.append(self.clock.now)
 
     def close(self, content: BarContent) -> None:
-        self.told.append(f"close {content.description} {content.n}/{content.total} {content.values}".strip())
+        self.calls.append(f"close {content.description} {content.n}/{content.total} {content.values}".strip())
 
 
-def drawn(engine: Engine, clock: Clock, persist: bool = False, **attached: Any) -> Drawn:
+def fake_bar(engine: Engine, clock: Clock, persist: bool = False, **attach: Any) -> FakeBackend:
     bar = ProgressBar()
-    bars = Drawn(clock, persist)
-    bar._backend = bars  # type: ignore[assignment]
-    bar.attach(engine, **attached)
-    return bars
+    backend = FakeBackend(clock, persist)
+    bar._backend = backend  # type: ignore[assignment]
+    bar.attach(engine, **attach)
+    return backend
 
 
 @given(
@@ -262,33 +261,34 @@ def drawn(engine: Engine, clock: Clock, persist: bool = False, **attached: Any) 
     st.integers(1, 30),
     st.integers(1, 30),
 )
-def test_it_is_drawn_at_most_ten_times_a_second_and_reads_only_then(
+def test_a_bar_is_drawn_at_most_ten_times_a_second_and_reads_values_only_for_a_draw(
     steps: list[float], length: int, epochs: int
 ) -> None:
     clock, engine, reads = Clock(*steps), Engine(halved), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_bar, "monotonic", clock)
-        bars = drawn(engine, clock, output_transform=lambda output: reads.append(clock.now) or output)
+        backend = fake_bar(engine, clock, output_transform=lambda output: reads.append(clock.now) or output)
         engine.run(range(length), max_epochs=epochs)
-    crowded = [time for time in bars.times if len([other for other in bars.times if time <= other < time + 0.999]) > 10]
-    assert (crowded, len(reads)) == ([], len(bars.times))
-    assert [told.split()[0] for told in bars.told] == ["open", "close"] * (len(bars.told) // 2)
+    times = backend.times
+    crowded = [time for time in times if len([other for other in times if time <= other < time + 0.999]) > 10]
+    assert (crowded, len(reads)) == ([], len(times))
+    assert [call.split()[0] for call in backend.calls] == ["open", "close"] * (len(backend.calls) // 2)
 
 
-def test_an_iteration_costs_one_look_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_reads_the_clock_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, engine = Clock(0.0), Engine(halved)
     monkeypatch.setattr(engine_bar, "monotonic", clock)
-    drawn(engine, clock)
+    fake_bar(engine, clock)
     engine.run(range(50))
-    assert clock._looks == 50 + 1  # one more at the only drawing
+    assert clock.calls == 50 + 1  # the only draw reads it once more
 
 
-@pytest.mark.usefixtures("standing")
-def test_a_bar_that_stays_shows_the_last_values_however_short_it_was() -> None:
+@pytest.mark.usefixtures("stopped_clock")
+def test_a_persistent_bar_shows_the_last_values_of_an_epoch_that_is_too_short_for_a_draw() -> None:
     clock, engine = Clock(0.0), Engine(halved)
-    bars = drawn(engine, clock, persist=True, output_transform=lambda output: output)
+    backend = fake_bar(engine, clock, persist=True, output_transform=lambda output: output)
     engine.run(range(3), max_epochs=20)
-    closed = [told for told in bars.told if told.startswith("close")]
+    closed = [call for call in backend.calls if call.startswith("close")]
     assert closed == [f"close Epoch [{epoch}/20] 3/3 {{'output': 1.0}}" for epoch in range(1, 21)]
 
 
@@ -307,17 +307,17 @@ def interrupting(engine: Engine, batch: Any) -> None:
         engine.interrupt()
 
 
-def stopped_by_hand(engine: Engine, batch: Any) -> None:
+def keyboard_interrupt(engine: Engine, batch: Any) -> None:
     if engine.state.iteration == 2:
         raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
     ("step", "error"),
-    [(failing, ArithmeticError), (stopped_by_hand, KeyboardInterrupt), (terminating, None), (interrupting, None)],
+    [(failing, ArithmeticError), (keyboard_interrupt, KeyboardInterrupt), (terminating, None), (interrupting, None)],
 )
 @pytest.mark.parametrize("backend", ["tqdm", "rich"])
-def test_a_bar_ends_with_its_run_however_that_ends(
+def test_a_bar_is_closed_however_its_run_ends(
     step: Callable[..., Any], error: type[BaseException] | None, backend: str
 ) -> None:
     file, engine = io.StringIO(), Engine(step)
@@ -333,7 +333,7 @@ def test_a_bar_ends_with_its_run_however_that_ends(
     assert list(getattr(tqdm.tqdm, "_instances", ())) == []
 
 
-def test_what_is_read_is_not_read_where_a_run_fails() -> None:
+def test_no_values_are_read_when_a_run_fails() -> None:
     def transform(output: Any) -> Any:
         assert output is not None
         return output
@@ -344,12 +344,12 @@ def test_what_is_read_is_not_read_where_a_run_fails() -> None:
         engine.run(range(4))
 
 
-def test_a_run_that_goes_on_has_a_bar_again() -> None:
+def test_a_resumed_run_opens_a_new_bar() -> None:
     clock, engine = Clock(0.0), Engine(interrupting)
-    bars = drawn(engine, clock)
+    backend = fake_bar(engine, clock)
     engine.run(range(4))
     engine.run()
-    assert bars.told == [
+    assert backend.calls == [
         "open Iteration 1/4",
         "close Iteration 2/4 {}",
         "open Iteration 3/4",
@@ -357,18 +357,18 @@ def test_a_run_that_goes_on_has_a_bar_again() -> None:
     ]
 
 
-def test_an_engine_with_a_lifecycle_of_its_own_may_have_a_bar() -> None:
+def test_an_engine_with_a_custom_lifecycle_can_have_a_bar() -> None:
     lifecycle = Lifecycle("own")
     lifecycle.add_transition(Events.STARTED >> Events.COMPLETED)
     engine = Engine(lifecycle=lifecycle)
     clock = Clock(0.0)
-    bars = drawn(engine, clock, event_name=Events.STARTED, closing_event_name=Events.COMPLETED)
+    backend = fake_bar(engine, clock, event_name=Events.STARTED, closing_event_name=Events.COMPLETED)
     engine.run()
-    assert bars.told == ["open Epoch 0/None", "close Epoch 0/None {}"]
+    assert backend.calls == ["open Epoch 0/None", "close Epoch 0/None {}"]
 
 
 @pytest.mark.parametrize("backend", ["tqdm", "rich"])
-def test_an_engine_with_a_bar_is_free_without_the_collector(backend: str) -> None:
+def test_an_engine_with_a_bar_is_freed_without_the_garbage_collector(backend: str) -> None:
     gc.disable()
     try:
         engine = Engine(halved)
@@ -390,7 +390,7 @@ def test_a_suspended_engine_with_a_bar_can_be_pickled() -> None:
     assert again.state.iteration == 4
 
 
-def test_a_message_is_printed_above_the_bars() -> None:
+def test_log_message_prints_the_text_unchanged() -> None:
     for backend in ("tqdm", "rich"):
         file = io.StringIO()
         ProgressBar(backend=backend, file=file).log_message("[1/2] saved")
@@ -401,7 +401,7 @@ pty = pytest.importorskip("pty")
 
 
 def screen(text: str) -> list[str]:
-    """Return what a terminal shows after `text`, line by line."""
+    """Return the lines that a terminal shows after `text`."""
     lines, row, column = [""], 0, 0
     for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[^\x1b]", text):
         if part == "\r":
@@ -421,7 +421,7 @@ def screen(text: str) -> list[str]:
 
 
 def on_a_terminal(run: Callable[[Any], Any]) -> list[str]:
-    """Return the screen of a terminal that `run` was given as a file."""
+    """Call `run` with the file of a terminal, and return the lines on its screen."""
     import fcntl
     import termios
 
@@ -437,10 +437,10 @@ def on_a_terminal(run: Callable[[Any], Any]) -> list[str]:
     return screen(text.decode().replace("\r\n", "\n\r"))
 
 
-@pytest.mark.usefixtures("ticking")
+@pytest.mark.usefixtures("always_draw")
 @pytest.mark.parametrize("backend", ["tqdm", "rich"])
 @pytest.mark.parametrize("persist", [False, True])
-def test_bars_of_engines_inside_each_other_do_not_mix(
+def test_bars_of_nested_runs_are_drawn_below_each_other(
     backend: str, persist: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")

@@ -1,4 +1,4 @@
-"""`Watchdog`: a run that stays too long in one phase is told of, once, and not touched."""
+"""`Watchdog`: which stalls it reports, and that it does not change the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOON = 0.05
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_running() -> Iterator[None]:
+def all_threads_end() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
@@ -32,26 +32,26 @@ def waits(engine: Engine, batch: int) -> None:
     threading.Event().wait(4 * SOON)
 
 
-def told_of(step: Any, **arguments: Any) -> tuple[Engine, list[Stall], threading.Event]:
-    """Return an engine, the stalls that its watchdog will tell of, and what is set when it does."""
+def watched(step: Any, **arguments: Any) -> tuple[Engine, list[Stall], threading.Event]:
+    """Return an engine, the list that its watchdog reports stalls to, and an event that is set by each report."""
     stalls: list[Stall] = []
-    told = threading.Event()
+    reported = threading.Event()
 
-    def tell(stall: Stall) -> None:
+    def report(stall: Stall) -> None:
         stalls.append(stall)
-        told.set()
+        reported.set()
 
     engine = Engine(step)
-    Watchdog(SOON, tell, **arguments).attach(engine)
-    return engine, stalls, told
+    Watchdog(SOON, report, **arguments).attach(engine)
+    return engine, stalls, reported
 
 
-def test_a_stall_is_told_with_phase_counters_and_stacks(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_report_has_phase_counters_and_stacks(caplog: pytest.LogCaptureFixture) -> None:
     def hangs(engine: Engine, batch: int) -> None:
         if batch == 2:
-            assert told.wait(30)
+            assert reported.wait(30)
 
-    engine, stalls, told = told_of(hangs)
+    engine, stalls, reported = watched(hangs)
     engine.run([1, 2, 3])
     (stall,) = stalls
     assert (stall.phase.event, stall.epoch, stall.iteration) == (Events.ITERATION_STARTED, 1, 2)
@@ -65,37 +65,37 @@ def test_a_stall_is_told_with_phase_counters_and_stacks(caplog: pytest.LogCaptur
     assert str(stall).startswith("the run has been in ITERATION_STARTED, epoch 1, iteration 2 for ")
 
 
-def test_a_stall_in_the_data_is_one_of_its_phase() -> None:
+def test_a_stall_in_the_data_is_reported_in_the_phase_that_fetches() -> None:
     def data() -> Iterator[int]:
         yield 1
-        assert told.wait(30)
+        assert reported.wait(30)
         yield 2
 
-    engine, stalls, told = told_of(lambda engine, batch: batch)
+    engine, stalls, reported = watched(lambda engine, batch: batch)
     engine.run(data(), epoch_length=2)
     assert [stall.phase.event for stall in stalls] == [Events.GET_BATCH_STARTED]
 
 
-def test_each_stay_is_told_of_once() -> None:
+def test_each_stay_is_reported_once() -> None:
     def hangs(engine: Engine, batch: int) -> None:
-        told.clear()
-        assert told.wait(30)
+        reported.clear()
+        assert reported.wait(30)
         assert not threading.Event().wait(4 * SOON)
 
-    engine, stalls, told = told_of(hangs)
+    engine, stalls, reported = watched(hangs)
     engine.run([1, 2])
     assert [stall.iteration for stall in stalls] == [1, 2]
 
 
-def test_a_run_that_goes_on_is_not_told_of() -> None:
+def test_a_run_that_moves_is_not_reported() -> None:
     waiting = threading.Event()
-    engine, stalls, _ = told_of(lambda engine, batch: waiting.wait(SOON / 20))
+    engine, stalls, _ = watched(lambda engine, batch: waiting.wait(SOON / 20))
     engine.run(range(60))
     assert stalls == []
 
 
-def test_a_suspended_run_and_one_that_ended_do_not_stall() -> None:
-    engine, stalls, _ = told_of(lambda engine, batch: batch)
+def test_suspended_and_ended_runs_are_not_reported() -> None:
+    engine, stalls, _ = watched(lambda engine, batch: batch)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), Engine.interrupt)
     engine.run([1, 2])
     assert not threading.Event().wait(4 * SOON)
@@ -104,31 +104,31 @@ def test_a_suspended_run_and_one_that_ended_do_not_stall() -> None:
     assert stalls == []
 
 
-def test_phases_may_be_ignored() -> None:
-    engine, stalls, _ = told_of(waits, ignore=[Events.ITERATION_STARTED])
+def test_ignored_phases_are_not_reported() -> None:
+    engine, stalls, _ = watched(waits, ignore=[Events.ITERATION_STARTED])
     engine.run([1])
     assert stalls == []
 
 
-def test_the_watch_ends_with_a_run_that_fails_and_goes_on_with_the_next() -> None:
+def test_the_next_run_after_a_failed_run_is_watched() -> None:
     def fails(engine: Engine, batch: int) -> None:
-        assert told.wait(30)
-        told.clear()
+        assert reported.wait(30)
+        reported.clear()
         raise KeyboardInterrupt
 
-    engine, stalls, told = told_of(fails)
+    engine, stalls, reported = watched(fails)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             engine.run([1])
     assert len(stalls) == 2
 
 
-def test_a_callback_that_raises_is_logged_and_the_run_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_the_callback_is_logged_and_the_run_continues(caplog: pytest.LogCaptureFixture) -> None:
     called = threading.Event()
 
     def fails(stall: Stall) -> None:
         called.set()
-        raise RuntimeError("no one at home")
+        raise RuntimeError("callback failed")
 
     engine = Engine(lambda engine, batch: called.wait(30))
     with Watchdog(SOON, fails).watching(engine):
@@ -137,7 +137,7 @@ def test_a_callback_that_raises_is_logged_and_the_run_goes_on(caplog: pytest.Log
     assert any("the callback" in record.getMessage() and record.exc_info for record in caplog.records)
 
 
-def test_a_handle_ends_it() -> None:
+def test_removing_the_handle_ends_the_watch() -> None:
     engine, stalls = Engine(waits), []
     handle = Watchdog(SOON, stalls.append).attach(engine)
     handle.remove()
@@ -145,10 +145,10 @@ def test_a_handle_ends_it() -> None:
     assert stalls == []
 
 
-def test_an_engine_is_free_without_the_collector() -> None:
+def test_a_watched_engine_is_freed_without_the_garbage_collector() -> None:
     gc.disable()
     try:
-        engine, _, _ = told_of(lambda engine, batch: batch)
+        engine, _, _ = watched(lambda engine, batch: batch)
         engine.run([1])
         for thread in [thread for thread in threading.enumerate() if thread.name == "Watchdog"]:
             thread.join(30)
@@ -160,11 +160,11 @@ def test_an_engine_is_free_without_the_collector() -> None:
 
 
 @pytest.mark.parametrize("after", [0, -1, float("nan")])
-def test_a_time_that_is_none_is_refused(after: float) -> None:
-    with pytest.raises(ValueError, match="has to be a positive number of seconds"):
+def test_a_time_that_is_not_positive_is_an_error(after: float) -> None:
+    with pytest.raises(ValueError, match=f"after={after}.*positive number of seconds"):
         Watchdog(after)
 
 
-def test_a_callback_that_is_none_is_refused() -> None:
+def test_a_callback_that_is_not_callable_is_an_error() -> None:
     with pytest.raises(TypeError, match="is not callable"):
         Watchdog(1, callback=5)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`FastaiLRFinder`: looks for a learning rate."""
+"""The learning rate finder: a search that raises the learning rate until the loss diverges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a search can be made with what `FastaiLRFinder.attach` was given."""
+"""Checks of the arguments of `FastaiLRFinder.attach`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from fsm_engine.handlers.lr_finder.search import CURVES
 
 
 def check_to_save(to_save: Any) -> None:
-    """Raise TypeError or ValueError unless it is a mapping of objects with a state, an optimizer among them."""
+    """Check that `to_save` is a mapping of objects with state dicts that has an optimizer.
+
+    Raises:
+        TypeError: `to_save` is not a mapping, or an object has no ``state_dict`` or ``load_state_dict``.
+        ValueError: the key ``"optimizer"`` is missing.
+    """
     if not isinstance(to_save, Mapping):
         raise TypeError(f"Argument to_save should be a mapping, but given {type(to_save)}")
     for thing in to_save.values():
@@ -22,7 +27,12 @@ def check_to_save(to_save: Any) -> None:
 
 
 def check_numbers(num_iter: Any, smooth_f: Any, diverge_th: Any) -> None:
-    """Raise TypeError or ValueError for what is no number of iterations, no share, or no multiple."""
+    """Check the types and ranges of the numbers that control a search.
+
+    Raises:
+        TypeError: `num_iter` is not an integer or None; one of the others is not a number.
+        ValueError: `num_iter` is not positive, `smooth_f` is not in [0, 1), or `diverge_th` is less than 1.
+    """
     if num_iter is not None and not isinstance(num_iter, Integral):
         raise TypeError(f"if provided, num_iter should be an integer, but give {num_iter}")
     if num_iter is not None and int(num_iter) <= 0:
@@ -39,19 +49,24 @@ def check_numbers(num_iter: Any, smooth_f: Any, diverge_th: Any) -> None:
 
 
 def check_functions(output_transform: Any, step_mode: Any) -> None:
-    """Raise TypeError or ValueError for what is no function, or no way to raise the learning rate."""
+    """Check that `output_transform` is callable, and that `step_mode` is a name in `CURVES`.
+
+    Raises:
+        TypeError: `output_transform` is not callable.
+        ValueError: `step_mode` is unknown.
+    """
     if not callable(output_transform):
         raise TypeError(f"output_transform should be a function, but given {output_transform!r}")
     if step_mode not in tuple(CURVES):
         raise ValueError(f"step_mode should be 'exp' or 'linear', but given {step_mode}")
 
 
-def ranges_of(groups: Sequence[Mapping[str, Any]], start_lr: Any, end_lr: Any) -> list[tuple[float, float]]:
-    """Return from where to where the learning rate of each group goes.
+def lr_ranges(groups: Sequence[Mapping[str, Any]], start_lr: Any, end_lr: Any) -> list[tuple[float, float]]:
+    """Return the first and the last learning rate for each parameter group.
 
     Raises:
-        TypeError: for what is neither a number nor a list of numbers.
-        ValueError: for another number of them than there are groups, or ranges that do not rise from above zero.
+        TypeError: an argument is neither a number nor a list of numbers.
+        ValueError: the number of values and of groups differ; a start is not positive or not less than its end.
     """
     present = [float(group["lr"]) for group in groups]
     starts = present if start_lr is None else _per_group("start_lr", start_lr, len(groups))
@@ -60,7 +75,9 @@ def ranges_of(groups: Sequence[Mapping[str, Any]], start_lr: Any, end_lr: Any) -
         if not start < end:
             raise ValueError(f"start_lr must be less than end_lr, start_lr={start} vs end_lr={end}")
         if not start > 0:
-            raise ValueError(f"start_lr must be positive, start_lr={start}. Give one, if that is the optimizer's.")
+            raise ValueError(
+                f"start_lr must be positive, start_lr={start}. Without start_lr=, it is the optimizer's learning rate."
+            )
     return list(zip(starts, ends))
 
 

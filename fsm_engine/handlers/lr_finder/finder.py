@@ -1,4 +1,4 @@
-"""`FastaiLRFinder`: tries growing learning rates, and tells which one the loss falls at most steeply."""
+"""`FastaiLRFinder`: finds a learning rate in a trial run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.extras import import_extra
-from fsm_engine.handlers.lr_finder.arguments import check_functions, check_numbers, check_to_save, ranges_of
-from fsm_engine.handlers.lr_finder.keeping import kept
+from fsm_engine._util.identity import identity
+from fsm_engine.handlers.lr_finder.arguments import check_functions, check_numbers, check_to_save, lr_ranges
+from fsm_engine.handlers.lr_finder.restore import restored
 from fsm_engine.handlers.lr_finder.search import CURVES, Search
-from fsm_engine.handlers.param_scheduler.param_groups import set_value
+from fsm_engine.handlers.param_scheduler.param_groups import number_or_list, set_value
 from fsm_engine.persistence.set_aside import set_aside
 
 if TYPE_CHECKING:
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
-def _unchanged(output: Any) -> Any:
-    return output
-
-
 class FastaiLRFinder:
-    """Looks for a learning rate: it rises from iteration to iteration until the loss diverges.
+    """Search for a learning rate: raise it in each iteration until the loss diverges.
 
     ::
 
@@ -34,8 +31,8 @@ class FastaiLRFinder:
         finder.plot()
         finder.apply_suggested_lr(optimizer)
 
-    The learning rate to take is below the one with the least loss: where the loss falls most steeply. As in
-    pytorch-ignite, a loss is noted beside the learning rate of the step that comes after it.
+    The suggestion is the learning rate at which the loss falls most steeply. It is lower than the learning rate with
+    the lowest loss. As in pytorch-ignite, each loss is recorded with the learning rate of the following step.
     """
 
     def __init__(self) -> None:
@@ -46,7 +43,7 @@ class FastaiLRFinder:
         self,
         trainer: Engine,
         to_save: Mapping[str, Any],
-        output_transform: Callable[[Any], Any] = _unchanged,
+        output_transform: Callable[[Any], Any] = identity,
         num_iter: int | None = None,
         start_lr: float | list[float] | None = None,
         end_lr: float | list[float] = 10.0,
@@ -54,47 +51,49 @@ class FastaiLRFinder:
         smooth_f: float = 0.05,
         diverge_th: float = 5.0,
     ) -> AbstractContextManager[Engine]:
-        """Let the runs of `trainer` inside the ``with`` block be searches.
+        """Return a context manager; the runs of `trainer` inside its ``with`` block are searches.
 
-        After the block, also when it is left by an exception, everything is as before: what is in `to_save`, the
-        gradients, the state of `trainer` and the place of its run, if that was suspended, and its handlers. Other
-        handlers of the trainer are called as ever; what they count or write stays, unless it is in `to_save`. States
-        wait in temporary files meanwhile.
+        The end of the block, also by an exception, restores the objects in `to_save`, the gradients, the state and the
+        handlers of `trainer`, and its run, if one was suspended. Other handlers of `trainer` are called during a
+        search; the effects of these calls stay, except on objects in `to_save`. The saved states are kept in temporary
+        files.
 
-        In each iteration the host reads the loss, so it waits for the device: without that, nobody would know that
-        it diverges. Where several processes train together, they have to see the same loss, so that they stop
-        together: average it in `output_transform`.
+        The host reads the loss in each iteration to see whether it diverges, so it waits for the device. If several
+        processes train together, average the loss over them in `output_transform`, so that all of them stop in the
+        same iteration.
 
         Args:
             trainer: an engine whose step returns the loss.
-            to_save: what the run changes, by name; the optimizer as ``"optimizer"``.
-            output_transform: makes the loss of ``engine.state.output``: a float, or a tensor with one element.
-            num_iter: in how many iterations the end is reached; as many as the run has unless given. A run that is
-                shorter is made longer; a longer one ends one iteration later.
-            start_lr: where to begin, one for all groups of the optimizer or a list; what they have unless given.
-            end_lr: where to end, likewise.
-            step_mode: ``"exp"`` multiplies, ``"linear"`` adds.
-            smooth_f: how much of the smoothed loss is that of the last iteration, below 1; 0 does not smooth.
-            diverge_th: the run ends when the smoothed loss is more than that many times the best, or no number.
+            to_save: the objects that the run changes, by name; the optimizer as ``"optimizer"``.
+            output_transform: function from ``engine.state.output`` to the loss: a float or a tensor with one element.
+            num_iter: number of iterations until `end_lr`; the length of the run unless given. A shorter run is made
+                longer, a longer run ends one iteration after `num_iter`.
+            start_lr: first learning rate, for all parameter groups or a list with one per group; the current learning
+                rates unless given.
+            end_lr: last learning rate, for all parameter groups or a list with one per group.
+            step_mode: ``"exp"`` multiplies the learning rate by a constant, ``"linear"`` adds a constant.
+            smooth_f: weight of the latest loss in the smoothed loss, from 0 (no smoothing) to below 1.
+            diverge_th: the run ends when the smoothed loss exceeds this multiple of the best, or when a loss is NaN.
 
         Returns:
-            A context manager that gives `trainer`.
+            A context manager that yields `trainer`.
 
         Raises:
-            TypeError, ValueError: for what a search cannot be made with.
-            BusyError: on entering the block inside a run of `trainer`.
+            TypeError: an argument has the wrong type.
+            ValueError: an argument is out of range.
+            BusyError: `trainer` is running when the block is entered.
         """
         check_to_save(to_save)
         check_numbers(num_iter, smooth_f, diverge_th)
         check_functions(output_transform, step_mode)
         optimizer = to_save["optimizer"]
-        ranges = ranges_of(optimizer.param_groups, start_lr, end_lr)
+        ranges = lr_ranges(optimizer.param_groups, start_lr, end_lr)
         search = Search(optimizer, ranges, CURVES[step_mode], num_iter, output_transform, smooth_f, diverge_th)
-        return self._searching(trainer, to_save, search)
+        return self._attached(trainer, to_save, search)
 
     @contextmanager
-    def _searching(self, trainer: Engine, to_save: Mapping[str, Any], search: Search) -> Iterator[Engine]:
-        with set_aside(trainer), kept(to_save.values(), to_save["optimizer"]), ExitStack() as handles:
+    def _attached(self, trainer: Engine, to_save: Mapping[str, Any], search: Search) -> Iterator[Engine]:
+        with set_aside(trainer), restored(to_save.values(), to_save["optimizer"]), ExitStack() as handles:
             for event, handler in search.handlers():
                 handles.enter_context(trainer.add_event_handler(event, handler))
             try:
@@ -104,18 +103,23 @@ class FastaiLRFinder:
                 self._rates = search.rates[: len(self._losses)]
 
     def get_results(self) -> dict[str, list[Any]]:
-        """Return the learning rates and the smoothed losses, iteration by iteration; of several groups lists."""
+        """Return the learning rates and smoothed losses of all iterations, as ``{"lr": [...], "loss": [...]}``.
+
+        With several parameter groups, each item of ``"lr"`` is a list. Before the first search, the result is empty.
+        """
         if not self._losses:
             return {}
-        return {"lr": [_alone(rates) for rates in self._rates], "loss": list(self._losses)}
+        return {"lr": [number_or_list(rates) for rates in self._rates], "loss": list(self._losses)}
 
     def lr_suggestion(self) -> Any:
-        """Return the learning rate at which the loss falls most steeply before its minimum; of several groups a list.
+        """Return the learning rate at which the loss falls most steeply before its minimum.
+
+        With several parameter groups, the result is a list.
 
         Raises:
-            RuntimeError: without a run before, or if the loss did not fall.
+            RuntimeError: there was no search, or the loss did not fall.
         """
-        return _alone(self._rates[self._steepest()])
+        return number_or_list(self._rates[self._steepest()])
 
     def _steepest(self) -> int:
         if not self._losses:
@@ -130,10 +134,10 @@ class FastaiLRFinder:
         return slopes.index(min(slopes)) + 1
 
     def apply_suggested_lr(self, optimizer: Any) -> None:
-        """Give `optimizer` what `lr_suggestion` returns.
+        """Set the learning rates of `optimizer` to the result of `lr_suggestion`.
 
         Raises:
-            RuntimeError: where there is no suggestion, or for another number of groups.
+            RuntimeError: there is no suggestion, or the number of parameter groups differs from the search.
         """
         rates = self._rates[self._steepest()]
         if len(rates) != len(optimizer.param_groups):
@@ -153,23 +157,23 @@ class FastaiLRFinder:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Axes:
-        """Plot the loss over the learning rate, one line per group.
+        """Plot the loss over the learning rate, with one line per parameter group.
 
         Args:
-            skip_start: how many iterations to leave out at the beginning.
-            skip_end: how many at the end.
-            log_lr: whether the axis of the learning rate is logarithmic.
-            display_suggestion: whether what `lr_suggestion` returns is marked, if there is any.
-            ax: axes of matplotlib to plot into; new ones unless given.
-            **kwargs: for a new figure, of ``plt.subplots``.
+            skip_start: number of iterations to leave out at the start.
+            skip_end: number of iterations to leave out at the end.
+            log_lr: use a logarithmic axis for the learning rate.
+            display_suggestion: mark the result of `lr_suggestion`, if there is one.
+            ax: matplotlib axes to plot into; new axes unless given.
+            **kwargs: arguments of ``plt.subplots`` for new axes.
 
         Returns:
             The axes.
 
         Raises:
-            RuntimeError: without a run before.
-            ValueError: for something negative to leave out.
-            ModuleNotFoundError: without matplotlib.
+            RuntimeError: there was no search.
+            ValueError: `skip_start` or `skip_end` is negative.
+            ModuleNotFoundError: matplotlib is not installed.
         """
         plt = import_extra("matplotlib.pyplot", "plot", "This method requires matplotlib to be installed")
         if not self._losses:
@@ -193,13 +197,8 @@ class FastaiLRFinder:
 
     def _mark_suggestion(self, axes: Axes) -> None:
         try:
-            place = self._steepest()
-        except RuntimeError:  # a curve without a suggestion is worth a look all the more
+            iteration = self._steepest()
+        except RuntimeError:  # a plot is most useful when there is no suggestion
             return
-        rates = self._rates[place]
-        axes.scatter(rates, [self._losses[place]] * len(rates), s=75, color="red", zorder=3)
-
-
-def _alone(rates: list[float]) -> Any:
-    """Return the learning rate of the only group; the list of them if there are several."""
-    return rates[0] if len(rates) == 1 else list(rates)
+        rates = self._rates[iteration]
+        axes.scatter(rates, [self._losses[iteration]] * len(rates), s=75, color="red", zorder=3)

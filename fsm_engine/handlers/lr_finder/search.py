@@ -1,4 +1,4 @@
-"""One search: a learning rate that grows from iteration to iteration, and the loss."""
+"""One search: a learning rate that rises from iteration to iteration, and the losses."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ CURVES = {"exp": _exponential, "linear": _linear}
 
 
 class Search:
-    """Handlers that raise the learning rate of `optimizer`, note the loss, and end the run when that diverges.
+    """Handlers that raise the learning rate, record the loss, and terminate the run when the loss diverges.
 
     Args:
-        optimizer: its learning rates are raised.
-        ranges: from where to where, for each group.
-        curve: the learning rate of an iteration, counted from 1.
-        num_iter: in how many iterations it reaches the end; as many as the run has unless given.
-        output_transform: makes the loss of ``engine.state.output``.
-        smooth_f: how much of the smoothed loss is that of the last iteration; 0 for all of it.
-        diverge_th: how many times the best loss is too much.
+        optimizer: the optimizer whose learning rates are set.
+        ranges: first and last learning rate of each parameter group.
+        curve: function that returns the learning rate of an iteration, counted from 1.
+        num_iter: number of iterations until the last learning rate; the planned iterations of the run unless given.
+        output_transform: function from ``engine.state.output`` to the loss.
+        smooth_f: weight of the latest loss in the smoothed loss; 0 turns smoothing off.
+        diverge_th: multiple of the best loss from which the loss counts as diverged.
 
     Attributes:
-        rates: the learning rates that each iteration is noted with, one per group: those of the next step. The first
-            step has those of the first iteration.
-        losses: the smoothed losses.
+        rates: learning rates, one per parameter group, that are recorded with the loss of each iteration. They are the
+            learning rates of the following step; the first step has the rates of the first iteration, too.
+        losses: smoothed loss of each iteration.
     """
 
     def __init__(
@@ -58,33 +58,34 @@ class Search:
         diverge_th: float,
     ) -> None:
         self._optimizer, self._ranges, self._curve = optimizer, ranges, curve
-        self._wanted, self._num_iter = num_iter, 0
+        self._requested_iters, self._num_iter = num_iter, 0
         self._output_transform = output_transform
         self._smooth_f, self._diverge_th = smooth_f, diverge_th
         self.rates: list[list[float]] = []
         self.losses: list[float] = []
-        self._diverged, self._best = False, math.inf
+        self._diverged, self._best_loss = False, math.inf
 
     def handlers(self) -> list[tuple[AnyEvent, Callable[..., None]]]:
-        """Return what has to be attached, each with its event."""
+        """Return the events and the handlers to attach to them."""
         return [
             (Events.STARTED, self._start),
+            # Last, so that it overrides schedulers and other handlers that set the learning rate.
             (Events.ITERATION_STARTED(priority=LAST), self._set_rates),
-            (Events.ITERATION_COMPLETED, self._note),
-            (Events.COMPLETED, self._warn),
+            (Events.ITERATION_COMPLETED, self._record_loss),
+            (Events.COMPLETED, self._warn_unless_diverged),
         ]
 
     def _start(self, engine: Engine) -> None:
-        self._diverged, self._best = False, math.inf
+        self._diverged, self._best_loss = False, math.inf
         self.rates.clear()
         self.losses.clear()
-        state, planned = engine.state, _planned(engine.state)
-        wanted = self._wanted or planned
-        if wanted is None:
-            raise ValueError("the data does not tell its length: give num_iter to attach(), or epoch_length to run().")
-        if planned is None or planned < wanted:
-            state.max_epochs, state.max_iters = None, wanted
-        self._num_iter = wanted
+        state, planned = engine.state, _planned_iters(engine.state)
+        num_iter = self._requested_iters or planned
+        if num_iter is None:
+            raise ValueError("the length of the data is unknown: give num_iter to attach(), or epoch_length to run().")
+        if planned is None or planned < num_iter:
+            state.max_epochs, state.max_iters = None, num_iter
+        self._num_iter = num_iter
 
     def _rates_of(self, iteration: int) -> list[float]:
         return [self._curve(start, end, iteration, self._num_iter) for start, end in self._ranges]
@@ -94,26 +95,26 @@ class Search:
         for group, rate in zip(self._optimizer.param_groups, rates):
             set_value(group, "lr", rate)
 
-    def _note(self, engine: Engine) -> None:
-        loss = _number(self._output_transform(engine.state.output))
-        if math.isnan(loss):  # not noted: it is neither less nor more than any other
-            self._end(engine)
+    def _record_loss(self, engine: Engine) -> None:
+        loss = _loss_as_float(self._output_transform(engine.state.output))
+        if math.isnan(loss):  # not recorded, because NaN cannot be compared with the other losses
+            self._end_diverged(engine)
             return
         if self.losses and self._smooth_f:
             loss = self._smooth_f * loss + (1 - self._smooth_f) * self.losses[-1]
         self.losses.append(loss)
         self.rates.append(self._rates_of(len(self.losses)))
-        self._best = min(self._best, loss)
-        if loss > self._best + (self._diverge_th - 1) * abs(self._best):
-            self._end(engine)
+        self._best_loss = min(self._best_loss, loss)
+        if loss > self._best_loss + (self._diverge_th - 1) * abs(self._best_loss):
+            self._end_diverged(engine)
         elif len(self.losses) > self._num_iter:
             engine.terminate()
 
-    def _end(self, engine: Engine) -> None:
+    def _end_diverged(self, engine: Engine) -> None:
         self._diverged = True
         engine.terminate()
 
-    def _warn(self) -> None:
+    def _warn_unless_diverged(self) -> None:
         if not self._diverged:
             warnings.warn(
                 "Run completed without loss diverging, increase end_lr, decrease diverge_th or look at "
@@ -122,15 +123,14 @@ class Search:
             )
 
 
-def _planned(state: State) -> int | None:
-    """Return how many iterations the run has, None if the data does not tell."""
+def _planned_iters(state: State) -> int | None:
+    """Return the number of iterations of the run, or None if the length of the data is unknown."""
     if state.max_epochs is None or state.epoch_length is None:
         return state.max_iters
     return state.max_epochs * state.epoch_length
 
 
-def _number(loss: Any) -> float:
-    """Return the loss as a number; a tensor on a device is waited for."""
+def _loss_as_float(loss: Any) -> float:
     if isinstance(loss, torch.Tensor):
         if loss.ndim > 1 or loss.numel() != 1:
             raise ValueError(

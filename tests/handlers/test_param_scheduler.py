@@ -1,4 +1,4 @@
-"""Schedulers of an optimizer's settings; torch and pytorch-ignite are the oracles."""
+"""Schedulers of optimizer settings, compared with torch and pytorch-ignite."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ quick = settings(max_examples=25, deadline=None)
 
 
 def optimizer_of(groups=1, lr=0.1, **kwargs):
-    """An optimizer whose groups have the learning rates lr, 2 lr, ..."""
+    """Return an optimizer whose groups have the learning rates lr, 2 lr, ..."""
     parameters = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr * (n + 1)} for n in range(groups)]
     return torch.optim.SGD(parameters, lr=lr, **kwargs)
 
 
 def values_of(scheduler, events, optimizer, name="lr", engine=None):
-    """Call `scheduler` that often, and return what each group of `optimizer` has after each call."""
+    """Call `scheduler` `events` times, and return the value of each group of `optimizer` after each call."""
     rows = []
     for _ in range(events):
         scheduler(engine)
@@ -48,7 +48,7 @@ def values_of(scheduler, events, optimizer, name="lr", engine=None):
 
 
 def saved(state):
-    """Return `state` as a file of plain data gives it back."""
+    """Return `state` after saving it to a file and loading it with ``weights_only=True``."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
@@ -59,7 +59,7 @@ def close(values):
     return [pytest.approx(row, rel=1e-9, abs=1e-9) for row in values]
 
 
-# The same values as pytorch-ignite's
+# The same values as in pytorch-ignite
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def made(library, optimizer, drawn, **kwargs):
 
 
 def same_values(theirs, make, groups=1, events=30):
-    """Let both libraries make a scheduler of an optimizer, and return both sequences of values."""
+    """Return the values of a scheduler of Ignite and of the same scheduler here."""
     sequences = []
     for library in (theirs, ours):
         optimizer = optimizer_of(groups)
@@ -105,14 +105,14 @@ def same_values(theirs, make, groups=1, events=30):
 
 @quick
 @given(simple)
-def test_a_scheduler_gives_the_values_of_ignite(theirs, drawn):
+def test_the_values_are_the_same_as_in_ignite(theirs, drawn):
     expected, found = same_values(theirs, lambda library, optimizer: made(library, optimizer, drawn))
     assert found == close(expected)
 
 
 @quick
 @given(simple)
-def test_a_simulation_gives_the_values_of_ignite(theirs, drawn):
+def test_simulated_values_are_the_same_as_in_ignite(theirs, drawn):
     name, arguments = drawn
     expected, found = (
         getattr(library, name).simulate_values(num_events=20, param_name="lr", save_history=True, **arguments)
@@ -123,8 +123,8 @@ def test_a_simulation_gives_the_values_of_ignite(theirs, drawn):
 
 @quick
 @given(st.lists(st.tuples(simple, st.integers(0, 6)), min_size=2, max_size=4))
-def test_one_after_another_gives_the_values_of_ignite(theirs, parts):
-    durations = [duration or 1 for _, duration in parts[:-1]]  # theirs takes no 0 but for the first
+def test_concatenated_values_are_the_same_as_in_ignite(theirs, parts):
+    durations = [duration or 1 for _, duration in parts[:-1]]  # Ignite allows 0 for the first duration only
 
     def make(library, optimizer):
         return library.ConcatScheduler([made(library, optimizer, drawn) for drawn, _ in parts], durations)
@@ -140,7 +140,7 @@ def test_one_after_another_gives_the_values_of_ignite(theirs, parts):
 
 @quick
 @given(simple, simple)
-def test_groups_have_the_values_of_ignite(theirs, first, second):
+def test_values_of_groups_are_the_same_as_in_ignite(theirs, first, second):
     def make(library, optimizer):
         parts = [made(library, optimizer, drawn, param_group_index=n) for n, drawn in enumerate((first, second))]
         return library.ParamGroupScheduler(parts, names=["first", "second"])
@@ -153,7 +153,7 @@ def test_groups_have_the_values_of_ignite(theirs, first, second):
 
 @quick
 @given(simple, st.sampled_from([0.0, 0.01, 1.0]), st.integers(2, 6), st.sampled_from([None, 0.1, 0.5]))
-def test_a_warm_up_has_the_values_of_ignite(theirs, drawn, start, duration, end):
+def test_values_with_a_warm_up_are_the_same_as_in_ignite(theirs, drawn, start, duration, end):
     def make(library, optimizer):
         return library.create_lr_scheduler_with_warmup(made(library, optimizer, drawn), start, duration, end)
 
@@ -162,7 +162,7 @@ def test_a_warm_up_has_the_values_of_ignite(theirs, drawn, start, duration, end)
 
 
 @pytest.mark.parametrize("first", [0.5, 0.1])
-def test_a_warm_up_that_ends_where_the_scheduler_begins_gives_that_value_once(theirs, first):
+def test_the_end_value_of_a_warm_up_is_not_repeated_by_the_scheduler_after_it(theirs, first):
     def make(library, optimizer):
         after = library.PiecewiseLinear(optimizer, "lr", [(0, first), (4, 0.1)])
         return library.create_lr_scheduler_with_warmup(after, 0.0, 3, 0.5)
@@ -175,7 +175,7 @@ def test_a_warm_up_that_ends_where_the_scheduler_begins_gives_that_value_once(th
 
 @quick
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=20), st.integers(0, 2), st.sampled_from([None, 0, 1]))
-def test_a_plateau_lowers_as_ignite_does(theirs, metrics, patience, group):
+def test_learning_rates_on_a_plateau_are_the_same_as_in_ignite(theirs, metrics, patience, group):
     kwargs = {"patience": patience, "factor": 0.5, "param_group_index": group}
     sequences = []
     for library, engine in ((theirs, Engine(lambda engine, batch: None)), (ours, Engine(lambda engine, batch: None))):
@@ -198,7 +198,7 @@ def test_a_plateau_lowers_as_ignite_does(theirs, metrics, patience, group):
     ("given", "lowest"),
     [({"min_lr": [0.04, 0.03]}, [0.04, 0.03]), ({"min_lr": 0.03, "param_group_index": 1}, [0.1, 0.03])],
 )
-def test_a_plateau_stops_at_the_least_rate_of_each_group(given, lowest):
+def test_the_learning_rate_on_a_plateau_stops_at_min_lr(given, lowest):
     optimizer = optimizer_of(2)
     scheduler = ReduceLROnPlateauScheduler(optimizer, "loss", patience=0, **given)
     engine = Engine(lambda engine, batch: None)
@@ -207,7 +207,7 @@ def test_a_plateau_stops_at_the_least_rate_of_each_group(given, lowest):
     assert values_of(scheduler, 9, optimizer, engine=engine)[-1] == lowest
 
 
-# Torch's schedulers give what they give in a loop of torch's
+# The same values as in a training loop of torch
 
 TORCH = {
     "lambda": lambda o: of_torch.LambdaLR(o, lambda n: 0.9**n),
@@ -236,7 +236,7 @@ def fresh(make=None):
 
 
 def in_a_loop_of_torch(make, steps):
-    """The settings that the optimizer makes each step with: learning rates and momenta."""
+    """Return the learning rates and momenta of each step in a training loop of torch."""
     optimizer, scheduler = fresh(make)
     rows = []
     for _ in range(steps):
@@ -247,7 +247,7 @@ def in_a_loop_of_torch(make, steps):
 
 
 def training(optimizer, steps):
-    """An engine that makes steps, and what the optimizer made them with."""
+    """Return an engine that appends the learning rates and momenta of each step to `steps`."""
 
     def step(engine, batch):
         steps.append([(group["lr"], group["momentum"]) for group in optimizer.param_groups])
@@ -257,7 +257,7 @@ def training(optimizer, steps):
 
 
 @every_scheduler_of_torch
-def test_a_scheduler_of_torch_gives_what_it_gives_in_torch(make):
+def test_a_torch_scheduler_has_the_same_values_as_in_torch(make):
     optimizer, scheduler = fresh(make)
     steps = []
     engine = training(optimizer, steps)
@@ -269,7 +269,7 @@ def test_a_scheduler_of_torch_gives_what_it_gives_in_torch(make):
 
 
 @every_scheduler_of_torch
-def test_a_scheduler_of_torch_after_the_step_leaves_the_first_value_to_the_optimizer(make):
+def test_a_legacy_torch_scheduler_after_the_step_starts_with_the_second_value(make):
     optimizer, scheduler = fresh(make)
     steps = []
     engine = training(optimizer, steps)
@@ -283,7 +283,7 @@ def test_a_scheduler_of_torch_after_the_step_leaves_the_first_value_to_the_optim
 
 
 @every_scheduler_of_torch
-def test_a_scheduler_of_torch_goes_on_where_it_was_saved(make):
+def test_a_torch_scheduler_resumes_from_its_state_dict(make):
     for done in (0, 1, 4, 7):
         optimizer, scheduler = fresh(make)
         handler = LRScheduler(scheduler)
@@ -299,7 +299,7 @@ def test_a_scheduler_of_torch_goes_on_where_it_was_saved(make):
 
 
 @every_scheduler_of_torch
-def test_a_simulation_with_a_scheduler_of_torch_touches_nothing(make):
+def test_simulating_a_torch_scheduler_changes_nothing(make):
     optimizer, scheduler = fresh(make)
     before = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
 
@@ -310,7 +310,7 @@ def test_a_simulation_with_a_scheduler_of_torch_touches_nothing(make):
     assert (optimizer.state_dict(), scheduler.state_dict()) == before
 
 
-def test_what_others_set_meanwhile_does_not_change_the_values():
+def test_a_learning_rate_set_elsewhere_does_not_change_the_values():
     optimizer = optimizer_of()
     scheduler = LRScheduler(of_torch.ExponentialLR(optimizer, 0.5))
     values_of(scheduler, 2, optimizer)
@@ -326,7 +326,7 @@ def test_what_others_set_meanwhile_does_not_change_the_values():
         (0.4, [[0.0, 0.0], [0.2, 0.2], [0.4, 0.4], [0.1, 0.2], [0.05, 0.1]]),
     ],
 )
-def test_a_scheduler_of_torch_comes_after_a_warm_up(end, expected):
+def test_a_torch_scheduler_can_follow_a_warm_up(end, expected):
     optimizer = optimizer_of(2)
     simulated = [None] * 5
     scheduler = create_lr_scheduler_with_warmup(
@@ -341,7 +341,7 @@ def test_a_scheduler_of_torch_comes_after_a_warm_up(end, expected):
     assert simulated == [[number, *row] for number, row in enumerate(history["lr"])]
 
 
-def test_only_the_group_that_is_scheduled_is_warmed_up():
+def test_the_warm_up_sets_only_the_scheduled_group():
     optimizer = optimizer_of(2)
     after = PiecewiseLinear(optimizer, "lr", [(0, 0.4)], param_group_index=1)
 
@@ -350,7 +350,7 @@ def test_only_the_group_that_is_scheduled_is_warmed_up():
     assert rows == close([[0.1, 0.0], [0.1, 0.1], [0.1, 0.2], [0.1, 0.4]])
 
 
-# Saved and gone on from
+# State dicts and copies
 
 MAKERS = {
     "linear": lambda o: LinearCyclicalScheduler(o, "lr", 0.0, 1.0, 4, 1.5, 0.9, 0.8),
@@ -366,7 +366,7 @@ every_scheduler = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 @every_scheduler
-def test_a_scheduler_goes_on_where_it_was_saved(make):
+def test_a_scheduler_resumes_from_its_state_dict(make):
     for done in range(12):
         optimizer, another = optimizer_of(2), optimizer_of(2)
         scheduler, fresh_one = make(optimizer), make(another)
@@ -380,7 +380,7 @@ def test_a_scheduler_goes_on_where_it_was_saved(make):
         assert fresh_one.state_dict() == scheduler.state_dict()
 
 
-def test_a_plateau_goes_on_where_it_was_saved():
+def test_a_plateau_scheduler_resumes_from_its_state_dict():
     metrics = [1.0, 2.0, 3.0, 0.5, 0.6, 0.7, 0.8, 0.4]
 
     def lowered(scheduler, optimizer, metrics):
@@ -401,7 +401,7 @@ def test_a_plateau_goes_on_where_it_was_saved():
 
 
 @every_scheduler
-def test_a_state_of_before_gives_the_values_again(make):
+def test_loading_an_earlier_state_repeats_the_values(make):
     optimizer = optimizer_of(2)
     scheduler = make(optimizer)
     state = scheduler.state_dict()
@@ -413,7 +413,7 @@ def test_a_state_of_before_gives_the_values_again(make):
 
 
 @every_scheduler
-def test_a_copy_and_a_pickle_go_on_by_themselves(make):
+def test_a_copy_and_a_pickle_have_their_own_optimizer(make):
     optimizer = optimizer_of(2)
     scheduler = make(optimizer)
     values_of(scheduler, 3, optimizer)
@@ -422,12 +422,12 @@ def test_a_copy_and_a_pickle_go_on_by_themselves(make):
     expected = values_of(scheduler, 5, optimizer)
 
     for twin in twins:
-        its_own = twin.optimizer[0] if isinstance(twin.optimizer, list) else twin.optimizer
-        assert its_own is not optimizer
-        assert values_of(twin, 5, its_own) == expected
+        own_optimizer = twin.optimizer[0] if isinstance(twin.optimizer, list) else twin.optimizer
+        assert own_optimizer is not optimizer
+        assert values_of(twin, 5, own_optimizer) == expected
 
 
-def test_what_is_missing_in_a_state_changes_nothing():
+def test_a_state_dict_without_a_key_changes_nothing():
     optimizer = optimizer_of()
     scheduler = PiecewiseLinear(optimizer, "lr", [(0, 0.0), (4, 1.0)])
     state = {**scheduler.state_dict(), "event_index": 3}
@@ -441,7 +441,7 @@ def test_what_is_missing_in_a_state_changes_nothing():
 # In an engine
 
 
-def test_a_scheduler_sets_its_value_before_the_step_and_keeps_a_history():
+def test_a_scheduler_sets_its_value_before_the_step_and_records_a_history():
     optimizer = optimizer_of(2)
     used = []
     engine = Engine(lambda engine, batch: used.append(optimizer.param_groups[1]["lr"]))
@@ -457,7 +457,7 @@ def test_a_scheduler_sets_its_value_before_the_step_and_keeps_a_history():
     assert engine.state.param_history == {"lr": [[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]}
 
 
-def test_a_history_has_the_names_that_are_given():
+def test_the_history_has_the_given_names():
     def history(*names, attached=()):
         optimizer = optimizer_of(2)
         parts = [PiecewiseLinear(optimizer, "lr", [(0, float(n)), (2, 4.0)], param_group_index=n) for n in (0, 1)]
@@ -471,7 +471,7 @@ def test_a_history_has_the_names_that_are_given():
     assert history("a", "b", attached=["both"]) == {"both": [[0.0, 1.0], [2.0, 2.5]]}
 
 
-def test_a_plateau_keeps_its_history_with_the_trainer_and_does_not_keep_that_alive():
+def test_a_plateau_scheduler_records_its_history_in_the_trainer_without_keeping_it_alive():
     optimizer = optimizer_of(2)
     trainer, evaluator = Engine(lambda engine, batch: None), Engine(lambda engine, batch: None)
     scheduler = ReduceLROnPlateauScheduler(
@@ -491,7 +491,7 @@ def test_a_plateau_keeps_its_history_with_the_trainer_and_does_not_keep_that_ali
     assert (scheduler.trainer, copy.deepcopy(scheduler).trainer) == (None, None)
 
 
-def test_an_engine_with_schedulers_is_free_when_it_is_dropped():
+def test_an_engine_with_schedulers_is_freed_without_the_garbage_collector():
     gc.disable()
     try:
         optimizer = optimizer_of(2)
@@ -509,7 +509,7 @@ def test_an_engine_with_schedulers_is_free_when_it_is_dropped():
         gc.enable()
 
 
-def test_a_setting_that_is_a_tensor_stays_that_tensor():
+def test_a_tensor_setting_is_changed_in_place():
     rate = torch.tensor(0.1)
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=rate)
     scheduler = create_lr_scheduler_with_warmup(of_torch.ExponentialLR(optimizer, 0.5), 0.0, 3)
@@ -525,7 +525,7 @@ class Own(ParamScheduler):
         return [float(self.event_index)] * 2
 
 
-def test_a_scheduler_of_ones_own_says_what_is_set():
+def test_a_custom_scheduler_defines_get_param():
     class Any:
         param_groups = ({"params": 0}, {"params": 1})
 
@@ -534,7 +534,7 @@ def test_a_scheduler_of_ones_own_says_what_is_set():
         Own(Any, "beta", param_group_index=0)()
 
 
-def test_a_cycle_that_gets_shorter_has_always_one_event():
+def test_a_shrinking_cycle_has_at_least_one_event():
     rows = LinearCyclicalScheduler.simulate_values(
         7, param_name="lr", start_value=0.0, end_value=1.0, cycle_size=4, cycle_mult=0.5, monotonic=True
     )
@@ -542,7 +542,7 @@ def test_a_cycle_that_gets_shorter_has_always_one_event():
     assert [value for _, value in rows] == [0.0, 0.25, 0.5, 0.75, 0.0, 0.5, 0.0]
 
 
-def test_a_simulation_leaves_what_it_is_made_of_alone():
+def test_a_simulation_does_not_change_the_given_schedulers():
     optimizer = optimizer_of(2)
     parts = [MAKERS["linear"](optimizer), LRScheduler(of_torch.ExponentialLR(optimizer, 0.5), save_history=True)]
     before = copy.deepcopy([part.state_dict() for part in parts]), copy.deepcopy(optimizer.state_dict())
@@ -556,16 +556,6 @@ def test_a_simulation_leaves_what_it_is_made_of_alone():
 # Plots
 
 
-@pytest.fixture
-def plt():
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    yield plt
-    plt.close("all")
-
-
 def test_a_plot_has_a_line_for_each_value(plt):
     optimizer = optimizer_of(2)
     (line,) = PiecewiseLinear.plot_values(3, param_name="momentum", milestones_values=[(0, 0.0), (2, 1.0)])
@@ -575,7 +565,7 @@ def test_a_plot_has_a_line_for_each_value(plt):
     assert [len(line.get_xdata()) for line in lines] == [4, 4]
 
 
-def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
+def test_the_error_for_missing_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(
         ModuleNotFoundError, match=r"This method requires matplotlib to be installed.*fsm-engine\[plot\]"
@@ -583,10 +573,10 @@ def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
         PiecewiseLinear.plot_values(3, param_name="lr", milestones_values=[(0, 0.0)])
 
 
-# Mistakes
+# Errors
 
 
-MISTAKES = [
+ERRORS = [
     (lambda o, p: PiecewiseLinear({}, "lr", []), TypeError, "Argument optimizer should be torch.optim.Optimizer"),
     (lambda o, p: PiecewiseLinear(o, "lr", 1), TypeError, "Argument milestones_values should be a list or tuple"),
     (lambda o, p: PiecewiseLinear(o, "lr", []), ValueError, "with at least one value"),
@@ -679,8 +669,8 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("make", "error", "text"), MISTAKES, ids=[text for *_, text in MISTAKES])
-def test_a_mistake_is_told_when_it_is_made(make, error, text):
+@pytest.mark.parametrize(("make", "error", "text"), ERRORS, ids=[text for *_, text in ERRORS])
+def test_wrong_arguments_are_errors(make, error, text):
     optimizer = optimizer_of()
     with pytest.raises(error) as caught:
         make(optimizer, PiecewiseLinear(optimizer, "lr", [(0, 1.0)]))

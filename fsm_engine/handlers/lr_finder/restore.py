@@ -1,48 +1,41 @@
-"""What has to be as it was after a run that was only a trial."""
+"""Context managers that restore the objects that a search changes."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    pass
-
 
 @contextmanager
-def kept(objects: Iterable[Any], optimizer: Any) -> Iterator[None]:
-    """Give each of `objects` its state back after the block, and the parameters of `optimizer` their gradients."""
+def restored(objects: Iterable[Any], optimizer: Any) -> Iterator[None]:
+    """Restore the states of `objects` and the gradients of the parameters of `optimizer` after the block."""
     with ExitStack() as stack:
         for thing in objects:
-            stack.enter_context(_state_kept(thing))
-        stack.enter_context(_gradients_kept(optimizer))
+            stack.enter_context(_restored_state(thing))
+        stack.enter_context(_restored_gradients(optimizer))
         yield
 
 
 @contextmanager
-def _state_kept(thing: Any) -> Iterator[None]:
+def _restored_state(thing: Any) -> Iterator[None]:
     modes = {module: module.training for module in thing.modules()} if isinstance(thing, torch.nn.Module) else {}
     with tempfile.TemporaryFile() as file:
         torch.save(thing.state_dict(), file)
         try:
             yield
         finally:
-            _give_back(thing, file)
+            file.seek(0)
+            thing.load_state_dict(torch.load(file, weights_only=False))  # safe: this process wrote the file
             for module, training in modes.items():
                 module.training = training
 
 
-def _give_back(thing: Any, file: IO[bytes]) -> None:
-    file.seek(0)
-    thing.load_state_dict(torch.load(file, weights_only=False))  # our own, just written
-
-
 @contextmanager
-def _gradients_kept(optimizer: Any) -> Iterator[None]:
+def _restored_gradients(optimizer: Any) -> Iterator[None]:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     before = [parameter.grad for parameter in parameters]
     for parameter in parameters:
