@@ -12,7 +12,7 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge, Exit, Path
 from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Phase, Transition, Trigger
+from fsm_engine.graph.graph import History, Phase, Transition, Trigger
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.step_events import StepEvents
@@ -48,6 +48,7 @@ __all__ = [
     "EventsList",
     "Exit",
     "Finding",
+    "History",
     "IllegalTransition",
     "Lifecycle",
     "LifecycleError",

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Snippet, Transition
+from fsm_engine.graph.graph import Graph, History, Snippet, Transition
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ def open_exits(graph: Graph, settled: Callable[[Snippet], bool]) -> dict[int, tu
     Exits whose settled guard is false are left out, and so are those behind one whose settled guard is true.
     """
     requested = {transition.target for exits in graph.exits for transition in exits if transition.signal is not None}
-    entries = [0, *(graph.index[target] for target in requested if not isinstance(target, Scope))]
+    entries = [0, *(graph.index[target] for target in requested if not isinstance(target, History))]
     exits: dict[int, tuple[tuple[Transition, int], ...]] = {}
     while entries:
         number = entries.pop()
@@ -50,7 +49,7 @@ def _open(
         known = isinstance(transition.guard, Snippet) and transition.guard.settled
         if known and not settled(transition.guard):  # type: ignore[arg-type]
             continue
-        yield transition, -1 if isinstance(transition.target, Scope) else graph.index[transition.target]
+        yield transition, -1 if isinstance(transition.target, History) else graph.index[transition.target]
         if known:
             return
 

@@ -11,8 +11,7 @@ from fsm_engine.dispatch.entries import Slot
 from fsm_engine.dispatch.registry import Registry
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import Event
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, Graph, Transition, do
+from fsm_engine.graph.graph import Code, Graph, History, Transition, do
 from fsm_engine.graph.positions import after_handlers, before, entered, phase_at
 
 if TYPE_CHECKING:
@@ -45,11 +44,11 @@ class Moves(dict[Event, tuple[int, "Moves"]]):
 
 def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> tuple[Slot, ...]:
     """Return the slots with handlers that the move along `transition` calls: exits from the inside out, then edges."""
-    if not registry.has_moves or isinstance(transition.target, Scope):
+    if not registry.has_moves or isinstance(transition.target, History):
         return ()
     source = graph.phases[graph.index[transition.source]].scope  # type: ignore[index]
     keys: list[Edge | Exit] = [Exit(left) for left in graph.left_by(transition)]
-    keys.append(Edge(transition.source, transition.target))
+    keys.append(transition.edge)
     keys += [Edge(scope, transition.target) for scope in reversed(source.path if source else ())]
     return tuple([slot for key in keys if (slot := registry.slots.get(key)) is not None and slot.attached])
 
@@ -82,7 +81,7 @@ def past(engine: EventDispatcher) -> int | None:
 
 def settled(engine: EventDispatcher, transition: Transition) -> Transition | None:
     """Return `transition` with the phase that it leads to now; None if it leads into a history that there is not."""
-    if not isinstance(transition.target, Scope):
+    if not isinstance(transition.target, History):
         return transition
     at = past(engine)
     phase = None if at is None else engine._graph.phases[phase_at(at)]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
 from fsm_engine.events.edges import name_of_end
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Transition, holds
+from fsm_engine.graph.graph import History, Transition, holds
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
 
@@ -94,7 +93,7 @@ def _note(engine: EventDispatcher, edge: Transition, error: BaseException) -> No
 def _leave_for_good(engine: EventDispatcher) -> None:
     """Leave by an exit that ends the run, or as any error would, or by the last exit there is."""
     graph, number = engine._graph, phase_at(engine._cursor.position)
-    automatic = [exit_ for exit_ in graph.automatic[number] if not isinstance(exit_.target, Scope)]
+    automatic = [exit_ for exit_ in graph.automatic[number] if not isinstance(exit_.target, History)]
     ends = [exit_ for exit_ in automatic if exit_.target == graph.phases[0].event]
     way = next(filter(None, [*ends, graph.signalled[number].get(Signal.EXCEPTION), *automatic[-1:]]), None)
     if way is not None:

@@ -17,7 +17,7 @@ from fsm_engine.dispatch.step_moves import leave, past, return_to_history, slots
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Phase, Transition, do, holds, runs_user_code
+from fsm_engine.graph.graph import Graph, History, Phase, Transition, do, holds, runs_user_code
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
 from fsm_engine.lifecycle.edits import called
 from fsm_engine.lifecycle.table import qualified
@@ -80,7 +80,7 @@ def _machine(graph: Graph, conditions: Callable[[Transition, int], list[Any]]) -
 
 def _targets(graph: Graph, transition: Transition) -> list[int]:
     target = transition.target
-    if not isinstance(target, Scope):
+    if not isinstance(target, History):
         return [graph.index[target]]
     return [number for number, phase in enumerate(graph.phases) if target.contains(phase.scope)]
 
@@ -103,7 +103,7 @@ class Driver:
         conditions: list[Any] = []
         if transition.guard is not None and not transition.error:
             conditions.append(partial(_holds, transition.guard))
-        if isinstance(transition.target, Scope):
+        if isinstance(transition.target, History):
             conditions.append(partial(_was_left, target))
         return conditions
 
@@ -141,7 +141,7 @@ class Driver:
             at, look = self._act(engine, at)
             phase = self.graph.phases[phase_at(at)]
             transition, target = self._pick(engine, at)
-            if isinstance(transition.target, Scope):
+            if isinstance(transition.target, History):
                 return return_to_history(engine, transition)
             slots = slots_of_move(engine._registry, self.graph, transition)
             self._take(engine, transition, slots, at)
@@ -192,7 +192,7 @@ class Driver:
         number = phase_at(at)
         self._check_place(number)
         for transition in self.graph.automatic[number]:
-            if isinstance(transition.target, Scope):
+            if isinstance(transition.target, History):
                 if transition.guard is None or holds(transition.guard, engine):
                     return transition, -1
             elif self._where.trigger(transition.label, engine):

@@ -12,7 +12,8 @@ from enum import Enum
 from functools import cache, cached_property
 from typing import Any
 
-from fsm_engine.events.events import Event, Events, is_same, name_of
+from fsm_engine.events.edges import Edge
+from fsm_engine.events.events import Event, EventEnum, Events, is_same, name_of
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.positions import is_entered, phase_at
 from fsm_engine.graph.signals import Signal
@@ -203,12 +204,34 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class History:
+    """The history of a scope, as the target of a transition: the phase that was left in the scope last.
+
+    It is the deep history of statecharts: a phase of an inner scope is restored, too.
+    """
+
+    scope: Scope
+
+    @property
+    def name(self) -> str:
+        """The name of the scope."""
+        return self.scope.name
+
+    def contains(self, scope: Scope | None) -> bool:
+        """Return True if `scope` is the scope of the history or lies inside it."""
+        return self.scope.contains(scope)
+
+    def __str__(self) -> str:
+        return self.scope.name
+
+
+@dataclass(frozen=True)
 class Transition:
     """An edge: from a phase, or from every phase of a scope, to a phase.
 
     Attributes:
         source: the phase's event, or a scope.
-        target: the phase's event; a scope means the phase that was left in it last (deep history).
+        target: the phase's event, or the history of a scope.
         label: its name, unique among the exits of its source.
         trigger: automatic (when the activity ends; the first whose guard is true), a signal, or fired.
         signal: which signal, if that is the trigger.
@@ -220,7 +243,7 @@ class Transition:
     """
 
     source: Event | Scope
-    target: Event | Scope
+    target: Event | History
     label: str
     trigger: Trigger = Trigger.AUTOMATIC
     signal: Signal | None = None
@@ -230,9 +253,30 @@ class Transition:
     limit: int | None = None
     via: Scope | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.target, Scope):
+            raise TypeError(
+                f"the target of a transition is a phase or a history, got the scope {self.target}. "
+                f"Write History(Scope.{self.target.name.upper()}) for the phase that was left in it last."
+            )
+
     def __str__(self) -> str:
-        source, target = (end.name if isinstance(end, Scope) else name_of(end) for end in (self.source, self.target))
+        source, target = (name_of(end) if isinstance(end, (EventEnum, str)) else end.name for end in self._ends)
         return f"{source} --{self.label}--> {target}"
+
+    @property
+    def _ends(self) -> tuple[Event | Scope | History, ...]:
+        return self.source, self.target
+
+    @property
+    def edge(self) -> Edge:
+        """The edge that the transition is named by; an edge into a scope is one into its history."""
+        return Edge(self.source, self.target.scope if isinstance(self.target, History) else self.target)
+
+    @property
+    def leads_to_history(self) -> bool:
+        """Whether the target is the history of a scope instead of a phase."""
+        return isinstance(self.target, History)
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,7 +401,8 @@ class Graph:
         more = set(ends)
         while more:
             found |= more
-            into = {self.phases[number].event for number in found} | {self.phases[number].scope for number in found}
+            phases = [self.phases[number] for number in found]
+            into = {phase.event for phase in phases} | {History(phase.scope) for phase in phases if phase.scope}
             more = {
                 number
                 for number, exits in enumerate(self.automatic)
@@ -402,10 +447,14 @@ class Graph:
         """Say whether a move from `source` to `target` is possible, by whatever transition, history included."""
         return any(self._leads_to(transition.target, target) for transition in self.exits_from(source))
 
-    def _leads_to(self, end: Event | Scope, target: Event | Scope) -> bool:
-        if isinstance(end, Scope) and not isinstance(target, Scope):
-            return end.contains(self.phases[self.index[target]].scope)
-        return is_same(end, target)
+    def _leads_to(self, end: Event | History, target: Event | Scope) -> bool:
+        if not isinstance(end, History):
+            return is_same(end, target)
+        return (
+            end.scope == target
+            if isinstance(target, Scope)
+            else end.scope.contains(self.phases[self.index[target]].scope)
+        )
 
     def left_by(self, transition: Transition) -> tuple[Event | Scope, ...]:
         """Return what the move along `transition` leaves: its phase, then scopes, innermost first."""

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.edges import name_of_end
 from fsm_engine.events.events import Event
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.graph import Graph, History, Transition
 from fsm_engine.lifecycle.requirements import dominators
 from fsm_engine.lifecycle.traversal import leaves_history, ways
 
@@ -38,7 +37,9 @@ class Walk(tuple[Transition, ...]):
     def __str__(self) -> str:
         if not self:
             return "(no move)"
-        return name_of_end(self[0].source) + "".join(f" --{move.label}--> {name_of_end(move.target)}" for move in self)
+        return name_of_end(self[0].source) + "".join(
+            f" --{move.label}--> {name_of_end(move.edge.target)}" for move in self
+        )
 
     def __repr__(self) -> str:
         return f"<Walk {self}>"
@@ -104,7 +105,7 @@ def _one_run(graph: Graph, start: int, end: int | None = None) -> networkx.Multi
             left = None if node == _START else node[1]
             for exit_ in exits:
                 after = frozenset(noted[number]) if leaves_history(exit_) else left
-                if isinstance(exit_.target, Scope) and left is not None:
+                if isinstance(exit_.target, History) and left is not None:
                     after = frozenset()
                 for move in _settled(graph, exit_, kept if left is None else left):
                     target = graph.index[move.target]  # type: ignore[index]
@@ -120,7 +121,7 @@ def _nodes(number: int, start: int, end: int | None, left: Iterable[Any]) -> lis
 
 def _settled(graph: Graph, exit_: Transition, back: Iterable[int]) -> list[Transition]:
     """Return `exit_` with the phases that it may lead to."""
-    if not isinstance(exit_.target, Scope):
+    if not isinstance(exit_.target, History):
         return [exit_]
     inside = (graph.phases[number] for number in sorted(back) if exit_.target.contains(graph.phases[number].scope))
     return [replace(exit_, target=phase.event) for phase in inside]
@@ -136,7 +137,9 @@ def _kept(graph: Graph, start: int, begun: dict[int, set[int]]) -> set[int]:
     plain: networkx.DiGraph[int] = networkx.DiGraph()
     plain.add_nodes_from(range(len(graph.phases)))
     for number in range(1, len(graph.phases)):
-        plain.add_edges_from((number, graph.index[t.target]) for t in exits[number] if not isinstance(t.target, Scope))
+        plain.add_edges_from(
+            (number, graph.index[t.target]) for t in exits[number] if not isinstance(t.target, History)
+        )
     back = {start, *networkx.ancestors(plain, start)}
     left = {n for n, own in enumerate(exits) if any(leaves_history(t) and graph.index[t.target] in back for t in own)}  # type: ignore[index]
     return {begin for number in left for begin in begun.get(number, {number})}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.graph.graph import Graph, History, Phase, Transition
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.analysis import Walk
 from fsm_engine.lifecycle.traversal import leaves_history, ways
@@ -107,7 +107,7 @@ def cover(graph: Graph, walks: Iterable[Any]) -> Coverage:
     )
 
 
-def _number(graph: Graph, end: End) -> int:
+def _number(graph: Graph, end: End | History) -> int:
     return graph.index[end]  # type: ignore[index]  # never a scope: it is the end of a move, or was looked at before
 
 
@@ -134,8 +134,8 @@ def _fits(graph: Graph, written: Transition | None, step: Transition) -> bool:
     return _is_end(written.source, source) and _is_end(written.target, target)
 
 
-def _is_end(end: End, phase: Phase) -> bool:
-    return end.contains(phase.scope) if isinstance(end, Scope) else end == phase.event
+def _is_end(end: End | History, phase: Phase) -> bool:
+    return end.contains(phase.scope) if isinstance(end, (Scope, History)) else end == phase.event
 
 
 def _foreign(graph: Graph, count: int, number: int, step: Transition) -> str:
@@ -172,7 +172,7 @@ class _Cover:
         moves: networkx.DiGraph[Any] = networkx.DiGraph()
         moves.add_nodes_from(range(-1, len(self._graph.phases)))
         for number, exits in enumerate(self._ways):
-            for exit_ in (t for t in exits if not isinstance(t.target, Scope)):
+            for exit_ in (t for t in exits if not isinstance(t.target, History)):
                 ends = number or -1, self._number(exit_.target)
                 moves.add_edge(*ends)
                 moves.edges[ends].setdefault("moves", []).append(exit_)
@@ -180,7 +180,7 @@ class _Cover:
 
     def walks(self) -> Iterator[Walk]:
         """Yield walks until everything is covered that can be."""
-        history = [exit_ for exit_ in self._wanted.values() if isinstance(exit_.target, Scope)]
+        history = [exit_ for exit_ in self._wanted.values() if isinstance(exit_.target, History)]
         while True:
             self._walk, self._used = [], Counter()
             left = len(self._wanted)
@@ -192,7 +192,7 @@ class _Cover:
             if len(self._wanted) < left:
                 yield Walk(self._walk)
 
-    def _number(self, end: End) -> int:
+    def _number(self, end: End | History) -> int:
         return _number(self._graph, end)
 
     @property
@@ -233,7 +233,7 @@ class _Cover:
         return [*self._along(way), exit_]
 
     def _wanted_exits(self, number: int) -> list[Transition]:
-        return [t for t in self._ways[number] if _key(t) in self._wanted and not isinstance(t.target, Scope)]
+        return [t for t in self._ways[number] if _key(t) in self._wanted and not isinstance(t.target, History)]
 
     def _along(self, way: list[int]) -> list[Transition]:
         """Return the cheapest moves from each of these phases to the next."""
@@ -260,7 +260,7 @@ class _Cover:
     def _go_back_along(self, exit_: Transition) -> None:
         """Suspend the run, or let it fail, in a phase to which `exit_` leads back, and go there and back."""
         source, back = self._number(exit_.source), exit_.target
-        assert isinstance(back, Scope)
+        assert isinstance(back, History)
         there = _cheapest(self._moves, -1, lambda a, b: None if b == source else self._cost_unsuspended(a, b))
         home = _cheapest(self._moves.reverse(copy=False), source, lambda a, b: self._cost_unleft(b, a))
         found = [
@@ -280,7 +280,7 @@ class _Cover:
 
     def _go_on(self) -> None:
         """Leave the phase that history led to by itself, as its handlers, which could signal, are not called again."""
-        own = [t for t in self._ways[self._at] if t.signal is None and not isinstance(t.target, Scope)]
+        own = [t for t in self._ways[self._at] if t.signal is None and not isinstance(t.target, History)]
         wanted = [t for t in own if _key(t) in self._wanted]
         self._take(*(wanted or own[::-1])[:1])
 

@@ -13,7 +13,7 @@ from fsm_engine._util.signatures import accepts, parameter_names
 from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Graph, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.graph.graph import Call, Code, Graph, History, Payload, Phase, Snippet, Transition, Trigger
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.training import TO_COME_BACK
 
@@ -152,7 +152,7 @@ class Draft:
         """Take out the transitions along `edge`, or the one with that label."""
         if not isinstance(edge, Edge):
             raise TypeError(f"a transition is written A >> B, got {edge!r}." + _one_by_one(edge))
-        found = [t for t in self.transitions if Edge(t.source, t.target) == edge and label in (None, t.label)]
+        found = [t for t in self.transitions if t.edge == edge and label in (None, t.label)]
         if not found:
             exits = [str(t) for t in self.transitions if is_same(t.source, edge.source)]
             raise LifecycleError(
@@ -171,10 +171,10 @@ class Draft:
         again: bool = False,
     ) -> None:
         trigger = Trigger.FIRED if fired else Trigger.AUTOMATIC
-        same = [t for t in self.transitions if Edge(t.source, t.target) == edge and t.trigger is trigger]
+        same = [t for t in self.transitions if t.edge == edge and t.trigger is trigger]
         if same and not again:
             return
-        made = Transition(edge.source, edge.target, label or self._label(edge), trigger, guard=guard, action=action)
+        made = Transition(edge.source, _target(edge), label or self._label(edge), trigger, guard=guard, action=action)
         self.transitions.insert(self._place_of_exit(made), made)
 
     def _place_of_exit(self, made: Transition) -> int:
@@ -230,7 +230,7 @@ class Draft:
         self.transitions = [
             t
             for t in self.transitions
-            if Edge(t.source, t.target) != Edge(source, target) or t.trigger is not Trigger.AUTOMATIC or t.guard
+            if t.edge != Edge(source, target) or t.trigger is not Trigger.AUTOMATIC or t.guard
         ]
 
     def _join(self, event: Event, before: Event) -> None:
@@ -249,7 +249,7 @@ class Draft:
         self._places.clear()
         for transition in self.transitions:
             target = transition.target
-            if not is_same(transition.source, event) or isinstance(target, Scope) or target in moved:
+            if not is_same(transition.source, event) or isinstance(target, History) or target in moved:
                 continue
             if self._sources(target) == {event}:
                 moved.add(target)
@@ -267,7 +267,7 @@ class Draft:
         self.phases[place] = replace(settled, payload=phase.payload)
         for transition in self.transitions:
             target = transition.target
-            if not is_same(transition.source, event) or isinstance(target, Scope) or target not in self.floating:
+            if not is_same(transition.source, event) or isinstance(target, History) or target not in self.floating:
                 continue
             if transition.error:
                 self._settle(target, self._around(event))
@@ -293,6 +293,10 @@ class Draft:
         if place is None:
             raise LifecycleError(_unknown(self, event))
         return place
+
+
+def _target(edge: Edge) -> Event | History:
+    return History(edge.target) if isinstance(edge.target, Scope) else edge.target
 
 
 def _phase(event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> Phase:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine.events.events import Event
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.graph import Graph, History
 from fsm_engine.lifecycle.traversal import ways
 
 if TYPE_CHECKING:
@@ -56,6 +55,6 @@ def _moves(graph: Graph) -> networkx.DiGraph[int]:
         (number, graph.index[exit_.target])
         for number, exits in enumerate(ways(graph))
         for exit_ in exits
-        if not isinstance(exit_.target, Scope)
+        if not isinstance(exit_.target, History)
     )
     return moves

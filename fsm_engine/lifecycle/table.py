@@ -8,7 +8,7 @@ from fsm_engine._util.markdown import code_span, escaped
 from fsm_engine._util.tables import aligned
 from fsm_engine.events.events import is_same
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, Graph, Phase, Transition, Trigger, code_name
+from fsm_engine.graph.graph import Code, Graph, History, Phase, Transition, Trigger, code_name
 
 COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
 
@@ -48,7 +48,7 @@ def to_markdown(graph: Graph) -> str:
 def _exit(transition: Transition) -> str:
     target = transition.target
     where = (
-        f"the phase left in {target} (history)" if isinstance(target, Scope) else str(getattr(target, "name", target))
+        f"the phase left in {target} (history)" if isinstance(target, History) else str(getattr(target, "name", target))
     )
     if transition.error:
         kinds = " or ".join(kind.__name__ for kind in transition.error)

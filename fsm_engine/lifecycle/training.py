@@ -6,7 +6,7 @@ from typing import Any
 
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import IDLE, Graph, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.graph.graph import IDLE, Graph, History, Payload, Phase, Snippet, Transition, Trigger
 from fsm_engine.graph.signals import Signal
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
@@ -105,7 +105,7 @@ _outer = (
     Transition(E.COMPLETED, IDLE, "done"),
     Transition(E.EXCEPTION_RAISED, IDLE, "done"),
     Transition(E.INTERRUPT, E.RESUMED, "run", Trigger.SIGNAL, Signal.RUN),
-    Transition(E.RESUMED, S.RUN, "go_on"),
+    Transition(E.RESUMED, History(S.RUN), "go_on"),
     _signal(S.RUN, Signal.TERMINATE, E.TERMINATE),
     _signal(S.RUN, Signal.INTERRUPT, E.INTERRUPT),
     _signal(S.ENGINE, Signal.EXCEPTION, E.EXCEPTION_RAISED),

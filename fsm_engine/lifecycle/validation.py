@@ -16,7 +16,7 @@ from fsm_engine._util.similar_names import confusable
 from fsm_engine.events.events import Event
 from fsm_engine.events.placeholders import Unbound, UnboundError, how_to_bind
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Graph, Transition, Trigger
+from fsm_engine.graph.graph import Call, Graph, History, Transition, Trigger
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.bounds import BOUNDS, CUT_SHORT
 from fsm_engine.lifecycle.traversal import ways
@@ -58,7 +58,7 @@ def _phase_twice(graph: Graph) -> Iterator[Finding]:
 def _edge_to_nowhere(graph: Graph) -> Iterator[Finding]:
     scopes = {scope for phase in graph.phases if phase.scope is not None for scope in phase.scope.path}
     for transition in graph.transitions:
-        for end in (transition.source, transition.target):
+        for end in transition.edge.ends:
             if isinstance(end, Scope) and end not in scopes:
                 yield Finding(
                     "edge-to-nowhere",
@@ -83,7 +83,7 @@ def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
             )
         elif transition.error and transition.signal is not Signal.EXCEPTION:
             yield Finding("signal", f"{transition}: an error edge has the signal EXCEPTION.", "Give that one.")
-        elif transition.signal is not None and isinstance(transition.target, Scope):
+        elif transition.signal is not None and isinstance(transition.target, History):
             yield Finding(
                 "signal",
                 f"{transition}: a signal leads to a phase, and {transition.target} is a scope.",
@@ -93,9 +93,9 @@ def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
 
 def _fired_otherwise(graph: Graph) -> Iterator[Finding]:
     for phase, exits in zip(graph.phases, graph.exits):
-        seen: dict[Event | Scope, Transition] = {}
+        seen: dict[Event | History, Transition] = {}
         for exit_ in (t for t in exits if t.trigger is Trigger.FIRED):
-            if isinstance(exit_.target, Scope) or exit_.guard is not None:
+            if isinstance(exit_.target, History) or exit_.guard is not None:
                 what = "has a guard" if exit_.guard is not None else f"leads to the scope {exit_.target}"
                 yield Finding(
                     "fired",
@@ -229,7 +229,7 @@ def _from(starts: Iterable[int], following: Callable[[int], Iterable[int]]) -> s
 
 def _targets(graph: Graph, exits: Iterable[Transition]) -> list[int]:
     """Return the phases that `exits` lead to, history left out."""
-    return [graph.index[exit_.target] for exit_ in exits if not isinstance(exit_.target, Scope)]
+    return [graph.index[exit_.target] for exit_ in exits if not isinstance(exit_.target, History)]
 
 
 def _stuck(graph: Graph) -> Iterator[Finding]:
@@ -284,7 +284,7 @@ def _endless(graph: Graph) -> Iterator[Finding]:
     ends = [
         number
         for number, exits in enumerate(own)
-        if not exits or number in graph.terminal or any(isinstance(exit_.target, Scope) for exit_ in exits)
+        if not exits or number in graph.terminal or any(isinstance(exit_.target, History) for exit_ in exits)
     ]
     endless = sorted(_reached(graph) - _leading_to(graph, ends))
     if endless and graph.terminal:
@@ -429,5 +429,5 @@ def refuse(graph: Graph, rules: Iterable[Rule]) -> None:
                 raise LifecycleError(str(finding))
 
 
-def _name(end: Event | Scope) -> str:
+def _name(end: Event | Scope | History) -> str:
     return str(getattr(end, "name", end))

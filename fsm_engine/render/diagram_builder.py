@@ -10,7 +10,7 @@ from fsm_engine.engine.engine import engine_of
 from fsm_engine.events.edges import Edge as Move
 from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Graph, Phase, Snippet, Transition, Trigger, code_name
+from fsm_engine.graph.graph import Call, Code, Graph, History, Phase, Snippet, Transition, Trigger, code_name
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.heat_map import HeatMap
@@ -125,8 +125,9 @@ class _Builder:
         return None
 
     def _histories(self) -> Iterator[Node]:
-        for scope in dict.fromkeys(t.target for t in self.graph.transitions if isinstance(t.target, Scope)):
-            ways = [transition for transition in self.graph.transitions if transition.target == scope]
+        targets = [t.target for t in self.graph.transitions]
+        for scope in dict.fromkeys(target.scope for target in targets if isinstance(target, History)):
+            ways = [transition for transition in self.graph.transitions if transition.target == History(scope)]
             yield Node(
                 _history(scope),
                 "H*",
@@ -182,7 +183,7 @@ def edge_ends(graph: Graph, transition: Transition) -> tuple[str, str]:
     source, target = transition.source, transition.target
     return (
         scope_id(source) if isinstance(source, Scope) else _node_id(graph, source, INITIAL),
-        _history(target) if isinstance(target, Scope) else _node_id(graph, target, FINAL),
+        _history(target.scope) if isinstance(target, History) else _node_id(graph, target, FINAL),
     )
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import log
 
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.graph.graph import Graph, History, Phase, Transition
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text
@@ -81,7 +80,7 @@ def _taken(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Transition:
     for transition in exits:
         target = transition.target
         if transition.label == kind.label and (
-            isinstance(target, Scope) or qualified(graph.phases[graph.index[target]]) == kind.target
+            isinstance(target, History) or qualified(graph.phases[graph.index[target]]) == kind.target
         ):
             return transition
     raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its own engine.")

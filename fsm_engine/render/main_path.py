@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Graph, Snippet, Transition
+from fsm_engine.graph.graph import Call, Graph, History, Snippet, Transition
 from fsm_engine.graph.signals import Signal
 
 
@@ -56,5 +55,5 @@ def _moves(graph: Graph, number: int) -> Iterator[tuple[Transition, int]]:
     exits = (*graph.automatic[number], *graph.fired[number].values(), *([start] if start else []))
     for transition in exits:
         settled = isinstance(transition.guard, Snippet) and transition.guard.settled
-        if not isinstance(transition.target, Scope) and transition.via is None and not settled:
+        if not isinstance(transition.target, History) and transition.via is None and not settled:
             yield transition, graph.index[transition.target]

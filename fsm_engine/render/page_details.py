@@ -11,8 +11,7 @@ from fsm_engine.dispatch.entries import Attachment
 from fsm_engine.engine.engine import engine_of
 from fsm_engine.engine.explain import described, entries_of, entries_of_move
 from fsm_engine.events.events import Event
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, Graph, Phase, Transition, code_name
+from fsm_engine.graph.graph import Code, Graph, History, Phase, Transition, code_name
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.lifecycle.traversal import ways
 from fsm_engine.render.diagram_builder import FINAL, INITIAL, edge_ends, scope_id
@@ -156,8 +155,8 @@ class _Told:
             label=transition.label,
             kind="error" if transition.error else transition.trigger.value,
             signal=transition.signal.value if transition.signal is not None else "",
-            target="" if isinstance(target, Scope) else qualified(self.graph.phases[self.graph.index[target]]),
-            history=scope_id(target) if isinstance(target, Scope) else "",
+            target="" if isinstance(target, History) else qualified(self.graph.phases[self.graph.index[target]]),
+            history=scope_id(target.scope) if isinstance(target, History) else "",
             via=scope_id(transition.via) if transition.via is not None else "",
             guard=_name(transition.guard),
             action=_name(transition.action),

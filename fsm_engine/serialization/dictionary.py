@@ -54,7 +54,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Phase, Snippet, Transition, code_name
+from fsm_engine.graph.graph import Call, Code, History, Phase, Snippet, Transition, code_name
 from fsm_engine.lifecycle.edits import counting
 from fsm_engine.serialization import library
 from fsm_engine.serialization.binding_names import BindingNames, check_name
@@ -149,8 +149,8 @@ class _Writer:
         values = (
             None if isinstance(source, Scope) else self.names.of_event(source),
             path_of(source) if isinstance(source, Scope) else None,
-            None if isinstance(target, Scope) else self.names.of_event(target),
-            path_of(target) if isinstance(target, Scope) else None,
+            None if isinstance(target, History) else self.names.of_event(target),
+            path_of(target.scope) if isinstance(target, History) else None,
             check_name(transition.label),
             transition.trigger.value,
             None if transition.signal is None else transition.signal.value,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.placeholders import Unbound, unbound_error
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Graph, Payload, Phase, Transition, Trigger
+from fsm_engine.graph.graph import Call, Code, Graph, History, Payload, Phase, Transition, Trigger
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.edits import called, check_counter
 from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -91,9 +91,10 @@ class _Reader:
 
     def _transition(self, value: Value) -> Transition:
         fields = value.fields(("label", "trigger"), TRANSITION_KEYS)
+        target = self._end(value, fields, "to", "to_history")
         return Transition(
             source=self._end(value, fields, "from", "from_scope"),
-            target=self._end(value, fields, "to", "to_history"),
+            target=History(target) if isinstance(target, Scope) else target,
             label=fields["label"].name(),
             trigger=Trigger(fields["trigger"].choice([one.value for one in Trigger])),
             signal=_optional(fields, "signal", lambda value: Signal(value.choice([one.value for one in Signal]))),

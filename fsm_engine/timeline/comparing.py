@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Phase, Transition
+from fsm_engine.graph.graph import Graph, History, Phase, Transition
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.timeline.track import Move, Track
 
@@ -99,6 +98,6 @@ def _walk(track: Track, known: dict[tuple[str, str, str], Transition]) -> Iterat
 
 def _targets(graph: Graph, transition: Transition) -> list[Phase]:
     target = transition.target
-    if isinstance(target, Scope):
+    if isinstance(target, History):
         return [phase for phase in graph.phases if target.contains(phase.scope)]
     return [graph.phases[graph.index[target]]]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Transition, Trigger, runs_user_code
+from fsm_engine.graph.graph import Graph, History, Transition, Trigger, runs_user_code
 from fsm_engine.lifecycle.table import qualified
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Ranges:
 
 def _name(graph: Graph, transition: Transition) -> str | None:
     """Return the name of the range that a move opens; None if its target has none."""
-    if isinstance(transition.target, Scope):
+    if isinstance(transition.target, History):
         return None
     phase = graph.phases[graph.index[transition.target]]
     own = transition.trigger is Trigger.FIRED or runs_user_code(phase.activity)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.dispatch.entries import Attachment, Handler
 from fsm_engine.engine.explain import name_of_handler, place_of
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.graph import Graph, History, Transition
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.runtime.cursor import Outcome
@@ -240,13 +240,13 @@ class Recorder:
     def _number(self, graph: Graph, transition: Transition, is_cut: bool) -> int:
         source, target = transition.source, transition.target
         here = graph.phases[graph.index[source]]  # type: ignore[index]
-        there = None if isinstance(target, Scope) else graph.phases[graph.index[target]]
+        there = None if isinstance(target, History) else graph.phases[graph.index[target]]
         kind = Kind(
             qualified(here),
             transition.label,
             str(target) if there is None else qualified(there),
             _names(here.scope),
-            _names(target if isinstance(target, Scope) else there.scope),  # type: ignore[union-attr]
+            _names(target.scope if isinstance(target, History) else there.scope),  # type: ignore[union-attr]
             "run" if transition.signal is Signal.RUN else transition.trigger.value,
             bool(transition.error),
             is_cut,

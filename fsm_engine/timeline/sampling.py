@@ -7,7 +7,7 @@ from typing import Any
 
 from fsm_engine.dispatch.entries import Handler
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Transition, Trigger
+from fsm_engine.graph.graph import Graph, History, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.timeline.track import Sampling
 
@@ -37,7 +37,7 @@ class Turn:
     def _moves(self, number: int) -> list[tuple[Transition, int]]:
         index = self._graph.index
         exits = self._graph.exits[number]
-        return [(t, index[t.target]) for t in exits if not isinstance(t.target, Scope)]
+        return [(t, index[t.target]) for t in exits if not isinstance(t.target, History)]
 
     def entries(self) -> Iterator[Transition]:
         """Yield the moves from elsewhere that begin an iteration; one back to where a run was goes on with it."""

@@ -16,7 +16,7 @@ from fsm_engine.dispatch.entries import Attachment, Handler
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.graph import Graph, History, Transition
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.bounds import BOUNDS
 from fsm_engine.timeline.durations import Durations
@@ -116,7 +116,7 @@ class Stopwatch(ABC):
         return come_back
 
     def _meaning(self, graph: Graph, transition: Transition) -> Callable[[int, Any], None]:
-        if isinstance(transition.target, Scope):
+        if isinstance(transition.target, History):
             return self._back(transition)
         if transition.signal is Signal.RUN and transition.source == graph.phases[0].event:
             return self._starting(self._of(transition.target))

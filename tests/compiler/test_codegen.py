@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from programs import Program, Recording, programs
 
 import fsm_engine
+from fsm_engine import History
 from fsm_engine.compiler.cache import _caches, function_for
 from fsm_engine.compiler.codegen import View
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
 from fsm_engine.graph.positions import IDLE_POSITION, before, phase_at
 from fsm_engine.graph.signals import Signal
@@ -126,7 +126,7 @@ def test_every_observed_walk_is_a_path_of_the_graph(program: Program) -> None:
     edges = {(t.source, t.label): t for exits in graph.exits for t in exits}
     for move in moves:
         edge = edges[move.source, move.label]
-        if isinstance(edge.target, Scope):
+        if isinstance(edge.target, History):
             assert edge.target.contains(graph.phases[graph.index[move.target]].scope)  # type: ignore[index]
         else:
             assert move == edge
@@ -155,7 +155,7 @@ def test_what_nobody_observes_leaves_no_code() -> None:
             t
             for exits in engine.lifecycle.graph.automatic
             for t in exits
-            if t.label != "no_data" and not isinstance(t.target, Scope)
+            if t.label != "no_data" and not isinstance(t.target, History)
         ]
         assert engine.source.count("tell(engine") == len(automatic)
     engine.run(None, epoch_length=1)

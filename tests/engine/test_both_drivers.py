@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from lifecycles import ACTS, Building, Plan, built, plan_of, plans
 
-from fsm_engine import Lifecycle, Scope, Transition
+from fsm_engine import History, Lifecycle, Transition
 from fsm_engine.lifecycle.table import qualified
 
 pytest.importorskip("transitions")
@@ -70,7 +70,7 @@ def test_every_walk_is_a_path_of_the_graph(plan: Plan) -> None:
 
 def _is(step: Transition, exit_: Transition) -> bool:
     same = (step.label, step.trigger, step.via) == (exit_.label, exit_.trigger, exit_.via)
-    return same and (step.target == exit_.target or isinstance(exit_.target, Scope))
+    return same and (step.target == exit_.target or isinstance(exit_.target, History))
 
 
 @settings(OFTEN, max_examples=100)

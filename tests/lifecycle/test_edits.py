@@ -18,6 +18,7 @@ from fsm_engine import (
     EventEnum,
     Events,
     Exit,
+    History,
     Lifecycle,
     LifecycleError,
     Phase,
@@ -64,6 +65,7 @@ Change = Callable[[Lifecycle], None]
 
 ends = st.sampled_from(NAMES)
 sources = st.one_of(ends, ends, st.sampled_from(SCOPES))
+targets = st.one_of(ends, ends, st.builds(History, st.sampled_from(SCOPES)))
 usual_ends = st.sampled_from(
     (
         [E.ITERATION_STARTED, P.A, E.ITERATION_COMPLETED],
@@ -80,7 +82,7 @@ parts = st.one_of(
     st.builds(
         Transition,
         sources,
-        sources,
+        targets,
         st.sampled_from(("some", "other", "terminate")),
         st.sampled_from(Trigger),
         st.sampled_from((None, None, *Signal)),
@@ -468,7 +470,7 @@ def test_arguments_of_a_wrong_kind_are_refused(edit: Edit, kind: type[Exception]
             "Leave the guard out, and name a phase as target.",
         ),
         (
-            lambda c: c.add(Transition(E.ITERATION_STARTED, Scope.RUN, "on", Trigger.FIRED)),
+            lambda c: c.add(Transition(E.ITERATION_STARTED, History(Scope.RUN), "on", Trigger.FIRED)),
             "ITERATION_STARTED --on--> run leads to the scope run, but is taken whenever its target is fired. "
             "Leave the guard out, and name a phase as target.",
         ),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fsm_engine import History
 from fsm_engine._util.errors import BusyError, LifecycleError
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
@@ -81,7 +82,7 @@ def graph_of(phases: list[Any], transitions: list[Transition]) -> Graph:
         ),
         (
             [IDLE, Phase(Extra.ONE, Scope.RUN)],
-            [START, HOME, Transition(Extra.ONE, Scope.RUN, "back", Trigger.SIGNAL, Signal.INTERRUPT)],
+            [START, HOME, Transition(Extra.ONE, History(Scope.RUN), "back", Trigger.SIGNAL, Signal.INTERRUPT)],
             "ONE --back--> run: a signal leads to a phase, and run is a scope. "
             "Lead to a phase, and from there back to the scope.",
         ),

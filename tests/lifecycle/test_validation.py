@@ -21,6 +21,7 @@ from fsm_engine import (
     Engine,
     EventEnum,
     Events,
+    History,
     Lifecycle,
     LifecycleError,
     Phase,
@@ -462,7 +463,7 @@ def test_an_exit_that_is_called_dead_may_be_taken_out(lifecycle: Lifecycle) -> N
 
 
 def alone(edge: Transition) -> bool:
-    return edge.signal is None and not isinstance(edge.target, Scope)
+    return edge.signal is None and not isinstance(edge.target, History)
 
 
 @settings(deadline=None, max_examples=100)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lifecycles import Building, plan_of
 
-from fsm_engine import Engine, Events, Lifecycle, LifecycleError, Scope, Transition
+from fsm_engine import Engine, Events, History, Lifecycle, LifecycleError, Scope, Transition
 from fsm_engine.events.edges import name_of_end
 
 NS = "{http://www.w3.org/2005/07/scxml}"
@@ -106,7 +106,7 @@ def replay(plan_seed: int) -> Counter[str]:
     seen: Counter[str] = Counter()
     for step in walk:
         led = chart.take(step)
-        if step.label == "go_on" or Scope in map(type, _written(building, step)):
+        if step.label == "go_on" or History in map(type, _written(building, step)):
             seen["history"] += led == str(step.target)
             if led != str(step.target):  # the scope was never exited, or a state was loaded: the chart has no record
                 return seen

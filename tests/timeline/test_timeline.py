@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifecycles import Plan, built, plans, recorded_run
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
+from fsm_engine import Engine, EventEnum, Events, History, Lifecycle
 from fsm_engine.lifecycle.table import qualified
 from fsm_engine.timeline import Called, Kind, Timeline, Track
 from fsm_engine.timeline.files import MAGIC, _packed
@@ -350,7 +350,7 @@ def is_legal(lifecycle: Lifecycle, words: list[Kind]) -> bool:
             for number, phase in enumerate(graph.phases)
             if (
                 transition.target.contains(phase.scope)
-                if isinstance(transition.target, Scope)
+                if isinstance(transition.target, History)
                 else transition.target == phase.event
             )
             and names[number] == kind.target
