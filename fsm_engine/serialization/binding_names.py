@@ -93,4 +93,6 @@ def _is_unbound(target: Any) -> bool:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, (MethodType, Unbound)) and type(one) is type(other) and one == other)
+    if _is_unbound(one) and _is_unbound(other):
+        return bool(one.key == other.key)
+    return one is other or (isinstance(one, MethodType) and isinstance(other, MethodType) and one == other)

@@ -25,7 +25,7 @@ from fsm_engine.serialization.dictionary import (
     snippet_named,
     split_path,
 )
-from fsm_engine.serialization.values import Value, closest, is_json, shown
+from fsm_engine.serialization.values import Value, closest, is_json, is_name, shown
 
 T = TypeVar("T")
 
@@ -208,7 +208,7 @@ def _json_object(value: Value) -> dict[str, Any]:
 
 
 def _names(value: Value) -> dict[str, str]:
-    if not isinstance(value.content, dict) or not all(isinstance(name, str) for name in value.content):
+    if not isinstance(value.content, dict) or not all(map(is_name, value.content)):
         raise value.mismatch("an object of names")
     return {key: name.name() for key, name in value.fields((), list(value.content)).items()}
 

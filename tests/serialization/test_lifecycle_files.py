@@ -212,6 +212,10 @@ INVALID: dict[str, tuple[Any, tuple[str, ...]]] = {
         with_phase(activity={"call": "f", "with_bound": {"a": 1}}),
         (f"{PHASE}.activity.with_bound.a is 1", "printable"),
     ),
+    "bound argument without a name": (
+        with_phase(activity={"call": "f", "with_bound": {"": "a"}}),
+        (f"{PHASE}.activity.with_bound is {{'': 'a'}}", "an object of names"),
+    ),
     "floating is a string": (with_phase(floating="yes"), (f"{PHASE}.floating is 'yes'", "true or false")),
     "unknown source": (
         with_transition(**{"from_scope": None, "from": "Ppo.LEARM"}),

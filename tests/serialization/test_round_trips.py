@@ -327,6 +327,13 @@ def test_a_lifecycle_with_unbound_names_can_be_inspected_but_not_run(form: str) 
         lifecycle.graph.by_name["P.A"].activity(None)
 
 
+def test_an_unbound_name_with_several_roles_keeps_its_name() -> None:
+    document = small().to_dict()
+    document["phases"][1]["entry"] = ["Boom", {"call": "shown", "bind": "Boom"}]
+    lifecycle = Lifecycle.from_dict(document)
+    assert lifecycle.to_dict() == document
+
+
 def test_events_of_an_unbound_enum_are_strings_and_run() -> None:
     lifecycle = Lifecycle.from_json(small().to_json(), bind={"collect": collect, "is_done": is_done, "Boom": Boom})
     engine, seen = Engine(lifecycle=lifecycle), []
