@@ -19,7 +19,7 @@ from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
 from fsm_engine.handlers.checkpoint.checksummed_file import verified_manifest
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
-from fsm_engine.handlers.checkpoint.resume import files_in, load_any, load_newest_valid
+from fsm_engine.handlers.checkpoint.resume import files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
 
 if TYPE_CHECKING:
@@ -331,8 +331,9 @@ class Checkpoint:
         if not isinstance(checkpoint, (str, Path, Mapping)):
             raise TypeError(f"Argument checkpoint should be a string or a dictionary, but given {type(checkpoint)}")
         tree.check_objects(to_load, "load_state_dict", "to_load")
-        states = load_any(checkpoint) if isinstance(checkpoint, (str, Path)) else checkpoint
-        tree.load_state_dicts(to_load, states, **kwargs)
+        if isinstance(checkpoint, (str, Path)):
+            checkpoint = load_file(Path(checkpoint), needs_manifest=False)
+        tree.load_state_dicts(to_load, checkpoint, **kwargs)
 
     @staticmethod
     def manifest(path: str | Path) -> dict[str, Any]:

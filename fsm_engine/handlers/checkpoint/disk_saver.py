@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
@@ -92,7 +91,7 @@ class DiskSaver(BaseSaveHandler):
         path = self.dirname / filename
         facts = {name: metadata[name] for name in _FACTS if name in metadata} if metadata else {}
         try:
-            with writing_durably(path) if self._atomic else _writing_in_place(path) as file:
+            with writing_durably(path) if self._atomic else path.open("wb+") as file:
                 write_checksummed(checkpoint, file, facts, **self._kwargs)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror or error}; the checkpoint was not saved", str(path)) from error
@@ -114,12 +113,6 @@ class DiskSaver(BaseSaveHandler):
                 f"To use this directory anyway, for example to resume(), pass `require_empty=False`."
             )
         remove_leftovers(self.dirname)
-
-
-@contextmanager
-def _writing_in_place(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("wb+") as file:
-        yield file
 
 
 def _rank() -> int:

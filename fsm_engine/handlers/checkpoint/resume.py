@@ -29,17 +29,17 @@ class CheckpointFile:
     Attributes:
         path: its path.
         written_ns: when it was written, in nanoseconds since the epoch.
-        manifest: its manifest; None if it cannot be read.
+        manifest: its manifest; empty if it cannot be read.
     """
 
     path: Path
     written_ns: int
-    manifest: Mapping[str, Any] | None
+    manifest: Mapping[str, Any]
 
     @property
     def saved(self) -> Saved | None:
         """The entry of this file for retention; None if its priority is unknown."""
-        priority = self.manifest.get("priority") if self.manifest else None
+        priority = self.manifest.get("priority")
         return None if priority is None else Saved(priority, self.path.name)
 
 
@@ -49,8 +49,9 @@ def files_in(folder: Path, name: re.Pattern[str], basename: str, score_name: str
     Files of other handlers in the same folder are left out by their names and manifests.
     """
     named = [_file(path) for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
-    own = [file for file in named if _belongs_to(file.manifest, basename, score_name)]
-    return sorted(own, key=lambda file: file.written_ns, reverse=True)
+    own = (basename, score_name)
+    files = [f for f in named if not f.manifest or (f.manifest.get("basename"), f.manifest.get("score_name")) == own]
+    return sorted(files, key=lambda file: file.written_ns, reverse=True)
 
 
 def load_newest_valid(
@@ -75,7 +76,7 @@ def load_newest_valid(
     reasons: dict[Path, str] = {}
     for file in files:
         try:
-            load(load_verified(file.path))
+            load(load_file(file.path))
         except Exception as error:
             reasons[file.path] = _reason(error)
             logger.warning("%s is skipped: %s.", file.path, reasons[file.path])
@@ -88,29 +89,19 @@ def load_newest_valid(
     return None
 
 
-def load_verified(path: Path) -> Any:
-    """Return the content of a file, with tensors on the CPU, after checking its checksum. No code in it is run.
+def load_file(path: Path, needs_manifest: bool = True) -> Any:
+    """Return the content of a file, with tensors on the CPU, after checking its SHA-256. No code in it is run.
+
+    Args:
+        path: the path of the file.
+        needs_manifest: whether a file without a manifest is refused; otherwise it is loaded unchecked.
 
     Raises:
         BadFileError: the file is not as it was written.
         Exception: `torch.load` raised it.
     """
-    verified_manifest(path)
-    return _load(path)
-
-
-def load_any(path: str | Path) -> Any:
-    """Return the content of a file; the checksum is checked only if the file has a manifest.
-
-    Raises:
-        BadFileError: the file is not as it was written.
-        Exception: `torch.load` raised it.
-    """
-    path = Path(path)
-    return load_verified(path) if has_manifest(path) else _load(path)
-
-
-def _load(path: Path) -> Any:
+    if needs_manifest or has_manifest(path):
+        verified_manifest(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -119,12 +110,8 @@ def _file(path: Path) -> CheckpointFile:
     try:
         manifest = read_manifest(path)
     except (BadFileError, OSError):
-        return CheckpointFile(path, modified, None)
+        manifest = {}
     return CheckpointFile(path, manifest.get("written_ns", modified), manifest)
-
-
-def _belongs_to(manifest: Mapping[str, Any] | None, basename: str, score_name: str | None) -> bool:
-    return manifest is None or (manifest.get("basename"), manifest.get("score_name")) == (basename, score_name)
 
 
 def _reason(error: Exception) -> str:
@@ -136,7 +123,8 @@ def _reason(error: Exception) -> str:
 
 
 def _warn_of_other_versions(file: CheckpointFile, logger: logging.Logger) -> None:
-    wrote, here = (file.manifest or {}).get("versions", {}), versions()
-    others = [f"{name} {wrote[name]}, not {here[name]}" for name in wrote if wrote[name] != here.get(name, wrote[name])]
+    here = versions()
+    wrote = file.manifest.get("versions", {}).items()
+    others = [f"{name} {version}, not {here[name]}" for name, version in wrote if version != here.get(name, version)]
     if others:
         logger.warning("%s was written with %s.", file.path, "; ".join(others))

@@ -73,14 +73,13 @@ def filename_pattern(with_prefix: bool, with_score: bool, with_score_name: bool,
         )
     if with_score_name and not with_score:
         raise ValueError("If with_score_name is True, with_score should be also True")
-    score = ("{score_name}={score}" if with_score_name else "{score}") if with_score else None
-    parts = (
-        "{filename_prefix}" if with_prefix else None,
-        "{name}",
-        "{global_step}" if with_global_step else None,
-        score,
-    )
-    return "_".join(part for part in parts if part) + ".{ext}"
+    parts = {
+        "{filename_prefix}": with_prefix,
+        "{name}": True,
+        "{global_step}": with_global_step,
+        "{score_name}={score}" if with_score_name else "{score}": with_score,
+    }
+    return "_".join(part for part, is_wanted in parts.items() if is_wanted) + ".{ext}"
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,8 @@ class FileNames:
         return re.compile("".join(parts))
 
     def _pattern(self, with_step: bool) -> str:
-        if self.pattern:
-            return self.pattern
-        return filename_pattern(bool(self.prefix), self.is_scored, self.score_name is not None, with_step)
+        parts = (bool(self.prefix), self.is_scored, self.score_name is not None, with_step)
+        return self.pattern or filename_pattern(*parts)
 
     def _known(self, name: str) -> dict[str, Any]:
         return {"filename_prefix": self.prefix, "name": name, "score_name": self.score_name, "ext": EXTENSION}
