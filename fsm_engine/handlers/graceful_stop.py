@@ -79,20 +79,12 @@ class GracefulStop:
             if not callable(handler):
                 raise TypeError(f"save= is called as a handler of INTERRUPT, but {handler!r} is not callable.")
         self.signal: signal.Signals | None = None
-        self._reset_process()
-
-    def _reset_process(self) -> None:
         self._running: list[weakref.ref[Engine]] = []  # the outermost first
-        self._previous: dict[signal.Signals, Any] = {}  # signal handlers before the run
+        self._previous: dict[int, Any] = {}  # signal handlers before the run
         self._pid: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        of_process = ("_running", "_previous", "_pid")
-        return {name: value for name, value in vars(self).items() if name not in of_process}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._reset_process()
+        return {**vars(self), "_running": [], "_previous": {}, "_pid": None}
 
     @property
     def requested(self) -> bool:
@@ -167,7 +159,7 @@ class GracefulStop:
 
     def _call_previous(self, number: int, frame: FrameType | None) -> None:
         self._uninstall()
-        previous = self._previous[signal.Signals(number)]
+        previous = self._previous[number]
         if callable(previous):
             previous(number, frame)
         elif previous == signal.SIG_DFL:
