@@ -1,11 +1,10 @@
-"""Kills a training job at random moments and starts it again, over and over; prints what came of it.
+"""Kill a training job at random moments, start it again, and print a tally of the results.
 
     python tests/kill_and_resume.py --kills 100 --terms 20
 
-Each round is a process that trains on handwritten digits and is sent SIGKILL (or SIGTERM) at a random moment, often in
-the middle of writing a file. The next process goes on from the folder. When a job has come to its end, its weights have
-to be those of one that nobody disturbed, bit by bit; and no process may begin further back than one interval between
-checkpoints.
+Each process trains on handwritten digits and gets SIGKILL or SIGTERM at a random moment, often while it writes a file.
+The next process resumes from the folder. At the end of a job, its weights must equal the weights of an undisturbed job
+bit by bit. A process must not start further back than one interval between checkpoints.
 """
 
 from __future__ import annotations
@@ -36,20 +35,20 @@ EPOCHS, EVERY, BATCH = 4, 3, 32
 
 
 class Shared:
-    """Two numbers that parent and child see: the iteration that the child has come to, and where it began."""
+    """Two integers shared by parent and child: the child's current iteration, and the iteration it started from."""
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, 16)
 
-    def write(self, place: int, value: int) -> None:
-        struct.pack_into("q", self._map, 8 * place, value)
+    def write(self, index: int, value: int) -> None:
+        struct.pack_into("q", self._map, 8 * index, value)
 
-    def read(self, place: int) -> int:
-        return struct.unpack_from("q", self._map, 8 * place)[0]
+    def read(self, index: int) -> int:
+        return struct.unpack_from("q", self._map, 8 * index)[0]
 
 
 def job(folder: Path, shared: Shared) -> int:
-    """Train, or go on with it; the weights' fingerprint is in ``folder/weights`` when it is done."""
+    """Start or resume the training. At the end, write the SHA-256 of the weights to ``folder/weights``."""
     torch.manual_seed(0)
     digits = load_digits()
     data = TensorDataset(torch.tensor(digits.data, dtype=torch.float32) / 16, torch.tensor(digits.target))
@@ -85,7 +84,7 @@ def job(folder: Path, shared: Shared) -> int:
 
 
 def start(folder: Path, shared: Shared) -> int:
-    """Start the job in a process of its own, and return its number."""
+    """Start the job in a forked process, and return its process ID."""
     child = os.fork()
     if child:
         return child
@@ -98,12 +97,12 @@ def start(folder: Path, shared: Shared) -> int:
 
 
 def wait(child: int) -> int:
-    """Return the exit code of a process, negative for a signal."""
+    """Wait for a process, and return its exit code, or minus the number of the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def main() -> int:
-    """Kill, and start again; print the tally, and return how much was wrong."""
+    """Disturb jobs, print the tally, and return the number of errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--terms", type=int, default=20)
@@ -115,22 +114,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         shared, undisturbed = Shared(), Path(temporary, "undisturbed")
         undisturbed.mkdir()
-        job(Path(temporary), shared)  # so that the processes, which are copies of this one, have imported all they need
-        began = time.monotonic()
+        job(Path(temporary), shared)  # imports everything, so that forked processes need not
+        started = time.monotonic()
         assert wait(start(undisturbed, shared)) == 0
-        length = time.monotonic() - began
+        length = time.monotonic() - started
         expected = (undisturbed / "weights").read_text()
         for number, count in ((signal.SIGKILL, given.kills), (signal.SIGTERM, given.terms)):
             disturb(Path(temporary), number, count, length, expected, shared, tally)
-    for what, count in sorted(tally.items()):
-        print(f"{count:5d} {what}")
-    return sum(count for what, count in tally.items() if what.startswith("WRONG"))
+    for name, count in sorted(tally.items()):
+        print(f"{count:5d} {name}")
+    return sum(count for name, count in tally.items() if name.startswith("WRONG"))
 
 
 def disturb(
     folder: Path, number: int, count: int, length: float, expected: str, shared: Shared, tally: Counter[str]
 ) -> None:
-    """Send the signal `count` times to jobs that run, one job after the other."""
+    """Send the signal `count` times to running jobs, one job after the other."""
     name, jobs = signal.Signals(number).name, 0
     while tally[f"times {name}"] < count:
         jobs += 1
@@ -149,20 +148,18 @@ def disturb(
                 tally[f"WRONG: a process ended with {code}"] += 1
                 break
             if 0 <= shared.read(1) < reached - EVERY:
-                tally["WRONG: a process began further back than one interval"] += 1
+                tally["WRONG: a process started further back than one interval"] += 1
             tally[f"times {name}"] += code != 0
-            tally["processes that went on from a file"] += shared.read(1) > 0
-            tally["kills in the middle of writing a file"] += code == -number and bool(leftovers(own))
+            tally["processes that resumed"] += shared.read(1) > 0
+            tally["kills while a file was written"] += code == -number and bool(leftovers(own))
             reached = max(reached, shared.read(0))
         if code == 0:
             same = (own / "weights").read_text() == expected
-            tally[
-                "jobs that ended with the same weights" if same else f"WRONG: jobs that ended with others after {name}"
-            ] += 1
+            tally["jobs with the same weights" if same else f"WRONG: jobs with other weights after {name}"] += 1
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Return the files that a process which was killed had not finished."""
+    """Return the unfinished files of killed processes."""
     return [path for path in (folder / "checkpoints").glob("*") if path.suffix != ".pt"]
 
 
