@@ -225,10 +225,10 @@ class Lifecycle(Editable):
 
         return to_markdown(self._graph)
 
-    # Exchange: see the modules of `exchange`
+    # Serialization
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the lifecycle as a dictionary that JSON can hold. See `exchange.dictionary`."""
+        """Return the lifecycle as a dictionary that JSON can hold. See `serialization.dictionary`."""
         from fsm_engine.serialization.dictionary import to_dict
 
         return to_dict(self)
@@ -251,7 +251,7 @@ class Lifecycle(Editable):
         return from_dict(data, bind)
 
     def to_json(self) -> str:
-        """Return the lifecycle as JSON, a phase or transition to a line. See `exchange.dictionary`."""
+        """Return the lifecycle as JSON, a phase or transition to a line. See `serialization.dictionary`."""
         from fsm_engine.serialization.json_text import to_json
 
         return to_json(self)
@@ -290,7 +290,7 @@ class Lifecycle(Editable):
         return from_graphml(text, bind)
 
     def to_scxml(self) -> str:
-        """Return the lifecycle as a W3C state chart. See `exchange.scxml`."""
+        """Return the lifecycle as a W3C state chart. See `serialization.scxml`."""
         from fsm_engine.serialization.scxml import to_scxml
 
         return to_scxml(self)
@@ -301,6 +301,20 @@ class Lifecycle(Editable):
         from fsm_engine.serialization.scxml import from_scxml
 
         return from_scxml(text, bind)
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Write the lifecycle to a file that `load` reads, and return its path. An existing file is replaced whole.
+
+        The suffix tells the format: ``.json``, ``.graphml`` or ``.scxml``.
+
+        Raises:
+            LifecycleError: a file cannot hold something in the lifecycle, such as a name that is not printable.
+            ValueError: the suffix is another one.
+            OSError: the file cannot be written.
+        """
+        from fsm_engine.serialization.files import save
+
+        return save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.atomic_files import write_whole
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine.serialization.graphml import from_graphml
-from fsm_engine.serialization.json_text import from_json
-from fsm_engine.serialization.scxml import from_scxml
+from fsm_engine.serialization.graphml import from_graphml, to_graphml
+from fsm_engine.serialization.json_text import from_json, to_json
+from fsm_engine.serialization.scxml import from_scxml, to_scxml
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -20,6 +21,18 @@ READERS: dict[str, Callable[[str, Mapping[str, Any] | None], Lifecycle]] = {
     ".graphml": from_graphml,
     ".scxml": from_scxml,
 }
+WRITERS: dict[str, Callable[[Lifecycle], str]] = {".json": to_json, ".graphml": to_graphml, ".scxml": to_scxml}
+
+
+def save(lifecycle: Lifecycle, path: str | os.PathLike[str]) -> Path:
+    """Write `lifecycle` to a file, whole or not at all, and return the path.
+
+    Raises:
+        LifecycleError: a file cannot hold something in the lifecycle, such as a name that is not printable.
+        ValueError: the suffix is not one of `WRITERS`.
+        OSError: the file cannot be written.
+    """
+    return write_whole(path, WRITERS[_suffix(path)](lifecycle).encode())
 
 
 def load(path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:
@@ -31,12 +44,17 @@ def load(path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) ->
         OSError: the file cannot be read.
     """
     file = Path(path)
-    reader = READERS.get(file.suffix.lower())
-    if reader is None:
-        raise ValueError(f"{file} ends in {file.suffix!r}. A lifecycle is read from {', '.join(READERS)}.")
+    reader = READERS[_suffix(path)]
     try:
         return reader(file.read_text("utf-8-sig"), bind)
     except UnicodeDecodeError as error:
         raise LifecycleError(f"{file}: byte {error.start} is not UTF-8.") from None
     except LifecycleError as error:
         raise LifecycleError(f"{file}: {error}") from error
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in READERS:
+        raise ValueError(f"{str(path)!r} has the suffix {suffix!r}. A lifecycle file ends in {', '.join(READERS)}.")
+    return suffix

@@ -114,6 +114,37 @@ def test_load_picks_the_reader_by_suffix_and_skips_a_byte_order_mark(tmp_path: P
         assert Lifecycle.load(file, bind=BIND) == small()
 
 
+@pytest.mark.parametrize("suffix", READERS)
+def test_load_reads_the_file_that_save_wrote(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"any{suffix}"
+    file.write_text("an older file, which is longer " * 1000)
+    assert small().save(str(file)) == file
+    assert file.read_text("utf-8") == getattr(small(), f"to_{suffix[1:]}")()
+    assert Lifecycle.load(file, bind=BIND) == small()
+
+
+def test_save_and_draw_write_the_same_file(tmp_path: Path) -> None:
+    for suffix in READERS:
+        saved, drawn = small().save(tmp_path / f"saved{suffix}"), small().draw(tmp_path / f"drawn{suffix}")
+        assert saved.read_bytes() == drawn.read_bytes()
+
+
+def test_save_refuses_other_suffixes_and_missing_folders(tmp_path: Path) -> None:
+    for name in ("any.svg", "any"):
+        with pytest.raises(ValueError, match=rf"{name}'.*\.json, \.graphml, \.scxml"):
+            small().save(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        small().save(tmp_path / "nowhere" / "any.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_save_keeps_the_file_that_it_cannot_replace(tmp_path: Path) -> None:
+    file = small().save(tmp_path / "any.json")
+    with pytest.raises(LifecycleError, match="printable"):
+        Lifecycle("a\nb").save(file)
+    assert Lifecycle.load(file, bind=BIND) == small()
+
+
 def test_errors_of_load_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"any\.yaml.*'\.yaml'.*\.json, \.graphml, \.scxml"):
         Lifecycle.load(tmp_path / "any.yaml")
