@@ -1,4 +1,9 @@
-"""Loggers of experiments, and the handlers that log with them."""
+"""Loggers of experiments, and the handlers that log with them.
+
+A handler, attached to an engine by `BaseLogger.attach`, reads values from the engine's state or from a model, and the
+logger sends them to its backend. Each backend has a module with a subclass of `BaseLogger`; each kind of value has a
+subclass of `BaseHandler`. Only handlers, supervised, compat and cli may import this package.
+"""
 
 from __future__ import annotations
 

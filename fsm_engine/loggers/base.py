@@ -1,4 +1,4 @@
-"""`BaseLogger`: what all loggers of experiments have in common."""
+"""`BaseLogger`: base class of all experiment loggers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,31 @@ if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
     from fsm_engine.timeline.timeline import Timeline
 
-
 Self = TypeVar("Self", bound="BaseLogger")
 
 
 class BaseLogger:
-    """Writes what handlers read of a run somewhere; a context manager that closes at the end of its block.
+    """Base class of loggers, which send values to a logging backend; a context manager that closes the logger.
 
-    A subclass has `log_values`. What was logged is handed over (`flush`) when a run of an engine that a handler is
-    attached to ends, however it ends, and when it is interrupted.
+    A subclass defines `log_values`; depending on its backend also `log_histograms`, `_log_picture`, `flush` and
+    `close`. `attach` also attaches `flush` to the engine: it is called when a run ends, whether it completes or fails,
+    and when it is interrupted.
 
     Attributes:
-        separator: what joins the parts of a name.
-        takes_text: whether strings are logged, too.
+        separator: string between the parts of a name, as in ``train/loss``.
+        takes_text: True if the backend accepts strings as values.
+
+    Example:
+        >>> class PrintLogger(BaseLogger):
+        ...     def log_values(self, values, step):
+        ...         print(step, values)
+        >>> engine = Engine(lambda engine, batch: {"loss": batch})
+        >>> handle = PrintLogger().attach_output_handler(
+        ...     engine, Events.ITERATION_COMPLETED, tag="train", output_transform=lambda output: output
+        ... )
+        >>> state = engine.run([0.5, 0.25])
+        1 {'train/loss': 0.5}
+        2 {'train/loss': 0.25}
     """
 
     separator: ClassVar[str] = "/"
@@ -44,32 +56,32 @@ class BaseLogger:
         *args: Any,
         **kwargs: Any,
     ) -> RemovableEventHandle:
-        """Call ``log_handler(engine, logger, event, ...)`` whenever the event is fired.
+        """Call ``log_handler(engine, logger, event, *args, **kwargs)`` at each occurrence of an event.
 
         Args:
-            engine: the engine whose event it is.
-            log_handler: such as an `OutputHandler`, or any function that takes these.
-            event_name: an event that counts something, filtered or not, or several joined with ``|``.
-            *args: given to the handler.
-            **kwargs: given to the handler.
+            engine: engine that fires the event.
+            log_handler: an `OutputHandler`, another handler of this package, or any function with these parameters.
+            event_name: event with a counter, with or without a filter, or several such events joined with ``|``.
+            *args: additional arguments for `log_handler`.
+            **kwargs: additional keyword arguments for `log_handler`.
 
         Returns:
-            A handle with `remove()`, and a context manager.
+            A handle whose `remove` detaches the handler; also a context manager that does so at the end.
 
         Raises:
-            RuntimeError: an event without a counter, which would give no step to log at.
-            ValueError: a handler that cannot be called like that.
+            RuntimeError: an event has no counter, which would be the step. Nothing is attached.
+            ValueError: `log_handler` cannot be called with these arguments.
         """
         events = [*event_name] if isinstance(event_name, EventsList) else [event_name]
         for event in events:
             engine.state.get_event_attrib_value(event)
         handles = [engine.add_event_handler(event, log_handler, self, event, *args, **kwargs) for event in events]
         attachments = [attachment for handle in handles for ref in handle._attachments if (attachment := ref())]
-        self._flush_at_the_end_of(engine)
+        self._flush_after_runs_of(engine)
         return RemovableEventHandle(event_name, log_handler, engine, attachments)
 
-    def _flush_at_the_end_of(self, engine: Engine) -> None:
-        # No handler of EXCEPTION_RAISED: one would mean that the exception has been dealt with.
+    def _flush_after_runs_of(self, engine: Engine) -> None:
+        # Not at EXCEPTION_RAISED: the engine takes a handler there as a sign that the exception is handled.
         for event in (*exits_of(Scope.ENGINE), Events.INTERRUPT(priority=LAST)):
             if not engine.has_event_handler(self.flush, event):
                 engine.add_event_handler(event, self.flush)
@@ -77,13 +89,13 @@ class BaseLogger:
     def attach_output_handler(
         self, engine: Engine, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any
     ) -> RemovableEventHandle:
-        """Attach an `OutputHandler`, made with `args` and `kwargs`; see `attach`."""
+        """Attach ``OutputHandler(*args, **kwargs)``, which logs metrics and outputs; see `attach`."""
         return self.attach(engine, self._create_output_handler(*args, **kwargs), event_name)
 
     def attach_opt_params_handler(
         self, engine: Engine, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any
     ) -> RemovableEventHandle:
-        """Attach an `OptimizerParamsHandler`, made with `args` and `kwargs`; see `attach`."""
+        """Attach ``OptimizerParamsHandler(*args, **kwargs)``, which logs learning rates; see `attach`."""
         return self.attach(engine, self._create_opt_params_handler(*args, **kwargs), event_name)
 
     def _create_output_handler(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
@@ -93,26 +105,26 @@ class BaseLogger:
         return OptimizerParamsHandler(*args, **kwargs)
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
-        """Log numbers by name, at a step."""
-        raise NotImplementedError(f"{type(self).__name__} has no log_values(values, step), by which handlers log.")
+        """Log numbers, and strings if `takes_text`, by name."""
+        raise NotImplementedError(f"{type(self).__name__} does not define log_values(values, step).")
 
     def log_histograms(self, arrays: Mapping[str, Any], step: int) -> None:
-        """Log how the numbers in each array are distributed, by name, at a step.
+        """Log a histogram of the numbers in each array, by name.
 
         Raises:
-            NotImplementedError: if this logger has no histograms.
+            NotImplementedError: the logger does not support histograms.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no histograms. Log scalars instead.")
+        raise NotImplementedError(f"{type(self).__name__} has no histograms. Log numbers with a scalar handler.")
 
     def log_lifecycle(self, engine: Engine, name: str = "lifecycle") -> None:
-        """Log a picture of the lifecycle that `engine` runs."""
+        """Log a picture of the lifecycle of `engine`."""
         self._log_drawing(engine.lifecycle.draw, name)
 
     def log_timeline(self, timeline: Timeline, name: str = "timeline") -> None:
-        """Log a picture of a timeline, which ``engine.record()`` gives.
+        """Log a picture of a timeline that ``engine.record()`` returned.
 
         Raises:
-            ValueError: a timeline in which nothing happened.
+            ValueError: the timeline is empty.
         """
         self._log_drawing(timeline.draw, name)
 
@@ -121,14 +133,14 @@ class BaseLogger:
             self._log_picture(draw(Path(folder) / f"{name}.svg"), name)
 
     def _log_picture(self, svg: Path, name: str, /) -> None:
-        """Log a file with a picture, which is gone afterwards."""
-        raise NotImplementedError(f"{type(self).__name__} has no pictures.")
+        """Log an SVG file, which is deleted afterwards."""
+        raise NotImplementedError(f"{type(self).__name__} does not support pictures.")
 
     def flush(self) -> None:
-        """Hand over all that was logged."""
+        """Send all logged values to the backend."""
 
     def close(self) -> None:
-        """Hand over all that was logged, and let go of what was opened."""
+        """Send all logged values to the backend and release its resources."""
 
     def __enter__(self: Self) -> Self:
         return self

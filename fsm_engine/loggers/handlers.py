@@ -1,4 +1,4 @@
-"""Handlers that log: what they read of a run, and under which names and at which step it is logged."""
+"""Handlers that log: `OutputHandler`, `OptimizerParamsHandler`, and `BaseHandler`, the base class of all of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsm_engine.events.events import AnyEvent
-from fsm_engine.loggers.state_reader import Names, StateReader
+from fsm_engine.loggers.state_reader import NameParts, StateReader
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -15,67 +15,74 @@ if TYPE_CHECKING:
 
 
 class BaseHandler:
-    """Called as ``handler(engine, logger, event)``, it logs what it reads; `BaseLogger.attach` attaches it.
+    """Base class of handlers for `BaseLogger.attach`, called as ``handler(engine, logger, event)``.
 
-    A subclass has `_read`, or does everything itself in a ``__call__`` of its own.
+    A subclass defines `_read`, which returns the values to log, or overrides ``__call__``.
 
     Attributes:
-        works_with: the only class of loggers that it takes; None for all.
-        refusal: what is raised for another.
+        works_with: class of loggers that the handler is restricted to; None means all loggers.
+        refusal: exception class raised for any other logger.
     """
 
     works_with: ClassVar[type[BaseLogger] | None] = None
     refusal: ClassVar[type[Exception]] = RuntimeError
 
     def __call__(self, engine: Engine, logger: BaseLogger, event_name: AnyEvent) -> None:
-        """Read the values, and log them.
+        """Read the values and log them.
 
         Raises:
-            RuntimeError: a logger that this handler does not work with; an event without a counter.
-            TypeError: a step that is no integer.
+            RuntimeError: the handler does not work with this logger, or the event has no counter.
+            TypeError: the step is not an integer.
         """
-        kind = self._kind_of(logger)
-        named = {kind.separator.join(names): value for names, value in self._read(engine, kind.takes_text)}
-        self._log(kind, logger, named, self._step(engine, event_name))
+        logger_class = self._class_of(logger)
+        named = {
+            logger_class.separator.join(parts): value for parts, value in self._read(engine, logger_class.takes_text)
+        }
+        step = self._step(engine, event_name)
+        if named:
+            self._log(logger_class, logger, named, step)
 
-    def _kind_of(self, logger: Any) -> type[BaseLogger]:
+    def _class_of(self, logger: Any) -> type[BaseLogger]:
+        """Return the class whose methods log: `works_with` if it is set, so that a mock of such a logger works, too."""
         if self.works_with is None:
             return type(logger)
         if not isinstance(logger, self.works_with):
             raise self.refusal(
-                f"Handler {type(self).__name__!r} works only with {self.works_with.__name__}, and was given "
-                f"{logger!r}. Those of fsm_engine.loggers work with every logger."
+                f"Handler {type(self).__name__!r} works only with {self.works_with.__name__}, but was given "
+                f"{logger!r}. Use fsm_engine.loggers.{type(self).__name__}, which works with every logger."
             )
         return self.works_with
 
-    def _read(self, engine: Engine, takes_text: bool, /) -> Iterable[tuple[Names, Any]]:
-        """Return what is to be logged, by the parts of its name."""
-        raise NotImplementedError(f"{type(self).__name__} has no _read(engine, takes_text), which gives what it logs.")
+    def _read(self, engine: Engine, takes_text: bool, /) -> Iterable[tuple[NameParts, Any]]:
+        """Return the values to log with the parts of their names; strings only if `takes_text`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _read(engine, takes_text).")
 
-    def _log(self, kind: type[BaseLogger], logger: BaseLogger, values: Mapping[str, Any], step: int) -> None:
-        if values:
-            kind.log_values(logger, values, step)
+    def _log(self, logger_class: type[BaseLogger], logger: BaseLogger, values: Mapping[str, Any], step: int) -> None:
+        logger_class.log_values(logger, values, step)
 
     def _step(self, engine: Engine, event_name: AnyEvent) -> int:
         return engine.state.get_event_attrib_value(event_name)
 
 
 class OutputHandler(BaseHandler):
-    """Logs metrics, the output and attributes of the state, as ``tag/name``.
+    """Handler that logs metrics, the output of the step, and attributes of the state, as ``tag/name``.
 
-    Mappings, lists, tuples and 1-d tensors are logged number by number, as ``tag/name/key``. What is missing, or no
-    number, is left out with a UserWarning. The host waits for the device here, at the event, and nowhere else.
+    The items of mappings, lists, tuples and 1-d tensors are logged one by one, as ``tag/name/key``. A value that is
+    missing or not a number is skipped with a UserWarning. The host waits for the device only when the handler is
+    called.
 
     Args:
-        tag: the first part of each name, such as ``"training"``.
+        tag: first part of each name, such as ``"training"``.
         metric_names: names of metrics, or ``"all"``.
-        output_transform: makes a mapping, or a single value (then called ``output``), of ``engine.state.output``.
-        global_step_transform: called with (engine, event), gives the step; unless given it is the event's counter.
-        state_attributes: names of attributes of the state.
+        output_transform: function from ``engine.state.output`` to a mapping, or to a single value, which is logged as
+            ``tag/output``.
+        global_step_transform: called as ``global_step_transform(engine, event)``; returns the step. None means the
+            counter of the event.
+        state_attributes: names of attributes of ``engine.state``.
 
     Raises:
-        TypeError: an argument of the wrong type.
-        ValueError: nothing to log.
+        TypeError: an argument has the wrong type.
+        ValueError: `metric_names`, `output_transform` and `state_attributes` are all None.
     """
 
     def __init__(
@@ -96,9 +103,9 @@ class OutputHandler(BaseHandler):
             raise TypeError(f"global_step_transform should be a function, got {global_step_transform!r}.")
         self.global_step_transform = global_step_transform
 
-    def _read(self, engine: Engine, takes_text: bool, /) -> Iterator[tuple[Names, Any]]:
-        for names, value in self.reader.read(engine.state, takes_text).items():
-            yield (self.tag, *names), value
+    def _read(self, engine: Engine, takes_text: bool, /) -> Iterator[tuple[NameParts, Any]]:
+        for parts, value in self.reader.read(engine.state, takes_text).items():
+            yield (self.tag, *parts), value
 
     def _step(self, engine: Engine, event_name: AnyEvent) -> int:
         if self.global_step_transform is None:
@@ -113,15 +120,15 @@ class OutputHandler(BaseHandler):
 
 
 class OptimizerParamsHandler(BaseHandler):
-    """Logs a parameter of each group of an optimizer, as ``lr/group_0``; with a tag as ``tag/lr/group_0``.
+    """Handler that logs a parameter of each group of an optimizer, as ``lr/group_0``, or with a tag ``tag/lr/group_0``.
 
     Args:
-        optimizer: an optimizer, or anything else that has a sequence of `param_groups`.
-        param_name: which parameter.
-        tag: the first part of each name.
+        optimizer: an optimizer, or another object with a sequence `param_groups`.
+        param_name: name of the parameter in each group.
+        tag: first part of each name.
 
     Raises:
-        TypeError: something without such groups.
+        TypeError: `optimizer` has no sequence `param_groups`.
     """
 
     def __init__(self, optimizer: Any, param_name: str = "lr", tag: str | None = None) -> None:
@@ -132,7 +139,7 @@ class OptimizerParamsHandler(BaseHandler):
             )
         self.optimizer, self.param_name, self.tag = optimizer, param_name, tag
 
-    def _read(self, _engine: Engine, _takes_text: bool, /) -> Iterator[tuple[Names, Any]]:
-        above = (self.param_name,) if self.tag is None else (self.tag, self.param_name)
+    def _read(self, _engine: Engine, _takes_text: bool, /) -> Iterator[tuple[NameParts, Any]]:
+        prefix = (self.param_name,) if self.tag is None else (self.tag, self.param_name)
         for number, group in enumerate(self.optimizer.param_groups):
-            yield (*above, f"group_{number}"), float(group[self.param_name])
+            yield (*prefix, f"group_{number}"), float(group[self.param_name])

@@ -1,4 +1,4 @@
-"""`MLflowLogger`, and the handlers that work with it only."""
+"""`MLflowLogger`, and handlers that work only with it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from fsm_engine.loggers import handlers
 from fsm_engine.loggers.base import BaseLogger
 
 _REFUSED = re.compile(r"[^\w./: -]", re.ASCII)
-"""What may not be in a name of MLflow's."""
+"""Characters that MLflow does not accept in names of metrics."""
 
 
 class MLflowLogger(BaseLogger):
-    """Logs to MLflow: into its active run if there is one, else into one that is begun here.
+    """Logger for MLflow; uses the active run, or starts one.
 
-    The functions of the module are methods of the logger, too: ``logger.log_params({"lr": 0.1})``. MLflow hands over
-    what is logged at once. The parts of a name are joined with spaces, as MLflow's users are used to.
+    The functions of the module ``mlflow`` are methods of the logger: ``logger.log_params({"lr": 0.1})``. MLflow sends
+    values immediately. As in pytorch-ignite, the parts of a name are joined with spaces: ``train loss``. `close` ends
+    the run; as a context manager the logger marks the run as failed if the block raises.
 
     Args:
-        tracking_uri: where MLflow keeps its runs; if not given, it stays as it is.
+        tracking_uri: location where MLflow stores runs, such as ``"file:./runs"``; None keeps MLflow's setting.
 
     Attributes:
-        active_run: the run of MLflow's.
+        active_run: the run of MLflow.
 
     Raises:
-        ModuleNotFoundError: MLflow is not installed.
+        ModuleNotFoundError: MLflow is not installed: ``pip install "fsm-engine[mlflow]"``.
     """
 
     separator: ClassVar[str] = " "
@@ -46,8 +47,8 @@ class MLflowLogger(BaseLogger):
         return getattr(_mlflow(), name)
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
-        """Log metrics. A character that MLflow refuses in a name is replaced, with a UserWarning."""
-        self.log_metrics({_legal(name): value for name, value in values.items()}, step=step)
+        """Log metrics. Characters that MLflow does not accept in names are replaced, with a UserWarning."""
+        self.log_metrics({_legal_name(name): value for name, value in values.items()}, step=step)
 
     def _log_picture(self, svg: Path, _name: str, /) -> None:
         self.log_artifact(str(svg))
@@ -64,22 +65,21 @@ def _mlflow() -> Any:
     return import_extra("mlflow", "mlflow", "MLflowLogger needs mlflow")
 
 
-def _legal(name: str) -> str:
+def _legal_name(name: str) -> str:
     legal = _REFUSED.sub("_", name)
     if legal != name:
-        warnings.warn(f"MLflow allows no metric with the name {name!r}; it is logged as {legal!r}.", stacklevel=2)
+        warnings.warn(f"MLflow does not accept the metric name {name!r}; it is logged as {legal!r}.", stacklevel=2)
     return legal
 
 
-class OutputHandler(handlers.OutputHandler):
-    """`fsm_engine.loggers.OutputHandler`, for an `MLflowLogger` only."""
-
+class _MLflowHandler(handlers.BaseHandler):
     works_with = MLflowLogger
     refusal = TypeError
 
 
-class OptimizerParamsHandler(handlers.OptimizerParamsHandler):
-    """`fsm_engine.loggers.OptimizerParamsHandler`, for an `MLflowLogger` only."""
+class OutputHandler(_MLflowHandler, handlers.OutputHandler):
+    """`fsm_engine.loggers.OutputHandler` that works only with `MLflowLogger`."""
 
-    works_with = MLflowLogger
-    refusal = TypeError
+
+class OptimizerParamsHandler(_MLflowHandler, handlers.OptimizerParamsHandler):
+    """`fsm_engine.loggers.OptimizerParamsHandler` that works only with `MLflowLogger`."""

@@ -1,4 +1,4 @@
-"""What is logged of a run: metrics, its output and attributes of its state, as numbers that have names."""
+"""`StateReader`: reads metrics, outputs and attributes of a state as named numbers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fsm_engine.runtime.state import State
 
-Names = tuple[str, ...]
-"""Where a number was found: ``("loss", "0")`` for the first of a list called loss."""
+NameParts = tuple[str, ...]
+"""Name of a value in nested containers: ``("loss", "0")`` is the first item of the list ``loss``."""
 
 
 class StateReader:
-    """Which parts of a state are wanted; nothing is read before `read` is called.
+    """Reads selected values of a state as numbers.
 
     Args:
         metric_names: names of metrics, or ``"all"``.
-        output_transform: makes a mapping, or a single value, of ``state.output``.
+        output_transform: function from ``state.output`` to a mapping or a single value.
         state_attributes: names of attributes of the state.
 
     Raises:
-        TypeError: metric names that are neither a list nor ``"all"``; a transform that cannot be called.
+        TypeError: `metric_names` is neither a list nor ``"all"``, or `output_transform` is not callable.
     """
 
     def __init__(
@@ -36,22 +36,21 @@ class StateReader:
             raise TypeError(f"metric_names should be a list of names, or 'all', got {metric_names!r}.")
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform should be a function of the output, got {output_transform!r}.")
-        self.metric_names, self.output_transform, self.state_attributes = (
-            metric_names,
-            output_transform,
-            state_attributes,
-        )
+        self.metric_names, self.output_transform = metric_names, output_transform
+        self.state_attributes = state_attributes
 
-    def read(self, state: State, takes_text: bool) -> dict[Names, Any]:
-        """Return what is wanted of `state` by name: numbers, and strings if `takes_text`. This waits for the device.
+    def read(self, state: State, takes_text: bool) -> dict[NameParts, Any]:
+        """Return the selected numbers, and strings if `takes_text`, by name; the host waits for the device.
 
-        What is not there, or is no number, is left out with a UserWarning.
+        The name of the output is ``output``, unless `output_transform` returns a mapping. A value that is missing or
+        not a number is skipped with a UserWarning.
         """
-        return dict(_flat({**self._metrics(state), **self._output(state), **self._attributes(state)}, (), takes_text))
+        values = {**self._metrics(state), **self._output(state), **self._attributes(state)}
+        return dict(_flatten(values, (), takes_text))
 
     def _metrics(self, state: State) -> Mapping[str, Any]:
-        wanted = self.metric_names or ()
-        return state.metrics if wanted == "all" else _found(wanted, state.metrics, "metric")
+        names = self.metric_names or ()
+        return state.metrics if names == "all" else _select(names, state.metrics, "metric")
 
     def _output(self, state: State) -> Mapping[Any, Any]:
         if self.output_transform is None:
@@ -60,46 +59,42 @@ class StateReader:
         return output if isinstance(output, Mapping) else {"output": output}
 
     def _attributes(self, state: State) -> Mapping[str, Any]:
-        wanted = self.state_attributes or ()
-        there = {name: getattr(state, name) for name in wanted if hasattr(state, name)}
-        return _found(wanted, there, "attribute")
+        names = self.state_attributes or ()
+        return _select(names, {name: getattr(state, name) for name in names if hasattr(state, name)}, "attribute")
 
 
-def _found(wanted: Iterable[str], there: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    missing = [name for name in wanted if name not in there]
+def _select(names: Iterable[str], values: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    missing = [name for name in names if name not in values]
     if missing:
-        known = f" Metrics that are: {[*there]}." if kind == "metric" else ""
+        known = f" Its metrics are {[*values]}." if kind == "metric" else ""
         warnings.warn(f"The state has no {kind} {', '.join(map(repr, missing))}: not logged.{known}", stacklevel=2)
-    return {name: there[name] for name in wanted if name in there}
+    return {name: values[name] for name in names if name in values}
 
 
-def _flat(values: Mapping[Any, Any], above: Names, takes_text: bool) -> Iterator[tuple[Names, Any]]:
+def _flatten(values: Mapping[Any, Any], prefix: NameParts, takes_text: bool) -> Iterator[tuple[NameParts, Any]]:
     for key, value in values.items():
-        names = (*above, str(key))
-        parts = _parts(value)
-        if parts is not None:
-            yield from _flat(parts, names, takes_text)
+        parts = (*prefix, str(key))
+        items = _items(value)
+        if items is not None:
+            yield from _flatten(items, parts, takes_text)
         elif _is_number(value) or (takes_text and isinstance(value, str)):
-            yield names, value
+            yield parts, value
         elif getattr(value, "ndim", None) == 0:
-            yield names, value.item()
+            yield parts, value.item()
         else:
-            warnings.warn(
-                f"{'/'.join(names)} is no number and not logged: a value of type {type(value)}"
-                + (f" with the shape {tuple(value.shape)}." if hasattr(value, "shape") else "."),
-                stacklevel=2,
-            )
+            shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+            warnings.warn(f"{'/'.join(parts)} is {type(value)}{shape}, not a number: not logged.", stacklevel=2)
 
 
-def _parts(value: Any) -> Mapping[Any, Any] | None:
-    """Return the parts of a collection by key or index; None for what is one thing."""
+def _items(value: Any) -> Mapping[Any, Any] | None:
+    """Return the items of a container by key or index; None for any other value."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, (str, bytes)):
         return None
     if isinstance(value, Sequence):
         return dict(enumerate(value))
-    if getattr(value, "ndim", None) == 1:  # a tensor, or an array: all of it at once, so the host waits once
+    if getattr(value, "ndim", None) == 1:  # a tensor or an array, read at once so that the host waits only once
         return dict(enumerate(value.tolist()))
     return None
 

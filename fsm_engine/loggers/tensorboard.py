@@ -1,9 +1,10 @@
-"""`TensorboardLogger`, and the handlers that work with it only."""
+"""`TensorboardLogger`, and handlers that work only with it."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,24 +19,24 @@ if TYPE_CHECKING:
 
 
 class TensorboardLogger(BaseLogger):
-    """Writes event files for TensorBoard, with a `SummaryWriter` of tensorboardX if that is there, else of torch.
+    """Logger for TensorBoard; writes event files with the `SummaryWriter` of tensorboardX, or else of torch.
 
-    The writer's own methods are those of the logger, too: ``logger.add_text(...)``. It writes in a thread of its own;
-    what it has still to write is written when a run ends, however it does.
+    The methods of the `SummaryWriter` are methods of the logger: ``logger.add_text(...)``. The writer works in its own
+    thread; the logger flushes it when a run ends, also if it fails. A pickled logger writes to the same folder.
 
     Args:
-        *args: given to the `SummaryWriter`.
-        **kwargs: given to the `SummaryWriter`, such as ``log_dir="runs/first"``.
+        *args: arguments of `SummaryWriter`.
+        **kwargs: keyword arguments of `SummaryWriter`, such as ``log_dir="runs/first"``.
 
     Attributes:
         writer: the `SummaryWriter`.
 
     Raises:
-        ModuleNotFoundError: neither is installed.
+        ModuleNotFoundError: neither is installed: ``pip install "fsm-engine[tensorboard]"``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.writer = _writer_class()(*args, **kwargs)
+        self.writer = _summary_writer_class()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name == "writer" or name.startswith("__"):
@@ -43,7 +44,7 @@ class TensorboardLogger(BaseLogger):
         return getattr(self.writer, name)
 
     def __reduce__(self) -> Any:
-        return _reopened, (type(self), str(self.writer.log_dir))
+        return partial(type(self), log_dir=str(self.writer.log_dir)), ()
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Log scalars."""
@@ -56,41 +57,37 @@ class TensorboardLogger(BaseLogger):
             self.writer.add_histogram(tag=name, values=values, global_step=step)
 
     def log_lifecycle(self, engine: Engine, name: str = "lifecycle") -> None:
-        """Log the lifecycle that `engine` runs: a picture if typst and pillow are installed, else Mermaid text."""
+        """Log the lifecycle of `engine`: a picture if typst and pillow are installed, else Mermaid text."""
         if not _add_picture(self.writer, engine.lifecycle.draw, name):
             with tempfile.TemporaryDirectory() as folder:
                 mermaid = engine.lifecycle.draw(Path(folder) / "lifecycle.mmd").read_text()
             self.writer.add_text(name, f"```mermaid\n{mermaid}\n```")
 
     def log_timeline(self, timeline: Timeline, name: str = "timeline") -> None:
-        """Log what the time was spent on, as a table of text, and the picture, if typst and pillow are installed."""
+        """Log the summary of a timeline as text, and a picture if typst and pillow are installed."""
         _add_picture(self.writer, timeline.draw, name)
         self.writer.add_text(name, f"```text\n{timeline.summary()}\n```")
 
     def flush(self) -> None:
-        """Write what the writer has still to write."""
+        """Write all pending events to the file."""
         self.writer.flush()
 
     def close(self) -> None:
-        """Close the writer. What is logged later goes into another file of the same folder."""
+        """Close the event file. Values that are logged later go to a new file in the same folder."""
         self.writer.close()
 
 
-def _writer_class() -> Any:
+def _summary_writer_class() -> Any:
     try:
         module = import_module("tensorboardX")
     except ModuleNotFoundError:
-        needs = "This contrib module requires either tensorboardX or torch with tensorboard, which is not there"
+        needs = "This contrib module requires either tensorboardX or torch with tensorboard"
         module = import_extra("torch.utils.tensorboard", "tensorboard", needs)
     return module.SummaryWriter
 
 
-def _reopened(logger: type[TensorboardLogger], log_dir: str) -> TensorboardLogger:
-    return logger(log_dir=log_dir)
-
-
 def _add_picture(writer: Any, draw: Callable[..., Path], name: str) -> bool:
-    """Log what `draw` draws, for TensorBoard shows only pixels; return whether what makes them is installed."""
+    """Log a picture as pixels, because TensorBoard does not show SVG; return False if a package for that is missing."""
     try:
         import numpy
         from PIL import Image
@@ -104,37 +101,29 @@ def _add_picture(writer: Any, draw: Callable[..., Path], name: str) -> bool:
     return True
 
 
-class OutputHandler(handlers.OutputHandler):
-    """`fsm_engine.loggers.OutputHandler`, for a `TensorboardLogger` only."""
-
+class _TensorboardHandler(handlers.BaseHandler):
     works_with = TensorboardLogger
 
 
-class OptimizerParamsHandler(handlers.OptimizerParamsHandler):
-    """`fsm_engine.loggers.OptimizerParamsHandler`, for a `TensorboardLogger` only."""
-
-    works_with = TensorboardLogger
+class OutputHandler(_TensorboardHandler, handlers.OutputHandler):
+    """`fsm_engine.loggers.OutputHandler` that works only with `TensorboardLogger`."""
 
 
-class WeightsScalarHandler(weights_handlers.WeightsScalarHandler):
-    """`fsm_engine.loggers.WeightsScalarHandler`, for a `TensorboardLogger` only."""
-
-    works_with = TensorboardLogger
+class OptimizerParamsHandler(_TensorboardHandler, handlers.OptimizerParamsHandler):
+    """`fsm_engine.loggers.OptimizerParamsHandler` that works only with `TensorboardLogger`."""
 
 
-class WeightsHistHandler(weights_handlers.WeightsHistHandler):
-    """`fsm_engine.loggers.WeightsHistHandler`, for a `TensorboardLogger` only."""
-
-    works_with = TensorboardLogger
+class WeightsScalarHandler(_TensorboardHandler, weights_handlers.WeightsScalarHandler):
+    """`fsm_engine.loggers.WeightsScalarHandler` that works only with `TensorboardLogger`."""
 
 
-class GradsScalarHandler(weights_handlers.GradsScalarHandler):
-    """`fsm_engine.loggers.GradsScalarHandler`, for a `TensorboardLogger` only."""
-
-    works_with = TensorboardLogger
+class WeightsHistHandler(_TensorboardHandler, weights_handlers.WeightsHistHandler):
+    """`fsm_engine.loggers.WeightsHistHandler` that works only with `TensorboardLogger`."""
 
 
-class GradsHistHandler(weights_handlers.GradsHistHandler):
-    """`fsm_engine.loggers.GradsHistHandler`, for a `TensorboardLogger` only."""
+class GradsScalarHandler(_TensorboardHandler, weights_handlers.GradsScalarHandler):
+    """`fsm_engine.loggers.GradsScalarHandler` that works only with `TensorboardLogger`."""
 
-    works_with = TensorboardLogger
+
+class GradsHistHandler(_TensorboardHandler, weights_handlers.GradsHistHandler):
+    """`fsm_engine.loggers.GradsHistHandler` that works only with `TensorboardLogger`."""

@@ -1,4 +1,4 @@
-"""`CSVLogger` and `JSONLinesLogger`: files of whole lines, without anything to install."""
+"""`CSVLogger` and `JSONLinesLogger`: text files with one record per line, written with the standard library."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.loggers.base import BaseLogger
 
 
-class _LinesLogger(BaseLogger):
-    """Appends to a file, which is closed when a run ends and opened again by what is logged after that.
+class _LineLogger(BaseLogger):
+    """Base class of loggers that append lines to a file.
 
-    What is logged together is handed to the operating system at once and in one piece: there is nothing to flush, a
-    process that dies loses nothing, and whoever reads meanwhile sees whole lines.
+    All lines of one `log_values` call are written without a buffer, in one system call if the system takes them whole.
+    So there is nothing to flush: `flush` closes the file when a run ends, and the next `log_values` opens it again.
     """
 
     takes_text: ClassVar[bool] = True
@@ -31,14 +31,14 @@ class _LinesLogger(BaseLogger):
         self.path = Path(path)
         self._file: io.FileIO | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._append(self._beginning())
+        self._append(self._opening_bytes())
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_file": None}
 
-    def _beginning(self) -> bytes:
-        """Return what is missing before the first line of ours."""
+    def _opening_bytes(self) -> bytes:
+        """Return the header for a new file; for an existing one, the line break that its last line may lack."""
         if not self.path.exists() or not self.path.stat().st_size:
             return self.header
         with self.path.open("rb") as file:
@@ -47,10 +47,10 @@ class _LinesLogger(BaseLogger):
             last = file.read()
         if first != self.header:
             raise ValueError(
-                f"{self.path} is there, and is no file of {type(self).__name__}: its first line is not "
-                f"{self.header.decode().strip()!r}. Nothing was written. Name another file."
+                f"{self.path} exists and is not a file of {type(self).__name__}: its first line is not "
+                f"{self.header.decode().strip()!r}. Nothing was written. Choose another path."
             )
-        return b"" if last == b"\n" else b"\n"  # the end of a line is missing where a disk was full
+        return b"" if last == b"\n" else b"\n"  # a line is incomplete if the disk was full
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Append numbers and strings."""
@@ -58,7 +58,7 @@ class _LinesLogger(BaseLogger):
 
     @abstractmethod
     def _lines(self, values: Mapping[str, Any], step: int) -> str:
-        """Return these as whole lines."""
+        """Return `values` as text that ends with a line break."""
 
     def _append(self, data: bytes) -> None:
         if self._file is None:
@@ -70,30 +70,35 @@ class _LinesLogger(BaseLogger):
         write_whole(self.path.with_name(f"{self.path.stem}.{name}.svg"), svg.read_bytes())
 
     def flush(self) -> None:
-        """Close the file; there is nothing to flush. It is opened again when something is logged."""
+        """Close the file. Nothing is buffered, and the next `log_values` opens the file again."""
         self.close()
 
     def close(self) -> None:
-        """Close the file. It is opened again when something is logged."""
+        """Close the file. The next `log_values` opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
-class CSVLogger(_LinesLogger):
-    """Appends a line for each number to a CSV file, with the columns step, name, value and time.
+class CSVLogger(_LineLogger):
+    """Logger that appends a line for each value to a CSV file, with the columns step, name, value and time.
 
-    ``pandas.read_csv(path).pivot_table(index="step", columns="name", values="value")`` has a column for each name.
-    What is logged together is handed to the operating system at once, in one piece. So a process that dies loses
-    nothing, and whoever reads meanwhile sees whole lines. A picture of a lifecycle is put beside it, into
-    ``<file>.lifecycle.svg``.
+    ``pandas.read_csv(path).pivot_table(index="step", columns="name", values="value")`` has one column per name. The
+    time is in seconds since the epoch. Lines are written without a buffer, so a process that crashes loses none. A
+    picture of the lifecycle is saved beside the file, as ``<stem>.lifecycle.svg``.
 
     Args:
-        path: the file; its folder is made. What a file that is there holds is kept.
+        path: path of the file. Missing folders are created; an existing file is continued.
 
     Raises:
-        ValueError: a file that is there, with other columns.
-        OSError: it cannot be written.
+        ValueError: the file exists and has other columns. It stays unchanged.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> with CSVLogger(folder / "run.csv") as logger:
+        ...     logger.log_values({"loss": 0.5, "lr": 0.1}, step=1)
+        >>> [line.rsplit(",", 1)[0] for line in logger.path.read_text().splitlines()]  # without the time
+        ['step,name,value', '1,loss,0.5', '1,lr,0.1']
     """
 
     header = b"step,name,value,time\n"
@@ -105,40 +110,47 @@ class CSVLogger(_LinesLogger):
         return text.getvalue()
 
 
-class JSONLinesLogger(_LinesLogger):
-    """Appends a line for each logging event to a file: ``{"step": 1, "time": 1.7e9, "lr/group_0": 0.1}``.
+class JSONLinesLogger(_LineLogger):
+    """Logger that appends a JSON object for each `log_values` call: ``{"step": 1, "time": 1.7e9, "lr/group_0": 0.1}``.
 
-    ``pandas.read_json(path, lines=True)`` reads it. NaN and infinity, which JSON has no numbers for, are the strings
-    that `float` reads. What is logged together is handed to the operating system at once, in one piece. So a process
-    that dies loses nothing, and whoever reads meanwhile sees whole lines. A picture of a lifecycle is put beside it,
-    into ``<file>.lifecycle.svg``.
+    ``pandas.read_json(path, lines=True)`` reads the file. The time is in seconds since the epoch. NaN and infinity,
+    which JSON does not have, are written as the strings ``"nan"``, ``"inf"`` and ``"-inf"``. Lines are written without
+    a buffer, so a process that crashes loses none. A picture of the lifecycle is saved beside the file, as
+    ``<stem>.lifecycle.svg``.
 
     Args:
-        path: the file; its folder is made. What a file that is there holds is kept.
+        path: path of the file. Missing folders are created; an existing file is continued.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> with JSONLinesLogger(folder / "run.jsonl") as logger:
+        ...     logger.log_values({"loss": 0.5, "lr": 0.1}, step=1)
+        >>> record = json.loads(logger.path.read_text())
+        >>> record["step"], record["loss"], record["lr"]
+        (1, 0.5, 0.1)
     """
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Append numbers and strings.
 
         Raises:
-            ValueError: one of them is called step or time.
+            ValueError: a value has the name ``step`` or ``time``.
         """
         taken = [name for name in ("step", "time") if name in values]
         if taken:
-            raise ValueError(f"{taken[0]!r} is a key that each line has already. Log that value under another name.")
+            raise ValueError(f"{taken[0]!r} is a key that every line has already. Log the value under another name.")
         super().log_values(values, step)
 
     def _lines(self, values: Mapping[str, Any], step: int) -> str:
-        named = {name: _jsonable(value) for name, value in values.items()}
+        named = {name: _as_json(value) for name, value in values.items()}
         return json.dumps({"step": step, "time": round(time(), 3), **named}, allow_nan=False) + "\n"
 
 
-def _jsonable(value: Any) -> Any:
-    """Return `value` as something that JSON has."""
-    if hasattr(value, "item"):  # a number of numpy's
+def _as_json(value: Any) -> Any:
+    """Return `value` as a number or string that JSON can represent."""
+    if hasattr(value, "item"):  # a scalar of NumPy
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

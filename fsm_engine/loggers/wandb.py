@@ -1,4 +1,4 @@
-"""`WandBLogger`, and the handlers that work with it only."""
+"""`WandBLogger`, and handlers that work only with it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from fsm_engine.loggers.base import BaseLogger
 
 
 class WandBLogger(BaseLogger):
-    """Logs to Weights & Biases, also offline: ``WandBLogger(project="first", mode="offline")``.
+    """Logger for Weights & Biases, online or offline: ``WandBLogger(project="first", mode="offline")``.
 
-    The functions of the module are methods of the logger, too: ``logger.watch(model)``. Steps have to grow there: what
-    is logged at a lower one than before is dropped. Where some events count epochs and others iterations, give them
+    The functions of the module ``wandb`` are methods of the logger: ``logger.watch(model)``. `close` ends the run; as a
+    context manager the logger marks the run as failed if the block raises.
+
+    Weights & Biases drops values whose step is lower than the last one. If handlers log at events with different
+    counters, such as epochs and iterations, give them the same step:
     ``global_step_transform=lambda engine, event: engine.state.iteration``.
 
     Args:
-        *args: given to ``wandb.init``.
-        init: whether to begin a run; if not, there has to be one already.
-        **kwargs: given to ``wandb.init``.
+        *args: arguments of ``wandb.init``.
+        init: start a run; False uses a run that was started before.
+        **kwargs: keyword arguments of ``wandb.init``.
 
     Raises:
-        ModuleNotFoundError: wandb is not installed.
+        ModuleNotFoundError: wandb is not installed: ``pip install "fsm-engine[wandb]"``.
     """
 
     takes_text: ClassVar[bool] = True
@@ -48,7 +51,7 @@ class WandBLogger(BaseLogger):
         self.log({name: self.Histogram(values) for name, values in arrays.items()}, step=step)
 
     def _log_picture(self, svg: Path, name: str, /) -> None:
-        self.log({name: self.Html(svg.read_text())}, commit=False)  # it counts no step
+        self.log({name: self.Html(svg.read_text())}, commit=False)  # does not advance the step
 
     def close(self) -> None:
         """End the run."""
@@ -65,13 +68,13 @@ def _wandb() -> Any:
     return import_extra("wandb", "wandb", "WandBLogger needs wandb")
 
 
-class OutputHandler(handlers.OutputHandler):
-    """`fsm_engine.loggers.OutputHandler`, for a `WandBLogger` only."""
-
+class _WandBHandler(handlers.BaseHandler):
     works_with = WandBLogger
 
 
-class OptimizerParamsHandler(handlers.OptimizerParamsHandler):
-    """`fsm_engine.loggers.OptimizerParamsHandler`, for a `WandBLogger` only."""
+class OutputHandler(_WandBHandler, handlers.OutputHandler):
+    """`fsm_engine.loggers.OutputHandler` that works only with `WandBLogger`."""
 
-    works_with = WandBLogger
+
+class OptimizerParamsHandler(_WandBHandler, handlers.OptimizerParamsHandler):
+    """`fsm_engine.loggers.OptimizerParamsHandler` that works only with `WandBLogger`."""

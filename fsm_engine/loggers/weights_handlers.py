@@ -1,4 +1,4 @@
-"""Handlers that log a model's weights and their gradients, as histograms or as one number each."""
+"""Handlers that log the weights of a model and their gradients, as histograms or reduced to one number each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from fsm_engine.loggers.handlers import BaseHandler
-from fsm_engine.loggers.state_reader import Names
+from fsm_engine.loggers.state_reader import NameParts
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -19,16 +19,19 @@ Whitelist = Sequence[str] | Callable[[str, torch.nn.Parameter], bool] | None
 
 
 class BaseWeightsHandler(BaseHandler):
-    """Reads tensors of a model's parameters, as ``kind/layer/parameter``; with a tag as ``tag/kind/...``.
+    """Base class of handlers that log a tensor for each parameter of a model, as ``[tag/]kind/layer/parameter``.
 
     Args:
-        model: the model.
-        tag: the first part of each name.
-        whitelist: which parameters: a list of beginnings of their names, or a function of (name, parameter); all of
-            them unless given.
+        model: model whose parameters are logged.
+        tag: first part of each name.
+        whitelist: parameters to log: prefixes of their names, or a function called as ``whitelist(name, parameter)``
+            that returns True for them; None means all parameters.
+
+    Attributes:
+        kind: part of each name that identifies the handler, such as ``"weights"``.
 
     Raises:
-        TypeError: something that is no module.
+        TypeError: `model` is not a `torch.nn.Module`.
     """
 
     kind: ClassVar[str]
@@ -39,15 +42,15 @@ class BaseWeightsHandler(BaseHandler):
         self.model, self.tag = model, tag
         self.whitelist = (whitelist,) if isinstance(whitelist, str) else whitelist
 
-    def _tensors(self) -> Iterator[tuple[Names, torch.Tensor]]:
-        above = (self.kind,) if self.tag is None else (self.tag, self.kind)
+    def _tensors(self) -> Iterator[tuple[NameParts, torch.Tensor]]:
+        prefix = (self.kind,) if self.tag is None else (self.tag, self.kind)
         for name, parameter in self.model.named_parameters():
-            if self._is_wanted(name, parameter):
+            if self._is_selected(name, parameter):
                 tensor = self._tensor_of(parameter)
                 if tensor is not None:
-                    yield (*above, *name.split(".")), tensor.detach()
+                    yield (*prefix, *name.split(".")), tensor.detach()
 
-    def _is_wanted(self, name: str, parameter: torch.nn.Parameter) -> bool:
+    def _is_selected(self, name: str, parameter: torch.nn.Parameter) -> bool:
         if callable(self.whitelist):
             return bool(self.whitelist(name, parameter))
         return self.whitelist is None or name.startswith(tuple(self.whitelist))
@@ -57,16 +60,18 @@ class BaseWeightsHandler(BaseHandler):
 
 
 class BaseWeightsScalarHandler(BaseWeightsHandler):
-    """Logs one number of each tensor.
+    """Base class of handlers that reduce each tensor to one number and log it.
+
+    The reductions of all tensors are queued before the host waits for the first result.
 
     Args:
-        model: the model.
-        reduction: makes a number, or a 0-d tensor, of a tensor.
-        tag: the first part of each name.
-        whitelist: which parameters; see `BaseWeightsHandler`.
+        model: model whose parameters are logged.
+        reduction: function from a tensor to a number or 0-d tensor; the L2 norm by default.
+        tag: first part of each name.
+        whitelist: parameters to log; see `BaseWeightsHandler`.
 
     Raises:
-        TypeError: something that is no module, or a reduction that is no function to a number.
+        TypeError: `model` is not a `torch.nn.Module`, or `reduction` does not return a number for a tensor of ones.
     """
 
     def __init__(
@@ -79,57 +84,68 @@ class BaseWeightsScalarHandler(BaseWeightsHandler):
         super().__init__(model, tag, whitelist)
         if not callable(reduction):
             raise TypeError(f"Argument reduction should be callable, but given {reduction!r}.")
-        tried = reduction(torch.ones(4, 2))
-        if not (isinstance(tried, Number) or (isinstance(tried, torch.Tensor) and tried.ndim == 0)):
+        result = reduction(torch.ones(4, 2))
+        if not (isinstance(result, Number) or (isinstance(result, torch.Tensor) and result.ndim == 0)):
             raise TypeError(
-                f"Output of the reduction function should be a scalar, but it made {tried!r} of a tensor of shape "
-                f"(4, 2). Give one such as torch.linalg.vector_norm or torch.mean."
+                f"Output of the reduction function should be a scalar, but for a tensor of shape (4, 2) it is "
+                f"{result!r}. Use a function such as torch.linalg.vector_norm or torch.mean."
             )
         self.reduction = reduction
 
-    def _read(self, _engine: Engine, _takes_text: bool, /) -> Iterator[tuple[Names, Any]]:
-        reduced = [(names, self.reduction(tensor)) for names, tensor in self._tensors()]  # all queued before one waits
-        for names, value in reduced:
-            yield names, value.item() if isinstance(value, torch.Tensor) else value
+    def _read(self, _engine: Engine, _takes_text: bool, /) -> Iterator[tuple[NameParts, Any]]:
+        reduced = [(parts, self.reduction(tensor)) for parts, tensor in self._tensors()]
+        for parts, value in reduced:
+            yield parts, value.item() if isinstance(value, torch.Tensor) else value
 
 
 class BaseWeightsHistHandler(BaseWeightsHandler):
-    """Logs how the numbers of each tensor are distributed; see `BaseWeightsHandler`."""
+    """Base class of handlers that log a histogram of each tensor; see `BaseWeightsHandler` for the arguments."""
 
-    def _read(self, _engine: Engine, _takes_text: bool, /) -> Iterator[tuple[Names, Any]]:
-        for names, tensor in self._tensors():
+    def _read(self, _engine: Engine, _takes_text: bool, /) -> Iterator[tuple[NameParts, Any]]:
+        for parts, tensor in self._tensors():
             dense = tensor.to_dense().cpu()
-            yield names, (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
+            yield parts, (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()  # NumPy has no bfloat16
 
-    def _log(self, kind: type[BaseLogger], logger: BaseLogger, values: Mapping[str, Any], step: int) -> None:
-        if values:
-            kind.log_histograms(logger, values, step)
+    def _log(self, logger_class: type[BaseLogger], logger: BaseLogger, values: Mapping[str, Any], step: int) -> None:
+        logger_class.log_histograms(logger, values, step)
 
 
-class _Gradients(BaseWeightsHandler):
+class _GradientHandler(BaseWeightsHandler):
     def _tensor_of(self, parameter: torch.nn.Parameter) -> torch.Tensor | None:
         return parameter.grad
 
 
 class WeightsScalarHandler(BaseWeightsScalarHandler):
-    """Logs a number of each parameter, as ``weights_norm/fc1/weight``; see `BaseWeightsScalarHandler`."""
+    """Handler that logs one number per parameter, its L2 norm by default, as ``weights_norm/fc1/weight``.
+
+    See `BaseWeightsScalarHandler` for the arguments.
+    """
 
     kind = "weights_norm"
 
 
 class WeightsHistHandler(BaseWeightsHistHandler):
-    """Logs a histogram of each parameter, as ``weights/fc1/weight``; see `BaseWeightsHandler`."""
+    """Handler that logs a histogram of each parameter, as ``weights/fc1/weight``.
+
+    See `BaseWeightsHandler` for the arguments.
+    """
 
     kind = "weights"
 
 
-class GradsScalarHandler(_Gradients, BaseWeightsScalarHandler):
-    """Logs a number of each gradient that is there, as ``grads_norm/fc1/weight``; see `BaseWeightsScalarHandler`."""
+class GradsScalarHandler(_GradientHandler, BaseWeightsScalarHandler):
+    """Handler that logs one number per gradient, its L2 norm by default, as ``grads_norm/fc1/weight``.
+
+    Parameters without a gradient are skipped. See `BaseWeightsScalarHandler` for the arguments.
+    """
 
     kind = "grads_norm"
 
 
-class GradsHistHandler(_Gradients, BaseWeightsHistHandler):
-    """Logs a histogram of each gradient that is there, as ``grads/fc1/weight``; see `BaseWeightsHandler`."""
+class GradsHistHandler(_GradientHandler, BaseWeightsHistHandler):
+    """Handler that logs a histogram of each gradient, as ``grads/fc1/weight``.
+
+    Parameters without a gradient are skipped. See `BaseWeightsHandler` for the arguments.
+    """
 
     kind = "grads"

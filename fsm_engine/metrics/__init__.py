@@ -1,8 +1,9 @@
-"""Metrics: computed by torchmetrics, fed and read by the events of an engine.
+"""Metrics, which an engine resets, updates and computes at its events.
 
-Those of this package are attached by their own `attach`; any metric of torchmetrics by `attach` of this package.
-Formulas of metrics are metrics: ``f1 = 2 * precision * recall / (precision + recall)``.
-torchmetrics is imported when the first metric is made that needs it: ``pip install "fsm-engine[metrics]"``.
+A metric takes the output of the step and puts its value into ``engine.state.metrics``. The metrics of this package are
+subclasses of `Metric`, `PairMetric` (y_pred and y, accumulated by torchmetrics) or `ClassificationMetric`, one module
+for each kind of value; `attach` and `as_metric` adapt any metric of torchmetrics, which is imported when it is needed
+first. Only loggers, handlers, supervised, compat and cli may import this package.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class EpochMetric(Metric):
         """Return `compute_fn` of all data since `reset`.
 
         Raises:
-            NotComputableError: there was no data.
+            NotComputableError: the metric has no data.
         """
         if not self._predictions:
             raise NotComputableError(f"{type(self).__name__} must have at least one example before it can be computed.")

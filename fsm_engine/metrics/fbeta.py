@@ -39,7 +39,7 @@ def Fbeta(  # noqa: N802  # a function that pytorch-ignite names like a class
     Example:
         >>> f1 = Fbeta(beta=1)
         >>> f1.update((torch.tensor([1, 1, 0, 1]), torch.tensor([1, 0, 0, 0])))
-        >>> f1.compute()
+        >>> round(f1.compute(), 3)
         0.5
     """
     if not beta > 0:

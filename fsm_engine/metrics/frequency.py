@@ -18,7 +18,7 @@ class Frequency(Metric):
     """Number of items, such as examples or tokens, processed per second in the epoch so far.
 
     `output_transform` returns the number of items of one iteration. ``engine.state.metrics`` holds the value rounded
-    down to an integer; `compute` returns a float. The arguments are those of `Metric`.
+    down to an integer; `compute` returns a float. See `Metric` for the arguments.
 
     ``Frequency(output_transform=lambda output: output["tokens"]).attach(trainer, "tokens/s")``
     """
@@ -40,7 +40,7 @@ class Frequency(Metric):
         """Return the number of items per second between `reset` and the last update.
 
         Raises:
-            NotComputableError: there was no update.
+            NotComputableError: `update` was not called.
         """
         if not self._seconds:
             raise NotComputableError("Frequency must have at least one update before it can be computed.")

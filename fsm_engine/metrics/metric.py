@@ -36,8 +36,8 @@ def unchanged(output: Any) -> Any:
 class Metric(MetricOperators, ABC):
     """Base class of metrics, which an engine computes from the outputs of its step.
 
-    A subclass defines `reset`, `update` and `compute`. Its `__init__` calls that of this class last, because this
-    calls `reset`. Expressions of metrics, such as ``2 * p * r / (p + r)``, are metrics (`MetricsLambda`).
+    A subclass defines `reset`, `update` and `compute`. If it has an `__init__`, ``super().__init__()``, which calls
+    `reset`, comes last there. Expressions of metrics, such as ``2 * p * r / (p + r)``, are metrics (`MetricsLambda`).
 
     If `output_transform` returns two lists (or tuples) of tensors or numbers, an attached metric is updated with one
     pair after the other, each as a batch of one.
@@ -93,7 +93,7 @@ class Metric(MetricOperators, ABC):
         """Return the value of the metric for the data since `reset`.
 
         Raises:
-            NotComputableError: there was no data.
+            NotComputableError: the metric has no data.
         """
 
     def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
@@ -114,7 +114,7 @@ class Metric(MetricOperators, ABC):
         Raises:
             ValueError: no usage has this name. During a run: the value is a mapping that has `name` as a key.
             TypeError: `usage` has another type.
-            NotComputableError: during a run, there was no data.
+            NotComputableError: during a run, the metric has no data.
         """
         usage = self._usage_of(usage)
         for handler, event in self._feeding_handlers(usage):

@@ -38,7 +38,7 @@ class MetricsLambda(Metric):
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self._attached = False
-        super().__init__()  # resets no other metric, because there are no arguments yet
+        super().__init__()  # before the arguments are set, so that it does not reset them
         self.args, self.kwargs = args, kwargs
 
     def reset(self) -> None:
@@ -113,7 +113,7 @@ class MetricsLambda(Metric):
             metric.load_state_dict(given)
 
     def _leaves(self) -> list[Metric]:
-        """Return the metrics that the function depends on, those of nested functions included, each once."""
+        """Return the metrics that the function depends on, also through nested functions, each once."""
         return list(dict.fromkeys(self._occurrences()))
 
     def _occurrences(self) -> Iterator[Metric]:

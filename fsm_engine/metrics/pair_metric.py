@@ -55,7 +55,7 @@ class PairMetric(Metric):
         """Return the value over all batches since `reset`; the host waits for the device.
 
         Raises:
-            NotComputableError: there was no batch, or all batches were empty.
+            NotComputableError: the metric has no data, or all batches were empty.
         """
         if self._accumulator is None:
             raise NotComputableError(

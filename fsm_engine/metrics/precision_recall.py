@@ -133,7 +133,7 @@ class Precision(_PrecisionRecall):
 class Recall(_PrecisionRecall):
     """Recall: true positives divided by actual positives, tp / (tp + fn); 0 without actual positives.
 
-    The arguments are those of `Precision`.
+    See `Precision` for the arguments.
 
     Example:
         >>> recall = Recall()

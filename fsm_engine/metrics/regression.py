@@ -42,7 +42,7 @@ class MeanSquaredError(_MeanError):
     """Mean squared error, a float: the sum of (y_pred - y)² over all elements, divided by the number of examples.
 
     With outputs of n numbers per example this is n times the mean over elements, as in pytorch-ignite. No update makes
-    the host wait for the device. The arguments are those of `PairMetric`.
+    the host wait for the device. See `PairMetric` for the arguments.
 
     Example:
         >>> error = MeanSquaredError()
@@ -73,7 +73,7 @@ class MeanAbsoluteError(_MeanError):
     """Mean absolute error, a float: the sum of abs(y_pred - y) over all elements, divided by the number of examples.
 
     With outputs of n numbers per example this is n times the mean over elements, as in pytorch-ignite. No update makes
-    the host wait for the device. The arguments are those of `PairMetric`.
+    the host wait for the device. See `PairMetric` for the arguments.
 
     Example:
         >>> error = MeanAbsoluteError()

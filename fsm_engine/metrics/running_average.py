@@ -90,7 +90,7 @@ class RunningAverage(Metric):
         """Return the average, a tensor if the values are tensors.
 
         Raises:
-            NotComputableError: there was no value.
+            NotComputableError: `update` was not called.
         """
         if self._value is None:
             raise NotComputableError("RunningAverage must have at least one value before it can be computed.")

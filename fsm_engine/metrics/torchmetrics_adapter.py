@@ -40,7 +40,7 @@ def attach(
     Raises:
         ValueError: no usage has this name. During a run: the value is a mapping that has `name` as a key.
         TypeError: `usage` is not a usage, or `metric` is not a metric of torchmetrics.
-        NotComputableError: during a run, there was no data.
+        NotComputableError: during a run, the metric has no data.
 
     Example:
         >>> engine = Engine(lambda engine, batch: batch)

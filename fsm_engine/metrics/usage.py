@@ -103,7 +103,7 @@ class MetricUsage(Usage):
 class BatchFiltered(MetricUsage):
     """Compute the metric once per epoch, over the iterations that pass a filter: ``BatchFiltered(every=10)``.
 
-    The arguments are those of an event: `event_filter`, `every`, `once`, `before` and `after`.
+    The arguments are the filters of an event: `event_filter`, `every`, `once`, `before` and `after`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Loggers: what is written where, at which step, and that nothing is lost when a run fails."""
+"""Loggers and their handlers: names, values and steps of the log entries, also after a failed run."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ from fsm_engine.loggers import (  # noqa: E402
 )
 
 
-class Kept(BaseLogger):
-    """Keeps what it is given."""
+class MemoryLogger(BaseLogger):
+    """Keeps all log entries in a list."""
 
     takes_text = True
 
@@ -72,7 +72,7 @@ def unchanged(output: Any) -> Any:
 
 
 class Model(nn.Module):
-    """Two layers, of which one has gradients."""
+    """Two layers; only one weight has a gradient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,11 +83,11 @@ class Model(nn.Module):
         self.fc.weight.grad = torch.tensor([[3.0, 4.0]])
 
 
-# What is read, and how it is called
+# Handlers
 
 
-def test_the_output_is_logged_number_by_number_at_the_events_counter() -> None:
-    engine, logger = Engine(halved), Kept()
+def test_output_handler_logs_each_number_at_the_counter_of_the_event() -> None:
+    engine, logger = Engine(halved), MemoryLogger()
     engine.state.metrics = {"acc": torch.tensor(0.75), "f1": torch.tensor([0.5, 0.25])}
     engine.state.alpha = 3
     logger.attach_output_handler(engine, Events.ITERATION_COMPLETED(every=2), "train", output_transform=unchanged)
@@ -103,8 +103,8 @@ def test_the_output_is_logged_number_by_number_at_the_events_counter() -> None:
     ]
 
 
-def test_what_is_no_number_or_not_there_is_left_out_with_a_warning() -> None:
-    engine, logger = Engine(lambda engine, batch: {"ok": 1, "matrix": torch.ones(2, 3), "none": None}), Kept()
+def test_missing_and_non_numeric_values_are_skipped_with_a_warning() -> None:
+    engine, logger = Engine(lambda engine, batch: {"ok": 1, "matrix": torch.ones(2, 3), "none": None}), MemoryLogger()
     logger.attach_output_handler(
         engine,
         Events.ITERATION_COMPLETED,
@@ -113,19 +113,17 @@ def test_what_is_no_number_or_not_there_is_left_out_with_a_warning() -> None:
         output_transform=unchanged,
         state_attributes=["alpha"],
     )
-    with pytest.warns(UserWarning) as told:  # noqa: PT030  # each is looked at below
+    with pytest.warns(UserWarning) as caught:  # noqa: PT030  # each message is checked below
         engine.run([1])
-    assert [str(warning.message) for warning in told] == [
-        "The state has no metric 'acc': not logged. Metrics that are: [].",
-        "The state has no attribute 'alpha': not logged.",
-        "matrix is no number and not logged: a value of type <class 'torch.Tensor'> with the shape (2, 3).",
-        "none is no number and not logged: a value of type <class 'NoneType'>.",
-    ]
+    expected = [r"no metric 'acc'.*\[\]", "no attribute 'alpha'", r"^matrix.*Tensor.*\(2, 3\)", "^none.*NoneType"]
+    assert len(caught) == len(expected)
+    for warning, message in zip(caught, expected):
+        assert re.search(message, str(warning.message))
     assert logger.values == [(1, {"t/ok": 1})]
 
 
-def test_the_step_may_be_that_of_another_engine() -> None:
-    trainer, evaluator, logger = Engine(halved), Engine(halved), Kept()
+def test_step_can_come_from_another_engine() -> None:
+    trainer, evaluator, logger = Engine(halved), Engine(halved), MemoryLogger()
     step = global_step_from_engine(trainer)
     logger.attach_output_handler(
         evaluator, Events.EPOCH_COMPLETED, "val", output_transform=unchanged, global_step_transform=step
@@ -136,9 +134,9 @@ def test_the_step_may_be_that_of_another_engine() -> None:
 
 
 @pytest.mark.parametrize("step", ["one", 1.5, None])
-def test_a_step_that_is_no_integer_is_refused(step: Any) -> None:
+def test_step_that_is_not_an_integer_raises_type_error(step: Any) -> None:
     engine = Engine(halved)
-    Kept().attach_output_handler(
+    MemoryLogger().attach_output_handler(
         engine,
         Events.ITERATION_COMPLETED,
         "t",
@@ -149,8 +147,8 @@ def test_a_step_that_is_no_integer_is_refused(step: Any) -> None:
         engine.run([1])
 
 
-def test_nothing_is_read_but_at_the_event() -> None:
-    engine, logger, read = Engine(halved), Kept(), []
+def test_values_are_read_only_at_the_event() -> None:
+    engine, logger, read = Engine(halved), MemoryLogger(), []
     logger.attach_output_handler(
         engine, Events.ITERATION_COMPLETED(every=40), "t", output_transform=lambda output: read.append(output) or output
     )
@@ -158,10 +156,10 @@ def test_nothing_is_read_but_at_the_event() -> None:
     assert read == [19.5, 39.5]
 
 
-def test_each_group_of_an_optimizer_is_logged() -> None:
+def test_optimizer_params_handler_logs_each_group() -> None:
     groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (0.1, 0.2)]
     optimizer = torch.optim.SGD(groups, momentum=0.9)
-    engine, logger = Engine(halved), Kept()
+    engine, logger = Engine(halved), MemoryLogger()
     logger.attach_opt_params_handler(engine, Events.ITERATION_STARTED, optimizer)
     logger.attach_opt_params_handler(engine, Events.EPOCH_COMPLETED, optimizer, param_name="momentum", tag="gen")
     engine.run([1])
@@ -191,19 +189,19 @@ WEIGHTS: list[tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("handler", "arguments", "expected"), WEIGHTS)
-def test_weights_and_gradients_that_are_there_are_logged(handler: Any, arguments: Any, expected: Any) -> None:
-    engine, logger = Engine(halved), Kept()
+def test_weights_and_existing_gradients_are_logged(handler: Any, arguments: Any, expected: Any) -> None:
+    engine, logger = Engine(halved), MemoryLogger()
     logger.attach(engine, handler(Model(), **arguments), Events.EPOCH_COMPLETED)
     engine.run([1])
     assert logger.values == [(1, expected)]
 
 
-def test_weights_of_half_precision_and_sparse_gradients_have_histograms() -> None:
+def test_histograms_of_bfloat16_weights_and_sparse_gradients_are_logged() -> None:
     embedding = nn.Embedding(3, 2, sparse=True)
     embedding(torch.tensor([2])).sum().backward()
     half = nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
     nn.init.constant_(half.weight, 0.5)
-    engine, logger = Engine(halved), Kept()
+    engine, logger = Engine(halved), MemoryLogger()
     logger.attach(engine, GradsHistHandler(embedding), Events.EPOCH_COMPLETED)
     logger.attach(engine, WeightsHistHandler(half), Events.EPOCH_COMPLETED)
     engine.run([1])
@@ -234,13 +232,13 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
         TypeError,
         "Output of the reduction function should be a scalar",
     ),
-    (lambda: Kept.__base__().log_values({}, 1), NotImplementedError, "BaseLogger has no log_values"),
+    (lambda: MemoryLogger.__base__().log_values({}, 1), NotImplementedError, "BaseLogger does not define log_values"),
     (lambda: CSVLogger.log_histograms(MagicMock(), {}, 1), NotImplementedError, "has no histograms"),
 ]
 
 
 @pytest.mark.parametrize(("make", "error", "message"), WRONG)
-def test_what_is_wrong_is_refused(make: Callable[[], Any], error: type[Exception], message: str) -> None:
+def test_invalid_arguments_raise(make: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
         make()
 
@@ -254,9 +252,11 @@ def test_what_is_wrong_is_refused(make: Callable[[], Any], error: type[Exception
         (wandb_logger.OutputHandler("t", "all"), RuntimeError, "works only with WandBLogger"),
     ],
 )
-def test_a_handler_of_one_logger_refuses_the_others(handler: Any, error: type[Exception], message: str) -> None:
+def test_handler_restricted_to_a_logger_refuses_other_loggers(
+    handler: Any, error: type[Exception], message: str
+) -> None:
     engine = Engine(halved)
-    Kept().attach(engine, handler, Events.ITERATION_COMPLETED)
+    MemoryLogger().attach(engine, handler, Events.ITERATION_COMPLETED)
     with pytest.raises(error, match=message):
         engine.run([1])
 
@@ -264,8 +264,8 @@ def test_a_handler_of_one_logger_refuses_the_others(handler: Any, error: type[Ex
 # Attaching
 
 
-def test_a_function_is_given_the_logger_the_event_and_what_it_was_attached_with() -> None:
-    engine, logger, calls = Engine(halved), Kept(), []
+def test_function_is_called_with_engine_logger_event_and_arguments() -> None:
+    engine, logger, calls = Engine(halved), MemoryLogger(), []
     event = Events.ITERATION_COMPLETED(every=2)
 
     def log(*args: Any, **kwargs: Any) -> None:
@@ -279,8 +279,8 @@ def test_a_function_is_given_the_logger_the_event_and_what_it_was_attached_with(
     assert calls == [(engine, logger, Events.STARTED, 7, {"last": 8}), (engine, logger, event, 7, {"last": 8})]
 
 
-def test_taking_a_handler_back_leaves_that_of_another_logger() -> None:
-    engine, one, other = Engine(halved), Kept(), Kept()
+def test_removing_a_handle_keeps_the_handler_of_another_logger() -> None:
+    engine, one, other = Engine(halved), MemoryLogger(), MemoryLogger()
     handler = OutputHandler("t", output_transform=unchanged)
     handle = one.attach(engine, handler, Events.ITERATION_COMPLETED | Events.EPOCH_COMPLETED)
     other.attach(engine, handler, Events.ITERATION_COMPLETED)
@@ -290,15 +290,15 @@ def test_taking_a_handler_back_leaves_that_of_another_logger() -> None:
 
 
 @pytest.mark.parametrize("event", [Events.TERMINATE, Events.STARTED | Events.EXCEPTION_RAISED, "abc"], ids=str)
-def test_an_event_that_counts_nothing_is_refused_and_nothing_attached(event: Any) -> None:
+def test_event_without_counter_raises_and_attaches_nothing(event: Any) -> None:
     engine = Engine(halved)
     with pytest.raises(RuntimeError, match=r"^Unknown event name"):
-        Kept().attach(engine, print, event)
+        MemoryLogger().attach(engine, print, event)
     assert not any(slot.attached for slot in engine._slots.values())
 
 
-def ended(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[Engine, Kept]:
-    engine, logger = Engine(step), Kept()
+def ended(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[Engine, MemoryLogger]:
+    engine, logger = Engine(step), MemoryLogger()
     for event in (Events.ITERATION_STARTED, Events.COMPLETED):
         logger.attach_output_handler(engine, event, "t", state_attributes=["iteration"])
     if error is None:
@@ -335,12 +335,12 @@ def is_stopped_by_hand(engine: Engine) -> None:
         (Engine.interrupt, None, 2),
     ],
 )
-def test_what_was_logged_is_handed_over_once_however_a_run_ends(does: Any, error: Any, logged: int) -> None:
+def test_logger_is_flushed_once_however_the_run_ends(does: Any, error: Any, logged: int) -> None:
     _engine, logger = ended(at_two(does), error)
     assert (logger.flushed, len(logger.values)) == ([logged], logged)
 
 
-def test_an_engine_with_a_logger_is_free_without_the_collector() -> None:
+def test_engine_with_a_logger_is_freed_without_the_garbage_collector() -> None:
     gc.disable()
     try:
         engine, _ = ended(at_two(unchanged), None)
@@ -351,7 +351,7 @@ def test_an_engine_with_a_logger_is_free_without_the_collector() -> None:
         gc.enable()
 
 
-def test_loggers_and_handlers_of_ones_own_need_no_more_than_what_they_do() -> None:
+def test_custom_logger_and_handler_need_only_the_methods_they_use() -> None:
     class Own(BaseHandler):
         def __call__(self, engine: Any, logger: Any, event_name: Any) -> None:
             logger.append((engine.state.iteration, event_name))
@@ -366,7 +366,7 @@ def test_loggers_and_handlers_of_ones_own_need_no_more_than_what_they_do() -> No
     assert logger == [(1, Events.ITERATION_COMPLETED)]
 
 
-# The same as Ignite's
+# The same log entries as with pytorch-ignite
 
 
 numbers = st.one_of(
@@ -387,7 +387,7 @@ KINDS = {"tensorboard": "TensorboardLogger", "mlflow": "MLflowLogger", "wandb": 
 
 
 class Side:
-    """One of the two libraries, with a mock of its logger."""
+    """One of the two libraries, and a mock of its logger."""
 
     def __init__(self, package: str, core: str, kind: str) -> None:
         self.module, core = import_module(f"{package}.handlers.{kind}_logger"), import_module(core)
@@ -398,12 +398,12 @@ class Side:
         self.state.iteration, self.state.epoch = 7, 2
 
     def written_by(self, handler: str, event: str, *args: Any, **kwargs: Any) -> list[Any]:
-        """Return the calls that a handler makes, with plain numbers."""
+        """Return the calls of a handler to the mocks, with Python numbers."""
         given = getattr(self.module, handler)(*args, **kwargs)
         given(SimpleNamespace(state=self.state), self.logger, getattr(self.Events, event))
         mocks = (self.logger.writer, self.logger.log_metrics, self.logger.log)
         calls = [(name, plain(args), plain(kwargs)) for mock in mocks for name, args, kwargs in mock.mock_calls]
-        return [call for call in calls if call[1] != [{}]]  # Ignite writes nothing, too, where there is nothing
+        return [call for call in calls if call[1] != [{}]]  # Ignite logs an empty mapping if every value is skipped
 
 
 def plain(value: Any) -> Any:
@@ -423,7 +423,7 @@ def both(kind: str) -> list[Side]:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(output=outputs)
-def test_any_output_is_written_as_ignite_writes_it(kind: str, output: Any) -> None:
+def test_output_is_written_like_in_ignite(kind: str, output: Any) -> None:
     written = []
     for side in both(kind):
         side.state.output = output
@@ -441,7 +441,7 @@ def test_any_output_is_written_as_ignite_writes_it(kind: str, output: Any) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_parameters_of_optimizers_are_written_as_ignite_writes_them(kind: str) -> None:
+def test_optimizer_params_are_written_like_in_ignite(kind: str) -> None:
     optimizer = torch.optim.SGD(Model().parameters(), lr=0.1, momentum=0.9)
     ours, theirs = [side.written_by("OptimizerParamsHandler", "EPOCH_STARTED", optimizer) for side in both(kind)]
     assert ours == theirs
@@ -456,7 +456,7 @@ def test_parameters_of_optimizers_are_written_as_ignite_writes_them(kind: str) -
 @pytest.mark.parametrize(
     "handler", ["WeightsScalarHandler", "WeightsHistHandler", "GradsScalarHandler", "GradsHistHandler"]
 )
-def test_weights_are_written_as_ignite_writes_them(handler: str, whitelist: Any, tag: str | None) -> None:
+def test_weights_are_written_like_in_ignite(handler: str, whitelist: Any, tag: str | None) -> None:
     model = Model()
     ours, theirs = [
         side.written_by(handler, "EPOCH_COMPLETED", model, tag=tag, whitelist=whitelist) for side in both("tensorboard")
@@ -477,7 +477,7 @@ def read_back(folder: Path) -> Any:
     return accumulator.EventAccumulator(str(folder), {"scalars": 0, "histograms": 0}).Reload()
 
 
-def test_event_files_hold_what_was_logged(tmp_path: Path) -> None:
+def test_event_files_contain_the_logged_values(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     engine, model = Engine(halved), Model()
     with TensorboardLogger(log_dir=tmp_path) as logger:
@@ -497,7 +497,7 @@ def test_event_files_hold_what_was_logged(tmp_path: Path) -> None:
     assert (histogram.step, histogram.histogram_value.num, histogram.histogram_value.sum) == (1, 2, 6.0)
 
 
-def test_event_files_are_whole_when_a_run_fails(tmp_path: Path) -> None:
+def test_event_files_are_complete_after_a_failed_run(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     logger, engine = TensorboardLogger(log_dir=tmp_path), Engine(at_two(fails))
     logger.attach_output_handler(engine, Events.ITERATION_STARTED, "t", state_attributes=["iteration"])
@@ -508,7 +508,7 @@ def test_event_files_are_whole_when_a_run_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_typst")
-def test_a_lifecycle_is_text_for_mermaid_without_typst() -> None:
+def test_lifecycle_is_logged_as_mermaid_text_without_typst() -> None:
     logger, engine = mock_of_tensorboard(), Engine(halved)
     with engine.record() as timeline:
         engine.run([1])
@@ -530,7 +530,7 @@ def mock_of_tensorboard() -> Any:
     return logger
 
 
-def test_pictures_are_pixels_with_typst() -> None:
+def test_pictures_are_logged_as_pixels_with_typst() -> None:
     pytest.importorskip("typst")
     pytest.importorskip("PIL")
     logger, engine = mock_of_tensorboard(), Engine(halved)
@@ -546,7 +546,7 @@ def test_pictures_are_pixels_with_typst() -> None:
     assert (summed, "ITERATION_STARTED" in table) == ("add_text", True)
 
 
-def test_a_logger_for_tensorboard_goes_on_in_its_folder_when_it_was_pickled(tmp_path: Path) -> None:
+def test_pickled_tensorboard_logger_writes_to_the_same_folder(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     with TensorboardLogger(log_dir=tmp_path) as logger:
         again = pickle.loads(pickle.dumps(logger))
@@ -562,7 +562,7 @@ def test_a_logger_for_tensorboard_goes_on_in_its_folder_when_it_was_pickled(tmp_
         (WandBLogger, ["wandb"], "WandBLogger needs wandb"),
     ],
 )
-def test_what_is_not_installed_says_how_to_install_it(
+def test_missing_backend_raises_with_the_pip_command(
     make: Callable[[], Any], missing: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in missing:
@@ -576,19 +576,17 @@ def test_what_is_not_installed_says_how_to_install_it(
 # MLflow, Weights & Biases
 
 
-def test_mlflow_is_given_no_name_that_it_refuses() -> None:
+def test_mlflow_gets_only_names_that_it_accepts() -> None:
     logger = MagicMock(spec=MLflowLogger)
     logger.log_metrics = MagicMock()
-    with pytest.warns(
-        UserWarning, match=r"^MLflow allows no metric with the name 't a\(b\)'; it is logged as 't a_b_'"
-    ):
+    with pytest.warns(UserWarning, match=r"^MLflow does not accept the metric name 't a\(b\)'.* 't a_b_'"):
         MLflowLogger.log_values(logger, {"t a(b)": 1, "t c/d-e.f g_h:i": 2}, 3)
     logger.log_metrics.assert_called_once_with({"t a_b_": 1, "t c/d-e.f g_h:i": 2}, step=3)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_keeps_what_was_logged_and_that_a_run_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_stores_the_logged_values_and_the_failed_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     engine = Engine(at_two(fails))
@@ -607,7 +605,7 @@ def test_mlflow_keeps_what_was_logged_and_that_a_run_failed(tmp_path: Path, monk
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_weights_and_biases_keeps_what_was_logged_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_stores_the_logged_values_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     engine = Engine(halved)
@@ -623,7 +621,7 @@ def test_weights_and_biases_keeps_what_was_logged_offline(tmp_path: Path, monkey
     assert [path.name.split("_")[0] for path in tmp_path.rglob("*.html")] == ["lifecycle"]
 
 
-# Files of lines
+# Text files
 
 
 @pytest.fixture(params=[CSVLogger, JSONLinesLogger])
@@ -633,7 +631,7 @@ def lines(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 def rows(logger: Any) -> list[tuple[int, dict[str, Any]]]:
-    """Return what a file holds: steps, and values as text."""
+    """Return the steps in a file, each with its values as strings."""
     text = logger.path.read_text()
     if isinstance(logger, JSONLinesLogger):
         found = [json.loads(line, parse_constant=None) for line in text.splitlines() if line]
@@ -645,7 +643,7 @@ def rows(logger: Any) -> list[tuple[int, dict[str, Any]]]:
     return [(int(step), {row["name"]: row["value"] for row in group}) for (step, _), group in together]
 
 
-def test_each_line_is_there_as_soon_as_it_was_logged(lines: Any) -> None:
+def test_each_line_is_in_the_file_immediately(lines: Any) -> None:
     engine = Engine(halved)
     lines.attach_output_handler(
         engine, Events.ITERATION_COMPLETED, "t", output_transform=lambda x: {"a,b": x, "s": "x"}
@@ -656,11 +654,11 @@ def test_each_line_is_there_as_soon_as_it_was_logged(lines: Any) -> None:
     assert seen == [(1, {"t/a,b": "0.5", "t/s": "x"}), (2, {"t/a,b": "1.0", "t/s": "x"})]
 
 
-def test_a_file_is_closed_with_its_run_and_goes_on_with_the_next(lines: Any) -> None:
+def test_file_is_closed_with_the_run_and_continued_by_the_next_run(lines: Any) -> None:
     engine = Engine(at_two(fails))
     lines.attach_output_handler(engine, Events.ITERATION_STARTED, "t", state_attributes=["iteration"])
     for _ in range(2):
-        engine.state.max_epochs = None  # from the beginning
+        engine.state.max_epochs = None  # so that the run starts from the beginning
         with pytest.raises(ArithmeticError):
             engine.run(range(3))
         assert lines._file is None
@@ -670,7 +668,7 @@ def test_a_file_is_closed_with_its_run_and_goes_on_with_the_next(lines: Any) -> 
     assert rows(lines) == [(step, {"t/iteration": str(step)}) for step in (1, 2, 1, 2, 9)]
 
 
-def test_numbers_that_json_does_not_have_are_text_that_float_reads(lines: Any) -> None:
+def test_numbers_that_json_does_not_have_are_strings_that_float_reads(lines: Any) -> None:
     values = {"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": True, "e": numpy_half()}
     lines.log_values(values, 1)
     assert rows(lines) == [(1, {"a": "nan", "b": "inf", "c": "-inf", "d": "True", "e": "0.5"})]
@@ -680,7 +678,7 @@ def numpy_half() -> Any:
     return pytest.importorskip("numpy").float32(0.5)
 
 
-def test_what_a_file_held_is_kept_and_a_line_that_was_cut_short_is_ended(lines: Any) -> None:
+def test_existing_lines_are_kept_and_an_incomplete_line_is_terminated(lines: Any) -> None:
     lines.log_values({"a": 1}, 1)
     lines.close()
     before = lines.path.read_text()
@@ -692,24 +690,24 @@ def test_what_a_file_held_is_kept_and_a_line_that_was_cut_short_is_ended(lines: 
     assert lines.path.read_text().count("\n") == before.count("\n") + 2
 
 
-def test_another_file_is_not_made_a_table(tmp_path: Path) -> None:
+def test_csv_logger_refuses_a_file_with_other_columns(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text("step,loss\n1,2\n")
-    with pytest.raises(ValueError, match=r"is no file of CSVLogger: its first line is not 'step,name,value,time'"):
+    with pytest.raises(ValueError, match=r"is not a file of CSVLogger.*'step,name,value,time'"):
         CSVLogger(path)
     assert path.read_text() == "step,loss\n1,2\n"
 
 
 @pytest.mark.parametrize("name", ["step", "time"])
-def test_a_key_that_each_line_has_is_refused(name: str, tmp_path: Path) -> None:
+def test_reserved_key_raises_value_error(name: str, tmp_path: Path) -> None:
     logger = JSONLinesLogger(tmp_path / "run.jsonl")
-    with pytest.raises(ValueError, match=f"^'{name}' is a key that each line has already"):
+    with pytest.raises(ValueError, match=f"^'{name}' is a key that every line has"):
         logger.log_values({name: 1}, 1)
     assert logger.path.read_text() == ""
     logger.close()
 
 
-def test_pictures_are_put_beside_the_file(lines: Any) -> None:
+def test_pictures_are_saved_beside_the_file(lines: Any) -> None:
     engine = Engine(halved)
     with engine.record() as timeline:
         engine.run([1])
@@ -720,30 +718,23 @@ def test_pictures_are_put_beside_the_file(lines: Any) -> None:
     assert there == {"run.lifecycle.svg": "<svg", "run.first.svg": "<svg"}
 
 
-# The guide
+# Code as users of pytorch-ignite write it
 
 
-def test_the_guide_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_with_ignites_module_names_and_keywords_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"trainer": Engine(halved), "model": Model(), "Events": Events}
-    exec(GUIDE, names)
+    exec(IGNITE_CODE, names)
     names["trainer"].run([1], max_epochs=2)
     names["tb_logger"].close()
     events = read_back(tmp_path / "experiments" / "tb_logs")
     assert [event.step for event in events.Histograms("weights/body/0/bias")] == [1, 2]
 
 
-GUIDE = """
+IGNITE_CODE = """
 from fsm_engine.handlers.tensorboard_logger import *
 
-# Create a logger
 tb_logger = TensorboardLogger(log_dir="experiments/tb_logs")
-
-# Attach the logger to the trainer to log model's weights as a histogram after each epoch
-tb_logger.attach(
-    trainer,
-    event_name=Events.EPOCH_COMPLETED,
-    log_handler=WeightsHistHandler(model)
-)
+tb_logger.attach(trainer, event_name=Events.EPOCH_COMPLETED, log_handler=WeightsHistHandler(model))
 """

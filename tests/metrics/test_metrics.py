@@ -1,12 +1,15 @@
-"""What metrics compute, and when an engine resets, updates and computes them."""
+"""Values of metrics, and the events at which an engine resets, updates and computes them."""
 
 from __future__ import annotations
 
+import copy
+import gc
 import math
 import pickle
 import re
 import subprocess
 import sys
+import weakref
 from functools import partial
 from typing import Any
 
@@ -16,6 +19,7 @@ import torch
 import torchmetrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simple_metrics import Last
 from torch.nn.functional import cross_entropy, mse_loss
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
@@ -23,20 +27,26 @@ from fsm_engine import Engine, Events, metrics
 from fsm_engine.metrics import (
     Accuracy,
     BatchWise,
+    EpochMetric,
     EpochWise,
+    Frequency,
     Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
     Metric,
     NotComputableError,
+    RunningAverage,
     RunningBatchWise,
     RunningEpochWise,
     SingleEpochRunningBatchWise,
+    TopKCategoricalAccuracy,
 )
 
 USAGES = [EpochWise, RunningEpochWise, BatchWise, RunningBatchWise, SingleEpochRunningBatchWise]
 
 
 class Sum(Metric):
-    """Adds numbers up, and notes what it is asked to do."""
+    """Sum of the outputs; logs the names of the called methods."""
 
     def __init__(self, **options: Any) -> None:
         self.log: list[str] = []
@@ -56,7 +66,7 @@ class Sum(Metric):
 
 
 class Constant(Sum):
-    """Has the value that it is made with."""
+    """Metric with a constant value."""
 
     def __init__(self, value: Any) -> None:
         super().__init__(output_transform=lambda output: 0)
@@ -71,7 +81,7 @@ def echo(engine, batch):
 
 
 def run_of(attached, outputs):
-    """Run an engine that gives `outputs`, with a metric of ours attached as "value"."""
+    """Return the metrics after a run whose step returns `outputs`, with `attached` as "value"."""
     engine = Engine(echo)
     attached.attach(engine, "value")
     return engine.run(outputs).metrics
@@ -83,7 +93,7 @@ def computed(metric, outputs):
     return metric.compute()
 
 
-# Accuracy and Loss beside those of pytorch-ignite
+# Accuracy and Loss compared with pytorch-ignite
 
 
 def scores(generator, size, classes, positions):
@@ -113,7 +123,7 @@ KINDS = {
     positions=st.lists(st.integers(1, 3), max_size=2),
     seed=st.integers(0, 2**32),
 )
-def test_accuracy_is_that_of_ignite_for_any_data_with_a_smaller_last_batch(kind, sizes, classes, positions, seed):
+def test_accuracy_equals_ignites_for_any_data_with_a_smaller_last_batch(kind, sizes, classes, positions, seed):
     make, options = KINDS[kind]
     generator = torch.Generator().manual_seed(seed)
     smaller, size = sizes
@@ -124,7 +134,7 @@ def test_accuracy_is_that_of_ignite_for_any_data_with_a_smaller_last_batch(kind,
 
 @settings(deadline=None, max_examples=20)
 @given(sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)).map(sorted), seed=st.integers(0, 2**32))
-def test_loss_is_that_of_ignite_for_any_data_with_a_smaller_last_batch(sizes, seed):
+def test_loss_equals_ignites_for_any_data_with_a_smaller_last_batch(sizes, seed):
     generator = torch.Generator().manual_seed(seed)
     smaller, size = sizes
     batches = [scores(generator, n, 3, ()) for n in (size, size, smaller)]
@@ -148,14 +158,14 @@ def test_loss_is_that_of_ignite_for_any_data_with_a_smaller_last_batch(sizes, se
     ],
     ids=["one score", "one score per position", "columns", "floats", "bools", "float classes", "no such class", "ties"],
 )
-def test_accuracy_is_that_of_ignite_for_unusual_data(y_pred, y):
+def test_accuracy_equals_ignites_for_unusual_data(y_pred, y):
     assert computed(Accuracy(), [(y_pred, y)]) == computed(ignite.metrics.Accuracy(), [(y_pred, y)])
 
 
 # Accuracy
 
 
-def test_an_epoch_is_computed_over_all_its_batches_and_the_next_one_anew():
+def test_each_epoch_is_computed_over_its_own_batches():
     engine, seen = Engine(echo), []
     Accuracy().attach(engine, "accuracy")
     engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: seen.append(engine.state.metrics["accuracy"]))
@@ -168,7 +178,7 @@ def test_an_epoch_is_computed_over_all_its_batches_and_the_next_one_anew():
 
 
 @pytest.mark.parametrize("make", [Accuracy, partial(Loss, mse_loss)], ids=["Accuracy", "Loss"])
-def test_data_may_be_a_mapping_with_the_names_of_the_pair(make):
+def test_update_accepts_a_mapping_with_y_pred_and_y(make):
     y_pred, y = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 1.0])
 
     assert computed(make(), [{"y_pred": y_pred, "y": y, "more": 1}]) == 0.5
@@ -179,7 +189,7 @@ def test_data_may_be_a_mapping_with_the_names_of_the_pair(make):
     [(3, "int"), ((1, 2, 3), "tuple"), ({"y_pred": 1, "z": 2}, "the keys ['y_pred', 'z']")],
 )
 @pytest.mark.parametrize("metric", [Accuracy(), Loss(mse_loss)], ids=["Accuracy", "Loss"])
-def test_data_of_another_form_is_an_error(metric, output, shown):
+def test_update_with_another_form_of_data_raises_type_error(metric, output, shown):
     message = rf"{type(metric).__name__} needs \(y_pred, y\), or a mapping .* {re.escape(shown)}\. .*output_transform="
     with pytest.raises(TypeError, match=message):
         metric.update(output)
@@ -188,7 +198,7 @@ def test_data_of_another_form_is_an_error(metric, output, shown):
 @pytest.mark.parametrize(
     ("y_pred_shape", "y_shape"), [((4, 3), (5,)), ((4, 3), (4, 1)), ((4,), ()), ((), ()), ((4,), (4, 1))]
 )
-def test_shapes_that_do_not_fit_are_an_error(y_pred_shape, y_shape):
+def test_mismatched_shapes_raise_value_error(y_pred_shape, y_shape):
     message = re.escape(
         "y must have shape of (batch_size, ...) and y_pred must have shape of (batch_size, num_categories, ...) or "
         f"(batch_size, ...), but given {y_shape} vs {y_pred_shape}."
@@ -198,7 +208,7 @@ def test_shapes_that_do_not_fit_are_an_error(y_pred_shape, y_shape):
 
 
 @pytest.mark.parametrize(("y_pred_shape", "y_shape"), [((4, 3), (4,)), ((4,), (4,)), ((4, 1), (4, 1))])
-def test_multilabel_shapes_that_do_not_fit_are_an_error(y_pred_shape, y_shape):
+def test_mismatched_multilabel_shapes_raise_value_error(y_pred_shape, y_shape):
     message = re.escape(
         "y and y_pred must have same shape of (batch_size, num_categories, ...) and num_categories > 1, "
         f"but given {y_shape} vs {y_pred_shape}."
@@ -209,7 +219,7 @@ def test_multilabel_shapes_that_do_not_fit_are_an_error(y_pred_shape, y_shape):
 
 @pytest.mark.parametrize("is_multilabel", [False, True])
 @pytest.mark.parametrize("wrong", ["y_pred", "y"])
-def test_other_values_than_zeros_and_ones_are_an_error(is_multilabel, wrong):
+def test_other_values_than_zeros_and_ones_raise_value_error(is_multilabel, wrong):
     output = {"y_pred": torch.ones(2, 2), "y": torch.ones(2, 2)}
     output[wrong][1, 1] = 0.7
 
@@ -225,7 +235,7 @@ def multiclass(classes):
     return torch.ones(4, classes), torch.ones(4)
 
 
-def test_another_kind_of_data_is_an_error_until_a_reset():
+def test_another_task_raises_until_reset():
     metric = Accuracy()
     metric.update(BINARY)
 
@@ -235,7 +245,7 @@ def test_another_kind_of_data_is_an_error_until_a_reset():
     metric.update(multiclass(3))
 
 
-def test_another_number_of_classes_is_an_error_until_a_reset():
+def test_another_number_of_classes_raises_until_reset():
     metric = Accuracy()
     metric.update(multiclass(3))
 
@@ -247,7 +257,7 @@ def test_another_number_of_classes_is_an_error_until_a_reset():
 
 @pytest.mark.parametrize("make", [Accuracy, partial(Loss, mse_loss)], ids=["Accuracy", "Loss"])
 @pytest.mark.parametrize("outputs", [[], [(torch.ones(0), torch.ones(0))]], ids=["no batch", "an empty batch"])
-def test_without_examples_there_is_nothing_to_compute(make, outputs):
+def test_compute_without_examples_raises(make, outputs):
     metric = make()
 
     message = rf"{type(metric).__name__} must have at least one example before it can be computed\. .*update\(\)"
@@ -257,15 +267,15 @@ def test_without_examples_there_is_nothing_to_compute(make, outputs):
 
 @pytest.mark.parametrize("make", [Accuracy, partial(Loss, cross_entropy)], ids=["Accuracy", "Loss"])
 @pytest.mark.parametrize(("device", "data_on"), [("meta", "cpu"), (None, "meta")])
-def test_a_metric_computes_on_its_device_or_else_where_the_data_is(make, device, data_on):
+def test_metric_computes_on_its_device_or_else_on_the_device_of_the_data(make, device, data_on):
     metric = make(device=device)
     metric.update((torch.ones(4, 3, device=data_on), torch.ones(4, dtype=torch.long, device=data_on)))
 
-    with pytest.raises(RuntimeError, match="meta tensors"):  # which have no values
+    with pytest.raises(RuntimeError, match="meta tensors"):  # their values cannot be read
         metric.compute()
 
 
-def test_an_output_transform_makes_the_pair():
+def test_output_transform_returns_the_pair():
     metric = Accuracy(output_transform=lambda output: (output["scores"].round(), output["labels"]))
 
     assert run_of(metric, [{"scores": torch.tensor([0.2, 0.7]), "labels": torch.tensor([0, 0])}]) == {"value": 0.5}
@@ -274,13 +284,13 @@ def test_an_output_transform_makes_the_pair():
 # Loss
 
 
-def test_a_loss_weighs_batches_by_the_size_that_it_is_told():
+def test_loss_weights_batches_by_batch_size():
     metric = Loss(lambda y_pred, y: y_pred, batch_size=lambda y: y)
 
     assert computed(metric, [(torch.tensor(1.0), 3), (torch.tensor(5.0), 1)]) == 2.0
 
 
-def test_a_loss_is_computed_without_gradients():
+def test_loss_is_computed_without_gradients():
     seen = []
 
     def loss_fn(y_pred, y):
@@ -292,22 +302,22 @@ def test_a_loss_is_computed_without_gradients():
     assert seen == [False]
 
 
-def test_a_loss_sums_in_double_precision():
+def test_loss_accumulates_in_double_precision():
     metric = Loss(lambda y_pred, y: y_pred, batch_size=lambda y: 1)
 
     assert computed(metric, [(torch.tensor(1e8), 0), (torch.tensor(1.0), 0)]) == 50_000_000.5
 
 
-def test_a_loss_that_is_no_number_shows_in_the_mean():
+def test_nan_loss_makes_the_mean_nan():
     assert math.isnan(computed(Loss(mse_loss), [(torch.tensor([math.nan]), torch.ones(1)), BINARY]))
 
 
-def test_a_loss_of_every_example_is_an_error():
+def test_unreduced_loss_raises_value_error():
     with pytest.raises(ValueError, match=r"loss_fn did not return the average loss.*\(4,\)\. .*reduction='mean'"):
         Loss(lambda y_pred, y: y_pred - y).update(BINARY)
 
 
-# When
+# Usages
 
 
 VALUES = {  # over the outputs 1, 2 of each of two epochs
@@ -321,7 +331,7 @@ VALUES = {  # over the outputs 1, 2 of each of two epochs
 
 @pytest.mark.parametrize("given_as", ["class", "object", "name"])
 @pytest.mark.parametrize("usage", USAGES)
-def test_a_usage_says_what_a_value_is_computed_over_and_when(usage, given_as):
+def test_usage_determines_when_and_over_which_outputs_a_metric_is_computed(usage, given_as):
     engine, seen = Engine(echo), []
     metric = Sum()
     metric.attach(engine, "sum", {"class": usage, "object": usage(), "name": usage.usage_name}[given_as])
@@ -333,7 +343,7 @@ def test_a_usage_says_what_a_value_is_computed_over_and_when(usage, given_as):
     assert metric.log.count("compute") == len(seen)
 
 
-def test_without_a_usage_a_metric_is_computed_once_per_epoch():
+def test_default_usage_is_epoch_wise():
     engine, metric = Engine(echo), Sum()
 
     metric.attach(engine, "sum")
@@ -341,7 +351,7 @@ def test_without_a_usage_a_metric_is_computed_once_per_epoch():
     assert [metric.is_attached(engine, usage) for usage in USAGES] == [True, False, False, False, False]
 
 
-def test_the_names_of_usages_are_those_of_ignite():
+def test_usages_have_the_names_that_ignite_gives_them():
     assert [usage.usage_name for usage in USAGES] == [
         "epoch_wise",
         "running_epoch_wise",
@@ -352,7 +362,7 @@ def test_the_names_of_usages_are_those_of_ignite():
 
 
 @pytest.mark.parametrize("method", ["attach", "detach", "is_attached"])
-def test_a_usage_that_does_not_exist_is_an_error(method):
+def test_unknown_usage_raises(method):
     arguments = [Engine(echo), "sum"] if method == "attach" else [Engine(echo)]
 
     names = ", ".join(usage.usage_name for usage in USAGES)
@@ -363,7 +373,7 @@ def test_a_usage_that_does_not_exist_is_an_error(method):
         getattr(Sum(), method)(*arguments, usage=3)
 
 
-def test_a_metric_of_two_names_is_updated_once():
+def test_metric_attached_under_two_names_is_updated_once():
     engine, metric = Engine(echo), Sum()
     metric.attach(engine, "one")
     metric.attach(engine, "other")
@@ -374,7 +384,7 @@ def test_a_metric_of_two_names_is_updated_once():
     assert metric.log == ["reset", "reset", "update", "update", "compute", "compute"]
 
 
-def test_usages_that_update_at_the_same_event_share_a_metric_until_the_last_is_detached():
+def test_usages_with_the_same_update_event_share_the_update_until_the_last_is_detached():
     engine, metric = Engine(echo), Sum()
     metric.attach(engine, "epoch", EpochWise)
     metric.attach(engine, "running", SingleEpochRunningBatchWise)
@@ -388,7 +398,7 @@ def test_usages_that_update_at_the_same_event_share_a_metric_until_the_last_is_d
     assert engine.run([5]).metrics == {"epoch": 7, "running": 3}
 
 
-def test_a_detached_metric_is_called_no_more():
+def test_detached_metric_is_not_called():
     engine, metric = Engine(echo), Sum()
     metric.attach(engine, "one")
     metric.attach(engine, "other")
@@ -400,7 +410,7 @@ def test_a_detached_metric_is_called_no_more():
     assert (metric.log, engine.state.metrics, metric.is_attached(engine)) == ([], {}, False)
 
 
-def test_detaching_what_is_not_attached_changes_nothing():
+def test_detaching_an_unattached_metric_changes_nothing():
     engine, metric, other = Engine(echo), Sum(), Sum()
     metric.attach(engine, "sum")
 
@@ -410,11 +420,11 @@ def test_detaching_what_is_not_attached_changes_nothing():
     assert engine.run([1, 2]).metrics == {"sum": 3}
 
 
-def test_an_output_transform_makes_what_a_metric_takes():
+def test_output_transform_returns_the_argument_of_update():
     assert run_of(Sum(output_transform=len), ["a", "bcd"]) == {"value": 4}
 
 
-# What
+# Values in the state
 
 
 @pytest.mark.parametrize(
@@ -426,20 +436,20 @@ def test_an_output_transform_makes_what_a_metric_takes():
         ({"a": torch.tensor(1), "b": {"c": 2}}, {"a": 1, "b": {"c": 2}, "value": {"a": 1, "b": {"c": 2}}}),
     ],
 )
-def test_values_become_plain_numbers_and_mappings_are_flattened(value, metrics):
+def test_scalar_tensors_become_numbers_and_mappings_are_flattened(value, metrics):
     result = run_of(Constant(value), [0])
 
     assert result == metrics
     assert not any(isinstance(item, torch.Tensor) for item in result.values())
 
 
-def test_a_tensor_of_several_numbers_stays_one():
+def test_tensor_with_dimensions_stays_a_tensor():
     value = torch.tensor([1.0])
 
     assert run_of(Constant(value), [0])["value"] is value
 
 
-def test_a_mapping_with_the_metrics_own_name_is_an_error():
+def test_mapping_with_the_name_of_the_metric_as_key_raises():
     message = r"Argument name 'value' is conflicting with mapping keys: \['value', 'b'\]"
     with pytest.raises(ValueError, match=message):
         run_of(Constant({"value": 1, "b": 2}), [0])
@@ -448,7 +458,7 @@ def test_a_mapping_with_the_metrics_own_name_is_an_error():
 # torchmetrics
 
 
-def test_a_metric_of_torchmetrics_takes_pairs_mappings_and_single_values():
+def test_torchmetrics_metric_accepts_pairs_mappings_and_single_values():
     engine = Engine(echo)
     accuracy, mean = MulticlassAccuracy(3, average="micro"), torchmetrics.MeanMetric()
     metrics.attach(accuracy, engine, "pair")
@@ -466,7 +476,7 @@ def test_a_metric_of_torchmetrics_takes_pairs_mappings_and_single_values():
 
 
 @pytest.mark.parametrize("usage", USAGES)
-def test_a_metric_of_torchmetrics_follows_the_usages(usage):
+def test_torchmetrics_metric_follows_usages(usage):
     engine, seen = Engine(echo), []
     metrics.attach(torchmetrics.SumMetric(), engine, "sum", usage)
     engine.add_event_handler(usage.COMPLETED, lambda engine: seen.append(engine.state.metrics["sum"]))
@@ -476,7 +486,7 @@ def test_a_metric_of_torchmetrics_follows_the_usages(usage):
     assert seen == VALUES[usage]
 
 
-def test_a_collection_of_torchmetrics_is_flattened():
+def test_torchmetrics_collection_is_flattened():
     collection = torchmetrics.MetricCollection([BinaryAccuracy(), torchmetrics.classification.BinaryRecall()])
     engine = Engine(echo)
     metrics.attach(collection, engine, "all")
@@ -487,7 +497,7 @@ def test_a_collection_of_torchmetrics_is_flattened():
     assert result == {**both, "all": both}
 
 
-def test_a_metric_of_torchmetrics_is_updated_once_and_can_be_detached():
+def test_torchmetrics_metric_under_two_names_is_updated_once_and_can_be_detached():
     engine, metric, other = Engine(echo), torchmetrics.SumMetric(), torchmetrics.SumMetric()
     metrics.attach(metric, engine, "one")
     metrics.attach(metric, engine, "two")
@@ -505,7 +515,7 @@ def test_a_metric_of_torchmetrics_is_updated_once_and_can_be_detached():
     [torchmetrics.SumMetric(), torchmetrics.MetricCollection([torchmetrics.SumMetric()])],
     ids=["metric", "collection"],
 )
-def test_a_metric_of_torchmetrics_without_data_is_an_error(metric):
+def test_torchmetrics_metric_without_data_raises(metric):
     engine = Engine(echo)
     metrics.attach(metric, engine, "sum")
     engine.add_event_handler(Events.EPOCH_STARTED, lambda engine: engine.terminate_epoch())
@@ -514,7 +524,7 @@ def test_a_metric_of_torchmetrics_without_data_is_an_error(metric):
         engine.run([1])
 
 
-def test_only_metrics_of_torchmetrics_need_the_bridge():
+def test_attach_function_refuses_own_metrics():
     metric = Sum()
 
     message = rf"{re.escape(repr(metric))} is not a metric of torchmetrics.* metric\.attach\(engine, name\)"
@@ -522,7 +532,7 @@ def test_only_metrics_of_torchmetrics_need_the_bridge():
         metrics.attach(metric, Engine(echo), "sum")
 
 
-def test_a_metric_of_torchmetrics_is_the_same_metric_however_often_it_is_made_attachable():
+def test_adapters_of_the_same_torchmetrics_metric_are_equal():
     ours, theirs, other = Sum(), torchmetrics.SumMetric(), torchmetrics.SumMetric()
 
     assert metrics.as_metric(ours) is ours
@@ -531,7 +541,7 @@ def test_a_metric_of_torchmetrics_is_the_same_metric_however_often_it_is_made_at
     assert len({metrics.as_metric(metric) for metric in (ours, ours, theirs, theirs, other)}) == 3
 
 
-def test_attaching_does_not_reset_a_metric_of_torchmetrics():
+def test_attaching_does_not_reset_a_torchmetrics_metric():
     metric = torchmetrics.SumMetric()
     metric.update(5)
 
@@ -540,7 +550,7 @@ def test_attaching_does_not_reset_a_metric_of_torchmetrics():
     assert metric.compute() == 5
 
 
-def test_an_engine_with_metrics_can_be_pickled():
+def test_engine_with_metrics_can_be_pickled():
     engine = Engine(echo)
     Accuracy().attach(engine, "ours")
     metrics.attach(BinaryAccuracy(), engine, "theirs")
@@ -551,11 +561,48 @@ def test_an_engine_with_metrics_can_be_pickled():
     assert copy.run([(torch.ones(2), torch.tensor([1, 0]))]).metrics == {"ours": 0.5, "theirs": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("metric", "batch"),
+    [
+        (RunningAverage(output_transform=lambda x: x), torch.rand((), device="meta")),
+        (Loss(cross_entropy), (torch.rand(4, 3, device="meta"), torch.zeros(4, dtype=torch.long, device="meta"))),
+        (MeanSquaredError(), (torch.rand(4, device="meta"), torch.rand(4, device="meta"))),
+        (MeanAbsoluteError(), (torch.rand(4, device="meta"), torch.rand(4, device="meta"))),
+        (TopKCategoricalAccuracy(2), (torch.rand(4, 3, device="meta"), torch.zeros(4, device="meta"))),
+        (EpochMetric(max), (torch.rand(4, device="meta"), torch.zeros(4, device="meta"))),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_update_does_not_synchronize_with_the_device(metric, batch):
+    # Reading a value from a tensor on "meta" raises. On a GPU the same operation would make the host wait.
+    metric = copy.deepcopy(metric)
+    if isinstance(metric, EpochMetric):
+        metric._check_compute_fn = False
+    metric.update(batch)
+    metric.update(batch)
+
+
+def test_engine_with_metrics_is_freed_without_the_garbage_collector():
+    gc.disable()
+    try:
+        engine = Engine(echo)
+        (Last() + 1).attach(engine, "formula")
+        RunningAverage(Last()).attach(engine, "average")
+        Frequency().attach(engine, "frequency")
+        metrics.attach(torchmetrics.SumMetric(), engine, "sum")
+        engine.run([1, 2])
+        gone = weakref.ref(engine)
+        del engine
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 # Without torchmetrics
 
 
 @pytest.mark.parametrize("make", [Accuracy, partial(Loss, mse_loss)], ids=["Accuracy", "Loss"])
-def test_without_torchmetrics_a_metric_says_how_to_get_it(make, monkeypatch):
+def test_missing_torchmetrics_raises_with_the_pip_command(make, monkeypatch):
     name = type(make()).__name__
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
 
@@ -565,7 +612,7 @@ def test_without_torchmetrics_a_metric_says_how_to_get_it(make, monkeypatch):
         make()
 
 
-def test_torchmetrics_is_not_imported_before_a_metric_is_made():
+def test_torchmetrics_is_imported_only_when_a_metric_is_made():
     code = "import sys, fsm_engine.metrics, fsm_engine.supervised; print('torchmetrics' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Metrics beside those of pytorch-ignite, on random data: the same values, or an error of both."""
+"""Comparison with the metrics of pytorch-ignite on random data: both return the same values, or both raise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def as_lists(value: Any) -> Any:
 
 
 def value_of(make: Callable[[Any], Any], library: Any, batches: list[Any]) -> Any:
-    """Return the value of a metric after `batches`, or "error" if something raised."""
+    """Return the value of a metric after `batches`, or "error" if it raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -51,13 +51,13 @@ def assert_alike(make: Callable[[Any], Any], batches: list[Any]) -> Any:
 
 @st.composite
 def batches_of_classes(draw: Any, *kinds: str) -> list[Any]:
-    """Up to three batches that are mostly of one kind."""
+    """Up to three batches, mostly of the same task."""
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(kinds or ("multiclass", "binary", "column", "multilabel")))
     classes, positions = draw(st.integers(2, 4)), draw(st.lists(st.integers(1, 3), max_size=2))
     batches = []
     for size in draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)):
-        if draw(st.integers(0, 15)) == 0:  # sometimes it changes
+        if draw(st.integers(0, 15)) == 0:  # sometimes the task changes
             kind, classes = draw(st.sampled_from(["multiclass", "binary", "multilabel"])), draw(st.integers(2, 4))
         ones = torch.randint(2, (2, size, classes, *positions), generator=generator)
         y = torch.randint(classes, (size, *positions), generator=generator)
@@ -69,7 +69,7 @@ def batches_of_classes(draw: Any, *kinds: str) -> list[Any]:
             batches.append((ones[0, :, :1], ones[1, :, 0]))
         else:
             batches.append((ones[0, :, 0], ones[1, :, 0]))
-    return [(y_pred.contiguous(), y.contiguous()) for y_pred, y in batches]  # as Ignite needs them
+    return [(y_pred.contiguous(), y.contiguous()) for y_pred, y in batches]  # Ignite requires contiguous tensors
 
 
 @settings(deadline=None, max_examples=100)
@@ -79,7 +79,7 @@ def batches_of_classes(draw: Any, *kinds: str) -> list[Any]:
     average=st.sampled_from(AVERAGES),
     is_multilabel=st.booleans(),
 )
-def test_precision_and_recall_are_those_of_ignite(batches, name, average, is_multilabel):
+def test_precision_and_recall_equal_ignites(batches, name, average, is_multilabel):
     assert_alike(lambda library: getattr(library, name)(average=average, is_multilabel=is_multilabel), batches)
 
 
@@ -89,13 +89,13 @@ def test_precision_and_recall_are_those_of_ignite(batches, name, average, is_mul
     name=st.sampled_from(["Precision", "Recall"]),
     average=st.sampled_from(AVERAGES),
 )
-def test_precision_and_recall_of_labels_are_those_of_ignite(batches, name, average):
+def test_multilabel_precision_and_recall_equal_ignites(batches, name, average):
     assert_alike(lambda library: getattr(library, name)(average=average, is_multilabel=True), batches)
 
 
 @settings(deadline=None, max_examples=30)
 @given(batches=batches_of_classes(), beta=st.sampled_from([0.5, 1, 2]), average=st.booleans())
-def test_f_beta_is_that_of_ignite(batches, beta, average):
+def test_fbeta_equals_ignites(batches, beta, average):
     assert_alike(lambda library: library.Fbeta(beta, average), batches)
 
 
@@ -106,7 +106,7 @@ def test_f_beta_is_that_of_ignite(batches, beta, average):
     average=st.sampled_from([None, "samples", "recall", "precision", "macro"]),
     shift=st.sampled_from([0, 0, -1, 1]),
 )
-def test_a_confusion_matrix_is_that_of_ignite(classes, batches, average, shift):
+def test_confusion_matrix_equals_ignites(classes, batches, average, shift):
     batches = [(y_pred, y + shift) for y_pred, y in batches]
     assert_alike(lambda library: library.ConfusionMatrix(classes, average), batches)
 
@@ -115,7 +115,7 @@ def test_a_confusion_matrix_is_that_of_ignite(classes, batches, average, shift):
 @given(
     sizes=st.lists(st.integers(1, 6), max_size=3), classes=st.integers(2, 6), k=st.integers(1, 5), seed=st.integers(0)
 )
-def test_accuracy_among_the_best_k_is_that_of_ignite(sizes, classes, k, seed):
+def test_top_k_accuracy_equals_ignites(sizes, classes, k, seed):
     generator = torch.Generator().manual_seed(seed % 2**32)
     batches = [
         (torch.rand(n, classes, generator=generator), torch.randint(-1, classes + 1, (n,), generator=generator))
@@ -132,7 +132,7 @@ def test_accuracy_among_the_best_k_is_that_of_ignite(sizes, classes, k, seed):
     column=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-def test_errors_are_those_of_ignite(name, sizes, shape, column, seed):
+def test_regression_errors_equal_ignites(name, sizes, shape, column, seed):
     generator = torch.Generator().manual_seed(seed)
     batches = [
         (torch.randn(n, *shape, generator=generator), torch.randn(n, *shape, *[1] * column, generator=generator))
@@ -148,7 +148,7 @@ def test_errors_are_those_of_ignite(name, sizes, shape, column, seed):
     dtypes=st.lists(st.sampled_from([torch.float32, torch.float32, torch.float64]), min_size=3, max_size=3),
     seed=st.integers(0, 2**32),
 )
-def test_what_is_computed_from_an_epoch_is_what_ignite_computes(sizes, targets, dtypes, seed):
+def test_epoch_metric_equals_ignites(sizes, targets, dtypes, seed):
     generator = torch.Generator().manual_seed(seed)
 
     def largest_error(y_pred, y):
@@ -162,14 +162,14 @@ def test_what_is_computed_from_an_epoch_is_what_ignite_computes(sizes, targets, 
 
 
 @pytest.mark.parametrize("form", [tuple, dict])
-def test_a_loss_takes_arguments_by_name_as_in_ignite(form):
+def test_loss_accepts_criterion_kwargs_like_ignite(form):
     y_pred, y, kwargs = torch.randn(4, 3), torch.tensor([0, 1, 2, 1]), {"label_smoothing": 0.3}
     given = (y_pred, y, kwargs) if form is tuple else {"y_pred": y_pred, "y": y, "criterion_kwargs": kwargs}
     seen = assert_run_alike(lambda library, engine: library.Loss(cross_entropy).attach(engine, "loss"), [given])
     assert seen == [{}, {"loss": pytest.approx(cross_entropy(y_pred, y, **kwargs).item())}]
 
 
-# Formulas, and whole runs
+# Expressions, and whole runs
 
 OPERATIONS = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow"]
 REVERSED_IN_IGNITE = ["add", "sub", "mul", "pow"]
@@ -188,14 +188,14 @@ def formulas(library: Any, operation: Any, other: Any, names: list[str]) -> Any:
     other=st.sampled_from(["metric", 2, 0.5, torch.tensor(3.0)]),
     reverse=st.booleans(),
 )
-def test_formulas_are_those_of_ignite(batches, operation, other, reverse):
+def test_arithmetic_with_a_metric_number_or_tensor_equals_ignites(batches, operation, other, reverse):
     function = getattr(operator, operation)
     assert_alike(lambda library: formulas(library, function, other, ["Precision", "Recall"])[reverse], batches)
 
 
 @settings(deadline=None, max_examples=40)
 @given(batches=batches_of_classes(), operation=st.sampled_from(OPERATIONS), other=st.sampled_from([2, 0.5]))
-def test_a_metric_and_a_number_are_what_ignite_makes_of_them(batches, operation, other):
+def test_operators_items_and_tensor_methods_equal_ignites(batches, operation, other):
     def make(library):
         return getattr(operator, operation)(library.Precision(average=None), other)
 
@@ -206,7 +206,7 @@ def test_a_metric_and_a_number_are_what_ignite_makes_of_them(batches, operation,
 
 
 def history(library: Any, engine: Any, attach: Callable[[Any, Any], Any], outputs: list[Any], epochs: int) -> Any:
-    """Return the values in the state after each iteration and epoch, or "error" where the run ended with one."""
+    """Return the metrics in the state after each iteration and epoch, and "error" at the end if the run raises."""
     events = engine.Events
     runner, seen = engine.Engine(lambda runner, batch: batch), []
 
@@ -244,7 +244,7 @@ USAGES = ["epoch_wise", "running_epoch_wise", "batch_wise", "running_batch_wise"
     tensors=st.booleans(),
     epochs=st.integers(1, 3),
 )
-def test_a_running_average_is_that_of_ignite(outputs, alpha, usage, epoch_bound, tensors, epochs):
+def test_running_average_of_outputs_equals_ignites(outputs, alpha, usage, epoch_bound, tensors, epochs):
     def attach(library, engine):
         average = library.RunningAverage(None, alpha, lambda output: output, epoch_bound)
         average.attach(engine, "average", usage)
@@ -254,7 +254,7 @@ def test_a_running_average_is_that_of_ignite(outputs, alpha, usage, epoch_bound,
 
 @settings(deadline=None, max_examples=40)
 @given(batches=batches_of_classes(), alpha=st.floats(0.1, 1), usage=st.sampled_from(USAGES), epochs=st.integers(1, 3))
-def test_a_running_average_of_a_metric_is_that_of_ignite(batches, alpha, usage, epochs):
+def test_running_average_of_a_metric_equals_ignites(batches, alpha, usage, epochs):
     def attach(library, engine):
         library.RunningAverage(library.Accuracy(), alpha).attach(engine, "accuracy", usage)
 
@@ -271,7 +271,7 @@ def test_a_running_average_of_a_metric_is_that_of_ignite(batches, alpha, usage, 
         st.none(), st.fixed_dictionaries({"every": st.integers(1, 3)}), st.fixed_dictionaries({"after": st.just(1)})
     ),
 )
-def test_formulas_in_a_run_are_those_of_ignite(batches, usage, both, epochs, filtered):
+def test_attached_expression_equals_ignites(batches, usage, both, epochs, filtered):
     def attach(library, engine):
         precision, recall = library.Precision(average="micro"), library.Recall(average="macro")
         when = library.metric.BatchFiltered(**filtered) if filtered and library is ignite.metrics else usage
@@ -284,14 +284,14 @@ def test_formulas_in_a_run_are_those_of_ignite(batches, usage, both, epochs, fil
 
 
 @pytest.mark.parametrize("lists", [True, False])
-def test_lists_of_tensors_are_taken_pair_by_pair_as_in_ignite(lists):
+def test_lists_of_tensors_are_unrolled_like_in_ignite(lists):
     y_pred, y = torch.rand(3, 4), torch.tensor([1, 0, 3])
     output = ([*y_pred], [*y]) if lists else (y_pred, y)
     seen = assert_run_alike(lambda library, engine: library.Accuracy().attach(engine, "accuracy"), [output, output])
     assert len(seen) == 3
 
 
-def test_lists_of_different_lengths_are_an_error_as_in_ignite():
+def test_lists_of_different_lengths_raise_like_in_ignite():
     output = ([torch.rand(4)], [torch.tensor(1), torch.tensor(2)])
     seen = assert_run_alike(lambda library, engine: library.Accuracy().attach(engine, "accuracy"), [output])
     assert seen == ["error"]
@@ -317,7 +317,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_ignite_refuses_is_refused_with_the_same_type_of_error(wrong):
+def test_invalid_arguments_raise_the_same_exception_type_as_ignite(wrong):
     with pytest.raises((TypeError, ValueError)) as theirs:
         WRONG[wrong](ignite.metrics)
     with pytest.raises(theirs.type):
