@@ -169,9 +169,7 @@ def test_a_custom_counter_has_no_total() -> None:
 
 @pytest.mark.usefixtures("always_draw")
 def test_a_missing_metric_is_left_out_with_a_warning() -> None:
-    with pytest.warns(
-        UserWarning, match=r"^The state has no metric 'gone': not logged\. Metrics that are: \['acc', 'f1'\]"
-    ):
+    with pytest.warns(UserWarning, match=r"no metric 'gone'.*\['acc', 'f1'\]"):
         assert draws({"metric_names": ["gone", "acc"]}, data=[1]) == ["Iteration: [1/1] 100%, acc=0.25"]
 
 
