@@ -1,4 +1,4 @@
-"""What users choose by its name."""
+"""Values that users choose by name, such as themes and formats."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def choose(what: str, name: str, choices: Mapping[str, T]) -> T:
-    """Return the choice of that name; `what` is the argument that it was given for.
+def choose(argument: str, name: str, choices: Mapping[str, T]) -> T:
+    """Return the choice called `name`, which was passed as `argument`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no choice has that name; the message lists the legal names.
     """
     if name not in choices:
-        raise ValueError(f"{what}={name!r} has to be one of {', '.join(map(repr, choices))}.")
+        raise ValueError(f"{argument}={name!r} has to be one of {', '.join(map(repr, choices))}.")
     return choices[name]

@@ -1,7 +1,7 @@
-"""How far from the main path everything stands: nodes, the lanes of edges beside them, the borders of boxes.
+"""Distances from the main path: of nodes, of the lanes of edges beside them, and of the borders of boxes.
 
-Each side is filled from the inside out. What is already there is kept as a skyline, per row and per gap below a
-row; whatever comes next is put beyond it, so nothing ever stands on anything else.
+Each side is filled from the inside out. A skyline keeps how far each row, and each gap below a row, is occupied;
+every new part is placed beyond the skyline, so no part covers another.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from fsm_engine.render.diagram import Diagram, Edge
 from fsm_engine.render.rows import Rows
 from fsm_engine.render.text_metrics import LABEL_SIZE, Text
 
-APART, LANE, BORDER, RISE = 22.0, 11.0, 10.0, 26.0
-"""How far nodes, lanes, borders of boxes, and lines that turn into a node are from what is further in."""
+NODE_GAP, LANE_GAP, BORDER_GAP, RISER_GAP = 22.0, 11.0, 10.0, 26.0
+"""Distances in pixels of nodes, lanes, borders and risers from the next part further in."""
 
-TITLE_ROOM = 16.0
-"""How much taller a box is for its name."""
+TITLE_HEIGHT = 16.0
+"""Height in pixels that the title of a box takes."""
+
+PORT_GAP = 14.0
+"""Least distance in pixels between two drops into the same side of a node."""
 
 Size = tuple[float, float]
 
@@ -28,10 +31,10 @@ class Drop:
     """A line into the top or bottom of a node beside the main path.
 
     Attributes:
-        edges: the edges that run along it.
-        from_above: whether it comes from above.
-        rows: the numbers of the rows and gaps that it passes, those of the node left out.
-        label: how wide the text at it is.
+        edges: the edges that share the line.
+        from_above: True if the line comes from above.
+        rows: the rows and gaps that the line passes, without the row of the node.
+        label: width of the label beside the line, in pixels.
     """
 
     edges: tuple[Edge, ...]
@@ -42,22 +45,28 @@ class Drop:
 
 @dataclass
 class Columns:
-    """Where everything stands across the rows. Distances grow outwards on both sides.
+    """The distance of every part from the main path, positive on both sides.
+
+    In `Drop.rows` and in the skyline, ``2 * row`` is a row and ``2 * row + 1`` the gap below it.
 
     Attributes:
-        diagram: what is laid out.
-        rows: the order of the nodes.
-        row: the row of each node.
-        sizes: how wide and tall nodes are; made wider where many lines come in.
-        labels: how wide the texts at edges are.
-        flipped: edges ahead that run along the left all the same.
-        titled: whether boxes need room for their names at their border on the left.
-        node: the middle of each node.
-        lane: of each edge that has a lane of its own: on which side, and how far out.
-        drop: of each edge that drops into a node: how far out.
-        border: how far a box reaches, per side.
-        rises: the edges that leave the bottom or top of a node beside the main path, to turn into one on it.
-        chained: the edges that run straight from a node to the one below or above it.
+        diagram: the diagram.
+        rows: order and sides of the nodes.
+        row: row number of each node.
+        sizes: width and height of each node; wider after placement where many lines enter it.
+        labels: widths of the labels of edges.
+        flipped: edges ahead that run on the left although loops do.
+        titled: True if titles of boxes need space at the left border instead of above.
+        node: distance of the centre of each node.
+        lane: side and distance of each edge that has a lane.
+        drop: distance of the vertical part of each edge that drops into a node or rises out of one.
+        border: distance of the border of each box, per side.
+        risers: edges that leave the top or bottom of a node beside the main path and turn into a node on it; True for
+            those that leave the bottom.
+        chained: edges that run straight between two nodes beside the main path.
+        straight: edges between two nodes that follow each other on the main path.
+        span: the rows of each box.
+        skyline: per side, the occupied distance of each row and gap.
     """
 
     diagram: Diagram
@@ -75,21 +84,21 @@ class Columns:
 
     def __post_init__(self) -> None:
         count = 2 * max(self.row.values()) + 2
-        self.skyline = {side: [LANE / 2] * count for side in (-1, 1)}
+        self.skyline = {side: [LANE_GAP / 2] * count for side in (-1, 1)}
         self.span = {box.id: self._rows_of(box.id) for box in self.diagram.boxes}
         self.straight = self._straight()
-        self.rises = self._rises()
+        self.risers = self._risers()
         for node in self.diagram.nodes:
             if not self.rows.side[node.id]:
-                self._place_main(node.id)
+                self._place_on_path(node.id)
         for edge in self.straight:
             if edge in self.labels:
                 gap = 2 * self.row[edge.target] - 1
-                self.skyline[1][gap] = self.labels[edge] + LANE
-        self._fill(None)
+                self.skyline[1][gap] = self.labels[edge] + LANE_GAP
+        self._place_content(None)
 
     def side_of(self, edge: Edge) -> int:
-        """Return the side that an edge which needs a lane runs along: loops on the left, ways ahead on the right."""
+        """Return the side of the lane of `edge`: loops run on the left, edges ahead on the right."""
         for end in (edge.source, edge.target):
             if self.rows.side.get(end):
                 return self.rows.side[end]
@@ -98,36 +107,37 @@ class Columns:
         return -1 if self.row[edge.target] < self.row[edge.source] or edge in self.flipped else 1
 
     def may_flip(self, edge: Edge) -> bool:
-        """Say whether an edge ahead may as well run along the left."""
+        """Return True if `edge` has a lane on the right that could as well run on the left."""
         return self.has_lane(edge) and not self.rows.side.get(edge.source, 1) and self.side_of(edge) > 0
 
     def is_level(self, edge: Edge) -> bool:
-        """Say whether both ends of an edge stand in the same row, or it comes from the border of a box around it."""
+        """Return True if both ends of `edge` are in the same row, or it enters from the border of a box around it."""
         if edge.source in self.span:
-            return edge.source in self.rows.within[edge.target]
+            return edge.source in self.rows.enclosing[edge.target]
         return self.row[edge.source] == self.row[edge.target] and edge.source != edge.target
 
     def has_lane(self, edge: Edge) -> bool:
-        """Say whether an edge runs along a lane of its own."""
-        return not (edge in self.straight or edge in self.rises or self.is_level(edge) or self._drops(edge))
+        """Return True if `edge` runs along a lane of its own."""
+        return not (edge in self.straight or edge in self.risers or self.is_level(edge) or self._drops(edge))
 
     def _drops(self, edge: Edge) -> bool:
+        """Return True if `edge` enters a node beside the main path at its top or bottom."""
         return bool(self.rows.side[edge.target]) and edge.source != edge.target and not self.is_level(edge)
 
     def _straight(self) -> set[Edge]:
-        """Return the edges from each node of the main path to the next one below."""
-        middle = [node for node in self.rows.order if not self.rows.side[node]]
-        below = dict(pairwise(middle))
+        """Return the first edge from each node of the main path to the next one below."""
+        path = [node for node in self.rows.order if not self.rows.side[node]]
+        below = dict(pairwise(path))
         found: dict[str, Edge] = {}
         for edge in self.diagram.edges:
             if below.get(edge.source) == edge.target:
                 found.setdefault(edge.source, edge)
         return set(found.values())
 
-    def _rises(self) -> dict[Edge, bool]:
-        """Return which edges leave a node's bottom or top, and whether it is the bottom: the shortest if free."""
+    def _risers(self) -> dict[Edge, bool]:
+        """Return the risers: per node and direction the shortest edge to the main path, if no line drops in there."""
         found: dict[tuple[str, bool], Edge] = {}
-        for edge in sorted(self.diagram.edges, key=lambda edge: len(self._passed_by(edge))):
+        for edge in sorted(self.diagram.edges, key=lambda edge: len(self._riser_rows(edge))):
             side = self.rows.side.get(edge.source)
             if side and not self.rows.side[edge.target] and not self.is_level(edge):
                 down = self.row[edge.target] > self.row[edge.source]
@@ -135,76 +145,83 @@ class Columns:
                     found.setdefault((edge.source, down), edge)
         return {edge: down for (_, down), edge in found.items()}
 
-    def _passed_by(self, edge: Edge) -> range:
-        """Return the rows and gaps between the ends of an edge between nodes, that of its target included."""
+    def _riser_rows(self, edge: Edge) -> range:
+        """Return the rows and gaps that `edge` passes between two nodes, the row of its target included."""
         if edge.source in self.span:
             return range(0)
-        own, other = 2 * self.row[edge.source], 2 * self.row[edge.target]
-        return range(own + 1, other + 1) if other > own else range(other, own)
+        source, target = 2 * self.row[edge.source], 2 * self.row[edge.target]
+        return range(source + 1, target + 1) if target > source else range(target, source)
 
     def _rows_of(self, box: str) -> range:
-        rows = [self.row[node] for node in self.rows.inside(box)]
+        rows = [self.row[node] for node in self.rows.nodes_in(box)]
         return range(min(rows), max(rows) + 1)
 
-    # Placing
+    # Placement
 
-    def _place_main(self, node: str) -> None:
+    def _place_on_path(self, node: str) -> None:
         self.node[node] = 0.0
         for side in (-1, 1):
-            texts = [self.labels[edge] + LANE for edge in self._leaving(node, side) if edge in self.labels]
-            texts.append(self._text_from_border(node) if side > 0 else 0.0)
-            self._raise(side, [2 * self.row[node]], self.sizes[node][0] / 2 + max(texts))
+            texts = [self.labels[edge] + LANE_GAP for edge in self._leaving(node, side) if edge in self.labels]
+            texts.append(self._border_label_width(node) if side > 0 else 0.0)
+            self._raise_skyline(side, [2 * self.row[node]], self.sizes[node][0] / 2 + max(texts))
 
     def _leaving(self, node: str, side: int) -> Iterator[Edge]:
-        """Yield the edges that leave a node of the main path on a side."""
+        """Yield the edges that leave a node of the main path on one side."""
         for edge in self.diagram.edges:
             if edge.source == node and edge not in self.straight and self.side_of(edge) == side:
                 yield edge
 
-    def _fill(self, box: str | None) -> None:
-        """Place everything whose innermost box is this one, inner boxes first, and then its border."""
-        for inner in self.diagram.inside(box):
-            self._fill(inner.id)
-        things: list[tuple[int, int, str | Edge]] = []
+    def _place_content(self, box: str | None) -> None:
+        """Place the inner boxes of `box`, then the nodes and lanes directly in it, then its border.
+
+        Parts that span few rows come first, so they are further in.
+        """
+        for inner in self.diagram.boxes_in(box):
+            self._place_content(inner.id)
+        parts: list[tuple[int, int, str | Edge]] = []
         for node in self.diagram.nodes:
             if node.box == box and self.rows.side[node.id]:
-                rows = {self.row[node.id], *(row // 2 for row in self._rows_at(node.id))}
-                things.append((max(rows) - min(rows), self.row[node.id], node.id))
+                rows = {self.row[node.id], *(row // 2 for row in self._vertical_rows(node.id))}
+                parts.append((max(rows) - min(rows), self.row[node.id], node.id))
         for edge in self.diagram.edges:
-            if self.has_lane(edge) and self._common(edge) == box:
+            if self.has_lane(edge) and self._common_box(edge) == box:
                 rows = set(self._lane_rows(edge))
-                things.append((max(rows) - min(rows), min(rows), edge))
-        for _, _, thing in sorted(things, key=lambda thing: thing[:2]):
-            if isinstance(thing, Edge):
-                self._place_lane(thing)
+                parts.append((max(rows) - min(rows), min(rows), edge))
+        for _, _, part in sorted(parts, key=lambda part: part[:2]):
+            if isinstance(part, Edge):
+                self._place_lane(part)
             else:
-                self._place_beside(thing)
+                self._place_beside(part)
         if box is not None:
-            rows_inside = range(2 * self.span[box].start, 2 * self.span[box].stop - 1)
-            left, right = (self._reach(side, rows_inside) + BORDER for side in (-1, 1))
-            self.border[box] = {-1: left + TITLE_ROOM if self.titled else max(left, self._name_ends(box)), 1: right}
-            for side in (-1, 1):
-                self._raise(side, rows_inside, self.border[box][side])
+            self._place_border(box)
 
-    def _name_ends(self, box: str) -> float:
-        """Return how far out a box has to begin for its name to stand beyond all lines into it from above."""
+    def _place_border(self, box: str) -> None:
+        rows = range(2 * self.span[box].start, 2 * self.span[box].stop - 1)
+        left, right = (self._reach(side, rows) + BORDER_GAP for side in (-1, 1))
+        left = left + TITLE_HEIGHT if self.titled else max(left, self._title_reach(box))
+        self.border[box] = {-1: left, 1: right}
+        for side in (-1, 1):
+            self._raise_skyline(side, rows, self.border[box][side])
+
+    def _title_reach(self, box: str) -> float:
+        """Return the distance from which on the title of `box` is clear of all lines into the box from above."""
         text = next(other.text for other in self.diagram.boxes if other.id == box)
-        return self._reach(-1, [2 * self.span[box].start - 1]) + LANE + Text((text,), LABEL_SIZE).width
+        return self._reach(-1, [2 * self.span[box].start - 1]) + LANE_GAP + Text((text,), LABEL_SIZE).width
 
-    def _common(self, edge: Edge) -> str | None:
-        """Return the innermost box around both ends of an edge; an end that is a box is not around itself."""
-        source = self.rows.within[edge.source]
+    def _common_box(self, edge: Edge) -> str | None:
+        """Return the innermost box around both ends of `edge`. A box that is an end does not enclose itself."""
+        source = self.rows.enclosing[edge.source]
         if edge.source in self.span:
             source = source[:-1]
-        both = [box for box in source if box in self.rows.within[edge.target]]
-        return both[-1] if both else None
+        common = [box for box in source if box in self.rows.enclosing[edge.target]]
+        return common[-1] if common else None
 
     def _lane_rows(self, edge: Edge) -> range:
-        first, last = self._row_left(edge), self.row[edge.target]
+        first, last = self._source_row(edge), self.row[edge.target]
         return range(min(first, last), max(first, last) + 1)
 
-    def _row_left(self, edge: Edge) -> int:
-        """Return the row that an edge leaves from: that of its node, or of its box the one nearest to the target."""
+    def _source_row(self, edge: Edge) -> int:
+        """Return the row that `edge` leaves: of its node, or the row of its box nearest to the target."""
         if edge.source not in self.span:
             return self.row[edge.source]
         span = self.span[edge.source]
@@ -212,102 +229,110 @@ class Columns:
 
     def _place_lane(self, edge: Edge) -> None:
         side, rows = self.side_of(edge), self._lane_rows(edge)
-        fine = range(2 * rows.start, 2 * rows.stop - 1)
-        far = self._reach(side, fine) + LANE
+        passed = range(2 * rows.start, 2 * rows.stop - 1)
+        distance = self._reach(side, passed) + LANE_GAP
         if edge.source in self.span and edge in self.labels:
-            far = max(far, self.border[edge.source][side] + self.labels[edge] + LANE)
-        self.lane[edge] = side, far
-        self._raise(side, fine, far)
+            distance = max(distance, self.border[edge.source][side] + self.labels[edge] + LANE_GAP)
+        self.lane[edge] = side, distance
+        self._raise_skyline(side, passed, distance)
 
     def drops_into(self, node: str) -> list[Drop]:
-        """Return the lines into a node from above and below, in their order from the inside out."""
+        """Return the drops into `node`, first those from above, each group from the inside out.
+
+        All edges from nodes share one drop per direction. Each edge from a box has its own.
+        """
         own = self.row[node]
         found: list[Drop] = []
         for from_above in (True, False):
-            joined: list[Edge] = []
+            shared: list[Edge] = []
             for edge in self.diagram.edges:
-                if edge.target != node or not self._drops(edge) or (self._row_left(edge) < own) != from_above:
+                if edge.target != node or not self._drops(edge) or (self._source_row(edge) < own) != from_above:
                     continue
                 if edge.source in self.span:
                     label = self.labels[edge] + 8 if edge in self.labels else 0.0
-                    found.append(Drop((edge,), from_above, self._passed(edge, own), label))
+                    found.append(Drop((edge,), from_above, self._drop_rows(edge, own), label))
                 else:
-                    joined.append(edge)
-            if joined:
-                passed = max((self._passed(edge, own) for edge in joined), key=len)
-                found.insert(0, Drop(tuple(joined), from_above, passed, 0.0))
+                    shared.append(edge)
+            if shared:
+                rows = max((self._drop_rows(edge, own) for edge in shared), key=len)
+                found.insert(0, Drop(tuple(shared), from_above, rows, 0.0))
         return found
 
-    def _passed(self, edge: Edge, own: int) -> range:
-        row = self._row_left(edge)
-        if edge.source in self.span:  # it begins below or above the last row of the box
+    def _drop_rows(self, edge: Edge, own: int) -> range:
+        row = self._source_row(edge)
+        if edge.source in self.span:  # the drop starts at the border, outside the last row of the box
             return range(2 * row + 1, 2 * own) if row < own else range(2 * own + 1, 2 * row)
         return range(2 * row, 2 * own) if row < own else range(2 * own + 1, 2 * row + 1)
 
     def _place_beside(self, node: str) -> None:
+        """Place a node beside the main path, with its drops and risers."""
         side, own, drops = self.rows.side[node], 2 * self.row[node], self.drops_into(node)
-        width = self._widened(node, drops)
-        if self._chain(node, drops):
+        width = self._widen(node, drops)
+        if self._place_chained(node, drops):
             return
-        near = self._reach(side, [own]) + APART + self._text_of(node, inner=True)
-        at = {drop: offset for above in (True, False) for drop, offset in self._offsets(drops, above, width)}
-        for drop, offset in at.items():
-            near = max(near, self._reach(side, drop.rows) + LANE - offset)
-            if drop.label and self.texts_inward(node, drop.from_above):
-                near = max(near, self._reach(side, [self._gap_at(own, drop.from_above)]) + drop.label - offset)
-        rises = [edge for edge in self.rises if edge.source == node]
-        for edge in rises:
-            near = max(near, self._reach(side, self._passed_by(edge)) + RISE - width / 2)
-        self.node[node] = near + width / 2
-        self._raise(side, [own], near + width + self._text_of(node, inner=False))
-        for drop, offset in at.items():
-            self._raise(side, drop.rows, near + offset)
-            if drop.label and not self.texts_inward(node, drop.from_above):
-                self._raise(side, [self._gap_at(own, drop.from_above)], near + offset + drop.label)
+        inner = self._reach(side, [own]) + NODE_GAP + self._label_width(node, inward=True)
+        offsets = {drop: offset for above in (True, False) for drop, offset in self._drop_offsets(drops, above, width)}
+        for drop, offset in offsets.items():
+            inner = max(inner, self._reach(side, drop.rows) + LANE_GAP - offset)
+            if drop.label and self.labels_inward(node, drop.from_above):
+                inner = max(inner, self._reach(side, [self._gap(own, drop.from_above)]) + drop.label - offset)
+        risers = [edge for edge in self.risers if edge.source == node]
+        for edge in risers:
+            inner = max(inner, self._reach(side, self._riser_rows(edge)) + RISER_GAP - width / 2)
+        self.node[node] = inner + width / 2
+        self._raise_skyline(side, [own], inner + width + self._label_width(node, inward=False))
+        for drop, offset in offsets.items():
+            self._raise_skyline(side, drop.rows, inner + offset)
+            if drop.label and not self.labels_inward(node, drop.from_above):
+                self._raise_skyline(side, [self._gap(own, drop.from_above)], inner + offset + drop.label)
             for edge in drop.edges:
-                self.drop[edge] = near + offset
-        for edge in rises:
-            self.drop[edge] = near + width / 2
-            self._raise(side, self._passed_by(edge), near + width / 2)
+                self.drop[edge] = inner + offset
+        for edge in risers:
+            self.drop[edge] = inner + width / 2
+            self._raise_skyline(side, self._riser_rows(edge), inner + width / 2)
             if edge in self.labels:
-                gap = self._gap_at(own, not self.rises[edge])
-                self._raise(side, [gap], near + width / 2 + self.labels[edge] + LANE)
+                gap = self._gap(own, not self.risers[edge])
+                self._raise_skyline(side, [gap], inner + width / 2 + self.labels[edge] + LANE_GAP)
 
-    def texts_inward(self, node: str, from_above: bool) -> bool:
-        """Say whether the texts at the lines into a node stand on their inner side: if nothing else comes in there."""
+    def labels_inward(self, node: str, from_above: bool) -> bool:
+        """Return True if the labels of the drops into `node` are on the inner side: if every drop there has one."""
         return all(drop.label for drop in self.drops_into(node) if drop.from_above == from_above)
 
-    def _gap_at(self, own: int, above: bool) -> int:
+    def _gap(self, own: int, above: bool) -> int:
         return own - 1 if above else own + 1
 
-    def _rows_at(self, node: str) -> Iterator[int]:
-        """Yield the rows and gaps that lines into and out of the top and bottom of a node pass."""
+    def _vertical_rows(self, node: str) -> Iterator[int]:
+        """Yield the rows and gaps that the drops and risers of `node` pass."""
         for drop in self.drops_into(node):
             yield from drop.rows
-        for edge in self.rises:
+        for edge in self.risers:
             if edge.source == node:
-                yield from self._passed_by(edge)
+                yield from self._riser_rows(edge)
 
-    def _widened(self, node: str, drops: list[Drop]) -> float:
-        """Return how wide a node is, made wide enough for all lines that come in at its top or bottom."""
+    def _widen(self, node: str, drops: list[Drop]) -> float:
+        """Make `node` wide enough for all of its drops, and return its width."""
         width, height = self.sizes[node]
         for from_above in (True, False):
-            offsets = [offset for _, offset in self._offsets(drops, from_above, 0.0)] or [0.0]
-            width = max(width, offsets[-1] - offsets[0] + 2 * LANE)
+            offsets = [offset for _, offset in self._drop_offsets(drops, from_above, 0.0)] or [0.0]
+            width = max(width, offsets[-1] - offsets[0] + 2 * LANE_GAP)
         self.sizes[node] = width, height
         return width
 
-    def _offsets(self, drops: Iterable[Drop], from_above: bool, width: float) -> Iterator[tuple[Drop, float]]:
-        """Yield where along a node's edge each line comes in, spread about its middle, its text on its outer side."""
+    def _drop_offsets(self, drops: Iterable[Drop], from_above: bool, width: float) -> Iterator[tuple[Drop, float]]:
+        """Yield the position of each drop along the top or bottom of a node, spread about its middle."""
         mine = [drop for drop in drops if drop.from_above == from_above]
-        inward = self.texts_inward(mine[0].edges[0].target, from_above) if mine else False
-        steps = [max(drop.label, 14.0) for drop in (mine[1:] if inward else mine[:-1])]
+        inward = self.labels_inward(mine[0].edges[0].target, from_above) if mine else False
+        steps = [max(drop.label, PORT_GAP) for drop in (mine[1:] if inward else mine[:-1])]
         start = width / 2 - sum(steps) / 2
-        for place, drop in enumerate(mine):
-            yield drop, start + sum(steps[:place])
+        for number, drop in enumerate(mine):
+            yield drop, start + sum(steps[:number])
 
-    def _chain(self, node: str, drops: list[Drop]) -> bool:
-        """Put a node right below or above the one beside the main path that alone leads to it, if there is room."""
+    def _place_chained(self, node: str, drops: list[Drop]) -> bool:
+        """Place `node` straight above or below its only source, if that is on the same side and space is free.
+
+        Returns:
+            True if the node was placed.
+        """
         side = self.rows.side[node]
         if len(drops) != 1 or len(drops[0].edges) != 1:
             return False
@@ -316,54 +341,56 @@ class Columns:
             return False
         line, half, own = self.node[edge.source], self.sizes[node][0] / 2, 2 * self.row[node]
         between = [row for row in drops[0].rows if row != 2 * self.row[edge.source]]
-        middle = max(line, self._reach(side, [own]) + APART + self._text_of(node, inner=True) + half)
-        if middle - line > half - LANE or self._reach(side, between or [own]) + LANE > line:
+        middle = max(line, self._reach(side, [own]) + NODE_GAP + self._label_width(node, inward=True) + half)
+        if middle - line > half - LANE_GAP or self._reach(side, between or [own]) + LANE_GAP > line:
             return False
         self.node[node], self.drop[edge] = middle, line
         self.chained.add(edge)
-        self._raise(side, between, line + (self.labels[edge] + LANE if edge in self.labels else 0))
-        self._raise(side, [own], middle + half + self._text_of(node, inner=False))
+        self._raise_skyline(side, between, line + (self.labels[edge] + LANE_GAP if edge in self.labels else 0))
+        self._raise_skyline(side, [own], middle + half + self._label_width(node, inward=False))
         return True
 
-    def _text_of(self, node: str, inner: bool) -> float:
-        """Return how much room the texts at the edges need that leave a node beside the main path on one side."""
+    def _label_width(self, node: str, inward: bool) -> float:
+        """Return the space that labels need on the inner or outer side of a node beside the main path."""
         texts = [
-            self.labels[edge] + LANE
+            self.labels[edge] + LANE_GAP
             for edge in self.diagram.edges
             if edge.source == node
             and edge in self.labels
-            and edge not in self.rises
-            and self.leaves_inward(edge) == inner
+            and edge not in self.risers
+            and self.leaves_inward(edge) == inward
         ]
-        if not inner:
-            texts.append(self._text_from_border(node))
+        if not inward:
+            texts.append(self._border_label_width(node))
         return max(texts, default=0.0)
 
-    def _text_from_border(self, node: str) -> float:
-        """Return how much room the texts need at edges into a node from the border of a box around it."""
-        coming = (edge for edge in self.diagram.edges if edge.target == node and edge in self.labels)
-        return max((self.labels[edge] + 2 * LANE for edge in coming if self.comes_from_border(edge)), default=0.0)
+    def _border_label_width(self, node: str) -> float:
+        """Return the space that the labels of edges into `node` from the border of a box around it need."""
+        entering = (edge for edge in self.diagram.edges if edge.target == node and edge in self.labels)
+        widths = (self.labels[edge] + 2 * LANE_GAP for edge in entering if self.enters_from_border(edge))
+        return max(widths, default=0.0)
 
-    def comes_from_border(self, edge: Edge) -> bool:
-        """Say whether an edge runs inwards, from the border of a box to a node in it."""
+    def enters_from_border(self, edge: Edge) -> bool:
+        """Return True if `edge` runs from the border of a box to a node inside the box."""
         return edge.source in self.span and self.is_level(edge)
 
     def leaves_inward(self, edge: Edge) -> bool:
-        """Say whether an edge leaves a node beside the main path towards it; while that is placed: whether it will.
+        """Return True if `edge` leaves a node beside the main path towards the main path.
 
-        What is placed later is further out.
+        While the source is not placed yet, its distance counts as infinite: everything placed before is further in.
         """
-        here = self.node.get(edge.source, float("inf"))
+        own = self.node.get(edge.source, float("inf"))
         if self.has_lane(edge):
-            return edge in self.lane and self.lane[edge][1] < here
+            return edge in self.lane and self.lane[edge][1] < own
         if self.rows.side[edge.target] != self.rows.side[edge.source]:
             return True
-        return edge.target in self.node and self.node[edge.target] < here
+        return edge.target in self.node and self.node[edge.target] < own
 
     def _reach(self, side: int, rows: Iterable[int]) -> float:
+        """Return the largest occupied distance in some rows and gaps."""
         return max((self.skyline[side][row] for row in rows), default=0.0)
 
-    def _raise(self, side: int, rows: Iterable[int], far: float) -> None:
-        line = self.skyline[side]
+    def _raise_skyline(self, side: int, rows: Iterable[int], distance: float) -> None:
+        skyline = self.skyline[side]
         for row in rows:
-            line[row] = max(line[row], far)
+            skyline[row] = max(skyline[row], distance)

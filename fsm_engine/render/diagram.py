@@ -1,6 +1,7 @@
-"""The diagram model: what every format draws, and nothing that only one of them needs.
+"""The diagram model: nodes in boxes, joined by edges.
 
-A renderer is a function of a `Diagram` that returns text or bytes; it never sees a lifecycle.
+A `Diagram` has no positions and no colours. Each format is a function from a `Diagram` to text or bytes, which never
+sees a lifecycle.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from fsm_engine.lifecycle.diff import Change as Change
 
 
 class NodeKind(Enum):
-    """What a node is, in the notation of statecharts."""
+    """The kind of a node, in the notation of statecharts."""
 
     PHASE = "phase"
     INITIAL = "initial"
@@ -21,7 +22,7 @@ class NodeKind(Enum):
 
 
 class EdgeKind(Enum):
-    """What makes a move along an edge happen."""
+    """The trigger of the transition that an edge shows."""
 
     AUTOMATIC = "automatic"
     FIRED = "fired"
@@ -31,7 +32,7 @@ class EdgeKind(Enum):
 
 
 class Mark(Enum):
-    """Why a node stands out."""
+    """A reason to highlight a node."""
 
     CURRENT = "current"
     CUSTOM = "custom"
@@ -44,17 +45,17 @@ class Node:
 
     Attributes:
         id: unique in the diagram; for a phase its qualified name, such as ``Events.STARTED``.
-        text: what is written in it.
-        kind: a phase, the initial or final point, or the history of the box it lies in.
-        box: the id of the box that it lies in, None outside all of them.
-        notes: small lines below the text, such as what the phase does, or its handlers.
-        main: whether it lies on the main path.
-        marks: why it stands out.
-        change: how it differs, in a picture of two lifecycles.
-        inner: the lifecycle that runs inside it, if its activity is an engine.
-        tip: a longer text for formats that can show one on demand.
-        heat: its share of the time of a recorded run, None without one.
-        unvisited: whether a recorded run did not come there.
+        text: text inside the node.
+        kind: phase, initial or final point, or history of the enclosing box.
+        box: id of the innermost box around the node; None outside all boxes.
+        notes: small lines below the text, such as the activity of the phase, or its handlers.
+        main: True on the main path.
+        marks: reasons to highlight the node.
+        change: how the node differs, in a comparison of two lifecycles.
+        inner: diagram of the lifecycle that runs inside the phase, if its activity is an engine.
+        tip: longer text, for formats that can show one on demand.
+        heat: share of the time of a recorded run, from 0 to 1; None without a recording or a visit.
+        unvisited: True if a recorded run never entered the phase.
     """
 
     id: str
@@ -73,7 +74,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Box:
-    """A scope: a box around its phases and inner scopes. Its id is its path, such as ``engine.run``."""
+    """A scope, drawn as a box around its phases and inner scopes. Its id is its path, such as ``engine.run``."""
 
     id: str
     text: str
@@ -82,17 +83,18 @@ class Box:
 
 @dataclass(frozen=True)
 class Edge:
-    """A transition. One that leaves every phase of a scope is there once, and leaves from the border of the box.
+    """A transition. A transition from a scope is one edge, which leaves the border of the scope's box.
 
     Attributes:
-        source: the id of a node or box.
-        target: the id of a node.
-        text: what is written at it; may be empty.
-        kind: what makes it happen.
-        main: whether it lies on the main path.
-        change: how it differs, in a picture of two lifecycles.
-        tip: a longer text for formats that can show one on demand.
-        weight: how often a recorded run took it, from 0, never, to 1, most of all; None without one.
+        source: id of a node or box.
+        target: id of a node.
+        text: label; may be empty.
+        kind: trigger of the transition.
+        main: True on the main path.
+        change: how the edge differs, in a comparison of two lifecycles.
+        tip: longer text, for formats that can show one on demand.
+        weight: how often a recorded run took the edge, on a logarithmic scale from 0 (never) to 1 (most often); None
+            without a recording.
     """
 
     source: str
@@ -107,14 +109,15 @@ class Edge:
 
 @dataclass(frozen=True)
 class Diagram:
-    """What is drawn: nodes in boxes, joined by edges.
+    """Nodes in boxes, joined by edges.
 
     Attributes:
-        nodes: in the order in which a run usually comes to them; the first is the initial point, where there is one.
-        boxes: outer ones before inner ones.
-        edges: those of the main path first, in its order.
-        title: written above; may be empty.
-        to_the_right: whether the main path runs from left to right instead of top to bottom.
+        nodes: in the order in which a run usually reaches them; the initial point comes first, if there is one.
+        boxes: outer boxes before inner ones.
+        edges: the edges of the main path first, in its order.
+        title: text above the picture; may be empty.
+        to_the_right: True if the main path runs from left to right instead of top to bottom.
+        names: the nodes by id.
     """
 
     nodes: tuple[Node, ...]
@@ -133,6 +136,6 @@ class Diagram:
         path = [edge for edge in self.edges if edge.main]
         return tuple(self.names[end] for end in [*(edge.source for edge in path[:1]), *(e.target for e in path)])
 
-    def inside(self, box: str | None) -> tuple[Box, ...]:
-        """Return the boxes right inside a box, or the outermost for None."""
+    def boxes_in(self, box: str | None) -> tuple[Box, ...]:
+        """Return the direct children of `box`, or the outermost boxes for None."""
         return tuple(inner for inner in self.boxes if inner.parent == box)

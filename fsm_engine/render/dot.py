@@ -71,7 +71,7 @@ class _Part:
             look = {"label": _text(f"any of {self.boxes[at].text}"), "style": "rounded,dashed"}
             look |= {"fontcolor": self.theme.text, "color": self.theme.box}
             yield f"{_quoted(self.any_of[at])} {_listed(look)}"
-        for inner in self.diagram.inside(at):
+        for inner in self.diagram.boxes_in(at):
             look = {"color": self.theme.box, "penwidth": "1"}  # said again, or it would be that of the box around it
             yield from self._cluster(inner.id, look | {"label": _text(inner.text)}, self.nodes(inner))
 

@@ -102,5 +102,5 @@ def with_legend(picture: Picture) -> Picture:
         room = Rect(x + WIDE / 2, middle, WIDE, TALL)
         label = Label(text, Rect(room.right + 6 + text.width / 2, middle, text.width, text.height))
         swatches.append(Swatch(step, room, label))
-        x = label.room.right + 14
+        x = label.bounds.right + 14
     return replace(picture, width=max(picture.width, whole + 16), height=height, legend=tuple(swatches))

@@ -1,4 +1,4 @@
-"""What is written at the parts of a diagram, for formats that are text."""
+"""Texts of nodes and edges for the formats that are text: Mermaid and DOT."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _KINDS = {EdgeKind.ERROR: "error", EdgeKind.DISCOVERED: "seen"}
 
 
 def one_line(text: str) -> str:
-    """Return `text` without line breaks, and with a mark for what cannot be shown, such as control characters."""
+    """Return `text` on one line, with a replacement character for each character that cannot be printed."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
 
 
 def node_text(node: Node) -> str:
-    """Return what is written in `node`, after the sign of how it differs."""
+    """Return the text of `node` on one line, with its change sign in front."""
     return " ".join(filter(None, [_sign(node), one_line(node.text)]))
 
 
 def edge_text(edge: Edge) -> str:
-    """Return what is written at `edge`: the sign of how it differs, what it is if that is not usual, and its text."""
+    """Return the text of `edge` on one line, with its change sign, and "error" or "seen", in front."""
     return " ".join(filter(None, [_sign(edge), _KINDS.get(edge.kind), one_line(edge.text)]))
 
 

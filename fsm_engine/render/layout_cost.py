@@ -1,4 +1,4 @@
-"""How bad a layout is: what stands on something else, lines that cross or run along each other, its size."""
+"""The cost of a layout: overlaps, lines that cross or run along each other, and the size of the picture."""
 
 from __future__ import annotations
 
@@ -9,78 +9,94 @@ from typing import NamedTuple
 from fsm_engine.render.diagram import Edge
 from fsm_engine.render.picture import Point, Rect
 
-HIT, ALONG, CROSSING = 1e5, 1e4, 8.0
-"""What it costs that something stands on something else, runs along another line, or crosses one."""
+OVERLAP_COST, PARALLEL_COST, CROSSING_COST = 1e5, 1e4, 8.0
+"""Cost of a pair in which one part lies on the other, of two lines on top of each other, and of two crossing lines.
 
-_NEAR = 0.5
-"""How far around everything nothing else is to be."""
+The unit is a pixel of width or height of the picture.
+"""
 
-_LONG = 4.0
-"""How long a stretch is that two lines share for them to be taken for one."""
+_CLEARANCE = 0.5
+"""Distance in pixels around each part in which no other part may be."""
+
+_SHARED_LENGTH = 4.0
+"""Length in pixels from which on two lines in the same place look like one."""
 
 
-class _Thing(NamedTuple):
-    """A room, or a line of an edge, with what is near it."""
+class _Part(NamedTuple):
+    """The bounding box, with clearance, of a node, a label, or a segment of an edge.
+
+    Attributes:
+        owner: id of the node, or the edge.
+        edge: the edge of a segment; None for nodes and labels.
+    """
 
     left: float
     right: float
     top: float
     bottom: float
     owner: object
-    edge: Edge | None  # of a line
+    edge: Edge | None
 
 
-def cost(rooms: Mapping[object, Rect], routes: Mapping[Edge, tuple[Point, ...]], boxes: Iterable[Rect]) -> float:
-    """Return how bad it is that nodes and texts take `rooms`, their owners being ids and edges, and edges run so."""
-    things = [_thing(room, owner, None) for owner, room in rooms.items()]
-    things += [_thing(line, edge, edge) for edge, points in routes.items() for line in lines(points)]
-    every = [*things, *(_thing(box, None, None) for box in boxes)]
-    width = max(thing.right for thing in every) - min(thing.left for thing in every)
-    height = max(thing.bottom for thing in every) - min(thing.top for thing in every)
-    return sum(_price(one, other) for one, other in _meetings(things)) + width + height
+def layout_cost(
+    bounds: Mapping[object, Rect], routes: Mapping[Edge, tuple[Point, ...]], boxes: Iterable[Rect]
+) -> float:
+    """Return the cost of a layout; lower is better.
+
+    Args:
+        bounds: bounding boxes of nodes by id, and of labels by edge.
+        routes: polylines of edges.
+        boxes: outlines of boxes; they count for the size of the picture only.
+    """
+    parts = [_part(rect, owner, None) for owner, rect in bounds.items()]
+    parts += [_part(segment, edge, edge) for edge, points in routes.items() for segment in segments(points)]
+    every = [*parts, *(_part(box, None, None) for box in boxes)]
+    width = max(part.right for part in every) - min(part.left for part in every)
+    height = max(part.bottom for part in every) - min(part.top for part in every)
+    return sum(_pair_cost(one, other) for one, other in _overlapping(parts)) + width + height
 
 
-def lines(points: Iterable[Point]) -> Iterator[Rect]:
-    """Yield the straight lines from point to point."""
+def segments(points: Iterable[Point]) -> Iterator[Rect]:
+    """Yield the segments of a polyline, as rectangles without width or height."""
     for (x, y), (to_x, to_y) in pairwise(points):
         yield Rect((x + to_x) / 2, (y + to_y) / 2, abs(to_x - x), abs(to_y - y))
 
 
-def _thing(room: Rect, owner: object, edge: Edge | None) -> _Thing:
-    half_width, half_height = room.width / 2 + _NEAR, room.height / 2 + _NEAR
-    return _Thing(room.x - half_width, room.x + half_width, room.y - half_height, room.y + half_height, owner, edge)
+def _part(rect: Rect, owner: object, edge: Edge | None) -> _Part:
+    half_width, half_height = rect.width / 2 + _CLEARANCE, rect.height / 2 + _CLEARANCE
+    return _Part(rect.x - half_width, rect.x + half_width, rect.y - half_height, rect.y + half_height, owner, edge)
 
 
-def _meetings(things: Iterable[_Thing]) -> Iterator[tuple[_Thing, _Thing]]:
-    """Yield the pairs that are near each other. It looks from top to bottom, and at what is still open there."""
-    open_: list[_Thing] = []
-    for thing in sorted(things, key=lambda thing: thing.top):
-        left, right, top = thing.left, thing.right, thing.top
-        open_ = [other for other in open_ if other.bottom > top]
-        yield from ((other, thing) for other in open_ if other.left < right and left < other.right)
-        open_.append(thing)
+def _overlapping(parts: Iterable[_Part]) -> Iterator[tuple[_Part, _Part]]:
+    """Yield the pairs of parts that overlap, by a sweep from top to bottom."""
+    active: list[_Part] = []
+    for part in sorted(parts, key=lambda part: part.top):
+        left, right, top = part.left, part.right, part.top
+        active = [other for other in active if other.bottom > top]
+        yield from ((other, part) for other in active if other.left < right and left < other.right)
+        active.append(part)
 
 
-def _price(one: _Thing, other: _Thing) -> float:
+def _pair_cost(one: _Part, other: _Part) -> float:
     if one.edge is None or other.edge is None:
-        return 0.0 if _belong(one, other) or _belong(other, one) else HIT
+        return 0.0 if _belongs_to(one, other) or _belongs_to(other, one) else OVERLAP_COST
     if one.edge is other.edge:
         return 0.0
-    wide = min(one.right, other.right) - max(one.left, other.left)
-    high = min(one.bottom, other.bottom) - max(one.top, other.top)
-    if max(wide, high) > _LONG:
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if max(width, height) > _SHARED_LENGTH:
         joined = one.edge.target == other.edge.target or one.edge.source == other.edge.source
-        return 0.0 if joined else ALONG
-    return CROSSING if _crosses(one, other) else 0.0
+        return 0.0 if joined else PARALLEL_COST
+    return CROSSING_COST if _cross(one, other) else 0.0
 
 
-def _crosses(one: _Thing, other: _Thing) -> bool:
-    """Say whether two lines go on behind the point where they meet."""
-    by = 2 * _NEAR + 0.01
-    wide = one.left + by < other.right and other.left + by < one.right
-    return wide and one.top + by < other.bottom and other.top + by < one.bottom
+def _cross(one: _Part, other: _Part) -> bool:
+    """Return True if two segments cross; False if one of them ends at the other."""
+    margin = 2 * _CLEARANCE + 0.01
+    across = one.left + margin < other.right and other.left + margin < one.right
+    return across and one.top + margin < other.bottom and other.top + margin < one.bottom
 
 
-def _belong(line: _Thing, room: _Thing) -> bool:
-    """Say whether a line leads to a room, or the room is that of the text at it."""
-    return line.edge is not None and room.owner in (line.edge, line.edge.source, line.edge.target)
+def _belongs_to(segment: _Part, part: _Part) -> bool:
+    """Return True if `part` is the source, the target or the label of the edge of `segment`."""
+    return segment.edge is not None and part.owner in (segment.edge, segment.edge.source, segment.edge.target)

@@ -76,7 +76,7 @@ class _Part:
         for node in self.diagram.nodes:
             if node.box == at and node.kind not in _POINTS:
                 yield from self._state(node)
-        for inner in self.diagram.inside(at):
+        for inner in self.diagram.boxes_in(at):
             inside = [*self.edges_of_points(inner.id), *self.states(inner)]
             yield from _composite(one_line(inner.text), self.names[inner.id], inside)
         if box is not None and at in self.any_of:

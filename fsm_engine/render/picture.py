@@ -1,4 +1,4 @@
-"""A diagram that was laid out: where everything stands, in pixels from the upper left corner."""
+"""A diagram with positions, in pixels from the upper left corner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 class Rect(NamedTuple):
-    """A rectangle by its middle and its size."""
+    """A rectangle, given by its centre and its size."""
 
     x: float
     y: float
@@ -23,88 +23,88 @@ class Rect(NamedTuple):
 
     @property
     def left(self) -> float:
-        """Where it begins."""
+        """The x coordinate of the left side."""
         return self.x - self.width / 2
 
     @property
     def right(self) -> float:
-        """Where it ends."""
+        """The x coordinate of the right side."""
         return self.x + self.width / 2
 
     @property
     def top(self) -> float:
-        """Its upper end."""
+        """The y coordinate of the upper side."""
         return self.y - self.height / 2
 
     @property
     def bottom(self) -> float:
-        """Its lower end."""
+        """The y coordinate of the lower side."""
         return self.y + self.height / 2
 
-    def meets(self, other: Rect, apart: float = 0) -> bool:
-        """Say whether it is less than `apart` from another, or overlaps it."""
+    def overlaps(self, other: Rect, margin: float = 0) -> bool:
+        """Return True if the two rectangles overlap, or are less than `margin` apart."""
         return (
-            abs(self.x - other.x) * 2 < self.width + other.width + 2 * apart
-            and abs(self.y - other.y) * 2 < self.height + other.height + 2 * apart
+            abs(self.x - other.x) * 2 < self.width + other.width + 2 * margin
+            and abs(self.y - other.y) * 2 < self.height + other.height + 2 * margin
         )
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text, in the middle of the room that it takes."""
+    """A text and its bounding box. The text is centred in it."""
 
     text: Text
-    room: Rect
+    bounds: Rect
 
 
 @dataclass(frozen=True)
 class PlacedNode:
-    """A node where it stands.
+    """A node with its position.
 
     Attributes:
-        node: what it shows.
-        room: its outline.
-        name: its text, in lines.
-        notes: the small lines below.
-        inner: the picture inside it, and where the upper left corner of that is.
+        node: the node.
+        bounds: its outline.
+        name: its text, broken into lines.
+        notes: its notes, broken into lines.
+        inner: the picture inside the node, and the position of the upper left corner of that picture.
     """
 
     node: Node
-    room: Rect
+    bounds: Rect
     name: Text
     notes: Text
     inner: tuple[Picture, Point] | None = None
 
-    def head(self) -> Rect:
-        """Return the part of it above the picture inside it; all of it if there is none."""
+    def header(self) -> Rect:
+        """Return the part of the node above its inner picture; the whole node without one."""
         if self.inner is None:
-            return self.room
-        height = self.inner[1][1] - self.room.top
-        return self.room._replace(y=self.room.top + height / 2, height=height)
+            return self.bounds
+        height = self.inner[1][1] - self.bounds.top
+        return self.bounds._replace(y=self.bounds.top + height / 2, height=height)
 
-    def texts(self) -> Iterator[Label]:
-        """Yield what is written in it: its name, with a sign if it differs, and the small lines below."""
-        name, notes, head = self.name, self.notes, self.head()
+    def labels(self) -> Iterator[Label]:
+        """Yield the texts in the node: its name, with a change sign if it has one, and its notes."""
+        name, notes, header = self.name, self.notes, self.header()
         if self.node.change is not None:
             name = name._replace(lines=(f"{CHANGE_SIGNS[self.node.change]} {name.lines[0]}", *name.lines[1:]))
-        top = head.y - (name.height + notes.height) / 2
-        yield Label(name, Rect(head.x, top + name.height / 2, name.width, name.height))
+        top = header.y - (name.height + notes.height) / 2
+        yield Label(name, Rect(header.x, top + name.height / 2, name.width, name.height))
         if notes.lines:
-            yield Label(notes, Rect(head.x, top + name.height + notes.height / 2, notes.width, notes.height))
+            yield Label(notes, Rect(header.x, top + name.height + notes.height / 2, notes.width, notes.height))
 
 
 @dataclass(frozen=True)
 class PlacedBox:
-    """A scope where it stands, with its name in the upper left corner."""
+    """A box with its position, and its title in the upper left corner."""
 
     box: Box
-    room: Rect
+    bounds: Rect
     title: Label
 
 
 @dataclass(frozen=True)
 class Route:
-    """An edge as it runs: straight from point to point, the last being the tip of the arrow."""
+    """An edge as a polyline. The last point is the tip of the arrow."""
 
     edge: Edge
     points: tuple[Point, ...]
@@ -113,16 +113,16 @@ class Route:
 
 @dataclass(frozen=True)
 class Swatch:
-    """A colour for shares of the time from `share` on, and what is written beside it."""
+    """An entry of the legend: the colour of phases that take at least `share` of the time, and its label."""
 
     share: float
-    room: Rect
-    text: Label
+    bounds: Rect
+    label: Label
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything where it stands. Outer boxes come before inner ones."""
+    """A diagram with positions. Outer boxes come before inner ones."""
 
     width: float
     height: float

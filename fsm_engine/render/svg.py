@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
-from fsm_engine.render.polylines import corners, shortened, unit
-from fsm_engine.render.text_metrics import LINE_HEIGHT, width
+from fsm_engine.render.polylines import corners, direction, shorten
+from fsm_engine.render.text_metrics import LINE_HEIGHT, text_width
 from fsm_engine.render.themes import Theme
 
 ROUNDING, HEAD = 11.0, 9.0
@@ -47,8 +47,8 @@ def _content(picture: Picture, theme: Theme) -> Iterator[str]:
         yield from _node(node, theme)
     for swatch in picture.legend:
         paint = theme.warm(swatch.share)
-        yield '<g class="legend">' + rounded_rect(swatch.room, paint.fill, paint.border, 1, 3)
-        yield text_elements(swatch.text, theme.text) + "</g>"
+        yield '<g class="legend">' + rounded_rect(swatch.bounds, paint.fill, paint.border, 1, 3)
+        yield text_elements(swatch.label, theme.text) + "</g>"
 
 
 def _group(kind: str, tip: str, **data: str) -> str:
@@ -70,12 +70,12 @@ def line_width(edge: Edge) -> float:
 def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
     box = placed.box
     yield _group("box", "", box=box.id)
-    yield rounded_rect(placed.room, None, theme.box, 1.2, ROUNDING)
+    yield rounded_rect(placed.bounds, None, theme.box, 1.2, ROUNDING)
     yield text_elements(placed.title, theme.text) + "</g>"
 
 
 def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
-    node, room = placed.node, placed.room
+    node, room = placed.node, placed.bounds
     paint = theme.paint(node)
     kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
     yield _faint(node.unvisited, _group(kinds, node.tip, node=node.id))
@@ -94,7 +94,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
         if placed.inner:
             yield rounded_rect(room, None, paint.border, 2, ROUNDING)
         yield rounded_rect(
-            placed.head(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks)
+            placed.header(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks)
         )
         yield from _inside(placed, theme)
     yield "</g>"
@@ -102,7 +102,7 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
 
 def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     picture, (x, y) = placed.inner or (None, (0.0, 0.0))
-    for label in placed.texts():
+    for label in placed.labels():
         yield text_elements(label, theme.paint(placed.node).text)
     if picture is not None:
         yield f'<g class="inner" transform="translate({x:.1f} {y:.1f})">'
@@ -117,7 +117,7 @@ def _edge(route: Route, theme: Theme) -> Iterator[str]:
     yield _faint(edge.weight == 0, _group(kinds, edge.tip, source=edge.source, target=edge.target, label=edge.text))
     dashes = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' stroke-dasharray="2 3"'}
     dash = "" if edge.main else dashes.get(edge.kind, "")
-    points = shortened(route.points, 2 if edge.kind is EdgeKind.FIRED else HEAD - 1)
+    points = shorten(route.points, 2 if edge.kind is EdgeKind.FIRED else HEAD - 1)
     yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>'
     yield _head(route.points[-2], route.points[-1], edge, colour)
     if route.label is not None:
@@ -130,7 +130,7 @@ def _head(before: Point, tip: Point, edge: Edge, colour: str) -> str:
     long, half = (HEAD + 3, 5.5) if edge.main else (HEAD, 4.0)
     if edge.weight is not None:
         half = 2.5 + 0.8 * line_width(edge)
-    dx, dy = unit(before, tip)
+    dx, dy = direction(before, tip)
     base = tip[0] - dx * long, tip[1] - dy * long
     triangle = (base[0] - dy * half, base[1] + dx * half), tip, (base[0] + dy * half, base[1] - dx * half)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in triangle)
@@ -169,13 +169,13 @@ def _circle(room: Rect, radius: float, fill: str | None, stroke: str | None) -> 
 
 def text_elements(label: Label, colour: str, weight: str = "") -> str:
     """Return a text, each line as wide as it was reckoned whatever font is there."""
-    text, room = label.text, label.room
+    text, room = label.text, label.bounds
     step = text.size * LINE_HEIGHT
     first = room.y - (len(text.lines) - 1) * step / 2 + text.size * 0.35
     bold = f' font-weight="{weight}"' if weight else ""
     return "".join(
         f'<text x="{room.x:.1f}" y="{first + number * step:.1f}" font-size="{text.size:g}" text-anchor="middle" '
-        f'textLength="{width(line, text.size):.1f}" lengthAdjust="spacingAndGlyphs" '
+        f'textLength="{text_width(line, text.size):.1f}" lengthAdjust="spacingAndGlyphs" '
         f'fill="{colour}"{bold}>{escape(line)}</text>'
         for number, line in enumerate(text.lines)
     )

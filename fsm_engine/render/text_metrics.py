@@ -1,4 +1,4 @@
-"""How much room a text takes, without asking a font: the widths of Helvetica, which Arial and Liberation Sans share."""
+"""Sizes of texts in the metrics of Helvetica, which Arial and Liberation Sans share. No font is read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
 NAME_SIZE, NOTE_SIZE, LABEL_SIZE, TITLE_SIZE = 13.0, 11.0, 11.5, 17.0
-"""Sizes of fonts in pixels: of a phase's name, of what stands below it, at an edge or a box, and above the picture."""
+"""Font sizes in pixels: names of phases, notes below them, labels of edges and boxes, the title of the picture."""
 
 LINE_HEIGHT = 1.22
-"""The height of a line in units of its font."""
+"""Height of a line, as a multiple of the font size."""
 
-# Adobe's font metrics of Helvetica, in thousandths of the size, from the space to the tilde.
+# Adobe's font metrics of Helvetica, in thousandths of the font size, from space to tilde.
 _WIDTHS = (
     *(278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278),
     *(556, 556, 556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556),
@@ -25,11 +25,11 @@ _WIDTHS = (
 
 
 class Text(NamedTuple):
-    """Lines of text in one size.
+    """Lines of text in one font size.
 
     Attributes:
-        lines: top to bottom.
-        size: of the font, in pixels.
+        lines: from top to bottom.
+        size: font size in pixels.
     """
 
     lines: tuple[str, ...]
@@ -37,42 +37,42 @@ class Text(NamedTuple):
 
     @property
     def width(self) -> float:
-        """How wide it is, in pixels."""
-        return max((width(line, self.size) for line in self.lines), default=0.0)
+        """Width of the widest line, in pixels."""
+        return max((text_width(line, self.size) for line in self.lines), default=0.0)
 
     @property
     def height(self) -> float:
-        """How tall it is, in pixels."""
+        """Height of all lines, in pixels."""
         return len(self.lines) * self.size * LINE_HEIGHT
 
 
 @cache
-def width(line: str, size: float) -> float:
-    """Return how wide a line of text is, in pixels."""
-    return sum(map(_letter, line)) * size / 1000
+def text_width(line: str, size: float) -> float:
+    """Return the width of a line of text in a font of `size` pixels, in pixels."""
+    return sum(map(_character_width, line)) * size / 1000
 
 
-def _letter(letter: str) -> int:
-    place = ord(letter) - 32
-    if 0 <= place < len(_WIDTHS):
-        return _WIDTHS[place]
-    if combining(letter):
+def _character_width(character: str) -> int:
+    index = ord(character) - 32
+    if 0 <= index < len(_WIDTHS):
+        return _WIDTHS[index]
+    if combining(character):
         return 0
-    return 1000 if east_asian_width(letter) in "WF" else 667
+    return 1000 if east_asian_width(character) in "WF" else 667
 
 
 @cache
 def wrap_evenly(text: str, most: int, size: float) -> Text:
-    """Return `text` in as few lines of at most `most` letters as will do, each about as long as the others."""
-    few = len(wrap(text, most))
-    tries = (wrap(text, length, break_long_words=False) for length in range(1, most))
-    return Text(tuple(next((lines for lines in tries if len(lines) <= few), wrap(text, most))), size)
+    """Break `text` into as few lines of at most `most` characters as possible, all of about the same length."""
+    count = len(wrap(text, most))
+    attempts = (wrap(text, length, break_long_words=False) for length in range(1, most))
+    return Text(tuple(next((lines for lines in attempts if len(lines) <= count), wrap(text, most))), size)
 
 
-def name(text: str, most: int = 20) -> Text:
-    """Return the name of a phase: one of several words that is long takes two lines."""
+def wrap_name(text: str, most: int = 20) -> Text:
+    """Break the name of a phase into two lines, at the underscore nearest its middle, if it has over `most` letters."""
     if len(text) <= most or "_" not in text.strip("_"):
         return Text((text,), NAME_SIZE)
-    breaks = [place + 1 for place, letter in enumerate(text) if letter == "_" and 0 < place < len(text) - 1]
-    middle = min(breaks, key=lambda place: abs(place - len(text) / 2), default=0)
+    breaks = [index + 1 for index, letter in enumerate(text) if letter == "_" and 0 < index < len(text) - 1]
+    middle = min(breaks, key=lambda index: abs(index - len(text) / 2), default=0)
     return Text((text[:middle], text[middle:]) if middle else (text,), NAME_SIZE)

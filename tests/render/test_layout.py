@@ -15,7 +15,7 @@ from lifecycles import Plan, built, plans
 from fsm_engine import EventEnum, Events, Lifecycle, Scope
 from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, build_diagram, get_theme
 from fsm_engine.render.formats import PICTURES, render
-from fsm_engine.render.text_metrics import name, width
+from fsm_engine.render.text_metrics import text_width, wrap_name
 
 LOOKS = [{"direction": direction, "guards": guards} for direction in ("down", "right") for guards in (False, True)]
 TWENTY = EventEnum("TWENTY", {f"PHASE_{letter}": letter for letter in "abcdefghijklmnopqrst"})
@@ -224,16 +224,16 @@ def test_a_border_through_a_text_is_found_out_and_so_are_lines_along_each_other(
 
 
 def test_a_long_name_of_several_words_takes_two_lines() -> None:
-    assert name("GET_BATCH_STARTED").lines == ("GET_BATCH_STARTED",)
-    assert name("DATALOADER_STOP_ITERATION").lines == ("DATALOADER_", "STOP_ITERATION")
-    assert name("A" * 40).lines == ("A" * 40,)
+    assert wrap_name("GET_BATCH_STARTED").lines == ("GET_BATCH_STARTED",)
+    assert wrap_name("DATALOADER_STOP_ITERATION").lines == ("DATALOADER_", "STOP_ITERATION")
+    assert wrap_name("A" * 40).lines == ("A" * 40,)
 
 
 def test_widths_are_those_of_helvetica() -> None:
-    assert width("", 10.0) == 0
-    assert width("iW", 1000.0) == 222 + 944
-    assert width("\u4e16", 10.0) == 10.0
-    assert width("e\u0301", 1000.0) == 556
+    assert text_width("", 10.0) == 0
+    assert text_width("iW", 1000.0) == 222 + 944
+    assert text_width("\u4e16", 10.0) == 10.0
+    assert text_width("e\u0301", 1000.0) == 556
 
 
 def test_two_hundred_phases_can_be_read() -> None:

@@ -84,14 +84,14 @@ def wrong(picture: TimelinePicture) -> list[str]:
     """Return what is wrong with the places of things."""
     page = Rect(picture.width / 2, picture.height / 2, picture.width, picture.height)
     texts = labels(picture)
-    rooms = [*(label.room for label in texts), *(bar.room for row in picture.rows for bar in row.bars)]
+    rooms = [*(label.bounds for label in texts), *(bar.room for row in picture.rows for bar in row.bars)]
     found = [f"{room} is not on the page" for room in rooms if not _holds(page, room)]
     for one, other in combinations(texts, 2):
-        if one.room.meets(other.room, -0.5):
+        if one.bounds.overlaps(other.bounds, -0.5):
             found.append(f"{one.text.lines} and {other.text.lines} overlap")
     for tick in picture.ticks:
         for label in (other.name for other in picture.ticks if other is not tick and other.name is not None):
-            if label.room.left + 0.5 < tick.x < label.room.right - 0.5 and tick.top < label.room.y < tick.bottom:
+            if label.bounds.left + 0.5 < tick.x < label.bounds.right - 0.5 and tick.top < label.bounds.y < tick.bottom:
                 found.append(f"{tick.tip} runs through {label.text.lines}")
     for row in picture.rows:
         for one, other in zip(row.bars, row.bars[1:]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fsm_engine.render.text_metrics import width
+from fsm_engine.render.text_metrics import text_width
 from fsm_engine.render.timeline.quiet import among, shown
 from fsm_engine.render.timeline.recorded import Recorded
 from fsm_engine.render.timeline.scale import Scale
@@ -97,7 +97,7 @@ def _chain(stretch: Stretch, scale: Scale) -> list[Stretch]:
         names = ", ".join(part.name for part in (*chain, inner))
         if scale(start(inner)) - scale(start(stretch)) > SAME or scale(end(stretch)) - scale(end(inner)) > SAME:
             break
-        if width(names, SMALL) > NAMES:
+        if text_width(names, SMALL) > NAMES:
             break
         chain.append(inner)
     return chain

@@ -7,7 +7,7 @@ from string import ascii_lowercase
 
 from fsm_engine.render.labels import one_line
 from fsm_engine.render.picture import Label, Rect
-from fsm_engine.render.text_metrics import LABEL_SIZE, LINE_HEIGHT, NOTE_SIZE, TITLE_SIZE, Text, width
+from fsm_engine.render.text_metrics import LABEL_SIZE, LINE_HEIGHT, NOTE_SIZE, TITLE_SIZE, Text, text_width
 from fsm_engine.render.timeline.elision import DETAILS, Gap, gaps, merged
 from fsm_engine.render.timeline.flags import arranged
 from fsm_engine.render.timeline.lanes import KINDS, NAMES, SMALL, Item, Lane, lanes
@@ -72,7 +72,7 @@ class _Layout:
             self._engine(engine)
         bottom = self.y
         breaks = tuple(self._break(piece.gap, bottom) for piece in self.scale.pieces if piece.gap is not None)
-        axis, times = self._axis([gap.text.room for gap in breaks if gap.text.room.y > bottom])
+        axis, times = self._axis([gap.text.bounds for gap in breaks if gap.text.bounds.y > bottom])
         legend = tuple(self._legend())
         note = self._note()
         return TimelinePicture(
@@ -135,7 +135,7 @@ class _Layout:
     def _events(self, engine: Recorded, height: float) -> None:
         visits = [v for v in shown(engine, self.scale) if self.scale.shows(v.entered.time, v.entered.time)]
         names = [visit.phase.rpartition(".")[2] for visit in visits]
-        places = [(self.scale(visit.entered.time), name, width(name, SMALL)) for visit, name in zip(visits, names)]
+        places = [(self.scale(visit.entered.time), name, text_width(name, SMALL)) for visit, name in zip(visits, names)]
         new = [number for number, name in enumerate(names) if engine.within is None or name not in self.named]
         flags = {new[at]: flag for at, flag in arranged([places[number] for number in new], WIDTH - MARGIN).items()}
         self.named |= {names[number] for number in flags}
@@ -160,8 +160,8 @@ class _Layout:
         if lane.share is not None:
             note = Text((f"{lane.share:.0%}" if lane.share >= 0.005 else "< 1%",), SMALL)
             share = _to_right(note, LEFT - MARGIN, middle)
-            room = share.room.left - MARGIN - 3
-        size = NOTE_SIZE if width(one_line(lane.name), NOTE_SIZE) <= room else SMALL
+            room = share.bounds.left - MARGIN - 3
+        size = NOTE_SIZE if text_width(one_line(lane.name), NOTE_SIZE) <= room else SMALL
         name = _from_left(Text((_cut(lane.name, room, size),), size), MARGIN, middle)
         tall = tuple(_rect(left, self.y, right, self.y + TALL) for left, right in grounds)
         self.rows.append(Row(name, share, tall, tuple(self._bars(lane))))
@@ -174,8 +174,8 @@ class _Layout:
             pieces = [p for p in self.scale.pieces if p.gap is None and p.left < room.right and left < p.right]
             shown = [_rect(max(p.left, left), room.top, min(p.right, room.right), room.bottom) for p in pieces]
             text = self._letter(item, room, free) if self._needs_letter(item) else self._name(item, room, shown)
-            if text is not None and text.room.top > room.y:
-                free = text.room.right + 2
+            if text is not None and text.bounds.top > room.y:
+                free = text.bounds.right + 2
             yield Bar(item, room, tuple(shown), text)
 
     def _name(self, item: Item, room: Rect, shown: Sequence[Rect]) -> Label | None:
@@ -221,8 +221,8 @@ class _Layout:
         for x, name in marks(self.scale):
             text = Text((name,), NOTE_SIZE)
             label = _from_left(text, min(max(x - text.width / 2, MARGIN), WIDTH - 2 - text.width), middle)
-            if not any(label.room.meets(room, 4) for room in rooms):
-                rooms.append(label.room)
+            if not any(label.bounds.overlaps(room, 4) for room in rooms):
+                rooms.append(label.bounds)
                 times.append(Mark(x, label))
         self.y = middle + NOTE_SIZE * LINE_HEIGHT / 2 + 1
         return axis, tuple(times)
@@ -303,9 +303,9 @@ def _letters(number: int) -> str:
 
 def _cut(text: str, room: float, size: float) -> str:
     text = one_line(text)
-    if width(text, size) <= room:
+    if text_width(text, size) <= room:
         return text
-    while text and width(f"{text}…", size) > room:
+    while text and text_width(f"{text}…", size) > room:
         text = text[:-1]
     return f"{text}…"
 

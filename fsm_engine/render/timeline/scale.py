@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 
-from fsm_engine.render.text_metrics import NOTE_SIZE, width
+from fsm_engine.render.text_metrics import NOTE_SIZE, text_width
 from fsm_engine.render.timeline.elision import Gap
 from fsm_engine.render.timeline.units import moment, steps
 
@@ -115,4 +115,4 @@ def marks(scale: Scale) -> Iterator[tuple[float, str]]:
 
 def _fits(step: int, piece: Piece, whole: int) -> bool:
     room = step * (piece.right - piece.left) / (piece.end - piece.start)
-    return width(moment(whole // step * step, step, whole), NOTE_SIZE) + APART <= room
+    return text_width(moment(whole // step * step, step, whole), NOTE_SIZE) + APART <= room

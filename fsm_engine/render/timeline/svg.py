@@ -63,7 +63,7 @@ def _bar(bar: Bar, theme: Theme) -> str:
     if bar.shown != (bar.room,):
         parts.insert(0, f'<g opacity="0.72">{_filled(role, bar.room, theme)}</g>')
     if bar.text is not None:
-        parts.append(text_elements(bar.text, paint.text if bar.text.room.y < bar.room.bottom else theme.text))
+        parts.append(text_elements(bar.text, paint.text if bar.text.bounds.y < bar.room.bottom else theme.text))
     return f'<g class="bar"><title>{escape(bar.item.tip)}</title>{"".join(parts)}</g>'
 
 
