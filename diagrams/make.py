@@ -21,7 +21,7 @@ import torch
 
 from fsm_engine import Engine, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
 from fsm_engine.render import DiagramOptions, build_diagram, compare_diagrams, render
-from fsm_engine.render.formats import PICTURES as FORMATS
+from fsm_engine.render.formats import DIAGRAM_FORMATS
 from fsm_engine.render.themes import get_theme
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.supervised.tbptt import create_supervised_tbptt_trainer
@@ -90,7 +90,7 @@ def before_and_after() -> dict[str, bytes]:
         build_diagram(lifecycle, options) for lifecycle in (Lifecycle.training(), of_example("gan").lifecycle)
     )
     both = compare_diagrams(before, after)
-    return {suffix: FORMATS[suffix](both, get_theme("auto")) for suffix in ("svg", "mmd")}
+    return {suffix: DIAGRAM_FORMATS[suffix](both, get_theme("auto")) for suffix in ("svg", "mmd")}
 
 
 class Clock:

@@ -15,5 +15,5 @@ def choose(argument: str, name: str, choices: Mapping[str, T]) -> T:
         ValueError: no choice has that name; the message lists the legal names.
     """
     if name not in choices:
-        raise ValueError(f"{argument}={name!r} has to be one of {', '.join(map(repr, choices))}.")
+        raise ValueError(f"{argument}={name!r} must be one of {', '.join(map(repr, choices))}.")
     return choices[name]

@@ -1,8 +1,10 @@
-"""SVG pictures as PNG and PDF, converted by Typst, which needs neither a system library nor installed fonts."""
+"""SVG pictures as PNG and PDF, converted by Typst, which needs no system library and brings fonts of its own."""
 
 from __future__ import annotations
 
 from typing import Literal
+
+from fsm_engine._util.extras import import_extra
 
 DENSITY = 144
 """Dots per inch of a PNG. A pixel of the SVG is a point, 1/72 inch, so a PNG has twice as many pixels each way."""
@@ -16,19 +18,14 @@ _PAGE = b"""
 
 
 def convert_svg(svg: str, format: Literal["png", "pdf"]) -> bytes:  # noqa: A002  # the parameter name of draw()
-    """Convert an SVG document to a PNG or to a PDF with one page of the same size.
+    """Convert an SVG document to a PNG, or to a PDF with one page of the same size.
 
     A PNG has `DENSITY` dots per inch. A PDF keeps texts as texts and lines as lines. Both are transparent where the
-    SVG has no background.
+    SVG has no background. The first conversion of a process takes longer, because it looks for the system's fonts.
 
     Raises:
-        ImportError: Typst is not installed; the message has the command that installs it.
+        ModuleNotFoundError: Typst is not installed; the message has the command that installs it.
     """
-    try:
-        import typst
-    except ImportError:
-        raise ImportError(
-            f"A .{format} picture needs the package typst. Install it with: pip install 'fsm-engine[draw]'. "
-            f"An .svg picture needs no other package."
-        ) from None
-    return typst.compile(_PAGE, format=format, ppi=DENSITY, sys_inputs={"svg": svg})
+    typst = import_extra("typst", "draw", f"A .{format} picture needs typst, an .svg picture needs no other package")
+    converted: bytes = typst.compile(_PAGE, format=format, ppi=DENSITY, sys_inputs={"svg": svg})
+    return converted

@@ -1,4 +1,4 @@
-"""From a lifecycle to the diagram that every format draws."""
+"""Builds the diagram of a lifecycle, which all formats draw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 INITIAL, FINAL = "initial", "final"
-"""The ids of the points where a run starts and ends: the first phase of the graph, drawn twice."""
+"""Ids of the initial and the final point. Both stand for the first phase of the graph."""
 
 _KINDS = {
     Trigger.AUTOMATIC: EdgeKind.AUTOMATIC,
@@ -32,14 +32,14 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class DiagramOptions:
-    """What is drawn besides phases and transitions.
+    """Options of a diagram.
 
     Attributes:
-        title: written above the picture.
-        direction: of the main path, ``"down"`` or ``"right"``.
-        guards: whether guards, actions and activities are written out.
-        handlers: whether the handlers attached to a phase are listed in it, with file and line.
-        track: a recorded run, which tells how often it came where, and how long it stayed there.
+        title: text above the picture.
+        direction: direction of the main path, ``"down"`` or ``"right"``.
+        guards: True to show guards, limits of error edges, and activities.
+        handlers: True to list the handlers of each phase, with file and line.
+        track: a recorded run; its counts and times are shown at edges and phases.
     """
 
     title: str = ""
@@ -50,13 +50,19 @@ class DiagramOptions:
 
     def __post_init__(self) -> None:
         if self.direction not in ("down", "right"):
-            raise ValueError(f"direction={self.direction!r} has to be 'down' or 'right'.")
+            raise ValueError(f"direction={self.direction!r} must be 'down' or 'right'.")
         if not isinstance(self.title, str):
-            raise TypeError(f"title={self.title!r} has to be a string.")
+            raise TypeError(f"title={self.title!r} must be a string.")
 
 
 def build_diagram(lifecycle: Lifecycle, options: DiagramOptions = DiagramOptions()) -> Diagram:
-    """Return what is drawn of `lifecycle`; of an engine's own, with the phase that it is in and its handlers."""
+    """Return the diagram of `lifecycle`.
+
+    If the lifecycle belongs to an engine, the phase that the engine is in is marked, and its handlers can be shown.
+
+    Raises:
+        ValueError: `options.track` has a move that the lifecycle does not have.
+    """
     return _Builder(lifecycle, options).build()
 
 
@@ -93,24 +99,24 @@ class _Builder:
             yield Node(
                 self.ids[phase.event],
                 phase.name,
-                box=_id(phase.scope),
+                box=_box_id(phase.scope),
                 notes=tuple(self._notes(phase)),
                 main=self._is_on_path(phase),
                 marks=frozenset(marks),
                 inner=self._inner(phase),
                 tip=self.ids[phase.event],
-                heat=self.heat.of_phase(phase) if self.heat is not None else None,
-                unvisited=self.heat is not None and self.heat.of_phase(phase) is None,
+                heat=self.heat.time_share(phase) if self.heat is not None else None,
+                unvisited=self.heat is not None and self.heat.time_share(phase) is None,
             )
 
     def _is_on_path(self, phase: Phase) -> bool:
-        """Say whether the main path leads to `phase`."""
+        """Return True if the main path leads to `phase`."""
         return phase.event in self.reached
 
     def _notes(self, phase: Phase) -> Iterator[str]:
-        if self.heat is not None and self.heat.note(phase):
-            yield self.heat.note(phase)
-        if self.options.guards and phase.activity is not None and _is_told(phase.activity):
+        if self.heat is not None and self.heat.phase_note(phase):
+            yield self.heat.phase_note(phase)
+        if self.options.guards and phase.activity is not None and _is_shown(phase.activity):
             yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:
             from fsm_engine.engine.explain import handlers_of
@@ -121,34 +127,36 @@ class _Builder:
         if isinstance(phase.activity, Call) and phase.activity.engine is not None:
             lifecycle = phase.activity.engine.lifecycle
             if lifecycle is not self.lifecycle:
-                return _undisturbed(build_diagram(lifecycle, DiagramOptions(direction=self.options.direction)))
+                return _main_path_and_loops(build_diagram(lifecycle, DiagramOptions(direction=self.options.direction)))
         return None
 
     def _histories(self) -> Iterator[Node]:
         targets = [t.target for t in self.graph.transitions]
         for scope in dict.fromkeys(target.scope for target in targets if isinstance(target, History)):
-            ways = [transition for transition in self.graph.transitions if transition.target == History(scope)]
+            entries = [transition for transition in self.graph.transitions if transition.target == History(scope)]
             yield Node(
-                _history(scope),
+                _history_id(scope),
                 "H*",
                 NodeKind.HISTORY,
-                box=_id(scope),
+                box=_box_id(scope),
                 tip=f"the phase left in {scope}",
-                unvisited=self.heat is not None and not any(map(self.heat.of_transition, ways)),
+                unvisited=self.heat is not None and not any(map(self.heat.edge_weight, entries)),
             )
 
     def _callbacks(self) -> Iterator[Node]:
-        """Return a node for each callback event that discovery saw, in the scope that it was fired in."""
+        """Yield a node for each discovered callback event, in the scope of the event that was fired before it."""
         scopes: dict[Event, Scope | None] = {phase.event: phase.scope for phase in self.graph.phases}
         for move in self.lifecycle.discovered:
             for end in _ends(move):
                 if end not in scopes:
                     scopes[end] = scopes.get(_ends(move)[0])
-                    yield Node(_callback(end), name_of(end), box=_id(scopes[end]), marks=frozenset({Mark.CALLBACK}))
+                    yield Node(
+                        _callback_id(end), name_of(end), box=_box_id(scopes[end]), marks=frozenset({Mark.CALLBACK})
+                    )
 
     def _discovered(self) -> Iterator[Edge]:
         for move, count in self.lifecycle.discovered.items():
-            source, target = (self.ids.get(end, _callback(end)) for end in _ends(move))
+            source, target = (self.ids.get(end, _callback_id(end)) for end in _ends(move))
             yield Edge(source, target, kind=EdgeKind.DISCOVERED, tip=f"seen {count} times")
 
     def _boxes(self) -> Iterator[Box]:
@@ -157,19 +165,20 @@ class _Builder:
             for scope in phase.scope.path if phase.scope is not None else ():
                 if scope not in seen:
                     seen.add(scope)
-                    yield Box(scope_id(scope), scope.name, _id(scope.parent))
+                    yield Box(scope_id(scope), scope.name, _box_id(scope.parent))
 
     def _edge(self, transition: Transition, main: bool) -> Edge:
         source, target = edge_ends(self.graph, transition)
         kind = EdgeKind.ERROR if transition.error else _KINDS[transition.trigger]
-        weight = self.heat.of_transition(transition) if self.heat is not None else None
-        return Edge(source, target, self._text(transition), kind, main, tip=f"{transition}", weight=weight)
+        weight = self.heat.edge_weight(transition) if self.heat is not None else None
+        return Edge(source, target, self._label(transition), kind, main, tip=f"{transition}", weight=weight)
 
-    def _text(self, transition: Transition) -> str:
-        count = self.heat.text(transition) if self.heat is not None else ""
-        return " ".join(filter(None, [self._told(transition), count]))
+    def _label(self, transition: Transition) -> str:
+        count = self.heat.edge_label(transition) if self.heat is not None else ""
+        return " ".join(filter(None, [self._condition(transition), count]))
 
-    def _told(self, transition: Transition) -> str:
+    def _condition(self, transition: Transition) -> str:
+        """Return the exceptions, the signal or the guard of `transition`, as far as the options show them."""
         guard = f"[{code_name(transition.guard)}]" if transition.guard is not None and self.options.guards else ""
         if transition.error:
             kinds = " or ".join(kind.__name__ for kind in transition.error)
@@ -179,11 +188,11 @@ class _Builder:
 
 
 def edge_ends(graph: Graph, transition: Transition) -> tuple[str, str]:
-    """Return the ids of the nodes that `transition` joins in the diagram; of the box, if it leaves from a scope."""
+    """Return the ids of the ends of `transition` in the diagram: nodes, or a box for a transition from a scope."""
     source, target = transition.source, transition.target
     return (
         scope_id(source) if isinstance(source, Scope) else _node_id(graph, source, INITIAL),
-        _history(target.scope) if isinstance(target, History) else _node_id(graph, target, FINAL),
+        _history_id(target.scope) if isinstance(target, History) else _node_id(graph, target, FINAL),
     )
 
 
@@ -192,17 +201,17 @@ def _node_id(graph: Graph, event: Event, first: str) -> str:
     return qualified(graph.phases[number]) if number else first
 
 
-def _undisturbed(whole: Diagram) -> Diagram:
-    """Return what is drawn of a lifecycle inside a phase: the main path, and its loops."""
-    nodes = tuple(node for node in whole.nodes if node.main)
-    place = {node.id: number for number, node in enumerate(whole.main)}
-    loops = (e for e in whole.edges if place.get(e.target, len(place)) <= place.get(e.source, -1))
-    edges = (*(edge for edge in whole.edges if edge.main), *loops)
-    return Diagram(nodes, whole.boxes, edges, to_the_right=whole.to_the_right)
+def _main_path_and_loops(diagram: Diagram) -> Diagram:
+    """Return the part of a diagram that is drawn inside a phase: its main path, and edges back along it."""
+    nodes = tuple(node for node in diagram.nodes if node.main)
+    index = {node.id: number for number, node in enumerate(diagram.main)}
+    loops = (e for e in diagram.edges if index.get(e.target, len(index)) <= index.get(e.source, -1))
+    edges = (*(edge for edge in diagram.edges if edge.main), *loops)
+    return Diagram(nodes, diagram.boxes, edges, to_the_right=diagram.to_the_right)
 
 
-def _is_told(activity: Code) -> bool:
-    """Say whether an activity is written into its phase: it calls the user's code, and is not drawn itself."""
+def _is_shown(activity: Code) -> bool:
+    """Return True if `activity` is shown as a note: if it runs code of the user and is not an engine, drawn inside."""
     return activity.runs_user_code if isinstance(activity, Snippet) else getattr(activity, "engine", None) is None
 
 
@@ -211,21 +220,21 @@ def _is_custom(phase: Phase) -> bool:
 
 
 def scope_id(scope: Scope) -> str:
-    """Return the id of the box that stands for `scope`."""
+    """Return the id of the box of `scope`."""
     return ".".join(map(str, scope.path))
 
 
-def _id(scope: Scope | None) -> str | None:
+def _box_id(scope: Scope | None) -> str | None:
     return None if scope is None else scope_id(scope)
 
 
-def _history(scope: Scope) -> str:
+def _history_id(scope: Scope) -> str:
     return f"{scope_id(scope)} history"
 
 
-def _callback(event: Event) -> str:
+def _callback_id(event: Event) -> str:
     return f"callback {event}"
 
 
 def _ends(move: Move) -> tuple[Event, Event]:
-    return move.source, move.target  # type: ignore[return-value]  # discovery sees events only
+    return move.source, move.target  # type: ignore[return-value]  # discovered moves lead between events

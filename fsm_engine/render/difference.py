@@ -1,4 +1,4 @@
-"""Two lifecycles in one picture: what the second has added, what it no longer has, and what has changed."""
+"""Two lifecycles in one picture, with added, removed and changed parts marked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fsm_engine._util.atomic_files import write_whole
 from fsm_engine.render.diagram import Change, Diagram, Edge, Node
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
-from fsm_engine.render.formats import PICTURES, format_of
+from fsm_engine.render.formats import DIAGRAM_FORMATS, format_of
 from fsm_engine.render.themes import get_theme
 
 if TYPE_CHECKING:
@@ -29,49 +29,56 @@ def draw_difference(
     direction: str = "down",
     theme: str = "auto",
 ) -> Path:
-    """Draw two lifecycles in one picture, with guards, and return its path. The arguments are `Lifecycle.draw`'s.
+    """Draw two lifecycles in one picture, with guards, and return its path.
+
+    The arguments are the same as in `Lifecycle.draw`. The suffix of `path` is .svg, .png, .pdf, .mmd or .dot.
 
     Raises:
-        ValueError: an unknown direction or theme, or a suffix that is not that of a picture.
+        ValueError: an unknown direction or theme, or another suffix.
         ImportError: .png and .pdf need Typst; the message has the command that installs it.
         OSError: the file cannot be written.
     """
-    draw = PICTURES[format_of(path, PICTURES)]
+    write = DIAGRAM_FORMATS[format_of(path, DIAGRAM_FORMATS)]
     options = DiagramOptions(title or "", direction, guards=True)
-    return write_whole(
-        path, draw(compare_diagrams(build_diagram(before, options), build_diagram(after, options)), get_theme(theme))
-    )
+    both = compare_diagrams(build_diagram(before, options), build_diagram(after, options))
+    return write_whole(path, write(both, get_theme(theme)))
 
 
 def compare_diagrams(before: Diagram, after: Diagram) -> Diagram:
-    """Return the diagram `after` with what only `before` has put in its place, and all that differs marked.
+    """Return the diagram `after` with the removed parts of `before`, and all differences marked.
 
-    The main path is that of `after`. Edges are the same if they join the same ends under the same label.
+    The main path is the one of `after`. Nodes are the same if their ids are equal. Edges are the same if they join the
+    same ends and their tips are equal.
     """
     boxes = {box.id: box for box in (*after.boxes, *before.boxes)}
-    edges, removed = _marked(before.edges, after.edges, lambda edge: (edge.source, edge.target, edge.tip))
-    return replace(after, nodes=_nodes(before, after), boxes=tuple(boxes.values()), edges=(*edges, *removed))
+    edges, removed = _mark_changes(before.edges, after.edges, lambda edge: (edge.source, edge.target, edge.tip))
+    nodes = _merge_nodes(before, after)
+    return replace(after, nodes=nodes, boxes=tuple(boxes.values()), edges=(*edges, *removed))
 
 
-def _nodes(before: Diagram, after: Diagram) -> tuple[Node, ...]:
-    nodes, removed = _marked(before.nodes, after.nodes, lambda node: node.id)
+def _merge_nodes(before: Diagram, after: Diagram) -> tuple[Node, ...]:
+    """Return the nodes of `after`, with each removed node behind the last of those that it followed in `before`."""
+    nodes, removed = _mark_changes(before.nodes, after.nodes, lambda node: node.id)
     order = [node.id for node in before.nodes]
     for node in removed:
-        place = order.index(node.id)
-        ahead = [number for number, other in enumerate(nodes) if other.id in order[:place]]
-        nodes.insert(max(ahead, default=-1) + 1, node)
+        earlier = order[: order.index(node.id)]
+        indices = [index for index, other in enumerate(nodes) if other.id in earlier]
+        nodes.insert(max(indices, default=-1) + 1, node)
     return tuple(nodes)
 
 
-def _marked(old: Sequence[Part], new: Sequence[Part], key: Callable[[Part], Any]) -> tuple[list[Part], list[Part]]:
-    """Return the new parts, marked if they differ, and those of the old ones that are gone."""
+def _mark_changes(
+    old: Sequence[Part], new: Sequence[Part], key: Callable[[Part], Any]
+) -> tuple[list[Part], list[Part]]:
+    """Return the new parts, with their changes marked, and the old parts that were removed."""
     before, after = {key(part): part for part in old}, {key(part): part for part in new}
     marked = [replace(part, change=_change(before.get(key(part)), part)) for part in new]
-    gone = [replace(part, change=Change.REMOVED, main=False) for part in old if key(part) not in after]
-    return marked, gone
+    removed = [replace(part, change=Change.REMOVED, main=False) for part in old if key(part) not in after]
+    return marked, removed
 
 
-def _change(one: Part | None, other: Part) -> Change | None:
-    if one is None:
+def _change(old: Part | None, new: Part) -> Change | None:
+    """Return how `new` differs from `old`. Being on the main path is no difference."""
+    if old is None:
         return Change.ADDED
-    return None if replace(one, main=other.main) == other else Change.CHANGED
+    return None if replace(old, main=new.main) == new else Change.CHANGED

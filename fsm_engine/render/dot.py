@@ -1,8 +1,9 @@
-"""A diagram as text for Graphviz's ``dot``, for whoever lays pictures out with a Graphviz of their own.
+"""Diagrams in DOT, the language of Graphviz, without positions.
 
-Scopes are clusters. What leaves every phase of a scope starts at the last phase of the main path in it and is cut off
-at the border, so its target comes below. The main path weighs most, so it is straight. A way back is written from its
-target with ``dir=back``, so that it moves nothing: Graphviz would choose for itself which edges of a loop lead up.
+Scopes are clusters. An edge from a scope starts at the last node of the main path in it and is clipped at the border
+of the cluster, so its target is below. The main path has the highest weight, which keeps it straight. An edge that
+leads back is written from target to source with ``dir=back``; otherwise Graphviz would decide which edges of a loop
+lead up.
 """
 
 from __future__ import annotations
@@ -20,87 +21,87 @@ _INDENT = "  "
 
 
 def to_dot(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
-    """Return `diagram` as DOT text, without positions."""
-    whole = _Part(diagram, theme, _Names())
-    lines = [*_defaults(diagram, theme), *whole.nodes(), *whole.edges()]
+    """Return `diagram` as DOT text."""
+    graph = _Graph(diagram, theme, _Names())
+    lines = [*_defaults(diagram, theme), *graph.nodes(), *graph.edges()]
     return "\n".join(["digraph lifecycle {", *(_INDENT + line for line in lines), "}"]) + "\n"
 
 
 class _Names:
-    """The names of nodes and clusters that were given so far."""
+    """Gives names to nodes and clusters."""
 
     def __init__(self) -> None:
         self.used: set[str] = set()
 
     def new(self, text: str) -> str:
-        """Return `text` as a name that nothing else has, and that needs no escaping."""
-        name = one_line(text).translate(str.maketrans('\\"%', "/'_"))  # with a % in front, Graphviz has it for its own
+        """Return a unique name made from `text` that needs no escapes."""
+        name = one_line(text).translate(str.maketrans('\\"%', "/'_"))  # Graphviz reserves names that start with %
         names = itertools.chain([name], (f"{name} {number}" for number in itertools.count(2)))
-        given = next(name for name in names if name not in self.used)
-        self.used.add(given)
-        return given
+        unique = next(name for name in names if name not in self.used)
+        self.used.add(unique)
+        return unique
 
 
-class _Part:
-    """One diagram: the whole, or what runs inside a node."""
+class _Graph:
+    """Writes one diagram: the outermost one, or one inside a node."""
 
     def __init__(self, diagram: Diagram, theme: Theme, names: _Names) -> None:
         self.diagram, self.theme = diagram, theme
         nested = {n.id: n.inner for n in diagram.nodes if n.inner is not None and n.inner.nodes}
         self.names = {node.id: names.new(node.id) for node in diagram.nodes if node.id not in nested}
         self.group = names.new("main")
-        self.inner = {node: _Part(inner, theme, names) for node, inner in nested.items()}
+        self.inner = {node: _Graph(inner, theme, names) for node, inner in nested.items()}
         self.clusters = {end: names.new(f"cluster {end}") for end in (*self.inner, *(box.id for box in diagram.boxes))}
         self.order = {node.id: number for number, node in enumerate(diagram.nodes)}
         self.boxes = {box.id: box for box in diagram.boxes}
-        left = (edge.source for edge in diagram.edges if not self._comes_out(edge))
-        self.any_of = {box: names.new(f"any of {box}") for box in dict.fromkeys(left)}
+        sources = (edge.source for edge in diagram.edges if not self._can_be_clipped(edge))
+        self.any_of = {box: names.new(f"any of {box}") for box in dict.fromkeys(sources)}
 
     def nodes(self, box: Box | None = None) -> Iterator[str]:
-        """Return the nodes in a box, or outside all of them."""
+        """Yield the nodes and clusters in `box`, or those outside all boxes for None."""
         at = None if box is None else box.id
         for node in self.diagram.nodes:
             if node.box == at and node.id in self.inner:
                 text = ", ".join(filter(None, [node_text(node), self.inner[node.id].diagram.title]))
-                border = self.theme.current if Mark.CURRENT in node.marks else self.theme.paint(node).border
-                look = {"color": border, "penwidth": "3" if Mark.CURRENT in node.marks else "1.5"}
-                yield from self._cluster(node.id, look | {"label": _text(text)}, self.inner[node.id].nodes())
+                border = self.theme.current if Mark.CURRENT in node.marks else self.theme.node_paint(node).border
+                attributes = {"color": border, "penwidth": "3" if Mark.CURRENT in node.marks else "1.5"}
+                yield from self._cluster(node.id, attributes | {"label": _text(text)}, self.inner[node.id].nodes())
             elif node.box == at:
-                yield f"{_quoted(self.names[node.id])} {_listed(self._look(node))}"
+                yield f"{_quoted(self.names[node.id])} {_attribute_list(self._node_attributes(node))}"
         if at in self.any_of:
-            look = {"label": _text(f"any of {self.boxes[at].text}"), "style": "rounded,dashed"}
-            look |= {"fontcolor": self.theme.text, "color": self.theme.box}
-            yield f"{_quoted(self.any_of[at])} {_listed(look)}"
+            attributes = {"label": _text(f"any of {self.boxes[at].text}"), "style": "rounded,dashed"}
+            attributes |= {"fontcolor": self.theme.text, "color": self.theme.box}
+            yield f"{_quoted(self.any_of[at])} {_attribute_list(attributes)}"
         for inner in self.diagram.boxes_in(at):
-            look = {"color": self.theme.box, "penwidth": "1"}  # said again, or it would be that of the box around it
-            yield from self._cluster(inner.id, look | {"label": _text(inner.text)}, self.nodes(inner))
+            attributes = {"color": self.theme.box, "penwidth": "1"}  # repeated, because clusters inherit attributes
+            yield from self._cluster(inner.id, attributes | {"label": _text(inner.text)}, self.nodes(inner))
 
-    def _cluster(self, end: str, look: dict[str, str], inside: Iterator[str]) -> Iterator[str]:
+    def _cluster(self, end: str, attributes: dict[str, str], inside: Iterator[str]) -> Iterator[str]:
         yield f"subgraph {_quoted(self.clusters[end])} {{"
-        yield f"{_INDENT}graph {_listed(look)}"
+        yield f"{_INDENT}graph {_attribute_list(attributes)}"
         yield from (_INDENT + line for line in inside)
         yield "}"
 
-    def _look(self, node: Node) -> dict[str, str]:
-        paint = self.theme.paint(node)
-        look = {"color": paint.border, "fontcolor": paint.text}
-        look |= {"fillcolor": paint.fill} if paint.fill else {"style": "rounded,dashed"}
-        look |= {"tooltip": _text(node.tip)} if node.tip else {}
+    def _node_attributes(self, node: Node) -> dict[str, str]:
+        paint = self.theme.node_paint(node)
+        attributes = {"color": paint.border, "fontcolor": paint.text}
+        attributes |= {"fillcolor": paint.fill} if paint.fill else {"style": "rounded,dashed"}
+        attributes |= {"tooltip": _text(node.tip)} if node.tip else {}
         if node.main:
-            look["group"] = self.group
+            attributes["group"] = self.group
         if node.kind in _POINTS:
             shape, size = ("circle", "0.17") if node.kind is NodeKind.INITIAL else ("doublecircle", "0.11")
-            return look | {"shape": shape, "label": "", "width": size, "height": size}
+            return attributes | {"shape": shape, "label": "", "width": size, "height": size}
         if node.kind is NodeKind.HISTORY:
-            return look | {"shape": "circle", "label": _text(node.text), "width": "0.3", "fixedsize": "true"}
-        look["label"] = _rows(node_text(node), node.notes) if node.notes else _text(node_text(node))
-        look |= _CHANGED[node.change] if node.change is not None else {}
+            return attributes | {"shape": "circle", "label": _text(node.text), "width": "0.3", "fixedsize": "true"}
+        attributes["label"] = _label_with_notes(node_text(node), node.notes) if node.notes else _text(node_text(node))
+        attributes |= _CHANGED[node.change] if node.change is not None else {}
         if Mark.CURRENT in node.marks:
-            look |= {"color": self.theme.current, "penwidth": "4"}
-        return look
+            attributes |= {"color": self.theme.current, "penwidth": "4"}
+        return attributes
 
     def edges(self) -> Iterator[str]:
-        """Return the edges, those of inner parts included."""
+        """Yield all edges, including those of inner diagrams."""
         yield from map(self._edge, self.diagram.edges)
         for part in self.inner.values():
             yield from part.edges()
@@ -108,34 +109,34 @@ class _Part:
     def _edge(self, edge: Edge) -> str:
         tail, head = self._anchor(edge.source), self._anchor(edge.target, enter=True)
         out, into = (edge.source, edge.target) if edge.source != edge.target else (None, None)
-        look = self._line(edge)
+        attributes = self._edge_attributes(edge)
         arrow = _ARROWS.get(edge.kind, "normal")
-        if not edge.main and self._place(edge.target) < self._place(edge.source):
+        if not edge.main and self._order_of(edge.target) < self._order_of(edge.source):
             tail, head, out, into = head, tail, into, out
-            look |= {"dir": "back", "arrowtail": arrow, "weight": "0"}
+            attributes |= {"dir": "back", "arrowtail": arrow, "weight": "0"}
         elif arrow != "normal":
-            look["arrowhead"] = arrow
+            attributes["arrowhead"] = arrow
         borders = {"ltail": out, "lhead": into}
-        look |= {
+        attributes |= {
             at: self.clusters[end] for at, end in borders.items() if end in self.clusters and end not in self.any_of
         }
-        return f"{_quoted(tail)} -> {_quoted(head)} {_listed(look)}".rstrip()
+        return f"{_quoted(tail)} -> {_quoted(head)} {_attribute_list(attributes)}".rstrip()
 
-    def _line(self, edge: Edge) -> dict[str, str]:
-        look = {"label": f" {_text(edge_text(edge))} "} if edge_text(edge) else {}
-        look |= {"tooltip": _text(edge.tip), "labeltooltip": _text(edge.tip)} if edge.tip else {}
-        if self.theme.stroke(edge) != self.theme.line:
-            look["color"] = self.theme.stroke(edge)
+    def _edge_attributes(self, edge: Edge) -> dict[str, str]:
+        attributes = {"label": f" {_text(edge_text(edge))} "} if edge_text(edge) else {}
+        attributes |= {"tooltip": _text(edge.tip), "labeltooltip": _text(edge.tip)} if edge.tip else {}
+        if self.theme.edge_colour(edge) != self.theme.line:
+            attributes["color"] = self.theme.edge_colour(edge)
         if edge.main:
-            return look | {"penwidth": "2.5", "weight": "100"}
+            return attributes | {"penwidth": "2.5", "weight": "100"}
         if edge.kind is EdgeKind.ERROR or edge.source in self.boxes or edge.change is Change.REMOVED:
-            look["style"] = "dashed"
+            attributes["style"] = "dashed"
         elif edge.kind is EdgeKind.DISCOVERED:
-            look["style"] = "dotted"
-        return look | ({"penwidth": "2.5"} if edge.change in (Change.ADDED, Change.CHANGED) else {})
+            attributes["style"] = "dotted"
+        return attributes | ({"penwidth": "2.5"} if edge.change in (Change.ADDED, Change.CHANGED) else {})
 
-    def _comes_out(self, edge: Edge) -> bool:
-        """Say whether `edge` can be drawn from the border of the box that it leaves: Graphviz draws outwards only."""
+    def _can_be_clipped(self, edge: Edge) -> bool:
+        """Return False if `edge` leaves an empty box, or a box that contains its target: no border can clip it."""
         if edge.source not in self.boxes:
             return True
         return not self._lies_in(edge.target, edge.source) and len(self._inside(edge.source)) > 0
@@ -150,7 +151,7 @@ class _Part:
         return at == box
 
     def _anchor(self, end: str, enter: bool = False) -> str:
-        """Return the name of the node that an edge from or to `end` is attached to."""
+        """Return the name of the node that edges of `end` are attached to; for a box or inner diagram, one inside."""
         if end in self.any_of:
             return self.any_of[end]
         if end in self.inner:
@@ -159,11 +160,11 @@ class _Part:
         return self.names[end] if end in self.names else self._anchor(self._last(end).id)
 
     def _last(self, box: str) -> Node:
-        """Return the last node of the main path in a box, or its last one."""
+        """Return the last node of the main path in `box`, or its last node if the path does not enter it."""
         inside = self._inside(box)
         return [node for node in inside if node.main or not any(n.main for n in inside)][-1]
 
-    def _place(self, end: str) -> int:
+    def _order_of(self, end: str) -> int:
         if end in self.any_of:
             return -1
         return self.order[end] if end in self.order else self.order[self._last(end).id]
@@ -175,7 +176,7 @@ _CHANGED = {
     Change.REMOVED: {"style": "rounded,filled,dashed"},
     Change.CHANGED: {"penwidth": "2.5"},
 }
-"""What tells parts apart besides colours."""
+"""Attributes that mark changes without colour."""
 
 
 def _defaults(diagram: Diagram, theme: Theme) -> Iterator[str]:
@@ -195,23 +196,23 @@ def _defaults(diagram: Diagram, theme: Theme) -> Iterator[str]:
         "fontsize": "10",
         "label": _text(diagram.title),
     }
-    yield f"graph {_listed(graph | font)}"
+    yield f"graph {_attribute_list(graph | font)}"
     node = {"shape": "box", "style": "rounded,filled", "height": "0.36", "margin": "0.12,0.04", "fontsize": "10"}
-    yield f"node {_listed(node | font)}"
+    yield f"node {_attribute_list(node | font)}"
     edge = {"color": theme.line, "fontcolor": theme.text, "fontsize": "9", "arrowsize": "0.7"}
-    yield f"edge {_listed(edge | font)}"
+    yield f"edge {_attribute_list(edge | font)}"
 
 
-def _listed(attributes: dict[str, str]) -> str:
+def _attribute_list(attributes: dict[str, str]) -> str:
     listed = " ".join(f"{name}={_quoted(value)}" for name, value in attributes.items())
     return f"[{listed}]" if listed else ""
 
 
 class _Html(str):
-    """A label with markup, which stands between angle brackets instead of quotation marks."""
+    """An HTML-like label. It is quoted with angle brackets instead of quotation marks."""
 
 
-def _rows(text: str, notes: tuple[str, ...]) -> _Html:
+def _label_with_notes(text: str, notes: tuple[str, ...]) -> _Html:
     small = (f'<br/><font point-size="8">{html.escape(one_line(note))}</font>' for note in notes)
     return _Html(html.escape(text) + "".join(small))
 
@@ -224,5 +225,5 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "&": "&amp;"})
 
 
 def _text(text: str) -> str:
-    """Return `text` so that Graphviz shows it as it is."""
+    """Escape `text` so that Graphviz shows it unchanged."""
     return one_line(text).translate(_ESCAPES)

@@ -1,4 +1,4 @@
-"""The formats of a picture, by the suffix of the file."""
+"""The formats of pictures of lifecycles, by the suffix of the file."""
 
 from __future__ import annotations
 
@@ -20,65 +20,61 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from fsm_engine.lifecycle.lifecycle import Lifecycle
-    from fsm_engine.render.picture import Picture as Placed
     from fsm_engine.timeline.timeline import Timeline
 
-Format = Callable[["Lifecycle", DiagramOptions, Theme], bytes]
-Picture = Callable[[Diagram, Theme], bytes]
+DiagramWriter = Callable[[Diagram, Theme], bytes]
+LifecycleWriter = Callable[["Lifecycle", DiagramOptions, Theme], bytes]
 
 
-def _svg(drawn: Diagram, theme: Theme) -> bytes:
-    from fsm_engine.render.svg import to_svg
-
-    return to_svg(_placed(drawn), theme).encode()
-
-
-def _placed(drawn: Diagram) -> Placed:
+def _svg(diagram: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.heat_map import with_legend
     from fsm_engine.render.layout import lay_out
+    from fsm_engine.render.svg import to_svg
 
-    picture = lay_out(drawn)
-    return picture if all(node.heat is None for node in drawn.nodes) else with_legend(picture)
+    picture = lay_out(diagram)
+    if any(node.heat is not None for node in diagram.nodes):
+        picture = with_legend(picture)
+    return to_svg(picture, theme).encode()
 
 
-def _converted(format: Literal["png", "pdf"], drawn: Diagram, theme: Theme) -> bytes:  # noqa: A002
+def _converted(format: Literal["png", "pdf"], diagram: Diagram, theme: Theme) -> bytes:  # noqa: A002
     from fsm_engine.render.convert import convert_svg
 
-    return convert_svg(_svg(drawn, theme).decode(), format)
+    return convert_svg(_svg(diagram, theme).decode(), format)
 
 
-def _dot(drawn: Diagram, theme: Theme) -> bytes:
+def _dot(diagram: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.dot import to_dot
 
-    return to_dot(drawn, theme).encode()
+    return to_dot(diagram, theme).encode()
 
 
-def _mermaid(drawn: Diagram, theme: Theme) -> bytes:
+def _mermaid(diagram: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.mermaid import to_mermaid
 
-    return to_mermaid(drawn, theme).encode()
+    return to_mermaid(diagram, theme).encode()
 
 
-PICTURES: dict[str, Picture] = {
+DIAGRAM_FORMATS: dict[str, DiagramWriter] = {
     "svg": _svg,
     "png": partial(_converted, "png"),
     "pdf": partial(_converted, "pdf"),
     "mmd": _mermaid,
     "dot": _dot,
 }
-"""What draws a diagram in each format that is nothing but a picture."""
+"""Writers of the formats that need nothing but a diagram."""
 
 
-def _picture(format: str, lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:  # noqa: A002
-    return PICTURES[format](build_diagram(lifecycle, options), theme)
+def _picture(write: DiagramWriter, lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:
+    return write(build_diagram(lifecycle, options), theme)
 
 
 def _html(lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:
     from fsm_engine.render.page import lifecycle_page, page_theme
-    from fsm_engine.render.page_details import details
+    from fsm_engine.render.page_details import page_details
 
     svg = _svg(build_diagram(lifecycle, replace(options, title="")), page_theme()).decode()
-    return lifecycle_page(svg, details(lifecycle), options.title or lifecycle.name, theme).encode()
+    return lifecycle_page(svg, page_details(lifecycle), options.title or lifecycle.name, theme).encode()
 
 
 def _json(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
@@ -93,14 +89,14 @@ def _graphml(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> b
     return lifecycle.to_graphml().encode()
 
 
-FORMATS: dict[str, Format] = {
-    **{name: partial(_picture, name) for name in PICTURES},
+FORMATS: dict[str, LifecycleWriter] = {
+    **{name: partial(_picture, write) for name, write in DIAGRAM_FORMATS.items()},
     "html": _html,
     "json": _json,
     "scxml": _scxml,
     "graphml": _graphml,
 }
-"""What writes each format; its name is the suffix of a file."""
+"""Writers of all formats, by the suffix of the file."""
 
 
 def render(
@@ -114,10 +110,12 @@ def render(
     handlers: bool = False,
     timeline: Timeline | Track | None = None,
 ) -> bytes:
-    """Return a picture of `lifecycle` as the content of a file. The arguments are those of `Lifecycle.draw`.
+    """Return a picture of `lifecycle` as the content of a file.
+
+    The arguments are the same as in `Lifecycle.draw`.
 
     Raises:
-        ValueError: there is no such format, direction or theme, or the timeline is of another lifecycle.
+        ValueError: an unknown format, direction or theme, or a timeline of another lifecycle.
         ImportError: png and pdf need Typst; the message has the command that installs it.
     """
     write = choose("format", format, FORMATS)
@@ -126,16 +124,16 @@ def render(
 
 
 def _track(timeline: Timeline | Track | None) -> Track | None:
-    """Return a track: of a timeline the first, that of the engine that was recorded."""
+    """Return the first track of a timeline, which belongs to the engine that was recorded."""
     if timeline is None or isinstance(timeline, Track):
         return timeline
     if not timeline.tracks:
-        raise ValueError("timeline is empty: nothing was recorded. See Engine.record.")
+        raise ValueError("timeline is empty: nothing was recorded. Record a run with: with engine.record() as timeline")
     return timeline.tracks[0]
 
 
-class Looks(TypedDict, total=False):
-    """The arguments of `render` that are not about which file."""
+class RenderOptions(TypedDict, total=False):
+    """The keyword arguments of `render`."""
 
     title: str | None
     direction: str
@@ -149,21 +147,21 @@ def draw(
     lifecycle: Lifecycle,
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002
-    **looks: Unpack[Looks],
+    **options: Unpack[RenderOptions],
 ) -> Path:
-    """Write a picture of `lifecycle` to a file, whole or not at all. See `Lifecycle.draw`."""
-    return write_whole(path, render(lifecycle, format or format_of(path, FORMATS), **looks))
+    """Write a picture of `lifecycle` to a file, completely or not at all. See `Lifecycle.draw`."""
+    return write_whole(path, render(lifecycle, format or format_of(path, FORMATS), **options))
 
 
-def format_of(path: str | os.PathLike[str], legal: Collection[str]) -> str:
-    """Return the format that the suffix of a file stands for.
+def format_of(path: str | os.PathLike[str], formats: Collection[str]) -> str:
+    """Return the suffix of `path` without the dot, in lower case.
 
     Raises:
-        ValueError: it is none of those that are legal.
+        ValueError: the suffix is not one of `formats`.
     """
     name = Path(path).suffix.lower().removeprefix(".")
-    if name not in legal:
-        suffixes = ", ".join(f".{other}" for other in legal)
-        what = f"ends in .{name}" if name else "has no suffix"
-        raise ValueError(f"{Path(path).name!r} {what}. Use one of {suffixes}.")
+    if name not in formats:
+        legal = ", ".join(f".{other}" for other in formats)
+        problem = f"ends in .{name}" if name else "has no suffix"
+        raise ValueError(f"{Path(path).name!r} {problem}. Use one of {legal}.")
     return name

@@ -1,4 +1,4 @@
-"""What a recorded run tells about each part of a lifecycle: how often it came there, and how long it stayed."""
+"""The heat map of a recorded run: how often it took each transition, and how long it stayed in each phase."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Track
 from fsm_engine.timeline.visits import visits
 
-TALL, WIDE = 14.0, 22.0
-_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
+SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
+_THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
 
 
 class HeatMap:
-    """What a track tells about the lifecycle of its engine.
+    """Counts and times of one track, by the phases and transitions of a graph. Costs one pass over the track.
 
     Raises:
-        ValueError: the track has a move that the lifecycle has not.
+        ValueError: the track has a move that the graph does not have.
     """
 
     def __init__(self, graph: Graph, track: Track) -> None:
-        self._moves = _counted(graph, track)
+        self._moves = _count_transitions(graph, track)
         self._most = max(self._moves.values(), default=1)
         self._visits: Counter[str] = Counter()
         self._times: Counter[str] = Counter()
@@ -39,44 +39,45 @@ class HeatMap:
             self._visits[kind.target] += count
             self._times[kind.target] += estimate.of(kind.target, took)
 
-    def of_phase(self, phase: Phase) -> float | None:
-        """Return a phase's share of the time of all runs, None if there was no visit."""
+    def time_share(self, phase: Phase) -> float | None:
+        """Return the share of `phase` in the time of all runs, from 0 to 1; None if no run visited it."""
         name = qualified(phase)
         return self._times[name] / (self._times.total() or 1) if self._visits[name] else None
 
-    def note(self, phase: Phase) -> str:
-        """Return what is written in a phase."""
-        share = self.of_phase(phase)
-        return (
-            ""
-            if share is None
-            else f"{self._visits[qualified(phase)]:,}\N{MULTIPLICATION SIGN}, {format_percent(share)}"
-        )
+    def phase_note(self, phase: Phase) -> str:
+        """Return the number of visits and the share of the time as text; empty if no run visited `phase`."""
+        share = self.time_share(phase)
+        if share is None:
+            return ""
+        return f"{self._visits[qualified(phase)]:,}\N{MULTIPLICATION SIGN}, {format_percent(share)}"
 
-    def of_transition(self, transition: Transition) -> float:
-        """Return how wide an edge is, from 0, never taken, to 1, taken most often: by the logarithm."""
+    def edge_weight(self, transition: Transition) -> float:
+        """Return how often `transition` was taken, on a logarithmic scale from 0 (never) to 1 (most often)."""
         count = self._moves[id(transition)]
         return (1 + log(count)) / (1 + log(self._most)) if count else 0.0
 
-    def text(self, transition: Transition) -> str:
-        """Return what is written at an edge."""
+    def edge_label(self, transition: Transition) -> str:
+        """Return how often `transition` was taken, as text; empty if never."""
         count = self._moves[id(transition)]
         return f"{count:,}\N{MULTIPLICATION SIGN}" if count else ""
 
 
-def _counted(graph: Graph, track: Track) -> Counter[int]:
-    """Return how often each transition was taken, by its id: not all of them can be hashed."""
+def _count_transitions(graph: Graph, track: Track) -> Counter[int]:
+    """Return how often each transition was taken, by its id, because not every transition can be hashed."""
     found: Counter[int] = Counter()
-    exits = {qualified(phase): ways for phase, ways in zip(graph.phases, graph.exits)}
+    exits = {qualified(phase): transitions for phase, transitions in zip(graph.phases, graph.exits)}
     for number, count in Counter(moves(track).kinds).items():
         kind = track.kinds[number]
         if not kind.is_rest:
-            found[id(_taken(graph, kind, exits.get(kind.source, ())))] += count
+            found[id(_transition_of(graph, kind, exits.get(kind.source, ())))] += count
     return found
 
 
-def _taken(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Transition:
-    """Return the transition that was recorded; one to a scope was recorded with the phase that was left there."""
+def _transition_of(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Transition:
+    """Return the transition of a recorded move.
+
+    A transition to a scope's history is recorded with the phase that it led back to, so its label decides.
+    """
     for transition in exits:
         target = transition.target
         if transition.label == kind.label and (
@@ -87,20 +88,20 @@ def _taken(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Transition:
 
 
 def format_percent(share: float) -> str:
-    """Return a share of the time as it is written: no more digits than anyone reads."""
+    """Return a share as a whole percentage, or "<1%"."""
     return f"{share:.0%}" if share >= 0.01 else "<1%"
 
 
 def with_legend(picture: Picture) -> Picture:
-    """Return `picture` with what its colours say below it."""
-    texts = [Text((name,), NOTE_SIZE) for name in _NAMES]
-    middle, height = picture.height + 8 + TALL / 2, picture.height + TALL + 16
-    whole = sum(WIDE + 6 + text.width for text in texts) + 14 * (len(texts) - 1)
-    x = max((picture.width - whole) / 2, 8.0)
+    """Return `picture` with a legend of the heat colours below it."""
+    texts = [Text((name,), NOTE_SIZE) for name in _THRESHOLD_NAMES]
+    middle, height = picture.height + 8 + SWATCH_HEIGHT / 2, picture.height + SWATCH_HEIGHT + 16
+    legend_width = sum(SWATCH_WIDTH + 6 + text.width for text in texts) + 14 * (len(texts) - 1)
+    x = max((picture.width - legend_width) / 2, 8.0)
     swatches = []
-    for step, text in zip(HEAT_THRESHOLDS, texts):
-        room = Rect(x + WIDE / 2, middle, WIDE, TALL)
-        label = Label(text, Rect(room.right + 6 + text.width / 2, middle, text.width, text.height))
-        swatches.append(Swatch(step, room, label))
+    for threshold, text in zip(HEAT_THRESHOLDS, texts):
+        bounds = Rect(x + SWATCH_WIDTH / 2, middle, SWATCH_WIDTH, SWATCH_HEIGHT)
+        label = Label(text, Rect(bounds.right + 6 + text.width / 2, middle, text.width, text.height))
+        swatches.append(Swatch(threshold, bounds, label))
         x = label.bounds.right + 14
-    return replace(picture, width=max(picture.width, whole + 16), height=height, legend=tuple(swatches))
+    return replace(picture, width=max(picture.width, legend_width + 16), height=height, legend=tuple(swatches))

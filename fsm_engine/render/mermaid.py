@@ -1,10 +1,9 @@
-"""A diagram as a Mermaid ``stateDiagram-v2``, which GitHub draws wherever Markdown is shown.
+"""Diagrams as a Mermaid ``stateDiagram-v2``, which GitHub draws in Markdown.
 
-Mermaid lays it out, so little is left to say about where things are: the main path is written first, because
-the first edges come out straightest, and edges of scopes last. What its state diagrams lack is made of what they
-have: an edge that leaves every phase of a scope starts at a state *any of* that scope, because an arrow from the
-border would start inside, under the others; history is a state ``H*``; edges have no colours, so what they are
-is written at them.
+Mermaid computes the layout and draws the first edges straightest, so the main path is written first and edges of scopes
+last. State diagrams of Mermaid lack some notation, which is replaced as follows. An edge from a scope starts at a state
+*any of* the scope, because an arrow from the border would start inside, under other arrows. History is a state ``H*``.
+Edges have no colours, so their labels name the kind.
 """
 
 from __future__ import annotations
@@ -17,61 +16,65 @@ from collections.abc import Iterable, Iterator
 
 from fsm_engine.render.diagram import Box, Diagram, Edge, Mark, Node, NodeKind
 from fsm_engine.render.labels import edge_text, node_text, one_line
-from fsm_engine.render.themes import THEMES, Paint, Theme, role
+from fsm_engine.render.themes import THEMES, Paint, Theme, node_role
 
 _POINTS = (NodeKind.INITIAL, NodeKind.FINAL)
 _INDENT = "    "
 
 
 def to_mermaid(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
-    """Return `diagram` as Mermaid text. Without a background of its own, a theme leaves to the page what it can."""
+    """Return `diagram` as Mermaid text.
+
+    A theme without a background sets the colours of states only, and leaves the others to the page.
+    """
     ids = _Ids()
-    whole = _Part(diagram, ids)
-    body = [_direction(diagram), *whole.states(), *whole.edges_of_points(None), *whole.edges(), *_classes(ids, theme)]
+    chart = _Chart(diagram, ids)
+    body = [_direction(diagram), *chart.states(), *chart.edges_of_points(None), *chart.edges(), *_classes(ids, theme)]
     return "\n".join([*_front_matter(diagram.title, theme), "stateDiagram-v2", *_indented(body)]) + "\n"
 
 
 class _Ids:
-    """The ids that were given so far, and the classes that states belong to."""
+    """Gives ids to states, and collects the states of each class."""
 
     def __init__(self) -> None:
         self.used: set[str] = set()
         self.classes: dict[str, list[str]] = defaultdict(list)
 
     def new(self, kind: str, text: str) -> str:
-        """Return `text` where that can be an id, else one that Mermaid takes for nothing else."""
+        """Return a unique id: `text` if that is legal for a phase, else `kind` with the letters of `text`."""
         if re.fullmatch("[A-Z][A-Z0-9_]*", text) and text not in _RESERVED and kind == NodeKind.PHASE.value:
             name = text
         else:
             word = re.sub("[^A-Za-z0-9]+", "_", text).strip("_")
             name = f"{kind}_{word}" if word and not re.search(_READ_ANYWHERE, word) else kind
         names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
-        given = next(name for name in names if name not in self.used)
-        self.used.add(given)
-        return given
+        unique = next(name for name in names if name not in self.used)
+        self.used.add(unique)
+        return unique
 
 
-class _Part:
-    """One diagram: the whole, or what runs inside a node.
+class _Chart:
+    """Writes one diagram: the outermost one, or one inside a node.
+
+    Edges are written after all states, because Mermaid moves a state into the composite state of its first edge.
 
     Attributes:
-        inner: those inside its nodes.
-        edges: what is written after all states, because Mermaid moves a state into the composite of its edges.
+        inner: the diagrams inside nodes; `states` adds them.
     """
 
     def __init__(self, diagram: Diagram, ids: _Ids) -> None:
         self.diagram, self.ids = diagram, ids
-        self.inner: list[_Part] = []
+        self.inner: list[_Chart] = []
         texts = {box.id: box.text for box in diagram.boxes}
         self.names = {box: ids.new("scope", text) for box, text in texts.items()}
         for node in diagram.nodes:
             text = texts.get(node.box or "", "") if node.kind is NodeKind.HISTORY else node.text
             self.names[node.id] = "[*]" if node.kind in _POINTS else ids.new(node.kind.value, text)
-        left = {edge.source for edge in diagram.edges}
-        self.any_of = {box: ids.new("any_of", text) for box, text in texts.items() if box in left}
+        sources = {edge.source for edge in diagram.edges}
+        self.any_of = {box: ids.new("any_of", text) for box, text in texts.items() if box in sources}
 
     def states(self, box: Box | None = None) -> Iterator[str]:
-        """Return the states in a box, or outside all of them."""
+        """Yield the states in `box`, or those outside all boxes for None."""
         at = None if box is None else box.id
         for node in self.diagram.nodes:
             if node.box == at and node.kind not in _POINTS:
@@ -88,7 +91,7 @@ class _Part:
         if Mark.CURRENT in node.marks:
             self.ids.classes["current"].append(name)
         if node.inner is not None:
-            part = _Part(node.inner, self.ids)
+            part = _Chart(node.inner, self.ids)
             self.inner.append(part)
             titles = [node_text(node), *filter(None, [one_line(node.inner.title)]), *notes]
             inside = [_direction(node.inner), *part.edges_of_points(None), *part.states()]
@@ -97,21 +100,21 @@ class _Part:
         text = node_text(node)
         yield name if text == name and not notes else _declared(text, name)
         yield from (f"{name} : {_escaped(note)}" for note in notes)
-        self.ids.classes[role(node)].append(name)
+        self.ids.classes[node_role(node)].append(name)
 
     def edges_of_points(self, box: str | None) -> Iterator[str]:
-        """Return the edges from and to the initial and final points of a box: ``[*]`` is that of where it stands."""
-        return (self._edge(edge) for edge in self.diagram.edges if self._points(edge)[:1] == [box])
+        """Yield the edges of the initial and final points in `box`. Mermaid resolves ``[*]`` by where it is written."""
+        return (self._edge(edge) for edge in self.diagram.edges if self._boxes_of_points(edge)[:1] == [box])
 
     def edges(self) -> Iterator[str]:
-        """Return all other edges, those of inner parts included."""
-        plain = [edge for edge in self.diagram.edges if not self._points(edge)]
+        """Yield all other edges, including those of inner diagrams."""
+        plain = [edge for edge in self.diagram.edges if not self._boxes_of_points(edge)]
         yield from map(self._edge, sorted(plain, key=lambda edge: edge.source in self.any_of))
         for part in self.inner:
             yield from part.edges()
 
-    def _points(self, edge: Edge) -> list[str | None]:
-        """Return the boxes of the ends of `edge` that are points."""
+    def _boxes_of_points(self, edge: Edge) -> list[str | None]:
+        """Return the boxes of those ends of `edge` that are initial or final points."""
         nodes = (self.diagram.names.get(end) for end in (edge.source, edge.target))
         return [node.box for node in nodes if node is not None and node.kind in _POINTS]
 
@@ -122,7 +125,7 @@ class _Part:
 
 
 def _direction(diagram: Diagram) -> str:
-    """Return the line that says where the main path of `diagram` leads."""
+    """Return the line with the direction of the main path."""
     return f"direction {'LR' if diagram.to_the_right else 'TB'}"
 
 
@@ -142,31 +145,31 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 _RESERVED = {"CLASS", "CLASSDEF", "CLICK", "DEFAULT", "DIRECTION", "END", "HREF", "NOTE", "SCALE", "STATE", "STYLE"}
 _READ_ANYWHERE = "style|classDef"
-"""Words that Mermaid looks for in the whole of a line."""
+"""Words that Mermaid searches for anywhere in a line."""
 
 _SPECIAL = re.compile(
     r"[^\w ,/=+>()\[\]?.-]"
-    r"|(?<![^\W_])[_.-]|[_.-](?![^\W_])"  # within words and numbers they are plain
-    r"|^[^\w\[(]|(?<=\d)\)|(?<=\])\(|(?<=\[)\[|(?<=(?i:www))\."  # labels are Markdown: a list, a link
+    r"|(?<![^\W_])[_.-]|[_.-](?![^\W_])"  # legal inside words and numbers
+    r"|^[^\w\[(]|(?<=\d)\)|(?<=\])\(|(?<=\[)\[|(?<=(?i:www))\."  # labels are Markdown, with lists and links
     r"|(?<=styl)e|(?<=classDe)f|(?<=(?i:directio))(?i:n)"
 )
 
 
-_HIDING = str.maketrans({"\N{LATIN SMALL LIGATURE FL}": "fl", "\N{PILCROW SIGN}": "P"})
-"""Letters that Mermaid hides entities in, and takes for entities wherever they come from."""
+_ENTITY_LETTERS = str.maketrans({"\N{LATIN SMALL LIGATURE FL}": "fl", "\N{PILCROW SIGN}": "P"})
+"""Replacements of letters that Mermaid uses internally to encode entities, and decodes everywhere."""
 
 
 def _escaped(text: str) -> str:
-    """Return `text` so that Mermaid shows it as it is, but for two letters of its own."""
-    return _SPECIAL.sub(lambda match: f"#{ord(match.group())};", text.translate(_HIDING))
+    """Escape `text` so that Mermaid shows it unchanged, except for the letters in `_ENTITY_LETTERS`."""
+    return _SPECIAL.sub(lambda match: f"#{ord(match.group())};", text.translate(_ENTITY_LETTERS))
 
 
 def _classes(ids: _Ids, theme: Theme) -> Iterator[str]:
-    looks = {name: _look(getattr(theme, name)) for name in ids.classes if name not in ("any", "current")}
-    looks["any"] = f"fill:transparent,stroke:{theme.box},stroke-dasharray:4 3"
-    looks["current"] = f"stroke:{theme.current},stroke-width:4px"
-    looks = {name: looks[name] + _EXTRAS.get(name, "") for name in ids.classes}
-    yield from (f"classDef {name} {look}" for name, look in looks.items())
+    styles = {name: _class_style(getattr(theme, name)) for name in ids.classes if name not in ("any", "current")}
+    styles["any"] = f"fill:transparent,stroke:{theme.box},stroke-dasharray:4 3"
+    styles["current"] = f"stroke:{theme.current},stroke-width:4px"
+    styles = {name: styles[name] + _EXTRAS.get(name, "") for name in ids.classes}
+    yield from (f"classDef {name} {style}" for name, style in styles.items())
     yield from (f"class {','.join(states)} {name}" for name, states in ids.classes.items())
 
 
@@ -177,10 +180,10 @@ _EXTRAS = {
     "removed": ",stroke-dasharray:6 3",
     "changed": ",stroke-width:3px",
 }
-"""What else tells states apart besides colours."""
+"""Styles that mark roles without colour."""
 
 
-def _look(paint: Paint) -> str:
+def _class_style(paint: Paint) -> str:
     if paint.fill is None:
         return f"fill:transparent,stroke:{paint.border}"
     return f"fill:{paint.fill},stroke:{paint.border},color:{paint.text}"
@@ -195,18 +198,24 @@ def _front_matter(title: str, theme: Theme) -> Iterator[str]:
         yield from ["---", *lines, "---"]
 
 
-_ALIKE = str.maketrans("<>&", "\u2039\u203a\uff06")
+_LOOKALIKES = str.maketrans("<>&", "\u2039\u203a\uff06")
 
 
 def _quoted(title: str) -> str:
-    """Return `title` for YAML. Mermaid cannot show ``<``, ``>`` and ``&`` in a title; it gets what looks like them."""
-    return json.dumps(one_line(title).translate(_ALIKE)).replace("%", "\\u0025")
+    """Quote `title` for YAML, with lookalikes for ``<``, ``>`` and ``&``, which Mermaid cannot show in a title."""
+    return json.dumps(one_line(title).translate(_LOOKALIKES)).replace("%", "\\u0025")
 
 
 def _variables(theme: Theme) -> dict[str, str | None]:
-    ground = ("background", "compositeBackground", "compositeTitleBackground", "altBackground", "edgeLabelBackground")
+    backgrounds = (
+        "background",
+        "compositeBackground",
+        "compositeTitleBackground",
+        "altBackground",
+        "edgeLabelBackground",
+    )
     return {
-        **dict.fromkeys(ground, theme.background),
+        **dict.fromkeys(backgrounds, theme.background),
         **dict.fromkeys(("textColor", "titleColor", "transitionLabelColor"), theme.text),
         **dict.fromkeys(("lineColor", "transitionColor"), theme.line),
         "compositeBorder": theme.box,

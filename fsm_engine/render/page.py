@@ -1,4 +1,4 @@
-"""A picture as a web page to click through, in one file that loads nothing and runs nothing but its own script."""
+"""Interactive pages: one HTML file that needs no network and runs no script but its own."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ SCRIPTS = (
     "search.js",
     "page.js",
 )
-"""The parts of the script, each after those that it uses."""
+"""Parts of the script of a lifecycle's page. Each follows the parts that it uses."""
 
 _ROLES = [field.name for field in fields(Theme) if field.name not in ("name", "background", "heat", "font")]
 
 
 def lifecycle_page(svg: str, details: Details, title: str, theme: Theme = THEMES["auto"]) -> str:
-    """Return a page around a picture that was drawn with `page_theme`.
+    """Return a page that shows a picture of a lifecycle and details of its phases.
 
-    Whatever comes from users is text in it: escaped, or as JSON in an element that nothing runs. Its policy lets the
-    browser run this script and this style only, and load nothing.
+    Names from users are escaped in HTML, or strings in a JSON element. The content security policy of the page allows
+    its own script and style only, by their hashes, and no request.
 
     Args:
-        svg: the picture, as text.
-        details: what is told of its phases.
-        title: of the page.
-        theme: ``auto`` follows the reader's browser; with another, the page opens in its colours.
+        svg: the picture, drawn with `page_theme`.
+        details: the details of the lifecycle.
+        title: title of the page.
+        theme: ``auto`` follows the colour scheme of the browser; the page opens in the colours of any other theme.
     """
     return standalone_page("page.html", ("page.css",), SCRIPTS, asdict(details), title, theme, svg=svg)
 
@@ -58,48 +58,48 @@ def standalone_page(
     theme: Theme,
     **parts: str,
 ) -> str:
-    """Return a page that needs nothing but itself.
+    """Return a page with its script, style and data in one file.
 
     Args:
-        template: the asset with its HTML, which has places for `parts`.
-        styles: assets, after the colours that `page_theme` names.
-        scripts: assets, which are one script together.
-        details: what the script reads, with the title.
-        title: of the page.
-        theme: see `page`.
-        parts: HTML as it is.
+        template: name of the asset with the HTML; it has placeholders for `parts`.
+        styles: names of CSS assets. They can use the colours of `page_theme`.
+        scripts: names of JavaScript assets, which are joined into one script.
+        details: data for the script. The title is added to it.
+        title: title of the page.
+        theme: see `lifecycle_page`.
+        parts: HTML for the placeholders, inserted without escaping.
     """
-    script, style = "".join(map(_asset, scripts)), _palettes(theme) + "".join(map(_asset, styles))
-    shown = {"title": one_line(title), **details}
+    script, style = "".join(map(_asset, scripts)), _colour_variables(theme) + "".join(map(_asset, styles))
+    data = {"title": one_line(title), **details}
     return Template(_asset(template)).substitute(
         parts,
-        title=escape(shown["title"]),
+        title=escape(data["title"]),
         mode={"auto": "auto", "dark": "dark"}.get(theme.name, "light"),
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'",
         style=style,
-        details=json.dumps(shown).replace("<", "\\u003c"),
+        details=json.dumps(data).replace("<", "\\u003c"),
         script=script,
     )
 
 
 def page_theme() -> Theme:
-    """Return the theme of a picture inside a page: its colours are names, and the page has them for light and dark."""
+    """Return the theme of a picture inside a page: its colours are CSS variables, which the page defines."""
     values: dict[str, Any] = {}
     for role in _ROLES:
-        painted = isinstance(getattr(THEMES["auto"], role), Paint)
+        is_paint = isinstance(getattr(THEMES["auto"], role), Paint)
         parts = (f"var(--{role}-{field.name})" for field in fields(Paint))
-        values[role] = Paint(*parts) if painted else f"var(--{role})"
+        values[role] = Paint(*parts) if is_paint else f"var(--{role})"
     return Theme(name="page", background=None, heat=THEMES["auto"].heat, **values)
 
 
-def _palettes(theme: Theme) -> str:
-    """Return the colours that `page_theme` names, as CSS for light and for dark pages."""
+def _colour_variables(theme: Theme) -> str:
+    """Return the CSS variables of `page_theme`, each with a colour for light and one for dark pages."""
     light, dark = _colours(theme if theme.name == "print" else THEMES["light"]), _colours(THEMES["dark"])
     return ":root {\n" + "".join(f"  --{name}: light-dark({light[name]}, {dark[name]});\n" for name in light) + "}\n"
 
 
 def _colours(theme: Theme) -> dict[str, str]:
-    """Return every colour of `theme` by its name; those of nodes have two parts, such as ``main-fill``."""
+    """Return the colours of `theme` by the names of their variables, such as ``line`` and ``main-fill``."""
     colours: dict[str, str] = {}
     for role in _ROLES:
         colour = getattr(theme, role)

@@ -1,4 +1,4 @@
-"""What a page tells of the phases of a lifecycle: everything in it is text, and made to be written as JSON."""
+"""Details of a lifecycle for its page: strings and numbers only, to be written as JSON."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class HandlerDetails:
     """A handler.
 
     Attributes:
-        name: as `Engine.explain` has it.
-        on: what it is attached to, if that is not the phase itself.
+        name: name of the handler, as in `Engine.explain`.
+        on: the event that it is attached to; empty if that is the phase itself.
         conditions: its filter and priority; may be empty.
-        place: the file and line where it was defined.
+        place: file and line of its definition.
     """
 
     name: str
@@ -40,20 +40,20 @@ class HandlerDetails:
 
 @dataclass(frozen=True)
 class ExitDetails:
-    """A move out of a phase.
+    """An exit of a phase, or of a scope around it.
 
     Attributes:
-        label: of the transition.
+        label: label of the transition.
         kind: automatic, fired, signal or error.
-        signal: the name of the signal; empty for another trigger.
-        target: the id of the phase it leads to; empty if that is history.
-        history: the id of the scope whose history it leads to; empty if it leads to a phase.
-        via: the id of the scope it leaves from; empty if it is the phase's own.
-        guard, action: their names; empty if there is none.
-        errors: the names of the exceptions it takes.
-        limit: how often a run may take it; None is any number of times.
-        handlers: those called on the move alone.
-        edge: how it is drawn: source and target as ids in the picture, and the transition as text.
+        signal: name of the signal; empty for another trigger.
+        target: id of the target phase; empty for history.
+        history: id of the scope whose history is the target; empty for a phase.
+        via: id of the scope that the transition leaves; empty for an exit of the phase itself.
+        guard, action: their names; empty without one.
+        errors: names of the exceptions that take the transition.
+        limit: how often a run may take the transition; None for any number of times.
+        handlers: handlers on this transition and on leaving its source, in the order in which they are called.
+        edge: ids of source and target in the picture, and the transition as text.
     """
 
     label: str
@@ -75,18 +75,18 @@ class PhaseDetails:
     """A phase.
 
     Attributes:
-        id: its qualified name.
-        name: its bare name.
-        nodes: the ids of what stands for it in the picture.
-        scopes: the ids of the scopes it lies in, the outermost first.
-        entry: the names of what is done on entry.
-        activity, defer: the names of its activity and of the guard that makes signals wait; empty if there is none.
-        counter: the attribute of the state that counts how often it was entered.
-        rests: whether only the next run leaves it.
-        fired: whether it is part of the activity of another phase.
-        recovers: whether an error edge leads to it.
+        id: qualified name.
+        name: name without the class of the event.
+        nodes: ids of the nodes of the phase in the picture: two for the first phase, one for any other.
+        scopes: ids of the scopes around the phase, the outermost first.
+        entry: names of the entry actions.
+        activity, defer: names of the activity and of the guard that defers signals; empty without one.
+        counter: attribute of the state that counts the visits of the phase; empty without one.
+        terminal: True if only the next run leaves the phase.
+        fired: True if the phase is part of the activity of another phase.
+        recovers: True if an error edge leads to the phase.
         handlers: in the order in which they are called.
-        exits: the moves out of it, in the order in which they are looked at; those of its scopes are among them.
+        exits: exits of the phase and of the scopes around it, in the order in which their guards are evaluated.
     """
 
     id: str
@@ -97,7 +97,7 @@ class PhaseDetails:
     activity: str
     defer: str
     counter: str
-    rests: bool
+    terminal: bool
     fired: bool
     recovers: bool
     handlers: tuple[HandlerDetails, ...]
@@ -106,26 +106,26 @@ class PhaseDetails:
 
 @dataclass(frozen=True)
 class Details:
-    """What a page tells.
+    """Details of a lifecycle.
 
     Attributes:
-        phases: in the order of the graph; a run starts and ends in the first.
-        current: the id of the phase that the engine is in; empty if the lifecycle belongs to none.
+        phases: in the order of the graph; runs start and end in the first.
+        current: id of the phase that the engine is in; empty if the lifecycle belongs to no engine.
     """
 
     phases: tuple[PhaseDetails, ...]
     current: str = ""
 
 
-def details(lifecycle: Lifecycle) -> Details:
-    """Return what is told of `lifecycle`; of an engine's own, with its handlers and the phase that it is in."""
+def page_details(lifecycle: Lifecycle) -> Details:
+    """Return the details of `lifecycle`, with handlers and the current phase if it belongs to an engine."""
     engine = engine_of(lifecycle)
-    told = _Told(lifecycle.graph, engine)
-    phases = tuple(told.phase(number) for number in range(len(lifecycle.phases)))
+    builder = _DetailsBuilder(lifecycle.graph, engine)
+    phases = tuple(builder.phase(number) for number in range(len(lifecycle.phases)))
     return Details(phases, "" if engine is None else qualified(engine.phase))
 
 
-class _Told:
+class _DetailsBuilder:
     def __init__(self, graph: Graph, engine: Engine | None) -> None:
         self.graph, self.engine = graph, engine
         self.ways = ways(graph)
@@ -141,7 +141,7 @@ class _Told:
             activity=_name(phase.activity),
             defer=_name(phase.defer),
             counter=phase.counter or "",
-            rests=number in self.graph.terminal,
+            terminal=number in self.graph.terminal,
             fired=number in self.graph.fired_phases,
             recovers=number in self.graph.recovering,
             handlers=self._handlers(phase) if number else (),
@@ -150,7 +150,7 @@ class _Told:
 
     def _exit(self, transition: Transition) -> ExitDetails:
         target = transition.target
-        written = transition if transition.via is None else replace(transition, source=transition.via, via=None)
+        drawn = transition if transition.via is None else replace(transition, source=transition.via, via=None)
         return ExitDetails(
             label=transition.label,
             kind="error" if transition.error else transition.trigger.value,
@@ -163,7 +163,7 @@ class _Told:
             errors=tuple(kind.__name__ for kind in transition.error),
             limit=transition.limit,
             handlers=tuple(self._handlers_of_move(transition)),
-            edge=(*edge_ends(self.graph, written), str(written)),
+            edge=(*edge_ends(self.graph, drawn), str(drawn)),
         )
 
     def _handlers(self, phase: Phase) -> tuple[HandlerDetails, ...]:
@@ -179,11 +179,11 @@ def _handlers(attached: Iterable[Attachment], phase: Event | None = None) -> Ite
     for attachment in attached:
         name, conditions, place = described(attachment)
         on = "" if attachment.event is phase else str(attachment.event)
-        yield HandlerDetails(name, on, conditions, _from_here(place))
+        yield HandlerDetails(name, on, conditions, _relative(place))
 
 
-def _from_here(place: str) -> str:
-    """Return where a handler was defined, from the working directory if it lies in there."""
+def _relative(place: str) -> str:
+    """Return `place` relative to the working directory, if it is inside."""
     path = Path(place)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place
 

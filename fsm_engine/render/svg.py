@@ -1,4 +1,4 @@
-"""A picture as SVG: text that can be read, searched and styled, without anything that runs or is loaded."""
+"""Pictures as SVG: searchable text that CSS can style, without scripts and without external resources."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from fsm_engine.render.polylines import corners, direction, shorten
 from fsm_engine.render.text_metrics import LINE_HEIGHT, text_width
 from fsm_engine.render.themes import Theme
 
-ROUNDING, HEAD = 11.0, 9.0
+ROUNDING = 11.0
+ARROW_LENGTH = 9.0
 
 
 def to_svg(picture: Picture, theme: Theme) -> str:
     """Return `picture` as an SVG document.
 
-    Nodes, edges and boxes are groups with the classes ``node``, ``edge`` and ``box`` and what they stand for as
-    attributes ``data-node``, ``data-source``, ``data-target``, ``data-label``, ``data-box``.
+    Nodes, edges and boxes are groups with the classes ``node``, ``edge`` and ``box``. Their attributes ``data-node``,
+    ``data-source``, ``data-target``, ``data-label`` and ``data-box`` hold the ids and labels of the diagram.
     """
     return svg_document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
 
 
-def svg_document(wide: float, high: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
-    """Return `content` as a document of that size, with its title above it and the page behind it."""
-    wide, high = ceil(wide), ceil(high)  # fractions of a pixel would leave a strip without the background
-    size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
+def svg_document(width: float, height: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
+    """Return an SVG document with the background of `theme`, `title` and `content`.
+
+    The size is rounded up to whole pixels; a fraction would leave a strip without background.
+    """
+    width, height = ceil(width), ceil(height)
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family={quoteattr(theme.font)} role="img">']
     if title is not None:
         lines.append(f"<title>{escape(title.text.lines[0])}</title>")
@@ -46,22 +50,20 @@ def _content(picture: Picture, theme: Theme) -> Iterator[str]:
     for node in picture.nodes:
         yield from _node(node, theme)
     for swatch in picture.legend:
-        paint = theme.warm(swatch.share)
+        paint = theme.heat_paint(swatch.share)
         yield '<g class="legend">' + rounded_rect(swatch.bounds, paint.fill, paint.border, 1, 3)
         yield text_elements(swatch.label, theme.text) + "</g>"
 
 
-def _group(kind: str, tip: str, **data: str) -> str:
+def _group(classes: str, tip: str, dimmed: bool = False, **data: str) -> str:
+    """Return the start of a group, with `tip` as its tooltip."""
     attributes = "".join(f" data-{name}={quoteattr(value)}" for name, value in data.items())
-    return f'<g class="{kind}"{attributes}>' + (f"<title>{escape(tip)}</title>" if tip else "")
-
-
-def _faint(whether: bool, group: str) -> str:
-    return group.replace("<g", '<g opacity="0.35"', 1) if whether else group
+    opacity = ' opacity="0.35"' if dimmed else ""
+    return f'<g{opacity} class="{classes}"{attributes}>' + (f"<title>{escape(tip)}</title>" if tip else "")
 
 
 def line_width(edge: Edge) -> float:
-    """Return how wide the line of an edge is: by how often it was taken, if that is known."""
+    """Return the width of the line of `edge` in pixels: wider the more often a recorded run took it."""
     if edge.weight is None:
         return 3.2 if edge.main else 1.4
     return 1.2 + 4.8 * edge.weight
@@ -75,63 +77,64 @@ def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
 
 
 def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
-    node, room = placed.node, placed.bounds
-    paint = theme.paint(node)
-    kinds = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
-    yield _faint(node.unvisited, _group(kinds, node.tip, node=node.id))
+    node, bounds = placed.node, placed.bounds
+    paint = theme.node_paint(node)
+    classes = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
+    yield _group(classes, node.tip, node.unvisited, node=node.id)
     if Mark.CURRENT in node.marks:
-        yield rounded_rect(_grown(room, 4), None, theme.current, 3, ROUNDING + 4).replace("<rect", '<rect class="halo"')
+        yield rounded_rect(_grown(bounds, 4), None, theme.current, 3, ROUNDING + 4, css_class="halo")
     if node.kind is NodeKind.INITIAL:
-        yield _circle(room, room.width / 2, paint.border, paint.border)
+        yield _circle(bounds, bounds.width / 2, paint.border, paint.border)
     elif node.kind is NodeKind.FINAL:
-        yield _circle(room, room.width / 2 - 1, None, paint.border) + _circle(
-            room, room.width / 2 - 5, paint.border, None
-        )
+        ring = _circle(bounds, bounds.width / 2 - 1, None, paint.border)
+        yield ring + _circle(bounds, bounds.width / 2 - 5, paint.border, None)
     elif node.kind is NodeKind.HISTORY:
-        yield _circle(room, room.width / 2, paint.fill, paint.border)
-        yield from _inside(placed, theme)
+        yield _circle(bounds, bounds.width / 2, paint.fill, paint.border)
+        yield from _texts_and_inner(placed, theme)
     else:
         if placed.inner:
-            yield rounded_rect(room, None, paint.border, 2, ROUNDING)
-        yield rounded_rect(
-            placed.header(), paint.fill, paint.border, 1.5, ROUNDING, "4 3" * (Mark.CALLBACK in node.marks)
-        )
-        yield from _inside(placed, theme)
+            yield rounded_rect(bounds, None, paint.border, 2, ROUNDING)
+        dash = "4 3" if Mark.CALLBACK in node.marks else ""
+        yield rounded_rect(placed.header(), paint.fill, paint.border, 1.5, ROUNDING, dash)
+        yield from _texts_and_inner(placed, theme)
     yield "</g>"
 
 
-def _inside(placed: PlacedNode, theme: Theme) -> Iterator[str]:
+def _texts_and_inner(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     picture, (x, y) = placed.inner or (None, (0.0, 0.0))
     for label in placed.labels():
-        yield text_elements(label, theme.paint(placed.node).text)
+        yield text_elements(label, theme.node_paint(placed.node).text)
     if picture is not None:
         yield f'<g class="inner" transform="translate({x:.1f} {y:.1f})">'
         yield from _content(picture, theme)
         yield "</g>"
 
 
+_DASHES = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' stroke-dasharray="2 3"'}
+
+
 def _edge(route: Route, theme: Theme) -> Iterator[str]:
     edge = route.edge
-    colour, wide = theme.stroke(edge), line_width(edge)
-    kinds = " ".join(["edge", edge.kind.value, *(["main"] * edge.main)])
-    yield _faint(edge.weight == 0, _group(kinds, edge.tip, source=edge.source, target=edge.target, label=edge.text))
-    dashes = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' stroke-dasharray="2 3"'}
-    dash = "" if edge.main else dashes.get(edge.kind, "")
-    points = shorten(route.points, 2 if edge.kind is EdgeKind.FIRED else HEAD - 1)
-    yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>'
-    yield _head(route.points[-2], route.points[-1], edge, colour)
+    colour = theme.edge_colour(edge)
+    classes = " ".join(["edge", edge.kind.value, *(["main"] * edge.main)])
+    yield _group(classes, edge.tip, edge.weight == 0, source=edge.source, target=edge.target, label=edge.text)
+    dash = "" if edge.main else _DASHES.get(edge.kind, "")
+    points = shorten(route.points, 2 if edge.kind is EdgeKind.FIRED else ARROW_LENGTH - 1)
+    yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{line_width(edge)}"{dash}/>'
+    yield _arrowhead(route.points[-2], route.points[-1], edge, colour)
     if route.label is not None:
-        yield text_elements(route.label, colour if edge.kind is EdgeKind.ERROR or edge.change else theme.text)
+        coloured = edge.kind is EdgeKind.ERROR or edge.change is not None
+        yield text_elements(route.label, colour if coloured else theme.text)
     yield "</g>"
 
 
-def _head(before: Point, tip: Point, edge: Edge, colour: str) -> str:
-    """Return an arrowhead: filled for what the engine does by itself, open for what the step fires."""
-    long, half = (HEAD + 3, 5.5) if edge.main else (HEAD, 4.0)
+def _arrowhead(before: Point, tip: Point, edge: Edge, colour: str) -> str:
+    """Return the arrowhead at `tip`: open for edges that the step fires, filled for all others."""
+    length, half = (ARROW_LENGTH + 3, 5.5) if edge.main else (ARROW_LENGTH, 4.0)
     if edge.weight is not None:
         half = 2.5 + 0.8 * line_width(edge)
     dx, dy = direction(before, tip)
-    base = tip[0] - dx * long, tip[1] - dy * long
+    base = tip[0] - dx * length, tip[1] - dy * length
     triangle = (base[0] - dy * half, base[1] + dx * half), tip, (base[0] + dy * half, base[1] - dx * half)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in triangle)
     if edge.kind is EdgeKind.FIRED:
@@ -149,32 +152,38 @@ def _xy(point: Point) -> str:
     return f"{point[0]:.1f} {point[1]:.1f}"
 
 
-def _grown(room: Rect, by: float) -> Rect:
-    return room._replace(width=room.width + 2 * by, height=room.height + 2 * by)
+def _grown(rect: Rect, by: float) -> Rect:
+    return rect._replace(width=rect.width + 2 * by, height=rect.height + 2 * by)
 
 
-def rounded_rect(room: Rect, fill: str | None, stroke: str, wide: float, rounding: float, dash: str = "") -> str:
-    """Return a rectangle with rounded corners; without a fill, what is behind it shows through."""
+def rounded_rect(
+    rect: Rect, fill: str | None, stroke: str, line: float, rounding: float, dash: str = "", css_class: str = ""
+) -> str:
+    """Return a rectangle with rounded corners. Without `fill`, it is transparent."""
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    classes = f' class="{css_class}"' if css_class else ""
     return (
-        f'<rect x="{room.left:.1f}" y="{room.top:.1f}" width="{room.width:.1f}" height="{room.height:.1f}" '
-        f'rx="{rounding:g}" fill="{fill or "none"}" stroke="{stroke}" stroke-width="{wide:g}"{dashes}/>'
+        f'<rect{classes} x="{rect.left:.1f}" y="{rect.top:.1f}" width="{rect.width:.1f}" height="{rect.height:.1f}" '
+        f'rx="{rounding:g}" fill="{fill or "none"}" stroke="{stroke}" stroke-width="{line:g}"{dashes}/>'
     )
 
 
-def _circle(room: Rect, radius: float, fill: str | None, stroke: str | None) -> str:
+def _circle(bounds: Rect, radius: float, fill: str | None, stroke: str | None) -> str:
     line = f' stroke="{stroke}" stroke-width="1.5"' if stroke else ""
-    return f'<circle cx="{room.x:.1f}" cy="{room.y:.1f}" r="{radius:.1f}" fill="{fill or "none"}"{line}/>'
+    return f'<circle cx="{bounds.x:.1f}" cy="{bounds.y:.1f}" r="{radius:.1f}" fill="{fill or "none"}"{line}/>'
 
 
 def text_elements(label: Label, colour: str, weight: str = "") -> str:
-    """Return a text, each line as wide as it was reckoned whatever font is there."""
-    text, room = label.text, label.bounds
+    """Return a text element for each line of `label`.
+
+    Each element has the width that the layout computed, so viewers without Helvetica stretch or squeeze their font.
+    """
+    text, bounds = label.text, label.bounds
     step = text.size * LINE_HEIGHT
-    first = room.y - (len(text.lines) - 1) * step / 2 + text.size * 0.35
+    first = bounds.y - (len(text.lines) - 1) * step / 2 + text.size * 0.35
     bold = f' font-weight="{weight}"' if weight else ""
     return "".join(
-        f'<text x="{room.x:.1f}" y="{first + number * step:.1f}" font-size="{text.size:g}" text-anchor="middle" '
+        f'<text x="{bounds.x:.1f}" y="{first + number * step:.1f}" font-size="{text.size:g}" text-anchor="middle" '
         f'textLength="{text_width(line, text.size):.1f}" lengthAdjust="spacingAndGlyphs" '
         f'fill="{colour}"{bold}>{escape(line)}</text>'
         for number, line in enumerate(text.lines)

@@ -1,7 +1,7 @@
-"""Colours of a diagram, shared by every format.
+"""Colours and fonts of diagrams, shared by all formats.
 
-Each theme can be read by colour-blind eyes. Still, nothing is told by colour alone: formats draw the main path
-heavier, edges of different kinds with different dashes, and a change with a sign before its text.
+All themes use palettes that colour-blind readers can tell apart. Formats also show the main path by its width, kinds
+of edges by dashes and arrowheads, and changes by a sign in front of the text.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
 
 HEAT_THRESHOLDS = (0.0, 0.01, 0.05, 0.2, 0.5)
-"""The shares of the time from which on a phase has the next of a theme's colours for them."""
+"""Shares of the time at which a phase gets the next colour of `Theme.heat`."""
 
 CHANGE_SIGNS = {Change.ADDED: "+", Change.REMOVED: "\N{MINUS SIGN}", Change.CHANGED: "~"}
-"""What stands before the text of a part that differs."""
+"""Signs in front of the texts of parts that differ between two lifecycles."""
 
 
 @dataclass(frozen=True)
 class Paint:
-    """The colours of a node, as ``#rrggbb``. Without a fill, the page shows through."""
+    """The colours of a node, as ``#rrggbb``. A node without a fill is transparent."""
 
     fill: str | None
     text: str
@@ -32,23 +32,24 @@ class Theme:
     """The colours of a diagram, as ``#rrggbb``, and its font.
 
     Attributes:
-        name: what users ask for it by.
-        background: None leaves the page as it is.
-        text: of the title, boxes, and edges.
-        line: of edges that nothing else is said about.
-        box: of the borders of boxes.
-        phase: nodes beside the main path.
-        main: nodes and, by its border, edges of the main path.
-        custom: phases of the user's own.
-        added: parts that only the second of two lifecycles has; edges have the colour of the border.
-        removed: parts that only the first one has.
-        changed: parts that differ between the two.
-        current: the outline of the phase that a run is in.
-        fired: edges that a step moves along.
-        error: edges that exceptions take.
-        discovered: edges that were seen and not declared, and the callback events at their ends.
-        heat: phases by their share of the time of a recorded run, from little to much.
-        font: families, the first that is there counts.
+        name: name that users choose the theme by.
+        background: colour behind the picture; None for a transparent picture.
+        text: colour of the title, and of the texts of boxes and edges.
+        line: colour of edges that no other attribute applies to.
+        box: colour of the borders of boxes.
+        phase: colours of nodes beside the main path.
+        main: colours of nodes on the main path; its edges have the colour of the border.
+        custom: colours of phases that users defined.
+        added: colours of parts that only the second of two compared lifecycles has. For this and the next two, edges
+            have the colour of the border.
+        removed: colours of parts that only the first lifecycle has.
+        changed: colours of parts that differ between the two.
+        current: colour of the outline around the phase that a run is in.
+        fired: colour of edges that the step fires.
+        error: colour of edges that exceptions take.
+        discovered: colour of edges that were seen in a run and not declared, and of callback events at their ends.
+        heat: colours of phases by their share of the time of a recorded run, one for each of `HEAT_THRESHOLDS`.
+        font: font families; the first one that is installed is used.
     """
 
     name: str
@@ -71,33 +72,33 @@ class Theme:
 
     @property
     def callback(self) -> Paint:
-        """The colours of callback events that were discovered."""
+        """The colours of discovered callback events."""
         return Paint(None, self.discovered, self.discovered)
 
-    def paint(self, node: Node) -> Paint:
-        """Return the colours of `node`: those of its `role`."""
-        paint: Paint = getattr(self, role(node))
-        return paint if node.heat is None else self.warm(node.heat)
+    def node_paint(self, node: Node) -> Paint:
+        """Return the colours of `node`: by its share of the time if known, else by its role."""
+        paint: Paint = getattr(self, node_role(node))
+        return paint if node.heat is None else self.heat_paint(node.heat)
 
-    def warm(self, share: float) -> Paint:
-        """Return the colours for a share of the time of a run."""
-        return self.heat[sum(share >= step for step in HEAT_THRESHOLDS) - 1]
+    def heat_paint(self, share: float) -> Paint:
+        """Return the colours of a phase with this share of the time of a run."""
+        return self.heat[sum(share >= threshold for threshold in HEAT_THRESHOLDS) - 1]
 
-    def stroke(self, edge: Edge) -> str:
-        """Return the colour of `edge`; how it differs goes before what it lies on, and that before its kind."""
+    def edge_colour(self, edge: Edge) -> str:
+        """Return the colour of `edge`: by its change, else by the main path, else by its kind."""
         if edge.change is not None:
-            differs: Paint = getattr(self, edge.change.value)
-            return differs.border
+            paint: Paint = getattr(self, edge.change.value)
+            return paint.border
         if edge.main:
             return self.main.border
         kinds = {EdgeKind.FIRED: self.fired, EdgeKind.ERROR: self.error, EdgeKind.DISCOVERED: self.discovered}
         return kinds.get(edge.kind, self.line)
 
 
-def role(node: Node) -> str:
-    """Return the attribute of a theme that paints `node`.
+def node_role(node: Node) -> str:
+    """Return the name of the `Theme` attribute with the colours of `node`.
 
-    How it differs goes before whose it is, and that before where it lies.
+    A change takes precedence over the marks of a node, and those over the main path.
     """
     if node.change is not None:
         return node.change.value
@@ -109,19 +110,19 @@ def role(node: Node) -> str:
 
 
 def get_theme(name: str) -> Theme:
-    """Return the theme of that name: auto, light, dark or print.
+    """Return the theme called `name`: auto, light, dark or print.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no theme has that name.
     """
     return choose("theme", name, THEMES)
 
 
-def _plain(fill: str, text: str = "#ffffff") -> Paint:
+def _filled(fill: str, text: str = "#ffffff") -> Paint:
     return Paint(fill, text, fill)
 
 
-_WARM = (
+_HEAT = (
     *(Paint(fill, "#2b1600", "#b35806") for fill in ("#fdf0dc", "#fdd49e", "#fca757")),
     *(Paint(fill, "#ffffff", "#b35806") for fill in ("#c2530a", "#8a2f04")),
 )
@@ -131,17 +132,17 @@ _AUTO = Theme(
     text="#747c86",
     line="#848d97",
     box="#848d97",
-    phase=_plain("#616b76"),
-    main=_plain("#1f6fb4"),
-    custom=_plain("#e69f00", "#1f2328"),
-    added=_plain("#00795a"),
-    removed=_plain("#b84a00"),
-    changed=_plain("#a64d83"),
+    phase=_filled("#616b76"),
+    main=_filled("#1f6fb4"),
+    custom=_filled("#e69f00", "#1f2328"),
+    added=_filled("#00795a"),
+    removed=_filled("#b84a00"),
+    changed=_filled("#a64d83"),
     current="#d55e00",
     fired="#b87700",
     error="#d0471a",
     discovered="#148f77",
-    heat=_WARM,
+    heat=_HEAT,
 )
 _LIGHT = Theme(
     name="light",
@@ -150,7 +151,7 @@ _LIGHT = Theme(
     line="#6e7781",
     box="#a0a8b1",
     phase=Paint("#eaeef2", "#1f2328", "#8c959f"),
-    main=_plain("#0b62a8"),
+    main=_filled("#0b62a8"),
     custom=Paint("#ffe0a3", "#1f2328", "#b87700"),
     added=Paint("#cdeee2", "#1f2328", "#00795a"),
     removed=Paint("#ffd9c7", "#1f2328", "#b84a00"),
@@ -159,7 +160,7 @@ _LIGHT = Theme(
     fired="#946000",
     error="#c03d10",
     discovered="#0a7560",
-    heat=_WARM,
+    heat=_HEAT,
 )
 _DARK = Theme(
     name="dark",
@@ -177,7 +178,7 @@ _DARK = Theme(
     fired="#e6b23a",
     error="#ff8a5c",
     discovered="#3fcaa6",
-    heat=_WARM,
+    heat=_HEAT,
 )
 _PRINT = Theme(
     name="print",
@@ -186,7 +187,7 @@ _PRINT = Theme(
     line="#555555",
     box="#999999",
     phase=Paint("#ffffff", "#000000", "#555555"),
-    main=_plain("#000000"),
+    main=_filled("#000000"),
     custom=Paint("#d4d4d4", "#000000", "#000000"),
     added=Paint("#ececec", "#000000", "#000000"),
     removed=Paint("#ffffff", "#6b6b6b", "#6b6b6b"),
@@ -201,4 +202,4 @@ _PRINT = Theme(
     ),
 )
 THEMES = {theme.name: theme for theme in (_AUTO, _LIGHT, _DARK, _PRINT)}
-"""Every theme by its name, the default first. That one can be read on a light and on a dark page."""
+"""All themes by name. The first is the default; its pictures are legible on light and on dark pages."""

@@ -297,11 +297,11 @@ def test_the_handlers_of_an_engine_that_a_function_has_made_are_drawn(here):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--format", "gif"], r"format='gif' has to be one of 'svg', .*"),
+        (["--format", "gif"], r"format='gif' must be one of 'svg', .*"),
         (["-o", "x.gif"], r"'x\.gif' ends in \.gif\. Use one of \.svg, .*"),
         (["-o", "x"], r"'x' has no suffix\. Use one of \.svg, .*"),
-        (["--theme", "pink"], r"theme='pink' has to be one of 'auto', .*"),
-        (["--direction", "up"], r"direction='up' has to be 'down' or 'right'\."),
+        (["--theme", "pink"], r"theme='pink' must be one of 'auto', .*"),
+        (["--direction", "up"], r"direction='up' must be 'down' or 'right'\."),
         (["-o", "no/where.svg"], r"no/where\.svg cannot be written: there is no folder .*/no\. Make it first\."),
     ],
 )

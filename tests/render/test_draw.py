@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import os
 import re
@@ -111,33 +110,24 @@ def test_an_unknown_suffix_is_refused(name: str, message: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"theme": "pink"}, "theme='pink' has to be one of 'auto', 'light', 'dark', 'print'."),
-        ({"direction": "up"}, "direction='up' has to be 'down' or 'right'."),
+        ({"theme": "pink"}, r"theme='pink'.*'auto', 'light', 'dark', 'print'"),
+        ({"direction": "up"}, r"direction='up'.*'down'.*'right'"),
     ],
 )
 def test_unknown_options_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has to be") as caught:
+    with pytest.raises(ValueError, match=message):
         Lifecycle.training().draw(tmp_path / "lifecycle.svg", **options)
-    assert str(caught.value) == message
     assert not list(tmp_path.iterdir())
 
 
 def test_a_title_is_a_text() -> None:
-    with pytest.raises(TypeError, match=r"^title=3 has to be a string\.$"):
+    with pytest.raises(TypeError, match=r"title=3.*string"):
         render(Lifecycle.training(), "svg", title=3)  # type: ignore[arg-type]
 
 
 def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any) -> Any:
-        if name == "typst":
-            raise ImportError(name)
-        return real(name, *args)
-
-    monkeypatch.delitem(sys.modules, "typst", raising=False)
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'fsm-engine\[draw\]'"):
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(ImportError, match=r'typst.*pip install "fsm-engine\[draw\]"'):
         Lifecycle.training().draw(tmp_path / "lifecycle.png")
     assert not list(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from lifecycles import Plan, built, plans
 
 from fsm_engine import EventEnum, Events, Lifecycle, Scope
 from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, build_diagram, get_theme
-from fsm_engine.render.formats import PICTURES, render
+from fsm_engine.render.formats import DIAGRAM_FORMATS, render
 from fsm_engine.render.text_metrics import text_width, wrap_name
 
 LOOKS = [{"direction": direction, "guards": guards} for direction in ("down", "right") for guards in (False, True)]
@@ -54,7 +54,7 @@ def twenty() -> Lifecycle:
 
 
 def svg(drawn: Diagram) -> str:
-    return PICTURES["svg"](drawn, get_theme("auto")).decode()
+    return DIAGRAM_FORMATS["svg"](drawn, get_theme("auto")).decode()
 
 
 def placed(drawn: Diagram) -> dict[str, Part]:

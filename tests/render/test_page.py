@@ -20,7 +20,7 @@ from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, Scope, Transi
 from fsm_engine.events.edges import Edge
 from fsm_engine.lifecycle.coverage import covering_walks
 from fsm_engine.render.page import lifecycle_page, page_theme
-from fsm_engine.render.page_details import Details, ExitDetails, HandlerDetails, PhaseDetails, details
+from fsm_engine.render.page_details import Details, ExitDetails, HandlerDetails, PhaseDetails, page_details
 from fsm_engine.render.themes import THEMES
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="200" height="120" viewBo
 </svg>
 """
 IDLE = PhaseDetails("IDLE", "IDLE", ("initial", "final"), (), (), "", "", "", True, False, False, (), ())
-SMALL = Details((IDLE, replace(IDLE, id="A", name="A", nodes=("A",), scopes=("run",), rests=False)))
+SMALL = Details((IDLE, replace(IDLE, id="A", name="A", nodes=("A",), scopes=("run",), terminal=False)))
 NASTY = "<script>alert(1)</script>"
 
 
@@ -193,7 +193,7 @@ def test_a_phase_is_told_with_all_that_it_does_and_where_it_leads(monkeypatch):
     engine.add_event_handler(Rl.COLLECT >> Rl.LEARN, collect)
     engine.add_event_handler(Exit(Scope.RUN), collect)
     place = f"{HERE}:{line_of('def collect(engine: Engine) -> None:')}"
-    told = {phase.id: phase for phase in details(engine.lifecycle).phases}
+    told = {phase.id: phase for phase in page_details(engine.lifecycle).phases}
     leaving = HandlerDetails("collect", "Exit(Scope.RUN)", "", place)
     out = [signal("terminate", "TERMINATE", "engine.run", "run"), signal("interrupt", "INTERRUPT", "engine.run", "run")]
     fails = signal("exception", "EXCEPTION_RAISED", "engine", "engine")
@@ -206,7 +206,7 @@ def test_a_phase_is_told_with_all_that_it_does_and_where_it_leads(monkeypatch):
         activity="collect",
         defer="",
         counter="rollouts",
-        rests=False,
+        terminal=False,
         fired=False,
         recovers=False,
         handlers=(HandlerDetails("collect", "", "every=3", place),),
@@ -540,7 +540,7 @@ def test_a_simulated_epoch_is_the_walk_that_an_engine_takes(way, shown):
 
 
 def ids(lifecycle: Lifecycle) -> list[str]:
-    return [phase.id for phase in details(lifecycle).phases]
+    return [phase.id for phase in page_details(lifecycle).phases]
 
 
 def exported(tab: Tab, name: str) -> str:
@@ -670,7 +670,7 @@ def test_an_error_edge_is_taken_as_often_as_its_limit_says(shown):
 @MAKERS
 def test_whatever_a_run_can_do_can_be_simulated(make, shown):
     lifecycle = make()
-    phases = {phase.id: phase for phase in details(lifecycle).phases}
+    phases = {phase.id: phase for phase in page_details(lifecycle).phases}
     names = dict(zip([phase.event for phase in lifecycle.phases], phases))
     tab = shown(lifecycle)
     for walk in covering_walks(lifecycle.graph):

@@ -168,7 +168,7 @@ def test_bars_are_as_long_as_what_they_show() -> None:
 
 @pytest.mark.parametrize("name", ["gif", "", "SVG "])
 def test_an_unknown_format_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="has to be one of 'svg'"):
+    with pytest.raises(ValueError, match=r"format=.*'svg'"):
         render_timeline(run(1, 1), name)
 
 

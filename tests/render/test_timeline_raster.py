@@ -56,5 +56,5 @@ def test_a_pdf_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["png", "pdf"])
 def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setitem(sys.modules, "typst", None)
-    with pytest.raises(ImportError, match=rf"^A \.{form} .* typst.*pip install 'fsm-engine\[draw\]'"):
+    with pytest.raises(ImportError, match=rf"^A \.{form} .* typst.*pip install .fsm-engine\[draw\]"):
         render_timeline(run(), form)

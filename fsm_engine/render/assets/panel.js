@@ -67,7 +67,7 @@ class Panel {
     const badges = [
       phase.id === this.current ? "the engine is here" : "",
       phase.fired ? "part of a step" : "",
-      phase.rests ? "left by the next run" : "",
+      phase.terminal ? "left by the next run" : "",
     ].filter(Boolean);
     return badges.length ? make("p", { class: "badges" }, badges.map((text) => make("span", {}, text))) : null;
   }

@@ -104,7 +104,7 @@ class Walk {
     } else if (exit.kind === "error") {
       kept.failed = this.#begun();
       kept.taken = { ...kept.taken, [limitKey(exit)]: (kept.taken[limitKey(exit)] ?? 0) + 1 };
-    } else if (exit.signal === "interrupt" && this.phases.get(target).rests) {
+    } else if (exit.signal === "interrupt" && this.phases.get(target).terminal) {
       kept.left ??= this.at.id;
     }
     return kept;
