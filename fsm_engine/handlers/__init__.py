@@ -1,4 +1,9 @@
-"""Handlers: what is commonly attached to an engine."""
+"""Handlers that users attach to an engine: checkpoints, schedulers, early stopping, progress bars and others.
+
+A handler is called with the engine when an event is fired, and changes the engine, an optimizer or files. Each handler
+has its own module, or its own folder if it needs several. The packages `supervised`, `compat` and `cli` may import this
+package; it imports only packages below it, such as `loggers`.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _KEYS = ("counter", "best_score", "threshold_mode")
 
 
+def _deprecated_name(old: str, new: str) -> Any:
+    def get(handler: Any) -> Any:
+        _warn_deprecated(old, new)
+        return getattr(handler, new)
+
+    return property(get, doc=f"Deprecated name of `{new}`.")
+
+
 class EarlyStopping:
     """Terminate the run of `trainer` when the score has not improved in `patience` calls; a handler of any event.
 
@@ -87,23 +95,9 @@ class EarlyStopping:
         """The engine to terminate; None if it is gone."""
         return self._trainer()
 
-    @property
-    def min_delta(self) -> float:
-        """Deprecated name of `threshold`."""
-        _warn_deprecated("min_delta", "threshold")
-        return self.threshold
-
-    @property
-    def min_delta_mode(self) -> str:
-        """Deprecated name of `threshold_mode`."""
-        _warn_deprecated("min_delta_mode", "threshold_mode")
-        return self.threshold_mode
-
-    @property
-    def cumulative_delta(self) -> bool:
-        """Deprecated name of `cumulative`."""
-        _warn_deprecated("cumulative_delta", "cumulative")
-        return self.cumulative
+    min_delta = _deprecated_name("min_delta", "threshold")
+    min_delta_mode = _deprecated_name("min_delta_mode", "threshold_mode")
+    cumulative_delta = _deprecated_name("cumulative_delta", "cumulative")
 
     def attach(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import AnyEvent, plain
@@ -25,20 +26,18 @@ def global_step_from_engine(
         custom_event_name: event whose counter to return, whatever the event of the handler is.
         fallback_attr: attribute of ``engine.state`` to return for events without a counter.
     """
-    return _GlobalStep(WeakEngine(engine), custom_event_name, fallback_attr)
+    return partial(_global_step, WeakEngine(engine), custom_event_name, fallback_attr)
 
 
-class _GlobalStep:
-    def __init__(self, engine: WeakEngine, event: AnyEvent | None, fallback: str) -> None:
-        self._engine, self._event, self._fallback = engine, event, fallback
-
-    def __call__(self, _engine: Any, event_name: AnyEvent) -> int:
-        engine = self._engine()
-        if engine is None:
-            raise ReferenceError(
-                "global_step_from_engine() was given an engine that does not exist any more. Keep a reference to the "
-                "engine while handlers use its step."
-            )
-        state, event = engine.state, plain(self._event or event_name)
-        attribute = state.event_to_attr.get(event, self._fallback)  # type: ignore[arg-type]  # edges have no counter
-        return getattr(state, attribute)  # type: ignore[no-any-return]
+def _global_step(
+    weak_engine: WeakEngine, custom_event: AnyEvent | None, fallback: str, _engine: Any, event_name: AnyEvent
+) -> int:
+    engine = weak_engine()
+    if engine is None:
+        raise ReferenceError(
+            "global_step_from_engine() was given an engine that does not exist any more. Keep a reference to the "
+            "engine while handlers use its step."
+        )
+    state, event = engine.state, plain(custom_event or event_name)
+    attribute = state.event_to_attr.get(event, fallback)  # type: ignore[arg-type]  # edges have no counter
+    return getattr(state, attribute)  # type: ignore[no-any-return]

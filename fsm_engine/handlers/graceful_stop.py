@@ -45,8 +45,8 @@ class GracefulStop:
     say that EPOCH_COMPLETED is still to come. Then the run is suspended after the handlers of EPOCH_COMPLETED, and a
     run with nothing left to do ends normally.
 
-    A second signal does at once what it did before the run: usually, SIGINT raises KeyboardInterrupt, and the others
-    end the process.
+    A second signal calls the previous signal handler at once: usually, SIGINT then raises KeyboardInterrupt, and the
+    others end the process.
 
     The run stops only when all handlers of the iteration have returned, also one that evaluates for an hour. To stop
     sooner, attach this handler to the evaluator, too: a signal then terminates the evaluator's run without COMPLETED,
@@ -84,7 +84,7 @@ class GracefulStop:
         self._pid: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_running": [], "_previous": {}, "_pid": None}
+        return {**vars(self), "_running": [], "_previous": {}, "_pid": None}  # these belong to the process
 
     @property
     def requested(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,18 +18,14 @@ class WeakEngine:
     """
 
     def __init__(self, engine: Engine | None) -> None:
-        self._ref: Callable[[], Engine | None] = _no_engine if engine is None else weakref.ref(engine)
+        self._ref = None if engine is None else weakref.ref(engine)
 
     def __call__(self) -> Engine | None:
         """Return the engine, or None if it is gone."""
-        return self._ref()
+        return None if self._ref is None else self._ref()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> WeakEngine:
         return self  # nothing would keep a copy of the engine alive
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self(),)
-
-
-def _no_engine() -> None:
-    return None

@@ -207,7 +207,7 @@ def test_it_does_not_keep_the_trainer_alive() -> None:
     evaluator = Engine(echo)
     evaluator.state.output = 0.0
     for _ in range(3):
-        handler(evaluator)  # there is no trainer to terminate
+        handler(evaluator)  # without a trainer, nothing is terminated
     assert handler.counter == 3
 
 

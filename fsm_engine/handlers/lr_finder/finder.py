@@ -117,7 +117,7 @@ class FastaiLRFinder:
         With several parameter groups, the result is a list.
 
         Raises:
-            RuntimeError: there was no search, or the loss did not fall.
+            RuntimeError: the finder has not run, or the loss did not fall.
         """
         return number_or_list(self._rates[self._steepest()])
 
@@ -137,7 +137,7 @@ class FastaiLRFinder:
         """Set the learning rates of `optimizer` to the result of `lr_suggestion`.
 
         Raises:
-            RuntimeError: there is no suggestion, or the number of parameter groups differs from the search.
+            RuntimeError: `lr_suggestion` raises it, or the number of parameter groups differs from the search.
         """
         rates = self._rates[self._steepest()]
         if len(rates) != len(optimizer.param_groups):
@@ -171,7 +171,7 @@ class FastaiLRFinder:
             The axes.
 
         Raises:
-            RuntimeError: there was no search.
+            RuntimeError: the finder has not run.
             ValueError: `skip_start` or `skip_end` is negative.
             ModuleNotFoundError: matplotlib is not installed.
         """
@@ -198,7 +198,7 @@ class FastaiLRFinder:
     def _mark_suggestion(self, axes: Axes) -> None:
         try:
             iteration = self._steepest()
-        except RuntimeError:  # a plot is most useful when there is no suggestion
+        except RuntimeError:  # without a suggestion, users need the plot most
             return
         rates = self._rates[iteration]
         axes.scatter(rates, [self._losses[iteration]] * len(rates), s=75, color="red", zorder=3)

@@ -12,10 +12,10 @@ import torch
 from fsm_engine.events.events import AnyEvent, Events
 from fsm_engine.events.priorities import LAST
 from fsm_engine.handlers.param_scheduler.param_groups import set_value
+from fsm_engine.handlers.run_length import planned_iterations
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
-    from fsm_engine.runtime.state import State
 
 
 def _exponential(start: float, end: float, iteration: int, num_iter: int) -> float:
@@ -79,7 +79,7 @@ class Search:
         self._diverged, self._best_loss = False, math.inf
         self.rates.clear()
         self.losses.clear()
-        state, planned = engine.state, _planned_iters(engine.state)
+        state, planned = engine.state, planned_iterations(engine.state)
         num_iter = self._requested_iters or planned
         if num_iter is None:
             raise ValueError("the length of the data is unknown: give num_iter to attach(), or epoch_length to run().")
@@ -121,13 +121,6 @@ class Search:
                 "lr_finder.plot()",
                 stacklevel=2,
             )
-
-
-def _planned_iters(state: State) -> int | None:
-    """Return the number of iterations of the run, or None if the length of the data is unknown."""
-    if state.max_epochs is None or state.epoch_length is None:
-        return state.max_iters
-    return state.max_epochs * state.epoch_length
 
 
 def _loss_as_float(loss: Any) -> float:

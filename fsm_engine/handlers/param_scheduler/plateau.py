@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 from fsm_engine.handlers.param_scheduler.param_groups import number_or_list, record_history, set_value
 from fsm_engine.handlers.param_scheduler.simulation import simulate
+from fsm_engine.handlers.weak_engine import WeakEngine
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.handles import RemovableEventHandle
@@ -56,15 +56,15 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
             raise TypeError(f"When param_group_index is given, min_lr should be a float, but given {type(min_lr)}")
         self.metric_name = metric_name
         self.scheduler = ReduceLROnPlateau(optimizer, **scheduler_kwargs)
-        self._trainer = None if trainer is None else weakref.ref(trainer)
+        self._trainer = WeakEngine(trainer)
 
     @property
     def trainer(self) -> Engine | None:
         """The engine whose state gets the history; None if not given, or gone, or in a copy of this scheduler."""
-        return None if self._trainer is None else self._trainer()
+        return self._trainer()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_trainer": None}  # engines are not copied along with their handlers
+        return {**vars(self), "_trainer": WeakEngine(None)}  # engines are not copied along with their handlers
 
     def attach(self, engine: Engine, event: AnyEvent | EventsList = Events.COMPLETED) -> RemovableEventHandle:
         """Call this scheduler at each `event` of `engine`, the evaluator.

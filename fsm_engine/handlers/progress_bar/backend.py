@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 DRAWS_PER_SECOND = 10
@@ -23,6 +23,10 @@ class BarContent(NamedTuple):
     n: int
     total: int | None
     values: Mapping[str, Any]
+
+    def text_of_values(self, format_value: Callable[[Any], str]) -> str:
+        """Return the values as text, such as ``"loss=0.5, acc=0.9"``."""
+        return ", ".join(f"{name}={format_value(value)}" for name, value in self.values.items())
 
 
 class Bar(Protocol):

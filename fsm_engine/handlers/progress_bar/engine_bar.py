@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import Event, Events, name_of
 from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, Backend, Bar, BarContent
+from fsm_engine.handlers.run_length import planned_epochs, planned_iterations
 from fsm_engine.loggers.state_reader import StateReader
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ class EngineBar:
     Attributes:
         next_draw: earliest time of the next draw, on the monotonic clock.
     """
-
-    __slots__ = (
-        *("_backend", "_bar", "_closing_event", "_description", "_draw_times", "_event", "_reader", "_values"),
-        "next_draw",
-    )
 
     def __init__(
         self, backend: Backend, description: str | None, reader: StateReader, event: Event, closing_event: Event
@@ -81,28 +76,16 @@ class EngineBar:
     def _content(self, state: State) -> BarContent:
         counter = state.event_to_attr[self._event]
         one_bar_per_run = self._closing_event == Events.COMPLETED
-        n, epochs = getattr(state, counter), _epochs(state)
+        n, epochs = getattr(state, counter), planned_epochs(state)
         name, total = name_of(self._event), None
         if counter == "epoch":
             name, total = "Epoch", epochs
         elif counter == "iteration":
             name = "Iteration" if one_bar_per_run or epochs == 1 else "Epoch"
-            total = _iterations(state) if one_bar_per_run else state.epoch_length
+            total = planned_iterations(state) if one_bar_per_run else state.epoch_length
             if total is not None and not one_bar_per_run:
                 n = (n - 1) % total + 1
         name = self._description or name
         if not one_bar_per_run and epochs not in (None, 1):
             name = f"{name} [{state.epoch}/{epochs}]"
         return BarContent(name, n, total, self._values)
-
-
-def _epochs(state: State) -> int | None:
-    if state.max_epochs is None and state.max_iters is not None and state.epoch_length is not None:
-        return ceil(state.max_iters / state.epoch_length)
-    return state.max_epochs
-
-
-def _iterations(state: State) -> int | None:
-    if state.max_epochs is not None and state.epoch_length is not None:
-        return state.max_epochs * state.epoch_length
-    return state.max_iters

@@ -82,7 +82,7 @@ def _new_display(console: Any) -> Any:
 
 
 def _fields(content: BarContent) -> dict[str, Any]:
-    values = ", ".join(f"{name}={_format(value)}" for name, value in content.values.items())
+    values = content.text_of_values(_format)
     return {"description": content.description, "completed": content.n, "total": content.total, "values": values}
 
 

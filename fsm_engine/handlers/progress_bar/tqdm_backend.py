@@ -26,17 +26,13 @@ class TqdmBackend:
             desc=f"{content.description}: ",
             initial=content.n,
             total=content.total,
-            postfix=self._postfix(content),
+            postfix=content.text_of_values(self._format),
             **self._options,
         )
-        return _TqdmBar(bar, self._postfix)
+        return _TqdmBar(bar, self._format)
 
-    def _postfix(self, content: BarContent) -> str:
-        format_number = self._tqdm.format_num
-        return ", ".join(
-            f"{name}={value if isinstance(value, str) else format_number(value)}"
-            for name, value in content.values.items()
-        )
+    def _format(self, value: Any) -> str:
+        return value if isinstance(value, str) else self._tqdm.format_num(value)
 
     def write(self, message: str) -> None:
         """Print a line above the open bars."""
@@ -44,8 +40,8 @@ class TqdmBackend:
 
 
 class _TqdmBar:
-    def __init__(self, bar: Any, postfix: Callable[[BarContent], str]) -> None:
-        self._bar, self._postfix = bar, postfix
+    def __init__(self, bar: Any, format_value: Callable[[Any], str]) -> None:
+        self._bar, self._format = bar, format_value
 
     def update(self, content: BarContent) -> None:
         self._set(content)
@@ -63,7 +59,7 @@ class _TqdmBar:
     def _set(self, content: BarContent) -> None:
         self._bar.total = content.total
         self._bar.set_description(content.description, refresh=False)
-        self._bar.set_postfix_str(self._postfix(content), refresh=False)
+        self._bar.set_postfix_str(content.text_of_values(self._format), refresh=False)
 
 
 def _tqdm() -> Any:
