@@ -1,1 +1,5 @@
-"""Other libraries beside this one: `fsm_engine.compat.ignite` lets handlers of pytorch-ignite attach to our engines."""
+"""Bridges to other libraries, one module per library.
+
+An fsm_engine engine goes in, and an object with the other library's interface comes out. Only users and `cli` may
+import this package.
+"""

@@ -1,50 +1,49 @@
-"""Handlers and metrics of an installed pytorch-ignite on an engine of ours: ``pip install "fsm-engine[ignite]"``.
+"""Handlers and metrics of an installed pytorch-ignite on an fsm_engine engine.
 
-``EarlyStopping(3, score, trainer=adapt(trainer))``, ``RunningAverage(...).attach(adapt(trainer), "loss")``
+``EarlyStopping(3, score, trainer=adapt(trainer))``, ``RunningAverage(...).attach(adapt(trainer), "loss")``. Install
+pytorch-ignite with ``pip install "fsm-engine[ignite]"``.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, cast
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import CallableEventWithFilter, EventEnum, EventsList, name_of
 from fsm_engine.runtime.state import State
 
-try:
-    import ignite.engine as ignite
-    from ignite.engine.events import CallableEventWithFilter as IgniteEvent
-    from ignite.engine.events import EventEnum as IgniteEventEnum
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"fsm_engine.compat.ignite needs pytorch-ignite, but: {error}. Install it with: "
-        f'pip install "fsm-engine[ignite]"'
-    ) from error
+import_extra("ignite.engine", "ignite", "fsm_engine.compat.ignite needs pytorch-ignite")
+
+import ignite.engine as ignite  # noqa: E402
+from ignite.engine.events import CallableEventWithFilter as IgniteEvent  # noqa: E402
+from ignite.engine.events import EventEnum as IgniteEventEnum  # noqa: E402
 
 _adapted: weakref.WeakKeyDictionary[Engine, weakref.ref[AdaptedEngine]] = weakref.WeakKeyDictionary()
 
 
 def adapt(engine: Engine) -> AdaptedEngine:
-    """Return `engine` in the shape of one of pytorch-ignite: its handlers and metrics can be attached to that.
+    """Return `engine` as an engine of pytorch-ignite, to which its handlers and metrics can be attached.
 
-    They are attached to `engine` itself, among its other handlers, and called in the order in which they came.
-    Handlers that take the engine are given the adapted one. Events mean those of the same name.
+    They are attached to `engine` itself, and called among its other handlers in the order of attachment. A handler that
+    takes the engine receives the adapted one. Events are matched by name.
 
-    The profilers of pytorch-ignite reach into its engines, and so cannot be attached; there are others in
-    `fsm_engine.handlers`.
+    The profilers of pytorch-ignite use private attributes of its engines, so they cannot be attached. `fsm_engine.handlers`
+    has profilers with the same names.
 
     Raises:
-        TypeError: for anything but an engine of ours.
+        TypeError: `engine` is not an fsm_engine.Engine.
     """
     if not isinstance(engine, Engine):
         raise TypeError(f"adapt() takes an fsm_engine.Engine, got {engine!r}.")
-    known = _adapted.get(engine)
-    adapted = None if known is None else known()
+    reference = _adapted.get(engine)
+    adapted = None if reference is None else reference()
     if adapted is None:
         adapted = AdaptedEngine(engine)
         _adapted[engine] = weakref.ref(adapted)
@@ -52,9 +51,10 @@ def adapt(engine: Engine) -> AdaptedEngine:
 
 
 class AdaptedEngine(ignite.Engine):
-    """What `adapt` returns. It keeps the engine alive, and nothing else of its own.
+    """An fsm_engine engine with the interface of pytorch-ignite, see `adapt`.
 
-    What pytorch-ignite's engines do not have is that of the engine: ``adapt(engine).phase``.
+    It holds a reference to the engine and no other data. Attributes that pytorch-ignite's engines do not have are the
+    engine's: ``adapt(engine).phase``.
     """
 
     _adapted: Engine
@@ -65,15 +65,23 @@ class AdaptedEngine(ignite.Engine):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(
-                f"an adapted engine has no {name}: that is private to the engines of pytorch-ignite. If a profiler of "
-                f"pytorch-ignite wanted it, use those of fsm_engine.handlers."
+                f"an adapted engine has no {name}, a private attribute of pytorch-ignite's engines. If a profiler uses "
+                f"it, take the profiler with the same name from fsm_engine.handlers."
             )
         return getattr(self._adapted, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "state":
-            value = _state_from(value)
-        setattr(self._adapted, name, value)
+        setattr(self._adapted, name, _own_state(value) if name == "state" else value)
+
+    # Attributes of pytorch-ignite's class, which `__getattr__` does not see
+    _process_function: Any = property(attrgetter("_adapted._process_function"))
+    interrupt: Any = property(attrgetter("_adapted.interrupt"))
+    load_state_dict: Any = property(attrgetter("_adapted.load_state_dict"))
+    set_data: Any = property(attrgetter("_adapted.set_data"))
+    state_dict: Any = property(attrgetter("_adapted.state_dict"))
+    state_dict_user_keys: Any = property(attrgetter("_adapted.state_dict_user_keys"))
+    terminate: Any = property(attrgetter("_adapted.terminate"))
+    terminate_epoch: Any = property(attrgetter("_adapted.terminate_epoch"))
 
     @property
     def state(self) -> AdaptedState:  # type: ignore[override]
@@ -82,56 +90,36 @@ class AdaptedEngine(ignite.Engine):
 
     @property
     def last_event_name(self) -> Any:  # type: ignore[override]
-        """The event that was fired last, as one of pytorch-ignite if it has it."""
+        """The event that fired last, as pytorch-ignite's event if it has one with this name."""
         last = self._adapted.last_event_name
         return None if last is None else ignite.Events.__members__.get(name_of(last), last)
 
     @property
-    def should_terminate(self) -> bool:  # type: ignore[override]
-        """Whether the run goes to its end before its limits are reached, or did so."""
-        return self._adapted.should_terminate
-
-    @property
-    def should_terminate_single_epoch(self) -> bool:  # type: ignore[override]
-        """Whether `terminate_epoch` was called and the epoch has not ended yet."""
-        return self._adapted.should_terminate_single_epoch
-
-    @property
-    def should_interrupt(self) -> bool:  # type: ignore[override]
-        """Whether `interrupt` was called and the run goes on until it may stop."""
-        return self._adapted.should_interrupt
-
-    @property
     def _allowed_events(self) -> list[Any]:  # type: ignore[override]
-        return [ignite.Events.__members__.get(name, name) for name in _names(self._adapted)]
-
-    @property
-    def _process_function(self) -> Any:  # type: ignore[override]
-        return self._adapted._process_function
+        return [ignite.Events.__members__.get(name, name) for name in _events_by_name(self._adapted)]
 
     def register_events(self, *event_names: Any, event_to_attr: Mapping[Any, str] | None = None) -> None:
-        """Make events known, those of pytorch-ignite under their name."""
+        """Register events; those of pytorch-ignite are registered under their names."""
         if isinstance(event_to_attr, Mapping):
-            event_to_attr = {_ours(self._adapted, event): attribute for event, attribute in event_to_attr.items()}
-        ours = [_ours(self._adapted, event) for event in event_names]
-        self._adapted.register_events(*ours, event_to_attr=event_to_attr)
+            event_to_attr = {_own_event(self._adapted, event): name for event, name in event_to_attr.items()}
+        events = [_own_event(self._adapted, event) for event in event_names]
+        self._adapted.register_events(*events, event_to_attr=event_to_attr)
 
     def has_registered_events(self, event: Any) -> bool:
-        """Say whether `event` is known."""
-        return isinstance(event, (IgniteEvent, str)) and _name(event) in _names(self._adapted)
+        """Return True if `event` is registered."""
+        return isinstance(event, (IgniteEvent, str)) and _name(event) in _events_by_name(self._adapted)
 
     def add_event_handler(self, event_name: Any, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Attach `handler` to the engine, as pytorch-ignite does.
+        """Attach `handler` to the engine, and return a removable handle.
 
         Raises:
-            ValueError: an event that is not registered, or a handler that cannot be called like that.
+            ValueError: the event is not registered, or `handler` does not accept the arguments.
         """
-        return self._adapted.add_event_handler(
-            _translated(self._adapted, event_name), AdaptedHandler(handler), *args, **kwargs
-        )
+        event = _translated(self._adapted, event_name)
+        return self._adapted.add_event_handler(event, AdaptedHandler(handler), *args, **kwargs)
 
     def has_event_handler(self, handler: Callable[..., Any], event_name: Any = None) -> bool:
-        """Say whether `handler` is attached, to any event if none is given."""
+        """Return True if `handler` is attached to the event, or to any event if `event_name` is None."""
         event = None if event_name is None else _translated(self._adapted, event_name)
         return self._adapted.has_event_handler(AdaptedHandler(handler), event)
 
@@ -139,7 +127,7 @@ class AdaptedEngine(ignite.Engine):
         """Detach `handler` from the event.
 
         Raises:
-            ValueError: if it is not attached there.
+            ValueError: `handler` is not attached to the event.
         """
         event = _translated(self._adapted, event_name)
         self._adapted.remove_event_handler(AdaptedHandler(handler), event)
@@ -148,38 +136,14 @@ class AdaptedEngine(ignite.Engine):
         """Call the handlers of an event."""
         self._adapted.fire_event(_translated(self._adapted, event_name))
 
-    def terminate(self, skip_completed: bool = False) -> None:
-        """End the run when the handlers of this event are through."""
-        self._adapted.terminate(skip_completed)
-
-    def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
-        """End the epoch when the handlers of this event are through."""
-        self._adapted.terminate_epoch(skip_epoch_completed)
-
-    def interrupt(self) -> None:
-        """Suspend the run when the handlers of this event are through."""
-        self._adapted.interrupt()
-
-    def set_data(self, data: Iterable[Any]) -> None:
-        """Let the next batch come from `data`."""
-        self._adapted.set_data(data)
-
-    def state_dict(self) -> Any:
-        """Return what the engine saves."""
-        return self._adapted.state_dict()
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Let the engine go on from what it has saved."""
-        self._adapted.load_state_dict(state_dict)
-
     def run(self, *args: Any, **kwargs: Any) -> AdaptedState:
-        """Run the engine."""
+        """Run the engine, and return its state."""
         self._adapted.run(*args, **kwargs)
         return self.state
 
 
 class AdaptedState(ignite.State):
-    """The state of an engine, in the shape of one of pytorch-ignite; it has no data of its own."""
+    """The state of an engine with the interface of pytorch-ignite; it has no data of its own."""
 
     _engine: Engine
 
@@ -201,19 +165,19 @@ class AdaptedState(ignite.State):
         return repr(self._engine.state)
 
     def get_event_attrib_value(self, event_name: Any) -> int:
-        """Return the counter that filters on this event are given."""
+        """Return the counter of an event, which its filters receive."""
         return self._engine.state.get_event_attrib_value(_translated(self._engine, event_name))
 
 
 @dataclass(frozen=True)
 class AdaptedHandler:
-    """A handler of pytorch-ignite, attached to an engine of ours: it is given the adapted one."""
+    """A handler of pytorch-ignite on an fsm_engine engine; it receives the adapted engine."""
 
     handler: Callable[..., Any]
 
     def __post_init__(self) -> None:
         name = getattr(self.handler, "__qualname__", type(self.handler).__qualname__)
-        object.__setattr__(self, "__qualname__", name)  # what logs and tables call it
+        object.__setattr__(self, "__qualname__", name)  # for logs and tables
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Call the handler."""
@@ -227,9 +191,9 @@ class AdaptedHandler:
 
     @property
     def owner(self) -> Any:
-        """What has the state that an engine saves: the handler, or the object whose method it is."""
+        """The object whose state dict the engine saves: the handler, or the object of a bound method."""
         owner = getattr(self.handler, "__self__", self.handler)
-        return None if isinstance(owner, AdaptedEngine) else owner  # the engine itself is what is being saved
+        return None if isinstance(owner, AdaptedEngine) else owner  # its engine saves itself already
 
 
 @dataclass(frozen=True)
@@ -241,22 +205,22 @@ class _AdaptedFilter:
 
 
 def _translated(engine: Engine, event: Any) -> Any:
-    """Return what `event`, of pytorch-ignite or ours, is to `engine`."""
+    """Return the event of `engine` for an event of pytorch-ignite; other events unchanged."""
     if isinstance(event, (CallableEventWithFilter, EventsList)):
         return event
     if isinstance(event, ignite.EventsList):
-        return EventsList(*[_callable(engine, each) for each in event])
-    return _callable(engine, event) if isinstance(event, IgniteEvent) else event
+        return EventsList(*[_filtered(engine, each) for each in event])
+    return _filtered(engine, event) if isinstance(event, IgniteEvent) else event
 
 
-def _callable(engine: Engine, event: Any) -> Any:
-    known = _names(engine).get(_name(event), _name(event))
+def _filtered(engine: Engine, event: Any) -> Any:
+    known = _events_by_name(engine).get(_name(event), _name(event))
     if event.filter is None or isinstance(known, str):
         return known
     return known(_AdaptedFilter(event))
 
 
-def _names(engine: Engine) -> dict[str, Any]:
+def _events_by_name(engine: Engine) -> dict[str, Any]:
     return {name_of(event): event for event in engine.registered_events}
 
 
@@ -265,19 +229,19 @@ def _name(event: Any) -> str:
     return name
 
 
-def _ours(engine: Engine, event: Any) -> Any:
-    """Return the event of ours that one to be registered becomes."""
+def _own_event(engine: Engine, event: Any) -> Any:
+    """Return the event to register with `engine` for an event of pytorch-ignite; other events unchanged."""
     if not isinstance(event, IgniteEventEnum):
         return event
-    return _names(engine).get(event.name) or _enum_like(type(event))[event.name]
+    return _events_by_name(engine).get(event.name) or _own_enum(type(event))[event.name]
 
 
 @cache
-def _enum_like(events: type[IgniteEventEnum]) -> Any:
+def _own_enum(events: type[IgniteEventEnum]) -> Any:
     return cast("Any", EventEnum)(events.__name__, {event.name: event.value for event in events})
 
 
-def _state_from(given: Any) -> Any:
-    if isinstance(given, AdaptedState):
-        return given._engine.state
-    return State(**vars(given)) if isinstance(given, ignite.State) else given
+def _own_state(state: Any) -> Any:
+    if isinstance(state, AdaptedState):
+        return state._engine.state
+    return State(**vars(state)) if isinstance(state, ignite.State) else state

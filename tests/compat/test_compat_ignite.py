@@ -1,4 +1,4 @@
-"""Handlers and metrics of pytorch-ignite on our engines, beside the same on its own."""
+"""Handlers and metrics of pytorch-ignite, run on an adapted engine and on an engine of pytorch-ignite."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BackpropEvents(IgniteEventEnum):
 
 
 class Task:
-    """A small model in training, the same whenever it is made."""
+    """A small model with its training and evaluation engines; every instance has the same weights and data."""
 
     def __init__(self, make: Make, folder: Path) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -265,9 +265,9 @@ USES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore")  # those of pytorch-ignite about itself
+@pytest.mark.filterwarnings("ignore")  # pytorch-ignite warns about its own code
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-def test_it_works_as_with_an_engine_of_ignite(use, tmp_path):
+def test_an_adapted_engine_gives_the_same_results_as_an_engine_of_ignite(use, tmp_path):
     seen = []
     for name, make in {"ours": ours, "theirs": IgniteEngine}.items():
         (tmp_path / name).mkdir()
@@ -285,7 +285,7 @@ def echo(engine, batch):
     return batch
 
 
-def test_events_of_ignite_are_registered_filtered_counted_and_fired():
+def test_events_of_ignite_can_be_registered_filtered_counted_and_fired():
     def step(engine, batch):
         trainer.state.backwards += 1
         trainer.fire_event(BackpropEvents.BACKWARD_STARTED)
@@ -310,7 +310,7 @@ def test_events_of_ignite_are_registered_filtered_counted_and_fired():
     assert not trainer.has_registered_events("other")
 
 
-def test_an_event_of_ours_is_that_of_the_same_name():
+def test_events_are_matched_by_name():
     engine = Engine(echo)
     engine.register_events(*Own)
     seen = []
@@ -325,12 +325,12 @@ def test_an_event_of_ours_is_that_of_the_same_name():
     assert seen == ["theirs", "ours"]
 
 
-def test_an_event_that_is_not_registered_is_an_error():
+def test_an_unregistered_event_is_an_error():
     with pytest.raises(ValueError, match="is not a valid event for this Engine"):
         adapt(Engine(echo)).add_event_handler(BackpropEvents.BACKWARD_STARTED, print)
 
 
-def test_handlers_are_called_among_ours_in_order_and_given_what_they_take():
+def test_handlers_of_both_libraries_are_called_in_order_with_their_arguments():
     engine = Engine(echo)
     seen = []
     engine.add_event_handler(Events.STARTED, lambda engine: seen.append(type(engine)))
@@ -341,7 +341,7 @@ def test_handlers_are_called_among_ours_in_order_and_given_what_they_take():
     assert seen == [Engine, (AdaptedEngine, "a"), "nothing", "last"]
 
 
-def test_an_exception_is_given_to_a_handler_of_it():
+def test_a_handler_of_exceptions_receives_the_exception():
     engine, seen = Engine(lambda engine, batch: 1 / 0), []
     adapt(engine).add_event_handler(
         IgniteEvents.EXCEPTION_RAISED, lambda engine, error: seen.append((type(engine), type(error)))
@@ -350,7 +350,7 @@ def test_an_exception_is_given_to_a_handler_of_it():
     assert seen == [(AdaptedEngine, ZeroDivisionError)]
 
 
-def test_handlers_are_found_and_removed_as_they_were_given():
+def test_attached_handlers_can_be_found_and_removed():
     trainer, handler = adapt(Engine(echo)), Timer().step
     handle = trainer.add_event_handler(IgniteEvents.ITERATION_COMPLETED(every=2), handler)
     assert trainer.has_event_handler(handler)
@@ -380,7 +380,7 @@ def test_signals_reach_the_engine():
     assert not trainer.should_interrupt
 
 
-def test_the_state_is_that_of_the_engine():
+def test_the_adapted_state_reads_and_writes_the_state_of_the_engine():
     engine = Engine(echo)
     trainer = adapt(engine)
     trainer.state.alpha = 3
@@ -394,7 +394,7 @@ def test_the_state_is_that_of_the_engine():
     assert engine.state is kept
 
 
-def test_what_only_our_engines_have_is_there_too():
+def test_attributes_without_a_counterpart_in_ignite_are_the_engines():
     engine = Engine(echo)
     trainer = adapt(engine)
     trainer.state_dict_user_keys = ["alpha"]
@@ -403,11 +403,12 @@ def test_what_only_our_engines_have_is_there_too():
         engine.lifecycle,
         ["alpha"],
     )
+    assert trainer.state_dict_user_keys == ["alpha"]
     with pytest.raises(AttributeError, match="'Engine' object has no attribute 'motor'"):
         trainer.motor  # noqa: B018
 
 
-def test_an_engine_is_adapted_once_while_it_is_held():
+def test_adapt_returns_the_same_object_while_it_is_referenced():
     engine = Engine(echo)
     trainer = adapt(engine)
     assert adapt(engine) is trainer
@@ -416,7 +417,7 @@ def test_an_engine_is_adapted_once_while_it_is_held():
         adapt(trainer)
 
 
-def test_an_engine_is_freed_without_the_garbage_collector():
+def test_an_adapted_engine_is_freed_by_reference_counting():
     gc.disable()
     try:
         engine = Engine(echo)
@@ -430,8 +431,8 @@ def test_an_engine_is_freed_without_the_garbage_collector():
         gc.enable()
 
 
-def test_what_is_saved_of_the_handlers_of_an_engine_includes_theirs():
-    def made():
+def test_saved_handler_states_include_handlers_of_ignite():
+    def make():
         trainer = adapt(Engine(echo))
         stopping = EarlyStopping(2, lambda engine: -engine.state.epoch, trainer)
         trainer.add_event_handler(IgniteEvents.EPOCH_COMPLETED, stopping)
@@ -439,22 +440,22 @@ def test_what_is_saved_of_the_handlers_of_an_engine_includes_theirs():
         Accuracy().attach(trainer, "accuracy")
         return trainer, stopping
 
-    trainer, stopping = made()
+    trainer, stopping = make()
     trainer.run([(torch.eye(2), torch.tensor([0, 1]))], max_epochs=2)
     saved = states_of_handlers(trainer._adapted)
     assert set(saved) == {"EarlyStopping", "Accuracy"}
-    other, fresh = made()
+    other, fresh = make()
     load_states_of_handlers(other._adapted, saved)
     assert fresh.state_dict() == stopping.state_dict()
     assert fresh.counter == 1
 
 
-def test_a_profiler_of_ignite_is_told_that_there_are_others():
-    with pytest.raises(AttributeError, match=r"use those of fsm_engine\.handlers"):
+def test_a_profiler_of_ignite_is_refused_with_a_hint():
+    with pytest.raises(AttributeError, match=r"has no _.*fsm_engine\.handlers"):
         BasicTimeProfiler().attach(adapt(Engine(echo)))
 
 
-def test_without_ignite_the_error_says_how_to_get_it():
+def test_without_ignite_the_error_has_the_pip_command():
     code = (
         "import sys; sys.modules['ignite'] = None\n"
         "try: import fsm_engine.compat.ignite\n"
