@@ -109,12 +109,12 @@ def _open_temporary(folder: Path) -> IO[bytes]:
 
 
 def _remove_unless_in_use(path: Path) -> None:
+    if fcntl is None:
+        path.unlink(missing_ok=True)
+        return
     with path.open("rb+") as file:
-        if not _lock(file):
-            return
-        if fcntl is not None:
+        if _lock(file):
             path.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
 
 
 def _lock(file: IO[bytes]) -> bool:
@@ -129,7 +129,7 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there
+    if fcntl is None:  # on Windows, a folder cannot be opened
         return
     opened = os.open(folder, os.O_RDONLY)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fsm_engine._util.atomic_files import remove_leftovers
+from fsm_engine._util.signatures import accepts
 from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.events.events import EventEnum
 from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
-from fsm_engine.handlers.checkpoint.checksummed_file import verified_manifest
+from fsm_engine.handlers.checkpoint.checksummed_file import read_manifest
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
 from fsm_engine.handlers.checkpoint.resume import files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
@@ -188,20 +188,17 @@ class Checkpoint:
             raise
 
     def _request(self, engine: Engine) -> _Request:
-        step, score = self._step(engine), self._score(engine)
+        step = score = None
+        if self.global_step_transform is not None:
+            step = self.global_step_transform(engine, engine.last_event_name)
+        if self.score_function is not None:
+            score = _number(self.score_function(engine), "score_function")
+        elif step is None:
+            step = engine.state.iteration
         priority = _number(step, "global_step_transform") if score is None else score
         name = tree.name_of(self._objects)
         item = Saved(priority, self._names.filename(name, step, score))
         return _Request(item, self._names.basename(name), step, self._objects)
-
-    def _step(self, engine: Engine) -> Any:
-        step = None
-        if self.global_step_transform is not None:
-            step = self.global_step_transform(engine, engine.last_event_name)
-        return engine.state.iteration if step is None and self.score_function is None else step
-
-    def _score(self, engine: Engine) -> float | None:
-        return None if self.score_function is None else _number(self.score_function(engine), "score_function")
 
     def _save(self, engine: Engine, request: _Request) -> None:
         self.wait()
@@ -245,10 +242,8 @@ class Checkpoint:
 
     def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any], dropped: list[Saved]) -> None:
         handler = self.save_handler
-        if _takes(handler, 3):
-            handler(checkpoint, filename, metadata)
-        else:
-            handler(checkpoint, filename)
+        arguments = (checkpoint, filename, metadata)
+        handler(*(arguments if accepts(handler, *arguments) else arguments[:2]))
         if isinstance(handler, BaseSaveHandler):
             for item in dropped:
                 handler.remove(item.filename)
@@ -347,7 +342,7 @@ class Checkpoint:
             RuntimeError: the file is not as it was written.
             OSError: the file cannot be read.
         """
-        return verified_manifest(Path(path))
+        return read_manifest(Path(path))
 
     def _disk_saver(self) -> DiskSaver:
         if not isinstance(self.save_handler, DiskSaver):
@@ -438,16 +433,6 @@ def _metric(name: str, sign: float, engine: Engine) -> float:
 
 def _state_of(saved: list[Saved]) -> dict[str, Any]:
     return {"_saved": [tuple(item) for item in saved]}
-
-
-def _takes(handler: Callable[..., Any], count: int) -> bool:
-    try:
-        inspect.signature(handler).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # some built-in functions have no signature
-        return True
-    return True
 
 
 def _when_settled(engines: list[Engine], save: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ import platform
 import struct
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +32,10 @@ _COMMENT = struct.Struct("<H")  # the length of a zip archive's comment, the las
 
 class BadFileError(RuntimeError):
     """A file is not a valid checkpoint; the message has the reason."""
+
+
+class NoManifestError(BadFileError):
+    """A file does not end with a manifest."""
 
 
 def write_checksummed(checkpoint: Any, file: IO[bytes], facts: Mapping[str, Any], **torch_save_kwargs: Any) -> None:
@@ -65,40 +69,23 @@ def write_checksummed(checkpoint: Any, file: IO[bytes], facts: Mapping[str, Any]
     file.write(text + footer)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest of a file without checking the rest of the file.
+def read_manifest(path: Path, verify: bool = True) -> dict[str, Any]:
+    """Return the manifest of a file.
+
+    Args:
+        path: the path of the file.
+        verify: whether to read the whole file and check its SHA-256.
 
     Raises:
-        BadFileError: the file has no manifest, or a manifest of another format.
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        return _manifest(file)[0]
-
-
-def verified_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest of a file after checking the SHA-256 of the whole file.
-
-    Raises:
-        BadFileError: the file is not as it was written.
+        NoManifestError: the file does not end with a manifest.
+        BadFileError: the file is not as it was written, or has another format.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         manifest, size, expected = _manifest(file)
-        sha256 = hashlib.sha256()
-        for block in _hashed_blocks(file, size):
-            sha256.update(block)
-        if sha256.hexdigest() != expected:
+        if verify and _sha256(file, size) != expected:
             raise BadFileError("its contents do not match its SHA-256, so it was changed or damaged")
         return manifest
-
-
-def has_manifest(path: Path) -> bool:
-    """Return True if the file ends like a file that has a manifest."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(end - len(_MARK), 0))
-        return file.read() == _MARK
 
 
 def versions() -> dict[str, str | None]:
@@ -118,7 +105,7 @@ def _manifest(file: IO[bytes]) -> tuple[dict[str, Any], int, str]:
     file.seek(max(end - _FOOTER, 0))
     footer = file.read()
     if len(footer) < _FOOTER or not footer.endswith(_MARK):
-        raise BadFileError("it has no manifest at its end: it was cut off, or not written by fsm_engine")
+        raise NoManifestError("it has no manifest at its end: it was cut off, or not written by fsm_engine")
     try:
         digest, length = footer[1:65].decode(), int(footer[66:74], 16)
         size = end - _FOOTER - length
@@ -141,24 +128,24 @@ def _footer(digest: str, length: int) -> bytes:
     return f"\n{digest} {length:08x}".encode() + _MARK
 
 
-def _hashed_blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Yield the hashed bytes: all before the footer, with the length of the zip comment as torch wrote it."""
+def _sha256(file: IO[bytes], size: int) -> str:
+    """Return the SHA-256 of all bytes before the footer, with the length of the zip comment as torch wrote it."""
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     is_zip = file.read(len(_ZIP)) == _ZIP
     file.seek(0)
-    yield from _blocks(file, size - _COMMENT.size)
+    sha256 = hashlib.sha256()
+    _update(sha256, file, size - _COMMENT.size)
     length = file.read(_COMMENT.size)
-    if is_zip and length == _COMMENT.pack((end - size) % 2**16):
-        length = _COMMENT.pack(0)
-    yield length
-    yield from _blocks(file, end - _FOOTER - size)
+    sha256.update(_COMMENT.pack(0) if is_zip and length == _COMMENT.pack((end - size) % 2**16) else length)
+    _update(sha256, file, end - _FOOTER - size)
+    return sha256.hexdigest()
 
 
-def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _update(sha256: Any, file: IO[bytes], size: int) -> None:
     while size > 0 and (block := file.read(min(size, _BLOCK))):
         size -= len(block)
-        yield block
+        sha256.update(block)
 
 
 class _HashingFile:

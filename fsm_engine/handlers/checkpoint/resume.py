@@ -12,13 +12,7 @@ from typing import Any
 
 import torch
 
-from fsm_engine.handlers.checkpoint.checksummed_file import (
-    BadFileError,
-    has_manifest,
-    read_manifest,
-    verified_manifest,
-    versions,
-)
+from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, NoManifestError, read_manifest, versions
 from fsm_engine.handlers.checkpoint.retention import Saved
 
 
@@ -100,15 +94,18 @@ def load_file(path: Path, needs_manifest: bool = True) -> Any:
         BadFileError: the file is not as it was written.
         Exception: `torch.load` raised it.
     """
-    if needs_manifest or has_manifest(path):
-        verified_manifest(path)
+    try:
+        read_manifest(path)
+    except NoManifestError:
+        if needs_manifest:
+            raise
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _file(path: Path) -> CheckpointFile:
     modified = path.stat().st_mtime_ns
     try:
-        manifest = read_manifest(path)
+        manifest = read_manifest(path, verify=False)
     except (BadFileError, OSError):
         manifest = {}
     return CheckpointFile(path, manifest.get("written_ns", modified), manifest)
