@@ -73,8 +73,8 @@ def _find(
 def map_leaves(function: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
     """Return a copy of `tree` with ``function(leaf)`` in place of each leaf.
 
-    Dicts, lists and tuples are copied, and keep their types and the attributes of their own; everything else is a leaf,
-    and so are containers for which `is_leaf` is true.
+    Dicts, lists and tuples are copied, with the same types, and dicts with the same attributes. All other values are
+    leaves, and so are containers for which `is_leaf` is true.
     """
     if is_leaf is not None and is_leaf(tree):
         return function(tree)
@@ -94,15 +94,15 @@ def find_not_plain(value: Any) -> tuple[str, Any] | None:
 
     Keys of mappings, members of sets, and attributes, such as those of a tensor, count as parts.
     """
-    return find(is_other_type, value, _all_parts)
+    return find(is_foreign, value, _all_parts)
 
 
 def plain_numbers(value: Any) -> Any:
-    """Return a copy of `value` with the scalars of NumPy in it as the equal values of Python, which are plain data."""
+    """Return a copy of `value` with ``scalar.item()`` in place of each NumPy scalar, usually an equal Python number."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return value
-    return map_leaves(lambda leaf: leaf.item() if isinstance(leaf, numpy.generic) else leaf, value, is_other_type)
+    return map_leaves(lambda leaf: leaf.item() if isinstance(leaf, numpy.generic) else leaf, value, is_foreign)
 
 
 def copy_plain(value: Any, copy_tensor: Callable[[Any], Any]) -> Any:
@@ -116,11 +116,11 @@ def copy_plain(value: Any, copy_tensor: Callable[[Any], Any]) -> Any:
             return copy_tensor(leaf)
         return leaf.copy() if type(leaf) in (set, bytearray) else leaf
 
-    return map_leaves(copied, value, is_other_type)
+    return map_leaves(copied, value, is_foreign)
 
 
-def is_other_type(value: Any) -> bool:
-    """Return True if the type of `value` alone shows that it is not plain data."""
+def is_foreign(value: Any) -> bool:
+    """Return True if the type of `value` is not one of the types of plain data. Parts of `value` are not checked."""
     return type(value) not in _plain_types(sys.modules.get("torch"))
 
 

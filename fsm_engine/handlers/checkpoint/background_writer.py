@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fsm_engine._util.plain_data import is_other_type, map_leaves
+from fsm_engine._util.plain_data import is_foreign, map_leaves
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def host_copy(value: Any) -> Any:
             return _tensor_copy(leaf, copies)
         return leaf.copy() if hasattr(leaf, "copy") else leaf
 
-    return map_leaves(copied, value, is_other_type)
+    return map_leaves(copied, value, is_foreign)
 
 
 def _tensor_copy(tensor: torch.Tensor, copies: dict[Any, torch.Tensor]) -> torch.Tensor:
