@@ -33,7 +33,7 @@ LossFunction = Callable[[Any, Any], Any]
 # Defaults are functions of this module, not lambdas, so that steps can be pickled.
 
 
-_MOVE_AS_A_WHOLE: tuple[Any, ...] = (torch.Tensor, PackedSequence)  # the latter is a tuple, too
+_MOVABLE: tuple[Any, ...] = (torch.Tensor, PackedSequence)
 
 
 def prepare_pair(batch: Any, device: Device = None, non_blocking: bool = False) -> tuple[Any, Any]:
@@ -46,13 +46,13 @@ def prepare_pair(batch: Any, device: Device = None, non_blocking: bool = False) 
 
 def _moved(value: Any, device: Device, non_blocking: bool) -> Any:
     def move(leaf: Any) -> Any:
-        return leaf.to(device, non_blocking=non_blocking) if _moves_as_a_whole(leaf) else leaf
+        return leaf.to(device, non_blocking=non_blocking) if isinstance(leaf, _MOVABLE) else leaf
 
-    return map_leaves(move, value, _moves_as_a_whole)
+    return map_leaves(move, value, _is_packed)
 
 
-def _moves_as_a_whole(value: Any) -> bool:
-    return isinstance(value, _MOVE_AS_A_WHOLE)
+def _is_packed(value: Any) -> bool:
+    return isinstance(value, PackedSequence)  # which is a tuple, but moves as a whole
 
 
 def _call_model(model: Any, x: Any) -> Any:
