@@ -34,8 +34,8 @@ def adapt(engine: Engine) -> AdaptedEngine:
     They are attached to `engine` itself, and called among its other handlers in the order of attachment. A handler that
     takes the engine receives the adapted one. Events are matched by name.
 
-    The profilers of pytorch-ignite use private attributes of its engines, so they cannot be attached. `fsm_engine.handlers`
-    has profilers with the same names.
+    The profilers of pytorch-ignite use private attributes of its engines, so they cannot be attached; use the profilers
+    with the same names in `fsm_engine.handlers`.
 
     Raises:
         TypeError: `engine` is not an fsm_engine.Engine.
@@ -99,7 +99,7 @@ class AdaptedEngine(ignite.Engine):
         return [ignite.Events.__members__.get(name, name) for name in _events_by_name(self._adapted)]
 
     def register_events(self, *event_names: Any, event_to_attr: Mapping[Any, str] | None = None) -> None:
-        """Register events; those of pytorch-ignite are registered under their names."""
+        """Register events; an event of pytorch-ignite is registered under its name."""
         if isinstance(event_to_attr, Mapping):
             event_to_attr = {_own_event(self._adapted, event): name for event, name in event_to_attr.items()}
         events = [_own_event(self._adapted, event) for event in event_names]
