@@ -78,7 +78,7 @@ def _mark_changes(
 
 
 def _change(old: Part | None, new: Part) -> Change | None:
-    """Return how `new` differs from `old`. Being on the main path is no difference."""
+    """Return how `new` differs from `old`, apart from being on the main path."""
     if old is None:
         return Change.ADDED
     return None if replace(old, main=new.main) == new else Change.CHANGED

@@ -101,7 +101,7 @@ class _Graph:
         return attributes
 
     def edges(self) -> Iterator[str]:
-        """Yield all edges, including those of inner diagrams."""
+        """Yield the edges of this diagram and of all inner diagrams."""
         yield from map(self._edge, self.diagram.edges)
         for part in self.inner.values():
             yield from part.edges()

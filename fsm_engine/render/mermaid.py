@@ -107,7 +107,7 @@ class _Chart:
         return (self._edge(edge) for edge in self.diagram.edges if self._boxes_of_points(edge)[:1] == [box])
 
     def edges(self) -> Iterator[str]:
-        """Yield all other edges, including those of inner diagrams."""
+        """Yield all other edges, and the edges of inner diagrams."""
         plain = [edge for edge in self.diagram.edges if not self._boxes_of_points(edge)]
         yield from map(self._edge, sorted(plain, key=lambda edge: edge.source in self.any_of))
         for part in self.inner:

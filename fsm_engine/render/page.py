@@ -18,7 +18,7 @@ from fsm_engine.render.page_details import Details
 from fsm_engine.render.themes import THEMES, Paint, Theme
 
 SCRIPTS = (
-    "make.js",
+    "dom.js",
     "mode.js",
     "walk.js",
     "view.js",

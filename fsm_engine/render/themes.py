@@ -1,6 +1,6 @@
 """Colours and fonts of diagrams, shared by all formats.
 
-All themes use palettes that colour-blind readers can tell apart. Formats also show the main path by its width, kinds
+Colour-blind readers can distinguish the colours of each theme. Formats also show the main path by its width, kinds
 of edges by dashes and arrowheads, and changes by a sign in front of the text.
 """
 

@@ -428,14 +428,14 @@ def test_a_phase_shows_its_exits_guards_handlers_and_where_they_are_defined(show
     assert tab.text("#phase").split("Entered from")[0].strip() == (
         "engine \u203a run LEARN Rl.LEARN "
         f"Handlers, in order collect every=3 {place} "
-        "Exits The first whose guard holds is taken when the activity ends. "
+        "Exits The first exit whose guard is true is taken when the activity ends. "
         "\u2192 COMPLETED solved [solved] \u2192 COLLECT collect "
         "On a signal \u2192 TERMINATE terminate from any phase of run "
         "\u2192 INTERRUPT interrupt from any phase of run "
         "\u2192 EXCEPTION_RAISED exception from any phase of engine"
     )
     tab.click(node(Rl.COLLECT))
-    assert tab.texts("#phase .doing") == ["On entry rollouts += 1 Activity collect Counted in state.rollouts"]
+    assert tab.texts("#phase .doing") == ["On entry rollouts += 1 Activity collect Counter state.rollouts"]
     assert tab.texts("#phase .error") == ["\u2192 SKIP skip MemoryError at most 2 times from any phase of rollout"]
     tab.click("#phase .error a")
     assert (tab.text("#phase h2"), hash_of(tab)) == ("SKIP", "#phase=Rl.SKIP")
@@ -503,7 +503,7 @@ def test_search_finds_phases_guards_and_handlers(shown):
     tab.click("#results li")
     assert tab.text("#phase h2") == "COMPLETED"
     tab.keys("/", "nothing like it")
-    assert tab.texts("#results li") == ["Nothing has such a name."]
+    assert tab.texts("#results li") == ["No results."]
     tab.keys(Keys.ENTER, Keys.ESCAPE)
     assert (tab.texts("#results li"), tab.text("#phase h2")) == ([], "COMPLETED")
 
@@ -555,7 +555,7 @@ def exported(tab: Tab, name: str) -> str:
 def copied(tab: Tab) -> str:
     tab.tell("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     tab.click(".exports button:nth-child(1)")
-    tab.until(lambda: tab.text("#said") == "Copied")
+    tab.until(lambda: tab.text("#status") == "Copied")
     return tab.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
 
 
@@ -661,7 +661,7 @@ def test_an_error_edge_is_taken_as_often_as_its_limit_says(shown):
         tab.keys(number_of(tab, error))
     tab.keys("n", "2")
     assert tab.texts(".choices .error") == [
-        "5 SKIP skip MemoryError at most 2 times from any phase of rollout taken often enough"
+        "5 SKIP skip MemoryError at most 2 times from any phase of rollout limit reached"
     ]
     assert not tab.find(".choices .error").is_enabled()
 
@@ -794,7 +794,7 @@ def test_help_lists_the_keys_and_takes_them_while_it_is_open(shown):
 
     tab = shown(training())
     tab.keys("?")
-    assert tab.text("#keys h2") == "Keys and signs"
+    assert tab.text("#keys h2") == "Keys and legend"
     tab.keys("1")
     assert path(tab) == []
     tab.keys(Keys.ESCAPE)

@@ -1,9 +1,14 @@
-/* A box to type into, and below it a list of what is found. */
+/* A search field with a list of results below it. */
 
-/** What both searches share; they have `search`, which calls `show`, `key` and `choose`. */
+/**
+ * Base class of the searches of both pages.
+ *
+ * Subclasses have `search()`, which calls `show`; `key(event)`, which returns true if it handled a key; and
+ * `choose(number)`, which goes to a result.
+ */
 class Listbox {
   constructor(input, list, most) {
-    Object.assign(this, { input, list, most, found: [], at: 0 });
+    Object.assign(this, { input, list, most, found: [], active: 0 });
     input.addEventListener("input", () => this.search());
     input.addEventListener("focus", () => this.open(this.isWorthOpening));
     input.addEventListener("blur", () => this.open(false));
@@ -23,17 +28,17 @@ class Listbox {
     return this.found.length > 0;
   }
 
-  /** Show what was found, as rows that `option` makes, or `nothing`; an empty list if nothing was wanted. */
-  show(found, option, wanted, nothing) {
-    [this.found, this.at] = [found, 0];
+  /** Show results as rows made by `option`, or the text `none` without any; hide the list if `searched` is false. */
+  show(found, option, searched, none) {
+    [this.found, this.active] = [found, 0];
     const shown = found.slice(0, this.most).map(option);
     const rest = found.length - shown.length;
     if (rest > 0) shown.push(make("li", { class: "none" }, `and ${rest} more`));
-    if (wanted && !shown.length) shown.push(make("li", { class: "none" }, nothing));
+    if (searched && !shown.length) shown.push(make("li", { class: "none" }, none));
     this.list.replaceChildren(...shown);
     this.open(shown.length > 0);
-    this.light();
-    say(wanted ? `${found.length} found` : "");
+    this.highlight();
+    announce(searched ? plural(found.length, "result") : "");
   }
 
   clear() {
@@ -42,16 +47,16 @@ class Listbox {
     this.input.blur();
   }
 
-  turn(by) {
+  move(by) {
     const shown = Math.min(this.found.length, this.most);
-    this.at = (this.at + by + shown) % shown;
+    this.active = (this.active + by + shown) % shown;
   }
 
-  light() {
+  highlight() {
     for (const row of this.list.querySelectorAll("[role=option]")) {
-      const here = Number(row.dataset.number) === this.at;
-      row.setAttribute("aria-selected", here);
-      if (!here) continue;
+      const active = Number(row.dataset.number) === this.active;
+      row.setAttribute("aria-selected", active);
+      if (!active) continue;
       row.scrollIntoView({ block: "nearest" });
       this.input.setAttribute("aria-activedescendant", row.id);
     }
@@ -62,4 +67,12 @@ class Listbox {
     this.list.hidden = !open;
     this.input.setAttribute("aria-expanded", open);
   }
+}
+
+/** A text with the first occurrence of a word marked. */
+function marked(text, word) {
+  const start = text.toLowerCase().indexOf(word);
+  if (start < 0) return [text];
+  const end = start + word.length;
+  return [text.slice(0, start), make("mark", {}, text.slice(start, end)), text.slice(end)];
 }

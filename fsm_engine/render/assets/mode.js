@@ -1,4 +1,4 @@
-/* Light and dark: as the reader's system has it, until the button is used. */
+/* Light and dark colours: the system's colour scheme, until the reader uses the button. */
 
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const MODE = "fsm_engine mode";
@@ -14,7 +14,7 @@ function showMode() {
   byId("mode").title = `Change to ${other} colours (d)`;
 }
 
-function otherMode() {
+function toggleMode() {
   const mode = isDark() ? "light" : "dark";
   setMode((mode === "dark") === systemDark.matches ? "auto" : mode);
 }
@@ -25,11 +25,11 @@ function setMode(mode) {
   try {
     localStorage.setItem(MODE, mode);
   } catch {
-    /* Not kept then: some browsers store nothing for files. */
+    /* Some browsers have no storage for local files. The mode is not kept then. */
   }
 }
 
-function keptMode() {
+function storedMode() {
   try {
     return localStorage.getItem(MODE);
   } catch {
@@ -37,9 +37,9 @@ function keptMode() {
   }
 }
 
-if (document.documentElement.dataset.mode === "auto" && ["light", "dark"].includes(keptMode())) {
-  document.documentElement.dataset.mode = keptMode();
+if (document.documentElement.dataset.mode === "auto" && ["light", "dark"].includes(storedMode())) {
+  document.documentElement.dataset.mode = storedMode();
 }
 systemDark.addEventListener("change", showMode);
 showMode();
-byId("mode").addEventListener("click", otherMode);
+byId("mode").addEventListener("click", toggleMode);

@@ -1,4 +1,4 @@
-/* The page: what was chosen, what the keys do, and the address that keeps both. */
+/* The page of a lifecycle: selection, keys, and the address, which stores the selected phase and the walk. */
 
 const { title, phases, current } = JSON.parse(byId("details").textContent);
 const known = new Set(phases.map((phase) => phase.id));
@@ -8,9 +8,9 @@ const view = new View(frame, byId("picture"), (scale) => (byId("fit").textConten
 const panel = new Panel(byId("phase"), phases, title, current);
 const walk = new Walk(phases);
 const simulation = new Simulation(byId("walk"), walk, title, walked);
-const search = new Search(byId("query"), byId("results"), phases, { preview: found, go: choose });
+const search = new Search(byId("query"), byId("results"), phases, { preview, go: choose });
 const tabs = { phase: byId("tab-phase"), walk: byId("tab-walk") };
-let [selected, tab, keeping] = ["", "phase", 0];
+let [selected, tab, saving] = ["", "phase", 0];
 
 /* The address */
 
@@ -21,55 +21,55 @@ function address() {
 
 function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
-  const wanted = parts.get("phase") ?? "";
+  const phase = parts.get("phase") ?? "";
   const numbers = parts.get("walk") ?? "";
   if (numbers !== walk.numbers) {
     walk.follow(numbers);
     simulation.show();
-    if (walk.last && !wanted) turnTo("walk");
+    if (walk.last && !phase) showTab("walk");
   }
-  select(known.has(wanted) ? wanted : "");
+  select(known.has(phase) ? phase : "");
 }
 
-/** Keep the walk in the address; not at once, since browsers count how often that is done. */
-function keepWalk() {
-  clearTimeout(keeping);
-  keeping = setTimeout(() => history.replaceState(null, "", address()), 250);
+/** Write the walk into the address, with a delay, because browsers limit how often a page may do that. */
+function saveWalk() {
+  clearTimeout(saving);
+  saving = setTimeout(() => history.replaceState(null, "", address()), 250);
 }
 
-/* Choosing */
+/* Selection */
 
 function select(id) {
   selected = id;
   panel.show(id);
-  turnTo(tab);
+  showTab(tab);
   if (!id) return;
   view.show(picture.nodes.get(id)[0]);
   const { name, exits } = panel.phases.get(id);
-  say(`${name}: ${counted(exits.length, "exit")}`);
+  announce(`${name}: ${plural(exits.length, "exit")}`);
 }
 
 function choose(id) {
-  turnTo("phase");
+  showTab("phase");
   unfold();
-  clearTimeout(keeping);
+  clearTimeout(saving);
   if (id !== selected) history.pushState(null, "", `#${new URLSearchParams({ ...(id && { phase: id }),
     ...(walk.last && { walk: walk.numbers }) })}`);
   select(id);
 }
 
 function walked() {
-  if (tab === "walk") light();
-  else turnTo("walk");
-  view.show(picture.standing(walk)[0]);
-  keepWalk();
+  if (tab === "walk") showWalk();
+  else showTab("walk");
+  view.show(picture.positionOf(walk)[0]);
+  saveWalk();
 }
 
-function light() {
-  picture.light(walk, Boolean(walk.last) || tab === "walk");
+function showWalk() {
+  picture.showWalk(walk, Boolean(walk.last) || tab === "walk");
 }
 
-function turnTo(name) {
+function showTab(name) {
   tab = name;
   for (const [other, button] of Object.entries(tabs)) {
     button.setAttribute("aria-selected", other === name);
@@ -78,10 +78,10 @@ function turnTo(name) {
   }
   picture.select(name === "phase" ? selected : "");
   picture.highlight(name === "phase" ? selected : "");
-  light();
+  showWalk();
 }
 
-function found(ids, id) {
+function preview(ids, id) {
   picture.find(ids);
   picture.highlight(id ?? selected);
   if (id) view.show(picture.nodes.get(id)[0]);
@@ -96,7 +96,7 @@ function unfold(open = true) {
 
 byId("handle").addEventListener("click", () => unfold(document.body.classList.contains("folded")));
 
-/* Pointing */
+/* Pointer and focus */
 
 frame.addEventListener("click", (event) => {
   const id = picture.phaseOf(event.target);
@@ -145,10 +145,10 @@ const KEYS = {
   "=": () => view.zoom(1.25, undefined, undefined, true),
   "-": () => view.zoom(0.8, undefined, undefined, true),
   0: () => view.fit(),
-  s: () => turnTo(tab === "walk" ? "phase" : "walk"),
+  s: () => showTab(tab === "walk" ? "phase" : "walk"),
   n: () => simulation.next(),
   r: () => simulation.reset(),
-  d: () => otherMode(),
+  d: () => toggleMode(),
   Backspace: () => simulation.undo(),
   Escape: () => choose(""),
 };
@@ -157,12 +157,12 @@ const ARROWS = { ArrowLeft: [STEP, 0], ArrowRight: [-STEP, 0], ArrowUp: [0, STEP
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
   if (event.target.matches("input")) return;
-  if (!act(event)) return;
+  if (!handleKey(event)) return;
   event.preventDefault();
 });
 
-/** Do what a key stands for, and say whether it stands for anything. */
-function act(event) {
+/** Handle a key, and return true if it has a meaning. */
+function handleKey(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const id = event.target.closest(".view g.node") && picture.phaseOf(event.target);
   if (id && (key === "Enter" || key === " ")) choose(id);
@@ -175,13 +175,13 @@ function act(event) {
 }
 
 function nextTab() {
-  turnTo(tab === "walk" ? "phase" : "walk");
+  showTab(tab === "walk" ? "phase" : "walk");
   tabs[tab].focus();
 }
 
 for (const [name, button] of Object.entries(tabs)) {
   button.addEventListener("click", () => {
-    turnTo(name);
+    showTab(name);
     unfold();
   });
 }
@@ -194,11 +194,11 @@ byId("skip").addEventListener("click", (event) => {
   byId("panel").focus();
 });
 
-/* Begin */
+/* Start */
 
 const declared = new Set(phases.flatMap((phase) => phase.exits.map((exit) => JSON.stringify(exit.edge))));
-byId("count").textContent = `${counted(phases.length, "phase")}, ${counted(declared.size, "transition")}`;
-byId("signs").append(...signs(phases));
+byId("count").textContent = `${plural(phases.length, "phase")}, ${plural(declared.size, "transition")}`;
+byId("legend").append(...legend(phases));
 picture.svg.setAttribute("role", "group");
 picture.svg.setAttribute("aria-label", `The lifecycle ${title}`);
 addEventListener("hashchange", readAddress);

@@ -1,20 +1,20 @@
-/* What is told of a phase, and of the whole lifecycle while none is chosen. */
+/* The details of the selected phase, or an overview of the lifecycle. */
 
-const SIGNS = [
-  ["automatic", "by itself, when the activity ends", "a straight line, its head filled"],
-  ["fired", "fired by the step", "its head open"],
-  ["signal", "on a signal", "dotted"],
+const LEGEND = [
+  ["automatic", "automatic, when the activity ends", "solid line, filled arrowhead"],
+  ["fired", "fired by the step", "open arrowhead"],
+  ["signal", "on a signal", "dotted line"],
   ["error", "on an error", "in the colour of errors"],
-  ["discovered", "seen in a run, not declared", "dashed"],
+  ["discovered", "discovered in a run, not declared", "dashed line"],
 ];
 const EXITS = [
-  ["automatic", "Exits", "The first whose guard holds is taken when the activity ends."],
+  ["automatic", "Exits", "The first exit whose guard is true is taken when the activity ends."],
   ["fired", "Fired by the step", "Taken when the step fires the event."],
   ["signal", "On a signal", ""],
-  ["error", "On an error", "Tried in this order."],
+  ["error", "On an error", "Error edges are tried in this order."],
 ];
 
-/** Shows a phase; links to phases have `data-go`, exits have `data-exit`, which is their number in the phase. */
+/** Shows a phase. Links to phases have the phase as `data-go`, exits their number in the phase as `data-exit`. */
 class Panel {
   constructor(place, phases, title, current) {
     this.place = place;
@@ -37,9 +37,9 @@ class Panel {
     const phases = [...this.phases.values()];
     return [
       make("h2", {}, "Overview"),
-      make("p", { class: "lead" }, "Choose a phase to see where it leads, or simulate a run step by step."),
+      make("p", { class: "lead" }, "Select a phase to see its exits, or simulate a run step by step."),
       section("Phases", make("ol", { class: "phases" }, phases.map((phase) => this.#listed(phase)))),
-      section("Signs", make("ul", { class: "signs" }, signs(phases))),
+      section("Legend", make("ul", { class: "legend" }, legend(phases))),
     ];
   }
 
@@ -56,7 +56,7 @@ class Panel {
       make("h2", { class: "name" }, phase.name),
       named ? make("p", { class: "qualified" }, phase.id) : null,
       this.#badges(phase),
-      this.#doing(phase),
+      this.#actions(phase),
       phase.handlers.length ? section("Handlers, in order", handlers(phase.handlers)) : null,
       ...EXITS.map(([kind, title, help]) => this.#exits(phase, kind, title, help)),
       this.#entered(phase),
@@ -65,19 +65,19 @@ class Panel {
 
   #badges(phase) {
     const badges = [
-      phase.id === this.current ? "the engine is here" : "",
-      phase.fired ? "part of a step" : "",
-      phase.terminal ? "left by the next run" : "",
+      phase.id === this.current ? "current phase" : "",
+      phase.fired ? "fired by the step" : "",
+      phase.terminal ? "left by the next run only" : "",
     ].filter(Boolean);
     return badges.length ? make("p", { class: "badges" }, badges.map((text) => make("span", {}, text))) : null;
   }
 
-  #doing(phase) {
+  #actions(phase) {
     const rows = [
       ["On entry", phase.entry.join("; ")],
       ["Activity", phase.activity],
-      ["Counted in", phase.counter ? `state.${phase.counter}` : ""],
-      ["Signals wait while", phase.defer],
+      ["Counter", phase.counter ? `state.${phase.counter}` : ""],
+      ["Signals deferred while", phase.defer],
     ].filter(([, text]) => text);
     return rows.length ? make("dl", { class: "doing" }, rows.map(([term, text]) =>
       [make("dt", {}, term), make("dd", {}, text)])) : null;
@@ -98,7 +98,7 @@ class Panel {
   }
 
   #target(exit) {
-    return exit.target ? this.#link(exit.target, "\u2192 ") : make("span", {}, `\u2192 ${backTo(exit)}`);
+    return exit.target ? this.#link(exit.target, "\u2192 ") : make("span", {}, `\u2192 ${historyText(exit)}`);
   }
 
   #entered(phase) {
@@ -116,19 +116,19 @@ class Panel {
   }
 }
 
-/** When an exit is taken and what is done then, as a line of small marks; null if there is nothing to say. */
+/** The exceptions, guard, limit, action and scope of an exit as small marks; null if it has none of them. */
 function conditions(exit) {
   const marks = [
     exit.errors.length ? make("span", { class: "chip bad" }, exit.errors.join(" or ")) : null,
     exit.guard ? make("span", { class: "chip" }, `[${exit.guard}]`) : null,
-    exit.limit === null ? null : make("span", { class: "chip" }, `at most ${counted(exit.limit, "time")}`),
+    exit.limit === null ? null : make("span", { class: "chip" }, `at most ${plural(exit.limit, "time")}`),
     exit.action ? make("span", { class: "chip plain" }, `/ ${exit.action}`) : null,
     exit.via ? make("span", { class: "chip plain" }, `from any phase of ${lastOf(exit.via)}`) : null,
   ].filter(Boolean);
   return marks.length ? make("div", { class: "conditions" }, marks) : null;
 }
 
-const backTo = (exit) => `the phase left in ${lastOf(exit.history)}`;
+const historyText = (exit) => `the phase left in ${lastOf(exit.history)}`;
 
 function handlers(list) {
   return make("ol", { class: "handlers" }, list.map((handler) => make("li", {},
@@ -142,18 +142,18 @@ function section(title, ...content) {
   return make("section", {}, make("h3", {}, title), ...content);
 }
 
-/** The signs that are in the picture, drawn as lines. */
-function signs(phases) {
+/** The entries of the legend for the kinds of edges in the picture. */
+function legend(phases) {
   const kinds = new Set(phases.flatMap((phase) => phase.exits.map((exit) => exit.kind)));
   if (document.querySelector(".edge.discovered")) kinds.add("discovered");
-  return SIGNS.filter(([kind]) => kinds.has(kind)).map(([kind, what, look]) =>
-    make("li", {}, sign(kind), make("span", {}, what), make("small", { class: "unseen" }, `: ${look}`)));
+  return LEGEND.filter(([kind]) => kinds.has(kind)).map(([kind, meaning, look]) =>
+    make("li", {}, sampleLine(kind), make("span", {}, meaning), make("small", { class: "unseen" }, `: ${look}`)));
 }
 
-function sign(kind) {
+function sampleLine(kind) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 44 12");
-  svg.setAttribute("class", `sign ${kind}`);
+  svg.setAttribute("class", `sample ${kind}`);
   svg.setAttribute("aria-hidden", "true");
   for (const [tag, values] of [["path", { d: "M1 6H36" }], ["polyline", { points: "34,2 43,6 34,10" }]]) {
     const part = document.createElementNS(svg.namespaceURI, tag);

@@ -1,4 +1,4 @@
-/* What of the picture stands for which phase and exit, and how it is made to stand out. */
+/* Maps phases and exits to the nodes and edges of the picture, and highlights them. */
 
 class Picture {
   constructor(svg, phases) {
@@ -7,7 +7,7 @@ class Picture {
     const outer = (selector) => [...svg.querySelectorAll(selector)].filter((part) => !part.closest(".inner"));
     const nodes = new Map(outer("g.node").map((node) => [node.dataset.node, node]));
     const edges = new Map(outer("g.edge").map((edge) => [edgeKey(...drawnEdge(edge)), edge]));
-    this.nodes = new Map(phases.map((phase) => [phase.id, phase.nodes.map((id) => nodes.get(plain(id))).filter(Boolean)]));
+    this.nodes = new Map(phases.map((phase) => [phase.id, phase.nodes.map((id) => nodes.get(normalized(id))).filter(Boolean)]));
     this.edges = new Map(phases.flatMap((phase) => phase.exits.map((exit) => [exit, edges.get(edgeKey(...exit.edge))])));
     this.ends = new Map();
     this.near = new Map(phases.map((phase) => [phase.id, new Set(this.nodes.get(phase.id))]));
@@ -24,7 +24,7 @@ class Picture {
     return this.ends.get(node);
   }
 
-  /** Let a phase and what leads from and to it stand out; nothing does for none. */
+  /** Highlight one exit, or a phase with its edges and neighbours; nothing for an unknown id. */
   highlight(id, exit = null) {
     const parts = exit ? this.#partsOf(exit) : this.near.get(id);
     this.#mark("near", parts ?? []);
@@ -42,18 +42,18 @@ class Picture {
     this.#mark("found", [...(ids ?? [])].flatMap((id) => this.nodes.get(id)));
   }
 
-  /** Light a simulated walk. */
-  light(walk, running) {
+  /** Highlight a simulated walk, or none unless `running`. */
+  showWalk(walk, running) {
     const moves = running ? walk.moves : [];
     const ends = moves.flatMap((move) => [this.nodes.get(move.source)[0], this.nodes.get(move.target).at(-1)]);
     this.#mark("been", ends);
     this.#mark("taken", new Set(moves.map((move) => this.edges.get(move.exit)).filter(Boolean)));
     this.#mark("newest", running && walk.last ? [this.edges.get(walk.last.exit)].filter(Boolean) : []);
-    this.#mark("here", running ? this.standing(walk) : []);
+    this.#mark("here", running ? this.positionOf(walk) : []);
   }
 
-  /** The node that a walk stands on: of the two of the first phase, the one for the end if it came back. */
-  standing(walk) {
+  /** The node of the current phase of a walk. After a move to the first phase, that is the final point. */
+  positionOf(walk) {
     const nodes = this.nodes.get(walk.at.id);
     return walk.last ? nodes.slice(-1) : nodes.slice(0, 1);
   }
@@ -66,7 +66,7 @@ class Picture {
   #join(phase, exit, nodes) {
     const edge = this.edges.get(exit);
     if (edge) this.near.get(phase.id).add(edge);
-    const target = exit.history ? [nodes.get(plain(exit.edge[1]))].filter(Boolean) : this.nodes.get(exit.target);
+    const target = exit.history ? [nodes.get(normalized(exit.edge[1]))].filter(Boolean) : this.nodes.get(exit.target);
     for (const node of target) this.near.get(phase.id).add(node);
     if (!exit.target) return;
     if (edge) this.near.get(exit.target).add(edge);
@@ -83,7 +83,7 @@ class Picture {
     });
   }
 
-  /** Let these parts have a class, and no others. */
+  /** Give a class to these parts, and remove it from all others. */
   #mark(name, parts) {
     const [before, wanted] = [this.marked.get(name) ?? new Set(), new Set(parts)];
     for (const part of before) if (!wanted.has(part)) part.classList.remove(name);
@@ -93,9 +93,9 @@ class Picture {
 }
 
 const drawnEdge = (edge) => [edge.dataset.source, edge.dataset.target, edge.querySelector("title")?.textContent ?? ""];
-const edgeKey = (...parts) => JSON.stringify(parts.map(plain));
+const edgeKey = (...parts) => JSON.stringify(parts.map(normalized));
 
-/** A text as the browser reads it from a page. */
-function plain(text) {
+/** Normalize a text as the HTML parser does. */
+function normalized(text) {
   return text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd");
 }

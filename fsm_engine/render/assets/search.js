@@ -1,4 +1,4 @@
-/* Search through everything that has a name. */
+/* Search for phases, exits, guards, actions, handlers and errors by name. */
 
 const MOST_SHOWN = 50;
 
@@ -14,18 +14,18 @@ class Search extends Listbox {
     const ranked = this.entries.map((entry) => [rank(entry, words), entry]).filter(([rank]) => rank < Infinity);
     const found = words.length ? ranked.sort(([one], [other]) => one - other).map(([, entry]) => entry) : [];
     const row = (entry, number) => option(entry, number, words);
-    this.show(found, row, words.length > 0, "Nothing has such a name.");
+    this.show(found, row, words.length > 0, "No results.");
     this.preview(words.length ? new Set(this.found.map((entry) => entry.phase)) : null, null);
   }
 
   key(event) {
-    const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (turn && this.found.length) {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (by && this.found.length) {
       if (this.list.hidden) this.open(true);
-      else this.turn(turn);
-      this.light();
-      this.preview(new Set(this.found.map((entry) => entry.phase)), this.found[this.at].phase);
-    } else if (event.key === "Enter" && this.found.length) this.choose(this.at);
+      else this.move(by);
+      this.highlight();
+      this.preview(new Set(this.found.map((entry) => entry.phase)), this.found[this.active].phase);
+    } else if (event.key === "Enter" && this.found.length) this.choose(this.active);
     else if (event.key === "Escape") this.clear();
     else return false;
     return true;
@@ -33,14 +33,14 @@ class Search extends Listbox {
 
   choose(number) {
     const { phase } = this.found[number];
-    this.at = number;
+    this.active = number;
     this.preview(null, null);
     this.input.blur();
     this.go(phase);
   }
 }
 
-/** Everything of a phase that can be found, each text once. */
+/** The search entries of a phase, each text once. */
 function entriesOf(phase) {
   const texts = new Map([[`phase ${phase.id}`, ["phase", phase.id]]]);
   const add = (kind, text) => text && texts.set(`${kind} ${text}`, [kind, text]);
@@ -58,7 +58,11 @@ function entriesOf(phase) {
   return [...texts.values()].map(([kind, text]) => ({ kind, text, phase: phase.id, name: phase.name }));
 }
 
-/** How well an entry fits, 0 being best: phases first, then by where the first word is; the others may be in its phase. */
+/**
+ * Rank of an entry, 0 for the best: phases come first, then entries whose text starts with the first word.
+ *
+ * The text has the first word; each other word is in the text or in the name of the phase.
+ */
 function rank({ kind, text, name }, words) {
   const low = text.toLowerCase();
   const where = `${low} ${name.toLowerCase()}`;
@@ -75,12 +79,4 @@ function option({ kind, text, phase, name }, number, words) {
     make("span", { class: "kind" }, kind),
     make("span", { class: "found-text" }, marked(text, words[0])),
     kind === "phase" ? null : make("small", { title: phase }, name));
-}
-
-/** A text with what was searched in it set apart. */
-function marked(text, word) {
-  const place = text.toLowerCase().indexOf(word);
-  if (place < 0) return [text];
-  const end = place + word.length;
-  return [text.slice(0, place), make("mark", {}, text.slice(place, end)), text.slice(end)];
 }

@@ -1,4 +1,4 @@
-/* The simulated run in the panel: where it is, what may come next, how it came there. */
+/* The simulated run in the panel: the current phase, its legal exits, and the path so far. */
 
 class Simulation {
   constructor(place, walk, title, changed) {
@@ -19,7 +19,7 @@ class Simulation {
     this.count = make("h3", {});
     this.exports = ["Copy", "JSON", "Text"].map((what) => make("button", { type: "button" }, what));
     place.append(
-      make("p", { class: "hint" }, "You answer the guards; the graph says what is legal."),
+      make("p", { class: "hint" }, "You decide the guards. Only legal exits can be taken."),
       this.place, this.name,
       make("div", { class: "controls" }, Object.values(this.buttons)),
       section("Exits", this.usual), this.unusual,
@@ -28,23 +28,23 @@ class Simulation {
     this.show();
   }
 
-  /** Take the exit of that number, counted from 1 as shown; nothing happens if there is none. */
+  /** Take the exit with this number, counted from 1; do nothing if it is not legal. */
   choose(number) {
     const choice = this.walk.choices[number - 1];
     if (!choice || choice.refused) return;
-    this.#do(() => this.walk.take(choice));
+    this.#change(() => this.walk.take(choice));
   }
 
   next() {
-    this.#do(() => this.walk.takeToNextChoice());
+    this.#change(() => this.walk.takeToNextChoice());
   }
 
   undo() {
-    this.#do(() => this.walk.moves.pop());
+    this.#change(() => this.walk.moves.pop());
   }
 
   reset() {
-    this.#do(() => this.walk.moves.splice(0));
+    this.#change(() => this.walk.moves.splice(0));
   }
 
   show() {
@@ -60,37 +60,37 @@ class Simulation {
     this.#showPath();
   }
 
-  #do(act) {
+  #change(act) {
     const focused = document.activeElement?.dataset.choice;
     act();
     this.show();
     this.changed();
     if (focused) (this.usual.querySelector("button:enabled") ?? this.buttons.next).focus({ preventScroll: true });
     const legal = this.walk.choices.filter((choice) => !choice.refused);
-    say(`${this.walk.at.name}: ${legal.map(({ target }) => this.walk.phases.get(target).name).join(", ")}`);
+    announce(`${this.walk.at.name}: ${legal.map(({ target }) => this.walk.phases.get(target).name).join(", ")}`);
   }
 
   #choice({ exit, target, refused }, number) {
-    const where = target ? this.walk.phases.get(target).name : backTo(exit);
-    const told = [conditions(exit), exit.history && target ? make("small", {}, backTo(exit)) : null,
+    const where = target ? this.walk.phases.get(target).name : historyText(exit);
+    const notes = [conditions(exit), exit.history && target ? make("small", {}, historyText(exit)) : null,
       refused ? make("small", {}, refused) : null];
     return make("button", { type: "button", class: exit.kind, "data-choice": number, disabled: Boolean(refused) },
       number < 10 ? make("kbd", { "aria-hidden": "true" }, `${number}`) : make("span"),
       make("span", { class: "where" }, where), make("code", { class: "label" }, exit.label),
-      make("span", { class: "told" }, told.filter(Boolean)));
+      make("span", { class: "notes" }, notes.filter(Boolean)));
   }
 
-  /** Add what is new in the path to the list, and take away what was undone. */
+  /** Add new moves to the list, and remove the moves that were undone. */
   #showPath() {
     const { moves } = this.walk;
     const rows = this.path.children;
-    let same = 0;
-    while (same < rows.length && rows[same].move === moves[same]) same += 1;
-    while (rows.length > same) this.path.lastChild.remove();
-    for (const move of moves.slice(same)) this.path.append(this.#row(move));
+    let unchanged = 0;
+    while (unchanged < rows.length && rows[unchanged].move === moves[unchanged]) unchanged += 1;
+    while (rows.length > unchanged) this.path.lastChild.remove();
+    for (const move of moves.slice(unchanged)) this.path.append(this.#row(move));
     this.path.hidden = !moves.length;
     requestAnimationFrame(() => this.path.scrollTo(0, this.path.scrollHeight));
-    this.count.textContent = moves.length ? `Path so far, ${counted(moves.length, "move")}` : "Path so far";
+    this.count.textContent = moves.length ? `Path so far, ${plural(moves.length, "move")}` : "Path so far";
   }
 
   #row(move) {
@@ -127,12 +127,12 @@ function button(text, key) {
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied");
+    announce("Copied");
   } catch {
-    say("The browser does not let this page copy. Save it as text instead.");
+    announce("The browser does not allow copying. Save the path as text instead.");
   }
-  byId("said").classList.add("toast");
-  setTimeout(() => byId("said").classList.remove("toast"), 2200);
+  status.classList.add("toast");
+  setTimeout(() => status.classList.remove("toast"), 2200);
 }
 
 function download(name, type, text) {

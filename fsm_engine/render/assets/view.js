@@ -1,4 +1,4 @@
-/* The picture in its frame: where it lies and how large it is. */
+/* Pan and zoom of the picture in its frame. */
 
 const [SMALLEST, LARGEST, MARGIN] = [0.05, 4, 28];
 
@@ -13,7 +13,7 @@ class View {
     picture.firstElementChild.setAttribute("height", box.height);
     this.pointers = new Map();
     const nodes = [...picture.querySelectorAll("g.node")];
-    this.rooms = new Map(nodes.map((node) => [node, node.getBBox()])); // asked once: each time, all is laid out anew
+    this.bounds = new Map(nodes.map((node) => [node, node.getBBox()])); // read once, because each call forces a layout
     this.#listen();
     this.open();
   }
@@ -23,7 +23,7 @@ class View {
     this.#centre(Math.min(this.#whole(), 1.25), glide);
   }
 
-  /** Show the whole picture if it can be read then; else its beginning, in full width if that can be read. */
+  /** Show the whole picture if it is legible then; else its beginning, at full width if that is legible. */
   open() {
     const whole = this.#whole();
     const across = (this.frame.clientWidth - 2 * MARGIN) / this.width;
@@ -42,9 +42,9 @@ class View {
     this.#place(this.x + dx, this.y + dy, this.scale, glide);
   }
 
-  /** Bring a node into sight; nothing moves if it is. */
+  /** Scroll a node into view, unless it is visible. */
   show(node) {
-    const box = this.rooms.get(node);
+    const box = this.bounds.get(node);
     const scale = this.scale < 0.45 ? 0.8 : this.scale;
     const [left, top] = [box.x * scale + this.x, box.y * scale + this.y];
     const [width, height] = [box.width * scale, box.height * scale];
@@ -65,11 +65,11 @@ class View {
     this.#place(x, (this.frame.clientHeight - this.height * scale) / 2, scale, glide);
   }
 
-  /** Move the picture, some of which stays in sight. */
+  /** Move the picture. Some of it always stays visible. */
   #place(x, y, scale, glide) {
-    const held = (at, size, room) => Math.min(Math.max(at, 60 - size), room - 60);
-    this.x = held(x, this.width * scale, this.frame.clientWidth);
-    this.y = held(y, this.height * scale, this.frame.clientHeight);
+    const clamp = (at, size, frame) => Math.min(Math.max(at, 60 - size), frame - 60);
+    this.x = clamp(x, this.width * scale, this.frame.clientWidth);
+    this.y = clamp(y, this.height * scale, this.frame.clientHeight);
     this.scale = scale;
     this.picture.classList.toggle("gliding", glide);
     this.picture.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
@@ -132,7 +132,7 @@ class View {
     if (!this.pointers.size) this.frame.classList.remove("dragging");
   }
 
-  /** Where a drag ends is no click. */
+  /** Suppress the click at the end of a drag. */
   #click(event) {
     if (this.dragged) event.stopPropagation();
     this.dragged = false;

@@ -1,12 +1,12 @@
-/* A simulated run. Which exits there are comes from the graph; guards are the reader's to answer. */
+/* A simulated run. The graph gives the exits of each phase; the reader decides the guards. */
 
-const NOTHING_KEPT = Object.freeze({ left: null, failed: null, taken: Object.freeze({}) });
+const EMPTY_MEMORY = Object.freeze({ left: null, failed: null, taken: Object.freeze({}) });
 
 /**
- * Moves from the first phase on, and which are legal next.
+ * The moves of a simulated run, and the legal next moves.
  *
- * What is kept along the way is what the engine keeps: the phase that an interrupt left, the one that an error left,
- * and how often each error edge was taken in this run.
+ * Each move has the memory that an engine would have after it: the phase that an interrupt left (`left`), the phase
+ * that an error left (`failed`), and how often each error edge was taken in this run (`taken`).
  */
 class Walk {
   constructor(phases) {
@@ -23,21 +23,21 @@ class Walk {
     return this.phases.get(this.last?.target ?? this.first);
   }
 
-  get kept() {
-    return this.last?.kept ?? NOTHING_KEPT;
+  get memory() {
+    return this.last?.memory ?? EMPTY_MEMORY;
   }
 
-  /** The exits of the phase it is in, those that come by themselves first: the exit, its target, why not if refused. */
+  /** The exits of the current phase with their targets and, if not legal, the reason; automatic and fired ones first. */
   get choices() {
     const choices = this.at.exits.map((exit) => this.#choice(exit));
     return [...choices.filter((choice) => choice.usual), ...choices.filter((choice) => !choice.usual)];
   }
 
   take({ exit, target }) {
-    this.moves.push({ source: this.at.id, exit, target, kept: this.#keptAfter(exit, target) });
+    this.moves.push({ source: this.at.id, exit, target, memory: this.#memoryAfter(exit, target) });
   }
 
-  /** Go on as long as one usual exit is all there is; stop where the run ends, and where it would go in a circle. */
+  /** Take exits while exactly one usual exit is legal. Stop at the end of the run, and before a loop repeats. */
   takeToNextChoice() {
     const seen = new Set();
     while (!seen.has(this.at.id)) {
@@ -49,12 +49,12 @@ class Walk {
     }
   }
 
-  /** The moves as numbers of exits, for a link. */
+  /** The moves as numbers of exits, for the address. */
   get numbers() {
     return this.moves.map((move) => this.phases.get(move.source).exits.indexOf(move.exit)).join(".");
   }
 
-  /** Walk as far as these numbers of exits are legal. */
+  /** Take the exits with these numbers, up to the first that is not legal. */
   follow(numbers) {
     this.moves = [];
     for (const number of numbers ? numbers.split(".") : []) {
@@ -76,44 +76,44 @@ class Walk {
 
   #choice(exit) {
     const usual = exit.kind === "automatic" || exit.kind === "fired" || exit.signal === "run";
-    const target = exit.target || this.#past(exit.history);
+    const target = exit.target || this.#historyTarget(exit.history);
     let refused = "";
-    if (!target) refused = `nothing was left in ${lastOf(exit.history)}`;
-    else if (exit.limit !== null && (this.kept.taken[limitKey(exit)] ?? 0) >= exit.limit) refused = "taken often enough";
+    if (!target) refused = `no phase of ${lastOf(exit.history)} was left yet`;
+    else if (exit.limit !== null && (this.memory.taken[limitKey(exit)] ?? 0) >= exit.limit) refused = "limit reached";
     return { exit, target, usual, refused };
   }
 
-  /** The phase that history leads back to: where an error or interrupt left, else the one last left in that scope. */
-  #past(scope) {
-    const { left, failed } = this.kept;
-    const kept = left === null || this.at.recovers ? failed : left;
-    if (kept !== null) return this.#lies(kept, scope) ? kept : null;
-    return this.moves.findLast((move) => this.#lies(move.source, scope))?.source ?? null;
+  /** The target of the history of a scope: the phase that an error or interrupt left, else the last one left in it. */
+  #historyTarget(scope) {
+    const { left, failed } = this.memory;
+    const phase = left === null || this.at.recovers ? failed : left;
+    if (phase !== null) return this.#isIn(phase, scope) ? phase : null;
+    return this.moves.findLast((move) => this.#isIn(move.source, scope))?.source ?? null;
   }
 
-  #lies(id, scope) {
+  #isIn(id, scope) {
     return this.phases.get(id).scopes.includes(scope);
   }
 
-  #keptAfter(exit, target) {
-    if (target === this.first) return NOTHING_KEPT;
-    const kept = { ...this.kept };
+  #memoryAfter(exit, target) {
+    if (target === this.first) return EMPTY_MEMORY;
+    const memory = { ...this.memory };
     if (exit.history) {
-      if (target === kept.failed && (kept.left === null || this.at.recovers)) kept.failed = null;
-      else kept.left = null;
+      if (target === memory.failed && (memory.left === null || this.at.recovers)) memory.failed = null;
+      else memory.left = null;
     } else if (exit.kind === "error") {
-      kept.failed = this.#begun();
-      kept.taken = { ...kept.taken, [limitKey(exit)]: (kept.taken[limitKey(exit)] ?? 0) + 1 };
+      memory.failed = this.#activityPhase();
+      memory.taken = { ...memory.taken, [limitKey(exit)]: (memory.taken[limitKey(exit)] ?? 0) + 1 };
     } else if (exit.signal === "interrupt" && this.phases.get(target).terminal) {
-      kept.left ??= this.at.id;
+      memory.left ??= this.at.id;
     }
-    return kept;
+    return memory;
   }
 
-  /** The phase whose activity fired the one it is in; that one itself, if it was not fired. */
-  #begun() {
-    const whole = this.moves.findLast((move) => !this.phases.get(move.source).fired);
-    return this.at.fired ? whole.source : this.at.id;
+  /** The phase whose activity is running: the current phase, or the phase whose step fired it. */
+  #activityPhase() {
+    const move = this.moves.findLast(({ source }) => !this.phases.get(source).fired);
+    return this.at.fired ? move.source : this.at.id;
   }
 }
 

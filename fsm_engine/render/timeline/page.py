@@ -21,7 +21,7 @@ from fsm_engine.timeline.track import Kind, Track
 from fsm_engine.timeline.visits import spent_on
 
 _PARTS = ("times", "read", "lane", "tracks", "chart", "hands", "search", "panel", "main")
-SCRIPTS = ("make.js", "mode.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
+SCRIPTS = ("dom.js", "mode.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
 """The parts of the script, each after those that it uses."""
 
 

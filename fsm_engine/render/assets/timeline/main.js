@@ -59,7 +59,7 @@ function select(found) {
   if (!found) return;
   chosen.replaceChildren(make("h2", { class: "name" }, titleOf(found)), facts(told({ ...found, count: 1 }, curves, given.wall)));
   light_(found);
-  say(`${titleOf(found)}: ${duration(found.lane.ends[found.place] - found.lane.starts[found.place])}`);
+  announce(`${titleOf(found)}: ${duration(found.lane.ends[found.place] - found.lane.starts[found.place])}`);
 }
 
 /** Zoom to what is double-clicked. */
@@ -129,7 +129,7 @@ const KEYS = {
   n: () => step(1),
   p: () => step(-1),
   s: () => turnTo(tabs.summary.getAttribute("aria-selected") === "true" ? "lifecycle" : "summary"),
-  d: () => otherMode(),
+  d: () => toggleMode(),
   Home: () => chart.show(chart.first, chart.first + chart.end - chart.start, true),
   End: () => chart.show(chart.last - chart.end + chart.start, chart.last, true),
   Escape: () => select(null),
@@ -184,7 +184,7 @@ new MutationObserver(() => chart.colour()).observe(document.documentElement, { a
 systemDark.addEventListener("change", () => chart.colour());
 addEventListener("hashchange", readAddress);
 const moves = tracks.reduce((sum, track) => sum + track.times.length, 0);
-byId("count").textContent = `${counted(NUMBER.format(moves), "move")} in ${duration(chart.whole)}`;
+byId("count").textContent = `${plural(NUMBER.format(moves), "move")} in ${duration(chart.whole)}`;
 byId("summary").append(...summary(tracks, given.dropped).filter(Boolean));
 byId("phase").textContent = tracks[0].heading;
 chart.changed = shown;

@@ -73,7 +73,7 @@ const COLUMNS = { count: NUMBER.format, total: duration, mean: duration, p50: du
 function summary(tracks, dropped) {
   const forgotten = dropped[0] || dropped[1];
   return [
-    forgotten ? make("p", { class: "hint" }, `${counted(NUMBER.format(dropped[0]), "move")} and ${counted(NUMBER.format(dropped[1]), "call")} of handlers were not kept: only what came after them is here.`) : null,
+    forgotten ? make("p", { class: "hint" }, `${plural(NUMBER.format(dropped[0]), "move")} and ${plural(NUMBER.format(dropped[1]), "call")} of handlers were not kept: only what came after them is here.`) : null,
     ...tracks.map((track) => make("section", {},
       make("h2", {}, track.heading),
       make("p", { class: "lead" }, duration(track.total)),

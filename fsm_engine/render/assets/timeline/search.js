@@ -53,18 +53,18 @@ class Search extends Listbox {
     const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") this.clear();
     else if (event.key === "Enter" && this.current) this.step(event.shiftKey ? -1 : 1);
-    else if (event.key === "Enter" && this.found.length) this.choose(this.at);
+    else if (event.key === "Enter" && this.found.length) this.choose(this.active);
     else if (turn && this.found.length) {
-      this.turn(turn);
+      this.move(turn);
       this.current = null;
       this.open(true);
-      this.light();
+      this.highlight();
     } else return false;
     return true;
   }
 
   choose(number) {
-    [this.at, this.current] = [number, this.found[number]];
+    [this.active, this.current] = [number, this.found[number]];
     this.open(false);
     const { items } = this.current;
     const place = items.findIndex((item) => startOf(this.current.track, item) >= this.now());
@@ -84,7 +84,7 @@ class Search extends Listbox {
     const { track, items, text } = this.current;
     const lanes = new Set(items.slice(0, 1).map(({ lane }) => lane));
     this.lightLanes(lanes, `${NUMBER.format(this.number + 1)} of ${NUMBER.format(items.length)}`);
-    say(`${text}, ${this.number + 1} of ${items.length}`);
+    announce(`${text}, ${this.number + 1} of ${items.length}`);
     this.go(track, items[this.number]);
   }
 }
@@ -144,12 +144,4 @@ function placesOf(track, lane, name, number) {
     if (track.countersOf(lane.refs[place])[name] === number) places.push(place);
   }
   return places;
-}
-
-/** A text with what was searched in it set apart. */
-function marked(text, word) {
-  const place = text.toLowerCase().indexOf(word);
-  if (place < 0) return [text];
-  const end = place + word.length;
-  return [text.slice(0, place), make("mark", {}, text.slice(place, end)), text.slice(end)];
 }

@@ -1,6 +1,6 @@
-/* Elements. What users named goes in as text, never as HTML. */
+/* Helpers for elements and texts. Names from users become text nodes, never HTML. */
 
-/** Return a new element; children are elements, or strings, which become text. */
+/** Create an element. Strings among the children become text nodes; null and empty children are left out. */
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -12,12 +12,14 @@ function make(tag, attributes = {}, ...children) {
 }
 
 const byId = (id) => document.getElementById(id);
-const said = byId("said");
+const status = byId("status");
 
-/** Tell those who listen to the page instead of looking at it. */
-function say(text) {
-  said.textContent = text;
+/** Announce a text to screen readers. */
+function announce(text) {
+  status.textContent = text;
 }
 
+/** The part of an id after the last dot. */
 const lastOf = (id) => id.slice(id.lastIndexOf(".") + 1);
-const counted = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
+/** A number with its noun. */
+const plural = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
