@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fsm_engine.compiler.loops import Loop, find_loops, open_exits
-from fsm_engine.dispatch.entries import Slot, StandIn
+from fsm_engine.dispatch.entries import EventEntry, StandIn
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 from fsm_engine.dispatch.step_moves import leave, return_to_history, stuck
 from fsm_engine.graph.graph import (
@@ -47,11 +47,11 @@ class View(NamedTuple):
         passed: the slots that an automatic exit calls when it is taken, by the number of its phase and its label.
     """
 
-    slots: Mapping[int, Slot]
+    slots: Mapping[int, EventEntry]
     settled: tuple[bool, ...]
     told: bool
     callbacks: bool
-    passed: Mapping[tuple[int, str], tuple[Slot, ...]] = MappingProxyType({})
+    passed: Mapping[tuple[int, str], tuple[EventEntry, ...]] = MappingProxyType({})
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -157,7 +157,7 @@ class Emission:
             lines += [f"if at <= {after_handlers(number)}:", *_indented(going_on)]
         return lines if entering or going_on else []
 
-    def _firing(self, number: int, phase: Phase, slot: Slot) -> Lines:
+    def _firing(self, number: int, phase: Phase, slot: EventEntry) -> Lines:
         keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
         return [
             *self._position(before(number)),

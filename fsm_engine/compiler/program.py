@@ -8,7 +8,7 @@ from typing import Any
 from fsm_engine._util.compiled_functions import CompiledFunction
 from fsm_engine.compiler.cache import function_for
 from fsm_engine.compiler.codegen import View
-from fsm_engine.dispatch.entries import Slot
+from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.step_moves import Moves, moves_of, slots_of_move
 
@@ -39,7 +39,7 @@ def program_for(engine: EventDispatcher, current: Program | None) -> Program:
     return Program(function_for(graph, view), view.bound(graph, engine._moves(), engine._around, tell), facts)
 
 
-def _passed(engine: EventDispatcher) -> dict[tuple[int, str], tuple[Slot, ...]]:
+def _passed(engine: EventDispatcher) -> dict[tuple[int, str], tuple[EventEntry, ...]]:
     graph, registry = engine._graph, engine._registry
     if not registry.has_moves:
         return {}

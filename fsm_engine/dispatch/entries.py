@@ -102,7 +102,7 @@ Firing = tuple[Callable[..., None], Callable[..., None], list[Any]]
 """The functions that call handlers, without a payload and with one, and the objects they refer to."""
 
 
-class Slot:
+class EventEntry:
     """All that an engine keeps of one event.
 
     Attributes:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from fsm_engine.dispatch.entries import Attachment, Firing, Handler, Slot, StandIn
+from fsm_engine.dispatch.entries import Attachment, Firing, Handler, EventEntry, StandIn
 from fsm_engine.dispatch.firing import firing_for
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.dispatch.observers import Observer, Observers
@@ -51,7 +51,7 @@ class EventDispatcher(Run):
         """Fire `event` from an activity that may move."""
 
     @abstractmethod
-    def _refuse_to_move(self, slot: Slot) -> None:
+    def _refuse_to_move(self, slot: EventEntry) -> None:
         """Raise if a phase is fired while a run is going on, by something that may not move it."""
 
     @abstractmethod
@@ -229,7 +229,7 @@ class EventDispatcher(Run):
         else:
             fire[0](self, slot, fire[2])
 
-    def _call(self, slot: Slot, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _call(self, slot: EventEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Call the handlers of `slot`, whatever it stands for.
 
         `fire_event` ends with the same lines: handlers are called without a frame more where users fire.
@@ -245,7 +245,7 @@ class EventDispatcher(Run):
         else:
             fire[0](self, slot, fire[2])
 
-    def _made(self, slot: Slot) -> Firing:
+    def _made(self, slot: EventEntry) -> Firing:
         """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
         slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)[1:]
         return fire

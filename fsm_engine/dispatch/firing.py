@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsm_engine._util.compiled_functions import CompiledFunction, FunctionCache, compile_function
-from fsm_engine.dispatch.entries import Slot
+from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 
 _cache = FunctionCache()
 
 
-def firing_for(slot: Slot, with_payload: bool) -> Callable[..., None]:
+def firing_for(slot: EventEntry, with_payload: bool) -> Callable[..., None]:
     """Return ``fire(engine, slot, bound)`` that calls the handlers of `slot`, or ``fire(..., given, more)``.
 
     `bound` is `Slot.bound` without the slot itself, which keeps it.
@@ -20,7 +20,7 @@ def firing_for(slot: Slot, with_payload: bool) -> Callable[..., None]:
     return _cache.get(key, lambda: _compile_fire(slot, with_payload)).function
 
 
-def _compile_fire(slot: Slot, with_payload: bool) -> CompiledFunction:
+def _compile_fire(slot: EventEntry, with_payload: bool) -> CompiledFunction:
     names = ", ".join(names_of_calls("", slot.attached)[1:])
     positional, keywords = (["*given"], ["**more"]) if with_payload else ([], [])
     lines = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsm_engine.dispatch.entries import Attachment, Slot
+from fsm_engine.dispatch.entries import Attachment, EventEntry
 
 _BUILT_IN_COUNTERS = ("iteration", "epoch")
 
@@ -20,7 +20,7 @@ def names_of_calls(prefix: str, attached: Sequence[Attachment]) -> list[str]:
     return names
 
 
-def text_of_calls(prefix: str, slot: Slot, positional: Sequence[str], keywords: Sequence[str]) -> list[str]:
+def text_of_calls(prefix: str, slot: EventEntry, positional: Sequence[str], keywords: Sequence[str]) -> list[str]:
     """Return the lines that count a firing of the event of `slot` and call its handlers.
 
     `positional` and `keywords` are the event's payload as it is written in a call: ``failure.error``, ``*given``,
@@ -54,7 +54,7 @@ def _call(suffix: str, attachment: Attachment, positional: Sequence[str], keywor
     return f"handler{suffix}({', '.join(arguments)})"
 
 
-def _value(prefix: str, slot: Slot) -> str:
+def _value(prefix: str, slot: EventEntry) -> str:
     if slot.counter is None:
         return f"fired{prefix}"
     if slot.counter in _BUILT_IN_COUNTERS:

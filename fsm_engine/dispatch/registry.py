@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.entries import Attachment, Handler, Key, Slot
+from fsm_engine.dispatch.entries import Attachment, Handler, Key, EventEntry
 from fsm_engine.dispatch.signatures import how_to_call
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, Event, name_of, plain
@@ -27,7 +27,7 @@ class Registry:
     """
 
     def __init__(self, counters: Mapping[Event, str]) -> None:
-        self.slots: dict[Key, Slot] = {}
+        self.slots: dict[Key, EventEntry] = {}
         self.has_callbacks = False  # whether an event may be fired that is no phase
         self.has_moves = False  # whether a handler was attached to an edge or an exit
         self.graph: Graph | None = None
@@ -50,7 +50,7 @@ class Registry:
         for number, phase in enumerate(graph.phases[1:], 1):
             event = phase.event
             if event not in self.slots:
-                self.slots[event] = Slot(event, None, phase.payload)
+                self.slots[event] = EventEntry(event, None, phase.payload)
             slot = self.slots[event]
             counter = phase.counter or self._counters.get(event) or slot.counter
             if (counter, phase.payload) != (slot.counter, slot.payload):
@@ -70,7 +70,7 @@ class Registry:
                 self._warn_of_namesakes(phase.event, known)
                 known.append(phase.event)
             elif slot.payload != phase.payload:
-                then = Slot(phase.event, None, phase.payload)
+                then = EventEntry(phase.event, None, phase.payload)
                 calls += [(a, how_to_call(then, a.handler, a.args, a.kwargs)) for a in slot.attached]
         return calls
 
@@ -81,7 +81,7 @@ class Registry:
             known.counter, known.fire = counter or known.counter, None
             return
         self._warn_of_namesakes(event, self.slots)
-        self.slots[event] = Slot(event, counter, Payload(), callback=event)
+        self.slots[event] = EventEntry(event, counter, Payload(), callback=event)
         self.has_callbacks = True
 
     def _warn_of_namesakes(self, event: Event, known: Iterable[Any]) -> None:
@@ -108,7 +108,7 @@ class Registry:
         heard = (key for key, slot in self.slots.items() if slot.attached)
         return any(not wanted.isdisjoint((key, *_ends(key))) for key in heard)
 
-    def slot(self, event: AnyEvent) -> Slot:
+    def slot(self, event: AnyEvent) -> EventEntry:
         """Return what is kept of `event`.
 
         Raises:
@@ -126,12 +126,12 @@ class Registry:
             f"Register others with engine.register_events({event!r})." + self._meant(event)
         )
 
-    def _slot_of_move(self, move: Edge | Exit) -> Slot:
+    def _slot_of_move(self, move: Edge | Exit) -> EventEntry:
         wrong = self._wrong_with(move)
         if wrong is not None:
             raise ValueError(wrong)
         self.has_moves = True
-        slot = self.slots[move] = Slot(move, None, _MOVE)
+        slot = self.slots[move] = EventEntry(move, None, _MOVE)
         return slot
 
     def _wrong_with(self, move: Edge | Exit) -> str | None:
@@ -173,7 +173,7 @@ class Registry:
             self._insert(self.slots[attachment.event], attachment)
         return attachments
 
-    def _insert(self, slot: Slot, attachment: Attachment) -> None:
+    def _insert(self, slot: EventEntry, attachment: Attachment) -> None:
         attachment.since = slot.fired
         place = len(slot.attached)
         while place and slot.attached[place - 1].priority < attachment.priority:
@@ -208,7 +208,7 @@ class Registry:
         copy = Registry(self._counters)
         copy.has_callbacks, copy.has_moves, copy.graph = self.has_callbacks, self.has_moves, self.graph
         for event, slot in self.slots.items():
-            twin = copy.slots[event] = Slot(event, slot.counter, slot.payload, slot.callback)
+            twin = copy.slots[event] = EventEntry(event, slot.counter, slot.payload, slot.callback)
             twin.fired, twin.moves = slot.fired, slot.moves
             twin.attached = tuple(_twin(attachment) for attachment in slot.attached)
         return copy

@@ -8,10 +8,10 @@ from types import FunctionType
 from typing import Any
 
 from fsm_engine._util.signatures import accepts, parameter_names
-from fsm_engine.dispatch.entries import Handler, Slot
+from fsm_engine.dispatch.entries import Handler, EventEntry
 
 
-def how_to_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bool, bool]:
+def how_to_call(slot: EventEntry, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bool, bool]:
     """Find out what `handler` takes before its own arguments: (the engine, the event's payload).
 
     The engine is given where there is room for it, and so is a payload of keywords. A positional payload is
@@ -52,7 +52,7 @@ def _room(handler: Handler) -> tuple[int, float] | None:
     return needed, float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
 
 
-def _simple_call(slot: Slot, handler: Handler, room: tuple[int, float]) -> tuple[bool, bool]:
+def _simple_call(slot: EventEntry, handler: Handler, room: tuple[int, float]) -> tuple[bool, bool]:
     needed, taken = room
     if needed <= 1 <= taken:
         return (True, True)
@@ -61,7 +61,7 @@ def _simple_call(slot: Slot, handler: Handler, room: tuple[int, float]) -> tuple
     raise _cannot_call(slot, handler, (), {})
 
 
-def _cannot_call(slot: Slot, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ValueError:
+def _cannot_call(slot: EventEntry, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ValueError:
     payload = [f"the event's {text.rpartition('.')[2]}" for text in slot.payload.positional]
     given = ", ".join(
         ["the engine, if it takes one", *payload, *map(repr, args), *(f"{k}={kwargs[k]!r}" for k in kwargs)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fsm_engine._util.errors import IllegalTransition
-from fsm_engine.dispatch.entries import Slot
+from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.registry import Registry
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import Event
@@ -22,11 +22,11 @@ class Way(NamedTuple):
     """A move that is more than a new position: whose handlers it calls, whether anybody is told, where it enters."""
 
     transition: Transition
-    passed: tuple[Slot, ...]
+    passed: tuple[EventEntry, ...]
     told: bool
     at: int
     entry: tuple[Code, ...]
-    slot: Slot
+    slot: EventEntry
 
 
 class Moves(dict[Event, tuple[int, "Moves"]]):
@@ -42,7 +42,7 @@ class Moves(dict[Event, tuple[int, "Moves"]]):
         self.loud: dict[Event, Way] = {}
 
 
-def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> tuple[Slot, ...]:
+def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> tuple[EventEntry, ...]:
     """Return the slots with handlers that the move along `transition` calls: exits from the inside out, then edges."""
     if not registry.has_moves or isinstance(transition.target, History):
         return ()
@@ -53,7 +53,7 @@ def slots_of_move(registry: Registry, graph: Graph, transition: Transition) -> t
     return tuple([slot for key in keys if (slot := registry.slots.get(key)) is not None and slot.attached])
 
 
-def leave(engine: EventDispatcher, transition: Transition, slots: tuple[Slot, ...]) -> None:
+def leave(engine: EventDispatcher, transition: Transition, slots: tuple[EventEntry, ...]) -> None:
     """Call the handlers of a move, and tell observers of it. After an exception, those called before are left out."""
     passed = engine._failure.called
     for slot in slots:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.signatures import call_error
 from fsm_engine.compiler.program import Program, moves, program_for
-from fsm_engine.dispatch.entries import Handler, Slot, StandIn
+from fsm_engine.dispatch.entries import Handler, EventEntry, StandIn
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
 from fsm_engine.dispatch.step_moves import Moves, fire_while_moving, illegal, settled
@@ -399,7 +399,7 @@ class Engine(EventDispatcher):
     def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         fire_while_moving(self, event, args, kwargs)
 
-    def _refuse_to_move(self, slot: Slot) -> None:
+    def _refuse_to_move(self, slot: EventEntry) -> None:
         if self._running:
             raise illegal(self, slot.event)  # type: ignore[arg-type]
 

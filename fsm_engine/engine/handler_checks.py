@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fsm_engine.dispatch.entries import Attachment, Slot
+from fsm_engine.dispatch.entries import Attachment, EventEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
 from fsm_engine.graph.graph import Graph, Snippet, Transition, Trigger
@@ -57,7 +57,7 @@ def _deaf(engine: EventDispatcher, limits: Limits) -> Iterator[tuple[Attachment,
             yield attachment, _not_called(slot, attachment, most)
 
 
-def _not_called(slot: Slot, attachment: Attachment, most: float) -> Finding:
+def _not_called(slot: EventEntry, attachment: Attachment, most: float) -> Finding:
     handler = f"{name_of_handler(attachment.handler)} is not called on {slot.event} ({attachment.filter})"
     if most == inf:
         return Finding("never-passes", f"{handler}: no number passes.", "Give it other bounds.", is_error=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.errors import IllegalTransition, LifecycleError
 from fsm_engine.compiler.codegen import firing
-from fsm_engine.dispatch.entries import Slot
+from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.step_moves import leave, past, return_to_history, slots_of_move, stuck
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
@@ -175,7 +175,7 @@ class Driver:
         cursor.moves = None
         return cursor.position, runs_user_code(phase.activity)
 
-    def _take(self, engine: EventDispatcher, transition: Transition, slots: tuple[Slot, ...], at: int) -> None:
+    def _take(self, engine: EventDispatcher, transition: Transition, slots: tuple[EventEntry, ...], at: int) -> None:
         """Do what belongs to the move that the machine has made; it goes back if that fails."""
         self._picked = transition
         try:
