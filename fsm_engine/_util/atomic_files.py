@@ -18,19 +18,19 @@ except ImportError:  # Windows, which does not remove or replace a file that is 
 _TEMPORARY = re.compile(r"\.fsm_engine-[0-9a-f]{16}\.tmp")
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write `content` to a file atomically, and return its path; see `writing_whole`.
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write `content` to a file atomically, and return its path; see `open_atomically`.
 
     Raises:
         OSError: the file cannot be written, for example because its folder does not exist.
     """
-    with writing_whole(path) as file:
+    with open_atomically(path) as file:
         file.write(content)
     return Path(path)
 
 
 @contextmanager
-def writing_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def open_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yield a file whose content becomes the content of `path` when the ``with`` block ends without an exception.
 
     An existing file keeps its permissions, and a link stays a link. A device or a pipe is written to directly.

@@ -12,7 +12,7 @@ _SPECIAL = re.compile(
 )
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Return `text` on one line, for a cell of a table or any other place inside a line."""
     return _SPECIAL.sub(_entity, " ".join(text.split()))
 
@@ -20,7 +20,7 @@ def escaped(text: str) -> str:
 def code_span(text: str) -> str:
     """Return `text` as code, or escaped where a table would not take it as code."""
     line = " ".join(text.split())
-    return f"`{line}`" if line and not re.search(r"[\\`|]", line) else escaped(line)
+    return f"`{line}`" if line and not re.search(r"[\\`|]", line) else escape(line)
 
 
 def _entity(match: re.Match[str]) -> str:

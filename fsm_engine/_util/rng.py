@@ -11,7 +11,7 @@ from typing import Any
 _logger = logging.getLogger(__name__)
 
 
-def states() -> dict[str, Any]:
+def rng_states() -> dict[str, Any]:
     """Return what the global generators stand at; of torch and numpy only if they are imported.
 
     ``cuda`` are those of all devices, if CUDA is in use.
@@ -28,7 +28,7 @@ def states() -> dict[str, Any]:
     return found
 
 
-def restore(found: Mapping[str, Any]) -> None:
+def restore_rng_states(found: Mapping[str, Any]) -> None:
     """Let the global generators go on from `found`; those that are not in it are left alone."""
     python = found.get("python")
     if python is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]], left: int | None = None, between: str = "  ") -> list[str]:
+def align(rows: Sequence[Sequence[str]], left: int | None = None, between: str = "  ") -> list[str]:
     """Return a line for each row, with the cells of a column below each other.
 
     Args:

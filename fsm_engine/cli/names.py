@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from fsm_engine.cli.failures import Trouble
 from fsm_engine.events.events import Event
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -25,11 +25,11 @@ def phase_named(lifecycle: Lifecycle, name: str) -> Event:
         Trouble: there is none, or there are several.
     """
     wanted = name.lower()
-    found = [p for p in lifecycle.phases if wanted in (p.name.lower(), qualified(p).lower())]
+    found = [p for p in lifecycle.phases if wanted in (p.name.lower(), qualified_name(p).lower())]
     if len(found) == 1:
         return found[0].event
     if found:
-        raise Trouble(f"{name} may be {' or '.join(map(qualified, found))}. Give the name of the enum, too.")
+        raise Trouble(f"{name} may be {' or '.join(map(qualified_name, found))}. Give the name of the enum, too.")
     names = [phase.name for phase in lifecycle.phases]
     hint = did_you_mean(name, names) or f" The phases are {', '.join(names)}."
     raise Trouble(f"{name} is no phase of this lifecycle.{hint}")

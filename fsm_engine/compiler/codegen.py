@@ -16,18 +16,18 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fsm_engine.compiler.loops import Loop, find_loops, open_exits
-from fsm_engine.dispatch.entries import EventEntry, StandIn
+from fsm_engine.dispatch.entries import EventEntry, HandlerWrapper
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
-from fsm_engine.dispatch.step_moves import leave, return_to_history, stuck
+from fsm_engine.dispatch.step_moves import announce_move, return_to_history, stuck_error
 from fsm_engine.graph.graph import (
     NAMES,
-    Call,
     Code,
+    CodeFragment,
     Graph,
     Phase,
-    Snippet,
     Transition,
     Trigger,
+    UserCallable,
     code_name,
     runs_user_code,
 )
@@ -36,7 +36,7 @@ from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
 Lines = list[str]
 
 
-class View(NamedTuple):
+class Specialization(NamedTuple):
     """What a function is emitted for: which phases are observed, and what is known beforehand.
 
     Attributes:
@@ -47,57 +47,59 @@ class View(NamedTuple):
         passed: the slots that an automatic exit calls when it is taken, by the number of its phase and its label.
     """
 
-    slots: Mapping[int, EventEntry]
-    settled: tuple[bool, ...]
-    told: bool
-    callbacks: bool
-    passed: Mapping[tuple[int, str], tuple[EventEntry, ...]] = MappingProxyType({})
+    entries: Mapping[int, EventEntry]
+    static_values: tuple[bool, ...]
+    is_observed: bool
+    has_callback_events: bool
+    move_entries: Mapping[tuple[int, str], tuple[EventEntry, ...]] = MappingProxyType({})
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What the text depends on, apart from the graph."""
-        shapes = tuple([(number, slot.counter, slot.shape) for number, slot in self.slots.items()])
-        return shapes, self.settled, self.told, self.callbacks, tuple(self.passed)
+        shapes = tuple([(number, entry.counter, entry.shape) for number, entry in self.entries.items()])
+        return shapes, self.static_values, self.is_observed, self.has_callback_events, tuple(self.move_entries)
 
-    def bound(
-        self, graph: Graph, moves: Mapping[int, Any], around: Iterable[StandIn] = (), tell: Any = None
+    def bound_objects(
+        self, graph: Graph, moves: Mapping[int, Any], around: Iterable[HandlerWrapper] = (), notify: Any = None
     ) -> list[Any]:
         """Return the objects that the function refers to by the names that `names_bound` gives them.
 
-        What each of `around` makes of a handler stands in for it; `tell` is called with each move.
+        What each of `around` makes of a handler stands in for it; `notify` is called with each move.
         """
-        slots = [thing for slot in self.slots.values() for thing in slot.bound(around, by_hand=False)]
-        told = [tell] if self.told else []
-        return [*slots, *self.passed.values(), *(moves[number] for number in firing(graph)), *told]
+        entries = [thing for entry in self.entries.values() for thing in entry.bound_objects(around, by_hand=False)]
+        tables = [moves[number] for number in firing_phases(graph)]
+        return [*entries, *self.move_entries.values(), *tables, *([notify] if self.is_observed else [])]
 
-    def names_bound(self, graph: Graph) -> list[str]:
+    def bound_names(self, graph: Graph) -> list[str]:
         """Return names for the objects of `bound`, in its order."""
-        names = [name for number, slot in self.slots.items() for name in names_of_calls(str(number), slot.attached)]
-        passed = [f"passed{number}" for number in range(len(self.passed))]
-        told = ["tell"] if self.told else []
-        return [*names, *passed, *(f"moves{number}" for number in firing(graph)), *told]
+        names = [name for number, entry in self.entries.items() for name in names_of_calls(str(number), entry.handlers)]
+        passed = [f"move_entries{number}" for number in range(len(self.move_entries))]
+        notify = ["notify"] if self.is_observed else []
+        return [*names, *passed, *(f"moves{number}" for number in firing_phases(graph)), *notify]
 
 
-def firing(graph: Graph) -> list[int]:
+def firing_phases(graph: Graph) -> list[int]:
     """Return the phases whose activity fires phases, and is not itself part of another's."""
-    return [number for number, fired in enumerate(graph.fired) if fired and number not in graph.fired_phases]
+    return [number for number, fired in enumerate(graph.fired_exits) if fired and number not in graph.fired_phases]
 
 
 @dataclass
-class Emission:
+class CodeGenerator:
     """The text of one function, and the objects of the graph that it names."""
 
     graph: Graph
-    view: View
+    specialization: Specialization
     names: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        value = dict(zip(self.graph.settled, self.view.settled))
+        value = dict(zip(self.graph.static_guards, self.specialization.static_values))
         self.exits = open_exits(self.graph, value.__getitem__)
-        self.value_of_guard = value
+        self.static_values = value
         self.loops = find_loops(self.exits)
-        self.passing = {key: f"passed{number}" for number, key in enumerate(self.view.passed)}
-        self.walked = {
+        self.move_entry_names = {
+            key: f"move_entries{number}" for number, key in enumerate(self.specialization.move_entries)
+        }
+        self.walked_phases = {
             self.graph.index.get(t.target)  # type: ignore[arg-type]
             for t in self.graph.transitions
             if t.trigger is not Trigger.FIRED
@@ -105,7 +107,7 @@ class Emission:
 
     def text(self) -> str:
         """Write the function."""
-        unpacked = self.view.names_bound(self.graph)
+        unpacked = self.specialization.bound_names(self.graph)
         prologue = [f"({', '.join(unpacked)},) = bound"] if unpacked else []
         body = self._blocks([number for number in sorted(self.exits) if number], None)
         return "\n".join(["def run(engine, at, bound):", *_indented(_assignments(body) + prologue + body), ""])
@@ -119,7 +121,7 @@ class Emission:
                 continue
             if number in inner:
                 inside = inner[number]
-                lines += self._loop([n for n in numbers if inside.holds(n)], inside)
+                lines += self._loop([n for n in numbers if inside.contains(n)], inside)
                 done = inside.last + 1
             else:
                 lines += self._phase(number, loop)
@@ -133,22 +135,22 @@ class Emission:
     def _after(self, numbers: Sequence[int], loop: Loop) -> Lines:
         """Sort out where a break out of `loop` leads, unless it is further down in the loop around it."""
         around = loop.parent
-        targets = {t for n in numbers for _, t in self.exits[n] if t > 0 and not loop.holds(t)}
+        targets = {t for n in numbers for _, t in self.exits[n] if t > 0 and not loop.contains(t)}
         if around is None:
             return []
         lines: Lines = []
-        if not all(around.holds(target) for target in targets):
+        if not all(around.contains(target) for target in targets):
             lines += [f"if not {before(around.first)} <= at <= {after_handlers(around.last)}:", "    break"]
-        if any(around.holds(target) and target < loop.first for target in targets):
+        if any(around.contains(target) and target < loop.first for target in targets):
             lines += [f"if at < {before(loop.first)}:", "    continue"]
         return lines
 
     def _phase(self, number: int, loop: Loop | None) -> Lines:
-        phase, slot = self.graph.phases[number], self.view.slots.get(number)
+        phase, entry = self.graph.phases[number], self.specialization.entries.get(number)
         entering: Lines = []
-        if number not in self.graph.fired_phases or number in self.walked:
+        if number not in self.graph.fired_phases or number in self.walked_phases:
             entering = [line for action in phase.entry for line in self._statements(action)]
-            entering += self._firing(number, phase, slot) if slot is not None else []
+            entering += self._call_handlers(number, phase, entry) if entry is not None else []
         going_on = self._activity(number, phase) + self._exits(number, phase, loop)
         lines = [_comment(phase.name).strip()]
         if entering:
@@ -157,44 +159,47 @@ class Emission:
             lines += [f"if at <= {after_handlers(number)}:", *_indented(going_on)]
         return lines if entering or going_on else []
 
-    def _firing(self, number: int, phase: Phase, slot: EventEntry) -> Lines:
+    def _call_handlers(self, number: int, phase: Phase, entry: EventEntry) -> Lines:
         keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
         return [
-            *self._position(before(number)),
-            *text_of_calls(str(number), slot, phase.payload.positional, keywords),
+            *self._set_position(before(number)),
+            *text_of_calls(str(number), entry, phase.payload.positional, keywords),
             "if signals.needs_attention:",
             f"    return {after_handlers(number)}",
         ]
 
-    def _position(self, at: int) -> Lines:
-        return [f"cursor.position = {at}", *(["cursor.callback_event = None"] if self.view.callbacks else [])]
+    def _set_position(self, at: int) -> Lines:
+        return [
+            f"cursor.position = {at}",
+            *(["cursor.callback_event = None"] if self.specialization.has_callback_events else []),
+        ]
 
     def _activity(self, number: int, phase: Phase) -> Lines:
         lines: Lines = []
-        if number in self.graph.recovering and not phase.payload.positional:
+        if number in self.graph.recovery_phases and not phase.payload.positional:
             lines.append("failure.error = None  # what its traceback holds is free before the activity")
         if runs_user_code(phase.activity) or self._may_fail_to_decide(number):
-            lines += self._position(after_handlers(number))
+            lines += self._set_position(after_handlers(number))
         if phase.activity is None:
             return lines
-        if number in firing(self.graph):
+        if number in firing_phases(self.graph):
             lines.append(f"cursor.activity_position, cursor.moves = {after_handlers(number)}, moves{number}")
-        lines += self._acts(phase.activity)
-        if number in firing(self.graph):
+        lines += self._run_activity(phase.activity)
+        if number in firing_phases(self.graph):
             lines.append("cursor.moves = None")
         return lines
 
     def _may_fail_to_decide(self, number: int) -> bool:
         """Say whether a guard or action calls something, whose error has to find the run here."""
         return any(
-            not isinstance(code, Snippet) or bool(code.names)
+            not isinstance(code, CodeFragment) or bool(code.names)
             for transition, _ in self.exits[number]
             for code in (transition.guard, transition.action)
             if code is not None
         )
 
-    def _acts(self, activity: Code) -> Lines:
-        if isinstance(activity, Call) and activity.keeps:
+    def _run_activity(self, activity: Code) -> Lines:
+        if isinstance(activity, UserCallable) and activity.sets_output:
             return [
                 f"value = {self._call(activity)}{_comment(activity.name)}",
                 "if value is not None:",
@@ -204,54 +209,54 @@ class Emission:
 
     def _exits(self, number: int, phase: Phase, loop: Loop | None) -> Lines:
         exits = self.exits[number]
-        moved = self._moved(number, loop) if number in firing(self.graph) else []
+        moved = self._after_fired_moves(number, loop) if number in firing_phases(self.graph) else []
         if not exits and not moved:
             is_terminal = number in self.graph.terminal
             return [f"return {after_handlers(number)}"] if is_terminal else self._stuck()
         look = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
-        arms = [(self._condition(t), self._arm(number, t, target, look, loop)) for t, target in exits]
+        arms = [(self._condition(t), self._take_exit(number, t, target, look, loop)) for t, target in exits]
         return _branches([*moved, *(arms or [(None, self._stuck())])])
 
-    def _moved(self, number: int, loop: Loop | None) -> list[tuple[str | None, Lines]]:
+    def _after_fired_moves(self, number: int, loop: Loop | None) -> list[tuple[str | None, Lines]]:
         """Write what follows an activity that has fired phases: go on from where it is."""
         inside, waiting = set(), [number]
         while waiting:
-            for event in self.graph.fired[waiting.pop()]:
+            for event in self.graph.fired_exits[waiting.pop()]:
                 target = self.graph.index[event]
                 if target not in inside:
                     inside.add(target)
                     waiting.append(target)
-        falls = all(target > number and (loop is None or loop.holds(target)) for target in inside)
+        falls = all(target > number and (loop is None or loop.contains(target)) for target in inside)
         lines = ["at = cursor.position"] if falls else ["return cursor.position"]
         return [(f"cursor.position != {after_handlers(number)}", lines)]
 
     def _stuck(self) -> Lines:
-        self.names["stuck"] = stuck
-        return ["raise stuck(engine)"]
+        self.names["stuck_error"] = stuck_error
+        return ["raise stuck_error(engine)"]
 
     def _condition(self, transition: Transition) -> str | None:
         guard = transition.guard
-        if guard is None or (isinstance(guard, Snippet) and guard in self.value_of_guard):
+        if guard is None or (isinstance(guard, CodeFragment) and guard in self.static_values):
             return None
-        if isinstance(guard, Snippet):
+        if isinstance(guard, CodeFragment):
             self.names.update(guard.names)
             return guard.text
         return self._call(guard)
 
-    def _arm(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
+    def _take_exit(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
         if target < 0:
             self.names["return_to_history"] = return_to_history
             edge = self._named("edge", transition)
-            return [*self._position(after_handlers(number)), f"return return_to_history(engine, {edge})"]
+            return [*self._set_position(after_handlers(number)), f"return return_to_history(engine, {edge})"]
         lines = self._statements(transition.action) if transition.action is not None else []
-        passed = self.passing.get((number, transition.label))
+        passed = self.move_entry_names.get((number, transition.label))
         if passed is not None:
-            self.names["leave"] = leave
-            lines += self._position(after_handlers(number))
-            lines.append(f"leave(engine, {self._named('edge', transition)}, {passed})")
-        elif self.view.told:
+            self.names["announce_move"] = announce_move
+            lines += self._set_position(after_handlers(number))
+            lines.append(f"announce_move(engine, {self._named('edge', transition)}, {passed})")
+        elif self.specialization.is_observed:
             lines.append(f"cursor.position = {after_handlers(number)}")
-            lines.append(f"tell(engine, {self._named('edge', transition)})")
+            lines.append(f"notify(engine, {self._named('edge', transition)})")
         if look or passed is not None or (transition.action is not None and runs_user_code(transition.action)):
             lines += ["if signals.needs_attention:", f"    return {before(target) or IDLE_POSITION}"]
         return lines + self._jump(number, target, loop)
@@ -260,7 +265,7 @@ class Emission:
         to = f"at = {before(target)}" + _comment(self.graph.phases[target].name)
         if target == 0:
             return [f"cursor.position = {after_handlers(number)}", f"return {IDLE_POSITION}"]
-        if loop is not None and not loop.holds(target):
+        if loop is not None and not loop.contains(target):
             return [to, "break"]
         if target <= number:
             return [to, "continue"]
@@ -268,13 +273,13 @@ class Emission:
         return [to] if skipped else []
 
     def _statements(self, code: Code) -> Lines:
-        if isinstance(code, Snippet):
+        if isinstance(code, CodeFragment):
             self.names.update(code.names)
             return code.text.splitlines()
         return [f"{self._call(code)}{_comment(code_name(code))}"]
 
     def _call(self, code: Code) -> str:
-        if not isinstance(code, Call):
+        if not isinstance(code, UserCallable):
             return f"{self._named('call', code)}(engine)"
         given = ["engine"] if code.takes_engine else []
         given += [f"**{self._named('kwargs', code.kwargs)}"] if code.kwargs else []

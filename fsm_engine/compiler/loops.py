@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from fsm_engine.graph.graph import Graph, History, Snippet, Transition
+from fsm_engine.graph.graph import CodeFragment, Graph, History, Transition
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Loop:
     last: int
     parent: Loop | None = None
 
-    def holds(self, number: int) -> bool:
+    def contains(self, number: int) -> bool:
         """Say whether the phase of that number lies in the loop."""
         return self.first <= number <= self.last
 
 
-def open_exits(graph: Graph, settled: Callable[[Snippet], bool]) -> dict[int, tuple[tuple[Transition, int], ...]]:
+def open_exits(graph: Graph, settled: Callable[[CodeFragment], bool]) -> dict[int, tuple[tuple[Transition, int], ...]]:
     """Return the automatic exits of each phase that can be reached, with the number of their target, -1 for history.
 
     Exits whose settled guard is false are left out, and so are those behind one whose settled guard is true.
@@ -36,17 +36,17 @@ def open_exits(graph: Graph, settled: Callable[[Snippet], bool]) -> dict[int, tu
     while entries:
         number = entries.pop()
         if number not in exits:
-            exits[number] = tuple(_open(graph, graph.automatic[number], settled))
+            exits[number] = tuple(_open(graph, graph.automatic_exits[number], settled))
             entries += [target for _, target in exits[number] if target >= 0]
-            entries += [graph.index[event] for event in graph.fired[number]]
+            entries += [graph.index[event] for event in graph.fired_exits[number]]
     return exits
 
 
 def _open(
-    graph: Graph, exits: Iterable[Transition], settled: Callable[[Snippet], bool]
+    graph: Graph, exits: Iterable[Transition], settled: Callable[[CodeFragment], bool]
 ) -> Iterable[tuple[Transition, int]]:
     for transition in exits:
-        known = isinstance(transition.guard, Snippet) and transition.guard.settled
+        known = isinstance(transition.guard, CodeFragment) and transition.guard.is_static
         if known and not settled(transition.guard):  # type: ignore[arg-type]
             continue
         yield transition, -1 if isinstance(transition.target, History) else graph.index[transition.target]
@@ -60,7 +60,7 @@ def find_loops(exits: dict[int, tuple[tuple[Transition, int], ...]]) -> list[Loo
     intervals = sorted(_merged(back), key=lambda interval: (interval[0], -interval[1]))
     loops: list[Loop] = []
     for first, last in intervals:
-        around = [loop for loop in loops if loop.holds(first)]
+        around = [loop for loop in loops if loop.contains(first)]
         loops.append(Loop(first, last, around[-1] if around else None))
     return loops
 

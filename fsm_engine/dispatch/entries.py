@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fsm_engine.events.edges import Edge, Exit
-from fsm_engine.events.events import AnyEvent, Event, plain
+from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.filters import Filter
 from fsm_engine.graph.graph import Payload
 
@@ -15,7 +15,7 @@ Key = Event | Edge | Exit
 """What handlers are attached to: an event, an edge, or an exit."""
 
 
-class Attachment:
+class HandlerEntry:
     """One handler attached to one event.
 
     Attributes:
@@ -32,50 +32,50 @@ class Attachment:
     __slots__ = (
         "__weakref__",
         "args",
+        "arguments",
+        "count_when_attached",
         "event",
         "filter",
-        "gives",
         "handler",
+        "has_warned",
         "kwargs",
-        "parts",
-        "passed",
+        "last_value",
+        "part_names",
+        "pass_count",
         "priority",
         "shape",
-        "since",
-        "value",
-        "warned",
     )
 
     def __init__(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.event = plain(event)
+        self.event = without_filter(event)
         self.filter: Filter | None = None if isinstance(event, str) else event.filter
         self.priority = 0 if isinstance(event, str) else event.priority
         self.handler, self.args, self.kwargs = handler, args, kwargs
-        self.gives = (True, True)
-        self.passed = self.since = self.value = 0
-        self.warned = False
+        self.arguments = (True, True)
+        self.pass_count = self.count_when_attached = self.last_value = 0
+        self.has_warned = False
         self.shape: tuple[Any, ...] = ()
-        self.parts: tuple[str, ...] = ()
+        self.part_names: tuple[str, ...] = ()
 
-    def settle(self, gives: tuple[bool, bool]) -> None:
+    def set_arguments(self, gives: tuple[bool, bool]) -> None:
         """Fix how the handler is called, and so the shape of its call."""
-        self.gives = gives
-        self.parts = tuple(self._used())
-        self.shape = (gives, self.parts)
+        self.arguments = gives
+        self.part_names = tuple(self._bound_by_name())
+        self.shape = (gives, self.part_names)
 
     @property
-    def bound(self) -> tuple[Any, ...]:
+    def bound_objects(self) -> tuple[Any, ...]:
         """The objects of `parts`; made when asked for, because one is the attachment itself."""
-        return tuple(self._used().values())
+        return tuple(self._bound_by_name().values())
 
-    def _used(self) -> dict[str, Any]:
+    def _bound_by_name(self) -> dict[str, Any]:
         used: dict[str, Any] = {"handler": self.handler}
         if self.args:
             used["args"] = self.args
         if self.kwargs:
             used["kwargs"] = self.kwargs
         if self.filter is not None:
-            used["attached"] = self
+            used["handler_entry"] = self
             used.update(_constants(self.filter))
         return used
 
@@ -95,7 +95,7 @@ def _constants(given: Filter) -> dict[str, Any]:
     return constants
 
 
-StandIn = Callable[[Attachment, Handler, bool], Handler]
+HandlerWrapper = Callable[[HandlerEntry, Handler, bool], Handler]
 """Makes something of a handler that is called in its place, to measure it; told whether with the engine alone."""
 
 Firing = tuple[Callable[..., None], Callable[..., None], list[Any]]
@@ -114,33 +114,33 @@ class EventEntry:
         fire: what calls the handlers when the event is fired by hand; None until it is needed.
     """
 
-    __slots__ = ("attached", "callback", "counter", "event", "fire", "fired", "moves", "payload")
+    __slots__ = ("callback_event", "counter", "event", "fire", "fire_count", "handlers", "is_fired_phase", "payload")
 
     def __init__(self, event: Key, counter: str | None, payload: Payload, callback: Event | None = None) -> None:
-        self.event, self.counter, self.payload, self.callback = event, counter, payload, callback
-        self.moves = False
-        self.attached: tuple[Attachment, ...] = ()
-        self.fired = 0
+        self.event, self.counter, self.payload, self.callback_event = event, counter, payload, callback
+        self.is_fired_phase = False
+        self.handlers: tuple[HandlerEntry, ...] = ()
+        self.fire_count = 0
         self.fire: Firing | None = None
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """What the calls of all handlers look like."""
-        return tuple([attachment.shape for attachment in self.attached])
+        return tuple([handler_entry.shape for handler_entry in self.handlers])
 
-    def bound(self, around: Iterable[StandIn] = (), by_hand: bool = True) -> list[Any]:
+    def bound_objects(self, around: Iterable[HandlerWrapper] = (), by_hand: bool = True) -> list[Any]:
         """Return the objects that the calls refer to: this slot, then those of each attachment, its handler first.
 
         What each of `around` makes of a handler stands in for it; fired `by_hand`, it may be given anything.
         """
         objects: list[Any] = [self]
         more = by_hand or self.payload.positional or self.payload.keywords
-        for attachment in self.attached:
-            handler = attachment.handler
-            alone = attachment.gives[0] and not (more or attachment.args or attachment.kwargs)
+        for handler_entry in self.handlers:
+            handler = handler_entry.handler
+            alone = handler_entry.arguments[0] and not (more or handler_entry.args or handler_entry.kwargs)
             for stand_in in around:
-                handler = stand_in(attachment, handler, alone)
-            objects += (handler, *attachment.bound[1:])
+                handler = stand_in(handler_entry, handler, alone)
+            objects += (handler, *handler_entry.bound_objects[1:])
         return objects
 
     def __getstate__(self) -> dict[str, Any]:

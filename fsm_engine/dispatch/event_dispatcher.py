@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from fsm_engine.dispatch.entries import Attachment, Firing, Handler, EventEntry, StandIn
+from fsm_engine.dispatch.entries import EventEntry, Firing, Handler, HandlerEntry, HandlerWrapper
 from fsm_engine.dispatch.firing import firing_for
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.dispatch.observers import Observer, Observers
@@ -34,8 +34,8 @@ class EventDispatcher(Run):
     def __init__(self) -> None:
         super().__init__()
         self._registry = Registry(COUNTERS)
-        self._slots = self._registry.slots
-        self._around: tuple[StandIn, ...] = ()  # what makes something that stands in for each handler
+        self._entries = self._registry.entries
+        self._wrappers: tuple[HandlerWrapper, ...] = ()  # what makes something that stands in for each handler
         self._observers = Observers()
 
     @abstractmethod
@@ -43,27 +43,27 @@ class EventDispatcher(Run):
         """Raise BusyError if the lifecycle cannot change now."""
 
     @abstractmethod
-    def _know(self, graph: Graph) -> None:
+    def _adopt_graph(self, graph: Graph) -> None:
         """Take over the graph of the lifecycle, or raise if attached handlers cannot be called with it."""
 
     @abstractmethod
-    def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _fire_from_activity(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Fire `event` from an activity that may move."""
 
     @abstractmethod
-    def _refuse_to_move(self, slot: EventEntry) -> None:
+    def _refuse_move(self, entry: EventEntry) -> None:
         """Raise if a phase is fired while a run is going on, by something that may not move it."""
 
     @abstractmethod
-    def _moves(self) -> dict[int, Any]:
+    def _current_moves(self) -> dict[int, Any]:
         """Return, by phase, the moves that an activity may make by firing."""
 
     @abstractmethod
-    def _tell(self, transition: Transition) -> None:
+    def _notify_observers(self, transition: Transition) -> None:
         """Tell observers of a move along `transition`."""
 
     @abstractmethod
-    def _teller(self) -> Observer | None:
+    def _notifier(self) -> Observer | None:
         """Return the function to call with each move; None if nothing observes."""
 
     def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
@@ -94,11 +94,11 @@ class EventDispatcher(Run):
         for event in event_names:
             self._registry.register(event, mapped.get(event))
         self.state.map_events({event: mapped[event] for event in event_names if event in mapped})
-        self._changed()
+        self._invalidate()
 
     def has_registered_events(self, event: AnyEvent) -> bool:
         """Say whether `event` is known to this engine."""
-        return (isinstance(event, EventEnum) and event in self._slots) or self._registry.knows(event)
+        return (isinstance(event, EventEnum) and event in self._entries) or self._registry.is_registered(event)
 
     def add_event_handler(
         self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
@@ -124,9 +124,9 @@ class EventDispatcher(Run):
             TypeError: something that is no event, or not callable.
         """
         events = event_name if isinstance(event_name, EventsList) else [event_name]
-        attachments = self._registry.attach(events, handler, args, kwargs)
-        self._changed()
-        return RemovableEventHandle(event_name, handler, self, attachments)
+        handler_entries = self._registry.attach(events, handler, args, kwargs)
+        self._invalidate()
+        return RemovableEventHandle(event_name, handler, self, handler_entries)
 
     def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
         """Attach the decorated function, as `add_event_handler` does, and return it unchanged."""
@@ -160,7 +160,7 @@ class EventDispatcher(Run):
         Raises:
             ValueError: if the event is not registered.
         """
-        return bool(self._registry.of_handler(handler, event_name))
+        return bool(self._registry.entries_of(handler, event_name))
 
     def handlers(self, event_name: AnyEvent | None = None) -> list[Handler]:
         """Return the handlers of an event, or of all events, in the order in which they are called.
@@ -168,13 +168,13 @@ class EventDispatcher(Run):
         Raises:
             ValueError: if the event is not registered.
         """
-        slots = self._slots.values() if event_name is None else [self._registry.slot(event_name)]
-        return [attachment.handler for slot in slots for attachment in slot.attached]
+        entries = self._entries.values() if event_name is None else [self._registry.entry(event_name)]
+        return [handler_entry.handler for entry in entries for handler_entry in entry.handlers]
 
     @property
     def registered_events(self) -> list[Event]:
         """The events that this engine knows: its phases and its callback events."""
-        return [event for event in self._slots if isinstance(event, (str, EventEnum))]
+        return [event for event in self._entries if isinstance(event, (str, EventEnum))]
 
     def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
         """Detach `handler` from the event, however often it is attached there.
@@ -182,18 +182,18 @@ class EventDispatcher(Run):
         Raises:
             ValueError: if it is not attached there.
         """
-        found = self._registry.of_handler(handler, event_name)
+        found = self._registry.entries_of(handler, event_name)
         if not found:
-            attached = [attachment.handler for attachment in self._registry.slot(event_name).attached]
+            attached = [handler_entry.handler for handler_entry in self._registry.entry(event_name).handlers]
             raise ValueError(
                 f"Input handler {handler!r} is not found among the registered event handlers of Input event name "
                 f"{event_name}: {attached}."
             )
         self._detach(found)
 
-    def _detach(self, attachments: Iterable[Attachment]) -> None:
-        if self._registry.detach(attachments):
-            self._changed()
+    def _detach(self, handler_entries: Iterable[HandlerEntry]) -> None:
+        if self._registry.detach(handler_entries):
+            self._invalidate()
 
     def fire_event(self, event_name: Event, *args: Any, **kwargs: Any) -> None:
         """Call the handlers of an event, with `args` and `kwargs` behind the engine, if any are given.
@@ -211,43 +211,43 @@ class EventDispatcher(Run):
                 cursor.position, cursor.moves = move
                 cursor.callback_event = None
             else:
-                self._fire_while_moving(event_name, args, kwargs)
+                self._fire_from_activity(event_name, args, kwargs)
             return
         try:
-            slot = self._slots[event_name]
+            entry = self._entries[event_name]
         except (KeyError, TypeError):
-            slot = self._registry.slot(event_name)
-        if slot.moves:
-            self._refuse_to_move(slot)
-        slot.fired += 1
-        cursor.callback_event = slot.callback
-        if not slot.attached:
+            entry = self._registry.entry(event_name)
+        if entry.is_fired_phase:
+            self._refuse_move(entry)
+        entry.fire_count += 1
+        cursor.callback_event = entry.callback_event
+        if not entry.handlers:
             return
-        fire = slot.fire or self._made(slot)
+        fire = entry.fire or self._compile_firing(entry)
         if args or kwargs:
-            fire[1](self, slot, fire[2], args, kwargs)
+            fire[1](self, entry, fire[2], args, kwargs)
         else:
-            fire[0](self, slot, fire[2])
+            fire[0](self, entry, fire[2])
 
-    def _call(self, slot: EventEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _call_handlers(self, entry: EventEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Call the handlers of `slot`, whatever it stands for.
 
         `fire_event` ends with the same lines: handlers are called without a frame more where users fire.
         """
-        slot.fired += 1
-        if slot.callback is not None:
-            self._cursor.callback_event = slot.callback
-        if not slot.attached:
+        entry.fire_count += 1
+        if entry.callback_event is not None:
+            self._cursor.callback_event = entry.callback_event
+        if not entry.handlers:
             return
-        fire = slot.fire or self._made(slot)
+        fire = entry.fire or self._compile_firing(entry)
         if args or kwargs:
-            fire[1](self, slot, fire[2], args, kwargs)
+            fire[1](self, entry, fire[2], args, kwargs)
         else:
-            fire[0](self, slot, fire[2])
+            fire[0](self, entry, fire[2])
 
-    def _made(self, slot: EventEntry) -> Firing:
+    def _compile_firing(self, entry: EventEntry) -> Firing:
         """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
-        slot.fire = fire = firing_for(slot, False), firing_for(slot, True), slot.bound(self._around)[1:]
+        entry.fire = fire = firing_for(entry, False), firing_for(entry, True), entry.bound_objects(self._wrappers)[1:]
         return fire
 
     @property
@@ -278,7 +278,7 @@ class EventDispatcher(Run):
         May be called from a handler, the step, another thread or a signal handler. During a step, or between
         it and ITERATION_COMPLETED, the iteration is finished first. Outside a run it has no effect.
         """
-        self._request(Signal.TERMINATE, skip_completed)
+        self._request_signal(Signal.TERMINATE, skip_completed)
 
     def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
         """End the epoch likewise: TERMINATE_SINGLE_EPOCH, then EPOCH_COMPLETED unless skipped.
@@ -288,12 +288,12 @@ class EventDispatcher(Run):
         Raises:
             RuntimeError: if no epoch is open.
         """
-        if Signal.TERMINATE_EPOCH not in self._graph.signalled[phase_at(self._cursor.position)]:
+        if Signal.TERMINATE_EPOCH not in self._graph.signal_exits[phase_at(self._cursor.position)]:
             raise RuntimeError(
                 f"terminate_epoch() was called in {self.phase}, where no epoch is open. Call it between "
                 f"EPOCH_STARTED and the last ITERATION_COMPLETED; to end the whole run, call terminate()."
             )
-        self._request(Signal.TERMINATE_EPOCH, skip_epoch_completed)
+        self._request_signal(Signal.TERMINATE_EPOCH, skip_epoch_completed)
 
     def interrupt(self) -> None:
         """Suspend the run likewise: INTERRUPT, and `run` returns. The next `run` goes on from there.
@@ -302,7 +302,7 @@ class EventDispatcher(Run):
             RuntimeError: if the class has switched it off.
         """
         self._check_interrupts()
-        self._request(Signal.INTERRUPT, False)
+        self._request_signal(Signal.INTERRUPT, False)
 
     def _check_interrupts(self) -> None:
         if not self.interrupt_resume_enabled:
@@ -311,7 +311,7 @@ class EventDispatcher(Run):
                 "Please, set Engine.interrupt_resume_enabled=True to enable it"
             )
 
-    def when_settled(self, callback: Callable[[Any], Any]) -> None:
+    def call_when_safe(self, callback: Callable[[Any], Any]) -> None:
         """Call `callback` with this engine once, when nothing of what is going on now is half done.
 
         That is when the handlers of the event being fired are through, between them and the phase's activity, where
@@ -323,14 +323,14 @@ class EventDispatcher(Run):
             TypeError: something that cannot be called.
         """
         if not callable(callback):
-            raise TypeError(f"when_settled() takes what is to be called with the engine, got {callback!r}.")
+            raise TypeError(f"call_when_safe() takes what is to be called with the engine, got {callback!r}.")
         if not self._running:
             callback(self)
             return
         self._signals.callbacks.append(callback)
         self._signals.needs_attention = True
 
-    def _request(self, signal: Signal, skip: bool) -> None:
+    def _request_signal(self, signal: Signal, skip: bool) -> None:
         if self._running:
             self._signals.requests[signal] = skip is True  # attached as a handler, it is given the engine
             self._signals.needs_attention = True

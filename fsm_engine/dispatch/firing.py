@@ -11,22 +11,22 @@ from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 _cache = FunctionCache()
 
 
-def firing_for(slot: EventEntry, with_payload: bool) -> Callable[..., None]:
+def firing_for(entry: EventEntry, with_payload: bool) -> Callable[..., None]:
     """Return ``fire(engine, slot, bound)`` that calls the handlers of `slot`, or ``fire(..., given, more)``.
 
-    `bound` is `Slot.bound` without the slot itself, which keeps it.
+    `bound` is `EventEntry.bound_objects` without the slot itself, which keeps it.
     """
-    key = (with_payload, slot.counter, slot.shape)
-    return _cache.get(key, lambda: _compile_fire(slot, with_payload)).function
+    key = (with_payload, entry.counter, entry.shape)
+    return _cache.get(key, lambda: _compile_fire(entry, with_payload)).function
 
 
-def _compile_fire(slot: EventEntry, with_payload: bool) -> CompiledFunction:
-    names = ", ".join(names_of_calls("", slot.attached)[1:])
+def _compile_fire(entry: EventEntry, with_payload: bool) -> CompiledFunction:
+    names = ", ".join(names_of_calls("", entry.handlers)[1:])
     positional, keywords = (["*given"], ["**more"]) if with_payload else ([], [])
     lines = [
-        "def fire(engine, slot, bound, given=(), more=None):",
+        "def fire(engine, entry, bound, given=(), more=None):",
         f"({names},) = bound",
-        *(["state = engine.state"] if slot.counter is not None else []),
-        *text_of_calls("", slot, positional, keywords)[1:],
+        *(["state = engine.state"] if entry.counter is not None else []),
+        *text_of_calls("", entry, positional, keywords)[1:],
     ]
     return compile_function("fire", "\n    ".join(lines) + "\n", {})

@@ -7,59 +7,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsm_engine.dispatch.entries import Attachment, EventEntry
+from fsm_engine.dispatch.entries import EventEntry, HandlerEntry
 
 _BUILT_IN_COUNTERS = ("iteration", "epoch")
 
 
-def names_of_calls(prefix: str, attached: Sequence[Attachment]) -> list[str]:
-    """Return names for the objects of `Slot.bound`, in its order."""
-    names = [f"slot{prefix}"]
-    for number, attachment in enumerate(attached):
-        names += [f"{part}{prefix}_{number}" for part in attachment.parts]
+def names_of_calls(prefix: str, attached: Sequence[HandlerEntry]) -> list[str]:
+    """Return names for the objects of `EventEntry.bound_objects`, in its order."""
+    names = [f"entry{prefix}"]
+    for number, handler_entry in enumerate(attached):
+        names += [f"{part}{prefix}_{number}" for part in handler_entry.part_names]
     return names
 
 
-def text_of_calls(prefix: str, slot: EventEntry, positional: Sequence[str], keywords: Sequence[str]) -> list[str]:
+def text_of_calls(prefix: str, entry: EventEntry, positional: Sequence[str], keywords: Sequence[str]) -> list[str]:
     """Return the lines that count a firing of the event of `slot` and call its handlers.
 
     `positional` and `keywords` are the event's payload as it is written in a call: ``failure.error``, ``*given``,
     ``iter_counter=...``, ``**more``.
     """
-    lines = [f"slot{prefix}.fired += 1"]
-    if slot.counter is None and any(attachment.filter is not None for attachment in slot.attached):
-        lines.append(f"fired{prefix} = slot{prefix}.fired")  # a handler may fire the event again
-    for number, attachment in enumerate(slot.attached):
+    lines = [f"entry{prefix}.fire_count += 1"]
+    if entry.counter is None and any(handler_entry.filter is not None for handler_entry in entry.handlers):
+        lines.append(f"fired{prefix} = entry{prefix}.fire_count")  # a handler may fire the event again
+    for number, handler_entry in enumerate(entry.handlers):
         suffix = f"{prefix}_{number}"
-        call = _call(suffix, attachment, positional, keywords)
-        if attachment.filter is None:
+        call = _call(suffix, handler_entry, positional, keywords)
+        if handler_entry.filter is None:
             lines.append(call)
             continue
         lines += [
-            f"value = attached{suffix}.value = {_value(prefix, slot)}",
-            f"if {_condition(suffix, attachment.parts)}:",
-            f"    attached{suffix}.passed += 1",
+            f"value = handler_entry{suffix}.last_value = {_value(prefix, entry)}",
+            f"if {_condition(suffix, handler_entry.part_names)}:",
+            f"    handler_entry{suffix}.pass_count += 1",
             f"    {call}",
         ]
     return lines
 
 
-def _call(suffix: str, attachment: Attachment, positional: Sequence[str], keywords: Sequence[str]) -> str:
-    engine, payload = attachment.gives
+def _call(suffix: str, handler_entry: HandlerEntry, positional: Sequence[str], keywords: Sequence[str]) -> str:
+    engine, payload = handler_entry.arguments
     arguments = ["engine"] if engine else []
     arguments += positional if payload else ()
-    arguments += [f"*args{suffix}"] if attachment.args else []
-    arguments += [f"**kwargs{suffix}"] if attachment.kwargs else []
+    arguments += [f"*args{suffix}"] if handler_entry.args else []
+    arguments += [f"**kwargs{suffix}"] if handler_entry.kwargs else []
     arguments += keywords if payload else ()
     return f"handler{suffix}({', '.join(arguments)})"
 
 
-def _value(prefix: str, slot: EventEntry) -> str:
-    if slot.counter is None:
+def _value(prefix: str, entry: EventEntry) -> str:
+    if entry.counter is None:
         return f"fired{prefix}"
-    if slot.counter in _BUILT_IN_COUNTERS:
-        return f"state.{slot.counter}"
-    return f"getattr(state, slot{prefix}.counter)"
+    if entry.counter in _BUILT_IN_COUNTERS:
+        return f"state.{entry.counter}"
+    return f"getattr(state, entry{prefix}.counter)"
 
 
 def _condition(suffix: str, parts: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fsm_engine.dispatch.entries import Attachment, Handler
+from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.events.events import AnyEvent, EventsList
 
 if TYPE_CHECKING:
@@ -26,20 +26,20 @@ class RemovableEventHandle:
         event_name: AnyEvent | EventsList,
         handler: Handler,
         engine: EventDispatcher,
-        attachments: Sequence[Attachment] | None = None,
+        handler_entries: Sequence[HandlerEntry] | None = None,
     ) -> None:
         self.event_name = event_name
         self.handler: Callable[[], Handler | None] = _weak(handler)
         self.engine: Callable[[], EventDispatcher | None] = weakref.ref(engine)
-        if attachments is None:
+        if handler_entries is None:
             events = event_name if isinstance(event_name, EventsList) else [event_name]
-            attachments = [a for event in events for a in engine._registry.of_handler(handler, event)]
-        self._attachments = [weakref.ref(attachment) for attachment in attachments]
+            handler_entries = [a for event in events for a in engine._registry.entries_of(handler, event)]
+        self._attachments = [weakref.ref(handler_entry) for handler_entry in handler_entries]
 
     def remove(self) -> None:
         """Detach what was attached; nothing happens if it is gone already, or the engine is."""
         engine = self.engine()
-        gone = [attachment for ref in self._attachments if (attachment := ref()) is not None]
+        gone = [handler_entry for ref in self._attachments if (handler_entry := ref()) is not None]
         if engine is not None and gone:
             engine._detach(gone)
 

@@ -25,7 +25,7 @@ class Observation:
         """Tell the observer no more; nothing happens if it is gone already."""
         engine = self._engine()
         if engine is not None and engine._observers.discard(self):
-            engine._changed()
+            engine._invalidate()
 
     def __enter__(self) -> Observation:
         return self
@@ -44,11 +44,11 @@ class Observers:
         return bool(self._all)
 
     @property
-    def teller(self) -> Observer | None:
+    def notifier(self) -> Observer | None:
         """What tells all of them of a move; the observer itself if it is alone, and trusted. None if there is none."""
         if len(self._all) == 1 and self._all[0].is_trusted:
             return self._all[0].observer
-        return self.tell if self._all else None
+        return self.notify if self._all else None
 
     def add(self, engine: EventDispatcher, observer: Observer, is_trusted: bool = False) -> Observation:
         """Add `observer`, behind those that are there.
@@ -70,7 +70,7 @@ class Observers:
         self._all = tuple(kept for kept in self._all if kept is not observation)
         return len(self._all) < before
 
-    def tell(self, engine: EventDispatcher, transition: Transition) -> None:
+    def notify(self, engine: EventDispatcher, transition: Transition) -> None:
         """Call every observer; one that raises is removed and its error logged."""
         for observation in self._all:
             try:

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.entries import Attachment, Handler, Key, EventEntry
-from fsm_engine.dispatch.signatures import how_to_call
+from fsm_engine.dispatch.entries import EventEntry, Handler, HandlerEntry, Key
+from fsm_engine.dispatch.signatures import handler_arguments
 from fsm_engine.events.edges import Edge, Exit
-from fsm_engine.events.events import AnyEvent, Event, name_of, plain
+from fsm_engine.events.events import AnyEvent, Event, name_of, without_filter
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, Payload
 
@@ -27,64 +27,64 @@ class Registry:
     """
 
     def __init__(self, counters: Mapping[Event, str]) -> None:
-        self.slots: dict[Key, EventEntry] = {}
-        self.has_callbacks = False  # whether an event may be fired that is no phase
-        self.has_moves = False  # whether a handler was attached to an edge or an exit
+        self.entries: dict[Key, EventEntry] = {}
+        self.has_callback_events = False  # whether an event may be fired that is no phase
+        self.has_move_handlers = False  # whether a handler was attached to an edge or an exit
         self.graph: Graph | None = None
         self._counters = counters
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "graph": None}  # the lifecycle has it, and makes it known again
 
-    def know(self, graph: Graph) -> None:
+    def adopt_graph(self, graph: Graph) -> None:
         """Make the phases of `graph` known; handlers attached to them already stay.
 
         Raises:
             ValueError: if one of those cannot be called with what its event hands over now; nothing is changed then.
         """
-        calls = self._calls_in(graph)
+        calls = self._changed_arguments(graph)
         gone = [] if self.graph is None else [p.event for p in self.graph.phases[1:] if p.event not in graph.index]
         for event in gone:
-            self.slots[event].callback, self.slots[event].moves = event, False
-            self.has_callbacks = True
+            self.entries[event].callback_event, self.entries[event].is_fired_phase = event, False
+            self.has_callback_events = True
         for number, phase in enumerate(graph.phases[1:], 1):
             event = phase.event
-            if event not in self.slots:
-                self.slots[event] = EventEntry(event, None, phase.payload)
-            slot = self.slots[event]
-            counter = phase.counter or self._counters.get(event) or slot.counter
-            if (counter, phase.payload) != (slot.counter, slot.payload):
-                slot.counter, slot.payload, slot.fire = counter, phase.payload, None
-            slot.callback, slot.moves = None, number in graph.fired_phases
-        for attachment, gives in calls:
-            attachment.settle(gives)
+            if event not in self.entries:
+                self.entries[event] = EventEntry(event, None, phase.payload)
+            entry = self.entries[event]
+            counter = phase.counter or self._counters.get(event) or entry.counter
+            if (counter, phase.payload) != (entry.counter, entry.payload):
+                entry.counter, entry.payload, entry.fire = counter, phase.payload, None
+            entry.callback_event, entry.is_fired_phase = None, number in graph.fired_phases
+        for handler_entry, gives in calls:
+            handler_entry.set_arguments(gives)
         self.graph = graph
 
-    def _calls_in(self, graph: Graph) -> list[tuple[Attachment, tuple[bool, bool]]]:
+    def _changed_arguments(self, graph: Graph) -> list[tuple[HandlerEntry, tuple[bool, bool]]]:
         """Return how the handlers are called whose phase hands over something else in `graph` than now."""
-        calls: list[tuple[Attachment, tuple[bool, bool]]] = []
-        known = list(self.slots)
+        calls: list[tuple[HandlerEntry, tuple[bool, bool]]] = []
+        known = list(self.entries)
         for phase in graph.phases[1:]:
-            slot = self.slots.get(phase.event)
-            if slot is None:
-                self._warn_of_namesakes(phase.event, known)
+            entry = self.entries.get(phase.event)
+            if entry is None:
+                self._warn_same_name(phase.event, known)
                 known.append(phase.event)
-            elif slot.payload != phase.payload:
+            elif entry.payload != phase.payload:
                 then = EventEntry(phase.event, None, phase.payload)
-                calls += [(a, how_to_call(then, a.handler, a.args, a.kwargs)) for a in slot.attached]
+                calls += [(a, handler_arguments(then, a.handler, a.args, a.kwargs)) for a in entry.handlers]
         return calls
 
     def register(self, event: Event, counter: str | None) -> None:
         """Make `event` known as a callback event, with the attribute that the user counts it in."""
-        known = self.slots.get(event)
+        known = self.entries.get(event)
         if known is not None:
             known.counter, known.fire = counter or known.counter, None
             return
-        self._warn_of_namesakes(event, self.slots)
-        self.slots[event] = EventEntry(event, counter, Payload(), callback=event)
-        self.has_callbacks = True
+        self._warn_same_name(event, self.entries)
+        self.entries[event] = EventEntry(event, counter, Payload(), callback=event)
+        self.has_callback_events = True
 
-    def _warn_of_namesakes(self, event: Event, known: Iterable[Any]) -> None:
+    def _warn_same_name(self, event: Event, known: Iterable[Any]) -> None:
         for other in known:
             if not isinstance(other, (Edge, Exit)) and name_of(other) == name_of(event):
                 warnings.warn(
@@ -93,48 +93,48 @@ class Registry:
                     stacklevel=4,
                 )
 
-    def knows(self, event: AnyEvent) -> bool:
+    def is_registered(self, event: AnyEvent) -> bool:
         """Say whether `event` is registered.
 
         Raises:
             TypeError: if it is no event at all.
         """
-        key = plain(event)
-        return key in self.slots or (isinstance(key, (Edge, Exit)) and self._wrong_with(key) is None)
+        key = without_filter(event)
+        return key in self.entries or (isinstance(key, (Edge, Exit)) and self._move_error(key) is None)
 
-    def is_heard(self, events: Iterable[AnyEvent]) -> bool:
+    def has_handlers(self, events: Iterable[AnyEvent]) -> bool:
         """Say whether handlers are attached to one of `events`, to its exit, or to an edge from or to it."""
-        wanted = {plain(event) for event in events}
-        heard = (key for key, slot in self.slots.items() if slot.attached)
+        wanted = {without_filter(event) for event in events}
+        heard = (key for key, entry in self.entries.items() if entry.handlers)
         return any(not wanted.isdisjoint((key, *_ends(key))) for key in heard)
 
-    def slot(self, event: AnyEvent) -> EventEntry:
+    def entry(self, event: AnyEvent) -> EventEntry:
         """Return what is kept of `event`.
 
         Raises:
             ValueError: if it is not registered.
             TypeError: if it is no event at all.
         """
-        key = plain(event)
-        if key in self.slots:
-            return self.slots[key]
+        key = without_filter(event)
+        if key in self.entries:
+            return self.entries[key]
         if isinstance(key, (Edge, Exit)):
-            return self._slot_of_move(key)
+            return self._entry_of_move(key)
         raise ValueError(
             f"{event!r} is not a valid event for this Engine. It knows "
-            f"{', '.join(str(known) for known in self.slots if not isinstance(known, (Edge, Exit)))}. "
-            f"Register others with engine.register_events({event!r})." + self._meant(event)
+            f"{', '.join(str(known) for known in self.entries if not isinstance(known, (Edge, Exit)))}. "
+            f"Register others with engine.register_events({event!r})." + self._suggestion(event)
         )
 
-    def _slot_of_move(self, move: Edge | Exit) -> EventEntry:
-        wrong = self._wrong_with(move)
+    def _entry_of_move(self, move: Edge | Exit) -> EventEntry:
+        wrong = self._move_error(move)
         if wrong is not None:
             raise ValueError(wrong)
-        self.has_moves = True
-        slot = self.slots[move] = EventEntry(move, None, _MOVE)
-        return slot
+        self.has_move_handlers = True
+        entry = self.entries[move] = EventEntry(move, None, _MOVE)
+        return entry
 
-    def _wrong_with(self, move: Edge | Exit) -> str | None:
+    def _move_error(self, move: Edge | Exit) -> str | None:
         assert self.graph is not None
         graph = self.graph
         for end in _ends(move):
@@ -142,7 +142,7 @@ class Registry:
                 if not any(end.contains(phase.scope) for phase in graph.phases):
                     return f"{move} names the scope {end}, in which the lifecycle has no phase."
             elif end not in graph.index:
-                callback = " It is a callback event, which add_path makes a phase." if end in self.slots else ""
+                callback = " It is a callback event, which add_path makes a phase." if end in self.entries else ""
                 return (
                     f"{move} names {end}, which is no phase of the lifecycle.{callback} "
                     f"The phases are {', '.join(graph.by_name)}."
@@ -155,62 +155,66 @@ class Registry:
             f"{', '.join(sorted(exits)) or 'nothing'}; lifecycle.add_transition({move}) would add it."
         )
 
-    def _meant(self, event: AnyEvent) -> str:
-        meant = [known for known in self.slots if known == event]  # a string is equal to the event of that name
+    def _suggestion(self, event: AnyEvent) -> str:
+        meant = [known for known in self.entries if known == event]  # a string is equal to the event of that name
         return f" Or did you mean {meant[0]!r}, which is no string?" if meant else ""
 
     def attach(
         self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[Attachment]:
+    ) -> list[HandlerEntry]:
         """Attach `handler` to each of `events`, or to none, behind those of the same priority."""
-        attachments = []
+        handler_entries = []
         for event in events:
-            plain(event)  # refuses what is no event, before anything is made of it
-            attachment = Attachment(event, handler, args, kwargs)
-            attachment.settle(how_to_call(self.slot(event), handler, args, kwargs))
-            attachments.append(attachment)
-        for attachment in attachments:
-            self._insert(self.slots[attachment.event], attachment)
-        return attachments
+            without_filter(event)  # refuses what is no event, before anything is made of it
+            handler_entry = HandlerEntry(event, handler, args, kwargs)
+            handler_entry.set_arguments(handler_arguments(self.entry(event), handler, args, kwargs))
+            handler_entries.append(handler_entry)
+        for handler_entry in handler_entries:
+            self._insert(self.entries[handler_entry.event], handler_entry)
+        return handler_entries
 
-    def _insert(self, slot: EventEntry, attachment: Attachment) -> None:
-        attachment.since = slot.fired
-        place = len(slot.attached)
-        while place and slot.attached[place - 1].priority < attachment.priority:
+    def _insert(self, entry: EventEntry, handler_entry: HandlerEntry) -> None:
+        handler_entry.count_when_attached = entry.fire_count
+        place = len(entry.handlers)
+        while place and entry.handlers[place - 1].priority < handler_entry.priority:
             place -= 1
-        slot.attached = (*slot.attached[:place], attachment, *slot.attached[place:])
-        slot.fire = None
+        entry.handlers = (*entry.handlers[:place], handler_entry, *entry.handlers[place:])
+        entry.fire = None
 
-    def detach(self, gone: Iterable[Attachment]) -> bool:
+    def detach(self, gone: Iterable[HandlerEntry]) -> bool:
         """Detach each of these that is still attached, and say whether there was one."""
         found = False
-        for attachment in gone:
-            slot = self.slots[attachment.event]
-            kept = tuple([other for other in slot.attached if other is not attachment])
-            found |= len(kept) < len(slot.attached)
-            slot.attached, slot.fire = kept, None
+        for handler_entry in gone:
+            entry = self.entries[handler_entry.event]
+            kept = tuple([other for other in entry.handlers if other is not handler_entry])
+            found |= len(kept) < len(entry.handlers)
+            entry.handlers, entry.fire = kept, None
         return found
 
-    def of_handler(self, handler: Handler, event: AnyEvent | None = None) -> list[Attachment]:
+    def entries_of(self, handler: Handler, event: AnyEvent | None = None) -> list[HandlerEntry]:
         """Return where `handler` is attached: on `event`, or anywhere."""
-        slots = self.slots.values() if event is None else [self.slot(event)]
-        return [a for slot in slots for a in slot.attached if _same(a.handler, handler)]
+        entries = self.entries.values() if event is None else [self.entry(event)]
+        return [a for entry in entries for a in entry.handlers if _same(a.handler, handler)]
 
     def restart_counts(self) -> None:
         """Count firings and passes from zero, as every new run does."""
-        for slot in self.slots.values():
-            slot.fired = 0
-            for attachment in slot.attached:
-                attachment.passed = attachment.since = attachment.value = 0
+        for entry in self.entries.values():
+            entry.fire_count = 0
+            for handler_entry in entry.handlers:
+                handler_entry.pass_count = handler_entry.count_when_attached = handler_entry.last_value = 0
 
-    def sharing_handlers(self) -> Registry:
+    def copy_with_handlers(self) -> Registry:
         """Return a copy that has the same handlers, and counts on its own from here."""
         copy = Registry(self._counters)
-        copy.has_callbacks, copy.has_moves, copy.graph = self.has_callbacks, self.has_moves, self.graph
-        for event, slot in self.slots.items():
-            twin = copy.slots[event] = EventEntry(event, slot.counter, slot.payload, slot.callback)
-            twin.fired, twin.moves = slot.fired, slot.moves
-            twin.attached = tuple(_twin(attachment) for attachment in slot.attached)
+        copy.has_callback_events, copy.has_move_handlers, copy.graph = (
+            self.has_callback_events,
+            self.has_move_handlers,
+            self.graph,
+        )
+        for event, entry in self.entries.items():
+            twin = copy.entries[event] = EventEntry(event, entry.counter, entry.payload, entry.callback_event)
+            twin.fire_count, twin.is_fired_phase = entry.fire_count, entry.is_fired_phase
+            twin.handlers = tuple(_copy(handler_entry) for handler_entry in entry.handlers)
         return copy
 
 
@@ -218,12 +222,13 @@ def _ends(key: Key) -> tuple[Event | Scope, ...]:
     return key.ends if isinstance(key, Edge) else (key.of,) if isinstance(key, Exit) else ()
 
 
-def _twin(attachment: Attachment) -> Attachment:
-    twin = Attachment(attachment.event, attachment.handler, attachment.args, attachment.kwargs)
-    twin.filter, twin.priority = attachment.filter, attachment.priority
-    twin.passed, twin.since, twin.value = attachment.passed, attachment.since, attachment.value
-    twin.settle(attachment.gives)
-    return twin
+def _copy(entry: HandlerEntry) -> HandlerEntry:
+    copy = HandlerEntry(entry.event, entry.handler, entry.args, entry.kwargs)
+    copy.filter, copy.priority = entry.filter, entry.priority
+    copy.pass_count, copy.count_when_attached = entry.pass_count, entry.count_when_attached
+    copy.last_value = entry.last_value
+    copy.set_arguments(entry.arguments)
+    return copy
 
 
 def _same(one: Handler, other: Handler) -> bool:

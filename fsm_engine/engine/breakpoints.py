@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import Edge, End
-from fsm_engine.events.events import AnyEvent, EventsList, plain
+from fsm_engine.events.events import AnyEvent, EventsList, without_filter
 from fsm_engine.events.priorities import LAST
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
@@ -42,12 +42,12 @@ def detach(handles: Iterable[RemovableEventHandle]) -> None:
 
 
 def _breakpoint(engine: EventDispatcher) -> None:
-    engine._request(Signal.INTERRUPT, True)
+    engine._request_signal(Signal.INTERRUPT, True)
 
 
 def _check(engine: EventDispatcher, event: Any) -> None:
-    engine._registry.slot(event)
-    named = plain(event)
+    engine._registry.entry(event)
+    named = without_filter(event)
     end: End = named.target if isinstance(named, Edge) else named  # type: ignore[assignment]
     wrong = _why_not(engine._graph, end)
     if wrong is not None:
@@ -63,12 +63,12 @@ def _why_not(graph: Graph, end: End) -> str | None:
             "it is entered inside the step, which cannot be left half done. Make the parts of the step phases with "
             f"activities, which the engine walks to: lifecycle.add_phase({end}, activity=...)."
         )
-    if Signal.INTERRUPT in graph.signalled[number]:
+    if Signal.INTERRUPT in graph.signal_exits[number]:
         return None
     able = [
         phase.name
         for number, phase in enumerate(graph.phases)
-        if Signal.INTERRUPT in graph.signalled[number] and number not in graph.fired_phases
+        if Signal.INTERRUPT in graph.signal_exits[number] and number not in graph.fired_phases
     ]
     if able:
         return f"no edge takes an interrupt there. It can stop at {', '.join(able)}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsm_engine._util.tables import aligned
+from fsm_engine._util.tables import align
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Event, EventEnum, name_of
@@ -32,11 +32,11 @@ class Discovery:
     def __enter__(self) -> Discovery:
         engine = self._engine
         self.moves = engine.lifecycle.discovered
-        for event in [key for key in engine._slots if isinstance(key, (EventEnum, str))]:
+        for event in [key for key in engine._entries if isinstance(key, (EventEnum, str))]:
             if isinstance(event, EventEnum):
-                self._handles.append(engine.add_event_handler(event(priority=FIRST), self._see, event))
+                self._handles.append(engine.add_event_handler(event(priority=FIRST), self._note_move, event))
             else:
-                self._handles.append(engine.add_event_handler(event, self._see, event))
+                self._handles.append(engine.add_event_handler(event, self._note_move, event))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -44,10 +44,12 @@ class Discovery:
             handle.remove()
         self._handles, self._last = [], None
 
-    def _see(self, engine: EventDispatcher, event: Event) -> None:
+    def _note_move(self, engine: EventDispatcher, event: Event) -> None:
         before, self._last = self._last, event
-        slots = engine._slots
-        if before is not None and (slots[before].callback is not None or slots[event].callback is not None):
+        entries = engine._entries
+        if before is not None and (
+            entries[before].callback_event is not None or entries[event].callback_event is not None
+        ):
             edge = Edge(before, event)
             self.moves[edge] = self.moves.get(edge, 0) + 1
 
@@ -56,4 +58,4 @@ class Discovery:
             return "no callback event was fired"
         edges = [(name_of(edge.source), name_of(edge.target)) for edge in self.moves]  # type: ignore[arg-type]
         counts = map(str, self.moves.values())
-        return "\n".join(aligned(list(zip(aligned(edges, between=" -> "), counts)), left=1))
+        return "\n".join(align(list(zip(align(edges, between=" -> "), counts)), left=1))

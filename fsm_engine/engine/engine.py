@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.signatures import call_error
-from fsm_engine.compiler.program import Program, moves, program_for
-from fsm_engine.dispatch.entries import Handler, EventEntry, StandIn
+from fsm_engine.compiler.program import Program, firable_moves_of, program_for
+from fsm_engine.dispatch.entries import EventEntry, Handler, HandlerWrapper
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
-from fsm_engine.dispatch.step_moves import Moves, fire_while_moving, illegal, settled
+from fsm_engine.dispatch.step_moves import FirableMoves, fire_from_activity, illegal_move_error, resolve_history
 from fsm_engine.engine import breakpoints, handler_checks
 from fsm_engine.engine import run_loop as running
 from fsm_engine.events.edges import Edge, Exit
@@ -68,11 +68,11 @@ class Engine(EventDispatcher):
         self._debug = False
         self._program: Program | None = None
         self._recorder: Recorder | None = None
-        self._heard: dict[Any, bool] = {}
+        self._has_handlers_cache: dict[Any, bool] = {}
         self._driver: Driver | None = None
         self._machine: Driver | None = None
-        self._tables: dict[int, Moves] | None = None
-        self.lifecycle = lifecycle._owned(self)
+        self._firable_moves: dict[int, FirableMoves] | None = None
+        self.lifecycle = lifecycle._copy_for(self)
         self._process_function = lifecycle.step
 
     # Looking
@@ -97,13 +97,13 @@ class Engine(EventDispatcher):
         Raises:
             ValueError: if `event` is not registered.
         """
-        wanted = self._registry.slot(event).event
+        wanted = self._registry.entry(event).event
         graph, cursor = self._graph, self._cursor
         if isinstance(wanted, (Edge, Exit)):
             raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
         if wanted not in graph.index:
             return True
-        exits = [settled(self, transition) for transition in graph.exits[phase_at(cursor.position)]]
+        exits = [resolve_history(self, transition) for transition in graph.exits[phase_at(cursor.position)]]
         return any(transition.target == wanted for transition in exits if transition is not None)
 
     def has_handlers(self, what: AnyEvent | type[EventEnum]) -> bool:
@@ -111,10 +111,10 @@ class Engine(EventDispatcher):
 
         For a step that computes something only for those who look. It costs a look-up.
         """
-        known = self._heard.get(what)
+        known = self._has_handlers_cache.get(what)
         if known is None:
             events: Iterable[AnyEvent] = what if isinstance(what, EnumMeta) else (what,)
-            known = self._heard[what] = self._registry.is_heard(events)
+            known = self._has_handlers_cache[what] = self._registry.has_handlers(events)
         return known
 
     def check(
@@ -138,7 +138,7 @@ class Engine(EventDispatcher):
         if max_epochs is max_iters is None:
             max_epochs, max_iters = state.max_epochs, state.max_iters
         length = epoch_length or (state.epoch_length if data is None else limits.length_of(data))
-        given = handler_checks.Limits(max_epochs, max_iters, length)
+        given = handler_checks.RunLimits(max_epochs, max_iters, length)
         return [*self.lifecycle.check(), *handler_checks.findings(self, given)]
 
     def explain(self, what: AnyEvent | Handler) -> str:
@@ -171,7 +171,7 @@ class Engine(EventDispatcher):
             A handle with `remove()`, and a context manager.
         """
         observation = self._observers.add(self, observer)
-        self._changed()
+        self._invalidate()
         return observation
 
     def record(
@@ -226,13 +226,13 @@ class Engine(EventDispatcher):
         check_every(every, self._graph)
         return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
 
-    def _measure(self, around: StandIn, wanted: bool) -> None:
+    def _wrap_handlers(self, around: HandlerWrapper, wanted: bool) -> None:
         """Let what `around` makes of handlers be called in their place, or no longer."""
-        others = tuple([other for other in self._around if other != around])
-        self._around = (*others, around) if wanted else others
-        for slot in self._slots.values():
-            slot.fire = None
-        self._changed()
+        others = tuple([other for other in self._wrappers if other != around])
+        self._wrappers = (*others, around) if wanted else others
+        for entry in self._entries.values():
+            entry.fire = None
+        self._invalidate()
 
     def discover(self) -> Discovery:
         """Watch where callback events are fired, from now on until the end of the ``with`` block.
@@ -254,9 +254,9 @@ class Engine(EventDispatcher):
         Raises:
             ImportError: if that library is not installed.
         """
-        return self._driven().machine
+        return self._machine_driver().machine
 
-    def _driven(self) -> Driver:
+    def _machine_driver(self) -> Driver:
         from fsm_engine.engine.transitions_driver import Driver
 
         if self._machine is None or self._machine.graph is not self._graph:
@@ -264,17 +264,17 @@ class Engine(EventDispatcher):
         self._machine.stand(phase_at(self._cursor.position))
         return self._machine
 
-    def _tell(self, transition: Transition) -> None:
+    def _notify_observers(self, transition: Transition) -> None:
         if self._driver is not None:
             self._driver.follow(self, transition)
         if self._debug:
             self.logger.debug("%s", transition)
         if self._observers:
-            self._observers.tell(self, transition)
+            self._observers.notify(self, transition)
 
-    def _teller(self) -> Observer | None:
+    def _notifier(self) -> Observer | None:
         """Return what has to be called with each move, None if nobody is told."""
-        return Engine._tell if self._debug else self._observers.teller
+        return Engine._notify_observers if self._debug else self._observers.notifier
 
     def interruptible(self) -> AbstractContextManager[None]:
         """Let Ctrl-C, or a notebook's stop button, `interrupt` this engine inside the ``with`` block.
@@ -339,8 +339,8 @@ class Engine(EventDispatcher):
             while True:
                 try:
                     if at < 0:
-                        at = running.start_moving(self)
-                    at = running.settle(self, at)
+                        at = running.take_run_edge(self)
+                    at = running.handle_requests(self, at)
                     if graph.is_terminal(at):
                         break
                     function, bound = self._runner()
@@ -368,20 +368,20 @@ class Engine(EventDispatcher):
         self._program = program = program_for(self, self._program)
         return program
 
-    def _moves(self) -> dict[int, Moves]:
-        if self._tables is None:
+    def _current_moves(self) -> dict[int, FirableMoves]:
+        if self._firable_moves is None:
             observed = self._debug or bool(self._observers) or self._driver is not None
-            self._tables = moves(self, observed)
-        return self._tables
+            self._firable_moves = firable_moves_of(self, observed)
+        return self._firable_moves
 
-    def _changed(self) -> None:
+    def _invalidate(self) -> None:
         cursor = self._cursor
         self._program = None
         self._signals.needs_attention = True
-        self._tables = None
-        self._heard.clear()
+        self._firable_moves = None
+        self._has_handlers_cache.clear()
         if cursor.moves is not None:
-            cursor.moves = self._moves()[phase_at(cursor.position)]
+            cursor.moves = self._current_moves()[phase_at(cursor.position)]
 
     def _allow_change(self) -> None:
         if self._cursor.position != IDLE_POSITION:
@@ -390,18 +390,18 @@ class Engine(EventDispatcher):
                 f"lose its meaning. Change it before run(), or after the run has ended."
             )
 
-    def _know(self, graph: Graph) -> None:
-        self._registry.know(graph)
+    def _adopt_graph(self, graph: Graph) -> None:
+        self._registry.adopt_graph(graph)
         self._graph = graph
         self.state.map_events(graph.counters)
-        self._changed()
+        self._invalidate()
 
-    def _fire_while_moving(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        fire_while_moving(self, event, args, kwargs)
+    def _fire_from_activity(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        fire_from_activity(self, event, args, kwargs)
 
-    def _refuse_to_move(self, slot: EventEntry) -> None:
+    def _refuse_move(self, entry: EventEntry) -> None:
         if self._running:
-            raise illegal(self, slot.event)  # type: ignore[arg-type]
+            raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]
 
     def _begin(
         self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str
@@ -424,8 +424,8 @@ class Engine(EventDispatcher):
             raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
         batches.check_data(data)
         state.dataloader, data_pass.has_data, data_pass.times_opened = data, True, 0
-        batches.open_data(self, batches.uncounted_batches(self))
-        self._changed()
+        batches.open_data(self, batches.pending_batches(self))
+        self._invalidate()
 
     # Saving
 
@@ -436,8 +436,9 @@ class Engine(EventDispatcher):
         one twice, only a pickle or a copy, or an engine that `resumes_exactly`, knows the position in the data.
 
         With `resumes_exactly` it also holds the state of the handlers, and of a step that has one; the attributes of
-        the state that are plain data; and, of a run that is suspended, or asked `when_settled`, what random generators
-        stand at and its position in the lifecycle and in the data, with the batch where a step is still to use it. In
+        the state that are plain data; and, of a run that is suspended, or asked `call_when_safe`, the
+        states of the random generators and its position in the lifecycle and in the data, with the batch where a step
+        is still to use it. In
         the middle of a firing there is no such position, and the log says so. Asked at EXCEPTION_RAISED, it is that
         of what has failed: the step, or the fetch, is done again, and handlers that were not called yet are left out.
 
@@ -475,13 +476,13 @@ class Engine(EventDispatcher):
         saving.load_state_dict(self, state_dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
-        return copying.copied(self, memo)
+        return copying.copy_engine(self, memo)
 
     def __getstate__(self) -> dict[str, Any]:
-        return copying.pickled(self)
+        return copying.pickle_state(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        copying.unpickle(self, state)
+        copying.restore_pickle(self, state)
 
 
 def engine_of(lifecycle: Lifecycle) -> Engine | None:

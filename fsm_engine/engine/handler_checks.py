@@ -10,10 +10,10 @@ from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fsm_engine.dispatch.entries import Attachment, EventEntry
+from fsm_engine.dispatch.entries import EventEntry, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
-from fsm_engine.graph.graph import Graph, Snippet, Transition, Trigger
+from fsm_engine.graph.graph import CodeFragment, Graph, Transition, Trigger
 from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.lifecycle.validation import Finding
 from fsm_engine.runtime.cursor import Outcome
@@ -21,11 +21,11 @@ from fsm_engine.runtime.cursor import Outcome
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
-_LOOPS = (Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.ITERATION_STARTED)
+_LOOP_EVENTS = (Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.ITERATION_STARTED)
 """The phases that count, or lead on to one that does."""
 
 
-class Limits(NamedTuple):
+class RunLimits(NamedTuple):
     """How far a run goes, as far as that is known."""
 
     max_epochs: int | None
@@ -33,43 +33,45 @@ class Limits(NamedTuple):
     epoch_length: int | None
 
 
-def findings(engine: EventDispatcher, limits: Limits) -> list[Finding]:
+def findings(engine: EventDispatcher, limits: RunLimits) -> list[Finding]:
     """Return what is wrong with the handlers of `engine`, for a run with these limits."""
-    return [finding for _, finding in _deaf(engine, limits)] + list(_never_fired(engine))
+    return [finding for _, finding in _silent_filters(engine, limits)] + list(_never_fired(engine))
 
 
 def warn(engine: EventDispatcher) -> None:
     """Log which filters nothing will pass in the run that begins, each only once in the life of its handler."""
     state = engine.state
-    for attachment, finding in _deaf(engine, Limits(state.max_epochs, state.max_iters, state.epoch_length)):
-        if not attachment.warned:
-            attachment.warned = True
+    for handler_entry, finding in _silent_filters(
+        engine, RunLimits(state.max_epochs, state.max_iters, state.epoch_length)
+    ):
+        if not handler_entry.has_warned:
+            handler_entry.has_warned = True
             engine.logger.warning("%s", finding)
 
 
-def _deaf(engine: EventDispatcher, limits: Limits) -> Iterator[tuple[Attachment, Finding]]:
-    filtered = [(slot, a) for slot in engine._slots.values() for a in slot.attached if a.filter is not None]
+def _silent_filters(engine: EventDispatcher, limits: RunLimits) -> Iterator[tuple[HandlerEntry, Finding]]:
+    filtered = [(entry, a) for entry in engine._entries.values() for a in entry.handlers if a.filter is not None]
     ranges = _ranges(engine._graph, limits) if filtered else {}
-    for slot, attachment in filtered:
-        assert attachment.filter is not None
-        least, most = ranges.get(slot.event, (0, inf))  # type: ignore[arg-type]  # moves count without a limit
-        if not attachment.filter.may_pass(least, most):
-            yield attachment, _not_called(slot, attachment, most)
+    for entry, handler_entry in filtered:
+        assert handler_entry.filter is not None
+        least, most = ranges.get(entry.event, (0, inf))  # type: ignore[arg-type]  # moves count without a limit
+        if not handler_entry.filter.may_pass(least, most):
+            yield handler_entry, _not_called(entry, handler_entry, most)
 
 
-def _not_called(slot: EventEntry, attachment: Attachment, most: float) -> Finding:
-    handler = f"{name_of_handler(attachment.handler)} is not called on {slot.event} ({attachment.filter})"
+def _not_called(entry: EventEntry, handler_entry: HandlerEntry, most: float) -> Finding:
+    handler = f"{name_of_handler(handler_entry.handler)} is not called on {entry.event} ({handler_entry.filter})"
     if most == inf:
         return Finding("never-passes", f"{handler}: no number passes.", "Give it other bounds.", is_error=False)
     return Finding(
         "never-passes",
-        f"{handler}: in this run, {slot.counter} comes to {most} at most.",
+        f"{handler}: in this run, {entry.counter} comes to {most} at most.",
         "Change the filter, or let the run go further.",
         is_error=False,
     )
 
 
-def _ranges(graph: Graph, limits: Limits) -> dict[Event, tuple[int, float]]:
+def _ranges(graph: Graph, limits: RunLimits) -> dict[Event, tuple[int, float]]:
     """Return for events that limits bound the least and the most that filters on them may be given."""
     if not _keeps_limits(graph):
         return {}
@@ -89,8 +91,10 @@ def _ranges(graph: Graph, limits: Limits) -> dict[Event, tuple[int, float]]:
 def _keeps_limits(graph: Graph) -> bool:
     """Say whether a run goes round as in training, so that it does not pass its limits."""
     moves, plain = ([_move(t) for t in g.transitions if t.trigger is Trigger.AUTOMATIC] for g in (graph, TRAINING))
-    stops = [_move(t) for t in TRAINING.transitions if isinstance(t.guard, Snippet) and t.target not in _LOOPS]
-    round_as_in_training = all(move in plain for move in moves if move[0] in _LOOPS)
+    stops = [
+        _move(t) for t in TRAINING.transitions if isinstance(t.guard, CodeFragment) and t.target not in _LOOP_EVENTS
+    ]
+    round_as_in_training = all(move in plain for move in moves if move[0] in _LOOP_EVENTS)
     return round_as_in_training and all(moves.count(stop) >= stops.count(stop) for stop in stops)
 
 
@@ -101,12 +105,12 @@ def _move(transition: Transition) -> tuple[Any, ...]:
 def _never_fired(engine: EventDispatcher) -> Iterator[Finding]:
     if engine.outcome not in (Outcome.COMPLETED, Outcome.TERMINATED):
         return
-    for slot in engine._slots.values():
-        if slot.callback is not None and slot.attached and not slot.fired:
+    for entry in engine._entries.values():
+        if entry.callback_event is not None and entry.handlers and not entry.fire_count:
             yield Finding(
                 "never-fired",
-                f"{slot.event} has handlers, and nothing fired it in the last run.",
-                f"Fire it, engine.fire_event({slot.event}), or make it a phase that the step moves to, "
+                f"{entry.event} has handlers, and nothing fired it in the last run.",
+                f"Fire it, engine.fire_event({entry.event}), or make it a phase that the step moves to, "
                 f"lifecycle.add_path(...).",
                 is_error=False,
             )

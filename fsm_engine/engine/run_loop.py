@@ -9,14 +9,14 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.step_moves import move
 from fsm_engine.engine import error_recovery as recovery
 from fsm_engine.engine import handler_checks, recording
-from fsm_engine.engine.signals import call_waiting, enter_unobserved, honour, is_settled
+from fsm_engine.engine.signals import call_callbacks, enter_unobserved, handle_signal, is_safe_point
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.persistence import state_dict as saving
 from fsm_engine.runtime import data_iter as batches
 from fsm_engine.runtime import run_limits as limits
 from fsm_engine.runtime.cursor import Outcome
-from fsm_engine.runtime.exact_data import restore_with
+from fsm_engine.runtime.exact_data import restore_rng_states
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -35,19 +35,19 @@ def begin(
         batches.check_data(data)
     cursor, signals, data_pass, state = engine._cursor, engine._signals, engine._data_pass, engine.state
     earlier = state.max_epochs, state.max_iters
-    new, goes_on = _settle_limits(engine, data, max_epochs, max_iters, epoch_length)
+    new, goes_on = _set_limits(engine, data, max_epochs, max_iters, epoch_length)
     cursor.is_finished &= earlier == (state.max_epochs, state.max_iters)
     signals.requests.clear()
     signals.callbacks.clear()
     engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
-    engine._driver = engine._driven() if driver == "transitions" else None
-    engine._tables = None
+    engine._driver = engine._machine_driver() if driver == "transitions" else None
+    engine._firable_moves = None
     handler_checks.warn(engine)
     if data_pass.resume_rng is not None:
-        restore_with(engine.state.dataloader if data is None else data, data_pass.resume_rng)
+        restore_rng_states(engine.state.dataloader if data is None else data, data_pass.resume_rng)
         data_pass.resume_rng = None
     if goes_on:
-        _go_on(engine, data)
+        _resume(engine, data)
     else:
         _start(engine, data, new)
     cursor.outcome, cursor.callback_event = None, None
@@ -64,10 +64,10 @@ def _refuse(engine: Engine, driver: str) -> None:
         )
     if driver not in ("emitted", "transitions"):
         raise ValueError(f"driver={driver!r} is not known. Give 'emitted' or 'transitions'.")
-    engine.lifecycle._pass()
+    engine.lifecycle._ensure_valid()
 
 
-def _settle_limits(
+def _set_limits(
     engine: Engine, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None
 ) -> tuple[bool, bool]:
     """Set the limits of the run, and return whether it is new, and whether it goes on where one was suspended."""
@@ -75,8 +75,8 @@ def _settle_limits(
     limits.check_limits(max_epochs, max_iters, epoch_length)
     suspended = cursor.suspended_at is not None
     if not engine._graph.has_epochs:
-        limits.refuse_limits(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
-        return not suspended and not engine._loaded, suspended
+        limits.raise_if_limited(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
+        return not suspended and not engine._has_loaded_state, suspended
     new = limits.is_new_run(state, max_epochs, max_iters, suspended or cursor.is_finished)
     goes_on = suspended and not new
     if goes_on and data is None and data_pass.has_data and data_pass.iterator is None and state.dataloader is None:
@@ -92,7 +92,7 @@ def _start(engine: Engine, data: Any, new: bool) -> None:
         state.errors = {}
         for counter in engine._graph.counters.values():
             setattr(state, counter, 0)
-    loaded, engine._loaded = engine._loaded and not new, False
+    loaded, engine._has_loaded_state = engine._has_loaded_state and not new, False
     untouched = loaded and not saving.has_begun(engine)
     if new or untouched:
         engine._registry.restart_counts()
@@ -101,15 +101,15 @@ def _start(engine: Engine, data: Any, new: bool) -> None:
     cursor.is_loaded = loaded and not untouched
     state.dataloader = data
     if loaded:
-        saving.place_loaded(engine)
-    if cursor.is_finished and not limits.nothing_left(state):
+        saving.resume_epoch(engine)
+    if cursor.is_finished and not limits.limits_reached(state):
         engine.logger.info("The run that was loaded had ended, so this one ends at once. A higher limit lets it go on.")
         signals.requests[Signal.TERMINATE] = False
     cursor.is_finished = False
     engine.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
 
 
-def _go_on(engine: Engine, data: Any) -> None:
+def _resume(engine: Engine, data: Any) -> None:
     cursor, state = engine._cursor, engine.state
     assert cursor.suspended_at is not None
     cursor.is_loaded = False  # RESUMED, which comes next, tells of that, too
@@ -119,16 +119,16 @@ def _go_on(engine: Engine, data: Any) -> None:
     engine.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
 
 
-def start_moving(engine: Engine) -> int:
+def take_run_edge(engine: Engine) -> int:
     """Take the edge that `run` is the signal for."""
     graph = engine._graph
-    edge = graph.signalled[phase_at(engine._cursor.position)][Signal.RUN]
+    edge = graph.signal_exits[phase_at(engine._cursor.position)][Signal.RUN]
     engine._signals.needs_attention = False
     move(engine, edge)
     return before(graph.index[edge.target])  # type: ignore[index]
 
 
-def settle(engine: Engine, at: int) -> int:
+def handle_requests(engine: Engine, at: int) -> int:
     """Do at `at` what was asked for since the last look, and return where to go on."""
     cursor, signals, graph = engine._cursor, engine._signals, engine._graph
     if graph.is_terminal(at) and not signals.callbacks:
@@ -137,10 +137,10 @@ def settle(engine: Engine, at: int) -> int:
     cursor.position = at
     if signals.requests or signals.callbacks:
         cursor.position = at = enter_unobserved(engine, at)
-        if signals.callbacks and is_settled(engine, at):
-            call_waiting(engine)
+        if signals.callbacks and is_safe_point(engine, at):
+            call_callbacks(engine)
         if signals.requests and not graph.is_terminal(at):
-            cursor.position = at = honour(engine, at)
+            cursor.position = at = handle_signal(engine, at)
         signals.needs_attention = bool(signals.requests or signals.callbacks)
     return at
 
@@ -153,15 +153,15 @@ def fail(engine: Engine, error: BaseException) -> int:
     if failure.error is not None and error.__context__ is None and error is not failure.error:
         error.__context__ = failure.error  # as in an except clause, which a handler of the error stands for
     try:
-        edge, error = recovery.leave_failing(engine, error)
+        edge, error = recovery.take_error_edge(engine, error)
         position = (
             cursor.activity_position if phase_at(cursor.position) in graph.fired_phases else entered(cursor.position)
         )
         if edge.error:
             failure.recovered_from = position
         else:
-            slot = engine._registry.slots[edge.target]  # type: ignore[index]
-            failure.is_handled = bool(slot.attached) and isinstance(error, Exception)
+            entry = engine._registry.entries[edge.target]  # type: ignore[index]
+            failure.is_handled = bool(entry.handlers) and isinstance(error, Exception)
             signals.requests.clear()
             failure.final_error, failure.failed_position = error, position
         failure.error = error
@@ -173,13 +173,13 @@ def fail(engine: Engine, error: BaseException) -> int:
 def end(engine: Engine, at: int) -> BaseException | None:
     """Let `engine` rest at `at`, suspended or in IDLE, and return the error that nobody took."""
     try:
-        call_waiting(engine)  # nothing does, unless a handler of EXCEPTION_RAISED has raised
+        call_callbacks(engine)  # nothing does, unless a handler of EXCEPTION_RAISED has raised
     finally:
-        unhandled = _rest(engine, at)
+        unhandled = _finish(engine, at)
     return unhandled
 
 
-def _rest(engine: Engine, at: int) -> BaseException | None:
+def _finish(engine: Engine, at: int) -> BaseException | None:
     cursor, signals, data_pass, failure = engine._cursor, engine._signals, engine._data_pass, engine._failure
     engine._running = False
     engine._driver = None

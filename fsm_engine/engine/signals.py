@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
-from fsm_engine.graph.graph import Transition, do, holds
+from fsm_engine.graph.graph import Transition, evaluate, execute
 from fsm_engine.graph.positions import IDLE_POSITION, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.runtime.cursor import Outcome
@@ -19,24 +19,24 @@ _PENDING = (Signal.TERMINATE, Signal.TERMINATE_EPOCH, Signal.INTERRUPT)
 def enter_unobserved(engine: EventDispatcher, at: int) -> int:
     """Enter the phase at `at` if nobody observes it; one whose handlers are to come is left to the emitted function."""
     phase = engine._graph.phases[phase_at(at)]
-    if is_entered(at) or engine._registry.slots[phase.event].attached:
+    if is_entered(at) or engine._registry.entries[phase.event].handlers:
         return at
     for action in phase.entry:
-        do(action, engine)
+        execute(action, engine)
     return at + 1
 
 
-def is_settled(engine: EventDispatcher, at: int) -> bool:
+def is_safe_point(engine: EventDispatcher, at: int) -> bool:
     """Say whether handlers are through at `at`, and it is no part of an activity, nor does the phase defer signals."""
     graph = engine._graph
     phase = graph.phases[phase_at(at)]
     if not is_entered(at) or phase_at(at) in graph.fired_phases:
         return False
-    return phase.defer is None or not holds(phase.defer, engine)
+    return phase.defer is None or not evaluate(phase.defer, engine)
 
 
-def call_waiting(engine: EventDispatcher) -> None:
-    """Call what `Engine.when_settled` was given; what that asks for as well."""
+def call_callbacks(engine: EventDispatcher) -> None:
+    """Call what `Engine.call_when_safe` was given; what that asks for as well."""
     signals = engine._signals
     while signals.callbacks:
         callback, signals.is_calling_back = signals.callbacks.pop(0), True
@@ -46,7 +46,7 @@ def call_waiting(engine: EventDispatcher) -> None:
             signals.is_calling_back = False
 
 
-def honour(engine: EventDispatcher, at: int) -> int:
+def handle_signal(engine: EventDispatcher, at: int) -> int:
     """Take the edge of the first pending signal that has one from position `at`, and return where that leads.
 
     Signals are honoured between the handlers of a phase and its activity. Signals without an edge from the phase are
@@ -54,8 +54,8 @@ def honour(engine: EventDispatcher, at: int) -> int:
     defers.
     """
     signals, graph = engine._signals, engine._graph
-    edges = graph.signalled[phase_at(at)]
-    if not is_settled(engine, at):
+    edges = graph.signal_exits[phase_at(at)]
+    if not is_safe_point(engine, at):
         if not is_entered(at) or phase_at(at) in graph.fired_phases or not signals.requests.get(Signal.INTERRUPT):
             return at
         del signals.requests[Signal.INTERRUPT]

@@ -11,16 +11,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.errors import IllegalTransition, LifecycleError
-from fsm_engine.compiler.codegen import firing
+from fsm_engine.compiler.codegen import firing_phases
 from fsm_engine.dispatch.entries import EventEntry
-from fsm_engine.dispatch.step_moves import leave, past, return_to_history, slots_of_move, stuck
+from fsm_engine.dispatch.step_moves import (
+    announce_move,
+    entries_of_move,
+    history_position,
+    return_to_history,
+    stuck_error,
+)
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Phase, Transition, do, holds, runs_user_code
+from fsm_engine.graph.graph import Graph, History, Phase, Transition, evaluate, execute, runs_user_code
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
-from fsm_engine.lifecycle.edits import called
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.edits import user_callable
+from fsm_engine.lifecycle.table import qualified_name
 
 if TYPE_CHECKING:
     import transitions
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Where:
+class MachineModel:
     """The model of a machine: its ``phase`` is the qualified name of the phase that the machine is in."""
 
     phase: str
@@ -60,8 +66,8 @@ def _machine(graph: Graph, conditions: Callable[[Transition, int], list[Any]]) -
     moves = [
         {
             "trigger": transition.label,
-            "source": qualified(phase),
-            "dest": qualified(graph.phases[target]),
+            "source": qualified_name(phase),
+            "dest": qualified_name(graph.phases[target]),
             "conditions": conditions(transition, target),
         }
         for phase, exits in zip(graph.phases, graph.exits)
@@ -69,9 +75,9 @@ def _machine(graph: Graph, conditions: Callable[[Transition, int], list[Any]]) -
         for target in _targets(graph, transition)
     ]
     return transitions.Machine(
-        model=Where(),
-        states=[qualified(phase) for phase in graph.phases],
-        initial=qualified(graph.phases[0]),
+        model=MachineModel(),
+        states=[qualified_name(phase) for phase in graph.phases],
+        initial=qualified_name(graph.phases[0]),
         transitions=moves,
         auto_transitions=False,
         model_attribute="phase",
@@ -95,7 +101,7 @@ class Driver:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.machine = _machine(graph, self._conditions)
-        self._names = [qualified(phase) for phase in graph.phases]
+        self._names = [qualified_name(phase) for phase in graph.phases]
         self._numbers = {name: number for number, name in enumerate(self._names)}
         self._picked: Transition | None = None
 
@@ -104,7 +110,7 @@ class Driver:
         if transition.guard is not None and not transition.error:
             conditions.append(partial(_holds, transition.guard))
         if isinstance(transition.target, History):
-            conditions.append(partial(_was_left, target))
+            conditions.append(partial(_is_history_of, target))
         return conditions
 
     @property
@@ -143,9 +149,9 @@ class Driver:
             transition, target = self._pick(engine, at)
             if isinstance(transition.target, History):
                 return return_to_history(engine, transition)
-            slots = slots_of_move(engine._registry, self.graph, transition)
-            self._take(engine, transition, slots, at)
-            look = look or phase.defer is not None or bool(slots) or runs_user_code(transition.action)
+            entries = entries_of_move(engine._registry, self.graph, transition)
+            self._take(engine, transition, entries, at)
+            look = look or phase.defer is not None or bool(entries) or runs_user_code(transition.action)
             if not target:
                 return IDLE_POSITION
             if look and signals.needs_attention:
@@ -154,34 +160,34 @@ class Driver:
 
     def _enter(self, engine: EventDispatcher, phase: Phase) -> bool:
         for action in phase.entry:
-            do(action, engine)
-        slot = engine._slots[phase.event]
-        if not slot.attached:
+            execute(action, engine)
+        entry = engine._entries[phase.event]
+        if not entry.handlers:
             return False
-        engine._call(slot, *phase.payload.given(engine))
+        engine._call_handlers(entry, *phase.payload.values(engine))
         return engine._signals.needs_attention
 
     def _act(self, engine: EventDispatcher, at: int) -> tuple[int, bool]:
         """Do the activity, and return where it ended and whether it may have signalled."""
         cursor, failure, number = engine._cursor, engine._failure, phase_at(at)
         phase = self.graph.phases[number]
-        if number in self.graph.recovering and not phase.payload.positional:
+        if number in self.graph.recovery_phases and not phase.payload.positional:
             failure.error = None
         if phase.activity is None:
             return at, number in self.graph.fired_phases
-        if number in firing(self.graph):
-            cursor.activity_position, cursor.moves = at, engine._moves()[number]
-        do(phase.activity, engine)
+        if number in firing_phases(self.graph):
+            cursor.activity_position, cursor.moves = at, engine._current_moves()[number]
+        execute(phase.activity, engine)
         cursor.moves = None
         return cursor.position, runs_user_code(phase.activity)
 
-    def _take(self, engine: EventDispatcher, transition: Transition, slots: tuple[EventEntry, ...], at: int) -> None:
+    def _take(self, engine: EventDispatcher, transition: Transition, entries: tuple[EventEntry, ...], at: int) -> None:
         """Do what belongs to the move that the machine has made; it goes back if that fails."""
         self._picked = transition
         try:
             if transition.action is not None:
-                do(transition.action, engine)
-            leave(engine, transition, slots)
+                execute(transition.action, engine)
+            announce_move(engine, transition, entries)
         except BaseException:
             self.stand(phase_at(at))
             raise
@@ -191,13 +197,13 @@ class Driver:
     def _pick(self, engine: EventDispatcher, at: int) -> tuple[Transition, int]:
         number = phase_at(at)
         self._check_place(number)
-        for transition in self.graph.automatic[number]:
+        for transition in self.graph.automatic_exits[number]:
             if isinstance(transition.target, History):
-                if transition.guard is None or holds(transition.guard, engine):
+                if transition.guard is None or evaluate(transition.guard, engine):
                     return transition, -1
             elif self._where.trigger(transition.label, engine):
                 return transition, self._numbers[self._where.phase]
-        raise stuck(engine)
+        raise stuck_error(engine)
 
     def _check_place(self, number: int) -> None:
         if self._where.phase != self._names[number]:
@@ -205,11 +211,11 @@ class Driver:
 
 
 def _holds(guard: Any, engine: EventDispatcher) -> bool:
-    return holds(guard, engine)
+    return evaluate(guard, engine)
 
 
-def _was_left(number: int, engine: EventDispatcher) -> bool:
-    at = past(engine)
+def _is_history_of(number: int, engine: EventDispatcher) -> bool:
+    at = history_position(engine)
     return at is not None and phase_at(at) == number
 
 
@@ -268,7 +274,7 @@ class _Choice:
 
     def choosing(self, activity: Any) -> Callable[[EventDispatcher], Any]:
         """Return `activity`, its choice kept."""
-        call = called(activity, "an activity", "activity", {})
+        call = user_callable(activity, "an activity", "activity", {})
 
         def choose(engine: EventDispatcher) -> Any:
             result = call(engine)

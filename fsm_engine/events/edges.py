@@ -60,7 +60,7 @@ class Edge(CallableEventWithFilter):
         return hash((self.source, self.target))
 
     def __str__(self) -> str:
-        return f"{_shown(self.source)} >> {_shown(self.target)}"
+        return f"{_display(self.source)} >> {_display(self.target)}"
 
     __repr__ = __str__
 
@@ -93,7 +93,7 @@ class Path:
         return hash(self.ends)
 
     def __str__(self) -> str:
-        return " >> ".join(map(_shown, self.ends))
+        return " >> ".join(map(_display, self.ends))
 
     __repr__ = __str__
 
@@ -129,7 +129,7 @@ class Exit(CallableEventWithFilter):
         return hash((Exit, self.of))
 
     def __str__(self) -> str:
-        return f"Exit({_shown(self.of)})"
+        return f"Exit({_display(self.of)})"
 
     __repr__ = __str__
 
@@ -177,5 +177,5 @@ def name_of_end(end: End) -> str:
     return end.name if isinstance(end, Scope) else name_of(end)
 
 
-def _shown(end: End) -> str:
+def _display(end: End) -> str:
     return f"Scope.{end.name.upper()}" if isinstance(end, Scope) else str(end)

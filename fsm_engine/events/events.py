@@ -237,7 +237,7 @@ AnyEvent = CallableEventWithFilter | str
 """An event as a user names it: `Event`, an edge, an exit, or one of them with a filter or a priority."""
 
 
-def plain(event: AnyEvent) -> Event | Edge | Exit:
+def without_filter(event: AnyEvent) -> Event | Edge | Exit:
     """Return `event` without its filter and priority.
 
     Raises:
@@ -246,11 +246,11 @@ def plain(event: AnyEvent) -> Event | Edge | Exit:
     if isinstance(event, str):
         return event
     if not isinstance(event, CallableEventWithFilter):
-        raise TypeError(f"{event!r} is no event. {_meant(event)}")
+        raise TypeError(f"{event!r} is no event. {_event_hint(event)}")
     return event.event
 
 
-def _meant(thing: Any) -> str:
+def _event_hint(thing: Any) -> str:
     if isinstance(thing, Scope):
         return "It is a scope, and only the leaving of a scope is announced: use engine.on_exit(scope)."
     if hasattr(thing, "edges"):

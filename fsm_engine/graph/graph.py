@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Event, EventEnum, Events, is_same, name_of
@@ -46,7 +46,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Snippet:
+class CodeFragment:
     """A guard or an action of the library's own, as Python text that the emitted function contains.
 
     The text may use ``engine``, `NAMES`, and whatever `names` binds. Only the library writes snippets; users' guards
@@ -63,7 +63,7 @@ class Snippet:
     text: str
     names: Mapping[str, Any] = field(default_factory=dict, compare=False)
     runs_user_code: bool = False
-    settled: bool = False
+    is_static: bool = False
     is_step: bool = False
 
     def _function(self, body: str) -> Callable[[Any], Any]:
@@ -87,11 +87,11 @@ class Snippet:
         return self._function(self.text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Snippet, (self.name, self.text, self.names, self.runs_user_code, self.settled, self.is_step)
+        return CodeFragment, (self.name, self.text, self.names, self.runs_user_code, self.is_static, self.is_step)
 
 
 @dataclass(frozen=True)
-class Call:
+class UserCallable:
     """A function of the user's as a guard, action or activity: called as a handler is.
 
     Attributes:
@@ -107,55 +107,62 @@ class Call:
     name: str
     takes_engine: bool = True
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    keeps: bool = False
+    sets_output: bool = False
     engine: Any = None
 
     def __call__(self, engine: Any) -> Any:
         """Call the function for `engine`."""
         return self.function(engine, **self.kwargs) if self.takes_engine else self.function(**self.kwargs)
 
-    def act(self, engine: Any) -> None:
+    def run_as_activity(self, engine: Any) -> None:
         """Call the function as an activity, and keep its result."""
         value = self(engine)
-        if self.keeps and value is not None:
+        if self.sets_output and value is not None:
             engine.state.output = value
 
 
-Code = Snippet | Call | Callable[[Any], Any]
+Code = CodeFragment | UserCallable | Callable[[Any], Any]
 """A guard, action or activity: the library's own as text, a user's as a function of the engine."""
 
 
 def code_name(code: Code) -> str:
     """Return the name under which a guard, action or activity is shown."""
-    return code.name if isinstance(code, (Snippet, Call)) else getattr(code, "__name__", type(code).__name__)
+    return (
+        code.name if isinstance(code, (CodeFragment, UserCallable)) else getattr(code, "__name__", type(code).__name__)
+    )
 
 
-def holds(guard: Code, engine: Any) -> bool:
+def is_static(guard: Code | None) -> TypeGuard[CodeFragment]:
+    """Return True if the value of `guard` cannot change while the generated function runs."""
+    return isinstance(guard, CodeFragment) and guard.is_static
+
+
+def evaluate(guard: Code, engine: Any) -> bool:
     """Say whether `guard` is true."""
-    return bool((guard.as_guard if isinstance(guard, Snippet) else guard)(engine))
+    return bool((guard.as_guard if isinstance(guard, CodeFragment) else guard)(engine))
 
 
-def do(code: Code, engine: Any) -> None:
+def execute(code: Code, engine: Any) -> None:
     """Run an action or activity."""
-    if isinstance(code, Call):
-        code.act(engine)
+    if isinstance(code, UserCallable):
+        code.run_as_activity(engine)
     else:
-        (code.as_action if isinstance(code, Snippet) else code)(engine)
+        (code.as_action if isinstance(code, CodeFragment) else code)(engine)
 
 
 def runs_user_code(code: Code | None) -> bool:
     """Say whether `code` calls something of the user's, which may signal or change handlers."""
-    return code is not None and (not isinstance(code, Snippet) or code.runs_user_code)
+    return code is not None and (not isinstance(code, CodeFragment) or code.runs_user_code)
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What an event hands to its handlers besides the engine, as texts over the names a `Snippet` may use."""
+    """What an event hands to its handlers besides the engine, as texts over the names a `CodeFragment` may use."""
 
     positional: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
 
-    def given(self, engine: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def values(self, engine: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what handlers are given now: positional and keyword arguments."""
         values = [_value(text)(engine) for text in (*self.positional, *self.keywords.values())]
         split = len(self.positional)
@@ -164,7 +171,7 @@ class Payload:
 
 @cache
 def _value(text: str) -> Callable[[Any], Any]:
-    return Snippet(text, text).as_guard
+    return CodeFragment(text, text).as_guard
 
 
 @dataclass(frozen=True)
@@ -192,7 +199,7 @@ class Phase:
     @property
     def may_fire(self) -> bool:
         """Whether its activity may fire phases."""
-        return self.activity is not None and (not isinstance(self.activity, Snippet) or self.activity.is_step)
+        return self.activity is not None and (not isinstance(self.activity, CodeFragment) or self.activity.is_step)
 
     @property
     def name(self) -> str:
@@ -307,12 +314,12 @@ class Graph:
         return tuple(tuple(_exits_of(phase, leaving)) for phase in self.phases)
 
     @cached_property
-    def automatic(self) -> tuple[tuple[Transition, ...], ...]:
+    def automatic_exits(self) -> tuple[tuple[Transition, ...], ...]:
         """Per phase: its automatic exits, in the order in which their guards are looked at."""
         return tuple(tuple(t for t in exits if t.trigger is Trigger.AUTOMATIC) for exits in self.exits)
 
     @cached_property
-    def signalled(self) -> tuple[dict[Signal, Transition], ...]:
+    def signal_exits(self) -> tuple[dict[Signal, Transition], ...]:
         """Per phase: the exit that each signal takes; the phase's own goes before its scopes'."""
         taken: list[dict[Signal, Transition]] = [{} for _ in self.phases]
         for by_signal, exits in zip(taken, self.exits):
@@ -322,12 +329,12 @@ class Graph:
         return tuple(taken)
 
     @cached_property
-    def recoveries(self) -> tuple[tuple[Transition, ...], ...]:
+    def error_edges(self) -> tuple[tuple[Transition, ...], ...]:
         """Per phase: its error edges in the order in which they are tried, from the inside out."""
         return tuple(tuple(t for t in _innermost_first(exits) if t.error) for exits in self.exits)
 
     @cached_property
-    def fired(self) -> tuple[dict[Event, Transition], ...]:
+    def fired_exits(self) -> tuple[dict[Event, Transition], ...]:
         """Per phase: the fired exits, by the event that takes them."""
         return tuple(
             {t.target: t for t in exits if t.trigger is Trigger.FIRED}  # type: ignore[misc]  # never a scope
@@ -340,12 +347,12 @@ class Graph:
         return frozenset(self.index[t.target] for t in self.transitions if t.trigger is Trigger.FIRED)  # type: ignore[index]
 
     @cached_property
-    def recovering(self) -> frozenset[int]:
+    def recovery_phases(self) -> frozenset[int]:
         """The phases that error edges lead to."""
         return frozenset(self.index[t.target] for t in self.transitions if t.error)  # type: ignore[index]
 
     @cached_property
-    def aside(self) -> frozenset[int]:
+    def recovery_only_phases(self) -> frozenset[int]:
         """The phases that only error edges lead to: recoveries, and what lies on their way back."""
         usual, waiting = {0}, [0]
         while waiting:
@@ -357,7 +364,7 @@ class Graph:
         return frozenset(range(len(self.phases))) - usual
 
     @cached_property
-    def uncounted(self) -> tuple[int, ...] | None:
+    def pending_batches(self) -> tuple[int, ...] | None:
         """Per phase: how many batches are fetched there whose iteration has not begun.
 
         None if that depends on the way there, as where an error edge skips a batch: then iterations do not tell
@@ -366,11 +373,11 @@ class Graph:
         known, waiting = {0: 0}, [0]
         while waiting:
             number = waiting.pop()
-            if self.phases[number].event in _FETCHING and not self._fetches_plainly(number):
+            if self.phases[number].event in _FETCHING and not self._fetches_as_training(number):
                 return None
             for transition in self.exits[number]:
                 target = self.index.get(transition.target)  # type: ignore[arg-type]  # None for history
-                if target is None or (isinstance(transition.guard, Snippet) and transition.guard.settled):
+                if target is None or is_static(transition.guard):
                     continue  # the only settled guard is that there is no data
                 if not Scope.RUN.contains(self.phases[target].scope):
                     continue
@@ -405,23 +412,28 @@ class Graph:
             into = {phase.event for phase in phases} | {History(phase.scope) for phase in phases if phase.scope}
             more = {
                 number
-                for number, exits in enumerate(self.automatic)
+                for number, exits in enumerate(self.automatic_exits)
                 if number not in found
                 and self.phases[number].event not in _FETCHING
-                and any(t.target in into and not (isinstance(t.guard, Snippet) and t.guard.settled) for t in exits)
+                and any(
+                    t.target in into and not (isinstance(t.guard, CodeFragment) and t.guard.is_static) for t in exits
+                )
             }
         return frozenset(found)
 
-    def _fetches_plainly(self, number: int) -> bool:
+    def _fetches_as_training(self, number: int) -> bool:
         """Say whether a fetching phase is left as in training: what it fetched is then known from where it leads."""
         plain = (*_FETCHED, *_FETCHING, Events.EPOCH_COMPLETED)
-        own = (t.target in plain and (t.guard is None or isinstance(t.guard, Snippet)) for t in self.automatic[number])
-        return all(own) and not self.recoveries[number]
+        own = (
+            t.target in plain and (t.guard is None or isinstance(t.guard, CodeFragment))
+            for t in self.automatic_exits[number]
+        )
+        return all(own) and not self.error_edges[number]
 
     @cached_property
     def terminal(self) -> frozenset[int]:
         """The phases in which a run ends: only the next run leaves them."""
-        return frozenset(number for number, exits in enumerate(self.signalled) if Signal.RUN in exits)
+        return frozenset(number for number, exits in enumerate(self.signal_exits) if Signal.RUN in exits)
 
     def is_terminal(self, position: int) -> bool:
         """Return True if a run ends at `position`."""
@@ -456,7 +468,7 @@ class Graph:
             else end.scope.contains(self.phases[self.index[target]].scope)
         )
 
-    def left_by(self, transition: Transition) -> tuple[Event | Scope, ...]:
+    def exited_by(self, transition: Transition) -> tuple[Event | Scope, ...]:
         """Return what the move along `transition` leaves: its phase, then scopes, innermost first."""
         ends: Any = (transition.source, transition.target)
         source, target = (self.phases[self.index[end]] for end in ends)
@@ -464,10 +476,10 @@ class Graph:
         return (source.event, *(scope for scope in reversed(scopes) if not scope.contains(target.scope)))
 
     @cached_property
-    def settled(self) -> tuple[Snippet, ...]:
+    def static_guards(self) -> tuple[CodeFragment, ...]:
         """The guards whose value is fixed while the emitted function runs."""
         guards = (transition.guard for transition in self.transitions)
-        return tuple(dict.fromkeys(g for g in guards if isinstance(g, Snippet) and g.settled))
+        return tuple(dict.fromkeys(g for g in guards if is_static(g)))
 
     @cached_property
     def by_name(self) -> Mapping[str, Phase]:

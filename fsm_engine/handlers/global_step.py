@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events.events import AnyEvent, plain
+from fsm_engine.events.events import AnyEvent, without_filter
 from fsm_engine.handlers.weak_engine import WeakEngine
 
 if TYPE_CHECKING:
@@ -38,6 +38,6 @@ def _global_step(
             "global_step_from_engine() was given an engine that does not exist any more. Keep a reference to the "
             "engine while handlers use its step."
         )
-    state, event = engine.state, plain(custom_event or event_name)
+    state, event = engine.state, without_filter(custom_event or event_name)
     attribute = state.event_to_attr.get(event, fallback)  # type: ignore[arg-type]  # edges have no counter
     return getattr(state, attribute)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from fsm_engine.events.edges import Exit
 from fsm_engine.events.events import Events, EventsList
 from fsm_engine.events.priorities import FIRST, LAST
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import holds
+from fsm_engine.graph.graph import evaluate
 from fsm_engine.graph.positions import phase_at
 
 if TYPE_CHECKING:
@@ -207,5 +207,5 @@ def _stop_events(engine: Engine) -> list[Events]:
 
 def _next_phase(engine: Engine) -> Any:
     """Return the event of the phase that the run enters next."""
-    exits = engine.lifecycle.graph.automatic[phase_at(engine.position)]
-    return next((exit_.target for exit_ in exits if exit_.guard is None or holds(exit_.guard, engine)), None)
+    exits = engine.lifecycle.graph.automatic_exits[phase_at(engine.position)]
+    return next((exit_.target for exit_ in exits if exit_.guard is None or evaluate(exit_.guard, engine)), None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from fsm_engine.dispatch.handles import RemovableEventHandle
-from fsm_engine.events.events import AnyEvent, Events, plain
+from fsm_engine.events.events import AnyEvent, Events, without_filter
 from fsm_engine.events.priorities import FIRST
 from fsm_engine.graph.graph import Phase
 
@@ -72,7 +72,7 @@ class Watchdog:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback is called with the stall, but {callback!r} is not callable.")
         self.after, self._callback = after, callback
-        self._ignored = {plain(event) for event in ignore}
+        self._ignored = {without_filter(event) for event in ignore}
         self._stop_flags: WeakKeyDictionary[Engine, threading.Event] = WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fsm_engine.events.edges import name_of_end
 from fsm_engine.events.events import Event
 from fsm_engine.graph.graph import Graph, History, Transition
 from fsm_engine.lifecycle.requirements import dominators
-from fsm_engine.lifecycle.traversal import leaves_history, ways
+from fsm_engine.lifecycle.traversal import leaves_history, possible_moves
 
 if TYPE_CHECKING:
     import networkx
@@ -95,19 +95,19 @@ def _one_run(graph: Graph, start: int, end: int | None = None) -> networkx.Multi
     """
     import networkx
 
-    begun = _begun(graph)
+    begun = _activity_phases(graph)
     noted = {number: begun.get(number, {number}) & begun.get(start, {start}) for number in range(len(graph.phases))}
     kept = _kept(graph, start, begun)
     moves: networkx.MultiDiGraph[Any] = networkx.MultiDiGraph()
     moves.add_nodes_from((_START, _END))
-    for number, exits in enumerate(ways(graph)):
+    for number, exits in enumerate(possible_moves(graph)):
         for node in _nodes(number, start, end, [None, *set(map(frozenset, noted.values()))]):
             left = None if node == _START else node[1]
             for exit_ in exits:
                 after = frozenset(noted[number]) if leaves_history(exit_) else left
                 if isinstance(exit_.target, History) and left is not None:
                     after = frozenset()
-                for move in _settled(graph, exit_, kept if left is None else left):
+                for move in _resolve_history(graph, exit_, kept if left is None else left):
                     target = graph.index[move.target]  # type: ignore[index]
                     moves.add_edge(node, _END if target == end else (target, after), move=move)
     return moves
@@ -119,7 +119,7 @@ def _nodes(number: int, start: int, end: int | None, left: Iterable[Any]) -> lis
     return [] if number in (0, end) else [(number, places) for places in left]
 
 
-def _settled(graph: Graph, exit_: Transition, back: Iterable[int]) -> list[Transition]:
+def _resolve_history(graph: Graph, exit_: Transition, back: Iterable[int]) -> list[Transition]:
     """Return `exit_` with the phases that it may lead to."""
     if not isinstance(exit_.target, History):
         return [exit_]
@@ -133,7 +133,7 @@ def _kept(graph: Graph, start: int, begun: dict[int, set[int]]) -> set[int]:
 
     if start == 0:
         return set()
-    exits = ways(graph)
+    exits = possible_moves(graph)
     plain: networkx.DiGraph[int] = networkx.DiGraph()
     plain.add_nodes_from(range(len(graph.phases)))
     for number in range(1, len(graph.phases)):
@@ -145,12 +145,12 @@ def _kept(graph: Graph, start: int, begun: dict[int, set[int]]) -> set[int]:
     return {begin for number in left for begin in begun.get(number, {number})}
 
 
-def _begun(graph: Graph) -> dict[int, set[int]]:
+def _activity_phases(graph: Graph) -> dict[int, set[int]]:
     """Return for each fired phase those whose activity it is part of: history leads to the beginning of that."""
     import networkx
 
     fired: networkx.DiGraph[int] = networkx.DiGraph()
     fired.add_edges_from(
-        (number, graph.index[target]) for number, targets in enumerate(graph.fired) for target in targets
+        (number, graph.index[target]) for number, targets in enumerate(graph.fired_exits) for target in targets
     )
     return {n: networkx.ancestors(fired, n) - graph.fired_phases for n in graph.fired_phases}

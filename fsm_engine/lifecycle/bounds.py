@@ -23,5 +23,5 @@ def _bounds(scope: Scope) -> tuple[Events, Events]:
     return inside[0], completed
 
 
-BOUNDS = {scope: _bounds(scope) for scope in (Scope.ITERATION, Scope.EPOCH, Scope.RUN)}
+SCOPE_BOUNDS = {scope: _bounds(scope) for scope in (Scope.ITERATION, Scope.EPOCH, Scope.RUN)}
 """By scope, such as ``Scope.EPOCH``: ``EPOCH_STARTED`` and ``EPOCH_COMPLETED``."""

@@ -1,4 +1,4 @@
-"""`Editable`: a graph that users change by edits, each of which keeps its rules; what a `Lifecycle` is at heart."""
+"""`LifecycleBuilder`: a graph that users change by edits, each of which keeps its rules."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Protocol, TypeVar
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.edges import Edge, Path
-from fsm_engine.events.events import AnyEvent, Event, plain
+from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.placeholders import Unbound
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Phase, Snippet, Transition
+from fsm_engine.graph.graph import CodeFragment, Graph, Phase, Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.training import OUTER
-from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, Finding, findings, refuse, unbound
+from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, Finding, findings, raise_first, unbound_finding
 
-E = TypeVar("E", bound="Editable")
+E = TypeVar("E", bound="LifecycleBuilder")
 
 
 class Owner(Protocol):
@@ -27,11 +27,11 @@ class Owner(Protocol):
     def _allow_change(self) -> None:
         """Raise BusyError if the engine is in a run."""
 
-    def _know(self, graph: Graph) -> None:
+    def _adopt_graph(self, graph: Graph) -> None:
         """Take over the new graph, or raise if attached handlers cannot be called with it."""
 
 
-class Editable:
+class LifecycleBuilder:
     """A graph that is changed only between runs, and only by edits that break no rule."""
 
     def __init__(self, name: str = "lifecycle") -> None:
@@ -43,8 +43,8 @@ class Editable:
         self._floating: frozenset[Event] = frozenset()
         self.discovered: dict[Edge, int] = {}
         self._required: tuple[tuple[Event, Event], ...] = ()
-        self._passed: Graph | None = None  # the graph for which everything was checked
-        self._engine: Callable[[], Owner | None] = _nobody  # that which owns this copy
+        self._validated: Graph | None = None  # the graph for which everything was checked
+        self._engine: Callable[[], Owner | None] = _no_engine  # that which owns this copy
 
     @property
     def graph(self) -> Graph:
@@ -70,7 +70,7 @@ class Editable:
         return self._graph.exits[self._number(event)]
 
     def _number(self, event: AnyEvent) -> int:
-        number = self._graph.index.get(plain(event))  # type: ignore[arg-type]  # an edge is none
+        number = self._graph.index.get(without_filter(event))  # type: ignore[arg-type]  # an edge is none
         if number is None:
             raise LifecycleError(f"{event} is no phase of {self!r}. The phases are {', '.join(self._graph.by_name)}.")
         return number
@@ -157,8 +157,8 @@ class Editable:
             TypeError, ValueError: arguments of a wrong kind.
             BusyError: while the engine runs or is suspended.
         """
-        held = None if guard is None else edits.called(guard, "a guard", label, {})
-        done = None if action is None else edits.called(action, "an action", label, {})
+        held = None if guard is None else edits.user_callable(guard, "a guard", label, {})
+        done = None if action is None else edits.user_callable(action, "an action", label, {})
         self._edit(lambda draft: draft.add_transition(edge, held, label, error, limit, done))
 
     def insert(
@@ -240,9 +240,9 @@ class Editable:
         if engine is not None:
             engine._allow_change()
         graph = Graph(tuple(phases), tuple(transitions))
-        refuse(graph, FOR_EVERY_EDIT)
+        raise_first(graph, FOR_EVERY_EDIT)
         if engine is not None:
-            engine._know(graph)  # first: it refuses what its handlers cannot take
+            engine._adopt_graph(graph)  # first: it refuses what its handlers cannot take
         self._graph = graph
         self._floating &= frozenset(graph.index)
 
@@ -253,8 +253,12 @@ class Editable:
 
         An empty list means that it can run. Findings that are no errors do not stop a run.
         """
-        step = [unbound([self.step.key])] if isinstance(self.step, Unbound) else []
-        return [*findings(self._graph), *step, *(found for rule in self._required if (found := self._broken(*rule)))]
+        step = [unbound_finding([self.step.key])] if isinstance(self.step, Unbound) else []
+        return [
+            *findings(self._graph),
+            *step,
+            *(found for rule in self._required if (found := self._broken_requirement(*rule))),
+        ]
 
     def require(self, event: Event, *, before: Event) -> None:
         """Demand that no run enters the phase of `before` without having been in that of `event`.
@@ -264,18 +268,18 @@ class Editable:
         Raises:
             LifecycleError: it does not hold; the message has a path around `event`. Nothing is kept then.
         """
-        broken = self._broken(event, before)
+        broken = self._broken_requirement(event, before)
         if broken is not None:
             raise LifecycleError(str(broken))
         self._required += ((event, before),)
-        self._passed = None
+        self._validated = None
 
-    def _broken(self, event: Event, before: Event) -> Finding | None:
-        from fsm_engine.lifecycle.requirements import way_around
+    def _broken_requirement(self, event: Event, before: Event) -> Finding | None:
+        from fsm_engine.lifecycle.requirements import path_around
 
         for end in (event, before):
             self._number(end)
-        around = way_around(self._graph, event, before)
+        around = path_around(self._graph, event, before)
         if around is None:
             return None
         return Finding(
@@ -284,33 +288,33 @@ class Editable:
             "Take an edge of this path out, or put the phase on it, such as with add_path(..., required=True).",
         )
 
-    def _pass(self) -> None:
+    def _ensure_valid(self) -> None:
         """Refuse a lifecycle that cannot run.
 
         Raises:
             LifecycleError: with everything that is wrong.
         """
-        if self._passed is self._graph:
+        if self._validated is self._graph:
             return
         errors = [str(finding) for finding in self.check() if finding.is_error]
         if errors:
             raise LifecycleError(" ".join(errors))
-        self._passed = self._graph
+        self._validated = self._graph
 
     # With an engine
 
-    def _owned(self: E, engine: Owner) -> E:
+    def _copy_for(self: E, engine: Owner) -> E:
         copy = type(self)(self.name)
         copy.step, copy._graph, copy._floating, copy._required = self.step, self._graph, self._floating, self._required
         copy.discovered = dict(self.discovered)
         if self.step is None:
             copy._graph = _without_step(self._graph)
         copy._engine = weakref.ref(engine)
-        engine._know(copy._graph)
+        engine._adopt_graph(copy._graph)
         return copy
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Editable):
+        if not isinstance(other, LifecycleBuilder):
             return NotImplemented
         mine, others = self._graph, other._graph
         return mine is others or (mine.phases, mine.transitions) == (others.phases, others.transitions)
@@ -321,7 +325,7 @@ class Editable:
         return f"<Lifecycle {self.name}: {len(self.phases)} phases, {len(self.transitions)} transitions>"
 
 
-def _nobody() -> None:
+def _no_engine() -> None:
     return None
 
 
@@ -330,15 +334,21 @@ def _activity(event: Event, activity: Any, kwargs: Mapping[str, Any]) -> Any:
         if kwargs:
             raise ValueError(f"{', '.join(kwargs)} are given to an activity, and {event} has none. Give activity=.")
         return None
-    return edits.called(activity, f"the activity of {event}", str(event), kwargs, keeps=True)
+    return edits.user_callable(activity, f"the activity of {event}", str(event), kwargs, keeps=True)
 
 
 @lru_cache(maxsize=64)
 def _without_step(graph: Graph) -> Graph:
     return Graph(
         tuple(
-            replace(phase, activity=None) if isinstance(phase.activity, Snippet) and phase.activity.is_step else phase
+            replace(phase, activity=None)
+            if isinstance(phase.activity, CodeFragment) and phase.activity.is_step
+            else phase
             for phase in graph.phases
         ),
         graph.transitions,
     )
+
+
+def _is_step(activity: Any) -> bool:
+    return isinstance(activity, CodeFragment) and activity.is_step

@@ -14,7 +14,7 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, History, Phase, Transition
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.analysis import Walk
-from fsm_engine.lifecycle.traversal import leaves_history, ways
+from fsm_engine.lifecycle.traversal import leaves_history, possible_moves
 
 if TYPE_CHECKING:
     import networkx
@@ -159,7 +159,7 @@ class _Cover:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._ways = ways(graph)
+        self._ways = possible_moves(graph)
         self._wanted = {_key(exit_): exit_ for exits in self._ways for exit_ in exits}
         self._moves = self._all_moves()
         self._walk: list[Transition] = []
@@ -295,7 +295,7 @@ class _Cover:
     def _is_led_back(self, leave: Transition, source: int) -> bool:
         """Say whether history leads back from `source` to what `leave` left: an error's is for its recovery."""
         rests = self._number(leave.target) in self._graph.terminal
-        return bool(leave.error) or (rests and source not in self._graph.recovering)
+        return bool(leave.error) or (rests and source not in self._graph.recovery_phases)
 
     def _begun(self, way: list[int]) -> int:
         """Return the phase whose activity the end of this way is part of."""

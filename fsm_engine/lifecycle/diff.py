@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Graph, Payload, Phase, Snippet, Transition, Trigger, code_name
+from fsm_engine.graph.graph import CodeFragment, Graph, Payload, Phase, Transition, Trigger, UserCallable, code_name
 from fsm_engine.graph.signals import Signal
 
 Part = TypeVar("Part", Phase, Transition)
@@ -171,15 +171,15 @@ def _arrow(one: Any, other: Any) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, Call) and isinstance(other, Call):
+    if isinstance(one, UserCallable) and isinstance(other, UserCallable):
         return _same_calls(one, other)
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return type(one) is type(other) and bool(_definition(one) == _definition(other))
 
 
-def _same_calls(one: Call, other: Call) -> bool:
-    if (one.name, one.takes_engine, one.keeps) != (other.name, other.takes_engine, other.keeps):
+def _same_calls(one: UserCallable, other: UserCallable) -> bool:
+    if (one.name, one.takes_engine, one.sets_output) != (other.name, other.takes_engine, other.sets_output):
         return False
     if one.kwargs.keys() != other.kwargs.keys() or any(not _alike(v, other.kwargs[k]) for k, v in one.kwargs.items()):
         return False
@@ -214,4 +214,4 @@ def _shown(thing: Any) -> str:
         return thing.__name__
     if isinstance(thing, (Scope, EventEnum)):
         return name_of_end(thing)
-    return code_name(thing) if callable(thing) or isinstance(thing, Snippet) else str(thing)
+    return code_name(thing) if callable(thing) or isinstance(thing, CodeFragment) else str(thing)

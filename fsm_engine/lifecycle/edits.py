@@ -13,11 +13,11 @@ from fsm_engine._util.signatures import accepts, parameter_names
 from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Graph, History, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.graph.graph import Code, CodeFragment, Graph, History, Payload, Phase, Transition, Trigger, UserCallable
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.training import TO_COME_BACK
 
-_UNFINISHED = Snippet("the iteration is open", "True")
+_UNFINISHED = CodeFragment("the iteration is open", "True")
 _ERROR = Payload(keywords={"error": "failure.error"})
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
@@ -45,7 +45,7 @@ class Draft:
         """Add a phase that the engine walks to."""
         _check_event(event)
         if self._find(event) is not None:
-            raise LifecycleError(_there(event))
+            raise LifecycleError(_already_added(event))
         if scope is not None and not isinstance(scope, Scope):
             raise TypeError(f"scope={scope!r} has to be a scope, such as Scope.RUN.")
         if scope is None:
@@ -82,7 +82,7 @@ class Draft:
             elif event not in events[: place + 1]:
                 self._join(event, before)
         if required and len(path.ends) > 2:
-            self._take_direct_away(events[0], events[-1])
+            self._remove_direct_exit(events[0], events[-1])
         for edge in path.edges:
             self._connect(edge, edge.target in fired)
 
@@ -131,7 +131,7 @@ class Draft:
         if not taken:
             raise LifecycleError(f"{after} has no automatic exit that {event} could take over. Use add_transition.")
         if self._find(event) is not None:
-            raise LifecycleError(_there(event))
+            raise LifecycleError(_already_added(event))
         self._put(event, activity, self.phases[place].scope, counter, after)
         for transition in taken:
             self.transitions[self.transitions.index(transition)] = replace(transition, source=event)
@@ -199,9 +199,9 @@ class Draft:
         if isinstance(target, Scope):
             raise LifecycleError(f"an error edge leads to a phase, and {edge} to a scope. Lead back to it from there.")
         if self._find(target) is None:
-            self._put(target, scope=self._around(source))
+            self._put(target, scope=self._scope_around(source))
         elif target in self.floating and source not in self.floating:
-            self._settle(target, self._around(source))
+            self._fix_scope(target, self._scope_around(source))
         place = self._place(target)
         if self.phases[place].payload == Payload():
             self.phases[place] = replace(self.phases[place], payload=_ERROR)
@@ -226,7 +226,7 @@ class Draft:
         scope = inner if isinstance(inner, Scope) else self._scope_of(inner)
         return isinstance(outer, Scope) and outer.contains(scope)
 
-    def _take_direct_away(self, source: Event, target: Event) -> None:
+    def _remove_direct_exit(self, source: Event, target: Event) -> None:
         self.transitions = [
             t
             for t in self.transitions
@@ -237,11 +237,11 @@ class Draft:
         """List a phase to which nothing led behind the one before it, and put one that floats into its scope."""
         settles = event in self.floating and before not in self.floating
         if settles or not (is_same(event, before) or self._sources(event)):
-            self._list_behind(event, before, {event, before})
+            self._move_behind(event, before, {event, before})
         if settles:
-            self._settle(event, self._scope_of(before))
+            self._fix_scope(event, self._scope_of(before))
 
-    def _list_behind(self, event: Event, before: Event, moved: set[Event]) -> None:
+    def _move_behind(self, event: Event, before: Event, moved: set[Event]) -> None:
         """List a phase behind another, and behind it those that only it leads to: the order in which they come."""
         phase = self.phases.pop(self._place(event))
         self._places.clear()
@@ -253,12 +253,12 @@ class Draft:
                 continue
             if self._sources(target) == {event}:
                 moved.add(target)
-                self._list_behind(target, event, moved)
+                self._move_behind(target, event, moved)
 
     def _sources(self, event: Event) -> set[End]:
         return {t.source for t in self.transitions if is_same(t.target, event)}
 
-    def _settle(self, event: Event, scope: Scope | None) -> None:
+    def _fix_scope(self, event: Event, scope: Scope | None) -> None:
         """Put a phase that floats into `scope`, and those that float behind it where it leads them."""
         self.floating.discard(event)
         place = self._place(event)
@@ -270,11 +270,11 @@ class Draft:
             if not is_same(transition.source, event) or isinstance(target, History) or target not in self.floating:
                 continue
             if transition.error:
-                self._settle(target, self._around(event))
+                self._fix_scope(target, self._scope_around(event))
             else:
                 self._join(target, event)
 
-    def _around(self, source: End) -> Scope | None:
+    def _scope_around(self, source: End) -> Scope | None:
         """Return where a phase lies that an error from `source` leads to: outside what failed, inside the run."""
         scope = source if isinstance(source, Scope) else self._scope_of(source)
         return scope if scope in (None, Scope.RUN, Scope.ENGINE) else scope.parent
@@ -300,14 +300,14 @@ def _target(edge: Edge) -> Event | History:
 
 
 def _phase(event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> Phase:
-    entry = () if counter is None else (counting(counter),)
+    entry = () if counter is None else (count_action(counter),)
     defer = _UNFINISHED if Scope.ITERATION.contains(scope) else None
     return Phase(event, scope, entry, activity, defer=defer, counter=counter)
 
 
-def counting(counter: str) -> Snippet:
+def count_action(counter: str) -> CodeFragment:
     """Return the entry action that counts in an attribute of the state, whose name `check_counter` has let through."""
-    return Snippet(f"{counter} += 1", f"state.{counter} += 1")
+    return CodeFragment(f"{counter} += 1", f"state.{counter} += 1")
 
 
 def check_counter(counter: str | None) -> None:
@@ -326,7 +326,9 @@ def check_counter(counter: str | None) -> None:
         raise ValueError(f"counter={counter!r} is an attribute of every State. Give the counter another name.")
 
 
-def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any], keeps: bool = False) -> Call:
+def user_callable(
+    function: Any, what: str, name: str | None, kwargs: Mapping[str, Any], keeps: bool = False
+) -> UserCallable:
     """Return `function` as it is called as `what`, a guard, action or activity.
 
     Raises:
@@ -337,7 +339,7 @@ def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any]
         takes = parameter_names(function.run)
         if wrong := [f"{key}=" for key in kwargs if key not in takes]:
             raise ValueError(f"{what}, an engine, is given {', '.join(wrong)}, but its run() takes {', '.join(takes)}.")
-        return Call(function.run, f"run of {function.lifecycle.name}", False, dict(kwargs), False, function)
+        return UserCallable(function.run, f"run of {function.lifecycle.name}", False, dict(kwargs), False, function)
     if not callable(function):
         raise TypeError(f"{what} has to be callable, or an engine, got {function!r}.")
     shown = getattr(function, "__name__", type(function).__name__)
@@ -345,7 +347,7 @@ def called(function: Any, what: str, name: str | None, kwargs: Mapping[str, Any]
         if name is None:
             raise ValueError(f"{what} is a lambda, which has no name to show. Define a function, or give label=.")
         shown = name
-    return Call(function, shown, _takes_engine(function, what, kwargs), dict(kwargs), keeps)
+    return UserCallable(function, shown, _takes_engine(function, what, kwargs), dict(kwargs), keeps)
 
 
 def _takes_engine(function: Callable[..., Any], what: str, kwargs: Mapping[str, Any]) -> bool:
@@ -377,7 +379,7 @@ def _one_by_one(thing: Any) -> str:
     return " Use add_path for several edges." if isinstance(thing, Path) else ""
 
 
-def _there(event: Event) -> str:
+def _already_added(event: Event) -> str:
     return f"{event} is a phase already. Connect it with add_transition, or add another event."
 
 

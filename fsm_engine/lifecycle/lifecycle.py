@@ -10,9 +10,9 @@ from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event
 from fsm_engine.graph.graph import Graph
 from fsm_engine.lifecycle import edits
-from fsm_engine.lifecycle.builder import Editable
+from fsm_engine.lifecycle.builder import LifecycleBuilder
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, refuse
+from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, raise_first
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fsm_engine.timeline import Timeline, Track
 
 
-class Lifecycle(Editable):
+class Lifecycle(LifecycleBuilder):
     """A lifecycle graph, and the step that runs in it: a definition, with no run in it.
 
     ``Lifecycle("ppo")`` has the outer phases only: how a run starts, ends, and takes signals. What happens in
@@ -61,7 +61,7 @@ class Lifecycle(Editable):
         Raises:
             LifecycleError: if the graph breaks a rule of edits.
         """
-        refuse(graph, FOR_EVERY_EDIT)
+        raise_first(graph, FOR_EVERY_EDIT)
         lifecycle = cls(name)
         lifecycle._graph = graph
         return lifecycle
@@ -343,5 +343,5 @@ def _training_with(paths: tuple[Path | Edge, ...]) -> Graph:
     for path in paths:
         draft.add_path(path, required=True)
     graph = draft.graph if paths else TRAINING
-    refuse(graph, FOR_EVERY_EDIT)
+    raise_first(graph, FOR_EVERY_EDIT)
     return graph

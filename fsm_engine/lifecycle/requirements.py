@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.events.events import Event
 from fsm_engine.graph.graph import Graph, History
-from fsm_engine.lifecycle.traversal import ways
+from fsm_engine.lifecycle.traversal import possible_moves
 
 if TYPE_CHECKING:
     import networkx
 
 
-def way_around(graph: Graph, event: Event, before: Event) -> list[str] | None:
+def path_around(graph: Graph, event: Event, before: Event) -> list[str] | None:
     """Return a shortest path to the phase of `before` that misses that of `event`, None if `event` dominates it.
 
     A phase dominates another if every path from the first phase of the graph to the other goes through it
@@ -53,7 +53,7 @@ def _moves(graph: Graph) -> networkx.DiGraph[int]:
     moves.add_nodes_from(range(len(graph.phases)))
     moves.add_edges_from(
         (number, graph.index[exit_.target])
-        for number, exits in enumerate(ways(graph))
+        for number, exits in enumerate(possible_moves(graph))
         for exit_ in exits
         if not isinstance(exit_.target, History)
     )

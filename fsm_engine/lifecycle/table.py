@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fsm_engine._util.markdown import code_span, escaped
-from fsm_engine._util.tables import aligned
+from fsm_engine._util.markdown import code_span, escape
+from fsm_engine._util.tables import align
 from fsm_engine.events.events import is_same
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Code, Graph, History, Phase, Transition, Trigger, code_name
@@ -15,7 +15,7 @@ COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
 
 def to_table(graph: Graph) -> str:
     """Return `graph` as a table: a line per phase with what it does, its exits below it in order."""
-    head, *lines = aligned([COLUMNS, *to_rows(graph)])
+    head, *lines = align([COLUMNS, *to_rows(graph)])
     return "\n".join([head, "-" * max(map(len, [head, *lines])), *lines])
 
 
@@ -23,11 +23,11 @@ def to_rows(graph: Graph) -> list[tuple[str, ...]]:
     """Return the rows of the table. One that begins with an empty cell has one more exit of the phase above."""
     rows: list[tuple[str, ...]] = []
     for phase in graph.phases:
-        exits = [_exit(t) for t in graph.transitions if is_same(t.source, phase.event)] or [""]
+        exits = [_exit_text(t) for t in graph.transitions if is_same(t.source, phase.event)] or [""]
         rows.append((phase.name, _name(phase.scope), _names(phase.entry), _name(phase.activity), exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
     for scope in dict.fromkeys(t.source for t in graph.transitions if isinstance(t.source, Scope)):
-        exits = [_exit(t) for t in graph.transitions if t.source == scope]
+        exits = [_exit_text(t) for t in graph.transitions if t.source == scope]
         rows.append((f"any of {scope}", "", "", "", exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
     return rows
@@ -38,14 +38,14 @@ def to_markdown(graph: Graph) -> str:
     merged: list[list[str]] = []
     for name, *cells in to_rows(graph):
         if name:
-            merged.append([code_span(name), *map(escaped, cells)])
+            merged.append([code_span(name), *map(escape, cells)])
         else:
-            merged[-1][-1] += "<br>" + escaped(cells[-1])
+            merged[-1][-1] += "<br>" + escape(cells[-1])
     lines = [COLUMNS, ["---"] * len(COLUMNS), *merged]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _exit(transition: Transition) -> str:
+def _exit_text(transition: Transition) -> str:
     target = transition.target
     where = (
         f"the phase left in {target} (history)" if isinstance(target, History) else str(getattr(target, "name", target))
@@ -53,18 +53,18 @@ def _exit(transition: Transition) -> str:
     if transition.error:
         kinds = " or ".join(kind.__name__ for kind in transition.error)
         limit = "" if transition.limit is None else f", at most {transition.limit} times"
-        return f"{_guarded(transition)}error {kinds}{limit} -> {where}{_done(transition)}"
+        return f"{_guard_text(transition)}error {kinds}{limit} -> {where}{_actions_text(transition)}"
     if transition.trigger is Trigger.SIGNAL:
         return f"signal {transition.label} -> {where}"
     fired = "fired " if transition.trigger is Trigger.FIRED else ""
-    return f"{_guarded(transition)}{fired}-> {where}{_done(transition)}"
+    return f"{_guard_text(transition)}{fired}-> {where}{_actions_text(transition)}"
 
 
-def _guarded(transition: Transition) -> str:
+def _guard_text(transition: Transition) -> str:
     return "" if transition.guard is None else f"[{code_name(transition.guard)}] "
 
 
-def _done(transition: Transition) -> str:
+def _actions_text(transition: Transition) -> str:
     return "" if transition.action is None else f" / {code_name(transition.action)}"
 
 
@@ -78,7 +78,7 @@ def _names(codes: Iterable[Code]) -> str:
     return "; ".join(map(code_name, codes))
 
 
-def qualified(phase: Phase) -> str:
+def qualified_name(phase: Phase) -> str:
     """Return the name of `phase` with that of its enum, which tells namesakes apart."""
     event = phase.event
     return event if isinstance(event, str) else f"{type(event).__name__}.{event.name}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import IDLE, Graph, History, Payload, Phase, Snippet, Transition, Trigger
+from fsm_engine.graph.graph import IDLE, CodeFragment, Graph, History, Payload, Phase, Transition, Trigger
 from fsm_engine.graph.signals import Signal
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
@@ -14,12 +14,12 @@ from fsm_engine.runtime import run_limits as limits
 E, S = Events, Scope
 
 
-def _guard(name: str, text: str, **names: Any) -> Snippet:
-    return Snippet(name, text, names)
+def _guard(name: str, text: str, **names: Any) -> CodeFragment:
+    return CodeFragment(name, text, names)
 
 
-def _action(name: str, text: str, **names: Any) -> Snippet:
-    return Snippet(name, text, names)
+def _action(name: str, text: str, **names: Any) -> CodeFragment:
+    return CodeFragment(name, text, names)
 
 
 def _signal(source: Scope, signal: Signal, target: Event) -> Transition:
@@ -29,9 +29,9 @@ def _signal(source: Scope, signal: Signal, target: Event) -> Transition:
 _nothing_left = _guard(
     "nothing left to do",
     "nothing_left(state) or (data_pass.data_exhausted and state.max_epochs is None)",
-    nothing_left=limits.nothing_left,
+    nothing_left=limits.limits_reached,
 )
-_no_data = Snippet("no data", "not data_pass.has_data", settled=True)
+_no_data = CodeFragment("no data", "not data_pass.has_data", is_static=True)
 _got_batch = _guard("got a batch", "not data_pass.at_end")
 _length_known = _guard("exhausted, length known", "state.epoch_length is not None")
 _epoch_full = _guard(
@@ -57,28 +57,28 @@ _start_epoch = _action(
     "clocks.start_epoch()",
 )
 _no_batch = _action("batch = output = None", "state.batch = state.output = None")
-_refuse_empty = _action("not at the first fetch", "refuse_empty(engine)", refuse_empty=data.refuse_empty)
+_refuse_empty = _action("not at the first fetch", "refuse_empty(engine)", refuse_empty=data.raise_if_empty)
 
-_open = Snippet(
+_open = CodeFragment(
     "open the data unless it is open",
     "if data_pass.has_data and data_pass.iterator is None:\n    open_data(engine)",
     {"open_data": data.open_data},
     runs_user_code=True,
 )
-_next_batch = Snippet(
+_next_batch = CodeFragment(
     "next batch",
     "try:\n    state.batch = next(data_pass.iterator)\nexcept StopIteration:\n    data_pass.at_end = True\n"
     "except TypeError:\n    refuse_unopened(engine)\n    raise",
-    {"refuse_unopened": data.refuse_unopened},
+    {"refuse_unopened": data.raise_not_open},
     runs_user_code=True,
 )
-_reopen = Snippet(
+_reopen = CodeFragment(
     "reopen state.dataloader, next batch",
     "open_data(engine)\n" + _next_batch.text,
     {**_open.names, **_next_batch.names},
     runs_user_code=True,
 )
-_step = Snippet("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
+_step = CodeFragment("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
 _epoch_time = _action("take the time", "clocks.stop_epoch(state)")
 _end_epoch = _action(
     "take the time",
@@ -151,7 +151,7 @@ TRAINING = Graph(
             E.GET_BATCH_STARTED,
             E.EPOCH_COMPLETED,
             "end_of_data",
-            action=_action("epoch_length = count", "count(engine)", count=data.count_becomes_length),
+            action=_action("epoch_length = count", "count(engine)", count=data.set_epoch_length),
         ),
         Transition(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED, "iterate"),
         Transition(E.ITERATION_STARTED, E.ITERATION_COMPLETED, "step_done"),
@@ -164,7 +164,7 @@ TRAINING = Graph(
             E.DATALOADER_STOP_ITERATION,
             E.EPOCH_COMPLETED,
             "gave_nothing",
-            action=_action("run dry, warn unless done", "run_dry(engine)", run_dry=data.run_dry),
+            action=_action("run dry, warn unless done", "run_dry(engine)", run_dry=data.note_exhausted),
         ),
         Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_nothing_left),
         Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),

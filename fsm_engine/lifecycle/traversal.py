@@ -7,7 +7,7 @@ from fsm_engine.graph.graph import Graph, Transition
 from fsm_engine.graph.signals import Signal
 
 
-def ways(graph: Graph) -> tuple[tuple[Transition, ...], ...]:
+def possible_moves(graph: Graph) -> tuple[tuple[Transition, ...], ...]:
     """Return per phase its exits, without those that no run takes.
 
     No run takes a signal where an inner scope answers it, or while a step fires phases; nor an error edge behind
@@ -21,7 +21,7 @@ def _is_taken(graph: Graph, number: int, exit_: Transition) -> bool:
         return not (_is_of_target(exit_) or _is_taken_before(graph, number, exit_))
     if exit_.signal is None:
         return True
-    if graph.signalled[number][exit_.signal] is not exit_:
+    if graph.signal_exits[number][exit_.signal] is not exit_:
         return False
     if exit_.signal is Signal.EXCEPTION:
         return not _is_taken_before(graph, number, exit_)
@@ -31,7 +31,7 @@ def _is_taken(graph: Graph, number: int, exit_: Transition) -> bool:
 def _is_taken_before(graph: Graph, number: int, exit_: Transition) -> bool:
     """Say whether an error edge that is tried before takes all that `exit_` would."""
     kinds = exit_.error or (BaseException,)
-    for earlier in graph.recoveries[number]:
+    for earlier in graph.error_edges[number]:
         if earlier is exit_:
             return False
         always = earlier.guard is None and earlier.limit is None and not _is_of_target(earlier)

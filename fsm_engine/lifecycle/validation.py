@@ -16,10 +16,10 @@ from fsm_engine._util.similar_names import confusable
 from fsm_engine.events.events import Event
 from fsm_engine.events.placeholders import Unbound, UnboundError, how_to_bind
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Graph, History, Transition, Trigger
+from fsm_engine.graph.graph import Graph, History, Transition, Trigger, UserCallable
 from fsm_engine.graph.signals import Signal
-from fsm_engine.lifecycle.bounds import BOUNDS, CUT_SHORT
-from fsm_engine.lifecycle.traversal import ways
+from fsm_engine.lifecycle.bounds import CUT_SHORT, SCOPE_BOUNDS
+from fsm_engine.lifecycle.traversal import possible_moves
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _leaves_a_scope(graph: Graph) -> Iterator[Finding]:
 
 
 def _leaves_rest(graph: Graph) -> Iterator[Finding]:
-    for number, exits in enumerate(graph.automatic):
+    for number, exits in enumerate(graph.automatic_exits):
         if number in graph.terminal:
             for exit_ in exits:
                 yield Finding(
@@ -152,7 +152,7 @@ def _overrides(one: Transition, other: Transition) -> bool:
 
 
 def _dead_exit(graph: Graph) -> Iterator[Finding]:
-    for exits in graph.automatic:
+    for exits in graph.automatic_exits:
         for earlier, later in pairwise(t for t in exits if t.via is None):
             if earlier.guard is not None:
                 continue
@@ -171,7 +171,7 @@ def _dead_exit(graph: Graph) -> Iterator[Finding]:
 
 
 def _unfireable(graph: Graph) -> Iterator[Finding]:
-    for phase, fired in zip(graph.phases, graph.fired):
+    for phase, fired in zip(graph.phases, graph.fired_exits):
         number = graph.index[phase.event]
         for transition in fired.values():
             if not phase.may_fire and number not in graph.fired_phases:
@@ -195,7 +195,7 @@ def _fired_with_activity(graph: Graph) -> Iterator[Finding]:
 
 
 def _no_start(graph: Graph) -> Iterator[Finding]:
-    if Signal.RUN not in graph.signalled[0]:
+    if Signal.RUN not in graph.signal_exits[0]:
         yield Finding(
             "no-start",
             f"no run can start: no transition with the signal RUN leaves the first phase, {graph.phases[0]}.",
@@ -234,7 +234,7 @@ def _targets(graph: Graph, exits: Iterable[Transition]) -> list[int]:
 
 def _stuck(graph: Graph) -> Iterator[Finding]:
     for number, phase in enumerate(graph.phases):
-        automatic = graph.automatic[number]
+        automatic = graph.automatic_exits[number]
         if number in graph.terminal:
             continue
         if automatic and automatic[-1].guard is not None:
@@ -243,7 +243,7 @@ def _stuck(graph: Graph) -> Iterator[Finding]:
                 f"{phase} may get stuck: each of its automatic exits has a guard.",
                 f"Leave the guard of the last one, {automatic[-1]}, out.",
             )
-        elif not automatic and not graph.fired[number]:
+        elif not automatic and not graph.fired_exits[number]:
             yield Finding(
                 "stuck",
                 f"{phase} gets stuck: no automatic exit leaves it.",
@@ -266,7 +266,7 @@ def _namesakes(graph: Graph) -> Iterator[Finding]:
 
 
 def _never_taken(graph: Graph) -> Iterator[Finding]:
-    taken = {(exit_.via or exit_.source, exit_.label) for exits in ways(graph) for exit_ in exits}
+    taken = {(exit_.via or exit_.source, exit_.label) for exits in possible_moves(graph) for exit_ in exits}
     for transition in graph.transitions:
         if (transition.source, transition.label) in taken:
             continue
@@ -312,7 +312,7 @@ def _own_exits(graph: Graph, number: int) -> list[Transition]:
 
 
 def _unannounced(graph: Graph) -> Iterator[Finding]:
-    silent = {scope: _unannounced_in(graph, scope) for scope in BOUNDS if BOUNDS[scope][1] in graph.index}
+    silent = {scope: _unannounced_in(graph, scope) for scope in SCOPE_BOUNDS if SCOPE_BOUNDS[scope][1] in graph.index}
     for number, phase in enumerate(graph.phases):
         for exit_ in _own_exits(graph, number):
             for target in _targets(graph, [exit_]):
@@ -325,7 +325,7 @@ def _unannounced(graph: Graph) -> Iterator[Finding]:
 def _leaves(graph: Graph, scope: Scope, target: int) -> bool:
     """Say whether a run in `scope` that goes to `target` leaves it, or begins it anew."""
     phase = graph.phases[target]
-    return phase.event is BOUNDS[scope][0] or not scope.contains(phase.scope)
+    return phase.event is SCOPE_BOUNDS[scope][0] or not scope.contains(phase.scope)
 
 
 def _unannounced_in(graph: Graph, scope: Scope) -> set[int]:
@@ -336,12 +336,12 @@ def _unannounced_in(graph: Graph, scope: Scope) -> set[int]:
         for number, phase in enumerate(graph.phases)
         if scope.contains(phase.scope) or (outer is not None and not outer.contains(phase.scope))
     ]
-    announced = (BOUNDS[scope][1], *CUT_SHORT)
+    announced = (SCOPE_BOUNDS[scope][1], *CUT_SHORT)
     return _leading_to(graph, past, but=[graph.index[event] for event in announced if event in graph.index])
 
 
 def _left_silently(exit_: Transition, scopes: Iterable[Scope]) -> Finding:
-    completed = ", ".join(BOUNDS[scope][1].name for scope in scopes)
+    completed = ", ".join(SCOPE_BOUNDS[scope][1].name for scope in scopes)
     return Finding(
         "unannounced",
         f"{exit_} leaves {' and '.join(map(str, scopes))} without {completed}, whose handlers are not called.",
@@ -350,7 +350,7 @@ def _left_silently(exit_: Transition, scopes: Iterable[Scope]) -> Finding:
     )
 
 
-def _confusable(graph: Graph) -> Iterator[Finding]:
+def _similar_names(graph: Graph) -> Iterator[Finding]:
     for one, other in confusable(phase.name for phase in graph.phases):
         yield Finding(
             "confusable",
@@ -363,14 +363,16 @@ def _confusable(graph: Graph) -> Iterator[Finding]:
 def _unbound(graph: Graph) -> Iterator[Finding]:
     codes = [code for p in graph.phases for code in (*p.entry, p.activity, p.defer)]
     codes += [code for t in graph.transitions for code in (t.guard, t.action)]
-    things = [thing for code in codes if isinstance(code, Call) for thing in (code.function, *code.kwargs.values())]
+    things = [
+        thing for code in codes if isinstance(code, UserCallable) for thing in (code.function, *code.kwargs.values())
+    ]
     keys = [thing.key for thing in (*codes, *things) if isinstance(thing, Unbound)]
     keys += [kind.key for t in graph.transitions for kind in t.error if issubclass(kind, UnboundError)]
     if keys:
-        yield unbound(keys)
+        yield unbound_finding(keys)
 
 
-def unbound(keys: Iterable[str]) -> Finding:
+def unbound_finding(keys: Iterable[str]) -> Finding:
     """Return the finding that a file names things of the user's by `keys`, and nobody has bound them."""
     names = list(dict.fromkeys(keys))
     are = "is" if len(names) == 1 else "are"
@@ -401,7 +403,7 @@ FOR_EVERY_RUN: tuple[Rule, ...] = (
     _endless,
     _unannounced,
     _namesakes,
-    _confusable,
+    _similar_names,
     _unbound,
 )
 
@@ -417,7 +419,7 @@ def _first_broken(graph: Graph, rules: Iterable[Rule]) -> Iterable[Finding]:
     return next((found for rule in rules if (found := list(rule(graph)))), [])
 
 
-def refuse(graph: Graph, rules: Iterable[Rule]) -> None:
+def raise_first(graph: Graph, rules: Iterable[Rule]) -> None:
     """Raise for the first error that `rules` find in `graph`.
 
     Raises:

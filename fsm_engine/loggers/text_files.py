@@ -13,7 +13,7 @@ from pathlib import Path
 from time import time
 from typing import Any, ClassVar
 
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.loggers.base import BaseLogger
 
 
@@ -67,7 +67,7 @@ class _LineLogger(BaseLogger):
             data = data[self._file.write(data) :]
 
     def _log_picture(self, svg: Path, name: str, /) -> None:
-        write_whole(self.path.with_name(f"{self.path.stem}.{name}.svg"), svg.read_bytes())
+        write_atomically(self.path.with_name(f"{self.path.stem}.{name}.svg"), svg.read_bytes())
 
     def flush(self) -> None:
         """Close the file. Nothing is buffered, and the next `log_values` opens the file again."""

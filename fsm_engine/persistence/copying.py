@@ -18,36 +18,36 @@ from fsm_engine.runtime.state import State
 D = TypeVar("D", bound=EventDispatcher)
 
 
-def copied(engine: D, memo: dict[int, Any]) -> D:
+def copy_engine(engine: D, memo: dict[int, Any]) -> D:
     """Return an engine in the same place that shares step, handlers and data, and has the rest for itself."""
-    _refuse_running(engine, "copied")
+    _raise_if_running(engine, "copied")
     twin: D = object.__new__(type(engine))
     memo[id(engine)] = twin
     own = _without_process(engine)
     shared = {name: own.pop(name) for name in ("logger", "_process_function")}
-    own.update(_observers=Observers(), state=_state_twin(engine.state, memo, keep_data=True), **_parts_at_rest(engine))
-    own["_registry"] = engine._registry.sharing_handlers()
-    own["_slots"] = own["_registry"].slots
-    done = ("_observers", "state", "_registry", "_slots", *PARTS)
+    own.update(_observers=Observers(), state=_copy_state(engine.state, memo, keep_data=True), **_parts_at_rest(engine))
+    own["_registry"] = engine._registry.copy_with_handlers()
+    own["_entries"] = own["_registry"].entries
+    done = ("_observers", "state", "_registry", "_entries", *PARTS)
     rest = copy.deepcopy({name: value for name, value in own.items() if name not in (*done, "lifecycle")}, memo)
     vars(twin).update({**own, **rest, **shared})
-    twin.lifecycle = engine.lifecycle._owned(twin)
+    twin.lifecycle = engine.lifecycle._copy_for(twin)
     data = engine.state.dataloader
-    if data is not None and iter_is_self(data):
+    if data is not None and is_iterator(data):
         own["_data_pass"].skip = 0  # shared with the original, it stands where the next batch is
     return twin
 
 
-def iter_is_self(data: Any) -> bool:
+def is_iterator(data: Any) -> bool:
     """Say whether `data` is an iterator, which can be gone through only once."""
     return hasattr(data, "__next__") and hasattr(data, "__iter__")
 
 
-def pickled(engine: EventDispatcher) -> dict[str, Any]:
+def pickle_state(engine: EventDispatcher) -> dict[str, Any]:
     """Return what pickle keeps: everything but the data, the open iterator, observers and compiled functions."""
-    _refuse_running(engine, "pickled")
+    _raise_if_running(engine, "pickled")
     state = _without_process(engine)
-    state.update(state=_state_twin(engine.state, None, keep_data=False), **_parts_at_rest(engine))
+    state.update(state=_copy_state(engine.state, None, keep_data=False), **_parts_at_rest(engine))
     del state["_observers"]
     kept = vars(engine.lifecycle).copy()
     kept.update(_graph=None if engine._graph is TRAINING else engine._graph, _passed=None)
@@ -56,16 +56,16 @@ def pickled(engine: EventDispatcher) -> dict[str, Any]:
     return state
 
 
-def unpickle(engine: EventDispatcher, state: dict[str, Any]) -> None:
+def restore_pickle(engine: EventDispatcher, state: dict[str, Any]) -> None:
     """Fill `engine` from what `pickled` returned."""
     kept = state.pop("lifecycle")
     vars(engine).update(state, _observers=Observers())
     lifecycle = Lifecycle()
     vars(lifecycle).update(kept, step=engine._process_function, _graph=kept["_graph"] or TRAINING)
-    engine.lifecycle = lifecycle._owned(engine)
+    engine.lifecycle = lifecycle._copy_for(engine)
 
 
-def _refuse_running(engine: EventDispatcher, verb: str) -> None:
+def _raise_if_running(engine: EventDispatcher, verb: str) -> None:
     if engine._running:
         raise BusyError(
             f"a running engine cannot be {verb}, because its place is not at rest in {engine.phase}. "
@@ -87,7 +87,7 @@ def _parts_at_rest(engine: EventDispatcher) -> dict[str, Part]:
     return parts
 
 
-def _state_twin(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
+def _copy_state(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
     twin: State = object.__new__(type(state))
     own = {**state.attributes(), "event_to_attr": state.event_to_attr}
     if not keep_data:

@@ -16,18 +16,18 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.data_iter import batches_taken
-from fsm_engine.runtime.exact_data import state_of_data
+from fsm_engine.runtime.exact_data import data_state
 from fsm_engine.runtime.pending_signals import PendingSignals
 
-_OF_THE_RUN = ("dataloader", "batch", "event_to_attr")
+_PROCESS_ATTRIBUTES = ("dataloader", "batch", "event_to_attr")
 """Attributes of the state that a process gives anew."""
 
 _NOTHING = object()
 
 
-def position(engine: EventDispatcher) -> dict[str, Any] | None:
+def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
     """Return where the run of `engine` is, None if it is in no place that a run can go on from.
 
     After an error that is where it was raised: the activity of that phase is to be done again. The attributes of the
@@ -35,7 +35,7 @@ def position(engine: EventDispatcher) -> dict[str, Any] | None:
     could not be had again.
     """
     graph, signals, data_pass, failure = engine._graph, engine._signals, engine._data_pass, engine._failure
-    if engine._cursor.suspended_at is None and not _may_rest(engine):
+    if engine._cursor.suspended_at is None and not _may_suspend(engine):
         return None
     left = engine._resume_position
     is_open = data_pass.iterator is not None
@@ -43,21 +43,21 @@ def position(engine: EventDispatcher) -> dict[str, Any] | None:
     found: dict[str, Any] = {
         **engine._cursor.saved(),
         **data_pass.saved(),
-        "suspended_at": _named(graph, left),
-        "recovered_from": _named(graph, failure.recovered_from),
-        "activity_position": _named(graph, engine._cursor.activity_position),
+        "suspended_at": _position_by_name(graph, left),
+        "recovered_from": _position_by_name(graph, failure.recovered_from),
+        "activity_position": _position_by_name(graph, engine._cursor.activity_position),
         "edges_tried": sorted(failure.edges_tried),
         "clocks": _elapsed(engine),
         "skip": 0 if data_pass.at_end else batches_taken(engine) if is_open else data_pass.skip,
         "must_reopen": data_pass.must_reopen or (is_open and not data_pass.at_end),
         "loader_state": _loader_state(engine),
         "requests": {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT},
-        "state": attributes(engine),
+        "state": plain_attributes(engine),
     }
     waits = phase_at(left) in graph.before_step
     batch = copy_plain(engine.state.batch, _detached)
-    wrong = _not_plain(engine, batch)
-    if wrong is None and (waits or graph.uncounted is None or phase_at(left) in graph.before_use):
+    wrong = _batch_error(engine, batch)
+    if wrong is None and (waits or graph.pending_batches is None or phase_at(left) in graph.before_use):
         found["batch"] = batch
     if wrong is None or not waits:
         return found
@@ -68,9 +68,9 @@ def position(engine: EventDispatcher) -> dict[str, Any] | None:
     return None
 
 
-def _may_rest(engine: EventDispatcher) -> bool:
+def _may_suspend(engine: EventDispatcher) -> bool:
     """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
-    interruptible = Signal.INTERRUPT in engine._graph.signalled[phase_at(engine._resume_position)]
+    interruptible = Signal.INTERRUPT in engine._graph.signal_exits[phase_at(engine._resume_position)]
     return engine._signals.is_calling_back and interruptible
 
 
@@ -87,16 +87,16 @@ def _loader_state(engine: EventDispatcher) -> Any:
     data_pass = engine._data_pass
     if data_pass.iterator is None or data_pass.at_end:
         return data_pass.loader_state
-    return state_of_data(engine.state.dataloader)
+    return data_state(engine.state.dataloader)
 
 
-def _named(graph: Graph, at: int | None) -> list[Any] | None:
-    return None if at is None else [qualified(graph.phases[phase_at(at)]), is_entered(at)]
+def _position_by_name(graph: Graph, at: int | None) -> list[Any] | None:
+    return None if at is None else [qualified_name(graph.phases[phase_at(at)]), is_entered(at)]
 
 
-def attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
+def plain_attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
     """Return the attributes of the state that are plain data, without those of this process."""
-    left_out = {*_OF_THE_RUN, *engine.state_dict_user_keys, *without}
+    left_out = {*_PROCESS_ATTRIBUTES, *engine.state_dict_user_keys, *without}
     all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
     found = {name: plain for name, value in all_of_them.items() if (plain := _plain_part(value)) is not _NOTHING}
     for name in vars(engine.state):
@@ -124,7 +124,7 @@ def _detached(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def _not_plain(engine: EventDispatcher, batch: Any) -> str | None:
+def _batch_error(engine: EventDispatcher, batch: Any) -> str | None:
     """Say what of the batch at hand cannot be saved; None if all of it can."""
     wrong, phase = find_not_plain(batch), engine._graph.phases[phase_at(engine._resume_position)]
     if wrong is None:
@@ -147,25 +147,25 @@ def check_position(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
             f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
         )
     for name in ("suspended_at", "recovered_from", "activity_position"):
-        _number(engine._graph, name, found[name])
+        _position_number(engine._graph, name, found[name])
 
 
-def stand(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
+def load_position(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Let `engine` stand, suspended, where `position` has found another one; see `check_position`."""
     graph, cursor, data_pass, failure = engine._graph, engine._cursor, engine._data_pass, engine._failure
     engine._restart(has_data=False)
     cursor.load(found)
     data_pass.load(found)
     engine._clocks.load(found["clocks"])
-    cursor.suspended_at = _number(graph, "suspended_at", found["suspended_at"])
-    cursor.activity_position = _number(graph, "activity_position", found["activity_position"]) or IDLE_POSITION
-    failure.recovered_from = _number(graph, "recovered_from", found["recovered_from"])
+    cursor.suspended_at = _position_number(graph, "suspended_at", found["suspended_at"])
+    cursor.activity_position = _position_number(graph, "activity_position", found["activity_position"]) or IDLE_POSITION
+    failure.recovered_from = _position_number(graph, "recovered_from", found["recovered_from"])
     failure.edges_tried = frozenset(found["edges_tried"])
     data_pass.skip, data_pass.must_reopen = found["skip"], found["must_reopen"]
     data_pass.loader_state = found["loader_state"]
     engine._signals.saved_requests = {Signal(value): skip for value, skip in found["requests"].items()}
     cursor.position = after_handlers(graph.index[Events.INTERRUPT])
-    engine._loaded = False
+    engine._has_loaded_state = False
     engine.state.dataloader = None  # so that what is given to run() is taken for the same
     set_attributes(engine, found["state"])
     if "batch" in found:
@@ -178,11 +178,11 @@ def set_attributes(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
         setattr(engine.state, name, copy.copy(value))
 
 
-def _number(graph: Graph, name: str, known: Any) -> int | None:
+def _position_number(graph: Graph, name: str, known: Any) -> int | None:
     if known is None:
         return None
     phase, has_run = known
-    numbers = {qualified(phase): number for number, phase in enumerate(graph.phases)}
+    numbers = {qualified_name(phase): number for number, phase in enumerate(graph.phases)}
     number = numbers.get(phase)
     if number is None or (name == "suspended_at" and not Scope.RUN.contains(graph.phases[number].scope)):
         raise ValueError(

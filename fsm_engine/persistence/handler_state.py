@@ -13,24 +13,24 @@ from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 _asked: set[int] = set()
 
 
-def states_of_handlers(engine: EventDispatcher) -> dict[str, Any]:
+def handler_states(engine: EventDispatcher) -> dict[str, Any]:
     """Return the state of each stateful handler of `engine`, by the name of its class; of a second one, ``#2`` added.
 
     A handler is stateful itself, or the object that it is a method of is, or what it has as ``owner``. Modules and
     optimizers are left out: they are no handlers, but what handlers work on. In a state dict of `engine` that a handler
     has in its own there are none.
     """
-    with _asking(engine) as first:
+    with _not_reentered(engine) as first:
         return {name: owner.state_dict() for name, owner in _owners(engine)} if first else {}
 
 
-def state_of_step(engine: EventDispatcher) -> Any:
+def step_state(engine: EventDispatcher) -> Any:
     """Return the state of the step, such as gradients that the optimizer has not seen yet; None if it has none."""
     step: Any = engine._process_function
     return step.state_dict() if _is_stateful(step) else None
 
 
-def load_state_of_step(engine: EventDispatcher, given: Any) -> None:
+def load_step_state(engine: EventDispatcher, given: Any) -> None:
     """Give the step what `state_of_step` returned."""
     step: Any = engine._process_function
     if _is_stateful(step):
@@ -39,14 +39,14 @@ def load_state_of_step(engine: EventDispatcher, given: Any) -> None:
         engine.logger.warning("The state that is loaded holds that of a step, and %r takes none.", step)
 
 
-def load_states_of_handlers(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
-    """Give the handlers of `engine` the states that `states_of_handlers` returned.
+def load_handler_states(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
+    """Give the handlers of `engine` the states that `handler_states` returned.
 
     Handlers have to be attached by then, those of a class in the same order. The log tells of states that no handler
     takes, and of handlers that none is there for.
     """
     owners = dict(_owners(engine))
-    with _asking(engine) as first:
+    with _not_reentered(engine) as first:
         if not first:
             return
         for name, owner in owners.items():
@@ -64,7 +64,7 @@ def load_states_of_handlers(engine: EventDispatcher, given: Mapping[str, Any]) -
 
 
 @contextmanager
-def _asking(engine: EventDispatcher) -> Iterator[bool]:
+def _not_reentered(engine: EventDispatcher) -> Iterator[bool]:
     """Tell whether nobody asks the handlers of `engine` already, as one does that has the engine in its own state."""
     first = id(engine) not in _asked
     _asked.add(id(engine))
@@ -78,9 +78,9 @@ def _asking(engine: EventDispatcher) -> Iterator[bool]:
 def _owners(engine: EventDispatcher) -> Iterator[tuple[str, Any]]:
     seen: dict[int, Any] = {}
     counts: dict[str, int] = {}
-    for slot in engine._registry.slots.values():
-        for attachment in slot.attached:
-            owner = _owner(attachment.handler)
+    for entry in engine._registry.entries.values():
+        for handler_entry in entry.handlers:
+            owner = _owner(handler_entry.handler)
             if owner is None or owner is engine or id(owner) in seen:
                 continue
             seen[id(owner)] = owner

@@ -23,21 +23,21 @@ def set_aside(engine: EventDispatcher) -> Iterator[None]:
     """
     if engine._running:
         raise BusyError(f"the engine is running, in {engine.phase}. Do this when its run has ended.")
-    state, loaded = engine.state, engine._loaded
+    state, loaded = engine.state, engine._has_loaded_state
     parts = {name: getattr(engine, name) for name in PARTS}
-    fired = {slot: slot.fired for slot in engine._slots.values()}
-    engine.state, engine._loaded = _fresh(state), False
+    fired = {entry: entry.fire_count for entry in engine._entries.values()}
+    engine.state, engine._has_loaded_state = _fresh(state), False
     for name, part in parts.items():
         setattr(engine, name, type(part)())
     try:
         yield
     finally:
-        engine.state, engine._loaded = state, loaded
+        engine.state, engine._has_loaded_state = state, loaded
         for name, part in parts.items():
             setattr(engine, name, part)
-        for slot, count in fired.items():
-            slot.fired = count
-        engine._changed()
+        for entry, count in fired.items():
+            entry.fire_count = count
+        engine._invalidate()
 
 
 def _fresh(state: Any) -> Any:

@@ -14,17 +14,23 @@ from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, phase_at
-from fsm_engine.lifecycle.table import qualified
-from fsm_engine.persistence.exact_position import attributes, check_position, position, set_attributes, stand
+from fsm_engine.lifecycle.table import qualified_name
+from fsm_engine.persistence.exact_position import (
+    check_position,
+    load_position,
+    plain_attributes,
+    save_position,
+    set_attributes,
+)
 from fsm_engine.persistence.handler_state import (
-    load_state_of_step,
-    load_states_of_handlers,
-    state_of_step,
-    states_of_handlers,
+    handler_states,
+    load_handler_states,
+    load_step_state,
+    step_state,
 )
 from fsm_engine.runtime.data_iter import batches_before
-from fsm_engine.runtime.exact_data import states_with
-from fsm_engine.runtime.run_limits import is_done
+from fsm_engine.runtime.exact_data import rng_states
+from fsm_engine.runtime.run_limits import reaches
 from fsm_engine.runtime.state import State
 
 _LIMITS = ("max_epochs", "max_iters")
@@ -36,7 +42,7 @@ def state_dict(engine: EventDispatcher) -> dict[str, Any]:
     state, graph = engine.state, engine._graph
     limit = "max_epochs" if state.max_iters is None else "max_iters"
     keys = ["epoch_length", "iteration", limit] if graph.has_epochs else []
-    keys += _own_keys(graph) + engine.state_dict_user_keys
+    keys += _extra_counters(graph) + engine.state_dict_user_keys
     missing = [key for key in keys if not hasattr(state, key)]
     if missing:
         raise ValueError(
@@ -45,11 +51,11 @@ def state_dict(engine: EventDispatcher) -> dict[str, Any]:
     values = OrderedDict((key, copy.copy(getattr(state, key))) for key in keys)
     cursor = engine._cursor
     if not graph.has_epochs:
-        values["phase"] = qualified(graph.phases[phase_at(cursor.suspended_at or 0)])
+        values["phase"] = qualified_name(graph.phases[phase_at(cursor.suspended_at or 0)])
     elif _is_before_step(engine):
         values["iteration"] -= 1  # still to come
     if engine.resumes_exactly:
-        values.update(_exactly(engine))
+        values.update(_exact_state(engine))
     return values
 
 
@@ -59,25 +65,27 @@ def _is_before_step(engine: EventDispatcher) -> bool:
     return left is not None and Scope.ITERATION.contains(engine._graph.phases[phase_at(left)].scope)
 
 
-def _exactly(engine: EventDispatcher) -> dict[str, Any]:
+def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
     """Return what a run needs to go on as if it had not been stopped, besides its progress."""
     cursor, signals = engine._cursor, engine._signals
     if engine._running and not signals.is_calling_back and cursor.suspended_at is None:
         engine.logger.warning(
             "state_dict() was called in %s while handlers are under way, so it tells no exact position. Ask for it "
-            "with engine.when_settled(...).",
+            "with engine.call_when_safe(...).",
             engine.phase,
         )
         return {}
-    place, finished = position(engine), signals.is_calling_back and _is_over(engine)
+    place, finished = save_position(engine), signals.is_calling_back and _is_over(engine)
     return {
         "position": place,
-        "state": attributes(engine, "output") if place is None else None,
+        "state": plain_attributes(engine, "output") if place is None else None,
         "finished": finished,
-        "generators": _generators(engine) if place or finished else None,
-        "step": state_of_step(engine),
-        "handlers": states_of_handlers(engine),
-        "fired": {str(event): slot.fired for event, slot in engine._registry.slots.items() if slot.fired},
+        "generators": _rng_states(engine) if place or finished else None,
+        "step": step_state(engine),
+        "handlers": handler_states(engine),
+        "fired": {
+            str(event): entry.fire_count for event, entry in engine._registry.entries.items() if entry.fire_count
+        },
     }
 
 
@@ -85,19 +93,19 @@ def _is_over(engine: EventDispatcher) -> bool:
     return engine._graph.phases[phase_at(engine._resume_position)].scope == Scope.ENGINE
 
 
-def _generators(engine: EventDispatcher) -> Mapping[str, Any]:
+def _rng_states(engine: EventDispatcher) -> Mapping[str, Any]:
     """Return what random generators stand at, or are to go on from, which only an engine that is in a run can say.
 
     They are of the process: if an engine that rests told of them as well, such as the evaluator, its next run would set
     them back.
     """
     waiting = engine._data_pass.resume_rng
-    return states_with(engine.state.dataloader) if waiting is None else waiting
+    return rng_states(engine.state.dataloader) if waiting is None else waiting
 
 
-def _own_keys(graph: Graph) -> list[str]:
+def _extra_counters(graph: Graph) -> list[str]:
     """Return the attributes of the state that count what this lifecycle has beyond that of training."""
-    return [*dict.fromkeys(graph.counters.values()), *(["errors"] if any(graph.recoveries) else [])]
+    return [*dict.fromkeys(graph.counters.values()), *(["errors"] if any(graph.error_edges) else [])]
 
 
 def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
@@ -105,56 +113,56 @@ def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if not isinstance(given, Mapping):
         raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
     graph = engine._graph
-    for key in _own_keys(graph) + engine.state_dict_user_keys:
+    for key in _extra_counters(graph) + engine.state_dict_user_keys:
         if key not in given:
-            raise ValueError(_absent_own(engine, key, given))
+            raise ValueError(_missing_own_key(engine, key, given))
     if given.get("position") is not None:
         check_position(engine, given["position"])
     if graph.has_epochs:
         _load_progress(engine, given)
     else:
         _load_phase(engine, given)
-    for key in _own_keys(graph) + engine.state_dict_user_keys:
+    for key in _extra_counters(graph) + engine.state_dict_user_keys:
         setattr(engine.state, key, copy.copy(given[key]))
     _load_exactly(engine, given)
 
 
 def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if given.get("position") is not None:
-        stand(engine, given["position"])
+        load_position(engine, given["position"])
     elif given.get("state") is not None:
-        _rest(engine, given["state"])
+        _load_finished(engine, given["state"])
     if given.get("step") is not None:
-        load_state_of_step(engine, given["step"])
+        load_step_state(engine, given["step"])
     if "handlers" in given:
-        load_states_of_handlers(engine, given["handlers"])
+        load_handler_states(engine, given["handlers"])
     engine._data_pass.resume_rng = given.get("generators")
     engine._cursor.is_finished = given.get("finished", False)
     fired = given.get("fired", {})
-    for event, slot in engine._registry.slots.items():
-        slot.fired = fired.get(str(event), 0) if fired else slot.fired
+    for event, entry in engine._registry.entries.items():
+        entry.fire_count = fired.get(str(event), 0) if fired else entry.fire_count
 
 
-def _rest(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
+def _load_finished(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
     """Let the state be that of a run that is over; of one that may go on, `load_state_dict` has placed the counters."""
-    over = is_done(State(**found), found["max_epochs"], found["max_iters"])
+    over = reaches(State(**found), found["max_epochs"], found["max_iters"])
     set_attributes(engine, {name: value for name, value in found.items() if over or name not in _PROGRESS})
 
 
-def _absent_own(engine: EventDispatcher, key: str, given: Mapping[str, Any]) -> str:
+def _missing_own_key(engine: EventDispatcher, key: str, given: Mapping[str, Any]) -> str:
     if key in engine.state_dict_user_keys:
         return (
             f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
             f"engine.state_dict_user_keys, or add it."
         )
-    return _absent(key, given)
+    return _missing_key(key, given)
 
 
 def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     cursor, clocks, graph = engine._cursor, engine._clocks, engine._graph
     if "phase" not in given:
-        raise ValueError(_absent("phase", given))
-    names = {qualified(phase): number for number, phase in enumerate(graph.phases)}
+        raise ValueError(_missing_key("phase", given))
+    names = {qualified_name(phase): number for number, phase in enumerate(graph.phases)}
     number = names.get(given["phase"])
     if number is None or number in graph.fired_phases:
         raise ValueError(
@@ -164,7 +172,7 @@ def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if engine._running:
         raise BusyError(f"load_state_dict() was called in {engine.phase}, while the engine runs. Load before run().")
     engine._restart(has_data=False)
-    cursor.position, engine._loaded = IDLE_POSITION, not number
+    cursor.position, engine._has_loaded_state = IDLE_POSITION, not number
     if number:
         cursor.suspended_at, cursor.position = after_handlers(number), after_handlers(graph.index[Events.INTERRUPT])
         clocks.run = clocks.epoch = 0.0
@@ -185,10 +193,10 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     for name in _LIMITS:
         setattr(state, name, given[name] if name == limit else None)
     if engine._running:
-        place_loaded(engine)
+        resume_epoch(engine)
     else:
         cursor.position, cursor.suspended_at, data_pass.iterator = IDLE_POSITION, None, None
-        engine._loaded = True
+        engine._has_loaded_state = True
 
 
 def has_begun(engine: EventDispatcher) -> bool:
@@ -197,7 +205,7 @@ def has_begun(engine: EventDispatcher) -> bool:
     return any(getattr(engine.state, counter) for counter in counters)
 
 
-def place_loaded(engine: EventDispatcher) -> None:
+def resume_epoch(engine: EventDispatcher) -> None:
     """Let the next epoch and the next opening of the data begin where a loaded state says."""
     cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
     data_pass.iterator = None
@@ -209,10 +217,10 @@ def place_loaded(engine: EventDispatcher) -> None:
 
 def _check(given: Mapping[str, Any]) -> tuple[str, str]:
     if "epoch_length" not in given:
-        raise ValueError(_absent("epoch_length", given))
+        raise ValueError(_missing_key("epoch_length", given))
     progress = [key for key in _PROGRESS if key in given]
     if not progress:
-        raise ValueError(_absent("iteration", given))
+        raise ValueError(_missing_key("iteration", given))
     if len(progress) > 1:
         raise ValueError("State dictionary should contain only one of 'iteration' or 'epoch' keys; leave one out.")
     limits = [key for key in _LIMITS if key in given]
@@ -222,7 +230,7 @@ def _check(given: Mapping[str, Any]) -> tuple[str, str]:
     return progress[0], limits[0]
 
 
-def _absent(key: str, given: Mapping[str, Any]) -> str:
+def _missing_key(key: str, given: Mapping[str, Any]) -> str:
     return f"Required state attribute '{key}' is absent in provided state_dict '{list(given)}'"
 
 

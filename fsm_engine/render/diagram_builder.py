@@ -10,8 +10,18 @@ from fsm_engine.engine.engine import engine_of
 from fsm_engine.events.edges import Edge as Move
 from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Graph, History, Phase, Snippet, Transition, Trigger, code_name
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.graph.graph import (
+    Code,
+    CodeFragment,
+    Graph,
+    History,
+    Phase,
+    Transition,
+    Trigger,
+    UserCallable,
+    code_name,
+)
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.heat_map import HeatMap
 from fsm_engine.render.main_path import main_path
@@ -71,7 +81,7 @@ class _Builder:
         self.graph: Graph = lifecycle.graph
         self.lifecycle, self.options = lifecycle, options
         self.engine = engine_of(lifecycle)
-        self.ids = {phase.event: qualified(phase) for phase in self.graph.phases}
+        self.ids = {phase.event: qualified_name(phase) for phase in self.graph.phases}
         self.path = main_path(self.graph)
         self.heat = HeatMap(self.graph, options.track) if options.track is not None else None
         self.reached = {transition.target for transition in self.path}
@@ -119,12 +129,12 @@ class _Builder:
         if self.options.guards and phase.activity is not None and _is_shown(phase.activity):
             yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:
-            from fsm_engine.engine.explain import handlers_of
+            from fsm_engine.engine.explain import handler_labels
 
-            yield from handlers_of(self.engine, phase.event)
+            yield from handler_labels(self.engine, phase.event)
 
     def _inner(self, phase: Phase) -> Diagram | None:
-        if isinstance(phase.activity, Call) and phase.activity.engine is not None:
+        if isinstance(phase.activity, UserCallable) and phase.activity.engine is not None:
             lifecycle = phase.activity.engine.lifecycle
             if lifecycle is not self.lifecycle:
                 return _main_path_and_loops(build_diagram(lifecycle, DiagramOptions(direction=self.options.direction)))
@@ -198,7 +208,7 @@ def edge_ends(graph: Graph, transition: Transition) -> tuple[str, str]:
 
 def _node_id(graph: Graph, event: Event, first: str) -> str:
     number = graph.index[event]
-    return qualified(graph.phases[number]) if number else first
+    return qualified_name(graph.phases[number]) if number else first
 
 
 def _main_path_and_loops(diagram: Diagram) -> Diagram:
@@ -212,7 +222,7 @@ def _main_path_and_loops(diagram: Diagram) -> Diagram:
 
 def _is_shown(activity: Code) -> bool:
     """Return True if `activity` is shown as a note: if it runs code of the user and is not an engine, drawn inside."""
-    return activity.runs_user_code if isinstance(activity, Snippet) else getattr(activity, "engine", None) is None
+    return activity.runs_user_code if isinstance(activity, CodeFragment) else getattr(activity, "engine", None) is None
 
 
 def _is_custom(phase: Phase) -> bool:

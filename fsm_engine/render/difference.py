@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render.diagram import Change, Diagram, Edge, Node
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.formats import DIAGRAM_FORMATS, format_of
@@ -41,7 +41,7 @@ def draw_difference(
     write = DIAGRAM_FORMATS[format_of(path, DIAGRAM_FORMATS)]
     options = DiagramOptions(title or "", direction, guards=True)
     both = compare_diagrams(build_diagram(before, options), build_diagram(after, options))
-    return write_whole(path, write(both, get_theme(theme)))
+    return write_atomically(path, write(both, get_theme(theme)))
 
 
 def compare_diagrams(before: Diagram, after: Diagram) -> Diagram:

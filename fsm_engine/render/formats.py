@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
@@ -150,7 +150,7 @@ def draw(
     **options: Unpack[RenderOptions],
 ) -> Path:
     """Write a picture of `lifecycle` to a file, completely or not at all. See `Lifecycle.draw`."""
-    return write_whole(path, render(lifecycle, format or format_of(path, FORMATS), **options))
+    return write_atomically(path, render(lifecycle, format or format_of(path, FORMATS), **options))
 
 
 def format_of(path: str | os.PathLike[str], formats: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import log
 
 from fsm_engine.graph.graph import Graph, History, Phase, Transition
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text
 from fsm_engine.render.themes import HEAT_THRESHOLDS
@@ -41,7 +41,7 @@ class HeatMap:
 
     def time_share(self, phase: Phase) -> float | None:
         """Return the share of `phase` in the time of all runs, from 0 to 1; None if no run visited it."""
-        name = qualified(phase)
+        name = qualified_name(phase)
         return self._times[name] / (self._times.total() or 1) if self._visits[name] else None
 
     def phase_note(self, phase: Phase) -> str:
@@ -49,7 +49,7 @@ class HeatMap:
         share = self.time_share(phase)
         if share is None:
             return ""
-        return f"{self._visits[qualified(phase)]:,}\N{MULTIPLICATION SIGN}, {format_percent(share)}"
+        return f"{self._visits[qualified_name(phase)]:,}\N{MULTIPLICATION SIGN}, {format_percent(share)}"
 
     def edge_weight(self, transition: Transition) -> float:
         """Return how often `transition` was taken, on a logarithmic scale from 0 (never) to 1 (most often)."""
@@ -65,7 +65,7 @@ class HeatMap:
 def _count_transitions(graph: Graph, track: Track) -> Counter[int]:
     """Return how often each transition was taken, by its id, because not every transition can be hashed."""
     found: Counter[int] = Counter()
-    exits = {qualified(phase): transitions for phase, transitions in zip(graph.phases, graph.exits)}
+    exits = {qualified_name(phase): transitions for phase, transitions in zip(graph.phases, graph.exits)}
     for number, count in Counter(moves(track).kinds).items():
         kind = track.kinds[number]
         if not kind.is_rest:
@@ -81,7 +81,7 @@ def _transition_of(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Tra
     for transition in exits:
         target = transition.target
         if transition.label == kind.label and (
-            isinstance(target, History) or qualified(graph.phases[graph.index[target]]) == kind.target
+            isinstance(target, History) or qualified_name(graph.phases[graph.index[target]]) == kind.target
         ):
             return transition
     raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its own engine.")

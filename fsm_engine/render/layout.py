@@ -83,7 +83,7 @@ def _picture(attempt: Attempt) -> Picture:
 
 
 class _Transform:
-    """Maps coordinates of an attempt to the picture: moves them, and transposes them if the picture runs to the right."""
+    """Maps coordinates of an attempt to the picture: moves them, and transposes them if it runs to the right."""
 
     def __init__(self, transposed: bool, left: float, top: float) -> None:
         self.transposed, self.left, self.top, self.shift = transposed, left, top, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from fsm_engine.graph.graph import Call, Graph, History, Snippet, Transition
+from fsm_engine.graph.graph import CodeFragment, Graph, History, Transition, UserCallable
 from fsm_engine.graph.signals import Signal
 
 Path = tuple[Transition, ...]
@@ -35,7 +35,7 @@ def main_path(graph: Graph) -> Path:
 
 def _score(path: Path) -> tuple[int, int]:
     """Return a key that prefers long paths, and among those the ones with few guards of users."""
-    return len(path), -sum(isinstance(transition.guard, Call) for transition in path)
+    return len(path), -sum(isinstance(transition.guard, UserCallable) for transition in path)
 
 
 def _shortest(graph: Graph) -> Path:
@@ -58,9 +58,9 @@ def _moves(graph: Graph, number: int) -> Iterator[tuple[Transition, int]]:
 
     Signals other than `Signal.RUN`, exits of scopes, history, and exits with a static guard are left out.
     """
-    start = graph.signalled[number].get(Signal.RUN) if number == 0 else None
-    exits = (*graph.automatic[number], *graph.fired[number].values(), *([start] if start else []))
+    start = graph.signal_exits[number].get(Signal.RUN) if number == 0 else None
+    exits = (*graph.automatic_exits[number], *graph.fired_exits[number].values(), *([start] if start else []))
     for transition in exits:
-        static = isinstance(transition.guard, Snippet) and transition.guard.settled
+        static = isinstance(transition.guard, CodeFragment) and transition.guard.is_static
         if not isinstance(transition.target, History) and transition.via is None and not static:
             yield transition, graph.index[transition.target]

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fsm_engine.dispatch.entries import Attachment
+from fsm_engine.dispatch.entries import HandlerEntry
 from fsm_engine.engine.engine import engine_of
-from fsm_engine.engine.explain import described, entries_of, entries_of_move
+from fsm_engine.engine.explain import describe_handler, entries_of, handlers_of_move
 from fsm_engine.events.events import Event
 from fsm_engine.graph.graph import Code, Graph, History, Phase, Transition, code_name
-from fsm_engine.lifecycle.table import qualified
-from fsm_engine.lifecycle.traversal import ways
+from fsm_engine.lifecycle.table import qualified_name
+from fsm_engine.lifecycle.traversal import possible_moves
 from fsm_engine.render.diagram_builder import FINAL, INITIAL, edge_ends, scope_id
 
 if TYPE_CHECKING:
@@ -122,20 +122,20 @@ def page_details(lifecycle: Lifecycle) -> Details:
     engine = engine_of(lifecycle)
     builder = _DetailsBuilder(lifecycle.graph, engine)
     phases = tuple(builder.phase(number) for number in range(len(lifecycle.phases)))
-    return Details(phases, "" if engine is None else qualified(engine.phase))
+    return Details(phases, "" if engine is None else qualified_name(engine.phase))
 
 
 class _DetailsBuilder:
     def __init__(self, graph: Graph, engine: Engine | None) -> None:
         self.graph, self.engine = graph, engine
-        self.ways = ways(graph)
+        self.possible_moves = possible_moves(graph)
 
     def phase(self, number: int) -> PhaseDetails:
         phase = self.graph.phases[number]
         return PhaseDetails(
-            id=qualified(phase),
+            id=qualified_name(phase),
             name=phase.name,
-            nodes=(qualified(phase),) if number else (INITIAL, FINAL),
+            nodes=(qualified_name(phase),) if number else (INITIAL, FINAL),
             scopes=tuple(map(scope_id, phase.scope.path)) if phase.scope is not None else (),
             entry=tuple(map(code_name, phase.entry)),
             activity=_name(phase.activity),
@@ -143,9 +143,9 @@ class _DetailsBuilder:
             counter=phase.counter or "",
             terminal=number in self.graph.terminal,
             fired=number in self.graph.fired_phases,
-            recovers=number in self.graph.recovering,
+            recovers=number in self.graph.recovery_phases,
             handlers=self._handlers(phase) if number else (),
-            exits=tuple(map(self._exit, self.ways[number])),
+            exits=tuple(map(self._exit, self.possible_moves[number])),
         )
 
     def _exit(self, transition: Transition) -> ExitDetails:
@@ -155,7 +155,7 @@ class _DetailsBuilder:
             label=transition.label,
             kind="error" if transition.error else transition.trigger.value,
             signal=transition.signal.value if transition.signal is not None else "",
-            target="" if isinstance(target, History) else qualified(self.graph.phases[self.graph.index[target]]),
+            target="" if isinstance(target, History) else qualified_name(self.graph.phases[self.graph.index[target]]),
             history=scope_id(target.scope) if isinstance(target, History) else "",
             via=scope_id(transition.via) if transition.via is not None else "",
             guard=_name(transition.guard),
@@ -172,12 +172,12 @@ class _DetailsBuilder:
 
     def _handlers_of_move(self, transition: Transition) -> Iterator[HandlerDetails]:
         if self.engine is not None:
-            yield from _handlers(entries_of_move(self.engine, transition))
+            yield from _handlers(handlers_of_move(self.engine, transition))
 
 
-def _handlers(attached: Iterable[Attachment], phase: Event | None = None) -> Iterator[HandlerDetails]:
+def _handlers(attached: Iterable[HandlerEntry], phase: Event | None = None) -> Iterator[HandlerDetails]:
     for attachment in attached:
-        name, conditions, place = described(attachment)
+        name, conditions, place = describe_handler(attachment)
         on = "" if attachment.event is phase else str(attachment.event)
         yield HandlerDetails(name, on, conditions, _relative(place))
 

@@ -13,9 +13,9 @@ from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.runtime.data_pass import DataPass
-from fsm_engine.runtime.exact_data import open_exactly, tells_position
+from fsm_engine.runtime.exact_data import open_exactly, saves_position
 from fsm_engine.runtime.run import Run
-from fsm_engine.runtime.run_limits import length_of, nothing_left
+from fsm_engine.runtime.run_limits import length_of, limits_reached
 
 
 def open_data(run: Run, uncounted: int = 0) -> None:
@@ -28,12 +28,12 @@ def open_data(run: Run, uncounted: int = 0) -> None:
     """
     data_pass, state = run._data_pass, run.state
     if state.dataloader is None:
-        raise ValueError(_nothing_given(run))
+        raise ValueError(_no_data_message(run))
     skip, data_pass.skip = data_pass.skip, 0
     start = data_pass.start if skip else state.iteration + uncounted
     opening = open_exactly if run.resumes_exactly else _open
     opened = opening(run, start, skip)
-    data_pass.iterator = opened if run._graph.uncounted is not None else _Counted(opened, skip)
+    data_pass.iterator = opened if run._graph.pending_batches is not None else CountingIterator(opened, skip)
     data_pass.at_end = data_pass.data_exhausted = False
     data_pass.start = start
     data_pass.times_opened += 1
@@ -43,7 +43,7 @@ def _open(run: Run, start: int, skip: int) -> Iterator[Any]:
     return run._open_pass(run.state.dataloader, start, skip)
 
 
-class _Counted:
+class CountingIterator:
     """An open pass that counts what is fetched, for lifecycles in which iterations do not tell."""
 
     def __init__(self, batches: Iterator[Any], taken: int) -> None:
@@ -74,9 +74,9 @@ def check_data(data: Any) -> None:
         raise ValueError("Input data has zero size. Please provide non-empty data.")
 
 
-def uncounted_batches(run: Run) -> int:
+def pending_batches(run: Run) -> int:
     """Return how many batches are at hand, where the run is or was left, whose iteration has not begun."""
-    known = run._graph.uncounted
+    known = run._graph.pending_batches
     return known[phase_at(run._resume_position)] if known is not None else 0
 
 
@@ -111,7 +111,7 @@ def _take(run: Run, data: Any) -> None:
     if data_pass.at_end:
         data_pass.iterator = iter(())
     else:
-        open_data(run, uncounted_batches(run))
+        open_data(run, pending_batches(run))
 
 
 def _is_open(run: Run) -> bool:
@@ -129,7 +129,7 @@ def iter_from(data: Any, skip: int, draws_now: bool = False) -> Iterator[Any]:
     With `draws_now` the sampler of a DataLoader is asked for its first index here, not at the first fetch, so what is
     drawn in between has no influence on it.
     """
-    by_index = is_map_style_loader(data) and not tells_position(data)
+    by_index = is_map_style_loader(data) and not saves_position(data)
     if not skip and not (draws_now and by_index and not data.num_workers):
         return iter(data)
     if isinstance(data, Sequence):
@@ -151,7 +151,7 @@ def is_map_style_loader(data: Any) -> bool:
     )
 
 
-class _From:
+class _SkippingSampler:
     """The indices of a sampler from number `skip` on, for one pass.
 
     `draw` asks for those that are skipped, or else for the first, and for no more: a sampler may draw random numbers
@@ -181,7 +181,7 @@ class _From:
 
 def _iter_loader_from(loader: Any, skip: int, draws_now: bool) -> Iterator[Any]:
     name = sampler_of(loader)
-    indices = _From(getattr(loader, name), skip)
+    indices = _SkippingSampler(getattr(loader, name), skip)
     opened: Iterator[Any] = iter(with_attributes(loader, {name: indices}))
     if draws_now:
         indices.draw()
@@ -205,9 +205,9 @@ def with_attributes(loader: Any, attributes: dict[str, Any]) -> Any:
 def batches_taken(run: Run) -> int:
     """Return how many batches of the open pass are used up, one at hand included."""
     data_pass = run._data_pass
-    if isinstance(data_pass.iterator, _Counted):
+    if isinstance(data_pass.iterator, CountingIterator):
         return data_pass.iterator.taken
-    return run.state.iteration - data_pass.start + uncounted_batches(run)
+    return run.state.iteration - data_pass.start + pending_batches(run)
 
 
 def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
@@ -220,7 +220,7 @@ def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
     return iteration % length if length else 0
 
 
-def refuse_unopened(run: Run) -> None:
+def raise_not_open(run: Run) -> None:
     """Raise if there is nothing open that a batch could be fetched from.
 
     It is asked when a fetch fails, since a handler may still give the data of a run that began without.
@@ -231,21 +231,21 @@ def refuse_unopened(run: Run) -> None:
     if run._data_pass.iterator is not None:
         return
     if run.state.dataloader is None:
-        raise ValueError(_nothing_given(run)) from None
+        raise ValueError(_no_data_message(run)) from None
     raise ValueError(
         f"a batch is to be fetched in {run.phase}, where the data is not open. EPOCH_STARTED opens it: lead to "
         f"{run.phase} by way of that."
     ) from None
 
 
-def _nothing_given(run: Run) -> str:
+def _no_data_message(run: Run) -> str:
     return (
         f"a batch is to be fetched in {run.phase}, and this run has no data. Give run(data=...), or lead a run "
         f"without data to ITERATION_STARTED instead."
     )
 
 
-def refuse_empty(run: Run) -> None:
+def raise_if_empty(run: Run) -> None:
     """Raise if the data of the run gave nothing at the first fetch.
 
     Raises:
@@ -259,23 +259,23 @@ def refuse_empty(run: Run) -> None:
         )
 
 
-def count_becomes_length(run: Run) -> None:
+def set_epoch_length(run: Run) -> None:
     """Set the length of an epoch, unknown until now, to the number of iterations of the one that ends."""
-    refuse_empty(run)
+    raise_if_empty(run)
     count = run.state.iteration - run._cursor.epoch_start
     if count:
         run.state.epoch_length = count
     else:
-        run_dry(run)
+        note_exhausted(run)
 
 
-def run_dry(run: Run) -> None:
+def note_exhausted(run: Run) -> None:
     """Note that the data ended and gave nothing more when it was opened again; warn unless the run is done.
 
     Epochs without iterations follow under `max_epochs`. Under `max_iters` they would never end, so the run does.
     """
     state, run._data_pass.data_exhausted = run.state, True
-    if not nothing_left(state):
+    if not limits_reached(state):
         limit = f"max_epochs: {state.max_epochs}" if state.max_iters is None else f"max_iters: {state.max_iters}"
         warnings.warn(
             f"Data iterator can not provide data anymore but required total number of iterations to run is not "

@@ -22,19 +22,19 @@ def open_exactly(run: Run, start: int, skip: int) -> Iterator[Any]:
     where, again = data_pass.loader_state, data_pass.must_reopen
     data_pass.loader_state, data_pass.must_reopen = None, False
     if data_pass.opening_rng is None or not again:
-        _tell_what_is_lost(run, again)
-        data_pass.opening_rng = {**states_with(data), "length": length_of(data)}
+        _warn_inexact(run, again)
+        data_pass.opening_rng = {**rng_states(data), "length": length_of(data)}
         return run._open_pass(data, start, skip)
-    _tell_what_differs(run, data_pass.opening_rng, skip)
-    with _kept(data):
-        restore_with(data, data_pass.opening_rng)
+    _warn_other_data(run, data_pass.opening_rng, skip)
+    with _keep_rng_states(data):
+        restore_rng_states(data, data_pass.opening_rng)
         if where is None:
             return run._open_pass(data, start, skip)
         data.load_state_dict(where)
         return iter(data)
 
 
-def _tell_what_is_lost(run: Run, again: bool) -> None:
+def _warn_inexact(run: Run, again: bool) -> None:
     data = run.state.dataloader
     if again:
         run.logger.warning(
@@ -49,7 +49,7 @@ def _tell_what_is_lost(run: Run, again: bool) -> None:
         )
 
 
-def _tell_what_differs(run: Run, found: Mapping[str, Any], skip: int) -> None:
+def _warn_other_data(run: Run, found: Mapping[str, Any], skip: int) -> None:
     data = run.state.dataloader
     length, before = length_of(data), found["length"]
     if length != before:
@@ -66,28 +66,28 @@ def _tell_what_differs(run: Run, found: Mapping[str, Any], skip: int) -> None:
         )
 
 
-def tells_position(data: Any) -> bool:
+def saves_position(data: Any) -> bool:
     """Say whether `data` has its position as a `state_dict`, as torchdata's `StatefulDataLoader` has."""
     return hasattr(data, "state_dict") and hasattr(data, "load_state_dict")
 
 
-def state_of_data(data: Any) -> Any:
+def data_state(data: Any) -> Any:
     """Return the position that `data` tells of itself; None if it does not."""
-    return data.state_dict() if tells_position(data) else None
+    return data.state_dict() if saves_position(data) else None
 
 
-def states_with(data: Any) -> dict[str, Any]:
+def rng_states(data: Any) -> dict[str, Any]:
     """Return what the generators of the process stand at, those that `data` was given, and epochs its samplers know."""
     return {
-        "process": generators.states(),
+        "process": generators.rng_states(),
         "data": [own.get_state() for own in _generators_of(data)],
         "epochs": [sampler.epoch for sampler in _epoch_samplers(data)],
     }
 
 
-def restore_with(data: Any, found: Mapping[str, Any]) -> None:
+def restore_rng_states(data: Any, found: Mapping[str, Any]) -> None:
     """Let them all go on from `found`."""
-    generators.restore(found["process"])
+    generators.restore_rng_states(found["process"])
     for own, state in zip(_generators_of(data), found["data"]):
         own.set_state(state.cpu())
     for sampler, epoch in zip(_epoch_samplers(data), found["epochs"]):
@@ -95,12 +95,12 @@ def restore_with(data: Any, found: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _kept(data: Any) -> Iterator[None]:
-    before = states_with(data)
+def _keep_rng_states(data: Any) -> Iterator[None]:
+    before = rng_states(data)
     try:
         yield
     finally:
-        restore_with(data, before)
+        restore_rng_states(data, before)
 
 
 def _generators_of(data: Any) -> list[Any]:

@@ -40,7 +40,7 @@ class Run:
         self._failure = Failure()
         self.state = State()
         self._running = False
-        self._loaded = False
+        self._has_loaded_state = False
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
 
@@ -54,7 +54,7 @@ class Run:
         if replaced is not None:
             mapped = replaced.event_to_attr
             value.map_events({event: attr for event, attr in mapped.items() if event not in COUNTERS})
-            self._changed()
+            self._invalidate()
 
     @property
     def phase(self) -> Phase:
@@ -91,7 +91,7 @@ class Run:
         self._data_pass.has_data = has_data
 
     @abstractmethod
-    def _changed(self) -> None:
+    def _invalidate(self) -> None:
         """Take note that the state, the handlers or the graph changed."""
 
     @abstractmethod

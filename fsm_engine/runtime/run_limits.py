@@ -8,12 +8,12 @@ from typing import Any
 from fsm_engine.runtime.state import State
 
 
-def nothing_left(state: State) -> bool:
+def limits_reached(state: State) -> bool:
     """Say whether the limits of `state` are reached."""
-    return is_done(state, state.max_epochs, state.max_iters)
+    return reaches(state, state.max_epochs, state.max_iters)
 
 
-def is_done(state: State, max_epochs: int | None, max_iters: int | None) -> bool:
+def reaches(state: State, max_epochs: int | None, max_iters: int | None) -> bool:
     """Say whether `state` has come as far as these limits."""
     if max_iters is not None and state.iteration >= max_iters:
         return True
@@ -48,7 +48,7 @@ def is_new_run(state: State, max_epochs: int | None, max_iters: int | None, susp
         return False  # where error edges lead back to EPOCH_STARTED, it may have passed its own limit
     _check_limit(state, "max_epochs", max_epochs, "max_iters", "epoch")
     _check_limit(state, "max_iters", max_iters, "max_epochs", "iteration")
-    return not suspended and is_done(state, max_epochs or state.max_epochs, max_iters or state.max_iters)
+    return not suspended and reaches(state, max_epochs or state.max_epochs, max_iters or state.max_iters)
 
 
 def _check_limit(state: State, name: str, given: int | None, other: str, counter: str) -> None:
@@ -89,7 +89,7 @@ def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: in
             raise ValueError(f"Argument {name} is invalid: {value}. It should be greater than zero.")
 
 
-def refuse_limits(name: str, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
+def raise_if_limited(name: str, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
     """Refuse limits for a lifecycle without epochs.
 
     Raises:

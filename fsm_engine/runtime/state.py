@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events.events import AnyEvent, Event, Events, plain
+from fsm_engine.events.events import AnyEvent, Event, Events, without_filter
 
 COUNTERS: dict[Event, str] = {
     Events.GET_BATCH_STARTED: "iteration",
@@ -89,7 +89,7 @@ class State:
         Raises:
             RuntimeError: if no counter belongs to `event`.
         """
-        attribute = self.event_to_attr.get(plain(event))  # type: ignore[arg-type]  # an edge has none
+        attribute = self.event_to_attr.get(without_filter(event))  # type: ignore[arg-type]  # an edge has none
         if attribute is None:
             raise RuntimeError(
                 f"Unknown event name '{event}': no counter belongs to it. Those that have one: "

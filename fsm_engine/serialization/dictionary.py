@@ -54,8 +54,8 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, History, Phase, Snippet, Transition, code_name
-from fsm_engine.lifecycle.edits import counting
+from fsm_engine.graph.graph import Code, CodeFragment, History, Phase, Transition, UserCallable, code_name
+from fsm_engine.lifecycle.edits import count_action
 from fsm_engine.serialization import library
 from fsm_engine.serialization.binding_names import BindingNames, check_name
 from fsm_engine.serialization.values import is_json
@@ -164,9 +164,9 @@ class _Writer:
     def _code(self, code: Code | None, counter: str | None = None) -> Any:
         if code is None:
             return None
-        if isinstance(code, Snippet):
+        if isinstance(code, CodeFragment):
             return _snippet(code, counter)
-        if not isinstance(code, Call):
+        if not isinstance(code, UserCallable):
             return self._function(code)
         name = self.names.of(code.engine or code.function, code.name)
         plain = {key: value for key, value in code.kwargs.items() if is_json(value)}
@@ -196,16 +196,16 @@ def _check_distinct(phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return phases
 
 
-def _snippet(code: Snippet, counter: str | None) -> str:
+def _snippet(code: CodeFragment, counter: str | None) -> str:
     name = library.name_of(code) or code.name
     if snippet_named(name, counter) != code:
         raise LifecycleError(f"{code.name!r} is a Snippet of your own, which a file cannot hold. Use a function.")
     return name
 
 
-def snippet_named(name: str, counter: str | None) -> Snippet | None:
+def snippet_named(name: str, counter: str | None) -> CodeFragment | None:
     """Return the library's guard, action or activity with this name, in a phase with this counter."""
-    counted = None if counter is None else counting(counter)
+    counted = None if counter is None else count_action(counter)
     return counted if counted is not None and counted.name == name else library.snippet(name)
 
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.placeholders import Unbound, unbound_error
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Call, Code, Graph, History, Payload, Phase, Transition, Trigger
+from fsm_engine.graph.graph import Code, Graph, History, Payload, Phase, Transition, Trigger, UserCallable
 from fsm_engine.graph.signals import Signal
-from fsm_engine.lifecycle.edits import called, check_counter
+from fsm_engine.lifecycle.edits import check_counter, user_callable
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization import library
 from fsm_engine.serialization.dictionary import (
@@ -163,11 +163,11 @@ class _Reader:
             **{name: self.bind.get(key, Unbound(key, key)) for name, key in bound.items()},
         }
 
-    def _call(self, value: Value, name: str, key: str, kwargs: dict[str, Any], role: str) -> Call:
+    def _call(self, value: Value, name: str, key: str, kwargs: dict[str, Any], role: str) -> UserCallable:
         if key not in self.bind:
-            return Call(Unbound(key, name), name, kwargs=kwargs, keeps=role == "activity")
+            return UserCallable(Unbound(key, name), name, kwargs=kwargs, sets_output=role == "activity")
         try:
-            call = called(self.bind[key], f"bind[{key!r}], the {role},", name, kwargs, role == "activity")
+            call = user_callable(self.bind[key], f"bind[{key!r}], the {role},", name, kwargs, role == "activity")
         except (TypeError, ValueError) as error:
             raise value.error(str(error)) from error
         return replace(call, name=name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.serialization.graphml import from_graphml, to_graphml
 from fsm_engine.serialization.json_text import from_json, to_json
@@ -32,7 +32,7 @@ def save(lifecycle: Lifecycle, path: str | os.PathLike[str]) -> Path:
         ValueError: the suffix is not one of `WRITERS`.
         OSError: the file cannot be written.
     """
-    return write_whole(path, WRITERS[_suffix(path)](lifecycle).encode())
+    return write_atomically(path, WRITERS[_suffix(path)](lifecycle).encode())
 
 
 def load(path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from fsm_engine._util import errors
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.graph.graph import Code, Graph, Payload, Snippet
+from fsm_engine.graph.graph import Code, CodeFragment, Graph, Payload
 from fsm_engine.lifecycle.edits import Draft
 from fsm_engine.lifecycle.step_events import WHOLE_STEP
 from fsm_engine.lifecycle.training import OUTER, TRAINING
@@ -38,12 +38,12 @@ def exception_class(name: str) -> type[BaseException] | None:
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
-def snippet(name: str) -> Snippet | None:
+def snippet(name: str) -> CodeFragment | None:
     """Return the library's guard, action or activity with this name."""
     return _snippets().get(name)
 
 
-def name_of(snippet: Snippet) -> str | None:
+def name_of(snippet: CodeFragment) -> str | None:
     """Return the name by which `snippet` is found."""
     return _names().get(snippet)
 
@@ -84,12 +84,12 @@ def _codes(graph: Graph) -> Iterator[tuple[Code | None, str]]:
 
 
 @cache
-def _names() -> dict[Snippet, str]:
+def _names() -> dict[CodeFragment, str]:
     """Return the name of each snippet. Where several share one, the place of the first use is appended."""
-    places: dict[Snippet, str] = {}
+    places: dict[CodeFragment, str] = {}
     for graph in _graphs():
         for code, place in _codes(graph):
-            if isinstance(code, Snippet):
+            if isinstance(code, CodeFragment):
                 places.setdefault(code, place)
     names = [known.name for known in places]
     return {
@@ -99,7 +99,7 @@ def _names() -> dict[Snippet, str]:
 
 
 @cache
-def _snippets() -> dict[str, Snippet]:
+def _snippets() -> dict[str, CodeFragment]:
     return {name: known for known, name in _names().items()}
 
 

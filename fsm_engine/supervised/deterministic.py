@@ -16,7 +16,7 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.runtime.data_iter import is_map_style_loader, sampler_of, with_attributes
-from fsm_engine.runtime.exact_data import tells_position
+from fsm_engine.runtime.exact_data import saves_position
 from fsm_engine.runtime.run_limits import length_of
 
 try:
@@ -99,7 +99,7 @@ class DeterministicEngine(Engine):
 
     def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:
         self._seed_pass(start)
-        if is_map_style_loader(data) and not tells_position(data):
+        if is_map_style_loader(data) and not saves_position(data):
             opened = self._open_loader(data, start, skip)
         else:
             opened = super()._open_pass(data, start, skip)

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from fsm_engine.graph.graph import Graph, History, Phase, Transition
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def covered(track: Track, lifecycle: Lifecycle) -> Coverage:
         ValueError: for a move that `lifecycle` does not have.
     """
     known = {
-        (qualified(phase), transition.label, qualified(target)): replace(transition, target=target.event)
+        (qualified_name(phase), transition.label, qualified_name(target)): replace(transition, target=target.event)
         for phase, exits in zip(lifecycle.phases, lifecycle.graph.exits)
         for transition in exits
         for target in _targets(lifecycle.graph, transition)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from fsm_engine._util.atomic_files import writing_whole
+from fsm_engine._util.atomic_files import open_atomically
 from fsm_engine.timeline import chrome, perfetto
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ SUFFIXES = {".json": "json", ".json.gz": "json.gz", ".perfetto": "perfetto", ".p
 def export(timeline: Timeline, path: str | os.PathLike[str], format: str | None = None, rank: int = 0) -> Path:  # noqa: A002
     """Write `timeline` for another program; see `Timeline.export`."""
     write = FORMATS[format_of(Path(path), format)]
-    with writing_whole(path) as file:
+    with open_atomically(path) as file:
         write(timeline, file, rank)
     return Path(path)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
@@ -46,7 +46,7 @@ def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     for track in timeline.tracks:
         blocks += [ring.content() for ring in (track.move_ring, track.span_ring, track.device_ring) if ring is not None]
     blocks += [counter.ring.content() for counter in timeline.counters.values()]
-    return write_whole(path, MAGIC + b"%04d" % VERSION + b"".join(map(_packed, blocks)))
+    return write_atomically(path, MAGIC + b"%04d" % VERSION + b"".join(map(_packed, blocks)))
 
 
 def _described(track: Track) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine._util.atomic_files import writing_whole
+from fsm_engine._util.atomic_files import open_atomically
 from fsm_engine.timeline.chrome import Events
 from fsm_engine.timeline.export import format_of
 
@@ -24,7 +24,7 @@ def merged(timeline: Timeline, trace: str | os.PathLike[str], out: str | os.Path
     ours = _overlapping(timeline, content, Path(trace).name)
     content["traceEvents"] += ours
     text = json.dumps(content).encode()
-    with writing_whole(out) as file:
+    with open_atomically(out) as file:
         file.write(gzip.compress(text, 3) if format_of(Path(out)) == "json.gz" else text)
     return Path(out)
 

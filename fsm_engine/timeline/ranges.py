@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.graph.graph import Graph, History, Transition, Trigger, runs_user_code
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -52,4 +52,4 @@ def _name(graph: Graph, transition: Transition) -> str | None:
         return None
     phase = graph.phases[graph.index[transition.target]]
     own = transition.trigger is Trigger.FIRED or runs_user_code(phase.activity)
-    return qualified(phase) if own else None
+    return qualified_name(phase) if own else None

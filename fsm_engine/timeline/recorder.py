@@ -7,12 +7,12 @@ import weakref
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.entries import Attachment, Handler
-from fsm_engine.engine.explain import name_of_handler, place_of
+from fsm_engine.dispatch.entries import Handler, HandlerEntry
+from fsm_engine.engine.explain import name_of_handler, source_place
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, History, Transition
 from fsm_engine.graph.signals import Signal
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.timeline.device import Device, DeviceClock
 from fsm_engine.timeline.ranges import Ranges
@@ -70,7 +70,7 @@ class Recorder:
         self._observation = engine._observers.add(engine, mover, is_trusted=True)
         self._following = engine.observe(self._ranges.follow) if self._ranges is not None else None
         engine._recorder = self
-        engine._measure(self.around, handlers)
+        engine._wrap_handlers(self.around, handlers)
 
     def __enter__(self) -> Timeline:
         return self.timeline
@@ -94,7 +94,7 @@ class Recorder:
         engine = self._engine()
         if engine is not None and engine._recorder is self:
             engine._recorder = None
-            engine._measure(self.around, False)
+            engine._wrap_handlers(self.around, False)
 
     def invite(self, engine: Engine) -> None:
         """Record an engine that runs inside a run of this one, for as long as this one is recorded."""
@@ -110,7 +110,7 @@ class Recorder:
         self._learn(engine.lifecycle.graph)
         last = self.track.last
         if last is not None:  # a run that was suspended may not be gone on with, and one may have been torn off
-            self._rest(engine, qualified(engine.phase), last.time)
+            self._rest(engine, qualified_name(engine.phase), last.time)
 
     def end(self) -> None:
         """Take note that a run has ended; one that was suspended rests where it is."""
@@ -119,12 +119,12 @@ class Recorder:
         if self._ranges is not None:
             self._ranges.close()
         if engine.outcome is not Outcome.INTERRUPTED:
-            self._rest(engine, qualified(engine.lifecycle.graph.phases[0]), perf_counter_ns())
+            self._rest(engine, qualified_name(engine.lifecycle.graph.phases[0]), perf_counter_ns())
             return
         self._stay(engine, "rest")
 
     def _stay(self, engine: Engine, trigger: str) -> None:
-        name, scopes = qualified(engine.phase), _names(engine.phase.scope)
+        name, scopes = qualified_name(engine.phase), _names(engine.phase.scope)
         self._add(engine, Kind(name, "", name, scopes, scopes, trigger), perf_counter_ns())
 
     def _rest(self, engine: Engine, phase: str, time: int) -> None:
@@ -148,12 +148,12 @@ class Recorder:
         if self._sampler is not None:
             self._sampler.know(graph)
 
-    def around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
+    def around(self, attachment: HandlerEntry, handler: Handler, alone: bool) -> Handler:
         """Return `handler`, which `attachment` attached, made to record when it is called and for how long.
 
         With `alone` it is only ever called with the engine, which is quicker.
         """
-        called = Called(name_of_handler(attachment.handler), str(attachment.event), place_of(attachment.handler))
+        called = Called(name_of_handler(attachment.handler), str(attachment.event), source_place(attachment.handler))
         make = self._timed_alone if alone else self._timed
         timed = make(handler, self.track.number_called(called))
         return timed if self._sampler is None else self._sampler.around(handler, timed, alone)
@@ -242,9 +242,9 @@ class Recorder:
         here = graph.phases[graph.index[source]]  # type: ignore[index]
         there = None if isinstance(target, History) else graph.phases[graph.index[target]]
         kind = Kind(
-            qualified(here),
+            qualified_name(here),
             transition.label,
-            str(target) if there is None else qualified(there),
+            str(target) if there is None else qualified_name(there),
             _names(here.scope),
             _names(target.scope if isinstance(target, History) else there.scope),  # type: ignore[union-attr]
             "run" if transition.signal is Signal.RUN else transition.trigger.value,

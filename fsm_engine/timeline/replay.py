@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
         for source, transitions in event.transitions.items():
             table[source].update((label, str(transition.dest)) for transition in transitions)
     graph = lifecycle.graph
-    terminal = {qualified(graph.phases[number]) for number in graph.terminal}
+    terminal = {qualified_name(graph.phases[number]) for number in graph.terminal}
     phase = None if track.move_ring.dropped else machine.initial
     for step, move in enumerate(track.moves, 1):
         kind = move.kind

@@ -8,7 +8,7 @@ from typing import Any
 from fsm_engine.dispatch.entries import Handler
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, History, Transition, Trigger
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Sampling
 
 Mover = Callable[[Any, Transition], None]
@@ -118,7 +118,7 @@ class Sampler:
         """Learn which moves of a graph are those of an iteration."""
         turn = self._turns[graph] = Turn(graph)
         self._begins.update((id(transition), begins) for transition, begins in turn.inside())
-        self._sampling.phases |= {qualified(graph.phases[number]) for number in turn.phases}
+        self._sampling.phases |= {qualified_name(graph.phases[number]) for number in turn.phases}
         self._entries.update(map(id, turn.entries()))
         moves = [transition for known in self._turns for exits in known.exits for transition in exits]
         within = [self._begins.get(id(transition)) is False for transition in moves]

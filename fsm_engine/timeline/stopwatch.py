@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.entries import Attachment, Handler
+from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph, History, Transition
 from fsm_engine.graph.signals import Signal
-from fsm_engine.lifecycle.bounds import BOUNDS
+from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS
 from fsm_engine.timeline.durations import Durations
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 FETCH, FETCHED = Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED
-STEP, STEPPED = BOUNDS[Scope.ITERATION]
+STEP, STEPPED = SCOPE_BOUNDS[Scope.ITERATION]
 
 ROOM = 100_000
 """How many durations of the same thing a profiler keeps unless told otherwise."""
@@ -92,7 +92,7 @@ class Stopwatch(ABC):
             raise ValueError("this profiler is attached to another engine. Make one for each.")
         self._engine = weakref.ref(engine)
         engine._observers.add(engine, self._move, is_trusted=True)
-        engine._measure(self._around, True)
+        engine._wrap_handlers(self._around, True)
 
     def _move(self, engine: Engine, transition: Transition) -> None:
         time = perf_counter_ns()
@@ -147,7 +147,7 @@ class Stopwatch(ABC):
         """Return what is done when the run moves along `transition`; it has to take note that `target` is entered."""
 
     @abstractmethod
-    def _around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
+    def _around(self, attachment: HandlerEntry, handler: Handler, alone: bool) -> Handler:
         """Return what stands in for `handler`; it has to take note when that is through.
 
         With `alone` it is only ever called with the engine.

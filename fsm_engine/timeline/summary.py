@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from fsm_engine._util.tables import aligned
+from fsm_engine._util.tables import align
 from fsm_engine.timeline.columns import spans
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.track import Kind, Sampling, Track
@@ -201,7 +201,7 @@ def _table(what: str, times: Mapping[str, Times]) -> list[str]:
         values = (_read(t.total), _read(t.mean), _read(t.p50), _read(t.p95), _read(t.max))
         device = ["" if t.device is None else _read(t.device)] if has_device else []
         rows.append((name, str(t.count), *values, f"{t.share:.1%}", *device))
-    return aligned(rows, left=1)
+    return align(rows, left=1)
 
 
 def _read(nanoseconds: float) -> str:

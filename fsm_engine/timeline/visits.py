@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from fsm_engine.graph.graph import Snippet
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.graph.graph import CodeFragment
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.timeline.columns import moves, outermost, spans, stays
 from fsm_engine.timeline.track import Kind, Move, Span, Track
 
 _DATA = {
-    qualified(phase)
+    qualified_name(phase)
     for phase in TRAINING.phases
-    if isinstance(phase.activity, Snippet) and phase.activity.runs_user_code and not phase.activity.is_step
+    if isinstance(phase.activity, CodeFragment) and phase.activity.runs_user_code and not phase.activity.is_step
 }
 """The phases of training in which the user's code runs that is no step: the data."""
 

@@ -15,7 +15,7 @@ from programs import Program, Recording, programs
 import fsm_engine
 from fsm_engine import History
 from fsm_engine.compiler.cache import _caches, function_for
-from fsm_engine.compiler.codegen import View
+from fsm_engine.compiler.codegen import Specialization
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
@@ -53,7 +53,7 @@ class Tape:
 def interpret(graph: Graph, tape: Tape, number: int) -> None:
     """Walk `graph` from a phase in the plainest way: the reference for the emitted function."""
     while number:
-        exits = graph.automatic[number]
+        exits = graph.automatic_exits[number]
         transition = next(t for t in exits if t.guard is None or t.guard(tape))  # type: ignore[operator]
         tape._tell(transition)
         number = graph.index[transition.target]  # type: ignore[index]
@@ -82,7 +82,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 def test_the_emitted_function_walks_any_graph_as_a_plain_interpreter_does(graph: Graph, tape: list[bool]) -> None:
     plain, emitted = Tape(list(tape)), Tape(list(tape))
     first = graph.index["p1"]
-    function = function_for(graph, View({}, (), told=True, callbacks=False)).function
+    function = function_for(graph, Specialization({}, (), is_observed=True, has_callback_events=False)).function
     try:
         interpret(graph, plain, first)
     except Enough:
@@ -102,7 +102,7 @@ def test_an_exit_to_what_comes_next_just_falls_through(decision: bool, last: str
         Transition("p2", IDLE, "done"),
     )
     graph, tape = Graph((Phase(IDLE), Phase("p1"), Phase("p2")), transitions), Tape([decision])
-    emitted = function_for(graph, View({}, (), told=False, callbacks=False))
+    emitted = function_for(graph, Specialization({}, (), is_observed=False, has_callback_events=False))
     assert emitted.function(tape, before(1), []) == IDLE_POSITION
     assert graph.phases[phase_at(tape._cursor.position)].name == last
 
@@ -111,7 +111,7 @@ def test_a_graph_is_equal_to_its_pickle_and_runs_as_well() -> None:
     twin = pickle.loads(pickle.dumps(TRAINING))
     assert (twin.phases, twin.transitions) == (TRAINING.phases, TRAINING.transitions)
     settled = (True,)
-    view = View({}, settled, told=False, callbacks=False)
+    view = Specialization({}, settled, is_observed=False, has_callback_events=False)
     assert function_for(twin, view).source == function_for(TRAINING, view).source
 
 
@@ -145,19 +145,19 @@ def test_observing_changes_nothing(program: Program) -> None:
 def test_what_nobody_observes_leaves_no_code() -> None:
     engine = Engine(lambda engine, batch: None)
     plain = engine.source
-    assert "fired" not in plain
-    assert "tell(" not in plain
+    assert "fire_count" not in plain
+    assert "notify(" not in plain
     with engine.add_event_handler(Events.COMPLETED, lambda: None):
-        assert engine.source.count("fired") == 1
+        assert engine.source.count("fire_count") == 1
     engine.run([1])
     with engine.observe(lambda engine, transition: None):
         automatic = [
             t
-            for exits in engine.lifecycle.graph.automatic
+            for exits in engine.lifecycle.graph.automatic_exits
             for t in exits
             if t.label != "no_data" and not isinstance(t.target, History)
         ]
-        assert engine.source.count("tell(engine") == len(automatic)
+        assert engine.source.count("notify(engine") == len(automatic)
     engine.run(None, epoch_length=1)
     assert engine.source == plain
 

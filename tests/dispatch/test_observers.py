@@ -246,7 +246,7 @@ def test_an_observer_has_to_be_callable(engine: Engine, observer: Any) -> None:
 def test_observing_adds_to_the_source_and_removing_takes_it_back(engine: Engine) -> None:
     before = engine.source
     observation = engine.observe(lambda engine, transition: None)
-    assert ("tell(engine" in before, "tell(engine" in engine.source) == (False, True)
+    assert ("notify(engine" in before, "notify(engine" in engine.source) == (False, True)
     observation.remove()
     assert engine.source == before
 

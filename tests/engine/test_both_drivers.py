@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from lifecycles import ACTS, Building, Plan, built, plan_of, plans
 
 from fsm_engine import History, Lifecycle, Transition
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 
 pytest.importorskip("transitions")
 
@@ -79,7 +79,7 @@ def test_every_walk_is_a_word_of_the_machine_without_guards(plan: Plan) -> None:
     building = built(plan).run()
     lifecycle: Lifecycle = building.engine.lifecycle
     machine: Any = lifecycle.to_transitions()
-    names = {phase.event: qualified(phase) for phase in lifecycle.phases}
+    names = {phase.event: qualified_name(phase) for phase in lifecycle.phases}
     for step in building.walk:
         ways = [way.dest for way in machine.events[step.label].transitions[names[step.source]]]
         assert names[step.target] in ways

@@ -262,7 +262,7 @@ def test_what_nobody_attached_to_leaves_no_code() -> None:
     engine = Engine(echo)
     plain = engine.source
     with engine.add_event_handler(Events.EPOCH_COMPLETED >> Events.COMPLETED, lambda: None):
-        assert engine.source.count("leave(engine") == 1
+        assert engine.source.count("announce_move(engine") == 1
     assert engine.source == plain
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList, name_of, plain
+from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList, name_of, without_filter
 from fsm_engine.events.filters import Filter
 
 NAMES = [
@@ -293,5 +293,5 @@ def test_a_string_on_the_left_is_refused_too() -> None:
     ],
 )
 def test_the_plain_event_and_its_bare_name(event: Any, itself: Any, name: str) -> None:
-    assert plain(event) is itself
-    assert name_of(plain(event)) == name
+    assert without_filter(event) is itself
+    assert name_of(without_filter(event)) == name

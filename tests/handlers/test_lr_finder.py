@@ -272,7 +272,7 @@ def test_everything_is_restored_however_the_search_ends(how):
             trial_run()
     else:
         trial_run()
-    for user_handler in trainer._registry.slot(Events.ITERATION_COMPLETED).attached:
+    for user_handler in trainer._registry.entry(Events.ITERATION_COMPLETED).handlers:
         trainer.remove_event_handler(user_handler.handler, Events.ITERATION_COMPLETED)
 
     assert trainer.state is state

@@ -201,7 +201,7 @@ def test_wrong_arguments_are_errors_and_nothing_is_attached(attached: Any, error
     engine.register_events(*Own)
     with pytest.raises(error, match=re.escape(message)):
         ProgressBar().attach(engine, **attached)
-    assert not any(slot.attached for slot in engine._slots.values())
+    assert not any(slot.handlers for slot in engine._entries.values())
 
 
 def test_an_unknown_backend_is_an_error() -> None:

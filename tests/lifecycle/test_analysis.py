@@ -15,7 +15,7 @@ from lifecycles import Building, plan_of, plans
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, LifecycleError, Scope, Signal, Transition
 from fsm_engine.graph.graph import Graph, Phase, Trigger
 from fsm_engine.lifecycle.training import OUTER
-from fsm_engine.lifecycle.traversal import ways
+from fsm_engine.lifecycle.traversal import possible_moves
 
 pytest.importorskip("networkx")
 
@@ -287,7 +287,7 @@ def look_at(plan: Any) -> set[str]:
     lifecycle, walk = building.engine.lifecycle, []
     building.engine.observe(lambda _, transition: walk.append(transition))
     building.run()
-    moves, before = ways(lifecycle.graph), lifecycle.dominators()
+    moves, before = possible_moves(lifecycle.graph), lifecycle.dominators()
     reachable = {phase.event: set(lifecycle.reachable(phase.event)) for phase in lifecycle.phases}
     been: list[Any] = []
     seen: set[str] = set()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from lifecycles import Building, plan_of, plans
 
 from fsm_engine import Engine, EventEnum, Events, History, Lifecycle, Scope, StepEvents, Transition, Trigger, Walk
-from fsm_engine.graph.graph import Call, Graph
+from fsm_engine.graph.graph import Graph, UserCallable
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.step_events import ACCUMULATING, WHOLE_STEP
 
@@ -60,10 +60,10 @@ class Driven:
         transitions = [replace(t, action=None, guard=self._guard(t)) for t in graph.transitions]
         self.lifecycle = Lifecycle.of(Graph(tuple(phases), tuple(transitions)))
 
-    def _activity(self) -> Call:
-        return Call(self._fire, "fires")
+    def _activity(self) -> UserCallable:
+        return UserCallable(self._fire, "fires")
 
-    def _guard(self, transition: Transition) -> Call | None:
+    def _guard(self, transition: Transition) -> UserCallable | None:
         if transition.guard is None and not transition.error:
             return None
 
@@ -71,7 +71,7 @@ class Driven:
             step = self._next
             return (step.via or step.source, step.label) == (transition.source, transition.label)
 
-        return Call(is_wanted, "is wanted")
+        return UserCallable(is_wanted, "is wanted")
 
     @property
     def _next(self) -> Transition:

@@ -175,7 +175,10 @@ def attempt(lifecycle: Lifecycle, change: Change) -> Exception | None:
 
 
 def known(engine: Engine) -> list[Any]:
-    return [(key, slot.moves, slot.callback, slot.counter, slot.payload) for key, slot in engine._slots.items()]
+    return [
+        (key, slot.is_fired_phase, slot.callback_event, slot.counter, slot.payload)
+        for key, slot in engine._entries.items()
+    ]
 
 
 def broken(graph: Graph) -> list[str]:
@@ -198,7 +201,7 @@ def test_an_edit_leaves_a_valid_graph_or_changes_nothing() -> None:
                 assert engine.lifecycle._floating == floating
                 assert known(engine) == registered
             assert broken(engine.lifecycle.graph) == []
-            assert {phase.event for phase in engine.lifecycle.phases[1:]} <= set(engine._slots)
+            assert {phase.event for phase in engine.lifecycle.phases[1:]} <= set(engine._entries)
             assert repr(attempt(definition, change)) == repr(error)  # the definition is refused the same
         assert definition == engine.lifecycle
         wrong = [finding for finding in engine.lifecycle.check() if finding.is_error]

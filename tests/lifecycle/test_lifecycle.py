@@ -14,7 +14,7 @@ from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
 from fsm_engine.graph.signals import Signal
-from fsm_engine.lifecycle.bounds import BOUNDS
+from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
 
@@ -210,7 +210,7 @@ def test_scopes_nest() -> None:
 
 
 def test_where_scopes_begin_and_end_is_read_off_the_graph() -> None:
-    assert BOUNDS == {
+    assert SCOPE_BOUNDS == {
         Scope.ITERATION: (Events.ITERATION_STARTED, Events.ITERATION_COMPLETED),
         Scope.EPOCH: (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED),
         Scope.RUN: (Events.STARTED, Events.COMPLETED),

@@ -367,9 +367,9 @@ def test_errors_stop_a_run_and_warnings_do_not(case: Case) -> None:
     lifecycle = Lifecycle.of(case.graph)
     if all(finding.is_error for finding in case.findings):
         with pytest.raises(LifecycleError, match=re.escape(str(case.findings[0]))):
-            lifecycle._pass()
+            lifecycle._ensure_valid()
     else:
-        lifecycle._pass()
+        lifecycle._ensure_valid()
 
 
 # What is as it should be

@@ -294,7 +294,7 @@ def test_event_without_counter_raises_and_attaches_nothing(event: Any) -> None:
     engine = Engine(halved)
     with pytest.raises(RuntimeError, match=r"^Unknown event name"):
         MemoryLogger().attach(engine, print, event)
-    assert not any(slot.attached for slot in engine._slots.values())
+    assert not engine.handlers()
 
 
 def ended(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[Engine, MemoryLogger]:

@@ -33,7 +33,7 @@ def test_frequency_counts_items_per_second_of_the_epoch_so_far(monkeypatch):
     twin.update(24)
     assert (twin.compute(), frequency.is_attached(engine)) == (50, False)
     frequency.detach(engine, Events.ITERATION_COMPLETED(every=2))
-    assert sum(len(slot.attached) for slot in engine._slots.values()) == 1  # the handler of this test
+    assert len(engine.handlers()) == 1  # the handler of this test
 
 
 def test_frequency_without_an_update_raises():

@@ -22,7 +22,7 @@ def test_batch_filtered_usage_updates_only_in_filtered_iterations():
     assert not metric.is_attached(engine, BatchFiltered(every=3))
     assert not metric.is_attached(engine, EpochWise)
     metric.detach(engine, BatchFiltered(every=2))
-    assert not any(slot.attached for slot in engine._slots.values())
+    assert not engine.handlers()
 
 
 def test_metric_usage_accepts_any_events():

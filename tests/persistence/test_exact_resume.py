@@ -153,7 +153,7 @@ def save_everywhere(job: Job) -> list[tuple[str, int, bytes]]:
     for phase in job.trainer.lifecycle.phases:
         if phase.scope is not None and str(phase.scope) in ("run", "epoch", "iteration"):
             job.trainer.add_event_handler(
-                phase.event, lambda engine, event: engine.when_settled(partial(now, event)), phase.event
+                phase.event, lambda engine, event: engine.call_when_safe(partial(now, event)), phase.event
             )
     return saved
 
@@ -210,7 +210,7 @@ def test_a_step_made_of_phases_goes_on_too() -> None:
 
         if stop is not None:
             event = StepEvents.BACKWARD_COMPLETED(event_filter=lambda engine, _: engine.state.iteration == stop)
-            trainer.add_event_handler(event, lambda engine: engine.when_settled(save))
+            trainer.add_event_handler(event, lambda engine: engine.call_when_safe(save))
         loader = DataLoader(dataset(), batch_size=BATCH, shuffle=True)
         trainer.run(loader, max_epochs=2)
         for weights, state in saved:
@@ -245,7 +245,7 @@ def test_gradients_that_wait_and_the_scaler_of_the_loss_are_kept(given: dict[str
     model, step, trainer = made()
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED,
-        lambda e: e.when_settled(lambda e: saved.append(dumped([model.state_dict(), e.state_dict()]))),
+        lambda e: e.call_when_safe(lambda e: saved.append(dumped([model.state_dict(), e.state_dict()]))),
     )
     undisturbed = end(model, step, trainer)
     kept = []
@@ -278,7 +278,7 @@ def test_a_lifecycle_of_ones_own_goes_on_too() -> None:
         if stop:
             engine.add_event_handler(
                 Play.LEARN(event_filter=lambda e, _: e.state.rounds == stop),
-                lambda e: e.when_settled(lambda e: saved.append((len(log), e.state_dict()))),
+                lambda e: e.call_when_safe(lambda e: saved.append((len(log), e.state_dict()))),
             )
         random.seed(1)
         engine.run()
@@ -309,7 +309,7 @@ def test_random_lifecycles_go_on_from_anywhere(plan: Plan, times: set[int]) -> N
         if next(settled) in times and engine.phase.event is not Events.EXCEPTION_RAISED:
             saved.append((len(building.log), dumped(engine.state_dict()), copy.deepcopy(mind(building)), number))
 
-    attach_last(building, lambda engine: engine.when_settled(save))
+    attach_last(building, lambda engine: engine.call_when_safe(save))
     for number in range(plan.runs):
         run_once(building, number)
     for done, state, of_the_plan, first in saved:
@@ -474,8 +474,8 @@ def test_what_waits_is_called_behind_the_handlers_and_before_signals_are_honoure
 
     @engine.on(Events.ITERATION_STARTED)
     def first(engine: Engine) -> None:
-        engine.when_settled(lambda e: log.append(f"settled in {e.phase}"))
-        engine.when_settled(lambda e: e.when_settled(lambda _: log.append("asked for meanwhile")))
+        engine.call_when_safe(lambda e: log.append(f"settled in {e.phase}"))
+        engine.call_when_safe(lambda e: e.call_when_safe(lambda _: log.append("asked for meanwhile")))
         engine.terminate()
         log.append("first")
 
@@ -496,11 +496,12 @@ def test_every_event_of_a_run_has_a_place_where_it_is_settled(driver: str) -> No
         if phase.event is not Events.EXCEPTION_RAISED:
             engine.add_event_handler(
                 phase.event,
-                lambda e, event: e.when_settled(lambda e: settled.append((event, e.phase.event))),
+                lambda e, event: e.call_when_safe(lambda e: settled.append((event, e.phase.event))),
                 phase.event,
             )
     engine.add_event_handler(
-        Events.EXCEPTION_RAISED, lambda e, error: e.when_settled(lambda e: settled.append((str(error), e.phase.event)))
+        Events.EXCEPTION_RAISED,
+        lambda e, error: e.call_when_safe(lambda e: settled.append((str(error), e.phase.event))),
     )
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda e: e.interrupt())
     engine.run([1, 2], max_epochs=2, epoch_length=3, driver=driver)
@@ -528,8 +529,8 @@ def test_within_a_handler_that_runs_another_engine_that_one_is_settled_first() -
 
     @evaluator.on(Events.COMPLETED)
     def ask() -> None:
-        evaluator.when_settled(lambda _: log.append(f"evaluator in {evaluator.phase}, trainer in {trainer.phase}"))
-        trainer.when_settled(lambda _: log.append(f"evaluator in {evaluator.phase}, trainer in {trainer.phase}"))
+        evaluator.call_when_safe(lambda _: log.append(f"evaluator in {evaluator.phase}, trainer in {trainer.phase}"))
+        trainer.call_when_safe(lambda _: log.append(f"evaluator in {evaluator.phase}, trainer in {trainer.phase}"))
 
     trainer.run([1])
     assert log == [
@@ -541,10 +542,10 @@ def test_within_a_handler_that_runs_another_engine_that_one_is_settled_first() -
 
 def test_outside_a_run_nothing_has_to_be_waited_for() -> None:
     engine, called = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
-    engine.when_settled(called.append)
+    engine.call_when_safe(called.append)
     assert called == [engine]
-    with pytest.raises(TypeError, match=r"^when_settled\(\) takes what is to be called with the engine, got 3\.$"):
-        engine.when_settled(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^call_when_safe\(\) takes what is to be called with the engine, got 3\.$"):
+        engine.call_when_safe(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.COMPLETED, Events.EPOCH_STARTED])
@@ -553,7 +554,7 @@ def test_what_it_raises_ends_the_run_as_a_handler_does(event: Any) -> None:
         raise OSError("the disk is full")
 
     engine, seen = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
-    engine.add_event_handler(event, lambda engine: engine.when_settled(fail))
+    engine.add_event_handler(event, lambda engine: engine.call_when_safe(fail))
     engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: seen.append(str(error)))
     engine.run([1])
     assert (seen, engine.outcome) == (["the disk is full"], "failed")
@@ -568,7 +569,7 @@ def test_a_request_that_was_pending_is_honoured_when_the_run_goes_on() -> None:
         engine.resumes_exactly = True
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda e: e.terminate())
         engine.add_event_handler(
-            Events.ITERATION_COMPLETED(once=2), lambda e: e.when_settled(lambda e: saved.append(e.state_dict()))
+            Events.ITERATION_COMPLETED(once=2), lambda e: e.call_when_safe(lambda e: saved.append(e.state_dict()))
         )
         return engine, saved
 
@@ -589,7 +590,7 @@ def test_attributes_of_the_state_are_kept_as_far_as_they_are_plain() -> None:
     def set_some(engine: Engine) -> None:
         engine.state.best, engine.state.open = {"accuracy": [0.5]}, object()
         engine.state.metrics.update(loss=1.5, plot=object(), f1=numpy.float64(0.25))
-        engine.when_settled(lambda e: saved.append(e.state_dict()))
+        engine.call_when_safe(lambda e: saved.append(e.state_dict()))
 
     with pytest.warns(UserWarning, match="open is not saved") as caught:
         engine.run([1, 2])
@@ -608,7 +609,7 @@ def settled_states(engine: Engine, event: Any) -> list[dict[str, Any]]:
     """Return the list that the states of `engine` come to when the handlers of `event` are through."""
     states: list[dict[str, Any]] = []
     engine.resumes_exactly = True
-    engine.add_event_handler(event, lambda _engine, *_: engine.when_settled(lambda e: states.append(e.state_dict())))
+    engine.add_event_handler(event, lambda _engine, *_: engine.call_when_safe(lambda e: states.append(e.state_dict())))
     return states
 
 
@@ -740,7 +741,7 @@ def test_a_lifecycle_that_goes_round_an_error_goes_on_too(back: Any) -> None:
     engine, log = made()
     done: list[int] = []
     events = Events.GET_BATCH_COMPLETED | Events.ITERATION_STARTED | Events.ITERATION_COMPLETED
-    engine.add_event_handler(events, lambda e: e.when_settled(lambda _: done.append(len(log))))
+    engine.add_event_handler(events, lambda e: e.call_when_safe(lambda _: done.append(len(log))))
     states = settled_states(engine, events)
     engine.run([1, 2, 3], max_epochs=2)
     assert len(states) > 16
@@ -841,7 +842,7 @@ def test_after_an_error_a_batch_that_is_no_plain_data_is_left_out(caplog: pytest
 def finished(event: Any) -> dict[str, Any]:
     engine, saved = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
     engine.resumes_exactly = True
-    engine.add_event_handler(event, lambda e: e.when_settled(lambda e: saved.append(e.state_dict())))
+    engine.add_event_handler(event, lambda e: e.call_when_safe(lambda e: saved.append(e.state_dict())))
     engine.run([1, 2])
     return saved[0]
 
@@ -874,7 +875,7 @@ def test_in_the_middle_of_a_firing_there_is_no_exact_position(caplog: pytest.Log
     assert saved == [{"epoch_length": 1, "iteration": 1, "max_epochs": 1}]
     assert [record.getMessage() for record in caplog.records] == [
         "state_dict() was called in EPOCH_COMPLETED while handlers are under way, so it tells no exact position. Ask "
-        "for it with engine.when_settled(...)."
+        "for it with engine.call_when_safe(...)."
     ]
 
 
@@ -894,7 +895,7 @@ def test_a_pass_that_was_opened_without_a_note_is_named(caplog: pytest.LogCaptur
     @engine.on(Events.ITERATION_COMPLETED(once=1))
     def too_late(engine: Engine) -> None:
         engine.resumes_exactly = True
-        engine.when_settled(lambda e: saved.append(e.state_dict()))
+        engine.call_when_safe(lambda e: saved.append(e.state_dict()))
 
     engine.run([1, 2])
     other = Engine(lambda engine, batch: batch)
@@ -954,7 +955,7 @@ def test_that_workers_begin_anew_is_told(caplog: pytest.LogCaptureFixture) -> No
 def test_a_batch_that_is_no_plain_data_cannot_be_saved() -> None:
     engine = Engine(lambda engine, batch: batch)
     engine.resumes_exactly = True
-    engine.add_event_handler(Events.GET_BATCH_COMPLETED, lambda e: e.when_settled(lambda e: e.state_dict()))
+    engine.add_event_handler(Events.GET_BATCH_COMPLETED, lambda e: e.call_when_safe(lambda e: e.state_dict()))
     with pytest.raises(ValueError, match="batch at hand") as caught:
         engine.run([{"images": [object()]}])
     assert str(caught.value) == (

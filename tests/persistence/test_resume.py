@@ -207,7 +207,9 @@ ELSEWHERE = ("drawing", "distributed", "skipping")
 def stops_of(engine: Engine) -> list[Any]:
     """Every phase at which a run can stop: not those that the step goes through by itself."""
     graph = engine.lifecycle.graph
-    able = [n for n, edges in enumerate(graph.signalled) if Signal.INTERRUPT in edges and n not in graph.fired_phases]
+    able = [
+        n for n, edges in enumerate(graph.signal_exits) if Signal.INTERRUPT in edges and n not in graph.fired_phases
+    ]
     return [graph.phases[number].event for number in able]
 
 

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render import FORMATS, THEMES, DiagramOptions, Mark, build_diagram, render
 from fsm_engine.render.convert import convert_svg
 
@@ -136,7 +136,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Lifecycle.training().draw(tmp_path / "missing" / "lifecycle.svg")
     with pytest.raises(IsADirectoryError, match="is a folder"):
-        write_whole(tmp_path, b"")
+        write_atomically(tmp_path, b"")
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.runtime.run_limits import is_done, length_of, nothing_left
+from fsm_engine.runtime.run_limits import length_of, limits_reached, reaches
 from fsm_engine.runtime.state import State
 
 NO_DATA = (
@@ -601,10 +601,10 @@ def test_runs_in_a_row_start_and_go_on_as_pytorch_ignites_do(rows: list[dict[str
     ],
 )
 def test_nothing_is_left_when_a_limit_is_reached(state: dict[str, int], done: bool) -> None:
-    assert nothing_left(State(**state)) is done
+    assert limits_reached(State(**state)) is done
     limits = {name: state.get(name) for name in ("max_epochs", "max_iters")}
     counters = {name: value for name, value in state.items() if name not in limits}
-    assert is_done(State(**counters), **limits) is done
+    assert reaches(State(**counters), **limits) is done
 
 
 @pytest.mark.parametrize(

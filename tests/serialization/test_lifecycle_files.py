@@ -31,8 +31,8 @@ from fsm_engine import (
     Transition,
     Trigger,
 )
-from fsm_engine.graph.graph import Graph, Payload, Snippet
-from fsm_engine.lifecycle.edits import called
+from fsm_engine.graph.graph import CodeFragment, Graph, Payload
+from fsm_engine.lifecycle.edits import user_callable
 from fsm_engine.serialization import library
 from fsm_engine.serialization.files import READERS
 
@@ -531,7 +531,7 @@ UNWRITABLE: dict[str, tuple[Callable[[], Lifecycle], tuple[str, ...]]] = {
         ("<enum 'StepEvents'> would be read as <enum 'StepEvents'>", "Rename one"),
     ),
     "a Snippet of the user's": (
-        lambda: training_with(Phase("x", activity=Snippet("next batch", "boom()"))),
+        lambda: training_with(Phase("x", activity=CodeFragment("next batch", "boom()"))),
         ("'next batch'", "cannot hold", "Use a function"),
     ),
     "a payload of the user's": (
@@ -618,7 +618,7 @@ def large(size: int) -> Graph:
     scopes = [Scope(f"scope {number}", Scope.RUN) for number in range(10)]
     names = [f"phase {number}" for number in range(size)]
     phases = [
-        Phase(name, scopes[number % 10], activity=called(boom, "it", None, {}, keeps=True))
+        Phase(name, scopes[number % 10], activity=user_callable(boom, "it", None, {}, keeps=True))
         for number, name in enumerate(names)
     ]
     chain = [Transition(a, b, "on") for a, b in pairwise([Events.STARTED, *names, Events.COMPLETED])]

@@ -17,8 +17,8 @@ from programs import Boom
 
 from fsm_engine import Edge, Engine, Events, Lifecycle, LifecycleError, Phase, Scope, StepEvents, Transition
 from fsm_engine.events.events import is_same
-from fsm_engine.graph.graph import Call
-from fsm_engine.lifecycle.edits import called
+from fsm_engine.graph.graph import UserCallable
+from fsm_engine.lifecycle.edits import user_callable
 from fsm_engine.serialization.dictionary import to_dict
 
 FORMATS = ("dict", "json", "networkx", "graphml", "scxml")
@@ -57,7 +57,7 @@ def binding(lifecycle: Lifecycle) -> dict[str, Any]:
 def note(bind: dict[str, Any], code: Any, name: Any) -> None:
     if isinstance(name, str):
         name = {"call": name}
-    if isinstance(code, Call):
+    if isinstance(code, UserCallable):
         bind[name.get("bind", name["call"])] = code.engine or code.function
         bind.update({key: code.kwargs[argument] for argument, key in name.get("with_bound", {}).items()})
     elif name is not None and "function" in name:
@@ -168,7 +168,7 @@ def codes(draw: st.DrawFn, role: str) -> Any:
         return draw(functions())
     kwargs = {name: draw(VALUES | ODD) for name in draw(st.lists(st.sampled_from(("a", "b", "data")), unique=True))}
     function = draw(functions())
-    return called(function, role, None, kwargs, role == "activity")
+    return user_callable(function, role, None, kwargs, role == "activity")
 
 
 @st.composite

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from programs import Boom, Runaway, Sized
 
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, LifecycleError, Scope, Transition, Trigger
-from fsm_engine.engine.error_recovery import count_name
+from fsm_engine.engine.error_recovery import error_edge_name
 from fsm_engine.timeline import Timeline
 
 
@@ -305,7 +305,7 @@ class Building:
                 continue
             if event is Events.EXCEPTION_RAISED:
                 engine.add_event_handler(event, lambda error: self._handler(f"EXCEPTION_RAISED {error!r}"))
-            elif engine.lifecycle.graph.index[event] in engine.lifecycle.graph.recovering:
+            elif engine.lifecycle.graph.index[event] in engine.lifecycle.graph.recovery_phases:
                 engine.add_event_handler(event, lambda error, n=name: self._handler(n, repr(error)))
             else:
                 engine.add_event_handler(event, self._handler_of, name)
@@ -353,9 +353,9 @@ class Building:
 
     def _look_at(self, engine: Engine) -> None:
         taken, graph = engine.state.errors, engine.lifecycle.graph
-        for edge in (t for t in graph.transitions if t.error and count_name(t) in taken):
+        for edge in (t for t in graph.transitions if t.error and error_edge_name(t) in taken):
             self.seen["error from a scope" if isinstance(edge.source, Scope) else "error from a phase"] += 1
-            self.seen["limit reached"] += edge.limit == taken[count_name(edge)]
+            self.seen["limit reached"] += edge.limit == taken[error_edge_name(edge)]
         self.seen["counted"] += any(getattr(engine.state, counter) for counter in graph.counters.values())
 
     def _step(self, engine: Engine, batch: Any) -> Any:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from lifecycles import Plan, built, plans, recorded_run
 
 from fsm_engine import Engine, EventEnum, Events, History, Lifecycle
-from fsm_engine.lifecycle.table import qualified
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline import Called, Kind, Timeline, Track
 from fsm_engine.timeline.files import MAGIC, _packed
 from fsm_engine.timeline.track import MOVE, SPAN
@@ -334,7 +334,7 @@ def is_legal(lifecycle: Lifecycle, words: list[Kind]) -> bool:
     """Say in another way than `verify` whether a word is a path of the graph, from its first phase."""
     graph = lifecycle.graph
     here = 0
-    names = [qualified(phase) for phase in graph.phases]
+    names = [qualified_name(phase) for phase in graph.phases]
     for kind in words:
         if kind.is_rest:
             stays = kind.target == names[here] and here in graph.terminal

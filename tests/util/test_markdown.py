@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fsm_engine._util.markdown import code_span, escaped
+from fsm_engine._util.markdown import code_span, escape
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.graph.graph import IDLE
 from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -77,7 +77,7 @@ TEXTS = st.lists(LETTERS, min_size=1, max_size=10).map("".join).filter(lambda te
 
 @given(TEXTS, TEXTS)
 def test_any_text_stays_in_its_cell_and_is_shown_as_it_is(one, other):
-    table = f"| a | b | c |\n| --- | --- | --- |\n| {code_span(one)} | {escaped(other)} | end |"
+    table = f"| a | b | c |\n| --- | --- | --- |\n| {code_span(one)} | {escape(other)} | end |"
     assert cells(table)[1] == [" ".join(one.split()), " ".join(other.split()), "end"]
 
 

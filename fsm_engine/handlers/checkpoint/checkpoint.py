@@ -56,7 +56,7 @@ class Checkpoint:
 
     An engine in `to_save` resumes exactly, see `Engine.load_state_dict`. The checkpoint does not keep it alive.
 
-    The checkpoint is saved after all handlers of the event, by `Engine.when_settled`, so that it never has half of the
+    The checkpoint is saved after all handlers of the event, by `Engine.call_when_safe`, so it never has half of the
     changes that handlers make. Its priority and its file name are computed when the handler is called. Old files are
     removed after the new file is on the disk. Called outside a run, a `Checkpoint` saves immediately.
 
@@ -171,7 +171,7 @@ class Checkpoint:
         """
         request = self._request(engine)
         others = [other for other in tree.engines_in(tree.with_engines(self._objects)) if other is not engine]
-        _when_settled([engine, *others], partial(self._save, engine, request))
+        _call_when_safe([engine, *others], partial(self._save, engine, request))
 
     def wait(self) -> None:
         """Wait until no file is being written in the background.
@@ -435,13 +435,13 @@ def _state_of(saved: list[Saved]) -> dict[str, Any]:
     return {"_saved": [tuple(item) for item in saved]}
 
 
-def _when_settled(engines: list[Engine], save: Callable[[], None]) -> None:
+def _call_when_safe(engines: list[Engine], save: Callable[[], None]) -> None:
     """Call `save` when all these engines have called the handlers of their current events."""
     if not engines:
         save()
         return
     first, *others = engines
-    first.when_settled(lambda _: _when_settled(others, save))
+    first.call_when_safe(lambda _: _call_when_safe(others, save))
 
 
 def _fire(engine: Engine, event: CheckpointEvents) -> None:

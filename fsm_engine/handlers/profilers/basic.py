@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
-from fsm_engine.dispatch.entries import Attachment, Handler
+from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Transition
 from fsm_engine.handlers.profilers.tables import print_basic, write_csv
-from fsm_engine.lifecycle.bounds import BOUNDS
+from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS
 from fsm_engine.timeline.durations import Durations, Statistics
 from fsm_engine.timeline.stopwatch import FETCH, FETCHED, ROOM, STEP, STEPPED, Stopwatch, Visited
 
-_OF_RUN, _OF_EPOCH = BOUNDS[Scope.RUN], BOUNDS[Scope.EPOCH]
+_OF_RUN, _OF_EPOCH = SCOPE_BOUNDS[Scope.RUN], SCOPE_BOUNDS[Scope.EPOCH]
 _OF_ITERATION = (STEP, STEPPED, FETCH, FETCHED)
 _COLUMNS = (*_OF_RUN, *_OF_EPOCH, *_OF_ITERATION)
 _EVENTS = tuple(event for event in Events if event in _COLUMNS)
@@ -72,7 +72,7 @@ class BasicTimeProfiler(Stopwatch):
     def _names_of(self, event: Event) -> list[str]:
         engine = self._engine()
         if engine is not None:
-            self._names[event] = [name_of_handler(attachment.handler) for attachment in engine._slots[event].attached]
+            self._names[event] = [name_of_handler(attachment.handler) for attachment in engine._entries[event].handlers]
         return self._names.get(event, [])
 
     def write_results(self, output_path: str | os.PathLike[str]) -> None:
@@ -181,7 +181,7 @@ class BasicTimeProfiler(Stopwatch):
 
         return enter
 
-    def _around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
+    def _around(self, attachment: HandlerEntry, handler: Handler, alone: bool) -> Handler:
         visited, now = self._of(attachment.event), perf_counter_ns
         if attachment.event in self._handlers:
             self._names_of(attachment.event)  # type: ignore[arg-type]  # no edge

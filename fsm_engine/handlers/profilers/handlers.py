@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from time import perf_counter_ns
 from typing import Any
 
-from fsm_engine.dispatch.entries import Attachment, Handler
+from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Events
 from fsm_engine.graph.graph import Transition
@@ -82,12 +82,12 @@ class HandlersTimeProfiler(Stopwatch):
     def _by_event(self) -> dict[tuple[Any, str], Durations]:
         """Return what was measured of each handler, and of those that are attached, in the order of events."""
         engine = self._engine()
-        for slot in [] if engine is None else engine._slots.values():
-            for attachment in slot.attached:
+        for slot in [] if engine is None else engine._entries.values():
+            for attachment in slot.handlers:
                 self._of_call(attachment)
         return dict(sorted(self._calls.items(), key=lambda item: _ORDER.get(item[0][0], len(_ORDER))))
 
-    def _of_call(self, attachment: Attachment) -> Durations:
+    def _of_call(self, attachment: HandlerEntry) -> Durations:
         return self._calls.setdefault((attachment.event, name_of_handler(attachment.handler)), Durations())
 
     def _durations(self) -> Iterable[Durations]:
@@ -114,7 +114,7 @@ class HandlersTimeProfiler(Stopwatch):
 
         return enter
 
-    def _around(self, attachment: Attachment, handler: Handler, alone: bool) -> Handler:
+    def _around(self, attachment: HandlerEntry, handler: Handler, alone: bool) -> Handler:
         visited, add, now = self._of(attachment.event), self._of_call(attachment).add, perf_counter_ns
         least = 0 if attachment.filter is None else int(self.EVENT_FILTER_THESHOLD_TIME * 1e9)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fsm_engine._util.tables import aligned
+from fsm_engine._util.tables import align
 
 _HEADERS = ("Handler", "Event Name", "Total(s)", "Min(s)/IDX", "Max(s)/IDX", "Mean(s)", "Std(s)")
 _STATISTICS = ("total", "min/index", "max/index", "mean", "std")
@@ -70,7 +70,7 @@ def print_handlers(results: Sequence[Sequence[Any]]) -> None:
         print("\n".join(ends))
         return
     rule = ["-" * (max(map(len, column)) + 2) for column in zip(_HEADERS, *rows[:-2])]
-    lines = aligned([rule, _HEADERS, rule, *rows[:-3], rule, *rows[-3:-2], rule], left=2)
+    lines = align([rule, _HEADERS, rule, *rows[:-3], rule, *rows[-3:-2], rule], left=2)
     print("\n".join([*lines, *ends]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.edges import exits_of
-from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Events, EventsList, plain
+from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Events, EventsList, without_filter
 from fsm_engine.events.scopes import Scope
 from fsm_engine.handlers.progress_bar.backend import Backend
 from fsm_engine.handlers.progress_bar.engine_bar import EngineBar
@@ -73,7 +73,7 @@ class ProgressBar:
         """
         _check_events(engine, event_name, closing_event_name)
         reader = StateReader(metric_names, output_transform, state_attributes)
-        event, closing_event = plain(event_name), plain(closing_event_name)
+        event, closing_event = without_filter(event_name), without_filter(closing_event_name)
         bar = EngineBar(self._backend, self._description, reader, event, closing_event)  # type: ignore[arg-type]  # edges have no counter, so the check has refused them
         engine.add_event_handler(event_name, bar.update)
         engine.add_event_handler(closing_event_name, bar.finish)
@@ -95,7 +95,7 @@ def _backend(name: str, persist: bool, bar_format: str | None, options: dict[str
 def _check_events(engine: Engine, event: AnyEvent, closing_event: AnyEvent) -> None:
     counters = engine.state.event_to_attr
     for given, role in ((event, "Logging"), (closing_event, "Closing")):
-        if plain(given) not in counters:
+        if without_filter(given) not in counters:
             allowed = ", ".join(map(str, counters))
             raise ValueError(f"{role} event {given} is not in allowed events, which have a counter: {allowed}.")
     if isinstance(closing_event, CallableEventWithFilter) and closing_event.filter is not None:
@@ -103,6 +103,6 @@ def _check_events(engine: Engine, event: AnyEvent, closing_event: AnyEvent) -> N
             f"Closing event {closing_event} should not be a filtered event, because it has to close every bar."
         )
     order = engine.lifecycle.graph.index
-    first, last = plain(event), plain(closing_event)
+    first, last = without_filter(event), without_filter(closing_event)
     if first in order and last in order and order[first] >= order[last]:  # type: ignore[index]
         raise ValueError(f"Logging event {event} should be called before closing event {closing_event}.")

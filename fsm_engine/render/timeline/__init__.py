@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fsm_engine._util.atomic_files import write_whole
+from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render.choices import choose
 from fsm_engine.render.formats import format_of
 from fsm_engine.render.themes import Theme, get_theme
@@ -76,4 +76,4 @@ def draw_timeline(
 ) -> Path:
     """Write a picture of `timeline` to a file, whole or not at all. See `Timeline.draw`."""
     content = render_timeline(timeline, format or format_of(path, FORMATS), title=title, theme=theme)
-    return write_whole(path, content)
+    return write_atomically(path, content)
