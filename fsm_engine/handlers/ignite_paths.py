@@ -8,7 +8,8 @@ elsewhere. This module makes the same modules from a table, so that such imports
 from __future__ import annotations
 
 import sys
-from types import ModuleType
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from typing import Any
 
 from fsm_engine.handlers.global_step import global_step_from_engine
@@ -56,7 +57,7 @@ _MODULES = {
 def register(package: str) -> None:
     """Add the modules of the table to `sys.modules` as submodules of `package`."""
     for name, contents in _MODULES.items():
-        module = ModuleType(f"{package}.{name}", f"Names of ignite.handlers.{name}; see {__name__}.")
-        vars(module).update(contents, __all__=[*contents])
+        module = module_from_spec(ModuleSpec(f"{package}.{name}", loader=None))
+        vars(module).update(contents, __all__=[*contents], __doc__=f"Names of ignite.handlers.{name}; see {__name__}.")
         sys.modules[module.__name__] = module
         setattr(sys.modules[package], name, module)

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 
 class EngineBar:
-    """Handlers that draw and close the bar of one engine.
-
-    Attributes:
-        next_draw: earliest time of the next draw, on the monotonic clock.
-    """
+    """Handlers that draw and close the bar of one engine."""
 
     def __init__(
         self, backend: Backend, description: str | None, reader: StateReader, event: Event, closing_event: Event
@@ -31,11 +27,11 @@ class EngineBar:
         self._bar: Bar | None = None
         self._values: dict[str, Any] = {}
         self._draw_times: deque[float] = deque(maxlen=DRAWS_PER_SECOND)
-        self.next_draw = 0.0
+        self._next_draw = 0.0  # earliest time of the next draw
 
     def update(self, engine: Engine) -> None:
         """Draw the bar if the last draw is long enough ago."""
-        if monotonic() >= self.next_draw:
+        if monotonic() >= self._next_draw:
             self._draw(engine.state)
 
     def _draw(self, state: State) -> None:
@@ -47,7 +43,7 @@ class EngineBar:
             self._bar.update(content)
         now = monotonic()
         self._draw_times.append(now)
-        self.next_draw = max(now + self._backend.interval, self._end_of_full_second())
+        self._next_draw = max(now + self._backend.interval, self._end_of_full_second())
 
     def _end_of_full_second(self) -> float:
         """Return the time from which one more draw stays within `DRAWS_PER_SECOND`."""
@@ -68,7 +64,7 @@ class EngineBar:
         if self._bar is not None:
             bar, self._bar = self._bar, None
             bar.close(self._content(engine.state))
-            self.next_draw = self._end_of_full_second()
+            self._next_draw = self._end_of_full_second()
 
     def _read(self, state: State) -> None:
         self._values = {"_".join(names): value for names, value in self._reader.read(state, True).items()}
