@@ -124,7 +124,7 @@ def walked_phase(_quick: bool) -> Work:
 
 def _step_without_phases(model: Any, optimizer: Any, loss_fn: Any) -> Callable[[Any, Any], Any]:
     """Return the step of a supervised trainer, its options included, as it would be if it fired nothing."""
-    from fsm_engine.supervised.steps import loss_of, prepare_pair
+    from fsm_engine.supervised.step_functions import loss_output, prepare_pair
 
     def call_model(model: Any, x: Any) -> Any:
         return model(x)
@@ -143,7 +143,7 @@ def _step_without_phases(model: Any, optimizer: Any, loss_fn: Any) -> Callable[[
         loss.backward()
         if engine.state.iteration % 1 == 0:
             optimizer.step()
-        return loss_of(x, y, y_pred, loss)
+        return loss_output(x, y, y_pred, loss)
 
     return step
 

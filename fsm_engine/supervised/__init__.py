@@ -1,12 +1,12 @@
-"""Engines for supervised learning: steps, trainers, evaluators, truncated backpropagation and deterministic runs.
+"""Engines for supervised learning: training and evaluation steps, truncated backpropagation and deterministic runs.
 
-A model, an optimizer and a loss go in; an `Engine` comes out. Programs and examples import this package; the package
-imports everything below it.
+A model, an optimizer and a loss go in; an `Engine` with its step comes out. The package may import every package before
+it; of the packages after it, `compat` and `cli` may import it.
 """
 
 from __future__ import annotations
 
-from fsm_engine.supervised.steps import (
+from fsm_engine.supervised.factories import (
     create_supervised_evaluator,
     create_supervised_trainer,
     supervised_evaluation_step,

@@ -1,4 +1,4 @@
-"""The phases of the supervised training step: their order, what is on the state, and that nothing else changes."""
+"""The phases of the supervised training step: their order, the values on the state, and unchanged results."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ def test_a_step_is_a_path_of_seven_phases():
 
 
 @pytest.mark.parametrize("steps", [2, 3])
-def test_with_accumulated_gradients_the_optimizer_has_its_turn_in_every_nth_iteration(steps):
+def test_with_gradient_accumulation_the_optimizer_steps_in_every_nth_iteration(steps):
     trainer = trainer_of(gradient_accumulation_steps=steps)
     log = log_of(trainer)
     trainer.run(batches(2 * steps))
     assert log == (FORWARD * steps + BACKWARD) * 2
 
 
-def test_the_graph_says_which_way_a_step_may_go():
-    def ways(trainer):
+def test_the_graph_has_an_exit_without_an_optimizer_step_if_gradients_accumulate():
+    def exits(trainer):
         return [str(t) for t in trainer.lifecycle.successors(StepEvents.BACKWARD_COMPLETED) if t.via is None]
 
-    assert ways(trainer_of()) == ["BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED"]
-    assert ways(trainer_of(gradient_accumulation_steps=2)) == [
+    assert exits(trainer_of()) == ["BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED"]
+    assert exits(trainer_of(gradient_accumulation_steps=2)) == [
         "BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED",
         "BACKWARD_COMPLETED --iteration_completed--> ITERATION_COMPLETED",
     ]
     trainer_of().lifecycle.require(StepEvents.BACKWARD_COMPLETED, before=StepEvents.OPTIM_STEP_STARTED)
 
 
-def test_what_the_step_has_computed_is_on_the_state_as_soon_as_it_is_there():
+def test_a_value_is_on_the_state_from_the_event_after_its_computation():
     trainer, data, seen = trainer_of(), batches(1), {}
     for event in StepEvents:
         trainer.add_event_handler(event, lambda e, name=event.name: seen.setdefault(name, sorted(vars(e.state))))
@@ -79,7 +79,7 @@ def test_what_the_step_has_computed_is_on_the_state_as_soon_as_it_is_there():
     assert vars(trainer.state) == {}
 
 
-def test_the_values_are_those_of_the_step():
+def test_the_values_on_the_state_equal_the_values_of_the_step():
     model, optimizer, loss_fn = parts_of_a_training()
     trainer, data, seen = create_supervised_trainer(model, optimizer, loss_fn), batches(1), {}
 
@@ -115,7 +115,7 @@ def attach_to_exit(trainer):
 
 
 @pytest.mark.parametrize("attach", [attach_to_edge, attach_to_exit])
-def test_edges_and_exits_see_the_values_too(attach):
+def test_handlers_of_edges_and_exits_have_the_values(attach):
     trainer = trainer_of()
     attach(trainer)
     trainer.run(batches(2))
@@ -123,7 +123,7 @@ def test_edges_and_exits_see_the_values_too(attach):
     assert vars(trainer.state) == {}
 
 
-def test_unobserved_nothing_is_kept_on_the_state():
+def test_without_handlers_no_values_are_stored_on_the_state():
     trainer, names = trainer_of(), set()
 
     def loss_fn(y_pred, y):
@@ -135,7 +135,7 @@ def test_unobserved_nothing_is_kept_on_the_state():
     assert names == set()
 
 
-def test_a_step_that_fails_leaves_nothing_on_the_state():
+def test_an_exception_in_the_step_removes_the_values_from_the_state():
     trainer = trainer_of()
     log = log_of(trainer)
     trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda error: log.append(repr(error)))
@@ -145,7 +145,7 @@ def test_a_step_that_fails_leaves_nothing_on_the_state():
     assert vars(trainer.state) == {}
 
 
-def test_the_graph_of_gradients_is_free_when_the_step_has_ended():
+def test_the_autograd_graph_is_freed_when_the_step_ends():
     trainer, losses = trainer_of(), []
     trainer.add_event_handler(StepEvents.LOSS_COMPLETED, lambda e: losses.append(weakref.ref(e.state.loss)))
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: losses.append(losses[-1]() is None))
@@ -159,7 +159,7 @@ def test_the_graph_of_gradients_is_free_when_the_step_has_ended():
 
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("observed", [False, True])
-def test_losses_and_weights_are_bitwise_those_of_a_plain_loop(steps, observed):
+def test_losses_and_weights_equal_a_plain_loop_bit_by_bit(steps, observed):
     model, optimizer, loss_fn = parts_of_a_training()
     expected = []
     for number, (x, y) in enumerate(batches(6)):
@@ -205,7 +205,7 @@ def test_handlers_run_outside_of_autocast():
     assert seen == [False] * 7
 
 
-def test_called_directly_the_step_just_runs():
+def test_a_step_called_inside_another_step_fires_no_events():
     model, optimizer, loss_fn = parts_of_a_training()
     step = supervised_training_step(model, optimizer, loss_fn)
     outer = Engine(lambda engine, batch: step(engine, batch))
@@ -216,7 +216,7 @@ def test_called_directly_the_step_just_runs():
     assert [p.tolist() for p in model.parameters()] == [p.tolist() for p in twin.parameters()]
 
 
-def test_outside_a_run_the_step_calls_the_handlers_and_moves_nothing():
+def test_outside_a_run_the_step_calls_the_handlers_and_the_phase_stays():
     trainer = trainer_of()
     log = log_of(trainer)
     trainer.state.iteration = 1
@@ -225,7 +225,7 @@ def test_outside_a_run_the_step_calls_the_handlers_and_moves_nothing():
     assert trainer.phase.name == "IDLE"
 
 
-def test_a_step_of_ones_own_may_be_put_around_it_with_its_phases():
+def test_a_custom_step_that_wraps_the_step_can_have_its_phases():
     model, optimizer, loss_fn = parts_of_a_training()
     step = supervised_training_step(model, optimizer, loss_fn)
 
@@ -239,7 +239,7 @@ def test_a_step_of_ones_own_may_be_put_around_it_with_its_phases():
     assert log == STEP
 
 
-def test_a_trainer_with_its_phases_is_pickled_and_copied():
+def test_a_pickled_or_copied_trainer_has_the_same_phases():
     trainer = trainer_of(gradient_accumulation_steps=2)
     for twin in (pickle.loads(pickle.dumps(trainer)), copy.deepcopy(trainer)):
         assert twin.lifecycle == trainer.lifecycle
@@ -248,7 +248,7 @@ def test_a_trainer_with_its_phases_is_pickled_and_copied():
         assert log == FORWARD * 2 + BACKWARD
 
 
-def test_the_values_stay_while_anyone_listens():
+def test_has_handlers_counts_handlers_of_edges_and_exits():
     trainer = trainer_of()
     handle = trainer.add_event_handler(StepEvents.LOSS_COMPLETED, lambda e: e.state.loss.item())
     assert trainer.has_handlers(StepEvents)
