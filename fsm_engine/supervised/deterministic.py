@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-from fsm_engine._util import rng
+from fsm_engine._util.rng import restore_rng_states, rng_states
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -185,9 +185,9 @@ def _seed_all(seed: int) -> None:
 
 
 def _rng_states() -> list[Any]:
-    states = rng.states()
+    states = rng_states()
     return [states[library] for library in _LIBRARIES if library in states]
 
 
 def _set_rng_states(states: Sequence[Any]) -> None:
-    rng.restore(dict(zip(_LIBRARIES, states)))
+    restore_rng_states(dict(zip(_LIBRARIES, states)))
