@@ -242,8 +242,10 @@ class Checkpoint:
 
     def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any], dropped: list[Saved]) -> None:
         handler = self.save_handler
-        arguments = (checkpoint, filename, metadata)
-        handler(*(arguments if accepts(handler, *arguments) else arguments[:2]))
+        if accepts(handler, checkpoint, filename, metadata):
+            handler(checkpoint, filename, metadata)
+        else:
+            handler(checkpoint, filename)
         if isinstance(handler, BaseSaveHandler):
             for item in dropped:
                 handler.remove(item.filename)
