@@ -12,8 +12,9 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge, Exit, Path
 from fsm_engine.events.events import CallableEventWithFilter, EventEnum, Events, EventsList
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import History, Phase, Transition, Trigger
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.step_events import StepEvents
 from fsm_engine.lifecycle.validation import Finding

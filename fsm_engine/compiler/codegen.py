@@ -19,19 +19,11 @@ from fsm_engine.compiler.loops import Loop, find_loops, open_exits
 from fsm_engine.dispatch.entries import EventEntry, HandlerWrapper
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 from fsm_engine.dispatch.step_moves import announce_move, return_to_history, stuck_error
-from fsm_engine.graph.graph import (
-    NAMES,
-    Code,
-    CodeFragment,
-    Graph,
-    Phase,
-    Transition,
-    Trigger,
-    UserCallable,
-    code_name,
-    runs_user_code,
-)
+from fsm_engine.graph.code import NAMES, Code, CodeFragment, UserCallable, code_name, runs_user_code
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
+from fsm_engine.graph.transitions import Transition, Trigger
 
 Lines = list[str]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from fsm_engine.graph.graph import CodeFragment, Graph, History, Transition
+from fsm_engine.graph.code import CodeFragment
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.transitions import History, Transition
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.filters import Filter
-from fsm_engine.graph.graph import Payload
+from fsm_engine.graph.code import Payload
 
 Handler = Callable[..., Any]
 Key = Event | Edge | Exit

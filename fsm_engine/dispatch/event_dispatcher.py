@@ -14,9 +14,10 @@ from fsm_engine.dispatch.registry import Registry
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.run import Run

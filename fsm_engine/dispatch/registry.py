@@ -11,7 +11,8 @@ from fsm_engine.dispatch.signatures import handler_arguments
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, Event, name_of, without_filter
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, Payload
+from fsm_engine.graph.code import Payload
+from fsm_engine.graph.graph import Graph
 
 if TYPE_CHECKING:
     pass

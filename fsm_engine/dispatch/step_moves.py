@@ -11,8 +11,10 @@ from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.registry import Registry
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import Event
-from fsm_engine.graph.graph import Code, Graph, History, Transition, execute
+from fsm_engine.graph.code import Code, execute
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import after_handlers, before, entered, phase_at
+from fsm_engine.graph.transitions import History, Transition
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher

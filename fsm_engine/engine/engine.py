@@ -18,8 +18,9 @@ from fsm_engine.engine import breakpoints, handler_checks
 from fsm_engine.engine import run_loop as running
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
-from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, phase_at
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.persistence import copying
 from fsm_engine.persistence import state_dict as saving

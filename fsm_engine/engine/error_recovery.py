@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
 from fsm_engine.events.edges import name_of_end
-from fsm_engine.graph.graph import History, Transition, evaluate
+from fsm_engine.graph.code import evaluate
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher

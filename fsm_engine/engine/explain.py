@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.dispatch.entries import HandlerEntry
 from fsm_engine.dispatch.step_moves import entries_of_move
-from fsm_engine.graph.graph import Transition
+from fsm_engine.graph.transitions import Transition
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher

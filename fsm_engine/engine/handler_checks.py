@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fsm_engine.dispatch.entries import EventEntry, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
-from fsm_engine.graph.graph import CodeFragment, Graph, Transition, Trigger
+from fsm_engine.graph.code import CodeFragment
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.transitions import Transition, Trigger
 from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.lifecycle.validation import Finding
 from fsm_engine.runtime.cursor import Outcome

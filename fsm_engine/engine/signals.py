@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
-from fsm_engine.graph.graph import Transition, evaluate, execute
+from fsm_engine.graph.code import evaluate, execute
 from fsm_engine.graph.positions import IDLE_POSITION, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.runtime.cursor import Outcome
 
 if TYPE_CHECKING:

@@ -23,8 +23,11 @@ from fsm_engine.dispatch.step_moves import (
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Phase, Transition, evaluate, execute, runs_user_code
+from fsm_engine.graph.code import evaluate, execute, runs_user_code
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.edits import user_callable
 from fsm_engine.lifecycle.table import qualified_name
 

@@ -14,7 +14,7 @@ from fsm_engine.events.edges import Exit
 from fsm_engine.events.events import Events, EventsList
 from fsm_engine.events.priorities import FIRST, LAST
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import evaluate
+from fsm_engine.graph.code import evaluate
 from fsm_engine.graph.positions import phase_at
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.events import AnyEvent, Events, without_filter
 from fsm_engine.events.priorities import FIRST
-from fsm_engine.graph.graph import Phase
+from fsm_engine.graph.phases import Phase
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine

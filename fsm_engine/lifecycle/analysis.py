@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.edges import name_of_end
 from fsm_engine.events.events import Event
-from fsm_engine.graph.graph import Graph, History, Transition
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.requirements import dominators
 from fsm_engine.lifecycle.traversal import leaves_history, possible_moves
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Trigger
+from fsm_engine.graph.transitions import Trigger
 from fsm_engine.lifecycle.training import TRAINING
 
 CUT_SHORT = (Events.TERMINATE, Events.TERMINATE_SINGLE_EPOCH)

@@ -13,7 +13,10 @@ from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.placeholders import Unbound
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import CodeFragment, Graph, Phase, Transition
+from fsm_engine.graph.code import CodeFragment
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, Finding, findings, raise_first, unbound_finding

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Phase, Transition
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.analysis import Walk
 from fsm_engine.lifecycle.traversal import leaves_history, possible_moves
 

@@ -11,8 +11,11 @@ from typing import Any, Generic, TypeVar
 from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import CodeFragment, Graph, Payload, Phase, Transition, Trigger, UserCallable, code_name
+from fsm_engine.graph.code import CodeFragment, Payload, UserCallable, code_name
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition, Trigger
 
 Part = TypeVar("Part", Phase, Transition)
 _Key = tuple[End, str]

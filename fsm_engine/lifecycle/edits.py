@@ -13,8 +13,11 @@ from fsm_engine._util.signatures import accepts, parameter_names
 from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, CodeFragment, Graph, History, Payload, Phase, Transition, Trigger, UserCallable
+from fsm_engine.graph.code import Code, CodeFragment, Payload, UserCallable
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.training import TO_COME_BACK
 
 _UNFINISHED = CodeFragment("the iteration is open", "True")

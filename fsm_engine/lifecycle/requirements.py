@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine.events.events import Event
-from fsm_engine.graph.graph import Graph, History
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.transitions import History
 from fsm_engine.lifecycle.traversal import possible_moves
 
 if TYPE_CHECKING:

@@ -8,7 +8,10 @@ from fsm_engine._util.markdown import code_span, escape
 from fsm_engine._util.tables import align
 from fsm_engine.events.events import is_same
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, Graph, History, Phase, Transition, Trigger, code_name
+from fsm_engine.graph.code import Code, code_name
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import History, Transition, Trigger
 
 COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
 

@@ -6,8 +6,11 @@ from typing import Any
 
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import IDLE, CodeFragment, Graph, History, Payload, Phase, Transition, Trigger
+from fsm_engine.graph.code import CodeFragment, Payload
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import IDLE, Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fsm_engine.events.events import is_same
-from fsm_engine.graph.graph import Graph, Transition
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition
 
 
 def possible_moves(graph: Graph) -> tuple[tuple[Transition, ...], ...]:

@@ -16,8 +16,10 @@ from fsm_engine._util.similar_names import confusable
 from fsm_engine.events.events import Event
 from fsm_engine.events.placeholders import Unbound, UnboundError, how_to_bind
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Transition, Trigger, UserCallable
+from fsm_engine.graph.code import UserCallable
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.bounds import CUT_SHORT, SCOPE_BOUNDS
 from fsm_engine.lifecycle.traversal import possible_moves
 

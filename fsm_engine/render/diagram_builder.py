@@ -10,17 +10,10 @@ from fsm_engine.engine.engine import engine_of
 from fsm_engine.events.edges import Edge as Move
 from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import (
-    Code,
-    CodeFragment,
-    Graph,
-    History,
-    Phase,
-    Transition,
-    Trigger,
-    UserCallable,
-    code_name,
-)
+from fsm_engine.graph.code import Code, CodeFragment, UserCallable, code_name
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.heat_map import HeatMap

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import log
 
-from fsm_engine.graph.graph import Graph, History, Phase, Transition
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text

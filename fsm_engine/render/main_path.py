@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from fsm_engine.graph.graph import CodeFragment, Graph, History, Transition, UserCallable
+from fsm_engine.graph.code import CodeFragment, UserCallable
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition
 
 Path = tuple[Transition, ...]
 

@@ -11,7 +11,10 @@ from fsm_engine.dispatch.entries import HandlerEntry
 from fsm_engine.engine.engine import engine_of
 from fsm_engine.engine.explain import describe_handler, entries_of, handlers_of_move
 from fsm_engine.events.events import Event
-from fsm_engine.graph.graph import Code, Graph, History, Phase, Transition, code_name
+from fsm_engine.graph.code import Code, code_name
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.traversal import possible_moves
 from fsm_engine.render.diagram_builder import FINAL, INITIAL, edge_ends, scope_id

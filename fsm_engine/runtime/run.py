@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fsm_engine.graph.graph import Graph, Phase
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.runtime.clocks import Clocks
 from fsm_engine.runtime.cursor import Cursor

@@ -54,7 +54,9 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, CodeFragment, History, Phase, Transition, UserCallable, code_name
+from fsm_engine.graph.code import Code, CodeFragment, UserCallable, code_name
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.edits import count_action
 from fsm_engine.serialization import library
 from fsm_engine.serialization.binding_names import BindingNames, check_name

@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.placeholders import Unbound, unbound_error
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Code, Graph, History, Payload, Phase, Transition, Trigger, UserCallable
+from fsm_engine.graph.code import Code, Payload, UserCallable
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.edits import check_counter, user_callable
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization import library

@@ -12,7 +12,8 @@ from importlib import import_module
 
 from fsm_engine._util import errors
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.graph.graph import Code, CodeFragment, Graph, Payload
+from fsm_engine.graph.code import Code, CodeFragment, Payload
+from fsm_engine.graph.graph import Graph
 from fsm_engine.lifecycle.edits import Draft
 from fsm_engine.lifecycle.step_events import WHOLE_STEP
 from fsm_engine.lifecycle.training import OUTER, TRAINING

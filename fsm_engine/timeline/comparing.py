@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from fsm_engine.graph.graph import Graph, History, Phase, Transition
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler, source_place
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Transition
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.timeline.device import Device, DeviceClock

@@ -7,7 +7,8 @@ from typing import Any
 
 from fsm_engine.dispatch.entries import Handler
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Transition, Trigger
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Sampling
 

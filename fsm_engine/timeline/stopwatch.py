@@ -16,8 +16,9 @@ from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Graph, History, Transition
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS
 from fsm_engine.timeline.durations import Durations
 

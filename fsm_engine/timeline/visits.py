@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from fsm_engine.graph.graph import CodeFragment
+from fsm_engine.graph.code import CodeFragment
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.timeline.columns import moves, outermost, spans, stays

@@ -18,9 +18,11 @@ from fsm_engine.compiler.cache import _caches, function_for
 from fsm_engine.compiler.codegen import Specialization
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import IDLE, Phase
 from fsm_engine.graph.positions import IDLE_POSITION, before, phase_at
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition, Trigger
 from fsm_engine.lifecycle.training import TRAINING
 from fsm_engine.runtime.cursor import Cursor
 

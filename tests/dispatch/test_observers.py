@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm_engine.engine.engine import Engine
-from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.graph.graph import IDLE, Transition, name_of
+from fsm_engine.events.events import EventEnum, Events, name_of
+from fsm_engine.graph.phases import IDLE
+from fsm_engine.graph.transitions import Transition
 
 
 class Mine(EventEnum):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fsm_engine import Edge, Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError, Scope
-from fsm_engine.graph.graph import IDLE
+from fsm_engine.graph.phases import IDLE
 
 DRIVERS = ("emitted", "transitions")
 

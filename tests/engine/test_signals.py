@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from fsm_engine.engine.engine import Engine
-from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.graph.graph import IDLE, Phase, Scope, Transition, Trigger
+from fsm_engine.events.events import EventEnum, Events, Scope
+from fsm_engine.graph.phases import IDLE, Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition, Trigger
 
 
 class Extra(EventEnum):

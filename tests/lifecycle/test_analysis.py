@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from lifecycles import Building, plan_of, plans
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, LifecycleError, Scope, Signal, Transition
-from fsm_engine.graph.graph import Graph, Phase, Trigger
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.transitions import Trigger
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.traversal import possible_moves
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from lifecycles import Building, plan_of, plans
 
 from fsm_engine import Engine, EventEnum, Events, History, Lifecycle, Scope, StepEvents, Transition, Trigger, Walk
-from fsm_engine.graph.graph import Graph, UserCallable
+from fsm_engine.graph.code import UserCallable
+from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.step_events import ACCUMULATING, WHOLE_STEP
 

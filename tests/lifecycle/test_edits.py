@@ -27,7 +27,8 @@ from fsm_engine import (
     Transition,
     Trigger,
 )
-from fsm_engine.graph.graph import IDLE, Graph
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import IDLE
 from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT
 
 

@@ -12,8 +12,10 @@ from fsm_engine._util.errors import BusyError, LifecycleError
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import IDLE, Graph, Phase, Transition, Trigger
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import IDLE, Phase
 from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Transition, Trigger
 from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING

@@ -32,7 +32,8 @@ from fsm_engine import (
 )
 from fsm_engine._util.similar_names import confusable
 from fsm_engine.events.placeholders import Unbound
-from fsm_engine.graph.graph import IDLE, Graph
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import IDLE
 from fsm_engine.lifecycle import validation
 from fsm_engine.lifecycle.step_events import ACCUMULATING, WHOLE_STEP
 from fsm_engine.lifecycle.training import OUTER

@@ -31,7 +31,8 @@ from fsm_engine import (
     Transition,
     Trigger,
 )
-from fsm_engine.graph.graph import CodeFragment, Graph, Payload
+from fsm_engine.graph.code import CodeFragment, Payload
+from fsm_engine.graph.graph import Graph
 from fsm_engine.lifecycle.edits import user_callable
 from fsm_engine.serialization import library
 from fsm_engine.serialization.files import READERS

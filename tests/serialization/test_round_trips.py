@@ -17,7 +17,7 @@ from programs import Boom
 
 from fsm_engine import Edge, Engine, Events, Lifecycle, LifecycleError, Phase, Scope, StepEvents, Transition
 from fsm_engine.events.events import is_same
-from fsm_engine.graph.graph import UserCallable
+from fsm_engine.graph.code import UserCallable
 from fsm_engine.lifecycle.edits import user_callable
 from fsm_engine.serialization.dictionary import to_dict
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fsm_engine._util.markdown import code_span, escape
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.graph.graph import IDLE
+from fsm_engine.graph.phases import IDLE
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import to_rows
 

@@ -13,7 +13,7 @@ from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Event, Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.graph import Transition
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.handlers.profilers.tables import print_basic, write_csv
 from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS
 from fsm_engine.timeline.durations import Durations, Statistics

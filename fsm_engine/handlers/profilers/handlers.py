@@ -11,7 +11,7 @@ from typing import Any
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Events
-from fsm_engine.graph.graph import Transition
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.handlers.profilers.tables import print_handlers, write_csv
 from fsm_engine.timeline.durations import Durations, Statistics
 from fsm_engine.timeline.stopwatch import FETCH, FETCHED, ROOM, STEP, STEPPED, Stopwatch, Visited
