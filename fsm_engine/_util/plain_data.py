@@ -92,7 +92,7 @@ def map_leaves(function: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any
 def find_not_plain(value: Any) -> tuple[str, Any] | None:
     """Return the first part of `value` that is not plain data, with its path; None if there is none.
 
-    Keys of mappings, members of sets, and attributes, such as those of a tensor, count as parts.
+    Keys of mappings, members of sets and attributes, for example of a tensor, count as parts.
     """
     return find(is_foreign, value, _all_parts)
 
