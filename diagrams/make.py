@@ -1,7 +1,7 @@
-"""Draw the lifecycles that the documents show: ``python diagrams/make.py`` writes the pictures beside itself.
+"""Draw the pictures of the documentation: ``python diagrams/make.py`` writes them into its own folder.
 
-The lifecycles are those of the library and of the examples, whose engines are taken at the moment when they run.
-It needs what the examples need: ``pip install -e ".[examples]"``.
+They show lifecycles of the library and of the examples. An example is run until it calls `Engine.run` for the first
+time. Needs the packages of the examples: ``pip install -e ".[examples]"``.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
 
 
-class Taken(Exception):  # noqa: N818  # it is no error: it ends an example whose engine was taken
-    """The engine that an example was about to run."""
+class EngineFound(Exception):  # noqa: N818  # not an error: it ends an example
+    """Carries the engine that an example was about to run."""
 
 
-def of_example(name: str) -> Engine:
-    """Return the engine that an example runs first."""
+def engine_of_example(name: str) -> Engine:
+    """Return the first engine that an example runs."""
 
     @functools.wraps(Engine.run)
-    def take(engine: Engine, *_args: Any, **_kwargs: Any) -> None:
-        raise Taken(engine)
+    def stop(engine: Engine, *_args: Any, **_kwargs: Any) -> None:
+        raise EngineFound(engine)
 
-    with mock.patch.object(sys, "path", [str(EXAMPLES), *sys.path]), mock.patch.object(Engine, "run", take):
+    with mock.patch.object(sys, "path", [str(EXAMPLES), *sys.path]), mock.patch.object(Engine, "run", stop):
         main = importlib.import_module(name).main
         try:
             main([]) if main.__code__.co_argcount else main()
-        except Taken as taken:
-            return taken.args[0]
+        except EngineFound as found:
+            return found.args[0]
     raise LookupError(f"examples/{name}.py runs no engine.")
 
 
@@ -58,59 +58,59 @@ def parts() -> tuple[torch.nn.Module, torch.optim.Optimizer, torch.nn.Module]:
 
 
 def drawn(lifecycle: Lifecycle, **options: Any) -> dict[str, bytes]:
-    """Return the pictures of a lifecycle, by their suffix."""
+    """Return the SVG and the Mermaid text of a lifecycle, by suffix."""
     return {suffix: render(lifecycle, suffix, **options) for suffix in ("svg", "mmd")}
 
 
-def second_guide() -> dict[str, bytes]:
-    """Return the pictures of a trainer whose events of its own were discovered in two iterations."""
-    trainer = of_example("backprop_events")
+def backprop_events() -> dict[str, bytes]:
+    """Draw a trainer with callback events that were discovered in two iterations."""
+    trainer = engine_of_example("backprop_events")
     with trainer.discover():
         trainer.run([(torch.zeros(2, 1, 32, 32), torch.zeros(2, dtype=torch.long))] * 3, max_iters=2)
-    return drawn(trainer.lifecycle, title="A step that announces what it does")
+    return drawn(trainer.lifecycle, title="A step that fires callback events")
 
 
 def mid_run() -> dict[str, bytes]:
-    """Return the pictures of a trainer, drawn by a handler while its loss is there."""
+    """Draw a trainer in a handler, in the middle of its run."""
     trainer = create_supervised_trainer(*parts())
-    taken: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
 
     @trainer.on(Events.ITERATION_STARTED(once=2))
-    def look(engine: Engine) -> None:
-        taken.update(drawn(engine.lifecycle, title="In the second iteration"))
+    def draw(engine: Engine) -> None:
+        pictures.update(drawn(engine.lifecycle, title="A run in its second iteration"))
 
     trainer.run([(torch.zeros(1, 2), torch.zeros(1, 1))] * 2, max_epochs=1)
-    return taken
+    return pictures
 
 
-def before_and_after() -> dict[str, bytes]:
-    """Return the pictures of what the GAN changes in the lifecycle of training."""
+def difference() -> dict[str, bytes]:
+    """Draw the difference between the training lifecycle and the one of the GAN example."""
     options = DiagramOptions("From training to a GAN")
     before, after = (
-        build_diagram(lifecycle, options) for lifecycle in (Lifecycle.training(), of_example("gan").lifecycle)
+        build_diagram(lifecycle, options) for lifecycle in (Lifecycle.training(), engine_of_example("gan").lifecycle)
     )
     both = compare_diagrams(before, after)
     return {suffix: DIAGRAM_FORMATS[suffix](both, get_theme("auto")) for suffix in ("svg", "mmd")}
 
 
 class Clock:
-    """The time of a run that is told how long everything takes, so that its picture is always the same."""
+    """A simulated clock, so that a recorded run always has the same times."""
 
     def __init__(self) -> None:
         self.now = 0
 
     def __call__(self) -> int:
-        """Return the time in nanoseconds; to look at it takes a moment, too."""
+        """Return the time in nanoseconds. Each call takes 200 nanoseconds."""
         self.spend(0.0002)
         return self.now
 
     def spend(self, milliseconds: float) -> None:
-        """Let time go by."""
+        """Advance the clock."""
         self.now += round(milliseconds * 1_000_000)
 
 
 class Batches:
-    """Batches that have to be waited for; for the first of an epoch, longer."""
+    """Data that takes simulated time to load, and longer for the first batch of an epoch."""
 
     def __init__(self, clock: Clock, count: int, wait: float) -> None:
         self.clock, self.count, self.wait = clock, count, wait
@@ -126,7 +126,7 @@ class Batches:
 
 
 def evaluated_run() -> tuple[Lifecycle, Timeline]:
-    """Return a training that is evaluated after every epoch, and what was recorded of it."""
+    """Record a training with an evaluation after every epoch; return its lifecycle and timeline."""
     clock = Clock()
     trainer = Engine(lambda _engine, batch: clock.spend(22 + math.cos(batch)))
     evaluator = Engine(lambda _engine, _batch: clock.spend(9))
@@ -150,14 +150,14 @@ def evaluated_run() -> tuple[Lifecycle, Timeline]:
 
 
 def timeline() -> dict[str, bytes]:
-    """Return the picture of a run along its time."""
+    """Draw the timeline of that run."""
     return {"svg": render_timeline(evaluated_run()[1], "svg", title="Training with evaluation after every epoch")}
 
 
 def run_over_lifecycle() -> dict[str, bytes]:
-    """Return the pictures of a lifecycle with that run laid over it."""
+    """Draw the lifecycle with the heat map of that run."""
     lifecycle, timeline = evaluated_run()
-    return drawn(lifecycle, title="How often a run comes where, and how long it stays", timeline=timeline)
+    return drawn(lifecycle, title="Visits and time of a recorded run", timeline=timeline)
 
 
 PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
@@ -166,40 +166,40 @@ PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "lifecycle_right": lambda: drawn(Lifecycle.training(), direction="right"),
     "evaluator": lambda: drawn(create_supervised_evaluator(parts()[0]).lifecycle, title="An evaluator"),
     "supervised": lambda: drawn(create_supervised_trainer(*parts()).lifecycle, title="A supervised trainer"),
-    "backprop_events": second_guide,
+    "backprop_events": backprop_events,
     "gradient_accumulation": lambda: drawn(
-        of_example("gradient_accumulation").lifecycle, title="Gradients accumulated over four iterations"
+        engine_of_example("gradient_accumulation").lifecycle, title="Gradients accumulated over four iterations"
     ),
-    "gan": lambda: drawn(of_example("gan").lifecycle, title="A GAN", guards=True),
+    "gan": lambda: drawn(engine_of_example("gan").lifecycle, title="A GAN", guards=True),
     "tbptt": lambda: drawn(
         create_supervised_tbptt_trainer(*parts(), tbtt_step=2).lifecycle,
-        title="Backpropagation through time, truncated",
+        title="Truncated backpropagation through time",
     ),
     "train_validate": lambda: drawn(
-        of_example("train_validate").lifecycle, title="An engine inside a phase of another", guards=True
+        engine_of_example("train_validate").lifecycle, title="An engine inside a phase of another", guards=True
     ),
     "reinforcement_learning": lambda: drawn(
-        of_example("reinforcement_learning").lifecycle, title="A lifecycle of one's own", guards=True
+        engine_of_example("reinforcement_learning").lifecycle, title="A custom lifecycle", guards=True
     ),
-    "recover_from_oom": lambda: drawn(of_example("recover_from_oom").lifecycle, title="Ways back from errors"),
+    "recover_from_oom": lambda: drawn(engine_of_example("recover_from_oom").lifecycle, title="Recovery from errors"),
     "mid_run": mid_run,
-    "difference": before_and_after,
+    "difference": difference,
     "timeline": timeline,
     "run_over_lifecycle": run_over_lifecycle,
 }
-"""What makes each picture, by the name of its files."""
+"""Functions that draw the pictures, by the name of the files."""
 
 
 def pictures() -> Iterator[tuple[Path, bytes]]:
-    """Yield the path of every picture, and what belongs there."""
+    """Yield the path and the content of every picture."""
     for name, make in PICTURES.items():
-        with contextlib.redirect_stdout(io.StringIO()):  # the examples tell what they do
+        with contextlib.redirect_stdout(io.StringIO()):  # examples print
             made = make()
         yield from ((HERE / f"{name}.{suffix}", content) for suffix, content in made.items())
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write all pictures."""
     for path, content in pictures():
         path.write_bytes(content)
 

@@ -1,6 +1,6 @@
-"""Write the tables of events into the documents, from the graphs: ``python diagrams/tables.py``.
+"""Update the tables of events in the documents from the graphs: ``python diagrams/tables.py``.
 
-A table stands between ``<!-- events of training -->`` and ``<!-- end of events -->``, in whatever document.
+A table is between the comments ``<!-- events of training -->`` and ``<!-- end of events -->``.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ TABLES: dict[str, Callable[[], str]] = {
 PLACE = re.compile(r"(?<=<!-- events of )(?P<name>[\w ]+) -->\n.*?(?=\n<!-- end of events -->)", re.DOTALL)
 
 
-def refreshed(text: str) -> str:
-    """Return a document with its tables as they are today.
+def update_tables(text: str) -> str:
+    """Return the text of a document with up-to-date tables.
 
     Raises:
-        KeyError: a table that nobody knows.
+        KeyError: the document has a table that is not in `TABLES`.
     """
     return PLACE.sub(lambda place: f"{place['name']} -->\n\n{TABLES[place['name']]()}\n", text)
 
 
 def main() -> None:
-    """Write the documents."""
+    """Update all documents."""
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
-        if refreshed(text) != text:
-            document.write_text(refreshed(text), encoding="utf-8")
+        if update_tables(text) != text:
+            document.write_text(update_tables(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the texts that the tests of the formats expect: ``python tests/goldens/write.py``. Look at what changed."""
+"""Write the expected outputs of the formats: ``python tests/goldens/write.py``. Review the diff before a commit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "support"))
 
-from drawn import RICH  # noqa: E402  # found beside this folder
+from sample_diagrams import RICH  # noqa: E402  # tests/support is on the path now
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle  # noqa: E402
 from fsm_engine.render.dot import to_dot  # noqa: E402

@@ -1,4 +1,4 @@
-"""The pictures on disk are those that would be drawn today, and can be read."""
+"""The pictures in diagrams/ are up to date, and their layouts have no faults."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def made() -> Iterator[dict[str, bytes]]:
 
 
 @pytest.mark.slow
-def test_the_files_are_those_that_would_be_written(made: dict[str, bytes]) -> None:
+def test_diagrams_has_the_files_that_make_writes(made: dict[str, bytes]) -> None:
     assert sorted(made) == ON_DISK
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ON_DISK)
-def test_a_picture_is_what_would_be_drawn_today(name: str, made: dict[str, bytes]) -> None:
-    assert (DIAGRAMS / name).read_bytes() == made[name], "run python diagrams/make.py, and look at what has changed"
+def test_a_picture_is_up_to_date(name: str, made: dict[str, bytes]) -> None:
+    assert (DIAGRAMS / name).read_bytes() == made[name], "run python diagrams/make.py and review the diff"
 
 
 @pytest.mark.parametrize("name", [name for name in ON_DISK if name.endswith(".svg") and name != "timeline.svg"])
-def test_nothing_stands_where_it_should_not(name: str) -> None:
+def test_a_picture_has_no_faults(name: str) -> None:
     svg = (DIAGRAMS / name).read_text(encoding="utf-8")
     assert len(parts(svg)) > 20
     assert faults(svg) == []

@@ -1,4 +1,4 @@
-"""Two diagrams drawn as one."""
+"""Diagrams of the difference between two lifecycles."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def drawn(nodes: list[Node], edges: list[Edge], boxes: tuple[Box, ...] = (RUN,))
     return Diagram(tuple(nodes), boxes, tuple(edges))
 
 
-def test_the_same_diagram_has_no_change():
+def test_equal_diagrams_have_no_changes():
     whole = build_diagram(Lifecycle.training(), DiagramOptions(guards=True))
     assert compare_diagrams(whole, whole) == whole
 
 
-def test_what_came_and_went_is_marked_and_stands_where_it_was():
+def test_added_and_removed_parts_are_marked_in_the_old_order():
     before = drawn([A, B, D], [Edge("A", "B", main=True), Edge("B", "D", main=True)])
     after = drawn([A, C, D], [Edge("A", "C", main=True), Edge("C", "D", main=True)])
     assert compare_diagrams(before, after) == drawn(
@@ -36,7 +36,7 @@ def test_what_came_and_went_is_marked_and_stands_where_it_was():
     )
 
 
-def test_what_is_written_otherwise_or_lies_elsewhere_has_changed():
+def test_a_part_with_another_text_or_box_is_changed():
     inside = replace(B, box="run.epoch")
     before = drawn([A, B], [Edge("A", "B", "[ready]", tip="A --go--> B"), Edge("A", "B", tip="A --b--> B")])
     after = drawn(
@@ -55,7 +55,7 @@ def test_what_is_written_otherwise_or_lies_elsewhere_has_changed():
     )
 
 
-def test_what_has_left_or_joined_the_main_path_has_not_changed_itself():
+def test_being_on_the_main_path_is_not_compared():
     before, after = drawn([A, B], [Edge("A", "B", main=True)]), drawn([A, B], [Edge("A", "B")])
     assert compare_diagrams(before, after) == after
     assert compare_diagrams(after, before) == before

@@ -1,4 +1,4 @@
-"""Diagrams as DOT: Graphviz reads them, lays them out, and shows what the diagram says."""
+"""Diagrams as DOT. Graphviz reads the text, lays it out, and shows all texts of the diagram."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from drawn import HOSTILE, RICH, hostile
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_diagrams import HOSTILE, RICH, hostile_diagram
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Node, NodeKind
@@ -25,7 +25,7 @@ pygraphviz: Any = pytest.importorskip("pygraphviz")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_a_small_diagram_is_written_like_this():
+def test_a_small_diagram_as_dot():
     small = Diagram(
         nodes=(
             Node("initial", "", NodeKind.INITIAL, main=True),
@@ -56,21 +56,21 @@ def test_a_small_diagram_is_written_like_this():
 
 
 def drawn(text: str) -> ElementTree.Element:
-    """Return the SVG that Graphviz draws of `text`."""
+    """Return the SVG that Graphviz draws from DOT."""
     graph = pygraphviz.AGraph(string=text)
     graph.layout("dot")
     return ElementTree.fromstring(graph.draw(format="svg"))
 
 
 def texts(picture: ElementTree.Element, kind: str) -> list[str]:
-    """Return the texts of each node, edge or cluster, in order; lines are joined."""
+    """Return the sorted texts of all groups of a kind: node, edge or cluster. Lines are joined."""
     groups = [group for group in picture.iter(f"{SVG}g") if group.get("class") == kind]
     shown = ["".join(text.text or "" for text in group.iter(f"{SVG}text")) for group in groups]
     return sorted(" ".join(text.split()) for text in shown if text.strip())
 
 
 def parts(picture: Diagram) -> Iterator[Diagram]:
-    """Return a diagram and those inside its nodes."""
+    """Yield a diagram and the diagrams inside its nodes."""
     yield picture
     for node in picture.nodes:
         if node.inner is not None:
@@ -78,7 +78,7 @@ def parts(picture: Diagram) -> Iterator[Diagram]:
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_graphviz_shows_all_of_a_diagram(theme, capfd):
+def test_graphviz_shows_all_texts_of_a_diagram(theme, capfd):
     picture = drawn(to_dot(RICH, theme))
     whole = list(parts(RICH))
     plain = [node for part in whole for node in part.nodes if node.inner is None and node.kind is not NodeKind.INITIAL]
@@ -91,7 +91,7 @@ def test_graphviz_shows_all_of_a_diagram(theme, capfd):
     assert "Warning: gvrender" not in capfd.readouterr().err
 
 
-def test_the_main_path_of_training_is_a_straight_line_downwards():
+def test_graphviz_draws_the_main_path_straight_down():
     picture = build_diagram(Lifecycle.training())
     graph = pygraphviz.AGraph(string=to_dot(picture))
     graph.layout("dot")
@@ -100,7 +100,7 @@ def test_the_main_path_of_training_is_a_straight_line_downwards():
     assert [y for _, y in places] == sorted((y for _, y in places), reverse=True)
 
 
-def test_a_way_back_is_an_edge_that_points_back():
+def test_an_edge_back_is_written_from_target_to_source():
     loop = (Edge("A", "B", main=True), Edge("B", "A", kind=EdgeKind.FIRED), Edge("B", "B"))
     lines = to_dot(Diagram((Node("A", "A", main=True), Node("B", "B", main=True)), (), loop)).splitlines()
     assert lines[-4:-1] == [
@@ -110,7 +110,7 @@ def test_a_way_back_is_an_edge_that_points_back():
     ]
 
 
-def test_an_edge_from_a_scope_into_itself_starts_at_a_node_for_any_of_its_phases():
+def test_edges_of_a_scope_with_an_inner_target_start_at_an_any_of_node():
     nodes = (Node("A", "A", box="run"), Node("B", "B", box="run"), Node("C", "C"))
     picture = Diagram(nodes, (Box("run", "run"),), (Edge("run", "B", "x"), Edge("run", "C", "y")))
     edges = [line.strip() for line in to_dot(picture).splitlines() if "->" in line]
@@ -121,7 +121,7 @@ def test_an_edge_from_a_scope_into_itself_starts_at_a_node_for_any_of_its_phases
 
 
 def labels(text: str) -> Counter[str]:
-    """Return the labels of the nodes that Graphviz reads, as it would show them."""
+    """Return the labels of nodes that Graphviz reads, without escapes."""
     graph = pygraphviz.AGraph(string=text)
     found: Counter[str] = Counter()
     for node in graph.nodes():
@@ -135,15 +135,15 @@ TEXTS = st.lists(LETTERS, min_size=1, max_size=8).map("".join) | st.sampled_from
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=5, unique=True))
-def test_graphviz_reads_whatever_names_there_are(names):
-    picture = hostile(tuple(names))
+def test_graphviz_reads_any_names(names):
+    picture = hostile_diagram(tuple(names))
     graph = pygraphviz.AGraph(string=to_dot(picture))
     assert (len(graph.nodes()), len(graph.edges())) == (len(picture.nodes), len(picture.edges))
     assert labels(to_dot(picture)) == Counter(node_text(node) for node in picture.nodes)
 
 
-def test_graphviz_shows_hostile_names_as_they_are():
-    picture = drawn(to_dot(hostile()))
+def test_graphviz_shows_hostile_names_unchanged():
+    picture = drawn(to_dot(hostile_diagram()))
     shown = [re.sub(r"\s", "", text) for text in texts(picture, "edge")]
     assert sorted(shown) == sorted(re.sub(r"\s", "", one_line(text)) for text in HOSTILE if one_line(text))
     assert {element.tag for element in picture.iter()} <= {

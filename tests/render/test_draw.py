@@ -1,4 +1,4 @@
-"""`lifecycle.draw`: files of every format, written whole or not at all; clear errors for everything else."""
+"""`Lifecycle.draw`: files of every format, atomic writes, and errors for illegal arguments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Own(EventEnum):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_the_suffix_tells_the_format(suffix: str, tmp_path: Path) -> None:
+def test_the_suffix_selects_the_format(suffix: str, tmp_path: Path) -> None:
     if suffix in ("png", "pdf"):
         pytest.importorskip("typst")
     path = tmp_path / f"lifecycle.{suffix.upper()}"
@@ -48,7 +48,7 @@ def test_the_suffix_tells_the_format(suffix: str, tmp_path: Path) -> None:
     assert path.read_bytes() == render(Lifecycle.training(), suffix)
 
 
-def test_a_format_goes_before_the_suffix(tmp_path: Path) -> None:
+def test_a_format_takes_precedence_over_the_suffix(tmp_path: Path) -> None:
     assert Lifecycle.training().draw(tmp_path / "notes.txt", "mmd").read_text().startswith("stateDiagram-v2")
 
 
@@ -84,7 +84,7 @@ def test_a_png_has_the_background_of_its_theme_to_every_edge(theme: str, tmp_pat
     assert corners == {pillow.new("RGBA", (1, 1), background or (0, 0, 0, 0)).getpixel((0, 0))}
 
 
-def test_a_png_shows_texts_in_fonts_that_are_not_installed() -> None:
+def test_a_png_shows_texts_although_the_font_is_not_installed() -> None:
     pytest.importorskip("typst")
     pillow = pytest.importorskip("PIL.Image")
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" font-family="No Such Font">{}</svg>'
@@ -120,26 +120,26 @@ def test_unknown_options_are_refused(options: dict[str, Any], message: str, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_a_title_is_a_text() -> None:
+def test_a_title_that_is_not_a_string_is_refused() -> None:
     with pytest.raises(TypeError, match=r"title=3.*string"):
         render(Lifecycle.training(), "svg", title=3)  # type: ignore[arg-type]
 
 
-def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_error_about_missing_typst_has_the_pip_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(ImportError, match=r'typst.*pip install "fsm-engine\[draw\]"'):
         Lifecycle.training().draw(tmp_path / "lifecycle.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Lifecycle.training().draw(tmp_path / "missing" / "lifecycle.svg")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         write_atomically(tmp_path, b"")
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "lifecycle.svg"
     path.write_bytes(b"before")
     path.chmod(0o640)
@@ -158,7 +158,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch,
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target.svg", tmp_path / "link.svg"
     target.write_bytes(b"before")
     link.symlink_to(target)
@@ -167,8 +167,8 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert target.read_bytes().startswith(b"<svg ")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "lifecycle.mmd"
     os.mkfifo(pipe)
     with ThreadPoolExecutor() as pool:
@@ -180,18 +180,18 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_hostile_names_are_texts(theme: str) -> None:
+def test_hostile_names_are_escaped_in_svg(theme: str) -> None:
     name = '<script>alert("x")</script> & \N{BUG} "quoted"'
     lifecycle = Lifecycle(name)
     lifecycle.add_phase(name, scope=Scope(name, Scope.RUN))
     lifecycle.add_path(Events.STARTED >> name >> Events.COMPLETED)  # type: ignore[operator]
     svg = ElementTree.fromstring(render(lifecycle, "svg", title=name, theme=theme))
     texts = ["".join(element.itertext()) for element in svg.iter() if element.tag.endswith("}text")]
-    assert texts.count(name) == 3  # the title, the phase and its scope
+    assert texts.count(name) == 3  # title, phase and scope
     assert not [element for element in svg.iter() if element.tag.endswith("script")]
 
 
-def test_the_phase_that_a_run_is_in_is_marked() -> None:
+def test_the_current_phase_is_marked() -> None:
     marked: list[list[str]] = []
 
     def look(engine: Engine) -> None:
@@ -219,7 +219,7 @@ def test_handlers_are_listed_with_file_and_line() -> None:
     assert listed == {"STARTED": (f"{name}  test_draw.py:{line}",)}
 
 
-def test_callback_events_that_were_discovered_are_drawn() -> None:
+def test_discovered_callback_events_are_drawn() -> None:
     engine = Engine(lambda engine, _batch: engine.fire_event(Own.SEEN))
     engine.register_events(Own.SEEN)
     with engine.discover():
@@ -240,13 +240,13 @@ def test_an_engine_as_an_activity_is_drawn_inside_its_phase() -> None:
     assert [inner.id for inner in node.inner.main] == [node.id for node in build_diagram(Lifecycle.training()).main]
 
 
-def test_an_engine_that_runs_itself_is_not_drawn_inside_itself() -> None:
+def test_an_engine_is_not_drawn_inside_itself() -> None:
     engine = Engine(lambda _engine, _batch: None)
     engine.lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=engine)
     assert build_diagram(engine.lifecycle).names["Own.CHECK"].inner is None
 
 
-def test_a_notebook_shows_the_picture() -> None:
+def test_a_notebook_shows_the_svg() -> None:
     bundle = Lifecycle.training()._repr_mimebundle_(include=None, exclude=None)
     assert {kind: text.split()[0] for kind, text in bundle.items()} == {
         "image/svg+xml": "<svg",

@@ -1,4 +1,4 @@
-"""What the formats write for a diagram with everything in it, whole."""
+"""Complete outputs of the formats, compared with the files in tests/goldens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WRITTEN = runpy.run_path(str(GOLDENS / "write.py"))["GOLDENS"]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_what_is_written_is_what_was_looked_at(name):
+def test_the_output_equals_the_golden_file(name):
     assert WRITTEN[name]() == (GOLDENS / name).read_text(encoding="utf-8"), "python tests/goldens/write.py"
 
 
-def test_every_golden_is_written_by_something():
+def test_every_golden_file_has_a_writer():
     assert {path.name for kind in ("mmd", "dot", "md") for path in GOLDENS.glob(f"*.{kind}")} == {*WRITTEN}

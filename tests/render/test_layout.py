@@ -1,4 +1,4 @@
-"""Where things stand in a picture: nothing on anything else, the main path straight, whatever the lifecycle."""
+"""The layout of pictures: no overlaps, and a straight main path, for any lifecycle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def act(engine: Any) -> None:
 
 
 def twenty() -> Lifecycle:
-    """Return training with twenty phases in its iteration: a chain with two loops, two detours and a way out."""
+    """Return the training lifecycle with twenty phases in its iteration: a chain, two loops, two detours, an exit."""
     a, b, c, d, e, f, g, h, i, j, k, last, m, n, o, p, q, r, s, t = TWENTY
     lifecycle = Lifecycle.training()
     for event in TWENTY:
@@ -73,16 +73,16 @@ def chain(*names: str, **nodes: Any) -> Diagram:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_twenty_phases_can_be_read(look: dict[str, Any]) -> None:
+def test_a_layout_of_twenty_phases_has_no_faults(look: dict[str, Any]) -> None:
     picture = render(twenty(), "svg", **look).decode()
-    assert sum(part.kind == "node" for part in parts(picture)) == len(twenty().phases) - 1 + 3  # the ends, and history
+    assert sum(part.kind == "node" for part in parts(picture)) == len(twenty().phases) - 1 + 3  # two points and history
     assert faults(picture) == []
 
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
-def test_any_lifecycle_can_be_read(plan: Plan) -> None:
+def test_layouts_of_random_lifecycles_have_no_faults(plan: Plan) -> None:
     building = built(plan)
     look = LOOKS[plan.seed % len(LOOKS)]
     assert faults(render(building.engine.lifecycle, "svg", **look).decode()) == []
@@ -102,7 +102,7 @@ def classes(picture: str, node: str) -> list[str]:
     return re.search(rf'class="([^"]*)" data-node="{re.escape(node)}"', picture).group(1).split()  # type: ignore[union-attr]
 
 
-def test_a_loop_runs_on_the_left_and_a_detour_on_the_right() -> None:
+def test_loops_run_on_the_left_and_detours_on_the_right() -> None:
     edges = (Edge("c", "a"), Edge("a", "detour"), Edge("detour", "c"), Edge("b", "back"), Edge("back", "a"))
     drawn = chain("a", "b", "c")
     nodes = (*drawn.nodes, Node("detour", "DETOUR"), Node("back", "BACK"))
@@ -115,7 +115,7 @@ def test_a_loop_runs_on_the_left_and_a_detour_on_the_right() -> None:
     assert faults(svg(drawn)) == []
 
 
-def test_lines_run_past_the_name_of_a_box() -> None:
+def test_lines_avoid_the_title_of_a_box() -> None:
     drawn = chain("a", "b", "c", boxes=(Box("box", "quite a long name"),))
     nodes = tuple(Node(node.id, node.text, main=True, box="box" if node.id == "b" else None) for node in drawn.nodes)
     edges = (*drawn.edges, Edge("c", "b", "again"), Edge("box", "c", "ValueError", EdgeKind.ERROR))
@@ -124,7 +124,7 @@ def test_lines_run_past_the_name_of_a_box() -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_many_ways_back_from_errors_can_be_read(look: dict[str, Any]) -> None:
+def test_a_layout_of_many_error_edges_has_no_faults(look: dict[str, Any]) -> None:
     lifecycle = Lifecycle.training()
     kinds = (ValueError, KeyError, OSError, MemoryError, TypeError)
     for event, kind in zip(TWENTY, kinds):
@@ -133,7 +133,7 @@ def test_many_ways_back_from_errors_can_be_read(look: dict[str, Any]) -> None:
     assert faults(render(lifecycle, "svg", **look).decode()) == []
 
 
-def test_of_what_never_ends_the_main_path_is_what_it_goes_through_first() -> None:
+def test_the_main_path_of_an_endless_lifecycle_is_its_first_pass() -> None:
     one, two, three, *_ = TWENTY
     lifecycle = Lifecycle("endless")
     for event in (one, two, three):
@@ -143,7 +143,7 @@ def test_of_what_never_ends_the_main_path_is_what_it_goes_through_first() -> Non
     assert faults(render(lifecycle, "svg").decode()) == []
 
 
-def test_a_box_holds_its_nodes_and_no_others() -> None:
+def test_a_box_contains_its_own_nodes_only() -> None:
     boxes = (Box("outer", "outer"), Box("outer.inner", "inner", "outer"))
     nodes = (
         Node("a", "A", main=True),
@@ -167,51 +167,51 @@ def test_a_box_holds_its_nodes_and_no_others() -> None:
     assert faults(picture) == []
     found = {part.name: part.outline for part in parts(picture) if part.kind != "edge"}
     within = {
-        box: {name for name, room in found.items() if name != box and found[box].holds(room)}  # type: ignore[union-attr,arg-type]
+        box: {name for name, room in found.items() if name != box and found[box].contains(room)}  # type: ignore[union-attr,arg-type]
         for box in ("outer", "outer.inner")
     }
     assert within == {"outer": {"outer.inner", "b", "c", "d", "aside"}, "outer.inner": {"c", "aside"}}
 
 
-def test_a_picture_inside_a_node_lies_in_it() -> None:
+def test_an_inner_picture_is_inside_its_node() -> None:
     inner = chain("x", "y")
     drawn = Diagram(
         (Node("a", "A", main=True), Node("b", "B", main=True, inner=inner)), edges=(Edge("a", "b", main=True),)
     )
     at = placed(drawn)
     assert set(at) == {"a", "b", "b/x", "b/y"}
-    assert at["b"].outline.holds(at["b/x"].outline)  # type: ignore[union-attr,arg-type]
-    assert at["b"].outline.holds(at["b/y"].outline)  # type: ignore[union-attr,arg-type]
+    assert at["b"].outline.contains(at["b/x"].outline)  # type: ignore[union-attr,arg-type]
+    assert at["b"].outline.contains(at["b/y"].outline)  # type: ignore[union-attr,arg-type]
 
 
-def test_edges_between_the_same_two_nodes_are_kept_apart() -> None:
+def test_edges_between_the_same_two_nodes_do_not_overlap() -> None:
     drawn = chain("a", "b")
     more = [Edge("a", "b", f"edge {number}") for number in range(4)] + [Edge("b", "a", f"back {n}") for n in range(4)]
     assert faults(svg(Diagram(drawn.nodes, edges=(*drawn.edges, *more)))) == []
 
 
-def test_what_nothing_leads_to_is_drawn_as_well() -> None:
+def test_unreachable_nodes_are_drawn() -> None:
     drawn = Diagram((*chain("a", "b").nodes, Node("lost", "LOST")), edges=chain("a", "b").edges)
     assert set(placed(drawn)) == {"a", "b", "lost"}
 
 
-def test_a_single_node_is_a_picture() -> None:
+def test_a_diagram_can_have_a_single_node() -> None:
     assert faults(svg(Diagram((Node("only", "ONLY", NodeKind.INITIAL),)))) == []
 
 
-def test_marks_are_outside_of_what_they_mark() -> None:
+def test_the_current_phase_has_a_halo() -> None:
     drawn = Diagram((Node("a", "A", main=True, marks=frozenset({Mark.CURRENT})),), edges=())
     assert 'class="halo"' in svg(drawn)
 
 
-def test_a_picture_that_is_wrong_is_found_out() -> None:
+def test_an_overlap_is_a_fault() -> None:
     picture = svg(chain("a", "b", "c"))
     number = re.search(r'data-node="b".*?<rect x="[^"]*" y="([^"]*)"', picture, re.DOTALL).group(1)  # type: ignore[union-attr]
     broken = picture.replace(f'y="{number}"', 'y="8.0"')
-    assert "a stands on b" in faults(broken)
+    assert "a overlaps b" in faults(broken)
 
 
-def test_a_border_through_a_text_is_found_out_and_so_are_lines_along_each_other() -> None:
+def test_a_border_through_a_label_and_lines_on_top_of_each_other_are_faults() -> None:
     nodes = tuple(Node(name, name.upper(), main=True, box="box" if name == "b" else None) for name in "abc")
     edges = (Edge("a", "b", main=True), Edge("b", "c", "[guard]", main=True))
     picture = svg(Diagram(nodes, (Box("box", "box"),), edges))
@@ -223,20 +223,20 @@ def test_a_border_through_a_text_is_found_out_and_so_are_lines_along_each_other(
     assert "the lines from a and b run along each other" in faults(twice)
 
 
-def test_a_long_name_of_several_words_takes_two_lines() -> None:
+def test_a_long_name_of_several_words_has_two_lines() -> None:
     assert wrap_name("GET_BATCH_STARTED").lines == ("GET_BATCH_STARTED",)
     assert wrap_name("DATALOADER_STOP_ITERATION").lines == ("DATALOADER_", "STOP_ITERATION")
     assert wrap_name("A" * 40).lines == ("A" * 40,)
 
 
-def test_widths_are_those_of_helvetica() -> None:
+def test_text_widths_are_the_metrics_of_helvetica() -> None:
     assert text_width("", 10.0) == 0
     assert text_width("iW", 1000.0) == 222 + 944
     assert text_width("\u4e16", 10.0) == 10.0
     assert text_width("e\u0301", 1000.0) == 556
 
 
-def test_two_hundred_phases_can_be_read() -> None:
+def test_a_layout_of_two_hundred_phases_has_no_faults() -> None:
     many = EventEnum("MANY", {f"PHASE_{number}": f"phase_{number}" for number in range(200)})
     events = list(many)
     lifecycle = Lifecycle("many")

@@ -1,4 +1,4 @@
-"""Diagrams as Mermaid: what the text says, and that the real Mermaid shows it in a browser."""
+"""Diagrams as Mermaid: the text, and its rendering by Mermaid in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import INNER, RICH, hostile
+from sample_diagrams import INNER, RICH, hostile_diagram
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
@@ -28,7 +28,7 @@ MERMAID = Path(__file__).resolve().parents[1] / "browser" / "node_modules" / "me
 CHROMIUM = shutil.which("chromium")
 
 
-def test_a_small_diagram_is_written_like_this():
+def test_a_small_diagram_as_mermaid():
     small = Diagram(
         nodes=(
             Node("initial", "", NodeKind.INITIAL, main=True),
@@ -71,19 +71,19 @@ def test_a_small_diagram_is_written_like_this():
     ]
 
 
-def test_the_points_of_an_inner_diagram_are_its_own():
+def test_an_inner_diagram_has_its_own_initial_and_final_points():
     text = to_mermaid(Diagram((Node("A", "A", inner=INNER),)))
     inside = text[text.index("{") : text.rindex("}")]
     assert re.findall(r"^ *(.*\[\*\].*)$", text, re.MULTILINE) == ["[*] --> COLLECT : run", "COLLECT --> [*]"]
     assert text.count("[*]") == inside.count("[*]")
 
 
-def test_namesakes_get_ids_of_their_own():
+def test_nodes_with_the_same_name_have_different_ids():
     twins = Diagram((Node("One.A", "A"), Node("Two.A", "A"), Node("Three.A", "A")))
     assert to_mermaid(twins).splitlines()[2:5] == ["    A", '    state "A" as A_2', '    state "A" as A_3']
 
 
-def test_a_theme_without_a_background_leaves_the_page_its_own():
+def test_a_theme_without_a_background_sets_no_colours_of_the_page():
     assert "config:" not in to_mermaid(RICH)
     assert '    background: "#0d1117"' in to_mermaid(RICH, get_theme("dark")).splitlines()
 
@@ -92,7 +92,7 @@ def test_a_theme_without_a_background_leaves_the_page_its_own():
 
 
 def shown_in(picture: Diagram) -> Counter[str]:
-    """Return the texts that a picture of `picture` has to show, without its title."""
+    """Return the texts of a diagram that its picture must show, without the title."""
     left = {edge.source for edge in picture.edges}
     shown = Counter(box.text for box in picture.boxes)
     shown += Counter(f"any of {box.text}" for box in picture.boxes if box.id in left)
@@ -106,18 +106,18 @@ def shown_in(picture: Diagram) -> Counter[str]:
 
 
 def plain(texts: Iterable[str]) -> Counter[str]:
-    """Return texts as they can be shown, but for empty ones; two letters are of Mermaid's own."""
+    """Return the non-empty texts on one line each, with Mermaid's replacements of two letters."""
     alike = str.maketrans({"\N{LATIN SMALL LIGATURE FL}": "fl", "\N{PILCROW SIGN}": "P"})
     return Counter(filter(None, (one_line(text).translate(alike) for text in texts)))
 
 
 def lines(label: str) -> list[str]:
-    """Return the lines of text in the label of a state or an edge."""
+    """Return the lines of a label in HTML."""
     return [html.unescape(line) for line in re.sub("</?p>", "", label).split("<br>")]
 
 
 def random_texts() -> tuple[str, ...]:
-    """Return texts of letters that mean something in Mermaid, Markdown or HTML."""
+    """Return random texts of tokens with a meaning in Mermaid, Markdown or HTML."""
     dice = random.Random(1)
     pieces = [
         *"\"'`#;:%&<>{}[]()*_~-=+|\\/!?.,$@^ \n",
@@ -152,7 +152,7 @@ document.body.replaceChildren(JSON.stringify(results));
 
 
 def rendered(texts: list[str], folder: Path) -> list[dict[str, Any]]:
-    """Return what Mermaid makes of each text: what is written in the picture, or its error."""
+    """Return Mermaid's result for each text: the texts of the picture, or the error."""
     page = folder / "page.html"
     script = SCRIPT % json.dumps(texts).replace("<", "\\u003c")
     page.write_text(
@@ -174,8 +174,8 @@ def rendered(texts: list[str], folder: Path) -> list[dict[str, Any]]:
 
 PICTURES = {
     "everything": RICH,
-    "hostile": hostile(),
-    "random": hostile(random_texts()),
+    "hostile": hostile_diagram(),
+    "random": hostile_diagram(random_texts()),
     "training": build_diagram(Lifecycle.training(), DiagramOptions("Training", guards=True)),
     "to the right": replace(RICH, to_the_right=True),
 }
@@ -192,7 +192,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*PICTURES, *(f"everything, {name}" for name in THEMES)])
-def test_mermaid_shows_every_text_of_a_diagram_as_it_is(name, seen):
+def test_mermaid_shows_every_text_of_a_diagram_unchanged(name, seen):
     picture = PICTURES.get(name, RICH)
     assert "error" not in seen[name], seen[name]
     assert plain(line for text in seen[name]["texts"] for line in lines(text)) == plain(shown_in(picture).elements())
@@ -205,6 +205,6 @@ def test_mermaid_shows_the_title(seen):
 
 
 @pytest.mark.slow
-def test_what_mermaid_cannot_draw_would_be_noticed(tmp_path, seen):
+def test_an_error_of_mermaid_is_detected(tmp_path, seen):
     broken = "stateDiagram-v2\n    A --> \n"
     assert "error" in rendered([broken], tmp_path)[0]

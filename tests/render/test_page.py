@@ -1,4 +1,4 @@
-"""The page of a lifecycle: what is in it, and, in a browser, what it does."""
+"""The page of a lifecycle: its HTML, and its behaviour in a browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import HOSTILE
+from sample_diagrams import HOSTILE
 
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, Scope, Transition
 from fsm_engine.events.edges import Edge
@@ -43,47 +43,47 @@ NASTY = "<script>alert(1)</script>"
 
 
 def move(label: str, target: str = "", **more: Any) -> ExitDetails:
-    """Return an exit of no phase in particular."""
+    """Return an exit with default values for all other fields."""
     plain = ExitDetails(label, "automatic", "", target, "", "", "", "", (), None, (), ("", "", ""))
     return replace(plain, **more)
 
 
-# What is in it
+# HTML
 
 
 class Read(HTMLParser):
-    """Reads a page as a browser does: elements with their attributes, and the text of some."""
+    """Parses a page: all elements with their attributes, and the texts of some."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.within: dict[str, list[str]] = {"script": [], "style": [], "title": [], "h1": []}
+        self.texts: dict[str, list[str]] = {"script": [], "style": [], "title": [], "h1": []}
         self.open = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag in self.within:
-            self.within[tag].append("")
+        if tag in self.texts:
+            self.texts[tag].append("")
         self.open = tag
 
     def handle_endtag(self, tag: str) -> None:
         self.open = ""
 
     def handle_data(self, data: str) -> None:
-        if self.open in self.within:
-            self.within[self.open][-1] += data
+        if self.open in self.texts:
+            self.texts[self.open][-1] += data
 
 
 def sha(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def test_the_policy_of_the_page_lets_nothing_run_or_load_but_what_is_in_it():
+def test_the_policy_allows_the_script_and_style_of_the_page_only():
     read = Read(lifecycle_page(SVG, SMALL, "small"))
     policy = [attrs["content"] for _, attrs in read.elements if attrs.get("http-equiv") == "Content-Security-Policy"]
-    _data, script = read.within["script"]
-    (style,) = read.within["style"]
+    _data, script = read.texts["script"]
+    (style,) = read.texts["style"]
     assert policy == [f"default-src 'none'; script-src {sha(script)}; style-src {sha(style)}; base-uri 'none'"]
     handlers = [name for _, attrs in read.elements for name in attrs if name.startswith("on") or name == "style"]
     loaded = [attrs for _, attrs in read.elements if {"src", "srcset", "background"} & {*attrs}]
@@ -91,16 +91,16 @@ def test_the_policy_of_the_page_lets_nothing_run_or_load_but_what_is_in_it():
     assert {attrs["href"] for _, attrs in read.elements if "href" in attrs} == {"#panel"}
 
 
-def test_the_page_holds_the_details_the_picture_and_the_title():
+def test_the_page_contains_details_picture_and_title():
     text = lifecycle_page(SVG, SMALL, "small")
     read = Read(text)
-    assert json.loads(read.within["script"][0]) == json.loads(json.dumps({"title": "small", **asdict(SMALL)}))
+    assert json.loads(read.texts["script"][0]) == json.loads(json.dumps({"title": "small", **asdict(SMALL)}))
     assert SVG in text
-    assert (read.within["title"][0], read.within["h1"]) == ("small", ["small"])
+    assert (read.texts["title"][0], read.texts["h1"]) == ("small", ["small"])
 
 
 @pytest.mark.parametrize("name", [NASTY, "</script><b>", "<!--<script>", "]]>", "$title", "${svg}", *HOSTILE])
-def test_names_stay_text(name):
+def test_hostile_names_are_escaped(name):
     phase = replace(
         SMALL.phases[1],
         **dict.fromkeys(("id", "name", "activity", "defer", "counter"), name),
@@ -110,13 +110,13 @@ def test_names_stay_text(name):
     )
     given = Details((IDLE, phase), name)
     plain, read = Read(lifecycle_page(SVG, SMALL, "small")), Read(lifecycle_page(SVG, given, name))
-    known = json.loads(read.within["script"][0])
+    known = json.loads(read.texts["script"][0])
     assert [tag for tag, _ in read.elements] == [tag for tag, _ in plain.elements]
     assert {**known, "title": ""} == {**json.loads(json.dumps(asdict(given))), "title": ""}
-    assert read.within["script"][1:] + read.within["style"] == plain.within["script"][1:] + plain.within["style"]
+    assert read.texts["script"][1:] + read.texts["style"] == plain.texts["script"][1:] + plain.texts["style"]
 
 
-def test_every_colour_that_is_named_has_a_value():
+def test_every_colour_variable_has_a_value():
     text = lifecycle_page("\n".join(re.findall(r"var\(--[\w-]+\)", repr(page_theme()))), SMALL, "small")
     declared = set(re.findall(r"(--[\w-]+):", text))
     assert set(re.findall(r"var\((--[\w-]+)\)", text)) <= declared
@@ -131,13 +131,13 @@ def test_every_colour_that_is_named_has_a_value():
         ("print", "light", "light-dark(#555555, #8b949e)"),
     ],
 )
-def test_a_theme_says_in_which_colours_the_page_opens(theme, mode, lines):
+def test_the_theme_sets_the_initial_colours_of_the_page(theme, mode, lines):
     read = Read(lifecycle_page(SVG, SMALL, "small", THEMES[theme]))
     assert read.elements[0] == ("html", {"lang": "en", "data-mode": mode})
-    assert f"--line: {lines};" in read.within["style"][0]
+    assert f"--line: {lines};" in read.texts["style"][0]
 
 
-# What is told of a phase
+# Details of a phase
 
 
 class Parts(EventEnum):
@@ -157,7 +157,7 @@ def solved(engine: Engine) -> bool:
 
 
 def collect(engine: Engine) -> None:
-    """Play."""
+    """Collect a rollout."""
 
 
 def rl() -> Engine:
@@ -186,7 +186,7 @@ def signal(name: str, target: str, via: str, scope: str) -> ExitDetails:
     return move(name, f"Events.{target}", kind="signal", signal=name, via=via, edge=edge)
 
 
-def test_a_phase_is_told_with_all_that_it_does_and_where_it_leads(monkeypatch):
+def test_the_details_of_a_phase(monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     engine = rl()
     engine.add_event_handler(Rl.COLLECT(every=3), collect)
@@ -237,7 +237,7 @@ def test_a_phase_is_told_with_all_that_it_does_and_where_it_leads(monkeypatch):
     )
 
 
-# What it does, in a browser
+# Behaviour in a browser
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def retrying() -> Lifecycle:
 
 
 def retry(lifecycle: Lifecycle) -> None:
-    """Let the step fire phases, and begin again after one error."""
+    """Add phases that the step fires, and an error edge that retries the iteration once."""
     lifecycle.add_path(Events.ITERATION_STARTED >> Parts.FORWARD >> Parts.BACKWARD >> Events.ITERATION_COMPLETED)
     lifecycle.add_phase(Parts.RETRY, None, Scope.EPOCH)
     lifecycle.add_transition(Scope.ITERATION >> Parts.RETRY, error=MemoryError, limit=1)
@@ -270,7 +270,7 @@ def retry(lifecycle: Lifecycle) -> None:
 
 
 def failing_once() -> Any:
-    """Return a step that fires its phases, and fails between them when it is called first."""
+    """Return a step that fires its phases, and raises MemoryError between them in its first call."""
     errors = [MemoryError()]
 
     def step(engine: Engine, batch: Any) -> None:
@@ -283,7 +283,7 @@ def failing_once() -> Any:
 
 
 def once(function: Any) -> Any:
-    """Return a handler that calls `function` when it is called first."""
+    """Return a handler that calls `function` in its first call only."""
     waiting = [function]
     return lambda: waiting.pop()() if waiting else None
 
@@ -296,7 +296,7 @@ def node(event: Any) -> str:
 
 
 def place(tab: Tab) -> tuple[float, float, float]:
-    """Return where the picture lies, and how large it is."""
+    """Return the position of the picture and its scale."""
     matrix = tab.js("const m = new DOMMatrix(getComputedStyle(picture).transform); return [m.e, m.f, m.a]")
     return tuple(round(value, 2) for value in matrix)
 
@@ -306,7 +306,7 @@ def hash_of(tab: Tab) -> str:
 
 
 def path(tab: Tab) -> list[str]:
-    """Return the labels of the path so far and where they led."""
+    """Return the labels and targets of the path so far."""
     rows = "return [...document.querySelectorAll('.path li')].map(row => [...row.children].map(e => e.textContent))"
     return [f"--{label}--> {name}" for label, name in tab.js(rows)]
 
@@ -319,7 +319,7 @@ def observed(engine: Engine, *data: Any, **limits: Any) -> list[Transition]:
 
 
 def number_of(tab: Tab, move: Transition) -> str:
-    """Return the number of the exit that a move takes, as it is shown."""
+    """Return the displayed number of the exit of a move."""
     find = (
         "return [...document.querySelectorAll('.choices button')].map(b => [b.dataset.choice, b.disabled, b.innerText])"
     )
@@ -330,7 +330,7 @@ def number_of(tab: Tab, move: Transition) -> str:
 
 
 @pytest.mark.slow
-def test_the_picture_is_dragged_and_moved_by_arrows(shown):
+def test_dragging_and_arrow_keys_move_the_picture(shown):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.keys import Keys
 
@@ -347,7 +347,7 @@ def test_the_picture_is_dragged_and_moved_by_arrows(shown):
 
 
 @pytest.mark.slow
-def test_where_a_drag_ends_nothing_is_chosen(shown):
+def test_a_drag_does_not_select_a_phase(shown):
     from selenium.webdriver import ActionChains
 
     tab = shown(training())
@@ -363,8 +363,8 @@ def test_the_wheel_zooms_around_the_pointer(shown):
     tab = shown(training())
     x, y, scale = place(tab)
     for delta in (-400, 250):
-        tab.tell("Input.dispatchMouseEvent", type="mouseWheel", x=300, y=400, deltaX=0, deltaY=delta)
-    grown = 1.2712491503214047  # e to the power of 0.24
+        tab.send("Input.dispatchMouseEvent", type="mouseWheel", x=300, y=400, deltaX=0, deltaY=delta)
+    grown = 1.2712491503214047  # exp(0.24)
     top = tab.js("return view.getBoundingClientRect().top")
     tab.until(lambda: place(tab)[2] == pytest.approx(scale * grown, abs=0.01))
     assert place(tab)[:2] == pytest.approx((300 - (300 - x) * grown, 400 - top - (400 - top - y) * grown), abs=1)
@@ -402,13 +402,13 @@ def test_the_picture_never_leaves_the_frame(shown):
 
 
 @pytest.mark.slow
-def test_two_fingers_zoom_and_move(shown):
+def test_two_fingers_zoom(shown):
     tab = shown(training())
     before = place(tab)[2]
 
     def touch(kind: str, *places: int) -> None:
         points = [{"x": x, "y": 300, "id": number} for number, x in enumerate(places)]
-        tab.tell("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        tab.send("Input.dispatchTouchEvent", type=kind, touchPoints=points)
 
     touch("touchStart", 300, 400)
     for apart in range(10, 110, 10):
@@ -418,7 +418,7 @@ def test_two_fingers_zoom_and_move(shown):
 
 
 @pytest.mark.slow
-def test_a_phase_shows_its_exits_guards_handlers_and_where_they_are_defined(shown, monkeypatch):
+def test_a_selected_phase_shows_its_exits_guards_and_handlers(shown, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     engine = rl()
     engine.add_event_handler(Rl.LEARN(every=3), collect)
@@ -442,7 +442,7 @@ def test_a_phase_shows_its_exits_guards_handlers_and_where_they_are_defined(show
 
 
 @pytest.mark.slow
-def test_phases_are_reached_by_tab_in_the_order_of_the_graph(shown):
+def test_tab_moves_through_phases_in_the_order_of_the_graph(shown):
     from selenium.webdriver.common.keys import Keys
 
     lifecycle = training()
@@ -460,7 +460,7 @@ def test_phases_are_reached_by_tab_in_the_order_of_the_graph(shown):
 
 
 @pytest.mark.slow
-def test_pointing_at_a_phase_lights_its_edges(shown):
+def test_hovering_a_phase_highlights_its_edges(shown):
     tab = shown(training())
     tab.hover(node(Events.GET_BATCH_COMPLETED))
     near = "return [...document.querySelectorAll('.edge.near title')].map(title => title.textContent)"
@@ -510,7 +510,7 @@ def test_search_finds_phases_guards_and_handlers(shown):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["keys", "mouse"])
-def test_a_simulated_epoch_is_the_walk_that_an_engine_takes(way, shown):
+def test_a_simulated_epoch_has_the_moves_of_an_engine(way, shown):
     engine = Engine(lambda engine, batch: None)
     moves = observed(engine, [1, 2], max_epochs=1)
     tab = shown(engine.lifecycle)
@@ -544,7 +544,7 @@ def ids(lifecycle: Lifecycle) -> list[str]:
 
 
 def exported(tab: Tab, name: str) -> str:
-    """Return what the page lets one save under that name."""
+    """Click a download button, and return the content of the file."""
     kind = {"walk.json": 2, "walk.txt": 3}[name]
     tab.click(f".exports button:nth-child({kind})")
     file = tab.downloads / name
@@ -553,14 +553,14 @@ def exported(tab: Tab, name: str) -> str:
 
 
 def copied(tab: Tab) -> str:
-    tab.tell("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    tab.send("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     tab.click(".exports button:nth-child(1)")
     tab.until(lambda: tab.text("#status") == "Copied")
     return tab.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
 
 
 @pytest.mark.slow
-def test_moves_are_undone_one_by_one_and_all_at_once(shown):
+def test_undo_and_reset(shown):
     from selenium.webdriver.common.keys import Keys
 
     tab = shown(training())
@@ -576,7 +576,7 @@ def test_moves_are_undone_one_by_one_and_all_at_once(shown):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_by_itself_to_the_next_choice(shown):
+def test_n_runs_to_the_next_choice(shown):
     tab = shown(rl().lifecycle)
     tab.keys("n")
     assert path(tab) == ["--run--> STARTED", "--collect--> COLLECT", "--learn--> LEARN"]
@@ -586,7 +586,7 @@ def test_a_run_goes_on_by_itself_to_the_next_choice(shown):
 
 
 @pytest.mark.slow
-def test_automatic_exits_come_first_and_signals_stand_apart(shown):
+def test_automatic_exits_come_first_and_signals_are_listed_separately(shown):
     tab = shown(training(), "#walk=0.2")
     assert tab.texts(".choices[aria-label=Exits] button") == [
         "1 ITERATION_STARTED no_data [no data] / batch = output = None",
@@ -611,7 +611,7 @@ def test_automatic_exits_come_first_and_signals_stand_apart(shown):
         ((Parts.RETRY, Events.RESUMED), ["RETRY", "ITERATION_STARTED"]),
     ],
 )
-def test_history_leads_back_to_where_it_leads_an_engine(interrupts, back, shown):
+def test_simulated_history_has_the_target_of_an_engine(interrupts, back, shown):
     engine = Engine(failing_once())
     retry(engine.lifecycle)
     for event in interrupts:
@@ -630,7 +630,7 @@ def test_history_leads_back_to_where_it_leads_an_engine(interrupts, back, shown)
 
 
 @pytest.mark.slow
-def test_an_error_on_the_way_back_is_recovered_from_first(shown):
+def test_an_error_in_RESUMED_is_recovered_before_the_interrupt(shown):
     def fail() -> None:
         raise MemoryError
 
@@ -651,7 +651,7 @@ def test_an_error_on_the_way_back_is_recovered_from_first(shown):
 
 
 @pytest.mark.slow
-def test_an_error_edge_is_taken_as_often_as_its_limit_says(shown):
+def test_an_error_edge_is_disabled_at_its_limit(shown):
     tab = shown(rl().lifecycle, "#walk=0")
     error = Transition(Scope("rollout", Scope.RUN), Rl.SKIP, "skip")
     for _ in range(2):
@@ -668,7 +668,7 @@ def test_an_error_edge_is_taken_as_often_as_its_limit_says(shown):
 
 @pytest.mark.slow
 @MAKERS
-def test_whatever_a_run_can_do_can_be_simulated(make, shown):
+def test_every_transition_can_be_simulated(make, shown):
     lifecycle = make()
     phases = {phase.id: phase for phase in page_details(lifecycle).phases}
     names = dict(zip([phase.event for phase in lifecycle.phases], phases))
@@ -683,7 +683,7 @@ def test_whatever_a_run_can_do_can_be_simulated(make, shown):
 
 @pytest.mark.slow
 @MAKERS
-def test_whatever_is_simulated_is_a_walk_of_the_lifecycle(make, shown):
+def test_random_simulations_are_walks_of_the_lifecycle(make, shown):
     lifecycle, dice = make(), random.Random(1)
     tab = shown(lifecycle)
     tab.js(
@@ -705,7 +705,7 @@ def test_whatever_is_simulated_is_a_walk_of_the_lifecycle(make, shown):
 
 
 @pytest.mark.slow
-def test_the_address_keeps_the_phase_and_the_walk(shown):
+def test_the_address_stores_the_phase_and_the_walk(shown):
     tab = shown(training(), "#phase=Events.EPOCH_STARTED")
     assert tab.text("#phase h2") == "EPOCH_STARTED"
     tab.click(node(Events.COMPLETED))
@@ -722,7 +722,7 @@ def test_the_address_keeps_the_phase_and_the_walk(shown):
 @pytest.mark.parametrize(
     "hash", ["#phase=Events.GONE", "#walk=x.y", "#walk=7", "#%", "#phase=__proto__", "#walk=0.2.constructor"]
 )
-def test_an_address_that_leads_nowhere_is_passed_over(hash, shown):  # noqa: A002
+def test_an_illegal_address_is_ignored(hash, shown):  # noqa: A002
     tab = shown(training(), hash)
     assert tab.js("return document.querySelector('#phase h2').textContent") == "Overview"
     assert path(tab) == (["--run--> STARTED", "--next_epoch--> EPOCH_STARTED"] if "constructor" in hash else [])
@@ -771,7 +771,7 @@ def test_hostile_names_are_shown_as_text(shown):
 
 
 @pytest.mark.slow
-def test_the_page_is_light_or_dark_as_wanted(shown, tab):
+def test_the_button_and_the_system_set_light_or_dark(shown, tab):
     colour = "return getComputedStyle(document.querySelector('.bar')).backgroundColor"
     light, dark = "rgb(255, 255, 255)", "rgb(21, 27, 35)"
     shown(training())
@@ -782,14 +782,14 @@ def test_the_page_is_light_or_dark_as_wanted(shown, tab):
     assert tab.js(colour) == dark
     tab.click("#mode")
     assert tab.js(colour) == light
-    tab.be(scheme="dark")
+    tab.emulate(scheme="dark")
     assert tab.js(colour) == dark
     shown(training(), theme="light")
     assert tab.js(colour) == light
 
 
 @pytest.mark.slow
-def test_help_lists_the_keys_and_takes_them_while_it_is_open(shown):
+def test_an_open_help_dialog_disables_other_keys(shown):
     from selenium.webdriver.common.keys import Keys
 
     tab = shown(training())
@@ -804,8 +804,8 @@ def test_help_lists_the_keys_and_takes_them_while_it_is_open(shown):
 
 
 @pytest.mark.slow
-def test_on_a_small_screen_the_panel_is_a_sheet_below_the_picture(shown, tab):
-    tab.be(tab.NARROW)
+def test_on_a_small_screen_the_panel_is_below_the_picture(shown, tab):
+    tab.emulate(tab.NARROW)
     shown(training())
     room = "const r = arguments[0].getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom].map(Math.round)"
     left, top, right, bottom = tab.js(room, tab.find("#panel"))
@@ -820,16 +820,16 @@ def test_on_a_small_screen_the_panel_is_a_sheet_below_the_picture(shown, tab):
 
 
 @pytest.mark.slow
-def test_nothing_moves_by_itself_for_who_wants_less_motion(shown, tab):
+def test_reduced_motion_disables_animations(shown, tab):
     running = "return document.getAnimations().length"
     shown(training(), "#walk=0.2")
     assert tab.js(running) == 0
-    tab.be(motion="no-preference")
+    tab.emulate(motion="no-preference")
     assert tab.until(lambda: tab.js(running)) > 0
 
 
 @pytest.mark.slow
-def test_everything_that_can_be_used_has_a_name_and_ids_are_unique(shown):
+def test_every_control_has_an_accessible_name_and_ids_are_unique(shown):
     tab = shown(rl().lifecycle, "#walk=0")
     elements = tab.driver.find_elements("css selector", "button, input, a, aside, [role=button], [tabindex]")
     assert [e.get_attribute("outerHTML") for e in elements if e.is_displayed() and not e.accessible_name] == []
@@ -842,7 +842,7 @@ def test_everything_that_can_be_used_has_a_name_and_ids_are_unique(shown):
 
 
 @pytest.mark.slow
-def test_a_lifecycle_of_200_phases_is_searched_and_walked(shown):
+def test_the_page_of_200_phases_is_searched_and_simulated(shown):
     phases = EventEnum("Many", {f"PHASE_{number}": f"phase {number}" for number in range(200)})
     events = list(phases)
     lifecycle = Lifecycle("many")

@@ -16,8 +16,8 @@ PAINTS = ("phase", "main", "custom", "added", "removed", "changed")
 LINES = ("text", "line", "current", "fired", "error", "discovered")
 RGB = tuple[float, float, float]
 
-# Machado, Oliveira and Fernandes (2009): what is left of linear red, green and blue.
-SIGHTS = {
+# Machado, Oliveira and Fernandes (2009): matrices that simulate colour blindness in linear RGB.
+COLOUR_BLINDNESS = {
     "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
     "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
     "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
@@ -36,13 +36,13 @@ def luminance(colour: str) -> float:
 
 
 def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of WCAG 2: 4.5 is legible, 3 will do for large parts."""
+    """Return the contrast ratio of WCAG 2: texts need 4.5, large parts 3."""
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def lab(colour: RGB) -> RGB:
-    """Return linear RGB as OKLab, in which distances are about as large as they look."""
+    """Convert linear RGB to OKLab, in which distances are perceptually uniform."""
     rows = ((0.41222, 0.53633, 0.05145), (0.21190, 0.68070, 0.10740), (0.08830, 0.28172, 0.62998))
     long, medium, short = (max(sum(a * b for a, b in zip(row, colour)), 0.0) ** (1 / 3) for row in rows)
     return (
@@ -53,7 +53,7 @@ def lab(colour: RGB) -> RGB:
 
 
 def apart(one: str, other: str, sight: str) -> float:
-    rows = SIGHTS[sight]
+    rows = COLOUR_BLINDNESS[sight]
     seen = [lab(tuple(sum(a * b for a, b in zip(row, linear(colour))) for row in rows)) for colour in (one, other)]  # type: ignore[arg-type]
     return sum((a - b) ** 2 for a, b in zip(*seen)) ** 0.5
 
@@ -63,7 +63,7 @@ def paints(theme: Theme) -> dict[str, Paint]:
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_every_colour_is_written_as_six_digits(theme):
+def test_every_colour_has_six_hex_digits(theme):
     values = [getattr(theme, field.name) for field in fields(theme) if field.name not in ("name", "heat", "font")]
     values += theme.heat
     colours = [c for v in values for c in ((v.fill, v.text, v.border) if isinstance(v, Paint) else (v,))]
@@ -72,13 +72,13 @@ def test_every_colour_is_written_as_six_digits(theme):
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_names_can_be_read_in_their_nodes(theme):
+def test_names_are_legible_in_their_nodes(theme):
     assert {name: p for name, p in paints(theme).items() if contrast(p.fill, p.text) < 4.5} == {}
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_labels_and_lines_can_be_seen_on_their_pages(theme):
-    wanted = {name: 4.2 if name == "text" else 3.0 for name in LINES}  # no grey has more than 4.4 on both pages
+def test_labels_and_lines_have_contrast_on_every_page(theme):
+    wanted = {name: 4.2 if name == "text" else 3.0 for name in LINES}  # no grey exceeds 4.4 on both pages
     faint = {
         name: page
         for page in PAGES[theme.name]
@@ -88,9 +88,9 @@ def test_labels_and_lines_can_be_seen_on_their_pages(theme):
     assert faint == {}
 
 
-@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("sight", COLOUR_BLINDNESS)
 @pytest.mark.parametrize("name", ["auto", "light", "dark"])
-def test_kinds_of_nodes_can_be_told_apart_by_every_eye(name, sight):
+def test_kinds_of_nodes_differ_for_colour_blind_readers(name, sight):
     borders = {
         kind: paint.border for kind, paint in paints(THEMES[name]).items() if kind in ("phase", "main", "custom")
     }
@@ -100,15 +100,15 @@ def test_kinds_of_nodes_can_be_told_apart_by_every_eye(name, sight):
     assert [p for p in combinations(changes, 2) if apart(changes[p[0]], changes[p[1]], sight) < 0.03] == []
 
 
-@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("sight", COLOUR_BLINDNESS)
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_the_outline_of_the_current_phase_stands_out_from_what_it_is_around(theme, sight):
+def test_the_outline_of_the_current_phase_differs_from_the_fills(theme, sight):
     fills = {kind: paint.fill for kind, paint in paints(theme).items() if kind in ("phase", "main", "custom")}
     assert {kind for kind, fill in fills.items() if apart(theme.current, fill, sight) < 0.08} == set()
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_shares_of_time_can_be_read_and_get_darker_step_by_step(theme):
+def test_heat_colours_are_legible_and_get_darker(theme):
     assert [paint for paint in theme.heat if contrast(paint.fill, paint.text) < 4.5] == []
     assert [paint for paint in theme.heat for page in PAGES[theme.name] if contrast(paint.border, page) < 2.9] == []
     steps = [contrast(light.fill, dark.fill) for light, dark in pairwise(theme.heat)]
@@ -118,11 +118,11 @@ def test_shares_of_time_can_be_read_and_get_darker_step_by_step(theme):
     )
 
 
-def test_changes_are_told_apart_without_colours_too():
+def test_every_change_has_its_own_sign():
     assert len({*CHANGE_SIGNS.values()}) == len(Change) == len(CHANGE_SIGNS)
 
 
-def test_how_a_node_differs_goes_before_whose_it_is_and_that_before_where_it_lies():
+def test_the_role_of_a_node_is_its_change_else_its_marks_else_its_path():
     own = frozenset({Mark.CUSTOM})
     nodes = [
         Node("a", "a", main=True, marks=own, change=Change.REMOVED),
@@ -141,7 +141,7 @@ def test_how_a_node_differs_goes_before_whose_it_is_and_that_before_where_it_lie
     ]
 
 
-def test_how_an_edge_differs_goes_before_where_it_lies_and_that_before_its_kind():
+def test_the_colour_of_an_edge_is_by_its_change_else_its_path_else_its_kind():
     auto = get_theme("auto")
     edges = [
         Edge("a", "b", kind=EdgeKind.ERROR, main=True, change=Change.ADDED),
@@ -152,7 +152,7 @@ def test_how_an_edge_differs_goes_before_where_it_lies_and_that_before_its_kind(
     assert [auto.edge_colour(edge) for edge in edges] == [auto.added.border, auto.main.border, *kinds]
 
 
-def test_the_default_comes_first_and_an_unknown_name_is_told_the_others():
+def test_the_default_theme_is_first_and_an_unknown_name_is_refused():
     assert next(iter(THEMES)) == "auto"
     assert {name: get_theme(name).name for name in THEMES} == {name: name for name in PAGES}
     with pytest.raises(ValueError, match=r"theme='neon'.*'auto', 'light', 'dark', 'print'"):

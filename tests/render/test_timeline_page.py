@@ -199,7 +199,7 @@ return [room.left + canvas.chart.x(arguments[0]), room.top + row.top + 8];
 def point(tab: Tab, since: float, lane: str) -> dict[str, str]:
     """Move the mouse to a time of a lane, in nanoseconds since the start, and return what the tip tells."""
     x, y = tab.js(POINT, since, lane)
-    tab.tell("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    tab.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     tab.until(lambda: tab.find("#tip").is_displayed())
     facts = dict(zip(tab.texts("#tip dt"), tab.texts("#tip dd")))
     return {"name": tab.text("#tip strong"), **facts}
@@ -245,7 +245,7 @@ def test_zooming_by_wheel_keys_and_buttons_keeps_what_is_under_the_pointer(tab: 
     middle = sum(whole) / 2
     x, y = tab.js(POINT, middle, "step")
     for _ in range(60):
-        tab.tell("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-120)
+        tab.send("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-120)
     tab.until(lambda: shown(tab)[1] - shown(tab)[0] < 1000)
     start, end = shown(tab)
     assert start < middle + 40 * MS / 1000
@@ -267,7 +267,7 @@ def test_dragging_moves_the_time(tab: Tab, tmp_path: Path) -> None:
     start, _ = shown(tab)
     x, y = tab.js(POINT, 1_500_000, "step")
     for kind, at in (("mousePressed", x), ("mouseMoved", x - 50), ("mouseMoved", x - 100), ("mouseReleased", x - 100)):
-        tab.tell("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", buttons=1, clickCount=1)
+        tab.send("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", buttons=1, clickCount=1)
     assert shown(tab)[0] > start + 1000
     (later, end), held = shown(tab), tab.js(POINT, 1_500_000, "step")[0]
     assert (round(end - later), round(held - (x - 100))) == (MS, 0)

@@ -1,4 +1,4 @@
-"""A browser to try pages in: Debian's Chromium, driven by its own driver. Tests are skipped where it is missing."""
+"""Fixtures for browser tests: headless Chromium with its own driver. Without Chromium, the tests are skipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A driver of one browser for all tests, with a profile of its own."""
+    """One browser for all tests, with a temporary profile."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if binary is None or driver is None:
@@ -36,9 +36,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def tab(chromium: Any, tmp_path: Path) -> Iterator[Tab]:
-    """The browser with nothing of earlier tests in it; whatever a page complained of fails the test."""
+    """A fresh tab. The test fails if the page logged an error or a warning."""
     shown = Tab(chromium, tmp_path / "downloads")
-    shown.be()
+    shown.emulate()
     yield shown
     complaints = [entry["message"] for entry in chromium.get_log("browser")]
     chromium.get("about:blank")
@@ -46,23 +46,23 @@ def tab(chromium: Any, tmp_path: Path) -> Iterator[Tab]:
 
 
 class Tab:
-    """What tests do with a page: they type, click, and read what is there."""
+    """A page under test, with methods to type, click and read texts."""
 
     WIDE, NARROW = (1280, 800), (390, 800)
 
     def __init__(self, driver: Any, downloads: Path) -> None:
         self.driver, self.downloads = driver, downloads
         downloads.mkdir()
-        self.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
+        self.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
 
-    def tell(self, command: str, **arguments: Any) -> Any:
-        """Send a command of the browser's protocol."""
+    def send(self, command: str, **arguments: Any) -> Any:
+        """Send a command of the Chrome DevTools Protocol."""
         return self.driver.execute_cdp_cmd(command, arguments)
 
-    def be(self, size: tuple[int, int] = WIDE, scheme: str = "light", motion: str = "reduce") -> None:
-        """Be a screen of that size, whose user prefers these colours and that much motion."""
+    def emulate(self, size: tuple[int, int] = WIDE, scheme: str = "light", motion: str = "reduce") -> None:
+        """Emulate a screen of this size and these user preferences for colours and motion."""
         width, height = size
-        self.tell(
+        self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
@@ -71,54 +71,54 @@ class Tab:
         )
         wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": motion}
         features = [{"name": name, "value": value} for name, value in wanted.items()]
-        self.tell("Emulation.setEmulatedMedia", features=features)
+        self.send("Emulation.setEmulatedMedia", features=features)
 
     def open(self, path: Path, hash: str = "") -> None:  # noqa: A002
-        """Open a page anew, and wait until its script is through."""
+        """Load a page, and wait until its script has run."""
         self.driver.get("about:blank")
         self.driver.get(path.as_uri() + hash)
         self.until(lambda: self.js("return document.documentElement.dataset.ready === ''"))
         self.js("localStorage.clear()")
 
     def js(self, code: str, *arguments: Any) -> Any:
-        """Run a function's body in the page."""
+        """Run JavaScript in the page as the body of a function, and return its result."""
         return self.driver.execute_script(code, *arguments)
 
     def keys(self, *keys: str) -> None:
-        """Type, wherever the focus is."""
+        """Type keys into the focused element."""
         from selenium.webdriver import ActionChains
 
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def click(self, selector: str) -> None:
-        """Click on the middle of an element, with the mouse."""
+        """Click the centre of an element with the mouse."""
         from selenium.webdriver import ActionChains
 
         ActionChains(self.driver).move_to_element(self.find(selector)).click().perform()
 
     def hover(self, selector: str) -> None:
-        """Move the mouse there."""
+        """Move the mouse to the centre of an element."""
         from selenium.webdriver import ActionChains
 
         ActionChains(self.driver).move_to_element(self.find(selector)).perform()
 
     def find(self, selector: str) -> Any:
-        """Return an element."""
+        """Return the first element that matches a CSS selector."""
         return self.driver.find_element("css selector", selector)
 
     def text(self, selector: str) -> str:
-        """Return what is written in an element, spaces as one."""
+        """Return the text of an element, with runs of whitespace replaced by one space."""
         return " ".join(self.find(selector).text.split())
 
     def texts(self, selector: str) -> list[str]:
-        """Return what is written in each of these elements that can be seen, spaces as one."""
+        """Return the texts of all visible elements that match, with runs of whitespace replaced by one space."""
         found = self.driver.find_elements("css selector", selector)
         return [" ".join(element.text.split()) for element in found if element.is_displayed()]
 
-    def until(self, holds: Callable[[], T]) -> T:
-        """Wait until something holds, and return it."""
+    def until(self, condition: Callable[[], T]) -> T:
+        """Wait up to 30 seconds until `condition` returns a true value, and return that value."""
         for _ in range(600):
-            value = holds()
+            value = condition()
             if value:
                 return value
             time.sleep(0.05)

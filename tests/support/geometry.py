@@ -1,4 +1,4 @@
-"""Reads an SVG of a lifecycle back as rectangles and lines, and says what stands where it should not."""
+"""Reads the SVG of a lifecycle as rectangles and lines, and finds overlaps and other faults of its layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rect:
     right: float
     bottom: float
 
-    def meets(self, other: Rect, slack: float = 0.5) -> bool:
+    def overlaps(self, other: Rect, slack: float = 0.5) -> bool:
         return (
             self.left + slack < other.right
             and other.left + slack < self.right
@@ -27,7 +27,7 @@ class Rect:
             and other.top + slack < self.bottom
         )
 
-    def holds(self, other: Rect, slack: float = 0.5) -> bool:
+    def contains(self, other: Rect, slack: float = 0.5) -> bool:
         return (
             self.left - slack <= other.left
             and self.top - slack <= other.top
@@ -38,7 +38,18 @@ class Rect:
 
 @dataclass
 class Part:
-    """A node, box or edge: its outline, the texts in it, the lines of it."""
+    """A node, box or edge of a picture.
+
+    Attributes:
+        kind: the class of its SVG group: node, box, edge or legend.
+        name: its id; for an edge its label. Parts of an inner picture have the path of nodes around them in front.
+        depth: number of pictures around the picture of the part.
+        outline: outermost rectangle or circle; None for edges.
+        texts: its texts and their bounding boxes.
+        lines: segments of an edge.
+        ends: source and target of an edge.
+        tip: tip of the arrow of an edge.
+    """
 
     kind: str
     name: str
@@ -51,7 +62,7 @@ class Part:
 
 
 def parts(svg: str) -> list[Part]:
-    """Return what a picture shows. The depth tells how many pictures a part is inside of."""
+    """Return the parts of a picture and of its inner pictures."""
     return list(_parts(ElementTree.fromstring(svg), 0.0, 0.0, 0, ""))
 
 
@@ -81,12 +92,12 @@ def _read(shape: ElementTree.Element, part: Part, x: float, y: float) -> None:
     if shape.tag == f"{SVG}text":
         half, size = number("textLength") / 2, number("font-size")
         middle, base = x + number("x"), y + number("y")
-        room = Rect(middle - half, base - 0.75 * size, middle + half, base + 0.2 * size)
-        part.texts.append((shape.text or "", room))
+        bounds = Rect(middle - half, base - 0.75 * size, middle + half, base + 0.2 * size)
+        part.texts.append((shape.text or "", bounds))
     elif shape.tag == f"{SVG}rect":
         left, top = x + number("x"), y + number("y")
         outline = Rect(left, top, left + number("width"), top + number("height"))
-        if shape.get("class") != "halo" and (part.outline is None or outline.holds(part.outline)):
+        if shape.get("class") != "halo" and (part.outline is None or outline.contains(part.outline)):
             part.outline = outline
     elif shape.tag == f"{SVG}circle":
         radius, cx, cy = number("r"), x + number("cx"), y + number("cy")
@@ -102,7 +113,7 @@ def _read(shape: ElementTree.Element, part: Part, x: float, y: float) -> None:
 
 
 def faults(svg: str) -> list[str]:
-    """Return what is wrong with where things stand; an empty list for a picture that can be read."""
+    """Return descriptions of all faults of the layout; an empty list for a legible picture."""
     found = parts(svg)
     return [*_faults(found), *_faults_of_boxes(found), *_faults_of_lines(found)]
 
@@ -111,54 +122,54 @@ def _faults(found: list[Part]) -> Iterator[str]:
     nodes = [part for part in found if part.kind == "node"]
     boxes = [part for part in found if part.kind == "box"]
     edges = [part for part in found if part.kind == "edge"]
-    labels = [(edge, text, room) for edge in edges for text, room in edge.texts]
+    labels = [(edge, text, bounds) for edge in edges for text, bounds in edge.texts]
     for part in (*nodes, *boxes):
-        for text, room in part.texts:
-            if part.outline is None or not part.outline.holds(room):
+        for text, bounds in part.texts:
+            if part.outline is None or not part.outline.contains(bounds):
                 yield f"{text!r} is not inside {part.name}"
     for one, other in combinations(nodes, 2):
-        if one.outline.meets(other.outline) and not other.name.startswith(f"{one.name}/"):
-            yield f"{one.name} stands on {other.name}"
+        if one.outline.overlaps(other.outline) and not other.name.startswith(f"{one.name}/"):
+            yield f"{one.name} overlaps {other.name}"
     for one, other in combinations(boxes, 2):
         a, b = one.outline, other.outline
-        if a.meets(b) and not a.holds(b, 0) and not b.holds(a, 0):
+        if a.overlaps(b) and not a.contains(b, 0) and not b.contains(a, 0):
             yield f"the borders of {one.name} and {other.name} cross"
-    for edge, text, room in labels:
+    for edge, text, bounds in labels:
         for node in nodes:
-            if room.meets(node.outline) and not edge.name.startswith(node.name + "/"):
-                yield f"{text!r} stands on {node.name}"
+            if bounds.overlaps(node.outline) and not edge.name.startswith(node.name + "/"):
+                yield f"{text!r} overlaps {node.name}"
         for other in edges:
-            if other is not edge and any(room.meets(line, 0) for line in map(_grown, other.lines)):
+            if other is not edge and any(bounds.overlaps(line, 0) for line in map(_grown, other.lines)):
                 yield f"the line from {other.ends[0]} to {other.ends[1]} runs through {text!r}"
-    for (one, text, room), (other, second, place) in combinations(labels, 2):
-        if one is not other and room.meets(place):
-            yield f"{text!r} stands on {second!r}"
+    for (one, text, bounds), (other, second, place) in combinations(labels, 2):
+        if one is not other and bounds.overlaps(place):
+            yield f"{text!r} overlaps {second!r}"
     by_name = {part.name: part for part in (*nodes, *boxes)}
     for edge in edges:
         for node in nodes:
             inside = edge.ends[0].startswith(f"{node.name}/")
-            if node.name not in edge.ends and not inside and any(_grown(e).meets(node.outline) for e in edge.lines):
+            if node.name not in edge.ends and not inside and any(_grown(e).overlaps(node.outline) for e in edge.lines):
                 yield f"the line from {edge.ends[0]} to {edge.ends[1]} runs through {node.name}"
         target, (x, y) = by_name[edge.ends[1]].outline, edge.tip
-        if not target.holds(Rect(x, y, x, y), 1.5):
+        if not target.contains(Rect(x, y, x, y), 1.5):
             yield f"the arrow from {edge.ends[0]} does not reach {edge.ends[1]}"
 
 
 def _faults_of_boxes(found: list[Part]) -> Iterator[str]:
-    """Yield where a line runs through the name of a box, or a border through a text or a node."""
+    """Yield faults of boxes: a line runs through the name of a box, or a border through a label or a node."""
     edges = [part for part in found if part.kind == "edge"]
     for box in (part for part in found if part.kind == "box"):
         assert box.outline is not None
         borders = list(map(_grown, _borders(box.outline)))
-        for text, room in box.texts:
+        for text, bounds in box.texts:
             for edge in edges:
-                if any(room.meets(line, 0) for line in map(_grown, edge.lines)):
+                if any(bounds.overlaps(line, 0) for line in map(_grown, edge.lines)):
                     yield f"the line from {edge.ends[0]} to {edge.ends[1]} runs through the name {text!r}"
         for part in (part for part in found if part.depth >= box.depth):
-            rooms = [(repr(text), room) for text, room in part.texts if part.kind == "edge"]
-            rooms += [(part.name, part.outline)] if part.kind == "node" and part.outline else []
-            for name, room in rooms:
-                if any(room.meets(border, 0) for border in borders):
+            places = [(repr(text), bounds) for text, bounds in part.texts if part.kind == "edge"]
+            places += [(part.name, part.outline)] if part.kind == "node" and part.outline else []
+            for name, bounds in places:
+                if any(bounds.overlaps(border, 0) for border in borders):
                     yield f"the border of {box.name} runs through {name}"
 
 
@@ -168,7 +179,7 @@ def _borders(box: Rect) -> Iterator[Rect]:
 
 
 def _faults_of_lines(found: list[Part]) -> Iterator[str]:
-    """Yield which lines run along each other, and neither come from the same place nor lead to the same one."""
+    """Yield pairs of edges on top of each other, unless they share their source or their target."""
     for one, other in combinations([part for part in found if part.kind == "edge"], 2):
         if one.ends[0] != other.ends[0] and one.ends[1] != other.ends[1]:
             for line, second in product(one.lines, other.lines):

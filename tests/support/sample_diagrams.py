@@ -1,4 +1,4 @@
-"""Diagrams that the tests of the formats draw: one with everything in it, and one with hostile names."""
+"""Diagrams for the tests of the formats: `RICH` has every kind of part, `hostile_diagram` has hostile texts."""
 
 from __future__ import annotations
 
@@ -147,11 +147,11 @@ HOSTILE = (
     ),
     *("constructor", "__proto__", "toString", "a.b-c_d", "a|b", "||", "X", "x" * 60, "strict digraph", "n:port", "<i>"),
 )
-"""Texts that mean something to one of the formats."""
+"""Texts with a special meaning in at least one of the formats."""
 
 
-def hostile(texts: tuple[str, ...] = HOSTILE) -> Diagram:
-    """Return a diagram whose title, boxes, nodes, notes and edges all say these texts."""
+def hostile_diagram(texts: tuple[str, ...] = HOSTILE) -> Diagram:
+    """Return a diagram that uses `texts` as its title and as the texts of boxes, nodes, notes and edges."""
     box = [Box(text, text, texts[number - 1] if number % 4 else None) for number, text in enumerate(texts)]
     ids = [f"{text} of {number}" for number, text in enumerate(texts)]
     nodes = [
