@@ -31,7 +31,8 @@ class BaseHandler:
         """Read the values and log them.
 
         Raises:
-            RuntimeError: the handler does not work with this logger, or the event has no counter.
+            RuntimeError: the event has no counter, or the handler is restricted to another logger; handlers that are
+                restricted to `MLflowLogger` raise TypeError then.
             TypeError: the step is not an integer.
         """
         logger_class = self._class_of(logger)

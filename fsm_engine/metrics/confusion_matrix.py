@@ -16,7 +16,9 @@ _AVERAGES = ("samples", "recall", "precision")
 
 
 class ConfusionMatrix(PairMetric):
-    """Confusion matrix of multiclass data: a tensor of shape (classes, classes), rows true, columns predicted.
+    """Confusion matrix of multiclass data, a tensor of shape (classes, classes).
+
+    Rows are true classes and columns are predicted classes, as in scikit-learn.
 
     y_pred (batch, classes, ...) holds scores, of which the highest wins; y (batch, ...) holds class indices. Positions
     where y is outside the range of classes, such as -100, are ignored.

@@ -23,6 +23,9 @@ def Fbeta(  # noqa: N802  # a function that pytorch-ignite names like a class
 ) -> MetricsLambda:
     """Return an F-beta metric: (1 + beta²) * precision * recall / (beta² * precision + recall).
 
+    This is the weighted harmonic mean of precision and recall (van Rijsbergen, Information Retrieval, 1979). With
+    ``average=True`` it is averaged over classes after that, like ``average="macro"`` of scikit-learn.
+
     Args:
         beta: weight of the recall, above 0; 1 gives the F1 score.
         average: average over classes, so the value is a float; False gives a tensor with one value per class.

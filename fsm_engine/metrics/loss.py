@@ -14,7 +14,7 @@ from fsm_engine.metrics.pair_metric import PairMetric
 class Loss(PairMetric):
     """Mean of a loss function over all examples, a float; each batch is weighted by its number of examples.
 
-    No update makes the host wait for the device.
+    No update makes the host wait for the device, unless `device` differs from the device of the loss.
 
     Args:
         loss_fn: called as ``loss_fn(y_pred, y)`` without gradients; returns the mean over the batch, a 0-d tensor.

@@ -117,7 +117,7 @@ class Metric(MetricOperators, ABC):
             NotComputableError: during a run, the metric has no data.
         """
         usage = self._usage_of(usage)
-        for handler, event in self._feeding_handlers(usage):
+        for handler, event in self._reset_and_update_handlers(usage):
             if not engine.has_event_handler(handler, event):
                 engine.add_event_handler(event, handler)
         engine.add_event_handler(usage.COMPLETED, _ComputeHandler(self, usage), name)
@@ -132,8 +132,10 @@ class Metric(MetricOperators, ABC):
         if not engine.has_event_handler(compute, usage.COMPLETED):
             return
         engine.remove_event_handler(compute, usage.COMPLETED)
-        needed = [pair for other in _compute_handlers(engine) for pair in other.metric._feeding_handlers(other.usage)]
-        for handler, event in self._feeding_handlers(usage):
+        needed = [
+            pair for other in _compute_handlers(engine) for pair in other.metric._reset_and_update_handlers(other.usage)
+        ]
+        for handler, event in self._reset_and_update_handlers(usage):
             if (handler, event) not in needed and engine.has_event_handler(handler, event):
                 engine.remove_event_handler(handler, event)
 
@@ -164,7 +166,7 @@ class Metric(MetricOperators, ABC):
     def _usage_of(self, usage: AnyUsage | None) -> Usage:
         return usage_of(EpochWise if usage is None else usage)
 
-    def _feeding_handlers(self, usage: Usage) -> EventHandlers:
+    def _reset_and_update_handlers(self, usage: Usage) -> EventHandlers:
         """Return the handlers that reset and update this metric."""
         return [(_ResetHandler(self), usage.STARTED), (_UpdateHandler(self), usage.ITERATION_COMPLETED)]
 

@@ -123,8 +123,8 @@ class MetricsLambda(Metric):
             elif isinstance(arg, Metric):
                 yield arg
 
-    def _feeding_handlers(self, usage: Usage) -> EventHandlers:
-        return [pair for metric in self._leaves() for pair in metric._feeding_handlers(usage)]
+    def _reset_and_update_handlers(self, usage: Usage) -> EventHandlers:
+        return [pair for metric in self._leaves() for pair in metric._reset_and_update_handlers(usage)]
 
     def _update_from(self, output: Any) -> None:
         for metric in self._leaves():

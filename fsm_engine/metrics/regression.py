@@ -42,7 +42,8 @@ class MeanSquaredError(_MeanError):
     """Mean squared error, a float: the sum of (y_pred - y)² over all elements, divided by the number of examples.
 
     With outputs of n numbers per example this is n times the mean over elements, as in pytorch-ignite. No update makes
-    the host wait for the device. See `PairMetric` for the arguments.
+    the host wait for the device, unless `device` differs from the device of the data. See `PairMetric` for the
+    arguments.
 
     Example:
         >>> error = MeanSquaredError()
@@ -73,7 +74,8 @@ class MeanAbsoluteError(_MeanError):
     """Mean absolute error, a float: the sum of abs(y_pred - y) over all elements, divided by the number of examples.
 
     With outputs of n numbers per example this is n times the mean over elements, as in pytorch-ignite. No update makes
-    the host wait for the device. See `PairMetric` for the arguments.
+    the host wait for the device, unless `device` differs from the device of the data. See `PairMetric` for the
+    arguments.
 
     Example:
         >>> error = MeanAbsoluteError()

@@ -122,8 +122,8 @@ class RunningAverage(Metric):
             return usage_of(RunningBatchWise if usage is None else usage)
         return SingleEpochRunningBatchWise() if self.epoch_bound else RunningBatchWise()
 
-    def _feeding_handlers(self, usage: Usage) -> EventHandlers:
-        reset, update = super()._feeding_handlers(usage)
+    def _reset_and_update_handlers(self, usage: Usage) -> EventHandlers:
+        reset, update = super()._reset_and_update_handlers(usage)
         update_src = (_UpdateSourceHandler(self), Events.ITERATION_COMPLETED)
         return [reset, update] if self.src is None else [reset, update_src, update]
 

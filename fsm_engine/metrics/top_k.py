@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class TopKCategoricalAccuracy(PairMetric):
     """Fraction of examples whose class is among the `k` classes with the highest scores, a float.
 
-    y_pred (batch, classes) holds scores, y (batch,) holds class indices. No update makes the host wait for the device.
+    y_pred (batch, classes) holds scores, y (batch,) holds class indices. No update makes the host wait for the device,
+    unless `device` differs from the device of the data.
 
     Args:
         k: number of classes with the highest scores to consider.

@@ -93,7 +93,7 @@ def feed(metric: Metric, output: Any) -> None:
     """Update `metric` from an output by the handlers that an engine calls."""
     engine = Engine(echo)
     engine.state.output = output
-    for handler, event in metric._feeding_handlers(RunningBatchWise()):
+    for handler, event in metric._reset_and_update_handlers(RunningBatchWise()):
         if event is Events.ITERATION_COMPLETED:
             handler(engine)
 

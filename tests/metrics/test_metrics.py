@@ -565,6 +565,7 @@ def test_engine_with_metrics_can_be_pickled():
     ("metric", "batch"),
     [
         (RunningAverage(output_transform=lambda x: x), torch.rand((), device="meta")),
+        (Accuracy(), (torch.rand(4, 3, device="meta"), torch.zeros(4, dtype=torch.long, device="meta"))),
         (Loss(cross_entropy), (torch.rand(4, 3, device="meta"), torch.zeros(4, dtype=torch.long, device="meta"))),
         (MeanSquaredError(), (torch.rand(4, device="meta"), torch.rand(4, device="meta"))),
         (MeanAbsoluteError(), (torch.rand(4, device="meta"), torch.rand(4, device="meta"))),
