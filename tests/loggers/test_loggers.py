@@ -63,7 +63,7 @@ class MemoryLogger(BaseLogger):
         self.flushed.append(len(self.values))
 
 
-def halved(engine: Engine, batch: Any) -> Any:
+def halve(engine: Engine, batch: Any) -> Any:
     return batch * 0.5
 
 
@@ -87,7 +87,7 @@ class Model(nn.Module):
 
 
 def test_output_handler_logs_each_number_at_the_counter_of_the_event() -> None:
-    engine, logger = Engine(halved), MemoryLogger()
+    engine, logger = Engine(halve), MemoryLogger()
     engine.state.metrics = {"acc": torch.tensor(0.75), "f1": torch.tensor([0.5, 0.25])}
     engine.state.alpha = 3
     logger.attach_output_handler(engine, Events.ITERATION_COMPLETED(every=2), "train", output_transform=unchanged)
@@ -123,7 +123,7 @@ def test_missing_and_non_numeric_values_are_skipped_with_a_warning() -> None:
 
 
 def test_step_can_come_from_another_engine() -> None:
-    trainer, evaluator, logger = Engine(halved), Engine(halved), MemoryLogger()
+    trainer, evaluator, logger = Engine(halve), Engine(halve), MemoryLogger()
     step = global_step_from_engine(trainer)
     logger.attach_output_handler(
         evaluator, Events.EPOCH_COMPLETED, "val", output_transform=unchanged, global_step_transform=step
@@ -135,7 +135,7 @@ def test_step_can_come_from_another_engine() -> None:
 
 @pytest.mark.parametrize("step", ["one", 1.5, None])
 def test_step_that_is_not_an_integer_raises_type_error(step: Any) -> None:
-    engine = Engine(halved)
+    engine = Engine(halve)
     MemoryLogger().attach_output_handler(
         engine,
         Events.ITERATION_COMPLETED,
@@ -148,7 +148,7 @@ def test_step_that_is_not_an_integer_raises_type_error(step: Any) -> None:
 
 
 def test_values_are_read_only_at_the_event() -> None:
-    engine, logger, read = Engine(halved), MemoryLogger(), []
+    engine, logger, read = Engine(halve), MemoryLogger(), []
     logger.attach_output_handler(
         engine, Events.ITERATION_COMPLETED(every=40), "t", output_transform=lambda output: read.append(output) or output
     )
@@ -159,7 +159,7 @@ def test_values_are_read_only_at_the_event() -> None:
 def test_optimizer_params_handler_logs_each_group() -> None:
     groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (0.1, 0.2)]
     optimizer = torch.optim.SGD(groups, momentum=0.9)
-    engine, logger = Engine(halved), MemoryLogger()
+    engine, logger = Engine(halve), MemoryLogger()
     logger.attach_opt_params_handler(engine, Events.ITERATION_STARTED, optimizer)
     logger.attach_opt_params_handler(engine, Events.EPOCH_COMPLETED, optimizer, param_name="momentum", tag="gen")
     engine.run([1])
@@ -190,7 +190,7 @@ WEIGHTS: list[tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("handler", "arguments", "expected"), WEIGHTS)
 def test_weights_and_existing_gradients_are_logged(handler: Any, arguments: Any, expected: Any) -> None:
-    engine, logger = Engine(halved), MemoryLogger()
+    engine, logger = Engine(halve), MemoryLogger()
     logger.attach(engine, handler(Model(), **arguments), Events.EPOCH_COMPLETED)
     engine.run([1])
     assert logger.values == [(1, expected)]
@@ -201,7 +201,7 @@ def test_histograms_of_bfloat16_weights_and_sparse_gradients_are_logged() -> Non
     embedding(torch.tensor([2])).sum().backward()
     half = nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
     nn.init.constant_(half.weight, 0.5)
-    engine, logger = Engine(halved), MemoryLogger()
+    engine, logger = Engine(halve), MemoryLogger()
     logger.attach(engine, GradsHistHandler(embedding), Events.EPOCH_COMPLETED)
     logger.attach(engine, WeightsHistHandler(half), Events.EPOCH_COMPLETED)
     engine.run([1])
@@ -255,7 +255,7 @@ def test_invalid_arguments_raise(make: Callable[[], Any], error: type[Exception]
 def test_handler_restricted_to_a_logger_refuses_other_loggers(
     handler: Any, error: type[Exception], message: str
 ) -> None:
-    engine = Engine(halved)
+    engine = Engine(halve)
     MemoryLogger().attach(engine, handler, Events.ITERATION_COMPLETED)
     with pytest.raises(error, match=message):
         engine.run([1])
@@ -265,7 +265,7 @@ def test_handler_restricted_to_a_logger_refuses_other_loggers(
 
 
 def test_function_is_called_with_engine_logger_event_and_arguments() -> None:
-    engine, logger, calls = Engine(halved), MemoryLogger(), []
+    engine, logger, calls = Engine(halve), MemoryLogger(), []
     event = Events.ITERATION_COMPLETED(every=2)
 
     def log(*args: Any, **kwargs: Any) -> None:
@@ -280,7 +280,7 @@ def test_function_is_called_with_engine_logger_event_and_arguments() -> None:
 
 
 def test_removing_a_handle_keeps_the_handler_of_another_logger() -> None:
-    engine, one, other = Engine(halved), MemoryLogger(), MemoryLogger()
+    engine, one, other = Engine(halve), MemoryLogger(), MemoryLogger()
     handler = OutputHandler("t", output_transform=unchanged)
     handle = one.attach(engine, handler, Events.ITERATION_COMPLETED | Events.EPOCH_COMPLETED)
     other.attach(engine, handler, Events.ITERATION_COMPLETED)
@@ -291,13 +291,13 @@ def test_removing_a_handle_keeps_the_handler_of_another_logger() -> None:
 
 @pytest.mark.parametrize("event", [Events.TERMINATE, Events.STARTED | Events.EXCEPTION_RAISED, "abc"], ids=str)
 def test_event_without_counter_raises_and_attaches_nothing(event: Any) -> None:
-    engine = Engine(halved)
+    engine = Engine(halve)
     with pytest.raises(RuntimeError, match=r"^Unknown event name"):
         MemoryLogger().attach(engine, print, event)
     assert not engine.handlers()
 
 
-def ended(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[Engine, MemoryLogger]:
+def run_to_the_end(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[Engine, MemoryLogger]:
     engine, logger = Engine(step), MemoryLogger()
     for event in (Events.ITERATION_STARTED, Events.COMPLETED):
         logger.attach_output_handler(engine, event, "t", state_attributes=["iteration"])
@@ -309,41 +309,41 @@ def ended(step: Callable[..., Any], error: type[BaseException] | None) -> tuple[
     return engine, logger
 
 
-def at_two(does: Callable[[Engine], Any]) -> Callable[..., Any]:
+def at_iteration_two(action: Callable[[Engine], Any]) -> Callable[..., Any]:
     def step(engine: Engine, batch: Any) -> None:
         if engine.state.iteration == 2:
-            does(engine)
+            action(engine)
 
     return step
 
 
-def fails(engine: Engine) -> None:
+def raise_arithmetic_error(engine: Engine) -> None:
     raise ArithmeticError("no")
 
 
-def is_stopped_by_hand(engine: Engine) -> None:
+def raise_keyboard_interrupt(engine: Engine) -> None:
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
-    ("does", "error", "logged"),
+    ("action", "error", "logged"),
     [
         (unchanged, None, 4),
-        (fails, ArithmeticError, 2),
-        (is_stopped_by_hand, KeyboardInterrupt, 2),
+        (raise_arithmetic_error, ArithmeticError, 2),
+        (raise_keyboard_interrupt, KeyboardInterrupt, 2),
         (Engine.terminate, None, 3),
         (Engine.interrupt, None, 2),
     ],
 )
-def test_logger_is_flushed_once_however_the_run_ends(does: Any, error: Any, logged: int) -> None:
-    _engine, logger = ended(at_two(does), error)
+def test_logger_is_flushed_once_however_the_run_ends(action: Any, error: Any, logged: int) -> None:
+    _engine, logger = run_to_the_end(at_iteration_two(action), error)
     assert (logger.flushed, len(logger.values)) == ([logged], logged)
 
 
 def test_engine_with_a_logger_is_freed_without_the_garbage_collector() -> None:
     gc.disable()
     try:
-        engine, _ = ended(at_two(unchanged), None)
+        engine, _ = run_to_the_end(at_iteration_two(unchanged), None)
         gone = weakref.ref(engine)
         del engine, _
         assert gone() is None
@@ -360,7 +360,7 @@ def test_custom_logger_and_handler_need_only_the_methods_they_use() -> None:
         def _create_output_handler(self, *args: Any, **kwargs: Any) -> Any:
             return Own(*args, **kwargs)
 
-    engine, logger = Engine(halved), Listed()
+    engine, logger = Engine(halve), Listed()
     logger.attach_output_handler(engine, Events.ITERATION_COMPLETED)
     engine.run([1])
     assert logger == [(1, Events.ITERATION_COMPLETED)]
@@ -397,7 +397,7 @@ class Side:
         self.state = core.State(metrics={"acc": 0.5, "per class": torch.tensor([0.25, 1.0])}, alpha=2)
         self.state.iteration, self.state.epoch = 7, 2
 
-    def written_by(self, handler: str, event: str, *args: Any, **kwargs: Any) -> list[Any]:
+    def calls_of(self, handler: str, event: str, *args: Any, **kwargs: Any) -> list[Any]:
         """Return the calls of a handler to the mocks, with Python numbers."""
         given = getattr(self.module, handler)(*args, **kwargs)
         given(SimpleNamespace(state=self.state), self.logger, getattr(self.Events, event))
@@ -428,7 +428,7 @@ def test_output_is_written_like_in_ignite(kind: str, output: Any) -> None:
     for side in both(kind):
         side.state.output = output
         written.append(
-            side.written_by(
+            side.calls_of(
                 "OutputHandler",
                 "ITERATION_COMPLETED",
                 "t",
@@ -443,10 +443,10 @@ def test_output_is_written_like_in_ignite(kind: str, output: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_optimizer_params_are_written_like_in_ignite(kind: str) -> None:
     optimizer = torch.optim.SGD(Model().parameters(), lr=0.1, momentum=0.9)
-    ours, theirs = [side.written_by("OptimizerParamsHandler", "EPOCH_STARTED", optimizer) for side in both(kind)]
+    ours, theirs = [side.calls_of("OptimizerParamsHandler", "EPOCH_STARTED", optimizer) for side in both(kind)]
     assert ours == theirs
     ours, theirs = [
-        side.written_by("OptimizerParamsHandler", "STARTED", optimizer, "momentum", "g") for side in both(kind)
+        side.calls_of("OptimizerParamsHandler", "STARTED", optimizer, "momentum", "g") for side in both(kind)
     ]
     assert ours == theirs
 
@@ -459,7 +459,7 @@ def test_optimizer_params_are_written_like_in_ignite(kind: str) -> None:
 def test_weights_are_written_like_in_ignite(handler: str, whitelist: Any, tag: str | None) -> None:
     model = Model()
     ours, theirs = [
-        side.written_by(handler, "EPOCH_COMPLETED", model, tag=tag, whitelist=whitelist) for side in both("tensorboard")
+        side.calls_of(handler, "EPOCH_COMPLETED", model, tag=tag, whitelist=whitelist) for side in both("tensorboard")
     ]
     assert ours == theirs
 
@@ -479,7 +479,7 @@ def read_back(folder: Path) -> Any:
 
 def test_event_files_contain_the_logged_values(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    engine, model = Engine(halved), Model()
+    engine, model = Engine(halve), Model()
     with TensorboardLogger(log_dir=tmp_path) as logger:
         logger.attach_output_handler(engine, Events.ITERATION_COMPLETED, "train", output_transform=unchanged)
         logger.attach(engine, WeightsScalarHandler(model, whitelist=["fc.b"]), Events.EPOCH_COMPLETED)
@@ -499,7 +499,7 @@ def test_event_files_contain_the_logged_values(tmp_path: Path) -> None:
 
 def test_event_files_are_complete_after_a_failed_run(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    logger, engine = TensorboardLogger(log_dir=tmp_path), Engine(at_two(fails))
+    logger, engine = TensorboardLogger(log_dir=tmp_path), Engine(at_iteration_two(raise_arithmetic_error))
     logger.attach_output_handler(engine, Events.ITERATION_STARTED, "t", state_attributes=["iteration"])
     with pytest.raises(ArithmeticError):
         engine.run(range(9))
@@ -509,7 +509,7 @@ def test_event_files_are_complete_after_a_failed_run(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_typst")
 def test_lifecycle_is_logged_as_mermaid_text_without_typst() -> None:
-    logger, engine = mock_of_tensorboard(), Engine(halved)
+    logger, engine = mock_of_tensorboard(), Engine(halve)
     with engine.record() as timeline:
         engine.run([1])
     TensorboardLogger.log_lifecycle(logger, engine)
@@ -533,7 +533,7 @@ def mock_of_tensorboard() -> Any:
 def test_pictures_are_logged_as_pixels_with_typst() -> None:
     pytest.importorskip("typst")
     pytest.importorskip("PIL")
-    logger, engine = mock_of_tensorboard(), Engine(halved)
+    logger, engine = mock_of_tensorboard(), Engine(halve)
     with engine.record() as timeline:
         engine.run([1])
     TensorboardLogger.log_lifecycle(logger, engine, "run")
@@ -589,7 +589,7 @@ def test_mlflow_gets_only_names_that_it_accepts() -> None:
 def test_mlflow_stores_the_logged_values_and_the_failed_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    engine = Engine(at_two(fails))
+    engine = Engine(at_iteration_two(raise_arithmetic_error))
     with pytest.raises(ArithmeticError), MLflowLogger((tmp_path / "runs").as_uri()) as logger:  # noqa: PT012
         logger.log_params({"lr": 0.1})
         logger.log_lifecycle(engine)
@@ -608,7 +608,7 @@ def test_mlflow_stores_the_logged_values_and_the_failed_status(tmp_path: Path, m
 def test_wandb_stores_the_logged_values_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    engine = Engine(halved)
+    engine = Engine(halve)
     with WandBLogger(mode="offline", project="p", dir=str(tmp_path)) as logger:
         logger.attach_output_handler(engine, Events.ITERATION_COMPLETED, "train", output_transform=unchanged)
         logger.attach(engine, WeightsHistHandler(Model()), Events.ITERATION_COMPLETED)
@@ -644,7 +644,7 @@ def rows(logger: Any) -> list[tuple[int, dict[str, Any]]]:
 
 
 def test_each_line_is_in_the_file_immediately(lines: Any) -> None:
-    engine = Engine(halved)
+    engine = Engine(halve)
     lines.attach_output_handler(
         engine, Events.ITERATION_COMPLETED, "t", output_transform=lambda x: {"a,b": x, "s": "x"}
     )
@@ -655,7 +655,7 @@ def test_each_line_is_in_the_file_immediately(lines: Any) -> None:
 
 
 def test_file_is_closed_with_the_run_and_continued_by_the_next_run(lines: Any) -> None:
-    engine = Engine(at_two(fails))
+    engine = Engine(at_iteration_two(raise_arithmetic_error))
     lines.attach_output_handler(engine, Events.ITERATION_STARTED, "t", state_attributes=["iteration"])
     for _ in range(2):
         engine.state.max_epochs = None  # so that the run starts from the beginning
@@ -708,7 +708,7 @@ def test_reserved_key_raises_value_error(name: str, tmp_path: Path) -> None:
 
 
 def test_pictures_are_saved_beside_the_file(lines: Any) -> None:
-    engine = Engine(halved)
+    engine = Engine(halve)
     with engine.record() as timeline:
         engine.run([1])
     lines.log_lifecycle(engine)
@@ -724,7 +724,7 @@ def test_pictures_are_saved_beside_the_file(lines: Any) -> None:
 def test_code_with_ignites_module_names_and_keywords_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"trainer": Engine(halved), "model": Model(), "Events": Events}
+    names: dict[str, Any] = {"trainer": Engine(halve), "model": Model(), "Events": Events}
     exec(IGNITE_CODE, names)
     names["trainer"].run([1], max_epochs=2)
     names["tb_logger"].close()
