@@ -35,7 +35,7 @@ from fsm_engine.metrics import (
     TopKCategoricalAccuracy,
     as_metric,
 )
-from fsm_engine.persistence.handler_state import states_of_handlers
+from fsm_engine.persistence.handler_state import handler_states
 
 
 def pairs(generator: torch.Generator, size: int) -> Any:
@@ -200,7 +200,7 @@ def test_engine_saves_each_metric_once():
     average = RunningAverage(other)
     one.attach(engine, "one")
     (one + average * one).attach(engine, "sum")
-    saved = states_of_handlers(engine)
+    saved = handler_states(engine)
     assert saved == {
         "Last": {"value": None, "updates": 0},
         "RunningAverage": {"value": None, "src": {"value": None, "updates": 0}},
