@@ -42,7 +42,7 @@ from torch.nn.functional import cross_entropy
 from fsm_engine import Engine, EventEnum, Events
 from fsm_engine import State as OurState
 from fsm_engine.compat.ignite import AdaptedEngine, adapt
-from fsm_engine.persistence.handler_state import load_states_of_handlers, states_of_handlers
+from fsm_engine.persistence.handler_state import handler_states, load_handler_states
 
 Make = Callable[[Callable[[Any, Any], Any]], Any]
 
@@ -442,10 +442,10 @@ def test_saved_handler_states_include_handlers_of_ignite():
 
     trainer, stopping = make()
     trainer.run([(torch.eye(2), torch.tensor([0, 1]))], max_epochs=2)
-    saved = states_of_handlers(trainer._adapted)
+    saved = handler_states(trainer._adapted)
     assert set(saved) == {"EarlyStopping", "Accuracy"}
     other, fresh = make()
-    load_states_of_handlers(other._adapted, saved)
+    load_handler_states(other._adapted, saved)
     assert fresh.state_dict() == stopping.state_dict()
     assert fresh.counter == 1
 
