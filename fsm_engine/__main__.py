@@ -1,4 +1,4 @@
-"""``python -m fsm_engine`` is the command line `fsm-engine`."""
+"""``python -m fsm_engine`` runs the command line ``fsm-engine``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The command line `fsm-engine`: draw, show and check lifecycles, ask for ways through them, compare them.
+"""The command line ``fsm-engine``: draw, show, check and compare lifecycles, list paths, read recorded runs.
 
-It needs the extra ``cli``. `app` has the commands, `targets` finds what they work on, `failures` says how they fail.
+It takes the arguments of the process and prints to the standard streams; it needs the extra ``cli``. Nothing but
+`fsm_engine.__main__` and the installed script may import this package.
 """
 
 from __future__ import annotations
@@ -8,28 +9,28 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 
-_NEEDED = ("typer", "rich")
+_REQUIRED = ("typer", "rich")
 
 
 def main() -> None:
     """Run the command line with the arguments of this process, and exit.
 
     Raises:
-        SystemExit: always, with 0 for success, 1 for an answer that is no, 2 for trouble, 130 for Ctrl-C, and 141
-            when whoever read the output went away.
+        SystemExit: always: 0 for success, 1 for a negative answer, 2 for an error, 130 for Ctrl-C, 141 if the reader
+            of the output closed the pipe.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal may lack letters that names have
+        if isinstance(stream, TextIOWrapper):  # the encoding of a terminal may lack characters of names
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
             from fsm_engine.cli.app import app
         except ModuleNotFoundError as error:
             name = (error.name or "").partition(".")[0]
-            if name not in _NEEDED:
+            if name not in _REQUIRED:
                 raise
             print(f"fsm-engine needs {name}: pip install 'fsm-engine[cli]'", file=sys.stderr)
             sys.exit(2)
         app(prog_name="fsm-engine")
-    except KeyboardInterrupt:  # before or after a command, which takes its own
+    except KeyboardInterrupt:  # during imports; commands handle their own
         sys.exit(130)

@@ -1,39 +1,35 @@
-"""The commands of `fsm-engine`, and their options."""
+"""The commands of ``fsm-engine`` and their options."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import Enum
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from fsm_engine._util.version import __version__
-from fsm_engine.cli import output, targets, timelines
+from fsm_engine.cli import output, timelines
+from fsm_engine.cli.errors import NEGATIVE, reported_errors
 from fsm_engine.cli.examples import EXAMPLES, epilog
-from fsm_engine.cli.failures import told
-from fsm_engine.cli.names import completed, phase_named
-from fsm_engine.cli.targets import find
+from fsm_engine.cli.suggestions import completions
+from fsm_engine.cli.targets import Target, find, find_phase
 from fsm_engine.engine.engine import Engine
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render import FORMATS, THEMES, render
 from fsm_engine.render.difference import draw_difference
 from fsm_engine.timeline import Timeline
 
-NO = 1
-"""The exit code of an answer that is no."""
-
 
 class Commands(TyperGroup):
-    """Commands whose errors are told in one line."""
+    """A group of commands that reports errors in one line."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with told(ctx.params["traceback"]):
+        with reported_errors(ctx.params["traceback"]):
             try:
                 return super().invoke(ctx)
             finally:
@@ -50,86 +46,72 @@ app = typer.Typer(
 app.add_typer(timelines.commands, name="timeline")
 
 
-class Report(str, Enum):
-    """How findings are written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"fsm-engine {__version__}")
         raise typer.Exit
 
 
-def _formats() -> list[str]:
-    return list(FORMATS)
-
-
-def _themes() -> list[str]:
-    return list(THEMES)
-
-
-def _directions() -> list[str]:
-    return ["down", "right"]
-
-
 def _phases(incomplete: str) -> list[str]:
-    return completed(incomplete, (phase.name for phase in Lifecycle.training().phases))
+    return completions(incomplete, (phase.name for phase in Lifecycle.training().phases))
 
 
 TARGET = (
-    "module:name or path/to/file.py:name of an engine, a lifecycle, or a function without arguments that returns "
-    "one; a .json, .scxml or .graphml file; by default [bold]training[/bold], the standard lifecycle."
+    "module:name or path/to/file.py:name of an engine, a lifecycle, or a function without required arguments that "
+    "returns one; or a .json, .scxml or .graphml file. Default: [bold]training[/bold], the standard lifecycle."
 )
-Target = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET, show_default=False)]
+TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET, show_default=False)]
 Files = Annotated[
     list[Path] | None,
-    typer.Option("--output", "-o", help="A file to write, in the format of its suffix. May be given several times."),
+    typer.Option("--output", "-o", help="File to write; its suffix sets the format. Can be repeated."),
 ]
-
-Direction = Annotated[str, typer.Option(help="Of the main path: down or right.", autocompletion=_directions)]
-Colours = Annotated[str, typer.Option(help=f"The colours: {', '.join(THEMES)}.", autocompletion=_themes)]
+Direction = Annotated[
+    str, typer.Option(help="Direction of the main path: down or right.", autocompletion=lambda: ["down", "right"])
+]
+ThemeName = Annotated[
+    str,
+    typer.Option(help=f"Colours: {', '.join(THEMES)}.", autocompletion=lambda: list(THEMES)),
+]
 
 
 @app.callback(epilog=epilog(*EXAMPLES, each=1))
 def commands(
-    traceback: Annotated[  # `Commands` looks at it
-        bool, typer.Option("--traceback", envvar="FSM_ENGINE_TRACEBACK", help="Show where an error comes from.")
+    traceback: Annotated[  # read by `Commands`
+        bool, typer.Option("--traceback", envvar="FSM_ENGINE_TRACEBACK", help="Show the traceback of an error.")
     ] = False,
-    version: Annotated[  # its callback has done it
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit.")
+    version: Annotated[  # handled by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """See training as the finite state machine that it is: draw its lifecycle, check it, ask it, compare it.
+    """Draw, show, check and compare training lifecycles, which are finite state machines, and read recorded runs.
 
-    Exit codes: 0 for success, 1 for an answer that is no, 2 for trouble.
+    Exit codes: 0 for success, 1 for a negative answer, 2 for an error.
     """
 
 
 @app.command(epilog=epilog("draw"))
 def draw(
-    target: Target = None,
+    target: TargetArgument = None,
     files: Files = None,
     format: Annotated[  # noqa: A002
         str | None,
         typer.Option(
-            help="Instead of that of the suffix. Without -o: mmd, to standard output.", autocompletion=_formats
+            help="Format to use instead of the suffix's. Without -o: mmd, to standard output.",
+            autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Written above the picture.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title above the picture.")] = None,
     direction: Direction = "down",
-    theme: Colours = "auto",
-    guards: Annotated[bool, typer.Option("--guards", help="Write out guards, actions and activities.")] = False,
+    theme: ThemeName = "auto",
+    guards: Annotated[bool, typer.Option("--guards", help="Show guards, actions and activities.")] = False,
     handlers: Annotated[bool, typer.Option("--handlers", help="List the handlers of each phase.")] = False,
     timeline: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="A recorded run, such as run.fsmt, whose visits and times to show."),
+        typer.Option(metavar="RUN", help="Recorded run, such as run.fsmt; show its visits and times."),
     ] = None,
 ) -> None:
-    """Draw a lifecycle: to files, or as text to standard output."""
-    found = find(target)  # which keeps the engine, whose handlers are drawn
+    """Draw a lifecycle to files, or as text to standard output."""
+    found = find(target)
     options: dict[str, Any] = {
         "title": title,
         "direction": direction,
@@ -146,10 +128,10 @@ def draw(
 
 @app.command(epilog=epilog("show"))
 def show(
-    target: Target = None,
-    source: Annotated[bool, typer.Option("--source", help="The Python function that runs it, instead.")] = False,
+    target: TargetArgument = None,
+    source: Annotated[bool, typer.Option("--source", help="Show the Python function that runs it instead.")] = False,
 ) -> None:
-    """Show a lifecycle as a table: phases, what they do, and their exits in the order in which they are tried."""
+    """Show a lifecycle as a table of phases, their actions, and their exits in the order in which they are tried."""
     found = find(target)
     if source:
         output.write_source((found.engine or Engine(lifecycle=found.lifecycle)).source)
@@ -159,85 +141,85 @@ def show(
 
 @app.command(epilog=epilog("check"))
 def check(
-    target: Target = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
-    format: Annotated[Report, typer.Option(help="How findings are written.")] = Report.TEXT,  # noqa: A002
+    target: TargetArgument = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings, too.")] = False,
+    format: Annotated[Literal["text", "json"], typer.Option(help="Format of the findings.")] = "text",  # noqa: A002
 ) -> None:
-    """Say what is wrong with a lifecycle: a rule, a sentence and a fix for each finding.
+    """Check a lifecycle, and print the rule, the problem and the fix for each finding.
 
-    Exit codes: 0 for nothing, 1 for errors (with --strict also for warnings), 2 for trouble.
+    Exit codes: 0 for no errors, 1 for errors (with --strict also for warnings), 2 if the check fails.
     """
     found = find(target)
     findings = found.check()
-    if format is Report.JSON:
+    if format == "json":
         print(json.dumps({"target": found.text, "findings": [asdict(f) for f in findings]}, indent=2))
     else:
         output.write_findings(found.text, findings)
     if any(strict or finding.is_error for finding in findings):
-        raise typer.Exit(NO)
+        raise typer.Exit(NEGATIVE)
 
 
 @app.command(epilog=epilog("paths"))
 def paths(
-    start: Annotated[str, typer.Argument(metavar="FROM", help="A phase, in any case.", autocompletion=_phases)],
-    end: Annotated[str, typer.Argument(metavar="TO", help="Another, or the same.", autocompletion=_phases)],
-    target: Target = None,
-    shortest: Annotated[bool, typer.Option("--shortest", help="Only the shortest ones.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many moves.")] = None,
+    start: Annotated[str, typer.Argument(metavar="FROM", help="First phase, in any case.", autocompletion=_phases)],
+    end: Annotated[str, typer.Argument(metavar="TO", help="Last phase.", autocompletion=_phases)],
+    target: TargetArgument = None,
+    shortest: Annotated[bool, typer.Option("--shortest", help="Only the shortest paths.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of transitions in a path.")] = None,
 ) -> None:
-    """List the ways from one phase to another that come to no phase twice, one per line.
+    """List the paths from one phase to another that visit no phase twice, one per line.
 
-    Exit codes: 0 if there are any, 1 if not, 2 for trouble.
+    Exit codes: 0 if there is a path, 1 if there is none, 2 for an error.
     """
     lifecycle = find(target).lifecycle
-    ends = [phase_named(lifecycle, name) for name in (start, end)]
+    ends = [find_phase(lifecycle, name) for name in (start, end)]
     found = lifecycle.paths(*ends, shortest=shortest, limit=limit)
     first = next(found, None)
     if first is None:
-        raise typer.Exit(NO)
+        raise typer.Exit(NEGATIVE)
     for path in chain([first], found):
         print(str(path))
 
 
 @app.command(epilog=epilog("diff"))
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A target, as of the other commands.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="First target, as for the other commands.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Second target.")],
     files: Files = None,
     direction: Direction = "down",
-    theme: Colours = "auto",
+    theme: ThemeName = "auto",
 ) -> None:
-    """Say how the lifecycle B differs from A: what it has added (+), removed (-) and changed (~).
+    """List the parts that lifecycle B adds to A (+), removes (-) and changes (~).
 
-    Functions are compared by name, so a file and the code that it was written by are the same.
+    Functions are compared by name, so a lifecycle equals the file that was written from it.
 
-    Exit codes, as those of diff: 0 if they are the same, 1 if they differ, 2 for trouble.
+    Exit codes, as for diff: 0 if the lifecycles are equal, 1 if they differ, 2 for an error.
     """
     before, after = (_by_name(find(text)) for text in (a, b))
     difference = before.diff(after)
     for path in files or ():
-        wrote = draw_difference(before, after, path, title=f"{a} -> {b}", direction=direction, theme=theme)
-        output.note(f"Wrote {wrote}")
+        written = draw_difference(before, after, path, title=f"{a} -> {b}", direction=direction, theme=theme)
+        output.note(f"Wrote {written}")
     if difference:
         output.write_difference(difference)
-        raise typer.Exit(NO)
+        raise typer.Exit(NEGATIVE)
 
 
-def _by_name(found: targets.Target) -> Lifecycle:
-    """Return the lifecycle as a file has it: events and functions of two modules are the same by their names."""
-    return Lifecycle.from_dict(found.lifecycle.to_dict())
+def _by_name(target: Target) -> Lifecycle:
+    """Return the lifecycle as read from a file, with functions and events that are equal if their names are."""
+    return Lifecycle.from_dict(target.lifecycle.to_dict())
 
 
 @app.command(epilog=epilog("demo"))
 def demo(
-    epochs: Annotated[int, typer.Option(min=1, help="How long to train.")] = 20,
-    out: Annotated[Path, typer.Option(help="The folder for the pictures; it is made.", file_okay=False)] = Path(
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 20,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; created if missing.", file_okay=False)] = Path(
         "fsm_engine_demo"
     ),
 ) -> None:
-    r"""Train a small network on digits, through the phases of its step, and draw the lifecycle that it went through.
+    r"""Train a small network on handwritten digits with handlers on the phases of the step, and draw its lifecycle.
 
-    Needs torch and scikit-learn: [cyan]pip install 'fsm-engine\[examples]'[/cyan].
+    Requires torch and scikit-learn: [cyan]pip install 'fsm-engine\[examples]'[/cyan].
     """
     from fsm_engine.cli.demo import run
 

@@ -1,4 +1,4 @@
-"""A minute's acquaintance: a small network learns scikit-learn's digits, seen through the phases of its step."""
+"""The command ``demo``: train a small network on scikit-learn's digits with handlers on the phases of its step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fsm_engine.cli import output
-from fsm_engine.cli.failures import Trouble
+from fsm_engine.cli.errors import CommandError
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.lifecycle.step_events import StepEvents
@@ -26,7 +26,7 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
 
 @dataclass
 class Digits:
-    """1,797 handwritten digits: batches to train on, and the 360 held out."""
+    """1,797 handwritten digits of 8x8 pixels: batches for training, and 360 images that are held out."""
 
     loader: DataLoader[Any]
     images: torch.Tensor
@@ -34,10 +34,10 @@ class Digits:
 
 
 def run(epochs: int, folder: Path) -> None:
-    """Train for some epochs, tell the accuracy, and draw the lifecycle into a folder.
+    """Train for `epochs` epochs, print the accuracy on the held-out images, and draw the lifecycle into `folder`.
 
     Raises:
-        Trouble: torch or scikit-learn is not installed.
+        CommandError: torch or scikit-learn is not installed.
     """
     _check_libraries()
     import torch
@@ -46,7 +46,7 @@ def run(epochs: int, folder: Path) -> None:
     from fsm_engine.supervised import create_supervised_trainer
 
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # more would wait for each other, with a network as small as this
+    torch.set_num_threads(1)  # a network this small is slower with more threads
     digits = _digits()
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -67,7 +67,7 @@ def run(epochs: int, folder: Path) -> None:
 def _check_libraries() -> None:
     for module, package in (("torch", "torch"), ("sklearn", "scikit-learn")):
         if find_spec(module) is None:
-            raise Trouble(f"the demo needs {package}: pip install 'fsm-engine[examples]'")
+            raise CommandError(f"the demo needs {package}: pip install 'fsm-engine[examples]'")
 
 
 def _digits() -> Digits:
@@ -83,7 +83,7 @@ def _digits() -> Digits:
 
 
 def _follow(trainer: Engine, progress: Progress, model: torch.nn.Module, iterations: int) -> None:
-    """Show where the run is, by handlers on the phases of the step."""
+    """Update `progress` from handlers on the phases of the step."""
     import torch
 
     task = progress.add_task("", total=iterations)

@@ -7,35 +7,35 @@ EXAMPLES = {
         ("draw", "The standard lifecycle as Mermaid text"),
         ("draw train.py:trainer -o lifecycle.svg", "The lifecycle of an engine in your code"),
         ("draw lifecycle.json -o wide.svg -o wide.mmd --direction right", "One from a file, in two formats"),
-        ("draw --timeline run.fsmt -o heat.svg", "How often a recorded run came where, and how long it stayed"),
+        ("draw --timeline run.fsmt -o heat.svg", "The visits and times of a recorded run"),
     ),
     "show": (
         ("show", "The table of phases and exits"),
         ("show train.py:trainer --source", "The Python function that runs the engine"),
     ),
     "check": (
-        ("check train.py:trainer", "What is wrong, and what to do about it"),
-        ("check train.py:trainer --strict --format json", "For scripts; warnings count, too"),
+        ("check train.py:trainer", "The problems of a lifecycle and their fixes"),
+        ("check train.py:trainer --strict --format json", "For scripts; warnings fail, too"),
     ),
     "paths": (
-        ("paths started completed --shortest", "How short a run can be"),
-        ("paths iteration_started iteration_completed train.py:trainer", "Every way through an iteration"),
+        ("paths started completed --shortest", "The shortest run"),
+        ("paths iteration_started iteration_completed train.py:trainer", "Every path through an iteration"),
     ),
     "diff": (
-        ("diff training train.py:trainer", "What your lifecycle adds to the standard one"),
+        ("diff training train.py:trainer", "The changes of your lifecycle to the standard one"),
         ("diff lifecycle.json train.py:trainer -o diff.svg", "Both in one picture"),
     ),
-    "timeline": (("timeline run.fsmt -o run.html", "A page of a recorded run, to zoom into"),),
-    "timeline summary": (("timeline summary run.fsmt", "Where the time of a recorded run went"),),
-    "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows that run"),),
-    "timeline diff": (("timeline diff run.fsmt other.fsmt", "Where two runs part"),),
+    "timeline": (("timeline run.fsmt -o run.html", "A recorded run as a page with zoom"),),
+    "timeline summary": (("timeline summary run.fsmt", "The time that a recorded run spent per phase"),),
+    "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows a recorded run"),),
+    "timeline diff": (("timeline diff run.fsmt other.fsmt", "The first step in which two runs differ"),),
     "timeline draw": (("timeline draw run.fsmt -o timeline.svg -o trace.json", "A picture, and a trace for Perfetto"),),
-    "demo": (("demo --epochs 5 --out pictures", "Train, and draw the lifecycle that was gone through"),),
+    "demo": (("demo --epochs 5 --out pictures", "Train, and draw the lifecycle"),),
 }
-"""Per command: what to type behind ``fsm-engine``, and what it gives."""
+"""The arguments after ``fsm-engine`` and a description of the result, by command."""
 
 
 def epilog(*commands: str, each: int | None = None) -> str:
-    """Return the first examples of these commands, or all of them, with rich's markup and a paragraph each."""
+    """Return the examples of `commands` as paragraphs with rich markup; of each command the first `each`, or all."""
     chosen = [example for name in commands for example in EXAMPLES[name][:each]]
-    return "\n\n".join(f"[dim]{what}:[/dim]\n  [cyan]fsm-engine {line}[/cyan]" for line, what in chosen)
+    return "\n\n".join(f"[dim]{description}:[/dim]\n  [cyan]fsm-engine {line}[/cyan]" for line, description in chosen)

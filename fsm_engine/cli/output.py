@@ -1,4 +1,4 @@
-"""What commands write: plain text where it is piped, colours and columns that fit on a terminal."""
+"""The output of commands: plain text in a pipe, colours and columns of the right width on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from fsm_engine.cli.failures import Trouble
+from fsm_engine.cli.errors import CommandError
 from fsm_engine.lifecycle.diff import Difference
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import to_rows
@@ -22,13 +22,13 @@ from fsm_engine.lifecycle.validation import Finding
 
 class _Terminal(Console):
     def on_broken_pipe(self) -> None:
-        """Let whoever prints know; rich would end the process."""
-        raise  # it is called where the error is caught
+        """Raise the BrokenPipeError again, where rich would exit the process."""
+        raise  # rich calls this method in its except clause
 
 
 class _Exits(RegexHighlighter):
     base_style = "exit."
-    highlights = (  # styles of _STYLES
+    highlights = (  # with the styles of _STYLES
         r"(?m)(?P<guard>^\[.*?\])",
         r"(?P<kind>\b(signal|fired|error)\b)",
         r"-> (?!the phase left)(?P<target>\w+)",
@@ -47,33 +47,33 @@ def _standard_output() -> Console:
 
 
 def write_lifecycle(lifecycle: Lifecycle) -> None:
-    """Write the table of phases and exits."""
+    """Print the table of phases and exits."""
     console = _standard_output()
     if not console.is_terminal:
         print(str(lifecycle))
         return
     table = Table("phase", "exits", box=SIMPLE_HEAD, pad_edge=False)
-    for what, exits in _by_phase(lifecycle):
-        table.add_row(what, exits)
+    for phase, exits in _rows(lifecycle):
+        table.add_row(phase, exits)
     console.print(table)
 
 
-def _by_phase(lifecycle: Lifecycle) -> Iterator[tuple[Text, Text]]:
-    """Return for each phase, or scope with exits, its name with what it does below, and its exits line by line."""
+def _rows(lifecycle: Lifecycle) -> Iterator[tuple[Text, Text]]:
+    """Yield a row for each phase, and each scope with exits: its name and actions, and its exits line by line."""
     rows = to_rows(lifecycle.graph)
     starts = [number for number, row in enumerate(rows) if row[0]]
     for start, end in zip(starts, [*starts[1:], len(rows)]):
         name, scope, entry, activity, _ = rows[start]
         notes = (scope and f"in {scope}", entry and f"on entry: {entry}", activity and f"then: {activity}")
-        what = Text.assemble((name, "bold"), *((f"\n  {note}", "dim") for note in notes if note))
-        yield what, _highlighted("\n".join(row[-1] for row in rows[start:end]))
+        phase = Text.assemble((name, "bold"), *((f"\n  {note}", "dim") for note in notes if note))
+        yield phase, _highlight("\n".join(row[-1] for row in rows[start:end]))
 
 
-_highlighted = _Exits()
+_highlight = _Exits()
 
 
 def write_source(source: str) -> None:
-    """Write Python source, highlighted on a terminal."""
+    """Print Python source, highlighted on a terminal."""
     console = _standard_output()
     if console.is_terminal:
         console.print(Syntax(source, "python", theme="ansi_dark", background_color="default"), soft_wrap=True)
@@ -82,31 +82,31 @@ def write_source(source: str) -> None:
 
 
 def write_findings(target: str, findings: Sequence[Finding]) -> None:
-    """Write a line for each finding, and its fix below it."""
+    """Print a line for each finding, and its fix below it."""
     console = _standard_output()
     for finding in findings:
         kind = ("error", "bold red") if finding.is_error else ("warning", "bold yellow")
-        said = Text.assemble(kind, " ", (finding.code, "bold"), f": {finding.sentence}\n  {finding.fix}")
-        console.print(said, soft_wrap=True)
+        line = Text.assemble(kind, " ", (finding.code, "bold"), f": {finding.sentence}\n  {finding.fix}")
+        console.print(line, soft_wrap=True)
     if not findings:
-        console.print(Text(f"{target}: nothing is wrong"), soft_wrap=True)
+        console.print(Text(f"{target}: no problems found"), soft_wrap=True)
 
 
 def write_difference(difference: Difference) -> None:
-    """Write a line for each phase and transition that differs."""
+    """Print a line for each phase and transition that differs."""
     console = _standard_output()
     for line in str(difference).splitlines():
         console.print(Text(line, _COLOURS[line[0]]), soft_wrap=True)
 
 
 def write_bytes(content: bytes, format: str) -> None:  # noqa: A002
-    """Write a file's content to standard output.
+    """Write the content of a file to standard output.
 
     Raises:
-        Trouble: it is no text, and standard output is a terminal.
+        CommandError: the content is binary, and standard output is a terminal.
     """
     if sys.stdout.isatty() and not _is_text(content):
-        raise Trouble(f"{format} is no text for a terminal. Give a file, as with -o lifecycle.{format}.")
+        raise CommandError(f"{format} is a binary format, which a terminal cannot show. Add -o lifecycle.{format}.")
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
@@ -121,10 +121,10 @@ def _is_text(content: bytes) -> bool:
 
 
 def note(text: str) -> None:
-    """Tell on standard error what was done."""
+    """Print a message to standard error."""
     print(text, file=sys.stderr)
 
 
 def flush() -> None:
-    """Write what is left, so that a reader who went away is noticed here and not at the end of the process."""
+    """Flush standard output, so that a closed pipe raises here and not when the process exits."""
     sys.stdout.flush()

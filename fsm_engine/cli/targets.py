@@ -1,4 +1,4 @@
-"""What a command works on: a lifecycle of the user's code, of a file, or the standard one."""
+"""The targets of commands: a lifecycle of the user's code, of a file, or the standard one."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from types import ModuleType
 from typing import Any
 
 from fsm_engine._util.signatures import call_error
-from fsm_engine.cli.failures import Trouble
-from fsm_engine.cli.importing import imports_of, module_at, users_code
-from fsm_engine.cli.names import did_you_mean
+from fsm_engine.cli.errors import CommandError
+from fsm_engine.cli.suggestions import did_you_mean
+from fsm_engine.cli.user_modules import import_path, load_module, user_code
 from fsm_engine.engine.engine import Engine
+from fsm_engine.events.events import Event
 from fsm_engine.lifecycle.lifecycle import Lifecycle
+from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.validation import Finding
+from fsm_engine.serialization.files import READERS
 
 STANDARD = "training"
-_FILES = (".json", ".scxml", ".graphml")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A lifecycle, and the engine that it is of, if it was found in one.
+    """A lifecycle, and its engine if the target is one.
 
     Attributes:
-        text: how it was named on the command line.
-        engine: kept, because an engine's lifecycle refers to it weakly.
+        text: the target as typed on the command line.
+        engine: keeps the engine alive, because its lifecycle refers to it weakly.
     """
 
     text: str
@@ -34,35 +36,55 @@ class Target:
     engine: Engine | None = None
 
     def check(self) -> list[Finding]:
-        """Return what is wrong with the lifecycle. What a file names is bound by whoever loads it, not here."""
-        is_file = self.text.endswith(_FILES)
-        return [finding for finding in self.lifecycle.check() if not (is_file and finding.code == "unbound")]
+        """Return the findings about the lifecycle, without unbound names of a file: its reader binds them."""
+        return [one for one in self.lifecycle.check() if not (_is_lifecycle_file(self.text) and one.code == "unbound")]
 
 
 def find(text: str | None) -> Target:
-    """Return what `text` names.
+    """Return the target that `text` names.
 
     Args:
-        text: ``module:name`` or ``path/to/file.py:name``, where `name` is an engine, a lifecycle, or a function
-            without arguments that returns one, and may be left out where there is only one; a file of the formats
-            json, scxml or graphml; ``training`` or None for the standard lifecycle.
+        text: ``module:name`` or ``path/to/file.py:name`` of an engine, a lifecycle, or a function without required
+            arguments that returns one; the name is optional if the module has only one engine or lifecycle. Or a
+            lifecycle file. Or ``training`` or None for the standard lifecycle.
 
     Raises:
-        Trouble: it names nothing of that kind, or the user's code raised.
+        CommandError: the target does not exist, gives neither an engine nor a lifecycle, or raised an exception.
     """
     if text is None or text == STANDARD:
         return Target(STANDARD, Lifecycle.training(_step))
-    if text.endswith(_FILES):
+    if _is_lifecycle_file(text):
         return Target(text, Lifecycle.load(text))
     place, name = _split(text)
-    with imports_of(place):
-        module = module_at(place)
-        thing = _named(module, place, name) if name else _only_one(module, place)
-    return Target(text, thing.lifecycle, thing) if isinstance(thing, Engine) else Target(text, thing)
+    with import_path(place):
+        module = load_module(place)
+        found = _named(module, place, name) if name else _only_one(module, place)
+    return Target(text, found.lifecycle, found) if isinstance(found, Engine) else Target(text, found)
+
+
+def find_phase(lifecycle: Lifecycle, name: str) -> Event:
+    """Return the event of the phase with this name, in any case, with or without its enum, as in ``Events.STARTED``.
+
+    Raises:
+        CommandError: no phase has this name, or several have it.
+    """
+    wanted = name.lower()
+    found = [p for p in lifecycle.phases if wanted in (p.name.lower(), qualified_name(p).lower())]
+    if len(found) == 1:
+        return found[0].event
+    if found:
+        raise CommandError(f"{name} is ambiguous. Write {' or '.join(map(qualified_name, found))}.")
+    names = [phase.name for phase in lifecycle.phases]
+    hint = did_you_mean(name, names) or f" The phases are {', '.join(names)}."
+    raise CommandError(f"the lifecycle has no phase {name}.{hint}")
+
+
+def _is_lifecycle_file(text: str) -> bool:
+    return text.endswith(tuple(READERS))
 
 
 def _step(engine: Engine, batch: Any) -> None:
-    """Stand for the step of a training lifecycle that is looked at and not run."""
+    """Stand in for the step of a training lifecycle that does not run."""
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -74,38 +96,42 @@ def _split(text: str) -> tuple[str, str]:
 
 def _named(module: ModuleType, place: str, name: str) -> Engine | Lifecycle:
     try:
-        thing = reduce(getattr, name.split("."), module)
+        found = reduce(getattr, name.split("."), module)
     except AttributeError:
-        raise Trouble(f"{place} has no {name}.{did_you_mean(name, vars(module)) or _there(module, place)}") from None
-    made = _made(thing, f"{place}:{name}") if callable(thing) else thing
-    if not isinstance(made, (Engine, Lifecycle)):
-        gives = "returns" if callable(thing) else "is"
-        what = "None" if made is None else f"an object of the class {type(made).__name__}"
-        raise Trouble(f"{place}:{name} {gives} {what}, no engine and no lifecycle.{_there(module, place)}")
-    return made
+        hint = did_you_mean(name, vars(module)) or _known_names(module, place)
+        raise CommandError(f"{place} has no {name}.{hint}") from None
+    result = _call(found, f"{place}:{name}") if callable(found) else found
+    if not isinstance(result, (Engine, Lifecycle)):
+        verb = "returns" if callable(found) else "is"
+        kind = "None" if result is None else f"a {type(result).__name__}"
+        raise CommandError(
+            f"{place}:{name} {verb} {kind}, but must be an engine, a lifecycle, or a function that returns one."
+            f"{_known_names(module, place)}"
+        )
+    return result
 
 
-def _made(factory: Callable[[], Any], where: str) -> Any:
+def _call(factory: Callable[[], Any], target: str) -> Any:
     error = call_error(factory)
     if error is not None:
-        raise Trouble(f"{where} cannot be called without arguments: {error}. Name a function that can.")
-    with users_code(where):
+        raise CommandError(f"{target} has required arguments: {error}. Name a function without.")
+    with user_code(target):
         return factory()
 
 
 def _only_one(module: ModuleType, place: str) -> Engine | Lifecycle:
-    there = _candidates(module)
-    if len(there) == 1:
-        return next(iter(there.values()))
-    if there:
-        raise Trouble(f"{place} has {', '.join(there)}. Name one, such as {place}:{next(iter(there))}.")
-    raise Trouble(f"{place} has no engine or lifecycle. Name a function that returns one, such as {place}:build.")
+    known = _candidates(module)
+    if len(known) == 1:
+        return next(iter(known.values()))
+    if known:
+        raise CommandError(f"{place} has {', '.join(known)}. Name one, such as {place}:{next(iter(known))}.")
+    raise CommandError(f"{place} has no engine or lifecycle. Name a function that returns one, such as {place}:build.")
 
 
-def _there(module: ModuleType, place: str) -> str:
-    there = _candidates(module)
-    return f" In {place} there is {', '.join(there)}." if there else ""
+def _known_names(module: ModuleType, place: str) -> str:
+    known = _candidates(module)
+    return f" {place} has {', '.join(known)}." if known else ""
 
 
 def _candidates(module: ModuleType) -> dict[str, Engine | Lifecycle]:
-    return {name: thing for name, thing in vars(module).items() if isinstance(thing, (Engine, Lifecycle))}
+    return {name: value for name, value in vars(module).items() if isinstance(value, (Engine, Lifecycle))}

