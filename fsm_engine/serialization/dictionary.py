@@ -167,7 +167,7 @@ class _Writer:
         if code is None:
             return None
         if isinstance(code, CodeFragment):
-            return _snippet(code, counter)
+            return _fragment(code, counter)
         if not isinstance(code, UserCallable):
             return self._function(code)
         name = self.names.of(code.engine or code.function, code.name)
@@ -179,7 +179,7 @@ class _Writer:
         }
         bind = None if name == code.name else name
         fields = _without_empty({"call": code.name, "bind": bind, "with": plain, "with_bound": bound})
-        return fields if len(fields) > 1 or snippet_named(code.name, counter) else code.name
+        return fields if len(fields) > 1 or fragment_named(code.name, counter) else code.name
 
     def _function(self, function: Any) -> dict[str, str]:
         shown = code_name(function)
@@ -198,17 +198,17 @@ def _check_distinct(phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return phases
 
 
-def _snippet(code: CodeFragment, counter: str | None) -> str:
+def _fragment(code: CodeFragment, counter: str | None) -> str:
     name = library.name_of(code) or code.name
-    if snippet_named(name, counter) != code:
-        raise LifecycleError(f"{code.name!r} is a Snippet of your own, which a file cannot hold. Use a function.")
+    if fragment_named(name, counter) != code:
+        raise LifecycleError(f"{code.name!r} is a CodeFragment of your own, which a file cannot hold. Use a function.")
     return name
 
 
-def snippet_named(name: str, counter: str | None) -> CodeFragment | None:
+def fragment_named(name: str, counter: str | None) -> CodeFragment | None:
     """Return the library's guard, action or activity with this name, in a phase with this counter."""
     counted = None if counter is None else count_action(counter)
-    return counted if counted is not None and counted.name == name else library.snippet(name)
+    return counted if counted is not None and counted.name == name else library.fragment(name)
 
 
 def _signature(phase: Phase) -> str:

@@ -25,7 +25,7 @@ from fsm_engine.serialization.dictionary import (
     TRANSITION_KEYS,
     VERSION,
     escaped_name,
-    snippet_named,
+    fragment_named,
     split_path,
 )
 from fsm_engine.serialization.values import Value, closest, is_json, is_name, shown
@@ -150,7 +150,7 @@ class _Reader:
     def _code(self, value: Value, role: str, counter: str | None = None) -> Code:
         if isinstance(value.content, str):
             name = value.name()
-            return snippet_named(name, counter) or self._call(value, name, name, {}, role)
+            return fragment_named(name, counter) or self._call(value, name, name, {}, role)
         if not isinstance(value.content, Mapping):
             raise value.mismatch(f"the name of the {role}, or an object with 'call' or 'function'")
         if "function" in value.content:

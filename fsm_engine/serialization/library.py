@@ -39,14 +39,14 @@ def exception_class(name: str) -> type[BaseException] | None:
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
-def snippet(name: str) -> CodeFragment | None:
+def fragment(name: str) -> CodeFragment | None:
     """Return the library's guard, action or activity with this name."""
-    return _snippets().get(name)
+    return _fragments().get(name)
 
 
-def name_of(snippet: CodeFragment) -> str | None:
-    """Return the name by which `snippet` is found."""
-    return _names().get(snippet)
+def name_of(fragment: CodeFragment) -> str | None:
+    """Return the name by which `fragment` is found."""
+    return _names().get(fragment)
 
 
 def payload(signature: str) -> Payload | None:
@@ -86,7 +86,7 @@ def _codes(graph: Graph) -> Iterator[tuple[Code | None, str]]:
 
 @cache
 def _names() -> dict[CodeFragment, str]:
-    """Return the name of each snippet. Where several share one, the place of the first use is appended."""
+    """Return the name of each fragment. Where several share one, the place of the first use is appended."""
     places: dict[CodeFragment, str] = {}
     for graph in _graphs():
         for code, place in _codes(graph):
@@ -100,7 +100,7 @@ def _names() -> dict[CodeFragment, str]:
 
 
 @cache
-def _snippets() -> dict[str, CodeFragment]:
+def _fragments() -> dict[str, CodeFragment]:
     return {name: known for known, name in _names().items()}
 
 

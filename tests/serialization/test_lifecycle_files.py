@@ -531,7 +531,7 @@ UNWRITABLE: dict[str, tuple[Callable[[], Lifecycle], tuple[str, ...]]] = {
         lambda: with_string_event(EventEnum("StepEvents", {"OTHER": "other"}).OTHER),
         ("<enum 'StepEvents'> would be read as <enum 'StepEvents'>", "Rename one"),
     ),
-    "a Snippet of the user's": (
+    "a CodeFragment of the user's": (
         lambda: training_with(Phase("x", activity=CodeFragment("next batch", "boom()"))),
         ("'next batch'", "cannot hold", "Use a function"),
     ),
@@ -575,13 +575,13 @@ def test_library_finds_every_enum_of_the_package() -> None:
     assert len(own) == 4
 
 
-def test_library_finds_every_snippet_and_payload_by_its_name() -> None:
+def test_library_finds_every_fragment_and_payload_by_its_name() -> None:
     lifecycle = Lifecycle.training()
     lifecycle.add_path(Events.ITERATION_STARTED >> Ppo.LEARN >> Events.ITERATION_COMPLETED)
     lifecycle.add_transition(Events.ITERATION_STARTED >> Ppo.RETRY, error=MemoryError)
     codes = [code for phase in lifecycle.phases for code in (*phase.entry, phase.activity, phase.defer) if code]
     codes += [code for transition in lifecycle.transitions for code in (transition.guard, transition.action) if code]
-    assert [library.snippet(library.name_of(code)) for code in codes] == codes
+    assert [library.fragment(library.name_of(code)) for code in codes] == codes
     payloads = [phase.payload for phase in lifecycle.phases]
     assert [library.payload(library.signature(payload)) for payload in payloads] == payloads
 
