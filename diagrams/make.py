@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from packages import packages_svg
 
 from fsm_engine import Engine, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
 from fsm_engine.render import DiagramOptions, build_diagram, compare_diagrams, render
@@ -196,6 +197,7 @@ def pictures() -> Iterator[tuple[Path, bytes]]:
         with contextlib.redirect_stdout(io.StringIO()):  # examples print
             made = make()
         yield from ((HERE / f"{name}.{suffix}", content) for suffix, content in made.items())
+    yield HERE / "packages.svg", packages_svg().encode()
 
 
 def main() -> None:
