@@ -19,13 +19,9 @@ from hypothesis import strategies as st
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import EventEnum, Events, EventsList
+from fsm_engine.lifecycle.training import TRAINING
 
-BUILT_IN = (
-    "Events.STARTED, Events.RESUMED, Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, "
-    "Events.ITERATION_STARTED, Events.ITERATION_COMPLETED, Events.DATALOADER_STOP_ITERATION, "
-    "Events.TERMINATE_SINGLE_EPOCH, Events.EPOCH_COMPLETED, Events.TERMINATE, Events.COMPLETED, Events.INTERRUPT, "
-    "Events.EXCEPTION_RAISED"
-)
+BUILT_IN = ", ".join(str(phase.event) for phase in TRAINING.phases[1:])
 
 
 class Mine(EventEnum):

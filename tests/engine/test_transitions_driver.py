@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from training_graph import path
 
 from fsm_engine import Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError
 
@@ -76,7 +77,8 @@ def test_it_is_the_graph_of_the_engine_as_it_is_now() -> None:
 
 def test_a_word_of_labels_is_accepted_or_not() -> None:
     machine = Lifecycle.training().to_transitions()
-    for label in ("run", "next_epoch", "next_batch", "got_batch", "iterate", "step_done", "epoch_full", "nothing_left"):
+    between = [transition.label for transition in path(Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED)]
+    for label in ("run", "next_epoch", "next_batch", "got_batch", *between, "step_done", "epoch_full", "nothing_left"):
         assert machine.model.trigger(label)
     assert machine.model.phase == "Events.COMPLETED"
     with pytest.raises(transitions.MachineError):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fsm_engine import Events
 from fsm_engine.timeline import Timeline
 
 torch = pytest.importorskip("torch")
@@ -103,18 +104,23 @@ def test_a_recorded_run_is_summarized_verified_drawn_and_saved(
     # 45 batches in each of 5 epochs, and an evaluator after each.
     assert re.search(r"^Events\.GET_BATCH_STARTED +225 ", out, re.MULTILINE)
     assert re.search(r"^main\.<locals>\.evaluate on Events\.EPOCH_COMPLETED +5 ", out, re.MULTILINE)
+    from fsm_engine.supervised import create_supervised_trainer
+
+    recorded = Timeline.load(tmp_path / "out" / "run.fsmt")
+    trainer = create_supervised_trainer(torch.nn.Identity(), None, None)
+    coverage = recorded.coverage(trainer.lifecycle)
+    missed = Events.RESUMED, Events.TERMINATE_SINGLE_EPOCH, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED
+    assert coverage.missed == missed
     last = out.splitlines()[-7:]
     assert re.fullmatch(r"The evaluator took \d+% of that\.", last[0])
     assert last[1:6] == [
         "First move that the lifecycle does not allow: none",
-        "17 of 22 phases (77%)",
-        "20 of 39 transitions (51%)",
+        *str(coverage).splitlines()[:2],
         "First difference from the saved recording: none",
         f"Written to {tmp_path / 'out'}: lifecycle.svg, run.fsmt, timeline.svg, trace.json.gz",
     ]
     assert last[6] == f"Held-out accuracy: {accuracy:.3f}"
     assert accuracy > 0.9
-    recorded = Timeline.load(tmp_path / "out" / "run.fsmt")
     assert len(recorded.tracks) == 2
     assert len(list(recorded.counters["loss"])) == 22
     trace = json.loads(gzip.decompress((tmp_path / "out" / "trace.json.gz").read_bytes()))

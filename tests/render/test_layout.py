@@ -8,9 +8,11 @@ from typing import Any
 
 import hypothesis
 import pytest
+import training_graph
 from geometry import Part, faults, parts
 from hypothesis import given, settings
 from lifecycles import Plan, built, plans
+from training_graph import ONE_BATCH
 
 from fsm_engine import EventEnum, Events, Lifecycle, Scope
 from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, build_diagram, get_theme
@@ -93,7 +95,8 @@ def test_the_main_path_is_straight_and_in_order(to_the_right: bool) -> None:
     picture = render(Lifecycle.training(), "svg", direction="right" if to_the_right else "down").decode()
     path = [middle(part) for part in parts(picture) if part.kind == "node" and "main" in classes(picture, part.name)]
     across, along = [point[to_the_right] for point in path], [point[not to_the_right] for point in path]
-    assert len(path) == 10
+    walk = (Events.STARTED, Events.EPOCH_STARTED, *ONE_BATCH, Events.EPOCH_COMPLETED, Events.COMPLETED)
+    assert len(path) == len(training_graph.path("IDLE", *walk, "IDLE")) + 1
     assert max(across) - min(across) < 0.2
     assert along[:-1] == sorted(along[:-1])
 

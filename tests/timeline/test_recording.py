@@ -223,7 +223,8 @@ def test_moves_of_a_step_are_there() -> None:
     engine.lifecycle.add_path(Events.ITERATION_STARTED >> Own.FIRED >> Events.ITERATION_COMPLETED, required=True)
     with engine.record() as timeline:
         engine.run([1])
-    assert walk(timeline)[5:7] == [
+    fired = walk(timeline).index("Events.ITERATION_STARTED --fired--> Own.FIRED")
+    assert walk(timeline)[fired : fired + 2] == [
         "Events.ITERATION_STARTED --fired--> Own.FIRED",
         "Own.FIRED --iteration_completed--> Events.ITERATION_COMPLETED",
     ]
@@ -321,7 +322,7 @@ def test_a_recorder_that_a_step_removes_records_nothing_more() -> None:
     engine = Engine(removes)
     recorder = engine.record()
     engine.run([1, 2])
-    assert walk(recorder.timeline)[-1] == "Events.GET_BATCH_COMPLETED --iterate--> Events.ITERATION_STARTED"
+    assert walk(recorder.timeline)[-1].endswith("--> Events.ITERATION_STARTED")
 
 
 def test_what_a_handler_is_given_by_hand_it_gets_while_it_is_recorded() -> None:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifecycles import Plan, built, plans, recorded_run
+from training_graph import ONE_BATCH, path
 
 from fsm_engine import Engine, EventEnum, Events, History, Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
@@ -390,8 +391,8 @@ def test_a_walk_with_any_single_change_is_refused_unless_it_is_a_path_all_the_sa
 def test_a_misstep_is_told_with_its_place_and_what_was_legal() -> None:
     engine, timeline = recorded()
     track = timeline.tracks[0]
-    moves = list(track.move_ring)
-    del moves[4]
+    moves, to_step = list(track.move_ring), path(Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED)
+    del moves[4 : 4 + len(to_step)]
     track.move_ring.fill(b"".join(MOVE.pack(*fields) for fields in moves))
     track.move_ring.at = len(moves) * MOVE.size
     misstep = timeline.verify(engine.lifecycle)
@@ -400,8 +401,8 @@ def test_a_misstep_is_told_with_its_place_and_what_was_legal() -> None:
     assert str(misstep) == (
         "step 5 (epoch 1, iteration 1) is Events.ITERATION_STARTED --step_done--> Events.ITERATION_COMPLETED, but the "
         "run was in Events.GET_BATCH_COMPLETED. Legal there: --exception--> Events.EXCEPTION_RAISED, --interrupt--> "
-        "Events.INTERRUPT, --iterate--> Events.ITERATION_STARTED, --terminate--> Events.TERMINATE, --terminate_epoch"
-        "--> Events.TERMINATE_SINGLE_EPOCH."
+        f"Events.INTERRUPT, --{to_step[0].label}--> {to_step[0].target}, --terminate--> Events.TERMINATE, "
+        "--terminate_epoch--> Events.TERMINATE_SINGLE_EPOCH."
     )
 
 
@@ -528,7 +529,9 @@ def test_runs_that_have_lost_their_beginning_are_not_compared() -> None:
     engine = Engine(step)
     with engine.record(room=5) as timeline:
         engine.run([1, 2])
-    with pytest.raises(ValueError, match="has lost its first 8 moves, so there is no common beginning"):
+    two_batches = (Events.STARTED, Events.EPOCH_STARTED, *ONE_BATCH, *ONE_BATCH, Events.EPOCH_COMPLETED)
+    lost = len(path("IDLE", *two_batches, Events.COMPLETED, "IDLE")) - 5
+    with pytest.raises(ValueError, match=f"has lost its first {lost} moves, so there is no common beginning"):
         timeline.diff(timeline)
 
 

@@ -20,8 +20,7 @@ from fsm_engine.timeline.sampling import Turn
 from fsm_engine.timeline.track import MOVE, Sampling
 from fsm_engine.timeline.visits import visits
 
-TURN = {"GET_BATCH_STARTED", "GET_BATCH_COMPLETED", "ITERATION_STARTED", "ITERATION_COMPLETED"}
-TURN |= {"DATALOADER_STOP_ITERATION"}
+TURN = {phase.name for phase in Lifecycle.training().phases if Scope.EPOCH.contains(phase.scope)} - {"EPOCH_STARTED"}
 
 
 class Own(EventEnum):
