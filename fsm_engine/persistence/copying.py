@@ -74,8 +74,8 @@ def _raise_if_running(engine: EventDispatcher, verb: str) -> None:
 
 
 def _without_process(engine: EventDispatcher) -> dict[str, Any]:
-    process = {"_driver": None, "_machine": None, "_tables": None, "_recorder": None, "_around": ()}
-    return {**vars(engine), **process, "_heard": {}, "_graph": None, "_program": None}
+    process = {"_driver": None, "_machine": None, "_firable_moves": None, "_recorder": None, "_wrappers": ()}
+    return {**vars(engine), **process, "_has_handlers_cache": {}, "_graph": None, "_program": None}
 
 
 def _parts_at_rest(engine: EventDispatcher) -> dict[str, Part]:
