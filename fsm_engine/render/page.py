@@ -44,7 +44,7 @@ def lifecycle_page(svg: str, details: Details, title: str, theme: Theme = THEMES
         svg: the picture, drawn with `page_theme`.
         details: the details of the lifecycle.
         title: title of the page.
-        theme: ``auto`` follows the colour scheme of the browser; the page opens in the colours of any other theme.
+        theme: ``auto`` follows the colour scheme of the browser. With another theme, the page opens in its colours.
     """
     return standalone_page("page.html", ("page.css",), SCRIPTS, asdict(details), title, theme, svg=svg)
 
