@@ -36,7 +36,11 @@ class EventDispatcher(Run):
         super().__init__()
         self._registry = Registry(COUNTERS)
         self._entries = self._registry.entries
-        self._wrappers: tuple[HandlerWrapper, ...] = ()  # what makes something that stands in for each handler
+        self._reset_process()
+
+    def _reset_process(self) -> None:
+        """Set the attributes that belong to this process. Copies and pickles reset them."""
+        self._wrappers: tuple[HandlerWrapper, ...] = ()
         self._observers = Observers()
 
     @abstractmethod

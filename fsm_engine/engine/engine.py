@@ -66,6 +66,11 @@ class Engine(EventDispatcher):
     def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
         lifecycle = _with_step(process_function, lifecycle)
         super().__init__()
+        self.lifecycle = lifecycle._copy_for(self)
+        self._process_function = lifecycle.step
+
+    def _reset_process(self) -> None:
+        super()._reset_process()
         self._debug = False
         self._program: Program | None = None
         self._recorder: Recorder | None = None
@@ -73,8 +78,6 @@ class Engine(EventDispatcher):
         self._driver: Driver | None = None
         self._machine: Driver | None = None
         self._firable_moves: dict[int, FirableMoves] | None = None
-        self.lifecycle = lifecycle._copy_for(self)
-        self._process_function = lifecycle.step
 
     # Looking
 
