@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine.serialization.values import shown
+from fsm_engine.serialization.values import short_repr
 
 CODE_KEYS = ("entry", "activity", "defer", "guard", "action", "step")
 """The keys whose values are functions."""
@@ -52,7 +52,9 @@ def unflatten(attributes: Mapping[str, Any], keys: Iterable[str], location: str)
         value, reference = attributes.get(key), attributes.get(f"{key}_ref")
         for name, part in ((key, value), (f"{key}_ref", reference)):
             if not isinstance(part, _SCALARS):
-                raise LifecycleError(f"{location}, {name} is {shown(part)}, but must be a string, number or boolean.")
+                raise LifecycleError(
+                    f"{location}, {name} is {short_repr(part)}, but must be a string, number or boolean."
+                )
         if value is None or value == "" or value is False:
             continue
         if key in CODE_KEYS:

@@ -11,7 +11,7 @@ from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.placeholders import Unbound, UnboundError
 from fsm_engine.serialization import library
-from fsm_engine.serialization.values import is_name, shown
+from fsm_engine.serialization.values import is_name, short_repr
 
 
 class BindingNames:
@@ -53,7 +53,7 @@ class BindingNames:
         """
         name, known = target.__name__.partition("#")[0], library.exception_class(target.__name__)
         if not name.isidentifier():
-            raise LifecycleError(f"the exception class {shown(name)} cannot be written to a file. Rename it.")
+            raise LifecycleError(f"the exception class {short_repr(name)} cannot be written to a file. Rename it.")
         if known is target:
             return name
         if known is not None:
@@ -82,7 +82,7 @@ def check_name(name: str) -> str:
     """
     if not is_name(name):
         raise LifecycleError(
-            f"{shown(name)} cannot be written to a file: a name needs at least one character, and only printable ones. "
+            f"{short_repr(name)} cannot be written to a file: a name has at least one character, all printable. "
             f"Rename it."
         )
     return name

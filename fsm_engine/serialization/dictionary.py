@@ -182,9 +182,9 @@ class _Writer:
         return fields if len(fields) > 1 or fragment_named(code.name, counter) else code.name
 
     def _function(self, function: Any) -> dict[str, str]:
-        shown = code_name(function)
-        name = self.names.of(function, shown)
-        return {"function": shown} if name == shown else {"function": shown, "bind": name}
+        displayed = code_name(function)
+        name = self.names.of(function, displayed)
+        return {"function": displayed} if name == displayed else {"function": displayed, "bind": name}
 
     def _step(self, step: Any) -> Any:
         fields = self._function(step)

@@ -28,7 +28,7 @@ from fsm_engine.serialization.dictionary import (
     fragment_named,
     split_path,
 )
-from fsm_engine.serialization.values import Value, closest, is_json, is_name, shown
+from fsm_engine.serialization.values import Value, closest, is_json, is_name, short_repr
 
 T = TypeVar("T")
 
@@ -116,7 +116,9 @@ class _Reader:
         """Return the event of a phase that the document has."""
         name = value.name()
         if name not in self.events:
-            raise value.error(f"there is no phase {shown(name)}. The closest names are {closest(name, self.events)}.")
+            raise value.error(
+                f"there is no phase {short_repr(name)}. The closest names are {closest(name, self.events)}."
+            )
         return self.events[name]
 
     def _new_event(self, value: Value) -> Event:
@@ -127,9 +129,9 @@ class _Reader:
         if not dot or enum is None:
             return name
         if not (isinstance(enum, type) and issubclass(enum, EventEnum)):
-            raise value.error(f"{enum_name!r} is bound to {shown(enum)}, but must be the EventEnum with {member}.")
+            raise value.error(f"{enum_name!r} is bound to {short_repr(enum)}, but must be the EventEnum with {member}.")
         if member not in enum.__members__:
-            raise value.error(f"{enum_name} has no member {shown(member)}. It has {', '.join(enum.__members__)}.")
+            raise value.error(f"{enum_name} has no member {short_repr(member)}. It has {', '.join(enum.__members__)}.")
         return enum[member]
 
     def _requirement(self, value: Value) -> tuple[Event, Event]:
@@ -144,7 +146,7 @@ class _Reader:
                 raise value.mismatch("the name of an exception class")
             return unbound_error(name)
         if not (isinstance(found, type) and issubclass(found, BaseException)):
-            raise value.error(f"{name!r} is bound to {shown(found)}, but must be an exception class.")
+            raise value.error(f"{name!r} is bound to {short_repr(found)}, but must be an exception class.")
         return found
 
     def _code(self, value: Value, role: str, counter: str | None = None) -> Code:
@@ -181,7 +183,7 @@ class _Reader:
         key = _optional(fields, "bind", Value.name) or name
         function = self.bind.get(key, Unbound(key, name))
         if not callable(function):
-            raise value.error(f"{key!r} is bound to {shown(function)}, but must be a function.")
+            raise value.error(f"{key!r} is bound to {short_repr(function)}, but must be a function.")
         return function
 
 
@@ -190,9 +192,9 @@ def _check_version(value: Value) -> None:
         raise value.mismatch(f"an object with {FORMAT!r} as 'format'")
     given, version = value.content.get("format"), value.content.get("version")
     if given != FORMAT:
-        raise value.error(f"'format' is {shown(given)}, but must be {FORMAT!r}.")
+        raise value.error(f"'format' is {short_repr(given)}, but must be {FORMAT!r}.")
     if type(version) is not int or version != VERSION:
-        raise value.error(f"'version' is {shown(version)}, but this fsm_engine reads version {VERSION}.")
+        raise value.error(f"'version' is {short_repr(version)}, but this fsm_engine reads version {VERSION}.")
 
 
 def _optional(fields: Mapping[str, Value], key: str, read: Callable[[Value], T]) -> T | None:

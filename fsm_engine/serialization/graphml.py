@@ -47,7 +47,7 @@ def from_graphml(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
     import networkx
 
     root = parse_xml(text, "from_graphml")
-    graphs = root.find_all(f"{{{_NS}}}graph")
+    graphs = root.find_all(f"{_NS} graph")
     if len(graphs) != 1:
         raise root.error(f"expected <graphml xmlns={_NS!r}> with one <graph>, got <{root.tag}> with {len(graphs)}.")
     with warnings.catch_warnings():
@@ -56,7 +56,7 @@ def from_graphml(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
             graph = networkx.parse_graphml(text, edge_key_type=str, force_multigraph=True)
         except Exception as error:  # networkx does not wrap the errors of its own converters
             raise LifecycleError(f"networkx cannot read this GraphML: {type(error).__name__}: {error}") from None
-    declared = Counter(node.attributes.get("id") for node in graphs[0].find_all(f"{{{_NS}}}node"))
+    declared = Counter(node.attributes.get("id") for node in graphs[0].find_all(f"{_NS} node"))
     for node in graph:  # networkx merges nodes of one id, and adds those that only edges name
         if declared[node] != 1:
             raise LifecycleError(f"the file has {declared[node]} <node> elements with id={node!r}, expected one.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.serialization.dictionary import to_dict
 from fsm_engine.serialization.dictionary_reader import from_dict
-from fsm_engine.serialization.values import shown
+from fsm_engine.serialization.values import short_repr
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -46,7 +46,7 @@ def from_json(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
         TypeError: `text` is not a string, or `bind` is not a mapping.
     """
     if not isinstance(text, str):
-        raise TypeError(f"from_json reads a string, got {shown(text)}. For a file, use Lifecycle.load(path).")
+        raise TypeError(f"from_json reads a string, got {short_repr(text)}. For a file, use Lifecycle.load(path).")
     return from_dict(_parse(text), bind)
 
 
@@ -67,7 +67,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise LifecycleError(f"an object has the key {shown(key)} twice. Remove one of them.")
+            raise LifecycleError(f"an object has the key {short_repr(key)} twice. Remove one of them.")
         result[key] = value
     return result
 

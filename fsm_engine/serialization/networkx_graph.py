@@ -34,7 +34,7 @@ from fsm_engine.serialization.dictionary import (
     to_dict,
 )
 from fsm_engine.serialization.dictionary_reader import from_dict
-from fsm_engine.serialization.values import shown
+from fsm_engine.serialization.values import short_repr
 
 if TYPE_CHECKING:
     import networkx
@@ -118,7 +118,7 @@ def from_networkx(graph: networkx.Graph[Any], bind: Mapping[str, Any] | None = N
     import networkx
 
     if not isinstance(graph, networkx.Graph):
-        raise TypeError(f"from_networkx reads a networkx graph, got {shown(graph)}.")
+        raise TypeError(f"from_networkx reads a networkx graph, got {short_repr(graph)}.")
     if not graph.is_directed():
         raise LifecycleError("the graph is not directed, but a transition leads from one phase to another.")
     return _Reader(graph).lifecycle(bind)
@@ -159,7 +159,7 @@ class _Reader:
     def _phases(self) -> list[dict[str, Any]]:
         phases: list[dict[str, Any]] = []
         for node, attributes in _in_order(self.graph.nodes(data=True)):
-            location = self.aliases[f"phases[{len(phases)}]"] = f"node {shown(node)}"
+            location = self.aliases[f"phases[{len(phases)}]"] = f"node {short_repr(node)}"
             fields = {"event": node, **unflatten(attributes, PHASE_KEYS[2:], location)}
             if attributes.get("scopes"):
                 fields["scope"] = attributes["scopes"]
@@ -179,7 +179,7 @@ class _Reader:
         groups: dict[str, _EdgeGroup] = {}
         keys = (*(key for key in TRANSITION_KEYS if key not in END_KEYS), "order", "leaves", "enters")
         for number, (source, target, attributes) in enumerate(self.graph.edges(data=True)):
-            location = f"edge {shown(source)} -> {shown(target)}"
+            location = f"edge {short_repr(source)} -> {short_repr(target)}"
             fields = {"trigger": "automatic", **unflatten(attributes, keys, location)}
             if fields.get("limit") == 0:
                 del fields["limit"]
@@ -205,11 +205,11 @@ class _Reader:
 
 def _in_order(nodes: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     numbered = [(node, {"order": number, **attributes}) for number, (node, attributes) in enumerate(nodes)]
-    yield from sorted(numbered, key=lambda one: _order(one[1], f"node {shown(one[0])}"))
+    yield from sorted(numbered, key=lambda one: _order(one[1], f"node {short_repr(one[0])}"))
 
 
 def _order(attributes: Mapping[str, Any], location: str) -> int:
     order = attributes["order"]
     if type(order) is not int:
-        raise LifecycleError(f"{location}, order is {shown(order)}, but must be an integer.")
+        raise LifecycleError(f"{location}, order is {short_repr(order)}, but must be an integer.")
     return order

@@ -7,14 +7,17 @@ from typing import Any, NoReturn
 from xml.parsers import expat
 
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine.serialization.values import shown
+from fsm_engine.serialization.values import short_repr
 
 _MAX_DEPTH = 64
 
 
 @dataclass(eq=False)
 class Element:
-    """An XML element without its text. Names are written ``{namespace}name``; `line` is the line of its start tag."""
+    """An XML element without its text. `line` is the line of its start tag.
+
+    Names of elements and attributes in a namespace are written ``namespace name``.
+    """
 
     tag: str
     attributes: dict[str, str]
@@ -42,14 +45,13 @@ def parse_xml(text: str, caller: str) -> Element:
         TypeError: `text` is not a string.
     """
     if not isinstance(text, str):
-        raise TypeError(f"{caller} reads a string, got {shown(text)}. For a file, use Lifecycle.load(path).")
-    parser = expat.ParserCreate("utf-8", "}")
+        raise TypeError(f"{caller} reads a string, got {short_repr(text)}. For a file, use Lifecycle.load(path).")
+    parser = expat.ParserCreate("utf-8", " ")
     document = Element("", {}, 0)
     stack = [document]
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        named = {_qualified(name): value for name, value in attributes.items()}
-        element = Element(_qualified(tag), named, parser.CurrentLineNumber)
+        element = Element(tag, attributes, parser.CurrentLineNumber)
         if len(stack) > _MAX_DEPTH:
             raise element.error(f"elements are nested deeper than {_MAX_DEPTH}.")
         stack[-1].children.append(element)
@@ -72,7 +74,3 @@ def parse_xml(text: str, caller: str) -> Element:
     except UnicodeEncodeError as error:
         raise LifecycleError(f"invalid XML: character {error.start} is a lone surrogate.") from None
     return document.children[0]
-
-
-def _qualified(name: str) -> str:
-    return f"{{{name}" if "}" in name else name

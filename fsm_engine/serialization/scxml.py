@@ -57,9 +57,9 @@ def from_scxml(text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
         TypeError: `text` is not a string, or `bind` is not a mapping.
     """
     root = parse_xml(text, "from_scxml")
-    if root.tag != f"{{{NS}}}scxml":
+    if root.tag != f"{NS} scxml":
         raise root.error(f"expected <scxml xmlns={NS!r}>, got <{root.tag}>.")
-    return read_chart(root, bind) if f"{{{OWN}}}format" in root.attributes else import_chart(root, bind)
+    return read_chart(root, bind) if f"{OWN} format" in root.attributes else import_chart(root, bind)
 
 
 class _Writer:

@@ -8,7 +8,7 @@ from itertools import chain, count
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.serialization.safe_xml import Element
-from fsm_engine.serialization.values import closest, shown
+from fsm_engine.serialization.values import closest, short_repr
 
 NS = "http://www.w3.org/2005/07/scxml"
 OWN = "urn:fsm-engine:lifecycle"
@@ -50,7 +50,7 @@ class State:
     @property
     def transitions(self) -> list[Element]:
         """The ``<transition>`` elements of this state."""
-        return self.element.find_all(f"{{{NS}}}transition")
+        return self.element.find_all(f"{NS} transition")
 
 
 class Chart:
@@ -95,7 +95,7 @@ class Chart:
         if not found:
             raise element.error(f"<{_kind(element)}> has no id.")
         if found in self.states or found in self.histories:
-            raise element.error(f"the id {shown(found)} is a duplicate.")
+            raise element.error(f"the id {short_repr(found)} is a duplicate.")
         return found
 
     def find(self, element: Element, target: str | None) -> State:
@@ -107,10 +107,10 @@ class Chart:
         if not target:
             raise element.error("the transition has no target. Attach a handler to the phase instead.")
         if len(target.split()) > 1:
-            raise element.error(f"{shown(target)} has several targets, but a run is in one phase.")
+            raise element.error(f"{short_repr(target)} has several targets, but a run is in one phase.")
         if target not in self.states:
             near = closest(target, self.states)
-            raise element.error(f"there is no state {shown(target)}. The closest ids are {near}.")
+            raise element.error(f"there is no state {short_repr(target)}. The closest ids are {near}.")
         return self.states[target]
 
     def initial_leaf(self, state: State) -> State:
@@ -128,8 +128,8 @@ class Chart:
 
     def _initial(self, state: State) -> State:
         named = state.element.attributes.get("initial")
-        for element in state.element.find_all(f"{{{NS}}}initial"):
-            for transition in element.find_all(f"{{{NS}}}transition"):
+        for element in state.element.find_all(f"{NS} initial"):
+            for transition in element.find_all(f"{NS} transition"):
                 named = transition.attributes.get("target")
         return state.children[0] if named is None else self.find(state.element, named)
 
@@ -144,11 +144,11 @@ def unique_name(wanted: str, taken: set[str], separator: str) -> str:
 
 def _scxml_children(element: Element) -> list[Element]:
     """Return the children in the SCXML namespace; elements of other namespaces are ignored."""
-    return [child for child in element.children if child.tag.startswith(f"{{{NS}}}")]
+    return [child for child in element.children if child.tag.startswith(f"{NS} ")]
 
 
 def _kind(element: Element) -> str:
-    return element.tag.rpartition("}")[2]
+    return element.tag.rpartition(" ")[2]
 
 
 def _check_children(element: Element, allowed: str | None) -> None:

@@ -10,7 +10,7 @@ from fsm_engine.serialization.dictionary import END_KEYS, FORMAT, PHASE_KEYS, TR
 from fsm_engine.serialization.dictionary_reader import from_dict
 from fsm_engine.serialization.safe_xml import Element
 from fsm_engine.serialization.scxml_chart import OWN, Chart, State
-from fsm_engine.serialization.values import shown
+from fsm_engine.serialization.values import short_repr
 
 if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -102,7 +102,7 @@ def _is_scope(state: State) -> bool:
 
 def _own(element: Element) -> dict[str, str]:
     """Return the attributes in the namespace `OWN` by their keys."""
-    prefix = f"{{{OWN}}}"
+    prefix = f"{OWN} "
     return {key.removeprefix(prefix): value for key, value in element.attributes.items() if key.startswith(prefix)}
 
 
@@ -121,7 +121,7 @@ def _fields(element: Element, keys: tuple[str, ...], others: tuple[str, ...] = (
 
 def _integer(element: Element, key: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise element.error(f"{key} is {shown(text)}, but must be an integer of fewer than 19 digits.")
+        raise element.error(f"{key} is {short_repr(text)}, but must be an integer of fewer than 19 digits.")
     return int(text)
 
 

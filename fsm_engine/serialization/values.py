@@ -29,7 +29,7 @@ class Value:
 
     def mismatch(self, expected: str) -> LifecycleError:
         """Return the error for a value of the wrong kind."""
-        return LifecycleError(f"{self._location} is {shown(self.content)}, but must be {expected}.")
+        return LifecycleError(f"{self._location} is {short_repr(self.content)}, but must be {expected}.")
 
     def error(self, message: str) -> LifecycleError:
         """Return an error whose message begins with the location."""
@@ -50,10 +50,10 @@ class Value:
         known = (*required, *optional)
         for key in self.content:
             if key not in known:
-                raise self.error(f"unknown key {shown(key)}. Known keys are {', '.join(known)}.")
+                raise self.error(f"unknown key {short_repr(key)}. Known keys are {', '.join(known)}.")
         for key in required:
             if key not in self.content:
-                found = ", ".join(map(shown, self.content)) or "no keys"
+                found = ", ".join(map(short_repr, self.content)) or "no keys"
                 raise self.error(f"the key {key!r} is missing; found {found}.")
         separator = "" if not self.location else ", " if self.location in self.aliases.values() else "."
         return {key: self._inner(content, separator + key) for key, content in self.content.items()}
@@ -120,7 +120,7 @@ class Value:
         """
         first = seen.setdefault(self.content, self)
         if first is not self:
-            raise self.error(f"{shown(self.content)} is a duplicate: {first._location} has the same value.")
+            raise self.error(f"{short_repr(self.content)} is a duplicate: {first._location} has the same value.")
 
 
 def is_name(value: Any) -> bool:
@@ -148,7 +148,7 @@ _REPR = Repr()
 _REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxstring, _REPR.maxother = 2, 4, 4, 80, 80
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return a short `repr` of any value, for an error message."""
     try:
         return _REPR.repr(value)
