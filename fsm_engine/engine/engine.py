@@ -301,7 +301,7 @@ class Engine(EventDispatcher):
         epoch_length: int | None = None,
         *,
         until: AnyEvent | EventsList | None = None,
-        driver: str = "emitted",
+        driver: str = "compiled",
     ) -> State:
         """Run the lifecycle until its limits are reached, or somebody ends it.
 
@@ -317,7 +317,7 @@ class Engine(EventDispatcher):
                 this tells its length when it ends first.
             until: a breakpoint: the run stops when it has entered this phase, or come along this edge, and its
                 handlers are through, as if interrupted there; filters count. The next `run` goes on.
-            driver: ``"emitted"``, or ``"transitions"`` to let a machine of the `transitions` library pick the
+            driver: ``"compiled"``, or ``"transitions"`` to let a machine of the `transitions` library pick the
                 exits: the same walk, hundreds of times slower, for those who do not trust the first.
 
         Returns:

@@ -62,8 +62,8 @@ def _refuse(engine: Engine, driver: str) -> None:
             f"run() was called while this engine is running, in {engine.phase}. One engine runs one thing at a "
             f"time: run another Engine here, or call run() again after this run has ended."
         )
-    if driver not in ("emitted", "transitions"):
-        raise ValueError(f"driver={driver!r} is not known. Give 'emitted' or 'transitions'.")
+    if driver not in ("compiled", "transitions"):
+        raise ValueError(f"unknown driver={driver!r}; pass 'compiled' or 'transitions'.")
     engine.lifecycle._ensure_valid()
 
 

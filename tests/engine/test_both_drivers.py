@@ -16,7 +16,7 @@ from fsm_engine.lifecycle.table import qualified_name
 pytest.importorskip("transitions")
 
 PLACES = ("handler", "step", "fired", "activity", "edge", "exit", "action", "fetch")
-DRIVERS = (("emitted",), ("transitions",), ("emitted", "transitions"), ("transitions", "emitted"))
+DRIVERS = (("compiled",), ("transitions",), ("compiled", "transitions"), ("transitions", "compiled"))
 OFTEN = settings(
     deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -17,7 +17,7 @@ from fsm_engine import Engine, EventEnum, Events, Lifecycle, Outcome, Scope, Sig
 from fsm_engine.lifecycle.training import TRAINING
 
 ROOT = Path(__file__).resolve().parents[2]
-DRIVERS = ("emitted", "transitions")
+DRIVERS = ("compiled", "transitions")
 
 
 class P(EventEnum):

@@ -13,7 +13,7 @@ import pytest
 from fsm_engine import Edge, Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError, Scope
 from fsm_engine.graph.phases import IDLE
 
-DRIVERS = ("emitted", "transitions")
+DRIVERS = ("compiled", "transitions")
 
 
 class R(EventEnum):

@@ -55,7 +55,7 @@ def test_the_machine_makes_every_move_itself() -> None:
 
 
 def test_another_driver_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^driver='fast' is not known\. Give 'emitted' or 'transitions'\.$"):
+    with pytest.raises(ValueError, match="driver='fast'.*'compiled' or 'transitions'"):
         Engine(echo).run([7], driver="fast")
 
 
@@ -116,7 +116,7 @@ def machine_of(model: Any, **more: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_a_machine_written_with_the_library_trains(driver: str) -> None:
     model = Trainer()
 

@@ -188,7 +188,7 @@ def test_the_entry_action_comes_after_the_handlers_of_the_move() -> None:
     assert seen == [0, 1, 1, 2]
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_a_scope_is_left_when_the_run_goes_out_of_it_and_not_before(driver: str) -> None:
     engine, log = with_path(), []
     for scope in (Scope.ITERATION, Scope.EPOCH, Scope.RUN, Scope.ENGINE):
@@ -265,7 +265,7 @@ def test_what_nobody_attached_to_leaves_no_code() -> None:
     assert engine.source == plain
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_a_handler_of_an_edge_may_stop_the_run(driver: str) -> None:
     engine, log = Engine(echo), []
     engine.on(edge_into(Events.ITERATION_STARTED))(lambda: engine.interrupt())
@@ -280,7 +280,7 @@ def test_a_handler_of_an_edge_may_stop_the_run(driver: str) -> None:
 # Exceptions
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_an_exception_leaves_phases_and_scopes_from_the_inside_out(driver: str) -> None:
     def step(engine: Engine, batch: Any) -> None:
         engine.fire_event(B.BACKWARD)
@@ -300,7 +300,7 @@ def test_an_exception_leaves_phases_and_scopes_from_the_inside_out(driver: str) 
     ]
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_an_exit_handler_that_raises_replaces_the_error_and_is_called_once(driver: str) -> None:
     engine, log = Engine(lambda engine, batch: 1 / 0), []
 

@@ -30,7 +30,7 @@ if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
 
 TERM, INT, USR1 = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1
-DRIVERS = ("emitted", "transitions")
+DRIVERS = ("compiled", "transitions")
 
 
 class P(EventEnum):

@@ -169,7 +169,7 @@ def may_be_left(transition: Transition) -> bool:
 
 
 def drive(seed_or_plan: Any) -> Counter[str]:
-    building = Building(seed_or_plan, ("emitted",))
+    building = Building(seed_or_plan, ("compiled",))
     if building.wrong:
         return Counter()
     driven = Driven(building.engine.lifecycle.graph)

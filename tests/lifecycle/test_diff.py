@@ -199,7 +199,7 @@ def test_only_lifecycles_are_compared() -> None:
 @settings(deadline=None, max_examples=60)
 @given(plans(), plans())
 def test_differences_go_both_ways(one: Any, other: Any) -> None:
-    before, after = (Building(plan, ("emitted",)) for plan in (one, other))
+    before, after = (Building(plan, ("compiled",)) for plan in (one, other))
     if before.wrong or after.wrong:
         return
     graphs = [Lifecycle.of(building.engine.lifecycle.graph) for building in (before, after)]

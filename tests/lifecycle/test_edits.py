@@ -933,7 +933,7 @@ def test_an_error_behind_exception_raised_comes_out() -> None:
     assert (calls, engine.outcome, engine.phase.name) == (["A"], "failed", "IDLE")
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_an_error_edge_may_end_the_run(driver: str) -> None:
     pytest.importorskip("transitions")
     engine = Engine(lambda engine, batch: 1 / 0)

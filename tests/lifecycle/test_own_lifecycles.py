@@ -10,7 +10,7 @@ import pytest
 
 from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, LifecycleError, Scope
 
-DRIVERS = ("emitted", "transitions")
+DRIVERS = ("compiled", "transitions")
 
 
 class P(EventEnum):

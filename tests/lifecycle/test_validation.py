@@ -470,7 +470,7 @@ def alone(edge: Transition) -> bool:
 @settings(deadline=None, max_examples=100)
 @given(plans())
 def test_a_run_ends_by_itself_unless_it_is_called_endless(plan: Any) -> None:
-    building = Building(plan, ("emitted",))
+    building = Building(plan, ("compiled",))
     if building.wrong:
         return
     graph = building.engine.lifecycle.graph

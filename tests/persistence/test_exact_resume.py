@@ -354,7 +354,7 @@ def run_once(building: Building, number: int) -> None:
     data = {"list": [*range(10, 10 + plan.length)], "sized": Sized(plan.length, int), "none": None}[plan.kind]
     length = plan.epoch_length or (2 if data is None else None)
     limits = {"max_epochs": 2, "epoch_length": length} if building.engine.lifecycle.graph.has_epochs else {}
-    building._run(data, limits, ("emitted", "transitions")[number % 2])
+    building._run(data, limits, ("compiled", "transitions")[number % 2])
 
 
 def without_old_batches(log: list[Any]) -> list[Any]:
@@ -485,7 +485,7 @@ def test_what_waits_is_called_behind_the_handlers_and_before_signals_are_honoure
     assert log == ["first", "second", "settled in ITERATION_STARTED", "asked for meanwhile", "terminate"]
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_every_event_of_a_run_has_a_place_where_it_is_settled(driver: str) -> None:
     def step(engine: Engine, batch: int) -> None:
         if batch == 3:
@@ -767,7 +767,7 @@ def test_a_run_that_is_suspended_where_it_failed_before_is_suspended_anew_later(
     assert (outcomes, log) == (["interrupted", "interrupted", "completed"], [2, 3, 4])
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 @pytest.mark.parametrize(
     ("where", "left"),
     [

@@ -291,7 +291,7 @@ def test_any_mapping_can_be_loaded(walk: Walk, kind: Any) -> None:
     assert walk.counters == (1, 4, 4, 2, None)
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 @pytest.mark.parametrize(
     ("iteration", "events"),
     [
@@ -399,7 +399,7 @@ def moves_of(engine: Engine, *args: Any, **kwargs: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("observed", [False, True])
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_a_loaded_run_comes_once_to_what_was_inserted_behind_started(driver: str, observed: bool) -> None:
     if driver == "transitions":
         pytest.importorskip("transitions")
@@ -440,7 +440,7 @@ def test_the_way_by_resumed_stays_with_started_however_a_phase_comes_behind_it()
     )
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 @pytest.mark.parametrize(
     ("activity", "expected"),
     [
@@ -470,7 +470,7 @@ def test_a_loaded_run_whose_start_fails_does_not_recover_twice(
     assert log == expected
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_a_loaded_run_that_is_stopped_at_its_start_is_resumed_once(driver: str) -> None:
     if driver == "transitions":
         pytest.importorskip("transitions")

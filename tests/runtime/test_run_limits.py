@@ -684,7 +684,7 @@ def past_the_opening() -> Engine:
     return Engine(lifecycle=lifecycle)
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 @pytest.mark.parametrize(
     ("engine", "data", "message"),
     [
@@ -713,7 +713,7 @@ def test_a_run_that_begins_without_data_may_be_given_some_before_it_fetches() ->
     assert (engine.run(epoch_length=2).output, engine.outcome) == (8, "completed")
 
 
-@pytest.mark.parametrize("driver", ["emitted", "transitions"])
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
 def test_a_type_error_of_the_data_itself_comes_out_as_it_is(driver: str) -> None:
     if driver == "transitions":
         pytest.importorskip("transitions")

@@ -103,13 +103,13 @@ def described(graph: Any) -> list[Any]:
 @settings(OFTEN, max_examples=60)
 @given(st.integers(0, 2**64 - 1))
 def test_every_format_preserves_random_lifecycles(seed: int) -> None:
-    assert_preserved(Building(plan_of(seed), ("emitted",)).lifecycle)
+    assert_preserved(Building(plan_of(seed), ("compiled",)).lifecycle)
 
 
 def test_random_lifecycles_use_every_key() -> None:
     seen: set[str] = set()
     for seed in range(60):
-        document = to_dict(Building(plan_of(seed), ("emitted",)).lifecycle)
+        document = to_dict(Building(plan_of(seed), ("compiled",)).lifecycle)
         for part in (*document["phases"], *document["transitions"]):
             seen.update(part)
             seen.update(f"{key} object" for key, value in part.items() if isinstance(value, dict))
@@ -283,7 +283,7 @@ def test_every_format_preserves_the_lifecycle_of_a_transitions_machine() -> None
 @settings(OFTEN, max_examples=60)
 @given(st.integers(0, 2**64 - 1), st.sampled_from(FORMATS))
 def test_a_lifecycle_that_was_read_runs_like_the_original(seed: int, form: str) -> None:
-    before, after = (Building(plan_of(seed), ("emitted",)) for _ in range(2))
+    before, after = (Building(plan_of(seed), ("compiled",)) for _ in range(2))
     assume(not before.wrong)
     lifecycle = read(written(after.lifecycle, form), form, binding(after.lifecycle))
     after.engine = Engine(lifecycle=lifecycle)
@@ -382,7 +382,7 @@ def test_requirements_hold_after_reading() -> None:
 @settings(OFTEN, max_examples=60)
 @given(st.integers(0, 2**64 - 1))
 def test_a_transitions_machine_has_the_phases_and_the_moves(seed: int) -> None:
-    lifecycle = Building(plan_of(seed), ("emitted",)).lifecycle
+    lifecycle = Building(plan_of(seed), ("compiled",)).lifecycle
     graph = lifecycle.to_networkx()
     machine = lifecycle.to_transitions()
     assert (list(machine.states), machine.initial) == (list(graph), "IDLE")

@@ -97,7 +97,7 @@ def test_terminate_and_exceptions_exit_whole_scopes() -> None:
 
 def replay(plan_seed: int) -> Counter[str]:
     """Run a random lifecycle, send its transitions to the interpreter, and count the compared moves by kind."""
-    building = Building(plan_of(plan_seed), ("emitted",))
+    building = Building(plan_of(plan_seed), ("compiled",))
     if building.wrong:
         return Counter()
     walk = walk_of(building.engine)
@@ -136,7 +136,7 @@ def test_the_interpreter_follows_random_runs() -> None:
 @settings(OFTEN, max_examples=40)
 @given(st.integers(0, 2**64 - 1), st.sampled_from(("a b", "9", "-", "a.b.", "..", "é", "<&\"'>", "xml", "#2", "run")))
 def test_a_chart_is_well_formed(seed: int, odd: str) -> None:
-    lifecycle = Building(plan_of(seed), ("emitted",)).lifecycle
+    lifecycle = Building(plan_of(seed), ("compiled",)).lifecycle
     lifecycle.add_phase(odd, scope=Scope(odd, Scope.RUN))
     lifecycle.add_phase(f"{odd}_", scope=Scope(odd, Scope.RUN))
     root = ET.fromstring(lifecycle.to_scxml())

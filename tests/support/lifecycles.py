@@ -461,7 +461,7 @@ class Building:
 
 def built(plan: Plan) -> Building:
     """Return what `plan` makes; hypothesis tries another plan if that cannot run."""
-    building = Building(plan, ("emitted",))
+    building = Building(plan, ("compiled",))
     hypothesis.assume(not building.wrong)
     return building
 

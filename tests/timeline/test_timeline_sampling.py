@@ -95,7 +95,7 @@ def test_a_suspended_run_goes_on_with_the_iteration_that_it_was_in() -> None:
 @settings(deadline=None, max_examples=30, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans(), st.integers(2, 4))
 def test_whatever_happens_what_is_recorded_is_part_of_the_walk_and_verifies(plan: Plan, every: int) -> None:
-    building = Building(plan, ("emitted",))
+    building = Building(plan, ("compiled",))
     hypothesis.assume(not building.wrong)
     engine = building.engine
     turn = Turn(engine.lifecycle.graph)
