@@ -1,4 +1,4 @@
-"""Contestants that several works share: engines with a step that does nothing, and a real job."""
+"""Contestants shared by the benchmarks: engines with a step that does nothing, and a training job."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from turns import Contestant
+from harness import Contestant
 
 import fsm_engine
 
-# Work is cut into pieces of some tens of milliseconds, so that a noisy moment hits all contestants of a round.
+# Each measurement takes tens of milliseconds, so that a slow moment of the machine affects all contestants of a round.
 ITERATIONS = {"reference": 100_000, "engine": 100_000, "Ignite": 4_000}
 BATCH_SIZE = 64
 
 
 def engines() -> dict[str, Any]:
-    """Return the modules with `Engine` and `Events`, by the names of their contestants."""
+    """Return the modules that have `Engine` and `Events`, by the names of their contestants."""
     found: dict[str, Any] = {"engine": fsm_engine}
     if installed("ignite", "torch"):
         found["Ignite"] = importlib.import_module("ignite.engine")
@@ -26,26 +26,26 @@ def engines() -> dict[str, Any]:
 
 
 def installed(*modules: str) -> bool:
-    """Say whether all of these could be imported, without importing them."""
+    """Return True if all `modules` are installed, without importing them."""
     return all(importlib.util.find_spec(module) for module in modules)
 
 
 def looped(name: str, engine: Any, kind: str) -> Contestant:
-    """Let `engine` run one epoch."""
+    """Return a contestant that runs one epoch of `engine`."""
     data = [0] * ITERATIONS[kind]
     return Contestant(name, lambda: functools.partial(engine.run, data), len(data))
 
 
 def no_op(_engine: Any, _batch: Any) -> None:
-    """Do nothing, as a step."""
+    """A step that does nothing."""
 
 
 def no_op_handler(_engine: Any) -> None:
-    """Do nothing, as a handler."""
+    """A handler that does nothing."""
 
 
 def digits_batches() -> list[tuple[Any, Any]]:
-    """Return scikit-learn's digits in batches, and let torch use one thread."""
+    """Return scikit-learn's digits in batches, and set torch to one thread."""
     import torch
     from sklearn.datasets import load_digits
 
@@ -84,5 +84,5 @@ def bare_training(batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], o
 
 
 def engine_training(create: Any, batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], object]:
-    """Return the run of the trainer that `create` makes."""
+    """Return a call that runs the trainer made by `create`."""
     return functools.partial(create(*digits_model()).run, batches, max_epochs=epochs)

@@ -1,6 +1,6 @@
-"""What handlers cost: those that most runs have, all at once, and how long a save in the background holds a run up.
+"""The cost of the handlers that most runs have, and of a checkpoint that is saved in the background.
 
-Run ``python benchmarks/handlers.py``; README.md beside this file says how to read the table.
+Run ``python benchmarks/handlers.py``; README.md in this folder explains the table.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from pathlib import Path
 from typing import Any
 
 from contestants import bare_training, digits_batches, digits_model, engines, installed, no_op
-from turns import Contestant, Cost, Row, Work, at_most, main
+from harness import Benchmark, Contestant, Cost, Row, at_most, main
 
 import fsm_engine
 
-LEFT = ExitStack()
-"""What the last contestant has left open: files and threads. The next one closes it before its time begins."""
-atexit.register(LEFT.close)
+RESOURCES = ExitStack()
+"""Open files and threads of the last contestant; the next contestant closes them before it is timed."""
+atexit.register(RESOURCES.close)
 
 EPOCHS = 50
-"""About a second: in a shorter run, bars are not held back yet by how often they may be drawn."""
+"""Enough for about a second: in shorter runs, the limit on redraws of a progress bar has no effect."""
 
 LAYERS, WIDTH = 24, 1024
-"""A model of 100 MB."""
+"""The size of a model of 100 MB."""
 
 
 def folder() -> Path:
-    """Return a folder that is gone when the next contestant gets ready."""
-    return Path(LEFT.enter_context(tempfile.TemporaryDirectory()))
+    """Return a temporary folder, which is removed before the next contestant is timed."""
+    return Path(RESOURCES.enter_context(tempfile.TemporaryDirectory()))
 
 
 # All handlers at once
 
 
 def never(_engine: Any, _event: int) -> bool:
-    """Let no handler be called: what is measured saves nothing."""
+    """An event filter that is always false, so that the checkpoint is attached but not saved."""
     return False
 
 
 def attach_all(library: str, trainer: Any, events: Any, model: Any) -> None:
-    """Attach what shows, averages, stops, saves and logs, from the modules that `library` has under the same names."""
+    """Attach progress bar, running average, early stopping, checkpoint and logger of `library` to `trainer`."""
     handlers = importlib.import_module(f"{library}.handlers")
     average = importlib.import_module(f"{library}.metrics").RunningAverage(output_transform=float)
     average.attach(trainer, "loss")
@@ -55,47 +55,47 @@ def attach_all(library: str, trainer: Any, events: Any, model: Any) -> None:
     trainer.add_event_handler(events.EPOCH_COMPLETED, stopping)
     saving = handlers.Checkpoint({"model": model, "trainer": trainer}, str(folder()), n_saved=2)
     trainer.add_event_handler(events.ITERATION_COMPLETED(event_filter=never), saving)
-    logger = LEFT.enter_context(handlers.TensorboardLogger(log_dir=str(folder())))
+    logger = RESOURCES.enter_context(handlers.TensorboardLogger(log_dir=str(folder())))
     logger.attach_output_handler(trainer, events.ITERATION_COMPLETED(every=100), tag="training", metric_names=["loss"])
 
 
 def training(library: str, module: Any, batches: list[tuple[Any, Any]]) -> Callable[[], object]:
-    """Return the run of a supervised trainer with all of them."""
-    LEFT.close()
+    """Return a call that runs a supervised trainer with all handlers."""
+    RESOURCES.close()
     model, optimizer, loss_fn = digits_model()
     trainer = module.create_supervised_trainer(model, optimizer, loss_fn)
     attach_all(library, trainer, module.Events, model)
     return functools.partial(trainer.run, batches, max_epochs=EPOCHS)
 
 
-def all_at_once(_quick: bool) -> Work:
-    """Train an MLP on scikit-learn's digits with the handlers that most runs have."""
-    work = "ProgressBar, RunningAverage and three more"
-    ours = Row(work, Cost("engine"), Cost("bare loop"), "bare loop", at_most(1.15))
+def all_at_once(_quick: bool) -> Benchmark:
+    """Measure training of an MLP on scikit-learn's digits with the handlers that most runs have."""
+    label = "ProgressBar, RunningAverage and three more"
+    ours = Row(label, Cost("engine"), Cost("bare loop"), "bare loop", at_most(1.15))
     added = Row(
-        "what engine and handlers add",
+        "added by engine and handlers",
         Cost("engine", over="bare loop"),
         Cost("Ignite", over="bare loop"),
         "Ignite",
         at_most(None),
     )
     if not installed("torch", "sklearn", "tqdm", "tensorboard"):
-        return Work([], [ours, added], missing="torch, scikit-learn, tqdm or tensorboard is not installed")
+        return Benchmark([], [ours, added], missing="torch, scikit-learn, tqdm or tensorboard is not installed")
     batches = digits_batches()
     units = EPOCHS * len(batches)
     contestants = [Contestant("bare loop", lambda: bare_training(batches, EPOCHS), units)]
     for name, module in engines().items():
         library = module.__name__.partition(".")[0]
         contestants.append(Contestant(name, functools.partial(training, library, module, batches), units))
-    return Work(contestants, [ours, added])
+    return Benchmark(contestants, [ours, added])
 
 
 # Saving in the background
 
 
 def copying(model: Any) -> Callable[[], object]:
-    """Copy the tensors of `model` to the host's memory: the least that a run has to wait for."""
-    LEFT.close()
+    """Return a call that copies the tensors of `model` to the host, the lower bound of the wait for a save."""
+    RESOURCES.close()
     copies: list[Any] = []
 
     def copy() -> None:
@@ -105,24 +105,24 @@ def copying(model: Any) -> Callable[[], object]:
 
 
 def running(model: Any, saves: bool) -> Callable[[], object]:
-    """Run for one iteration, after which `model` is saved, or not."""
+    """Return a call that runs one iteration, and saves `model` after it if `saves` is true."""
     from fsm_engine.handlers import Checkpoint
 
-    LEFT.close()
+    RESOURCES.close()
     engine = fsm_engine.Engine(no_op)
     if saves:
         checkpoint = Checkpoint({"model": model}, folder(), background=True)
-        LEFT.callback(checkpoint.wait)
+        RESOURCES.callback(checkpoint.wait)
         engine.add_event_handler(fsm_engine.Events.ITERATION_COMPLETED, checkpoint)
     return functools.partial(engine.run, [0])
 
 
-def background(_quick: bool) -> Work:
-    """Compare how long a save in the background holds a run up with a copy of what is saved."""
+def background(_quick: bool) -> Benchmark:
+    """Measure how long a run waits for a save in the background, relative to a copy of the saved tensors."""
     ours = Cost("saving", over="not saving")
     row = Row("Checkpoint(background=True), 100 MB", ours, Cost("copying"), "a copy", at_most(1.2))
     if not installed("torch"):
-        return Work([], [row], missing="torch is not installed")
+        return Benchmark([], [row], missing="torch is not installed")
     from torch import nn
 
     model = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS)))
@@ -131,11 +131,11 @@ def background(_quick: bool) -> Work:
         Contestant("not saving", functools.partial(running, model, False)),
         Contestant("saving", functools.partial(running, model, True)),
     ]
-    return Work(contestants, [row], clock=time.perf_counter)
+    return Benchmark(contestants, [row], clock=time.perf_counter)
 
 
-WORKS: dict[str, Callable[[bool], Work]] = {"all": all_at_once, "background": background}
+BENCHMARKS: dict[str, Callable[[bool], Benchmark]] = {"all": all_at_once, "background": background}
 
 
 if __name__ == "__main__":
-    main(WORKS, "What handlers cost.")
+    main(BENCHMARKS, "The cost of handlers.")

@@ -1,6 +1,6 @@
-"""What the engine costs: beside a loop fused by hand, beside pytorch-ignite, and in a real job.
+"""The cost of the engine relative to a loop written by hand, to pytorch-ignite, and in a training job.
 
-Run ``python benchmarks/overhead.py``; README.md beside this file says how to read the table.
+Run ``python benchmarks/overhead.py``; README.md in this folder explains the table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contestants import (
     no_op,
     no_op_handler,
 )
-from turns import Contestant, Cost, Row, Work, at_most, main, milliseconds, times_cheaper
+from harness import Benchmark, Contestant, Cost, Row, at_most, main, milliseconds, times_cheaper
 
 import fsm_engine
 
@@ -56,35 +56,35 @@ class ReferenceState:
 
 
 class ReferenceEngine:
-    """A state, handlers, a position that could be resumed from, and a flag that somebody could set to stop it."""
+    """A state, handlers, a position to resume from, and a flag that signals would set."""
 
-    __slots__ = ("at", "attention", "handlers", "state")
+    __slots__ = ("handlers", "needs_attention", "position", "state")
 
     def __init__(self, state: ReferenceState, handlers: tuple[Handler, ...]) -> None:
         self.state, self.handlers = state, handlers
-        self.at, self.attention = 0, False
+        self.position, self.needs_attention = 0, False
 
 
 def run_reference(engine: ReferenceEngine, data: Sequence[Any], step: Callable[[Any, Any], Any]) -> None:
-    """Do what an engine does, as it would be written by hand for this one case, around an epoch."""
+    """Run an epoch as an engine does, written by hand for this one case."""
     state, handlers = engine.state, engine.handlers
     batches = iter(data)
     state.epoch += 1
     epoch_start = state.iteration
     while True:
         state.batch = None
-        engine.at = 1
+        engine.position = 1
         try:
             state.batch = next(batches)
         except StopIteration:
             break
-        if engine.attention:
+        if engine.needs_attention:
             break
         state.output = None
         state.iteration += 1
-        engine.at = 2
+        engine.position = 2
         state.output = step(engine, state.batch)
-        if engine.attention:
+        if engine.needs_attention:
             break
         for handler in handlers:
             handler(engine)
@@ -96,7 +96,7 @@ def run_reference(engine: ReferenceEngine, data: Sequence[Any], step: Callable[[
 
 
 def reference(name: str, handlers: Sequence[Handler] = (), more: str = "pass") -> Contestant:
-    """Return the reference with `more` in its loop, compiled for this contestant: nobody else trains its caches."""
+    """Return the reference with `more` in its loop, compiled for it, because contestants would share inline caches."""
     scope = dict(globals())
     exec(inspect.getsource(run_reference).replace("# more", more), scope)
     data = [0] * ITERATIONS["reference"]
@@ -109,7 +109,7 @@ def reference(name: str, handlers: Sequence[Handler] = (), more: str = "pass") -
 
 
 def ten_handlers() -> list[Handler]:
-    """Return handlers with little to do, each with code of its own, as those of a real program have."""
+    """Return ten handlers that do little, each with different code, as in a real program."""
     seen = [0] * 10
 
     def count(_engine: Any) -> None:
@@ -144,7 +144,7 @@ def ten_handlers() -> list[Handler]:
 
 
 def ten_readers() -> list[Handler]:
-    """Return handlers with code of their own that read the state."""
+    """Return ten handlers that read the state, each with different code."""
     return [
         lambda engine: engine.state.iteration,
         lambda engine: engine.state.epoch,
@@ -159,43 +159,43 @@ def ten_readers() -> list[Handler]:
     ]
 
 
-# The works
+# The benchmarks
 
 
-def no_op_loop(_quick: bool) -> Work:
-    """An iteration in which nothing is to be done."""
+def no_op_loop(_quick: bool) -> Benchmark:
+    """Measure an iteration with a step that does nothing."""
     contestants = [reference("reference")]
     contestants += [looped(kind, module.Engine(no_op), kind) for kind, module in engines().items()]
-    work, ours = "no-op step, no handlers", Cost("engine")
-    return Work(
+    label, ours = "no-op step, no handlers", Cost("engine")
+    return Benchmark(
         contestants,
         [
-            Row(work, ours, Cost("reference"), "reference", at_most(1.3)),
-            Row(work, ours, Cost("Ignite"), "Ignite", times_cheaper(20)),
+            Row(label, ours, Cost("reference"), "reference", at_most(1.3)),
+            Row(label, ours, Cost("Ignite"), "Ignite", times_cheaper(20)),
         ],
     )
 
 
-def handled_loop(_quick: bool) -> Work:
-    """An iteration with ten handlers of which none looks at the engine."""
+def handled_loop(_quick: bool) -> Benchmark:
+    """Measure an iteration with ten handlers that do not use the engine."""
     return _handled("ten handlers on ITERATION_COMPLETED", ten_handlers())
 
 
-def reading_handlers(_quick: bool) -> Work:
-    """An iteration with ten handlers that do nothing but read an attribute of `engine.state`."""
+def reading_handlers(_quick: bool) -> Benchmark:
+    """Measure an iteration with ten handlers that read an attribute of `engine.state`."""
     return _handled("ten handlers that read engine.state", ten_readers())
 
 
-def _handled(work: str, handlers: Sequence[Handler]) -> Work:
+def _handled(label: str, handlers: Sequence[Handler]) -> Benchmark:
     engine = fsm_engine.Engine(no_op)
     for handler in handlers:
         engine.add_event_handler(fsm_engine.Events.ITERATION_COMPLETED, handler)
-    row = Row(work, Cost("engine"), Cost("reference"), "reference", at_most(1.2))
-    return Work([reference("reference", handlers), looped("engine", engine, "engine")], [row])
+    row = Row(label, Cost("engine"), Cost("reference"), "reference", at_most(1.2))
+    return Benchmark([reference("reference", handlers), looped("engine", engine, "engine")], [row])
 
 
-def filtered_handler(_quick: bool) -> Work:
-    """What a handler that is called every 100 iterations adds to one."""
+def filtered_handler(_quick: bool) -> Benchmark:
+    """Measure the time that a handler with ``every=100`` adds to an iteration."""
     plain, filtered = fsm_engine.Engine(no_op), fsm_engine.Engine(no_op)
     filtered.add_event_handler(fsm_engine.Events.ITERATION_COMPLETED(every=100), no_op_handler)
     contestants = [
@@ -205,19 +205,19 @@ def filtered_handler(_quick: bool) -> Work:
         looped("filtered", filtered, "engine"),
     ]
     ours, other = Cost("filtered", over="engine"), Cost("reference and if", over="reference")
-    return Work(contestants, [Row("added by a handler with every=100", ours, other, "bare if", at_most(5))])
+    return Benchmark(contestants, [Row("added by a handler with every=100", ours, other, "bare if", at_most(5))])
 
 
-def firing(handlers: Sequence[Handler], _quick: bool) -> Work:
-    """What an event of the user's costs that the step fires."""
+def firing(handlers: Sequence[Handler], _quick: bool) -> Benchmark:
+    """Measure a custom event that the step fires."""
     contestants = []
     for kind, module in engines().items():
         for fires in (False, True):
             name = f"{kind} fires" if fires else kind
             contestants.append(looped(name, _firing_engine(module, handlers, fires), kind))
     ours, other = Cost("engine fires", over="engine"), Cost("Ignite fires", over="Ignite")
-    work = f"fire_event in the step, {'one handler' if handlers else 'no handler'}"
-    return Work(contestants, [Row(work, ours, other, "Ignite", times_cheaper(25))])
+    label = f"fire_event in the step, {'one handler' if handlers else 'no handler'}"
+    return Benchmark(contestants, [Row(label, ours, other, "Ignite", times_cheaper(25))])
 
 
 def _firing_engine(module: Any, handlers: Sequence[Handler], fires: bool) -> Any:
@@ -233,8 +233,8 @@ def _firing_engine(module: Any, handlers: Sequence[Handler], fires: bool) -> Any
     return engine
 
 
-def short_runs(_quick: bool) -> Work:
-    """Runs of one iteration, each with a handler of its own: ``with add_event_handler(COMPLETED, f): run([x])``."""
+def short_runs(_quick: bool) -> Benchmark:
+    """Measure runs of one iteration: ``with add_event_handler(COMPLETED, f): run([x])``."""
 
     def ready(module: Any) -> Callable[[], object]:
         engine, completed, data = module.Engine(no_op), module.Events.COMPLETED, [0]
@@ -248,11 +248,11 @@ def short_runs(_quick: bool) -> Work:
 
     contestants = [Contestant(kind, functools.partial(ready, module), RUNS) for kind, module in engines().items()]
     row = Row("with add_event_handler(...): run([x])", Cost("engine"), Cost("Ignite"), "Ignite", at_most(1))
-    return Work(contestants, [row])
+    return Benchmark(contestants, [row])
 
 
-def changing_handlers(_quick: bool) -> Work:
-    """An iteration whose step attaches a handler to ITERATION_COMPLETED that removes itself when it is called."""
+def changing_handlers(_quick: bool) -> Benchmark:
+    """Measure an iteration whose step attaches a handler that removes itself when it is called."""
 
     def ready(module: Any) -> Callable[[], object]:
         handles: list[Any] = []
@@ -267,13 +267,13 @@ def changing_handlers(_quick: bool) -> Work:
 
     contestants = [Contestant(kind, functools.partial(ready, module), CHANGES) for kind, module in engines().items()]
     row = Row("a handler attached, removed per iteration", Cost("engine"), Cost("Ignite"), "Ignite", at_most(1))
-    return Work(contestants, [row])
+    return Benchmark(contestants, [row])
 
 
-def digits(quick: bool) -> Work:
-    """Train an MLP on scikit-learn's digits."""
+def digits(quick: bool) -> Benchmark:
+    """Measure training of an MLP on scikit-learn's digits."""
     if not installed("torch", "sklearn"):
-        return Work([], [_digits_row("engine", 1.05)], missing="torch or scikit-learn is not installed")
+        return Benchmark([], [_digits_row("engine", 1.05)], missing="torch or scikit-learn is not installed")
     epochs = 5 if quick else 50
     batches = digits_batches()
     trainers = {"engine": "fsm_engine.supervised", "Ignite": "ignite.engine"}
@@ -282,19 +282,19 @@ def digits(quick: bool) -> Work:
         create = importlib.import_module(trainers[kind]).create_supervised_trainer
         ready = functools.partial(engine_training, create, batches, epochs)
         contestants.append(Contestant(kind, ready, epochs * len(batches)))
-    return Work(contestants, [_digits_row("engine", 1.05), _digits_row("Ignite", None)])
+    return Benchmark(contestants, [_digits_row("engine", 1.05), _digits_row("Ignite", None)])
 
 
 def _digits_row(kind: str, limit: float | None) -> Row:
-    work = "digits MLP, create_supervised_trainer" + ("" if kind == "engine" else f" of {kind}")
-    return Row(work, Cost(kind), Cost("bare loop"), "bare loop", at_most(limit))
+    label = "digits MLP, create_supervised_trainer" + ("" if kind == "engine" else f" of {kind}")
+    return Row(label, Cost(kind), Cost("bare loop"), "bare loop", at_most(limit))
 
 
-def importing(_quick: bool) -> Work:
-    """Start an interpreter that imports the package."""
+def importing(_quick: bool) -> Benchmark:
+    """Measure an interpreter that imports the package."""
     row = Row("import fsm_engine, fresh process", Cost("import", over="pass"), Cost("pass"), "pass", milliseconds(80))
     contestants = [_process("pass", "pass"), _process("import", "import fsm_engine")]
-    return Work(contestants, [row], clock=time.perf_counter)
+    return Benchmark(contestants, [row], clock=time.perf_counter)
 
 
 def _process(name: str, statement: str) -> Contestant:
@@ -306,7 +306,7 @@ def _process(name: str, statement: str) -> Contestant:
     return Contestant(name, lambda: call)
 
 
-WORKS: dict[str, Callable[[bool], Work]] = {
+BENCHMARKS: dict[str, Callable[[bool], Benchmark]] = {
     "loop": no_op_loop,
     "handlers": handled_loop,
     "readers": reading_handlers,
@@ -320,4 +320,4 @@ WORKS: dict[str, Callable[[bool], Work]] = {
 }
 
 if __name__ == "__main__":
-    main(WORKS, "What the engine costs.")
+    main(BENCHMARKS, "The cost of the engine.")

@@ -1,6 +1,6 @@
-"""What phases cost: those that a step fires, those that the engine walks to, and those of the supervised step.
+"""The cost of phases: fired by a step, entered by the engine, and of the supervised step.
 
-Run ``python benchmarks/phases.py``; README.md beside this file says how to read the table.
+Run ``python benchmarks/phases.py``; README.md in this folder explains the table.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from contestants import (
     no_op,
     no_op_handler,
 )
-from turns import Contestant, Cost, Mark, Row, Work, at_most, main, times_cheaper
+from harness import Benchmark, Contestant, Cost, Row, Target, at_most, main, times_cheaper
 
 import fsm_engine
 from fsm_engine import EventEnum, Events, StepEvents
 
 
 class Part(EventEnum):
-    """The phases of a step."""
+    """Phases of a step."""
 
     FIRST = "first"
     SECOND = "second"
@@ -37,9 +37,9 @@ FIRST, SECOND, THIRD = Part
 
 
 class Place:
-    """Where a look-up is stored."""
+    """An object with a slot for the result of a look-up."""
 
-    __slots__ = ("at",)
+    __slots__ = ("position",)
 
 
 PLACE, TABLE = Place(), {FIRST: 1, SECOND: 2, THIRD: 3}
@@ -49,22 +49,22 @@ PLACE, TABLE = Place(), {FIRST: 1, SECOND: 2, THIRD: 3}
 
 
 def store_thrice(_engine: Any, _batch: Any) -> None:
-    """Look up and store three times: the least that three moves could be."""
+    """Look up and store three times, the lower bound of the cost of three moves."""
     place, table = PLACE, TABLE
-    place.at = table[FIRST]  # type: ignore[attr-defined]
-    place.at = table[SECOND]  # type: ignore[attr-defined]
-    place.at = table[THIRD]  # type: ignore[attr-defined]
+    place.position = table[FIRST]  # type: ignore[attr-defined]
+    place.position = table[SECOND]  # type: ignore[attr-defined]
+    place.position = table[THIRD]  # type: ignore[attr-defined]
 
 
 def fire_thrice(engine: Any, _batch: Any) -> None:
-    """Go through three phases."""
+    """Fire three phases."""
     engine.fire_event(FIRST)
     engine.fire_event(SECOND)
     engine.fire_event(THIRD)
 
 
 def _fires(module: Any) -> Any:
-    """Return an engine with three phases in its step; Ignite has events, and no phases."""
+    """Return an engine with three phases in its step, or three events in an engine of Ignite."""
     if module is fsm_engine:
         engine = fsm_engine.Engine(fire_thrice)
         path = Events.ITERATION_STARTED >> FIRST >> SECOND >> THIRD >> Events.ITERATION_COMPLETED
@@ -82,31 +82,31 @@ def _fires(module: Any) -> Any:
     return engine
 
 
-def fired_phases(_quick: bool) -> Work:
-    """What a phase costs that the step fires and nobody observes."""
+def fired_phases(_quick: bool) -> Benchmark:
+    """Measure a phase that the step fires, without handlers."""
     contestants = [looped("stores", fsm_engine.Engine(store_thrice), "engine")]
     for kind, module in engines().items():
         contestants += [looped(f"{kind} fires", _fires(module), kind), looped(kind, module.Engine(no_op), kind)]
-    work, ours = "a phase fired by the step, not observed", Cost("engine fires", over="engine", per=3)
-    return Work(
+    label, ours = "a phase fired by the step, not observed", Cost("engine fires", over="engine", per=3)
+    return Benchmark(
         contestants,
         [
-            Row(work, ours, Cost("stores", over="engine", per=3), "look-up", at_most(3)),
-            Row(work, ours, Cost("Ignite fires", over="Ignite", per=3), "Ignite", times_cheaper(15)),
+            Row(label, ours, Cost("stores", over="engine", per=3), "look-up", at_most(3)),
+            Row(label, ours, Cost("Ignite fires", over="Ignite", per=3), "Ignite", times_cheaper(15)),
         ],
     )
 
 
-# Phases that the engine walks to
+# Phases that the engine enters
 
 
 def calling_step(engine: Any, _batch: Any) -> None:
-    """Call by hand what a phase would."""
+    """A step that calls the function that is the activity of the phase."""
     no_op_handler(engine)
 
 
-def walked_phase(_quick: bool) -> Work:
-    """What a phase costs whose activity the engine calls."""
+def walked_phase(_quick: bool) -> Benchmark:
+    """Measure a phase whose activity the engine calls."""
     walks = fsm_engine.Engine(no_op)
     walks.lifecycle.insert(FIRST, after=Events.ITERATION_COMPLETED, activity=no_op_handler)
     contestants = [
@@ -114,16 +114,16 @@ def walked_phase(_quick: bool) -> Work:
         looped("walks", walks, "engine"),
         looped("calls", fsm_engine.Engine(calling_step), "engine"),
     ]
-    mark = Mark(lambda ours, other: (ours - 60e-9) / other, 1.3)
-    row = Row("a walked phase less 60 ns, its activity", Cost("walks", "plain"), Cost("calls", "plain"), "a call", mark)
-    return Work(contestants, [row])
+    target = Target(lambda ours, other: (ours - 60e-9) / other, 1.3)
+    row = Row("a phase with an activity, less 60 ns", Cost("walks", "plain"), Cost("calls", "plain"), "a call", target)
+    return Benchmark(contestants, [row])
 
 
 # The phases of the supervised step
 
 
 def _step_without_phases(model: Any, optimizer: Any, loss_fn: Any) -> Callable[[Any, Any], Any]:
-    """Return the step of a supervised trainer, its options included, as it would be if it fired nothing."""
+    """Return the step of a supervised trainer with its options, but without events."""
     from fsm_engine.supervised.step_functions import loss_output, prepare_pair
 
     def call_model(model: Any, x: Any) -> Any:
@@ -159,15 +159,15 @@ def _observed(model: Any, optimizer: Any, loss_fn: Any) -> fsm_engine.Engine:
     return trainer
 
 
-def step_events(quick: bool) -> Work:
-    """Train an MLP on scikit-learn's digits, the phases of its step observed, not observed, and not there."""
-    works = "StepEvents, not observed", "StepEvents, one handler on each"
+def step_events(quick: bool) -> Benchmark:
+    """Measure training of an MLP with the phases of its step observed, not observed, and removed."""
+    labels = "StepEvents, not observed", "StepEvents, one handler on each"
     rows = [
-        Row(works[0], Cost("not observed"), Cost("without"), "without", at_most(1.01)),
-        Row(works[1], Cost("observed"), Cost("bare loop"), "bare loop", at_most(1.10)),
+        Row(labels[0], Cost("not observed"), Cost("without"), "without", at_most(1.01)),
+        Row(labels[1], Cost("observed"), Cost("bare loop"), "bare loop", at_most(1.10)),
     ]
     if not installed("torch", "sklearn"):
-        return Work([], rows, missing="torch or scikit-learn is not installed")
+        return Benchmark([], rows, missing="torch or scikit-learn is not installed")
     epochs, batches = 5 if quick else 50, digits_batches()
     makers = {
         "without": _without_phases,
@@ -178,10 +178,10 @@ def step_events(quick: bool) -> Work:
     contestants = [Contestant("bare loop", lambda: bare_training(batches, epochs), units)]
     for name, create in makers.items():
         contestants.append(Contestant(name, functools.partial(engine_training, create, batches, epochs), units))
-    return Work(contestants, rows)
+    return Benchmark(contestants, rows)
 
 
-WORKS: dict[str, Callable[[bool], Work]] = {
+BENCHMARKS: dict[str, Callable[[bool], Benchmark]] = {
     "fired": fired_phases,
     "walked": walked_phase,
     "step-events": step_events,
@@ -189,4 +189,4 @@ WORKS: dict[str, Callable[[bool], Work]] = {
 
 
 if __name__ == "__main__":
-    main(WORKS, "What phases cost.")
+    main(BENCHMARKS, "The cost of phases.")

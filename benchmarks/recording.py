@@ -1,6 +1,6 @@
-"""What recording costs: nothing when it is off, and per move and call of a handler when it is on; and profilers.
+"""The cost of recording, when it is off and per recorded move and handler call, and of the profilers.
 
-Run ``python benchmarks/recording.py``; README.md beside this file says how to read the table.
+Run ``python benchmarks/recording.py``; README.md in this folder explains the table.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from time import perf_counter_ns
 from typing import Any
 
 from contestants import ITERATIONS, engines, installed, looped, no_op
-from turns import Contestant, Cost, Row, Work, at_most, main
+from harness import Benchmark, Contestant, Cost, Row, at_most, main
 
 import fsm_engine
 from fsm_engine.timeline import Timeline
 
 HANDLERS = 10
 MOVES = 4
-"""How many moves an iteration makes."""
+"""Moves per iteration."""
 
 
 def appended() -> Callable[[], object]:
-    """Take the time and append to two arrays: the least that recording a move could be."""
+    """Return a loop that reads the clock and appends to two arrays, the lower bound of the cost of a recorded move."""
     times, numbers = array("q"), array("q")
 
     def append() -> None:
@@ -37,7 +37,7 @@ def appended() -> Callable[[], object]:
 
 
 def looping() -> Callable[[], object]:
-    """Loop, and do nothing."""
+    """Return an empty loop."""
 
     def loop() -> None:
         for _ in range(ITERATIONS["engine"]):
@@ -53,7 +53,7 @@ UNIT = [
 
 
 def recorded(name: str, engine: Any, handlers: bool = True, every: int = 1) -> Contestant:
-    """Let `engine` run one epoch while it is recorded."""
+    """Return a contestant that runs one epoch of `engine` while recording it."""
     data = [0] * ITERATIONS["engine"]
 
     def ready() -> Callable[[], object]:
@@ -69,7 +69,7 @@ def recorded(name: str, engine: Any, handlers: bool = True, every: int = 1) -> C
 
 
 def with_handlers(library: Any) -> Any:
-    """Return an engine with ten handlers, each a function with code of its own."""
+    """Return an engine with ten handlers, each a different function."""
     engine = library.Engine(no_op)
     for number in range(HANDLERS):
         scope: dict[str, Any] = {}
@@ -78,28 +78,28 @@ def with_handlers(library: Any) -> Any:
     return engine
 
 
-def off(_quick: bool) -> Work:
-    """Compare an engine that was recorded with one that never was."""
+def off(_quick: bool) -> Benchmark:
+    """Measure an engine that was recorded before, relative to an engine that never was."""
     never, before = fsm_engine.Engine(no_op), fsm_engine.Engine(no_op)
     with before.record():
         before.run([0])
     contestants = [looped("never", never, "engine"), looped("before", before, "engine")]
-    return Work(contestants, [Row("recording off", Cost("before"), Cost("never"), "never on", at_most(1.02))])
+    return Benchmark(contestants, [Row("recording off", Cost("before"), Cost("never"), "never on", at_most(1.02))])
 
 
-def moves(_quick: bool) -> Work:
-    """Compare what a recorded move costs with the unit."""
+def moves(_quick: bool) -> Benchmark:
+    """Measure a recorded move."""
     contestants = [
         *UNIT,
         looped("plain", fsm_engine.Engine(no_op), "engine"),
         recorded("recorded", fsm_engine.Engine(no_op)),
     ]
     ours = Cost("recorded", over="plain", per=MOVES)
-    return Work(contestants, [Row("a recorded move", ours, Cost("appends", over="loop"), "appends", at_most(4))])
+    return Benchmark(contestants, [Row("a recorded move", ours, Cost("appends", over="loop"), "appends", at_most(4))])
 
 
-def spans(_quick: bool) -> Work:
-    """Compare what a recorded call of a handler costs with the unit."""
+def spans(_quick: bool) -> Benchmark:
+    """Measure a recorded call of a handler."""
     contestants = [
         *UNIT,
         recorded("moves only", with_handlers(fsm_engine), handlers=False),
@@ -107,11 +107,11 @@ def spans(_quick: bool) -> Work:
     ]
     ours = Cost("with calls", over="moves only", per=HANDLERS)
     row = Row("a recorded call of a handler", ours, Cost("appends", over="loop"), "appends", at_most(2))
-    return Work(contestants, [row])
+    return Benchmark(contestants, [row])
 
 
-def sampled(_quick: bool) -> Work:
-    """Compare what recording one iteration in 100 adds to each with what recording all of them adds."""
+def sampled(_quick: bool) -> Benchmark:
+    """Measure recording of one iteration in 100, relative to recording of all."""
     contestants = [
         looped("plain", fsm_engine.Engine(no_op), "engine"),
         recorded("all", fsm_engine.Engine(no_op)),
@@ -121,14 +121,14 @@ def sampled(_quick: bool) -> Work:
         recorded("one in 100, handlers", with_handlers(fsm_engine), every=100),
     ]
     rows = [
-        Row(f"every=100{what}", Cost(f"one in 100{what}", over=base), Cost(f"all{what}", over=base), "every=1", mark)
-        for what, base, mark in (("", "plain", at_most(0.4)), (", handlers", "plain, handlers", at_most(0.3)))
+        Row(f"every=100{what}", Cost(f"one in 100{what}", over=base), Cost(f"all{what}", over=base), "every=1", target)
+        for what, base, target in (("", "plain", at_most(0.4)), (", handlers", "plain, handlers", at_most(0.3)))
     ]
-    return Work(contestants, rows)
+    return Benchmark(contestants, rows)
 
 
 def profiled(name: str, library: Any, profilers: Any, kind: str, handlers: bool) -> list[Contestant]:
-    """Let an engine of `library` run with a profiler, and without one."""
+    """Return contestants that run an engine of `library` with and without a profiler."""
     size = ITERATIONS["Ignite" if library is not fsm_engine else "engine"]
 
     def ready(with_profiler: bool) -> Callable[[], object]:
@@ -143,21 +143,21 @@ def profiled(name: str, library: Any, profilers: Any, kind: str, handlers: bool)
     ]
 
 
-def profilers(kind: str, handlers: bool, limit: float, _quick: bool) -> Work:
-    """Compare what a profiler adds to an iteration with what Ignite's adds."""
+def profilers(kind: str, handlers: bool, limit: float, _quick: bool) -> Benchmark:
+    """Measure the time that a profiler adds to an iteration, relative to the profiler of Ignite."""
     ours = Cost("ours profiled", over="ours plain")
-    work = f"{kind}{', ten handlers' if handlers else ''}"
-    row = Row(work, ours, Cost("Ignite profiled", over="Ignite plain"), "Ignite", at_most(limit))
+    label = f"{kind}{', ten handlers' if handlers else ''}"
+    row = Row(label, ours, Cost("Ignite profiled", over="Ignite plain"), "Ignite", at_most(limit))
     if not installed("torch"):
-        return Work([], [row], missing="torch is not installed")
+        return Benchmark([], [row], missing="torch is not installed")
     contestants = profiled("ours", fsm_engine, importlib.import_module("fsm_engine.handlers"), kind, handlers)
     if "Ignite" in engines():
         theirs = importlib.import_module("ignite.handlers")
         contestants += profiled("Ignite", engines()["Ignite"], theirs, kind, handlers)
-    return Work(contestants, [row])
+    return Benchmark(contestants, [row])
 
 
-WORKS: dict[str, Callable[[bool], Work]] = {
+BENCHMARKS: dict[str, Callable[[bool], Benchmark]] = {
     "off": off,
     "moves": moves,
     "spans": spans,
@@ -168,4 +168,4 @@ WORKS: dict[str, Callable[[bool], Work]] = {
 
 
 if __name__ == "__main__":
-    main(WORKS, "What recording costs.")
+    main(BENCHMARKS, "The cost of recording.")
