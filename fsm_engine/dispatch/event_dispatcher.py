@@ -11,6 +11,7 @@ from fsm_engine.dispatch.firing import firing_for
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.dispatch.observers import Observer, Observers
 from fsm_engine.dispatch.registry import Registry
+from fsm_engine.dispatch.step_moves import fire_from_activity, illegal_move_error
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.events.scopes import Scope
@@ -50,14 +51,6 @@ class EventDispatcher(Run):
     @abstractmethod
     def _adopt_graph(self, graph: Graph) -> None:
         """Take over the graph of the lifecycle, or raise if attached handlers cannot be called with it."""
-
-    @abstractmethod
-    def _fire_from_activity(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Fire `event` from an activity that may move."""
-
-    @abstractmethod
-    def _refuse_move(self, entry: EventEntry) -> None:
-        """Raise if a phase is fired while a run is going on, by something that may not move it."""
 
     @abstractmethod
     def _current_moves(self) -> dict[int, Any]:
@@ -216,14 +209,14 @@ class EventDispatcher(Run):
                 cursor.position, cursor.moves = move
                 cursor.callback_event = None
             else:
-                self._fire_from_activity(event_name, args, kwargs)
+                fire_from_activity(self, event_name, args, kwargs)
             return
         try:
             entry = self._entries[event_name]
         except (KeyError, TypeError):
             entry = self._registry.entry(event_name)
-        if entry.is_fired_phase:
-            self._refuse_move(entry)
+        if entry.is_fired_phase and self._running:
+            raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]
         entry.fire_count += 1
         cursor.callback_event = entry.callback_event
         if not entry.handlers:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import EnumMeta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.signatures import call_error
 from fsm_engine.compiler.program import Program, firable_moves_of, program_for
-from fsm_engine.dispatch.entries import EventEntry, Handler, HandlerWrapper
+from fsm_engine.dispatch.entries import Handler, HandlerWrapper
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
-from fsm_engine.dispatch.step_moves import FirableMoves, fire_from_activity, illegal_move_error, resolve_history
+from fsm_engine.dispatch.step_moves import FirableMoves, resolve_history
 from fsm_engine.engine import breakpoints, handler_checks
 from fsm_engine.engine import run_loop as running
 from fsm_engine.events.edges import Edge, Exit
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
 
 Step = Callable[[Any, Any], Any]
-H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Engine(EventDispatcher):
@@ -399,13 +398,6 @@ class Engine(EventDispatcher):
         self._graph = graph
         self.state.map_events(graph.counters)
         self._invalidate()
-
-    def _fire_from_activity(self, event: Event, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        fire_from_activity(self, event, args, kwargs)
-
-    def _refuse_move(self, entry: EventEntry) -> None:
-        if self._running:
-            raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]
 
     def _begin(
         self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str

@@ -55,7 +55,7 @@ def test_the_machine_makes_every_move_itself() -> None:
 
 
 def test_another_driver_is_refused() -> None:
-    with pytest.raises(ValueError, match="driver='fast'.*'compiled' or 'transitions'"):
+    with pytest.raises(ValueError, match=r"driver='fast'.*'compiled' or 'transitions'"):
         Engine(echo).run([7], driver="fast")
 
 
