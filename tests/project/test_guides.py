@@ -1,4 +1,4 @@
-"""What the public guides of pytorch-ignite tell their readers to write runs here, with only the imports changed."""
+"""The code of pytorch-ignite's public guides runs with only the imports changed."""
 
 from __future__ import annotations
 
