@@ -337,14 +337,14 @@ class Engine(EventDispatcher):
         except BaseException:
             breakpoints.detach(stops)
             raise
-        graph = self._graph
+        terminal = self._graph.terminal_positions
         try:
             while True:
                 try:
                     if at < 0:
                         at = running.take_run_edge(self)
                     at = running.handle_requests(self, at)
-                    if graph.is_terminal(at):
+                    if at in terminal:
                         break
                     function, bound = self._runner()
                     at = function(self, at, bound)

@@ -131,7 +131,7 @@ def take_run_edge(engine: Engine) -> int:
 def handle_requests(engine: Engine, at: int) -> int:
     """Do at `at` what was asked for since the last look, and return where to go on."""
     cursor, signals, graph = engine._cursor, engine._signals, engine._graph
-    if graph.is_terminal(at) and not signals.callbacks:
+    if at in graph.terminal_positions and not signals.callbacks:
         return at
     signals.needs_attention = False  # first: a signal that arrives from now on is seen by the next look
     cursor.position = at
@@ -139,7 +139,7 @@ def handle_requests(engine: Engine, at: int) -> int:
         cursor.position = at = enter_unobserved(engine, at)
         if signals.callbacks and is_safe_point(engine, at):
             call_callbacks(engine)
-        if signals.requests and not graph.is_terminal(at):
+        if signals.requests and at not in graph.terminal_positions:
             cursor.position = at = handle_signal(engine, at)
         signals.needs_attention = bool(signals.requests or signals.callbacks)
     return at
@@ -187,7 +187,7 @@ def _finish(engine: Engine, at: int) -> BaseException | None:
     cursor.last_phase = phase_at(cursor.position)
     failure.error, failure.final_error, failure.failed_position, failure.is_handled = None, None, None, False
     signals.requests.clear()
-    if cursor.outcome is Outcome.INTERRUPTED and engine._graph.is_terminal(at) and at != IDLE_POSITION:
+    if cursor.outcome is Outcome.INTERRUPTED and at in engine._graph.terminal_positions and at != IDLE_POSITION:
         cursor.position = at
         engine._clocks.toggle()
     else:

@@ -145,7 +145,7 @@ class Driver:
                     return entered(at)
                 at = entered(at)
             cursor.position = at
-            if self.graph.is_terminal(at):
+            if at in self.graph.terminal_positions:
                 return at
             at, look = self._act(engine, at)
             phase = self.graph.phases[phase_at(at)]

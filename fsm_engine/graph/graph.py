@@ -15,7 +15,7 @@ from fsm_engine.events.events import Event, Events, is_same
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import CodeFragment, is_static
 from fsm_engine.graph.phases import Phase
-from fsm_engine.graph.positions import is_entered, phase_at
+from fsm_engine.graph.positions import after_handlers
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 
@@ -174,9 +174,10 @@ class Graph:
         """The phases in which a run ends: only the next run leaves them."""
         return frozenset(number for number, exits in enumerate(self.signal_exits) if Signal.RUN in exits)
 
-    def is_terminal(self, position: int) -> bool:
-        """Return True if a run ends at `position`."""
-        return is_entered(position) and phase_at(position) in self.terminal
+    @cached_property
+    def terminal_positions(self) -> frozenset[int]:
+        """The positions at which a run ends."""
+        return frozenset(map(after_handlers, self.terminal))
 
     @cached_property
     def has_epochs(self) -> bool:
