@@ -1,4 +1,5 @@
-"""Helpers without any knowledge of engines: errors, plain data, atomic files, random generators, text tables.
+"""Helpers that know nothing about engines: errors, plain data, atomic files, random generators, text tables.
 
-They take and return standard-library types. Every other package may import this one; it imports none of them.
+They take and return types of the standard library and of torch. Every other package may import this one; it imports
+no other package.
 """

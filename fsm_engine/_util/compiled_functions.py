@@ -21,14 +21,14 @@ class CompiledFunction:
 
 
 class FunctionCache:
-    """The compiled functions used most recently by key; it drops the oldest when it holds more than `capacity`."""
+    """A cache of compiled functions by key; over `capacity`, it drops the function that was added first."""
 
     def __init__(self, capacity: int = 64) -> None:
         self._capacity = capacity
         self._functions: dict[Hashable, CompiledFunction] = {}
 
     def get(self, key: Hashable, make: Callable[[], CompiledFunction]) -> CompiledFunction:
-        """Return the function for `key`; the first time, call `make` for it."""
+        """Return the function for `key`; call `make` to compile it if it is not in the cache."""
         found = self._functions.get(key)
         if found is None:
             found = self._functions[key] = make()
@@ -40,12 +40,12 @@ class FunctionCache:
 def compile_function(name: str, source: str, names: Mapping[str, Any]) -> CompiledFunction:
     """Compile the function `name` from `source`, which may refer to `names`.
 
-    The source is in `linecache` as long as the function exists, so tracebacks and debuggers show its lines.
+    The source stays in `linecache` as long as the function exists, so tracebacks and debuggers show its lines.
     """
     filename = f"<fsm_engine {name} {next(_numbers)}>"
     scope = dict(names)
     exec(compile(source, filename, "exec"), scope)
-    function = scope.pop(name)  # so that the function and its globals make no reference cycle
+    function = scope.pop(name)  # left in its own globals, it would be in a reference cycle
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     weakref.finalize(function, linecache.cache.pop, filename, None).atexit = False
     return CompiledFunction(function, source)

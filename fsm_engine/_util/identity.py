@@ -1,4 +1,4 @@
-"""`identity`: the default of arguments such as `output_transform`."""
+"""`identity`, the default of arguments such as `output_transform`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of anyone's in Markdown, so that it shows as it is and changes nothing around it."""
+"""Escape text for Markdown, so that it is shown literally and does not change the formatting around it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 _SPECIAL = re.compile(
     r"[\\`*|<~$]"
-    r"|&(?=[#A-Za-z])"  # else no entity
-    r"|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # within a word it is plain
-    r"|\[(?=\^)|\](?=[(\[:])"  # of footnotes and links
+    r"|&(?=[#A-Za-z])"  # otherwise it does not start an entity
+    r"|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # inside a word it does not start emphasis
+    r"|\[(?=\^)|\](?=[(\[:])"  # footnotes and links
 )
 
 
 def escape(text: str) -> str:
-    """Return `text` on one line, for a cell of a table or any other place inside a line."""
+    """Return `text` escaped and on one line, for a table cell or any other place inside a line."""
     return _SPECIAL.sub(_entity, " ".join(text.split()))
 
 
 def code_span(text: str) -> str:
-    """Return `text` as code, or escaped where a table would not take it as code."""
+    """Return `text` as a code span; if a table cannot show it as code, return it escaped."""
     line = " ".join(text.split())
     return f"`{line}`" if line and not re.search(r"[\\`|]", line) else escape(line)
 

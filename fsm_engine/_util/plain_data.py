@@ -4,7 +4,7 @@ Plain data consists of None, bool, int, float, complex, str, bytes, bytearray, l
 set, and of the tensors, parameters, sizes, dtypes and devices of torch; subclasses of these are not plain data.
 ``torch.load(..., weights_only=True)`` reads plain data back; types that an older torch refuses are left out.
 
-The module does not import torch. It asks torch only if the process has imported it already.
+The module does not import torch. It uses torch only if the process has imported it already.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONTAINERS = frozenset({list, tuple, dict, OrderedDict, Counter, set, bytearray
 _REFUSED_BY_OLDER_TORCH: tuple[Any, ...] = (1j, {1}, b"1", bytearray(b"1"), Counter("1"))
 
 Parts = Iterable[tuple[str, Any, Any]]
-"""Format of each part's path, the key that is put into it, and the part."""
+"""For each part of a value: a format string for its path, the key to insert into it, and the part itself."""
 
 
 def is_tensor(value: Any) -> bool:
@@ -48,8 +48,8 @@ def find(
 ) -> tuple[str, Any] | None:
     """Return the first node of `tree` for which `predicate` is true, with its path, such as ``['a'][0]``.
 
-    The nodes are `tree` itself, the items of its mappings, lists and tuples, and theirs. Returns None if `predicate` is
-    true for none of them.
+    The nodes are `tree` itself and, recursively, the items of its mappings, lists and tuples. Returns None if
+    `predicate` is true for none of them.
     """
     return _find(predicate, tree, parts, set())
 
@@ -59,7 +59,7 @@ def _find(
 ) -> tuple[str, Any] | None:
     if predicate(tree):
         return "", tree
-    if type(tree) in _ATOMS or id(tree) in parents:  # first, because states of random generators have many integers
+    if type(tree) in _ATOMS or id(tree) in parents:  # atoms first: RNG states consist of many integers
         return None
     parents.add(id(tree))
     for template, key, part in parts(tree):

@@ -1,4 +1,4 @@
-"""The states of the random generators of the process, as plain data: Python's, torch's and numpy's."""
+"""States of the global random number generators (RNGs) of Python, torch and numpy, as plain data."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ _logger = logging.getLogger(__name__)
 
 
 def rng_states() -> dict[str, Any]:
-    """Return what the global generators stand at; of torch and numpy only if they are imported.
+    """Return the states of the global RNGs by name: ``python``, and ``torch`` and ``numpy`` if these are imported.
 
-    ``cuda`` are those of all devices, if CUDA is in use.
+    ``cuda`` has the states of all CUDA devices if CUDA is initialized.
     """
-    found: dict[str, Any] = {"python": random.getstate()}
+    states: dict[str, Any] = {"python": random.getstate()}
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch is not None:
-        found["torch"] = torch.get_rng_state()
+        states["torch"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
-            found["cuda"] = torch.cuda.get_rng_state_all()
+            states["cuda"] = torch.cuda.get_rng_state_all()
     if numpy is not None:
         name, keys, *rest = numpy.random.get_state()
-        found["numpy"] = (name, keys.tolist(), *rest)  # torch.load refuses an array unless it is told to trust
-    return found
+        states["numpy"] = (name, keys.tolist(), *rest)  # torch.load(weights_only=True) rejects arrays
+    return states
 
 
-def restore_rng_states(found: Mapping[str, Any]) -> None:
-    """Let the global generators go on from `found`; those that are not in it are left alone."""
-    python = found.get("python")
+def restore_rng_states(states: Mapping[str, Any]) -> None:
+    """Restore global RNGs from the result of `rng_states`. RNGs without an entry in `states` do not change."""
+    python = states.get("python")
     if python is not None:
         random.setstate((python[0], tuple(python[1]), python[2]))
-    if "torch" in found:
+    if "torch" in states:
         import torch
 
-        torch.set_rng_state(found["torch"].cpu())
-        if "cuda" in found and torch.cuda.is_available():
-            _restore_devices(found["cuda"])
-    if "numpy" in found:
+        torch.set_rng_state(states["torch"].cpu())
+        if "cuda" in states and torch.cuda.is_available():
+            _restore_devices(states["cuda"])
+    if "numpy" in states:
         import numpy
 
-        numpy.random.set_state(tuple(found["numpy"]))
+        numpy.random.set_state(tuple(states["numpy"]))
 
 
 def _restore_devices(states: Sequence[Any]) -> None:
@@ -51,7 +51,10 @@ def _restore_devices(states: Sequence[Any]) -> None:
     count = torch.cuda.device_count()
     if count != len(states):
         _logger.warning(
-            "What is loaded has the random generators of %s CUDA devices, and there are %s.", len(states), count
+            "RNG states of %s CUDA devices were saved, but this process sees %s. Devices without a saved state keep "
+            "theirs.",
+            len(states),
+            count,
         )
     for device, state in enumerate(states[:count]):
         torch.cuda.set_rng_state(state.cpu(), device)

@@ -1,4 +1,4 @@
-"""Whether a function can be called with given arguments."""
+"""Check whether a function can be called with given arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def call_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str | None:
-    """Return why `function` cannot be called with these arguments; None if it can, or does not tell its signature.
+    """Return the reason why `function` cannot be called with these arguments; None if it can or has no signature.
 
     Some built-in functions, and mocks of a function, have no signature.
     """
@@ -26,7 +26,7 @@ def call_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str |
 
 
 def accepts(function: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-    """Return True if `function` can be called with these arguments, or does not tell its signature."""
+    """Return True if `function` can be called with these arguments or has no signature."""
     return call_error(function, *args, **kwargs) is None
 
 

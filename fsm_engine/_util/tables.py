@@ -1,4 +1,4 @@
-"""Tables as plain text."""
+"""Tables of aligned columns as plain text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 
 def align(rows: Sequence[Sequence[str]], left: int | None = None, between: str = "  ") -> list[str]:
-    """Return a line for each row, with the cells of a column below each other.
+    """Return one line per row, with the cells of each column aligned.
 
     Args:
-        rows: equally long.
-        left: how many columns are flush left, those behind them flush right; all are, unless it is given.
-        between: what stands between two columns.
+        rows: rows of cells, all of the same length.
+        left: number of left-aligned columns; the columns after them are right-aligned. By default, all are
+            left-aligned.
+        between: separator of columns.
     """
     columns = [
         [cell.ljust(width) if left is None or number < left else cell.rjust(width) for cell in column]

@@ -1,4 +1,4 @@
-"""Events, filters, scopes and edges: the names that handlers attach to and that a graph is made of.
+"""Events, filters, scopes and edges: handlers are attached to them, and a graph consists of them.
 
-Nothing of a run is in here. The package imports `_util` only, and every package above may import it.
+They do not depend on a run. The package imports only `_util`; every package after it may import it.
 """

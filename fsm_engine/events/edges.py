@@ -1,7 +1,7 @@
-"""How moves are named: ``A >> B`` is an edge, ``A >> B >> C`` a path, and `Exit` is the leaving of a phase or scope.
+"""Names of moves: ``A >> B`` is an edge, ``A >> B >> C`` is a path, and `Exit` is any move out of a phase or scope.
 
-Edges and exits are events: handlers are attached to them, filtered, joined with ``|``. Paths are not; they say
-what `Lifecycle.add_path` adds.
+Edges and exits are events: handlers can be attached to them, and they can be filtered and joined with ``|``. A path is
+not an event; it is an argument of `Lifecycle.add_path`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from fsm_engine.events.events import CallableEventWithFilter, Event, EventEnum, 
 from fsm_engine.events.scopes import Scope
 
 End = Event | Scope
-"""What an edge leads from or to: a phase, by its event, or a scope."""
+"""The source or target of an edge: the event of a phase, or a scope."""
 
 
 class Edge(CallableEventWithFilter):
-    """The move from one phase to another, as an event of its own: ``Events.STARTED >> Events.EPOCH_STARTED``.
+    """The move from one phase to another, as an event: ``Events.STARTED >> Events.EPOCH_STARTED``.
 
-    Attached to it, a handler is called whenever that move is made; filters count the passages. From a scope,
-    it is the move out of any phase of that scope. Two edges are equal when their ends are.
+    A handler of the edge is called each time a run makes the move. Filters count the moves. If the source is a scope,
+    the edge is the move from any phase of the scope. Edges are equal if their sources and targets are.
 
     Raises:
-        TypeError: an end that is no plain event and no scope.
+        TypeError: the source or target is neither an event without filter and priority, nor a scope.
     """
 
     def __init__(self, source: End, target: End) -> None:
@@ -35,20 +35,20 @@ class Edge(CallableEventWithFilter):
 
     @property
     def name(self) -> str:
-        """Both ends by their bare names."""
+        """The names of both ends, such as ``"STARTED >> EPOCH_STARTED"``."""
         return f"{name_of_end(self.source)} >> {name_of_end(self.target)}"
 
     @property
     def ends(self) -> tuple[End, ...]:
-        """Source and target."""
+        """The source and the target."""
         return self.source, self.target
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """The edge as a path of one."""
+        """The edge itself, as a path of one edge."""
         return (self,)
 
-    def __rshift__(self, other: Any) -> Path:  # type: ignore[override]  # a longer path is no edge
+    def __rshift__(self, other: Any) -> Path:  # type: ignore[override]  # events in general return an edge
         return Path(*self.ends, other)
 
     def __eq__(self, other: object) -> bool:
@@ -66,10 +66,10 @@ class Edge(CallableEventWithFilter):
 
 
 class Path:
-    """Several edges, one after the other: ``A >> B >> C``.
+    """A sequence of edges: ``A >> B >> C``.
 
     Raises:
-        TypeError: an end that is no plain event and no scope.
+        TypeError: an end is neither an event without filter and priority, nor a scope.
     """
 
     def __init__(self, *ends: End) -> None:
@@ -84,7 +84,7 @@ class Path:
         return Path(*self.ends, other)
 
     def __or__(self, other: Any) -> EventsList:
-        return EventsList(self).__or__(other)  # type: ignore[arg-type]  # refused there, with the reason
+        return EventsList(self).__or__(other)  # type: ignore[arg-type]  # raises TypeError
 
     def __eq__(self, other: object) -> bool:
         return _same(self.ends, other.ends) if isinstance(other, Path) else NotImplemented
@@ -99,15 +99,18 @@ class Path:
 
 
 class Exit(CallableEventWithFilter):
-    """The leaving of a phase, or of a scope, by whatever edge: what ``engine.on_exit(...)`` attaches to.
+    """The move out of a phase or a scope along any edge, as an event; ``engine.on_exit(...)`` attaches handlers to it.
 
     Raises:
-        TypeError: for anything but an event or a scope.
+        TypeError: `of` is neither the event of a phase nor a scope.
     """
 
     def __init__(self, of: End) -> None:
         if isinstance(of, CallableEventWithFilter) and not isinstance(of, EventEnum):
-            raise TypeError(f"{of} cannot be left: give a phase's event or a scope, and the filter behind Exit(...).")
+            raise TypeError(
+                f"{of} has no exit: give the event of a phase, or a scope. Filter the exit itself: "
+                f"Exit(event)(every=...)."
+            )
         self.of = _end(of)
 
     @property
@@ -117,7 +120,7 @@ class Exit(CallableEventWithFilter):
 
     @property
     def name(self) -> str:
-        """The bare name of what is left."""
+        """The name of the exit, such as ``"exit of STARTED"``."""
         return f"exit of {name_of_end(self.of)}"
 
     def __eq__(self, other: object) -> bool:
@@ -134,38 +137,38 @@ class Exit(CallableEventWithFilter):
     __repr__ = __str__
 
 
-def exits_of(what: Any) -> list[CallableEventWithFilter]:
-    """Return the exit of each event or scope in `what`, with the filter and priority that it had.
+def exits_of(events: Any) -> list[CallableEventWithFilter]:
+    """Return the exit of an event or scope, or of each one in an `EventsList`, with its filter and priority.
 
     Raises:
-        TypeError: for an edge, or anything else that cannot be left.
+        TypeError: an edge, or another object that has no exit.
     """
     exits: list[CallableEventWithFilter] = []
-    things: list[Any] = [*what] if isinstance(what, EventsList) else [what]
-    for thing in things:
-        if isinstance(getattr(thing, "event", None), Exit):
-            exits.append(thing)
-        elif isinstance(getattr(thing, "event", None), EventEnum):
-            exits.append(Exit(thing.event).like(thing))
+    for end in events if isinstance(events, EventsList) else [events]:
+        event = getattr(end, "event", None)
+        if isinstance(event, Exit):
+            exits.append(end)
+        elif isinstance(event, EventEnum):
+            exits.append(Exit(event).like(end))
         else:
-            exits.append(Exit(thing))
+            exits.append(Exit(end))
     return exits
 
 
-def _end(thing: Any) -> End:
-    if isinstance(thing, (EventEnum, str, Scope)):
-        return thing
-    if isinstance(thing, EventsList):
+def _end(value: Any) -> End:
+    if isinstance(value, (EventEnum, str, Scope)):
+        return value
+    if isinstance(value, EventsList):
         raise TypeError(
-            f"{thing} are several events, and an edge has one at each end. Write the edges one by one, joined with "
-            f"|: {' | '.join(f'({event} >> ...)' for event in thing)}."
+            f"{value} are several events, and an edge has one at each end. Write the edges one by one, joined with "
+            f"|: {' | '.join(f'({event} >> ...)' for event in value)}."
         )
-    if isinstance(thing, CallableEventWithFilter) and thing.event is not thing:
+    if isinstance(value, CallableEventWithFilter) and value.event is not value:
         raise TypeError(
-            f"{thing} has a filter or a priority, which an end of an edge cannot have. Give it to the edge: "
+            f"{value} has a filter or a priority, which an end of an edge cannot have. Give it to the edge: "
             f"(A >> B)(every=...)."
         )
-    raise TypeError(f"{thing!r} cannot be an end of an edge. Give a member of an EventEnum, a string, or a scope.")
+    raise TypeError(f"{value!r} cannot be an end of an edge. Give a member of an EventEnum, a string, or a scope.")
 
 
 def _same(ends: tuple[End, ...], others: tuple[End, ...]) -> bool:
@@ -173,7 +176,7 @@ def _same(ends: tuple[End, ...], others: tuple[End, ...]) -> bool:
 
 
 def name_of_end(end: End) -> str:
-    """Return the bare name of `end`."""
+    """Return the name of an event or scope, such as ``"STARTED"``."""
     return end.name if isinstance(end, Scope) else name_of(end)
 
 

@@ -1,7 +1,7 @@
-"""Events: what a run announces, and how a handler says which announcements it wants.
+"""Events, and the filters and priorities with which handlers are attached to them.
 
-Names and calls follow pytorch-ignite's events, with one difference of meaning: an event is itself.
-Members of two enums that happen to share a name are two events.
+Names and calls follow pytorch-ignite's events, with one difference: events are compared by identity. Members of two
+enums with the same name are two events.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class CallableEventWithFilter:
-    """An event together with a filter and a priority: what ``Events.X(every=5)`` returns.
+    """An event with a filter and a priority; ``Events.X(every=5)`` returns one.
 
-    Every member of an `EventEnum` is one as well, with no filter and priority 0. Two are equal when their
-    event is; filter and priority do not count. A string is equal to an event of that name.
+    Each member of an `EventEnum` is one, too, without filter and with priority 0. Instances are equal if their events
+    are; filter and priority are not compared. A string equals an event of that name, but has another hash.
     """
 
     event: EventEnum | Edge | Exit
@@ -43,20 +43,25 @@ class CallableEventWithFilter:
         *,
         priority: int | None = None,
     ) -> CallableEventWithFilter:
-        """Make a copy of this event that only some firings match; the event itself stays as it is.
+        """Return this event with another filter or priority; the event itself does not change.
+
+        A handler of the result is called only when the event's counter matches the filter. The filter replaces an
+        earlier one.
 
         Args:
-            event_filter: called with (engine, value of the event's counter); true lets the firing through.
-            every: every so many firings; counted from the first one after `after`.
-            once: at this count, or at each count of a list or tuple.
-            before: only below this count.
-            after: only above this count.
-            priority: handlers with a higher priority are called first; the default is 0, and ties are
-                called in the order in which they were attached.
+            event_filter: called with the engine and the value of the event's counter; returns True for a match.
+            every: match each multiple of this number; with `before` or `after`, each such count from the first value
+                after `after` on.
+            once: match this value, or each value in a list or tuple.
+            before: match only values below this bound.
+            after: match only values above this bound.
+            priority: handlers with a higher priority are called first, handlers with the same priority in the order in
+                which they were attached; the default is 0.
 
         Raises:
-            ValueError: no argument at all, `once` beside `every`, `before` or `after`, an illegal number.
-            TypeError: an `event_filter` that cannot be called, a priority that is not an integer.
+            ValueError: no argument is given, `once` is combined with `every`, `before` or `after`, a number is out of
+                range, or `event_filter` does not accept two arguments.
+            TypeError: `event_filter` is not callable, or `priority` is not an integer.
         """
         if event_filter is every is once is before is after is priority is None:
             raise ValueError(
@@ -66,16 +71,15 @@ class CallableEventWithFilter:
             )
         if priority is not None and not isinstance(priority, int):
             raise TypeError(f"Argument priority should be an integer, got {priority!r}")
-        given = make_filter(event_filter, every, once, before, after)
-        kept = event_filter is every is once is before is after is None  # only the priority is new
-        return _FilteredEvent(
-            self.event, self.filter if kept else given, self.priority if priority is None else priority
-        )
+        new_filter = make_filter(event_filter, every, once, before, after)
+        if event_filter is every is once is before is after is None:  # only the priority changes
+            new_filter = self.filter
+        return _FilteredEvent(self.event, new_filter, self.priority if priority is None else priority)
 
     def like(self, other: CallableEventWithFilter) -> CallableEventWithFilter:
         """Return this event with the filter and the priority of `other`."""
-        plain = other.filter is None and not other.priority
-        return self if plain else _FilteredEvent(self.event, other.filter, other.priority)
+        is_plain = other.filter is None and not other.priority
+        return self if is_plain else _FilteredEvent(self.event, other.filter, other.priority)
 
     def __or__(self, other: Any) -> EventsList:
         return EventsList(self).__or__(other)
@@ -92,8 +96,8 @@ class CallableEventWithFilter:
 
 
 class _FilteredEvent(CallableEventWithFilter):
-    def __init__(self, event: EventEnum | Edge | Exit, given: Filter | None, priority: int) -> None:
-        self.event, self.filter, self.priority = event, given, priority
+    def __init__(self, event: EventEnum | Edge | Exit, event_filter: Filter | None, priority: int) -> None:
+        self.event, self.filter, self.priority = event, event_filter, priority
 
     @property
     def value(self) -> Any:
@@ -107,11 +111,11 @@ class _FilteredEvent(CallableEventWithFilter):
         return hash(self.event)
 
     def __str__(self) -> str:
-        plain = str(self.event) if isinstance(self.event, EventEnum) else f"({self.event})"
+        event = str(self.event) if isinstance(self.event, EventEnum) else f"({self.event})"
         filtered = "" if self.filter is None else f"filter={self.filter}"
         ordered = f"priority={self.priority}" if self.priority else ""
-        given = ", ".join(part for part in (filtered, ordered) if part)
-        return f"{plain}({given})" if given else str(self.event)
+        arguments = ", ".join(part for part in (filtered, ordered) if part)
+        return f"{event}({arguments})" if arguments else str(self.event)
 
     __repr__ = __str__
 
@@ -122,19 +126,19 @@ class _EventEnumMeta(EnumMeta):
         for alias, member in cls.__members__.items():
             if alias != member.name:
                 raise ValueError(
-                    f"{name}.{alias} has the value {member.value!r} of {name}.{member.name}, which would make "
-                    f"them one event under two names. Give {alias} a value of its own."
+                    f"{name}.{alias} has the same value as {name}.{member.name}, {member.value!r}, so both names "
+                    f"would be one event. Give {alias} another value."
                 )
         return cls
 
 
 class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):
-    """The base of users' events: ``class BackpropEvents(EventEnum): BACKWARD_STARTED = "backward_started"``.
+    """The base class of users' events: ``class BackpropEvents(EventEnum): BACKWARD_STARTED = "backward_started"``.
 
-    Each member is an event: it can be registered on an engine, called to filter it, joined with ``|``.
+    Each member is an event: it can be registered with an engine, called to filter it, and joined with ``|``.
 
     Raises:
-        ValueError: when the class is made, if two members have the same value.
+        ValueError: the class statement raises it if two members have the same value.
     """
 
     @property
@@ -144,12 +148,12 @@ class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):
 
     @property
     def name(self) -> str:
-        """The member's name."""
+        """The name of the member."""
         return self._name_
 
     @property
     def value(self) -> Any:
-        """The member's value."""
+        """The value of the member."""
         return self._value_
 
     def __eq__(self, other: object) -> bool:
@@ -157,8 +161,7 @@ class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):
             return self is other.event
         return self._name_ == other if isinstance(other, str) else NotImplemented
 
-    # Identity is what an event is, and the C function keeps look-ups at dict speed: Enum's own costs more
-    # than the look-up.
+    # Events are compared by identity. Enum's __hash__ is a Python function and takes longer than a dict look-up.
     __hash__ = object.__hash__
 
     def __str__(self) -> str:
@@ -168,9 +171,9 @@ class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):
 
 
 class Events(EventEnum):
-    """The events of the training lifecycle; each is announced when the phase of its name is entered.
+    """The events of the training lifecycle; each is fired when a run enters the phase of that name.
 
-    `fsm_engine.Lifecycle.training` has the order as a graph; ``print(engine.lifecycle)`` shows it.
+    `fsm_engine.Lifecycle.training` defines their order; ``print(engine.lifecycle)`` shows it.
     """
 
     STARTED = "started"
@@ -190,12 +193,13 @@ class Events(EventEnum):
 
 
 class EventsList:
-    """Events joined with ``|``: a handler attached to the list is attached to each of them.
+    """Events joined with ``|``. A handler attached to the list is attached to each event in it.
 
-    Order and repetitions are kept. Joining makes a new list. Scopes may be in it for `Engine.on_exit`.
+    Order and duplicates are kept. Joining returns a new list. The list may contain scopes, for `Engine.on_exit`.
 
     Raises:
-        TypeError: for anything that is no event. A string is refused too: register its event on each.
+        TypeError: an item is neither an event nor a scope. Strings are not accepted, either: attach the handler to
+            each string separately.
     """
 
     def __init__(self, *events: CallableEventWithFilter | Scope) -> None:
@@ -215,7 +219,7 @@ class EventsList:
     def __rshift__(self, target: Any) -> Edge:
         from fsm_engine.events.edges import Edge
 
-        return Edge(self, target)  # type: ignore[arg-type]  # refused there, with the reason
+        return Edge(self, target)  # type: ignore[arg-type]  # raises TypeError
 
     def __len__(self) -> int:
         return len(self._events)
@@ -231,31 +235,31 @@ class EventsList:
 
 
 Event = EventEnum | str
-"""An event as an engine keeps it: an enum member, or a string that was registered as one."""
+"""An event without filter and priority: an enum member, or a string that was registered as an event."""
 
 AnyEvent = CallableEventWithFilter | str
-"""An event as a user names it: `Event`, an edge, an exit, or one of them with a filter or a priority."""
+"""An event as users pass it: an `Event`, an edge or an exit, with or without filter and priority."""
 
 
 def without_filter(event: AnyEvent) -> Event | Edge | Exit:
     """Return `event` without its filter and priority.
 
     Raises:
-        TypeError: if it is no event at all.
+        TypeError: `event` is not an event.
     """
     if isinstance(event, str):
         return event
     if not isinstance(event, CallableEventWithFilter):
-        raise TypeError(f"{event!r} is no event. {_event_hint(event)}")
+        raise TypeError(f"{event!r} is not an event. {_event_hint(event)}")
     return event.event
 
 
-def _event_hint(thing: Any) -> str:
-    if isinstance(thing, Scope):
-        return "It is a scope, and only the leaving of a scope is announced: use engine.on_exit(scope)."
-    if hasattr(thing, "edges"):
-        edges = " | ".join(f"({edge})" for edge in thing.edges)
-        return f"It is a path of several edges: name one of them, or join them, {edges}."
+def _event_hint(value: Any) -> str:
+    if isinstance(value, Scope):
+        return "It is a scope. To call a handler when the scope is left, use engine.on_exit(scope)."
+    if hasattr(value, "edges"):
+        edges = " | ".join(f"({edge})" for edge in value.edges)
+        return f"It is a path of several edges. Give one of them, or join them: {edges}."
     return (
         "Give a member of Events or of an EventEnum, filtered or not, an edge such as A >> B, or a string that was "
         "registered as an event."
@@ -263,10 +267,10 @@ def _event_hint(thing: Any) -> str:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Say whether two ends of edges are the same: a string is equal to the event of that name, but is another end."""
+    """Return True if two ends of edges are the same. A string and the enum member of that name are not, despite `==`."""
     return one is other or (type(one) is type(other) and one == other)
 
 
 def name_of(event: Event) -> str:
-    """Return the bare name of `event`: ``STARTED`` for `Events.STARTED`, a string as it is."""
+    """Return the name of `event`: ``"STARTED"`` for `Events.STARTED`; a string is its own name."""
     return event if isinstance(event, str) else event.name

@@ -1,4 +1,4 @@
-"""Which firings of an event reach a handler: `every`, `once`, `before`, `after`, `event_filter`."""
+"""Filters of events, which select the firings for which a handler is called."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ EventFilter = Callable[[Any, int], Any]
 
 @dataclass(frozen=True)
 class Filter:
-    """What an event's counter has to be for a handler to be called; the parts given are joined by AND.
+    """A condition on the value of an event's counter; ``filter(engine, value)`` returns True if all parts hold.
 
-    Called as ``filter(engine, value)``. `after` and `before` are exclusive bounds. `every` counts from the
-    first value after `after`; alone it asks for a multiple. The rules are those of pytorch-ignite, which
-    allows `event_filter` only on its own.
+    `after` and `before` are exclusive bounds. With one of them, `every` matches the first value after `after` and each
+    `every`-th one from there; without them, it matches the multiples of `every`. The rules follow pytorch-ignite, except
+    that pytorch-ignite does not combine `event_filter` with other parts.
     """
 
     every: int | None = None
@@ -29,11 +29,11 @@ class Filter:
 
     @property
     def bounded(self) -> bool:
-        """Whether `before` or `after` was given."""
+        """True if `before` or `after` is given."""
         return self.before is not None or self.after is not None
 
     def __call__(self, engine: Any, value: int) -> bool:
-        """Say whether a handler with this filter is called when its event's counter is `value`."""
+        """Return True if a handler with this filter is called at counter `value`."""
         if self.once is not None and value not in self.once:
             return False
         if self.bounded and not self._between(value):
@@ -43,7 +43,7 @@ class Filter:
         return self.event_filter is None or bool(self.event_filter(engine, value))
 
     def may_pass(self, least: int, most: float) -> bool:
-        """Say whether its numbers let a value from `least` to `most` through; `event_filter` is not asked."""
+        """Return False if no value from `least` to `most` can match; `event_filter` is not called."""
         if self.once is not None:
             return any(least <= value <= most for value in self.once)
         if self.bounded:
@@ -60,27 +60,27 @@ class Filter:
     def __str__(self) -> str:
         once = None if self.once is None else self.once[0] if len(self.once) == 1 else list(self.once)
         parts = {"every": self.every, "once": once, "before": self.before, "after": self.after}
-        words = [f"{name}={value}" for name, value in parts.items() if value is not None]
+        texts = [f"{name}={value}" for name, value in parts.items() if value is not None]
         if self.event_filter is not None:
-            words.append(f"event_filter={getattr(self.event_filter, '__qualname__', self.event_filter)}")
-        return ", ".join(words)
+            texts.append(f"event_filter={getattr(self.event_filter, '__qualname__', self.event_filter)}")
+        return ", ".join(texts)
 
 
 def make_filter(
     event_filter: Any = None, every: Any = None, once: Any = None, before: Any = None, after: Any = None
 ) -> Filter | None:
-    """Check the arguments of ``event(...)`` and build the filter, or None if they let everything through.
+    """Return a filter from the arguments of ``event(...)``; None if it would match every value.
 
     Raises:
-        ValueError: `once` beside `every`, `before` or `after`; a number that is not legal; a filter that
-            cannot be called with an engine and a number.
-        TypeError: an `event_filter` that is not callable.
+        ValueError: `once` is combined with `every`, `before` or `after`, a number is out of range, or `event_filter`
+            does not accept two arguments.
+        TypeError: `event_filter` is not callable.
     """
     if once is not None and not every is before is after is None:
         raise ValueError(
             "Only one of the input arguments should be specified, except before, after and every: "
-            "once names the firings itself, so it does not go with every, before or after. "
-            "Put the numbers wanted into once, or leave once out."
+            "once lists the matching values, so it cannot be combined with every, before or after. "
+            "Put all values into once, or omit once."
         )
     built = Filter(
         every=_checked_every(every),

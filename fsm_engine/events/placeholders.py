@@ -1,4 +1,7 @@
-"""What a file names and nobody has bound: it is shown and compared by its name, and refused when it should run."""
+"""Placeholders for functions and classes that the file of a lifecycle names and no argument binds.
+
+A lifecycle with placeholders can be shown and compared. Before a run, validation rejects it.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,37 @@ from fsm_engine._util.errors import LifecycleError
 
 @dataclass(frozen=True)
 class Unbound:
-    """Stands for a function, or another object of the user's, that a file has the name of.
+    """Placeholder for a function or another object of the user that a file names.
 
     Attributes:
-        key: the name that binds it.
-        __name__: the name it is shown by, as any function has one.
+        key: the key in the argument `bind` that binds the object.
+        __name__: the name shown in tables and pictures.
     """
 
     key: str
     __name__: str
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
-        """Refuse.
+        """Raise an error.
 
         Raises:
-            LifecycleError: always, with what to bind.
+            LifecycleError: always; the message says how to bind the object.
         """
         raise LifecycleError(f"{self.key} is not bound. {how_to_bind([self.key])}")
 
 
 class UnboundError(Exception):
-    """The base of what stands for a class of exceptions that a file has the name of: nothing raises it."""
+    """Base class of placeholders for exception classes that a file names. It is never raised."""
 
     key: ClassVar[str]
 
 
 @cache
 def unbound_error(key: str) -> type[UnboundError]:
-    """Return what stands for the class of exceptions of that name."""
+    """Return the placeholder for the exception class named `key`."""
     return type(key, (UnboundError,), {"key": key})
 
 
 def how_to_bind(keys: list[str]) -> str:
-    """Return the advice that binds `keys`."""
+    """Return a sentence that says how to bind `keys`."""
     return f"Load the file with bind={{{', '.join(f'{key!r}: ...' for key in keys)}}}."

@@ -1,4 +1,4 @@
-"""Priorities of the library's own handlers that run before or after all handlers of users."""
+"""Priorities for handlers of this library that are called before or after all handlers of users."""
 
 from __future__ import annotations
 

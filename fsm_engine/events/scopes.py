@@ -1,4 +1,4 @@
-"""Scopes: composite phases, which hold phases and other scopes."""
+"""Scopes: composite phases, which contain phases and other scopes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scope:
-    """A composite phase. A transition may leave from a scope, that is from every phase inside it.
+    """A composite phase. A transition from a scope leads from each phase inside the scope.
 
-    ``Scope("rollout", Scope.RUN)`` makes one; phases are put into it by ``lifecycle.add_phase(..., scope=)``.
+    ``Scope("rollout", Scope.RUN)`` creates a scope; ``lifecycle.add_phase(..., scope=...)`` adds a phase to it.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Scope:
     ITERATION: ClassVar[Scope]
 
     def contains(self, scope: Scope | None) -> bool:
-        """Say whether `scope` is this scope or lies inside it."""
+        """Return True if `scope` is this scope or lies inside it."""
         while scope is not None and scope != self:
             scope = scope.parent
         return scope is not None

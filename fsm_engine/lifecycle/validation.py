@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine._util.similar_names import confusable
+from fsm_engine._util.similar_names import similar_names
 from fsm_engine.events.events import Event
 from fsm_engine.events.placeholders import Unbound, UnboundError, how_to_bind
 from fsm_engine.events.scopes import Scope
@@ -353,7 +353,7 @@ def _left_silently(exit_: Transition, scopes: Iterable[Scope]) -> Finding:
 
 
 def _similar_names(graph: Graph) -> Iterator[Finding]:
-    for one, other in confusable(phase.name for phase in graph.phases):
+    for one, other in similar_names(phase.name for phase in graph.phases):
         yield Finding(
             "confusable",
             f"the names of the phases {one} and {other} are easily taken for each other.",

@@ -246,9 +246,8 @@ def test_a_string_that_is_not_registered_is_an_error() -> None:
 )
 def test_something_that_is_no_event_is_an_error_everywhere(use: Any, event: Any) -> None:
     message = (
-        f"{event!r} is no event. Give a member of Events or of an EventEnum, filtered or not, an edge such as A >> B, "
-        f"or a string that "
-        f"was registered as an event."
+        f"{event!r} is not an event. Give a member of Events or of an EventEnum, filtered or not, an edge such as "
+        f"A >> B, or a string that was registered as an event."
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         use(Engine(echo), event)

@@ -294,5 +294,5 @@ def test_a_process_that_is_sent_sigint_stops_between_iterations_and_goes_on() ->
 
 
 def test_scopes_are_no_place_to_stop() -> None:
-    with pytest.raises(TypeError, match="is no event"):
+    with pytest.raises(TypeError, match="is not an event"):
         Engine(echo).run([7], until=Scope.EPOCH)  # type: ignore[arg-type]

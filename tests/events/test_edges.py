@@ -1,4 +1,4 @@
-"""Edges, paths and exits as events: how they are written, what they call, and in which order."""
+"""Edges, paths and exits as events: their syntax, the handlers that a move calls, and the order of the calls."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def with_path() -> Engine:
     return engine
 
 
-# How they are written
+# Syntax
 
 
-def test_two_ends_are_an_edge_and_more_are_a_path() -> None:
+def test_two_ends_make_an_edge_and_more_make_a_path() -> None:
     edge = Events.ITERATION_STARTED >> B.BACKWARD
     assert (type(edge), edge.source, edge.target) == (Edge, Events.ITERATION_STARTED, B.BACKWARD)
     path = edge >> B.OPTIMIZE >> Events.ITERATION_COMPLETED
@@ -48,18 +48,18 @@ def test_two_ends_are_an_edge_and_more_are_a_path() -> None:
     assert str(path) == "Events.ITERATION_STARTED >> B.BACKWARD >> B.OPTIMIZE >> Events.ITERATION_COMPLETED"
 
 
-def test_scopes_and_strings_may_be_ends() -> None:
+def test_scopes_and_strings_can_be_ends() -> None:
     assert str(Scope.EPOCH >> Events.TERMINATE) == "Scope.EPOCH >> Events.TERMINATE"
     assert (Events.STARTED >> "warm_up").ends == (Events.STARTED, "warm_up")
     assert ("warm_up" >> Events.STARTED).ends == ("warm_up", Events.STARTED)
 
 
-def test_or_binds_less_than_an_edge() -> None:
+def test_or_has_lower_precedence_than_an_edge() -> None:
     joined = Events.STARTED >> Events.EPOCH_STARTED | Events.COMPLETED
     assert list(joined) == [Events.STARTED >> Events.EPOCH_STARTED, Events.COMPLETED]
 
 
-def test_edges_are_equal_when_their_ends_are() -> None:
+def test_edges_are_equal_if_their_ends_are() -> None:
     edge = Events.STARTED >> Events.EPOCH_STARTED
     assert edge == Events.STARTED >> Events.EPOCH_STARTED == edge(every=2)
     assert edge != Events.EPOCH_STARTED >> Events.STARTED
@@ -70,94 +70,88 @@ def test_edges_are_equal_when_their_ends_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "message"),
+    ("write", "fragments"),
     [
         (
             lambda: Events.STARTED(every=2) >> Events.EPOCH_STARTED,
-            "Events.STARTED(filter=every=2) has a filter or a priority, which an end of an edge cannot have. "
-            "Give it to the edge: (A >> B)(every=...).",
+            ["Events.STARTED(filter=every=2) has a filter or a priority", "(A >> B)(every=...)"],
         ),
         (
             lambda: Events.STARTED >> Events.EPOCH_STARTED(priority=1),
-            "Events.EPOCH_STARTED(priority=1) has a filter or a priority, which an end of an edge cannot have. "
-            "Give it to the edge: (A >> B)(every=...).",
+            ["Events.EPOCH_STARTED(priority=1) has a filter or a priority", "(A >> B)(every=...)"],
         ),
         (
             lambda: Events.STARTED >> (Events.EPOCH_STARTED | Events.COMPLETED),
-            "Events.EPOCH_STARTED | Events.COMPLETED are several events, and an edge has one at each end. Write the "
-            "edges one by one, joined with |: (Events.EPOCH_STARTED >> ...) | (Events.COMPLETED >> ...).",
+            ["several events", "(Events.EPOCH_STARTED >> ...) | (Events.COMPLETED >> ...)"],
         ),
         (
             lambda: (Events.EPOCH_STARTED | Events.COMPLETED) >> Events.STARTED,
-            "Events.EPOCH_STARTED | Events.COMPLETED are several events, and an edge has one at each end. Write the "
-            "edges one by one, joined with |: (Events.EPOCH_STARTED >> ...) | (Events.COMPLETED >> ...).",
+            ["several events", "(Events.EPOCH_STARTED >> ...) | (Events.COMPLETED >> ...)"],
         ),
         (
             lambda: Events.STARTED >> 3,
-            "3 cannot be an end of an edge. Give a member of an EventEnum, a string, or a scope.",
+            ["3 cannot be an end of an edge", "a member of an EventEnum, a string, or a scope"],
         ),
         (
             lambda: Engine(echo).on(Events.STARTED >> Events.EPOCH_STARTED >> Events.GET_BATCH_STARTED)(print),
-            "Events.STARTED >> Events.EPOCH_STARTED >> Events.GET_BATCH_STARTED is no event. It is a path of several "
-            "edges: name one of them, or join them, (Events.STARTED >> Events.EPOCH_STARTED) | "
-            "(Events.EPOCH_STARTED >> Events.GET_BATCH_STARTED).",
+            [
+                "Events.STARTED >> Events.EPOCH_STARTED >> Events.GET_BATCH_STARTED is not an event",
+                "a path of several edges",
+                "(Events.STARTED >> Events.EPOCH_STARTED) | (Events.EPOCH_STARTED >> Events.GET_BATCH_STARTED)",
+            ],
         ),
         (
             lambda: Engine(echo).on(Scope.EPOCH)(print),
-            "Scope(name='epoch', parent=Scope(name='run', parent=Scope(name='engine', parent=None))) is no event. It "
-            "is a scope, and only the leaving of a scope is announced: use engine.on_exit(scope).",
+            ["Scope(name='epoch'", "is not an event", "is a scope", "engine.on_exit(scope)"],
         ),
         (
             lambda: Engine(echo).on_exit(Events.STARTED >> Events.EPOCH_STARTED)(print),
-            "Events.STARTED >> Events.EPOCH_STARTED cannot be left: give a phase's event or a scope, and the filter "
-            "behind Exit(...).",
+            ["Events.STARTED >> Events.EPOCH_STARTED has no exit", "Exit(event)(every=...)"],
         ),
     ],
 )
-def test_what_is_no_edge_is_refused_where_it_is_written(write: Any, message: str) -> None:
+def test_invalid_ends_and_events_raise_an_error_with_the_fix(write: Any, fragments: list[str]) -> None:
     with pytest.raises(TypeError) as error:
         write()
-    assert str(error.value) == message
+    for fragment in fragments:
+        assert fragment in str(error.value)
+
+
+def test_on_checks_its_event_when_it_is_called_with_a_handler() -> None:
+    attach = Engine(echo).on(Events.STARTED >> Events.COMPLETED >> B.BACKWARD)
+    with pytest.raises(TypeError, match="is a path"):
+        attach(print)
 
 
 @pytest.mark.parametrize(
-    ("attach", "message"),
+    ("attach", "fragments"),
     [
         (
-            lambda engine: engine.on(Events.STARTED >> Events.COMPLETED >> B.BACKWARD).__call__,
-            None,
-        ),
-        (
             lambda engine: engine.on(Events.EPOCH_STARTED >> Events.COMPLETED)(print),
-            "there is no edge Events.EPOCH_STARTED >> Events.COMPLETED. From EPOCH_STARTED a run goes to "
-            "EXCEPTION_RAISED, GET_BATCH_STARTED, INTERRUPT, ITERATION_STARTED, TERMINATE, TERMINATE_SINGLE_EPOCH; "
-            "lifecycle.add_transition(Events.EPOCH_STARTED >> Events.COMPLETED) would add it.",
+            [
+                "no edge Events.EPOCH_STARTED >> Events.COMPLETED",
+                "GET_BATCH_STARTED, INTERRUPT, ITERATION_STARTED, TERMINATE, TERMINATE_SINGLE_EPOCH",
+                "lifecycle.add_transition(Events.EPOCH_STARTED >> Events.COMPLETED)",
+            ],
         ),
         (
             lambda engine: engine.on(Events.STARTED >> B.BACKWARD)(print),
-            "Events.STARTED >> B.BACKWARD names B.BACKWARD, which is no phase of the lifecycle. The phases are "
-            f"{phase_names()}.",
+            ["Events.STARTED >> B.BACKWARD", "B.BACKWARD, which is ", phase_names()],
         ),
-        (
-            lambda engine: engine.on_exit(Scope("rollout"))(print),
-            "Exit(Scope.ROLLOUT) names the scope rollout, in which the lifecycle has no phase.",
-        ),
+        (lambda engine: engine.on_exit(Scope("rollout"))(print), ["Exit(Scope.ROLLOUT)", "the scope rollout"]),
     ],
 )
-def test_an_edge_that_is_not_there_is_refused_when_a_handler_is_attached(attach: Any, message: str | None) -> None:
-    engine = Engine(echo)
-    if message is None:
-        attach(engine)
-        return
-    with pytest.raises(ValueError, match=r"^(there|Events|Exit)") as error:
-        attach(engine)
-    assert str(error.value) == message
+def test_attaching_to_an_edge_that_the_lifecycle_lacks_raises(attach: Any, fragments: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"Events|Exit") as error:
+        attach(Engine(echo))
+    for fragment in fragments:
+        assert fragment in str(error.value)
 
 
-# What they call
+# Handlers of moves
 
 
-def test_a_move_calls_exits_then_edges_then_observers_then_what_it_enters() -> None:
+def test_a_move_calls_handlers_of_exits_then_edges_then_observers_then_the_target() -> None:
     engine, log = with_path(), []
 
     def note(name: str) -> Any:
@@ -180,7 +174,7 @@ def test_a_move_calls_exits_then_edges_then_observers_then_what_it_enters() -> N
     ]
 
 
-def test_the_entry_action_comes_after_the_handlers_of_the_move() -> None:
+def test_the_entry_action_runs_after_the_handlers_of_the_move() -> None:
     engine, seen = Engine(echo), []
     engine.on(edge_into(Events.ITERATION_STARTED))(lambda e: seen.append(e.state.iteration))
     engine.on(Events.ITERATION_STARTED)(lambda e: seen.append(e.state.iteration))
@@ -189,7 +183,7 @@ def test_the_entry_action_comes_after_the_handlers_of_the_move() -> None:
 
 
 @pytest.mark.parametrize("driver", ["compiled", "transitions"])
-def test_a_scope_is_left_when_the_run_goes_out_of_it_and_not_before(driver: str) -> None:
+def test_handlers_of_a_scopes_exit_are_called_only_when_the_run_leaves_the_scope(driver: str) -> None:
     engine, log = with_path(), []
     for scope in (Scope.ITERATION, Scope.EPOCH, Scope.RUN, Scope.ENGINE):
         engine.on_exit(scope)(lambda e, scope=scope: log.append((str(scope), e.state.iteration)))
@@ -200,7 +194,7 @@ def test_a_scope_is_left_when_the_run_goes_out_of_it_and_not_before(driver: str)
     ]
 
 
-def test_handlers_may_take_the_transition() -> None:
+def test_handlers_can_take_the_transition() -> None:
     engine, seen = with_path(), []
 
     @engine.on(Events.ITERATION_STARTED >> B.BACKWARD)
@@ -219,21 +213,21 @@ def test_handlers_may_take_the_transition() -> None:
     ]
 
 
-def test_filters_on_edges_and_exits_count_the_passages() -> None:
+def test_filters_of_edges_and_exits_count_the_moves() -> None:
     engine, seen = Engine(echo), []
-    goes_on = Events.ITERATION_COMPLETED >> Events.GET_BATCH_STARTED
-    engine.on(goes_on(every=2))(lambda e: seen.append(e.state.iteration))
+    next_batch = Events.ITERATION_COMPLETED >> Events.GET_BATCH_STARTED
+    engine.on(next_batch(every=2))(lambda e: seen.append(e.state.iteration))
     engine.on_exit(Events.EPOCH_STARTED(once=3))(lambda e: seen.append(("epoch", e.state.epoch)))
     engine.on_exit(Exit(Scope.EPOCH)(every=2))(lambda e: seen.append(("scope", e.state.epoch)))
     engine.run(range(4), max_epochs=4)
-    #  of the passages in iterations 1 2 3, 5 6 7, 9 10 11, 13 14 15, each second
+    # The edge is taken in iterations 1 2 3, 5 6 7, 9 10 11, 13 14 15.
     assert seen == [2, 5, 7, ("scope", 2), ("epoch", 3), 10, 13, 15, ("scope", 4)]
     seen.clear()
     engine.run(range(2))
     assert seen == []
 
 
-def test_edges_go_with_priorities_arguments_lists_and_removal() -> None:
+def test_edges_support_priorities_arguments_lists_and_removal() -> None:
     engine, log = Engine(echo), []
     edge = Events.STARTED >> Events.EPOCH_STARTED
     engine.add_event_handler(edge, log.append, "low")
@@ -246,7 +240,7 @@ def test_edges_go_with_priorities_arguments_lists_and_removal() -> None:
     assert log == ["high", "low", "high", "low"]
 
 
-def test_explain_tells_of_edges() -> None:
+def test_explain_covers_edges() -> None:
     engine = Engine(echo)
 
     @engine.on((Events.STARTED >> Events.EPOCH_STARTED)(every=2))
@@ -257,16 +251,16 @@ def test_explain_tells_of_edges() -> None:
     assert "Events.STARTED >> Events.EPOCH_STARTED" in engine.explain(now_and_then)
 
 
-def test_what_nobody_attached_to_leaves_no_code() -> None:
+def test_moves_without_handlers_add_no_code() -> None:
     engine = Engine(echo)
-    plain = engine.source
+    source = engine.source
     with engine.add_event_handler(Events.EPOCH_COMPLETED >> Events.COMPLETED, lambda: None):
         assert engine.source.count("announce_move(engine") == 1
-    assert engine.source == plain
+    assert engine.source == source
 
 
 @pytest.mark.parametrize("driver", ["compiled", "transitions"])
-def test_a_handler_of_an_edge_may_stop_the_run(driver: str) -> None:
+def test_a_handler_of_an_edge_can_stop_the_run(driver: str) -> None:
     engine, log = Engine(echo), []
     engine.on(edge_into(Events.ITERATION_STARTED))(lambda: engine.interrupt())
     engine.on(Events.ITERATION_STARTED)(lambda e: log.append(e.state.batch))
@@ -281,7 +275,7 @@ def test_a_handler_of_an_edge_may_stop_the_run(driver: str) -> None:
 
 
 @pytest.mark.parametrize("driver", ["compiled", "transitions"])
-def test_an_exception_leaves_phases_and_scopes_from_the_inside_out(driver: str) -> None:
+def test_an_exception_calls_handlers_of_exits_innermost_first(driver: str) -> None:
     def step(engine: Engine, batch: Any) -> None:
         engine.fire_event(B.BACKWARD)
         raise LookupError("lost")
@@ -316,7 +310,7 @@ def test_an_exit_handler_that_raises_replaces_the_error_and_is_called_once(drive
     assert engine.outcome == "failed"
 
 
-def test_an_error_on_the_way_home_is_raised() -> None:
+def test_an_error_in_the_exit_of_exception_raised_is_raised() -> None:
     engine = Engine(lambda engine, batch: 1 / 0)
     engine.on_exit(Events.EXCEPTION_RAISED)(lambda: [][0])
     with pytest.raises(IndexError) as error:

@@ -1,4 +1,4 @@
-"""Events: their names, filtered copies, lists, and enums of one's own."""
+"""Events: names, filtered copies, lists, and enums of users' events."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ OWN = ["RESUMED"]
 
 
 class Backprop(EventEnum):
-    """Not a number in sight."""
-
     BACKWARD_STARTED = "backward_started"
     BACKWARD_COMPLETED = "backward_completed"
 
@@ -49,11 +47,11 @@ class Namesake(EventEnum):
 # Members
 
 
-def test_the_events_are_those_of_pytorch_ignite_and_one_more() -> None:
+def test_events_are_the_events_of_pytorch_ignite_and_resumed() -> None:
     assert [(event.name, event.value) for event in Events] == [(name, name.lower()) for name in NAMES + OWN]
 
 
-def test_the_names_and_values_agree_with_pytorch_ignite_itself() -> None:
+def test_names_and_values_match_the_installed_pytorch_ignite() -> None:
     ignite = pytest.importorskip("ignite.engine")
     ours = {event.name: event.value for event in Events if event.name not in OWN}
     assert ours == {event.name: event.value for event in ignite.Events}
@@ -75,7 +73,7 @@ def test_an_event_is_shown_with_the_name_of_its_enum() -> None:
     assert f"{Events.STARTED}" == "Events.STARTED"
 
 
-def test_an_enum_of_events_may_have_methods_and_other_values() -> None:
+def test_an_event_enum_can_have_methods_and_other_values() -> None:
     class Numbered(EventEnum):
         FIRST = 1
         SECOND = ("two", 2)
@@ -85,20 +83,18 @@ def test_an_enum_of_events_may_have_methods_and_other_values() -> None:
     assert Numbered.SECOND(every=2).value == ("two", 2)
 
 
-def test_two_members_of_one_value_are_refused_when_the_enum_is_made() -> None:
+def test_two_members_with_the_same_value_raise_in_the_class_statement() -> None:
     with pytest.raises(ValueError, match="LATER") as error:
 
         class Twice(EventEnum):
             FIRST = "same"
             LATER = "same"
 
-    assert str(error.value) == (
-        "Twice.LATER has the value 'same' of Twice.FIRST, which would make them one event under two names. "
-        "Give LATER a value of its own."
-    )
+    for fragment in ("Twice.LATER", "Twice.FIRST", "'same'", "Give LATER another value"):
+        assert fragment in str(error.value)
 
 
-def test_members_of_a_plain_enum_are_no_events() -> None:
+def test_members_of_a_plain_enum_are_not_events() -> None:
     class Plain(enum.Enum):
         FOO = "foo"
 
@@ -113,14 +109,14 @@ def test_copies_and_pickles_of_an_event_are_the_event_itself(event: EventEnum) -
 
 def test_a_filtered_event_can_be_copied_and_pickled() -> None:
     event = Events.STARTED(every=3, priority=2)
-    for twin in (copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
-        assert (twin.event, twin.filter, twin.priority) == (Events.STARTED, Filter(every=3), 2)
+    for copied in (copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
+        assert (copied.event, copied.filter, copied.priority) == (Events.STARTED, Filter(every=3), 2)
 
 
 # Equality
 
 
-def test_filter_and_priority_do_not_count_for_equality() -> None:
+def test_equality_ignores_filter_and_priority() -> None:
     same = [Events.STARTED, Events.STARTED(every=2), Events.STARTED(once=[3]), Events.STARTED(priority=4)]
     assert all(one == other for one in same for other in same)
     assert len(set(same)) == 1
@@ -140,7 +136,7 @@ def test_a_string_is_equal_to_an_event_of_that_name(event: Any) -> None:
     assert "STARTED" == event  # noqa: SIM300
 
 
-def test_members_of_two_enums_differ_though_their_names_agree() -> None:
+def test_members_of_two_enums_with_the_same_name_differ() -> None:
     assert Namesake.STARTED != Events.STARTED
     assert Namesake.STARTED(every=2) != Events.STARTED(every=2)
     assert len({Namesake.STARTED, Events.STARTED}) == 2
@@ -149,7 +145,7 @@ def test_members_of_two_enums_differ_though_their_names_agree() -> None:
 # Filtered copies
 
 
-def test_filtering_makes_a_copy_and_leaves_the_event_as_it_is() -> None:
+def test_filtering_returns_a_copy_and_does_not_change_the_event() -> None:
     filtered = Events.ITERATION_STARTED(every=3)
     assert isinstance(filtered, CallableEventWithFilter)
     assert not isinstance(filtered, Events)
@@ -161,17 +157,17 @@ def test_filtering_makes_a_copy_and_leaves_the_event_as_it_is() -> None:
     assert (filtered.filter, Events.ITERATION_STARTED.filter) == (Filter(every=3), None)
 
 
-def test_every_one_is_an_unfiltered_event() -> None:
+def test_every_1_is_an_unfiltered_event() -> None:
     assert Events.STARTED(every=1).filter is None
     assert str(Events.STARTED(every=1)) == "Events.STARTED"
 
 
-def test_priority_comes_with_a_filter_or_alone() -> None:
+def test_a_priority_can_be_given_with_or_without_a_filter() -> None:
     events = [Events.STARTED(priority=3), Events.STARTED(every=2, priority=-1), Events.STARTED(priority=0)]
     assert [(event.filter, event.priority) for event in events] == [(None, 3), (Filter(every=2), -1), (None, 0)]
 
 
-def test_priority_does_not_count_for_the_rule_that_once_stands_alone() -> None:
+def test_once_can_be_combined_with_a_priority() -> None:
     event = Events.STARTED(once=2, priority=1)
     assert (event.filter, event.priority) == (Filter(once=(2,)), 1)
 
@@ -187,7 +183,7 @@ def test_a_filtered_event_can_be_given_a_priority_or_another_filter() -> None:
     ]
 
 
-def test_every_one_takes_the_filter_of_a_filtered_event_away() -> None:
+def test_every_1_removes_the_filter_of_a_filtered_event() -> None:
     assert Events.STARTED(every=5)(every=1).filter is None
 
 
@@ -228,7 +224,7 @@ def names(events: EventsList) -> list[str]:
     return [str(event) for event in events]
 
 
-def test_events_are_joined_in_order_and_with_repetitions() -> None:
+def test_events_are_joined_in_order_and_with_duplicates() -> None:
     joined = Events.STARTED | Events.COMPLETED(every=2) | Backprop.BACKWARD_STARTED | Events.STARTED
     assert isinstance(joined, EventsList)
     assert names(joined) == [
@@ -247,13 +243,13 @@ def test_lists_can_be_joined_with_events_and_with_lists() -> None:
     assert names(Events.EPOCH_STARTED(once=1) | second) == ["Events.EPOCH_STARTED(filter=once=1)", *names(second)]
 
 
-def test_joining_leaves_its_parts_as_they_are() -> None:
+def test_joining_does_not_change_the_operands() -> None:
     first, second = Events.STARTED | Events.COMPLETED, Events.TERMINATE | Events.INTERRUPT
     first | second | Events.EPOCH_STARTED  # type: ignore[unused-ignore]
     assert (len(first), len(second)) == (2, 2)
 
 
-def test_a_list_may_be_empty_and_grow() -> None:
+def test_a_list_can_be_empty_and_extended() -> None:
     assert names(EventsList()) == []
     assert names(EventsList() | Events.STARTED) == names(EventsList(Events.STARTED)) == ["Events.STARTED"]
 
@@ -266,16 +262,12 @@ def test_a_list_keeps_filter_and_priority() -> None:
 @pytest.mark.parametrize("other", ["STARTED", 1, None, Events, lambda: None])
 @pytest.mark.parametrize("left", [Events.STARTED, Events.STARTED(every=2), Events.STARTED | Events.COMPLETED])
 def test_only_events_can_be_joined(left: Any, other: Any) -> None:
-    message = (
-        f"Argument event should be Events or CallableEventWithFilter, got {other!r}. "
-        f"Only events can be joined with |: members of Events or of an EventEnum, edges such as A >> B, "
-        f"filtered or not."
-    )
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+    message = f"Argument event should be Events or CallableEventWithFilter, got {other!r}. Only events can be joined"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
         left | other
 
 
-def test_a_string_on_the_left_is_refused_too() -> None:
+def test_a_string_on_the_left_raises_too() -> None:
     with pytest.raises(TypeError, match="unsupported operand"):
         "STARTED" | Events.COMPLETED  # type: ignore[operator]
 
@@ -292,6 +284,6 @@ def test_a_string_on_the_left_is_refused_too() -> None:
         ("custom", "custom", "custom"),
     ],
 )
-def test_the_plain_event_and_its_bare_name(event: Any, itself: Any, name: str) -> None:
+def test_an_event_without_filter_and_its_name(event: Any, itself: Any, name: str) -> None:
     assert without_filter(event) is itself
     assert name_of(without_filter(event)) == name

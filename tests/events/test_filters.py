@@ -1,4 +1,4 @@
-"""Which firings reach a handler: `Filter`, the arguments it is made from, and the text that the engine runs."""
+"""Filters: which values match, the arguments of an event's call, and the filters in the generated function."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def is_even(engine: Engine, value: int) -> bool:
     return value % 2 == 0
 
 
-def passing(filtered: Any, values: Any) -> list[int]:
-    """Return those of `values` that an event with a filter lets through."""
+def matching(filtered: Any, values: Any) -> list[int]:
+    """Return the values that match the filter of an event."""
     return [value for value in values if filtered.filter is None or filtered.filter(None, value)]
 
 
@@ -52,11 +52,11 @@ arguments = st.builds(
 ).filter(bool)
 
 
-# What a filter lets through
+# Matching values
 
 
 @pytest.mark.parametrize(
-    ("arguments", "passed"),
+    ("arguments", "expected"),
     [
         ({"every": 3}, [0, 3, 6, 9]),
         ({"every": 1}, list(range(11))),
@@ -80,35 +80,35 @@ arguments = st.builds(
         ({"event_filter": is_even, "every": 1}, [0, 2, 4, 6, 8, 10]),
     ],
 )
-def test_a_filter_lets_through(arguments: dict[str, Any], passed: list[int]) -> None:
-    assert passing(Events.ITERATION_STARTED(**arguments), range(11)) == passed
+def test_values_that_match_a_filter(arguments: dict[str, Any], expected: list[int]) -> None:
+    assert matching(Events.ITERATION_STARTED(**arguments), range(11)) == expected
 
 
 def test_every_counts_from_the_first_value_after_after() -> None:
     filtered = Events.ITERATION_STARTED(every=5, after=8, before=25)
-    assert passing(filtered, range(40)) == [9, 14, 19, 24]
+    assert matching(filtered, range(40)) == [9, 14, 19, 24]
 
 
 @settings(deadline=None)
 @given(ignite_arguments)
-def test_filters_let_through_what_pytorch_ignites_do(arguments: dict[str, Any]) -> None:
+def test_filters_match_the_same_values_as_in_pytorch_ignite(arguments: dict[str, Any]) -> None:
     ignite = pytest.importorskip("ignite.engine")
     theirs, ours = ignite.Events.ITERATION_STARTED(**arguments), Events.ITERATION_STARTED(**arguments)
     assert (ours.filter is None) == (theirs.filter is None)
-    assert passing(ours, range(30)) == passing(theirs, range(30))
+    assert matching(ours, range(30)) == matching(theirs, range(30))
 
 
-@pytest.mark.parametrize(("result", "passes"), [([], False), (None, False), (0.0, False), ([0], True), ("no", True)])
-def test_an_event_filter_may_return_anything_true_or_false(result: Any, passes: bool) -> None:
-    assert Events.STARTED(event_filter=lambda engine, value: result).filter("engine", 1) is passes
+@pytest.mark.parametrize(("result", "matches"), [([], False), (None, False), (0.0, False), ([0], True), ("no", True)])
+def test_an_event_filter_can_return_any_object(result: Any, matches: bool) -> None:
+    assert Events.STARTED(event_filter=lambda engine, value: result).filter("engine", 1) is matches
     calls: list[int] = []
     engine = Engine(echo)
     engine.add_event_handler(Events.STARTED(event_filter=lambda engine, value: result), lambda: calls.append(1))
     engine.run([1])
-    assert calls == [1] * passes
+    assert calls == [1] * matches
 
 
-def test_an_event_filter_is_given_the_engine_and_the_counter_of_its_event() -> None:
+def test_an_event_filter_is_called_with_the_engine_and_the_counter_of_its_event() -> None:
     engine = Engine(echo)
     seen: list[Any] = []
     for event in (Events.GET_BATCH_STARTED, Events.ITERATION_STARTED, Events.EPOCH_COMPLETED, Events.COMPLETED):
@@ -117,7 +117,7 @@ def test_an_event_filter_is_given_the_engine_and_the_counter_of_its_event() -> N
             seen.append((given is engine, name, value))
             return False
 
-        engine.add_event_handler(event(event_filter=look), pytest.fail, "the filter lets nothing through")
+        engine.add_event_handler(event(event_filter=look), pytest.fail, "the filter matches nothing")
     engine.run([1, 2], max_epochs=2)
     assert seen == [
         *[(True, "GET_BATCH_STARTED", 0), (True, "ITERATION_STARTED", 1)],
@@ -130,14 +130,14 @@ def test_an_event_filter_is_given_the_engine_and_the_counter_of_its_event() -> N
     ]
 
 
-def test_an_event_filter_is_asked_only_about_what_the_numbers_let_through() -> None:
-    asked: list[int] = []
-    filtered = Filter(every=2, event_filter=lambda engine, value: asked.append(value))
+def test_an_event_filter_is_called_only_if_the_numbers_match() -> None:
+    values: list[int] = []
+    filtered = Filter(every=2, event_filter=lambda engine, value: values.append(value))
     assert [filtered(None, value) for value in range(1, 6)] == [False] * 5
-    assert asked == [2, 4]
+    assert values == [2, 4]
 
 
-# The filter in the emitted function says what `Filter` says
+# The filters in generated functions match the same values as `Filter`
 
 
 def numbers_called(engine: Engine, event: Any, run: Any, number: Any) -> list[int]:
@@ -149,38 +149,38 @@ def numbers_called(engine: Engine, event: Any, run: Any, number: Any) -> list[in
 
 @settings(deadline=None)
 @given(arguments, st.sampled_from(ITERATION_EVENTS))
-def test_a_run_calls_a_handler_at_the_iterations_its_filter_says(arguments: dict[str, Any], event: Events) -> None:
+def test_a_run_calls_a_handler_in_the_iterations_that_match(arguments: dict[str, Any], event: Events) -> None:
     engine, filtered = Engine(echo), event(**arguments)
     called = numbers_called(
         engine, filtered, lambda: engine.run(range(5), max_epochs=3), lambda: engine.state.iteration
     )
     counts = range(15) if event.name.startswith("GET_BATCH") else range(1, 16)
-    assert called == passing(filtered, counts)
+    assert called == matching(filtered, counts)
 
 
 @settings(deadline=None)
 @given(arguments, st.sampled_from((Events.EPOCH_STARTED, Events.EPOCH_COMPLETED)))
-def test_a_run_calls_a_handler_at_the_epochs_its_filter_says(arguments: dict[str, Any], event: Events) -> None:
+def test_a_run_calls_a_handler_in_the_epochs_that_match(arguments: dict[str, Any], event: Events) -> None:
     engine, filtered = Engine(echo), event(**arguments)
     called = numbers_called(engine, filtered, lambda: engine.run([1], max_epochs=14), lambda: engine.state.epoch)
-    assert called == passing(filtered, range(1, 15))
+    assert called == matching(filtered, range(1, 15))
 
 
 @settings(deadline=None)
 @given(arguments)
-def test_firing_by_hand_calls_a_handler_at_the_firings_its_filter_says(arguments: dict[str, Any]) -> None:
+def test_fire_event_calls_a_handler_at_the_firings_that_match(arguments: dict[str, Any]) -> None:
     engine, filtered = Engine(echo), Mine.FOO(**arguments)
     engine.register_events(Mine.FOO)
     called: list[int] = []
     engine.add_event_handler(filtered, lambda *_: called.append(firing))
     for firing in range(1, 15):
         engine.fire_event(Mine.FOO, *["payload"] * (firing % 2))
-    assert called == passing(filtered, range(1, 15))
+    assert called == matching(filtered, range(1, 15))
 
 
 @settings(deadline=None)
 @given(arguments)
-def test_a_filter_reads_the_attribute_that_the_user_counts_in(arguments: dict[str, Any]) -> None:
+def test_a_filter_reads_the_attribute_in_event_to_attr(arguments: dict[str, Any]) -> None:
     engine, filtered = Engine(echo), Mine.FOO(**arguments)
     engine.register_events(Mine.FOO, event_to_attr={Mine.FOO: "foos"})
     called: list[int] = []
@@ -188,10 +188,10 @@ def test_a_filter_reads_the_attribute_that_the_user_counts_in(arguments: dict[st
     counts = [0, 3, 3, 2, *range(12)]
     for engine.state.foos in counts:
         engine.fire_event(Mine.FOO)
-    assert called == passing(filtered, counts)
+    assert called == matching(filtered, counts)
 
 
-def test_many_filters_on_one_event_do_not_mix() -> None:
+def test_several_filters_of_one_event_are_independent() -> None:
     engine = Engine(echo)
     called: list[tuple[int, str]] = []
     filters = [{"every": 2}, {"every": 3}, {"once": 2}, {"once": [1, 3]}, {"after": 2}, {"before": 2}, {"every": 1}]
@@ -207,7 +207,7 @@ def test_many_filters_on_one_event_do_not_mix() -> None:
     ]
 
 
-def test_a_firing_has_one_number_even_if_a_handler_fires_its_event_again() -> None:
+def test_a_firing_keeps_its_number_if_a_handler_fires_the_event_again() -> None:
     engine = Engine(echo)
     engine.register_events(Mine.FOO)
     called: list[str] = []
@@ -218,7 +218,7 @@ def test_a_firing_has_one_number_even_if_a_handler_fires_its_event_again() -> No
     assert called == ["once=2", "once=1"]
 
 
-def test_once_fires_again_in_the_next_run() -> None:
+def test_once_matches_again_in_the_next_run() -> None:
     engine = Engine(echo)
     called: list[int] = []
     engine.add_event_handler(Events.ITERATION_STARTED(once=2), lambda: called.append(engine.state.iteration))
@@ -227,7 +227,7 @@ def test_once_fires_again_in_the_next_run() -> None:
     assert called == [2, 2]
 
 
-def test_what_a_filter_raises_leaves_run() -> None:
+def test_run_raises_the_exception_of_a_filter() -> None:
     def broken(engine: Engine, value: int) -> bool:
         raise LookupError("no such value")
 
@@ -238,16 +238,16 @@ def test_what_a_filter_raises_leaves_run() -> None:
     assert engine.outcome == "failed"
 
 
-# What a filter is made from
+# Arguments
 
 
-def test_arguments_that_let_everything_through_are_no_filter() -> None:
+def test_make_filter_returns_none_if_every_value_would_match() -> None:
     assert make_filter() is None
     assert make_filter(every=1) is None
     assert make_filter(every=1, after=0) == Filter(every=1, after=0)
 
 
-def test_a_filter_keeps_its_arguments_as_plain_numbers() -> None:
+def test_a_filter_keeps_its_arguments_as_python_integers() -> None:
     numpy = pytest.importorskip("numpy")
     built = make_filter(every=numpy.int64(2), after=numpy.int32(3), before=numpy.uint8(9))
     assert built == Filter(every=2, after=3, before=9)
@@ -278,25 +278,22 @@ AFTER = "Argument after should be integer and greater or equal to zero, got "
         ({"after": -1, "before": 3}, AFTER + "-1"),
     ],
 )
-def test_a_number_that_is_not_legal_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_an_invalid_number_raises(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Events.ITERATION_STARTED(**arguments)
 
 
-def test_once_takes_no_numpy_integers() -> None:
+def test_once_rejects_numpy_integers() -> None:
     numpy = pytest.importorskip("numpy")
     with pytest.raises(ValueError, match=f"^{re.escape(ONCE)}"):
         make_filter(once=numpy.int64(2))
 
 
 @pytest.mark.parametrize("others", [{"every": 2}, {"before": 3}, {"after": 1}, {"every": 2, "before": 3, "after": 1}])
-def test_once_stands_alone(others: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"^Only one of the input arguments should be specified") as error:
+def test_once_cannot_be_combined_with_other_numbers(others: dict[str, int]) -> None:
+    message = r"^Only one of the input arguments should be specified, except before, after and every: once"
+    with pytest.raises(ValueError, match=message):
         Events.ITERATION_STARTED(once=2, **others)
-    assert str(error.value) == (
-        "Only one of the input arguments should be specified, except before, after and every: once names the firings "
-        "itself, so it does not go with every, before or after. Put the numbers wanted into once, or leave once out."
-    )
 
 
 numbers = st.integers(-1, 3) | st.none() | st.sampled_from([1.0, "1", (), (1, 2), [0], [3, 1], [1, 2.0], {1}])
@@ -304,15 +301,15 @@ numbers = st.integers(-1, 3) | st.none() | st.sampled_from([1.0, "1", (), (1, 2)
 
 @settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("every", "once", "before", "after"), numbers)))
-def test_pytorch_ignite_refuses_the_same_numbers(arguments: dict[str, Any]) -> None:
+def test_pytorch_ignite_rejects_the_same_numbers(arguments: dict[str, Any]) -> None:
     ignite = pytest.importorskip("ignite.engine")
-    verdicts: list[Any] = []
+    results: list[Any] = []
     for events in (ignite.Events, Events):
         try:
-            verdicts.append(passing(events.STARTED(**arguments), range(9)))
+            results.append(matching(events.STARTED(**arguments), range(9)))
         except ValueError as error:
-            verdicts.append(str(error)[:40])
-    assert verdicts[0] == verdicts[1]
+            results.append(str(error)[:40])
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("value", [3, "every", [is_even]])
@@ -323,7 +320,7 @@ def test_an_event_filter_has_to_be_callable(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event_filter", "parameters", "why"),
+    ("event_filter", "parameters", "reason"),
     [
         (lambda: True, [], "too many positional arguments"),
         (lambda value: True, ["value"], "too many positional arguments"),
@@ -331,13 +328,10 @@ def test_an_event_filter_has_to_be_callable(value: Any) -> None:
     ],
 )
 def test_an_event_filter_has_to_take_the_engine_and_the_counter(
-    event_filter: Any, parameters: list[str], why: str
+    event_filter: Any, parameters: list[str], reason: str
 ) -> None:
-    message = (
-        f"Error adding event_filter {event_filter!r}: takes parameters {parameters} but will be called with two: "
-        f"the engine and the event's counter ({why})"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    message = f"Error adding event_filter {event_filter!r}: takes parameters {parameters} but will be called with"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}.*{re.escape(reason)}"):
         Events.STARTED(event_filter=event_filter)
 
 
@@ -348,22 +342,22 @@ class Every:
     def __call__(self, engine: Any, value: int) -> bool:
         return value % self.number == 0
 
-    def passes(self, engine: Any, value: int, more: int = 0) -> bool:
+    def matches(self, engine: Any, value: int, more: int = 0) -> bool:
         return self(engine, value)
 
 
-@pytest.mark.parametrize("event_filter", [Every(3), Every(3).passes, lambda *all: all[-1] % 3 == 0])
-def test_an_event_filter_may_be_anything_callable(event_filter: Any) -> None:
-    assert passing(Events.STARTED(event_filter=event_filter), range(1, 8)) == [3, 6]
+@pytest.mark.parametrize("event_filter", [Every(3), Every(3).matches, lambda *all: all[-1] % 3 == 0])
+def test_an_event_filter_can_be_any_callable(event_filter: Any) -> None:
+    assert matching(Events.STARTED(event_filter=event_filter), range(1, 8)) == [3, 6]
 
 
-def test_an_event_filter_may_be_a_builtin_that_does_not_tell_what_it_takes() -> None:
+def test_an_event_filter_can_be_a_builtin_without_a_signature() -> None:
     with pytest.raises(ValueError, match="signature"):
         inspect.signature(max)
     assert Events.STARTED(event_filter=max).filter(0, 3) is True
 
 
-# How a filter is shown
+# Texts
 
 
 @pytest.mark.parametrize(
@@ -375,19 +369,19 @@ def test_an_event_filter_may_be_a_builtin_that_does_not_tell_what_it_takes() -> 
         (Filter(once=(3, 4)), "once=[3, 4]"),
         (Filter(every=2, before=9, after=0), "every=2, before=9, after=0"),
         (Filter(event_filter=is_even), "event_filter=is_even"),
-        (Filter(every=2, event_filter=Every.passes), "every=2, event_filter=Every.passes"),
+        (Filter(every=2, event_filter=Every.matches), "every=2, event_filter=Every.matches"),
     ],
 )
-def test_a_filter_is_shown_as_it_was_asked_for(built: Filter, text: str) -> None:
+def test_the_text_of_a_filter_lists_its_arguments(built: Filter, text: str) -> None:
     assert str(built) == text
 
 
-def test_an_event_filter_without_a_name_is_shown_as_it_is() -> None:
+def test_an_event_filter_without_a_name_is_shown_by_its_repr() -> None:
     event_filter = Every(2)
     assert str(Filter(event_filter=event_filter)) == f"event_filter={event_filter!r}"
 
 
-def test_filters_are_equal_when_their_parts_are() -> None:
+def test_filters_are_equal_if_their_parts_are() -> None:
     assert make_filter(once=3) == make_filter(once=[3]) == make_filter(once=(3,))
     assert make_filter(every=3) != make_filter(once=3)
     assert make_filter(event_filter=is_even) == make_filter(event_filter=is_even)

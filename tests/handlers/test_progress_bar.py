@@ -189,7 +189,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
         "Logging event Events.COMPLETED should be called before closing event Events.EPOCH_COMPLETED",
     ),
     ({"event_name": Events.EPOCH_COMPLETED}, ValueError, "should be called before closing event"),
-    ({"event_name": Events.STARTED | Events.COMPLETED}, TypeError, "is no event"),
+    ({"event_name": Events.STARTED | Events.COMPLETED}, TypeError, "is not an event"),
     ({"metric_names": "acc"}, TypeError, "metric_names should be"),
     ({"output_transform": 1}, TypeError, "output_transform should be a function"),
 ]

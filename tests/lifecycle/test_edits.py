@@ -634,7 +634,7 @@ def test_a_requirement_is_about_errors_and_signals_too() -> None:
         (
             5,
             TypeError,
-            "5 is no event. Give a member of Events or of an EventEnum, filtered or not, an edge such as "
+            "5 is not an event. Give a member of Events or of an EventEnum, filtered or not, an edge such as "
             "A >> B, or a string that was registered as an event.",
         ),
     ],
@@ -682,7 +682,7 @@ FILTERED = "has a filter or a priority, which an end of an edge cannot have. Giv
         *[
             (
                 lambda of=of: Exit(of),
-                f"{of} cannot be left: give a phase's event or a scope, and the filter behind Exit(...).",
+                f"{of} has no exit: give the event of a phase, or a scope. Filter the exit itself: Exit(event)(every=...).",
             )
             for of in (E.STARTED >> P.A, P.A(every=2))
         ],
@@ -700,7 +700,7 @@ def test_an_edge_binds_tighter_than_a_list() -> None:
     assert ("A" >> E.STARTED) != (P.A >> E.STARTED)
 
 
-A_SCOPE = "is no event. It is a scope, and only the leaving of a scope is announced: use engine.on_exit(scope)."
+A_SCOPE = "is not an event. It is a scope. To call a handler when the scope is left, use engine.on_exit(scope)."
 
 
 @pytest.mark.parametrize(
@@ -709,8 +709,8 @@ A_SCOPE = "is no event. It is a scope, and only the leaving of a scope is announ
         (
             lambda engine: engine.on(E.STARTED >> E.COMPLETED >> E.TERMINATE)(act),
             TypeError,
-            "Events.STARTED >> Events.COMPLETED >> Events.TERMINATE is no event. It is a path of several edges: name "
-            "one of them, or join them, (Events.STARTED >> Events.COMPLETED) | (Events.COMPLETED >> Events.TERMINATE).",
+            "Events.STARTED >> Events.COMPLETED >> Events.TERMINATE is not an event. It is a path of several edges. "
+            "Give one of them, or join them: (Events.STARTED >> Events.COMPLETED) | (Events.COMPLETED >> Events.TERMINATE).",
         ),
         (lambda engine: engine.on(Scope.RUN)(act), TypeError, f"{Scope.RUN!r} {A_SCOPE}"),
         (lambda engine: engine.on(E.STARTED | Scope.RUN)(act), TypeError, f"{Scope.RUN!r} {A_SCOPE}"),
@@ -739,8 +739,8 @@ A_SCOPE = "is no event. It is a scope, and only the leaving of a scope is announ
         (
             lambda engine: engine.on_exit(E.STARTED >> E.COMPLETED)(act),
             TypeError,
-            "Events.STARTED >> Events.COMPLETED cannot be left: give a phase's event or a scope, and the filter behind "
-            "Exit(...).",
+            "Events.STARTED >> Events.COMPLETED has no exit: give the event of a phase, or a scope. Filter the exit "
+            "itself: Exit(event)(every=...).",
         ),
         (
             lambda engine: engine.on_exit(P.A)(act),

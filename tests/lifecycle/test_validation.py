@@ -30,7 +30,7 @@ from fsm_engine import (
     Transition,
     Trigger,
 )
-from fsm_engine._util.similar_names import confusable
+from fsm_engine._util.similar_names import similar_names
 from fsm_engine.events.placeholders import Unbound
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import IDLE
@@ -515,8 +515,8 @@ def test_a_run_ends_by_itself_unless_it_is_called_endless(plan: Any) -> None:
     ],
 )
 def test_names_that_are_taken_for_each_other(one: str, other: str, expected: bool) -> None:
-    assert list(confusable([one, other])) == [(one, other)] * expected
-    assert list(confusable([other, one])) == [(other, one)] * expected
+    assert list(similar_names([one, other])) == [(one, other)] * expected
+    assert list(similar_names([other, one])) == [(other, one)] * expected
 
 
 def one_mistake(one: str, other: str) -> bool:
@@ -533,7 +533,7 @@ def one_mistake(one: str, other: str) -> bool:
 @given(st.lists(st.text("ABC", min_size=5, max_size=7), max_size=12, unique=True))
 def test_names_one_mistake_apart_are_found_among_many(names: list[str]) -> None:
     pairs = [(a, b) for n, b in enumerate(names) for a in names[:n] if one_mistake(a, b)]
-    assert list(confusable(names)) == pairs
+    assert list(similar_names(names)) == pairs
 
 
 def test_a_thousand_phases_are_checked() -> None:

@@ -260,5 +260,5 @@ def test_has_handlers_counts_handlers_of_edges_and_exits():
     trainer.add_event_handler(StepEvents.LOSS_COMPLETED >> StepEvents.BACKWARD_STARTED, lambda: None)
     heard = [event.name for event in StepEvents if trainer.has_handlers(event)]
     assert heard == ["FORWARD_STARTED", "LOSS_COMPLETED", "BACKWARD_STARTED"]
-    with pytest.raises(TypeError, match=r"^1 is no event\."):
+    with pytest.raises(TypeError, match=r"^1 is not an event\."):
         trainer.has_handlers(1)

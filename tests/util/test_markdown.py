@@ -1,4 +1,4 @@
-"""The table of a lifecycle in Markdown: what it says, and that nobody's name changes it."""
+"""Tables in Markdown: the cells of a lifecycle's table, and the escaping of special characters in names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ markdown_it: Any = pytest.importorskip("markdown_it")
 
 
 def cells(text: str) -> list[list[str]]:
-    """Return the cells of the table that `text` is, as a reader sees them; a line break is a newline."""
+    """Return the rendered cells of the Markdown table `text`; a line break is a newline."""
     parser = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
     tokens = parser.parse(text)
     assert {token.type for token in tokens} <= {
@@ -48,11 +48,11 @@ def expected(lifecycle: Lifecycle) -> list[list[str]]:
     return rows
 
 
-def test_the_table_of_training_says_what_print_says():
+def test_the_table_of_training_has_the_cells_of_the_printed_table():
     assert cells(Lifecycle.training().to_markdown()) == expected(Lifecycle.training())
 
 
-def test_the_events_come_in_the_order_of_the_graph():
+def test_phases_are_in_the_order_of_the_graph():
     shown = [row[0] for row in cells(Lifecycle.training().to_markdown())[1:]]
     phases = [phase.name for phase in Lifecycle.training().phases]
     assert shown[: len(phases)] == phases
@@ -60,7 +60,7 @@ def test_the_events_come_in_the_order_of_the_graph():
     assert shown[0] == IDLE
 
 
-def test_a_row_is_written_like_this():
+def test_the_markdown_of_the_header_and_a_row():
     rows = Lifecycle.training().to_markdown().splitlines()
     assert rows[0] == "| phase | scope | on entry | activity | exits |"
     assert [row for row in rows if row.startswith("| `EPOCH_STARTED`")] == [
@@ -76,15 +76,15 @@ TEXTS = st.lists(LETTERS, min_size=1, max_size=10).map("".join).filter(lambda te
 
 
 @given(TEXTS, TEXTS)
-def test_any_text_stays_in_its_cell_and_is_shown_as_it_is(one, other):
+def test_any_text_is_shown_literally_in_its_cell(one, other):
     table = f"| a | b | c |\n| --- | --- | --- |\n| {code_span(one)} | {escape(other)} | end |"
     assert cells(table)[1] == [" ".join(one.split()), " ".join(other.split()), "end"]
 
 
 @given(TEXTS, TEXTS)
-def test_names_of_the_users_own_change_nothing_around_them(name_like, guard_like):
+def test_names_of_users_are_shown_literally(name_like, guard_like):
     name = " ".join(name_like.split())
-    assume(not name[0] == name[-1] == "_")  # Python keeps those names of enums for itself
+    assume(not name[0] == name[-1] == "_")  # Enum reserves such names
     own = EventEnum("Own", {name: 1})  # type: ignore[call-overload]  # pyright and mypy know only classes
     event = next(iter(own))
 
@@ -103,15 +103,15 @@ TABLES = runpy.run_path(str(Path(__file__).resolve().parents[2] / "diagrams" / "
 
 
 @pytest.mark.parametrize("document", TABLES["DOCUMENTS"], ids=lambda document: document.name)
-def test_the_tables_of_the_documents_are_those_of_today(document):
+def test_the_tables_in_the_documents_are_up_to_date(document):
     text = document.read_text(encoding="utf-8")
-    assert TABLES["refreshed"](text) == text, "python diagrams/tables.py"
+    assert TABLES["update_tables"](text) == text, "python diagrams/tables.py"
 
 
-def test_a_table_in_a_document_is_written_anew_and_nothing_else_changes():
+def test_refreshing_a_document_replaces_the_table_and_nothing_else():
     table = Lifecycle.training().to_markdown()
     stale = "# A\n<!-- events of training -->\n| old |\n<!-- end of events -->\nB\n"
     fresh = f"# A\n<!-- events of training -->\n\n{table}\n\n<!-- end of events -->\nB\n"
-    assert TABLES["refreshed"](stale) == fresh == TABLES["refreshed"](fresh)
+    assert TABLES["update_tables"](stale) == fresh == TABLES["refreshed"](fresh)
     with pytest.raises(KeyError, match="nobody"):
-        TABLES["refreshed"]("<!-- events of nobody -->\n\n<!-- end of events -->")
+        TABLES["update_tables"]("<!-- events of nobody -->\n\n<!-- end of events -->")

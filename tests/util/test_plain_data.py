@@ -1,4 +1,4 @@
-"""Plain data: which values it is made of, that every door takes all of them, and the walker over nested containers."""
+"""Plain data: its types, every way to save and load it, and the walker over nested containers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def through_the_batch(value: Any, folder: Path) -> Any:
 
 def through_a_metric(value: Any, folder: Path) -> Any:
     one, other = Holder(), Holder()
-    one.value = [value]  # a device or a dtype of its own is a setting, which is not saved
+    one.value = [value]  # in a list, because a metric does not save attributes that are a device or dtype
     other.load_state_dict(one.state_dict())
     return other.value[0]
 
@@ -131,8 +131,8 @@ def through_state_dict_and_file(value: Any, folder: Path) -> Any:
     return other.state.value
 
 
-Door = Callable[[Any, Path], Any]
-DOORS = [
+Route = Callable[[Any, Path], Any]
+ROUTES = [
     through_state_dict,
     through_state_dict_in_a_dict,
     through_the_batch,
@@ -142,23 +142,23 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("value", PLAIN, ids=lambda value: type(value).__name__)
-def test_plain_data_comes_back_through_every_door(value: Any, door: Door, tmp_path: Path) -> None:
+def test_plain_data_is_the_same_after_saving_and_loading(value: Any, route: Route, tmp_path: Path) -> None:
     before = copy.deepcopy(value)
-    back = door(value, tmp_path)
-    is_detached = isinstance(value, nn.Parameter) and door is not through_a_file
-    assert type(back) is (torch.Tensor if is_detached else type(value))
-    assert torch.equal(back, before) if isinstance(before, torch.Tensor) else back == before
+    loaded = route(value, tmp_path)
+    is_detached = isinstance(value, nn.Parameter) and route is not through_a_file
+    assert type(loaded) is (torch.Tensor if is_detached else type(value))
+    assert torch.equal(loaded, before) if isinstance(before, torch.Tensor) else loaded == before
     assert find_not_plain(value) is None
 
 
 @pytest.mark.parametrize("value", NOT_PLAIN, ids=lambda value: type(value).__name__)
-def test_other_values_are_refused_by_every_door(value: Any, tmp_path: Path) -> None:
+def test_other_values_are_rejected_by_every_route(value: Any, tmp_path: Path) -> None:
     assert find_not_plain(value) is not None
-    for door in (through_a_metric, through_a_file):
+    for route in (through_a_metric, through_a_file):
         with pytest.raises(TypeError, match="plain data"):
-            door(value, tmp_path)
+            route(value, tmp_path)
     with pytest.raises(ValueError, match="plain data"):
         through_the_batch(value, tmp_path)
     with pytest.warns(UserWarning, match=r"state\.value is not saved.*plain data"):
@@ -167,16 +167,16 @@ def test_other_values_are_refused_by_every_door(value: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("value", NUMBERS, ids=repr)
 @pytest.mark.parametrize(
-    "door", [through_state_dict, through_state_dict_in_a_dict, through_state_dict_and_file, through_a_metric]
+    "route", [through_state_dict, through_state_dict_in_a_dict, through_state_dict_and_file, through_a_metric]
 )
-def test_scalars_of_numpy_are_saved_as_numbers_of_python(value: Any, door: Door, tmp_path: Path) -> None:
+def test_numpy_scalars_are_saved_as_python_numbers(value: Any, route: Route, tmp_path: Path) -> None:
     for given, expected in ((value, value.item()), ([value], [value.item()])):
-        back = door(given, tmp_path)
-        assert (back, type(back)) == (expected, type(expected))
+        loaded = route(given, tmp_path)
+        assert (loaded, type(loaded)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize("value", [np.longdouble(1), np.datetime64("2020-01-01")], ids=repr)
-def test_scalars_of_numpy_that_python_has_not_are_no_plain_data(value: Any, tmp_path: Path) -> None:
+def test_numpy_scalars_without_a_python_number_are_not_plain_data(value: Any, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="plain data"):
         through_a_metric(value, tmp_path)
 
@@ -190,7 +190,7 @@ def test_a_part_that_is_not_plain_is_found_with_its_path() -> None:
     assert find_not_plain({print}) == ("[0]", print)
 
 
-def test_a_list_in_itself_is_searched_once() -> None:
+def test_a_list_that_contains_itself_is_searched_once() -> None:
     loop: list[Any] = [1]
     loop += [loop, print]
     assert find_not_plain(loop) == ("[2]", print)
@@ -217,15 +217,15 @@ def test_containers_are_copied_with_their_types_and_attributes() -> None:
     assert map_leaves(len, {"a": [(1, 2), "text"]}, lambda node: isinstance(node, tuple)) == {"a": [2, 4]}
 
 
-def test_a_copy_of_plain_data_shares_nothing_that_changes() -> None:
+def test_a_copy_of_plain_data_shares_no_mutable_part() -> None:
     tree = {"tensor": torch.ones(1), "list": [{1}, bytearray(b"a"), Counter("a")], "object": SimpleNamespace()}
-    twin = copy_plain(tree, torch.Tensor.clone)
-    assert twin == tree
-    assert [twin["tensor"] is tree["tensor"], twin["object"] is tree["object"]] == [False, True]
-    assert all(one is not other for one, other in zip(twin["list"], tree["list"]))
+    copied = copy_plain(tree, torch.Tensor.clone)
+    assert copied == tree
+    assert [copied["tensor"] is tree["tensor"], copied["object"] is tree["object"]] == [False, True]
+    assert all(one is not other for one, other in zip(copied["list"], tree["list"]))
 
 
-def test_numbers_of_numpy_in_other_objects_stay() -> None:
+def test_numpy_scalars_in_other_objects_are_not_replaced() -> None:
     pair = Pair(np.float64(0.5), 1)
     (same,) = plain_numbers([pair])
     assert same is pair
