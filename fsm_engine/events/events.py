@@ -267,7 +267,7 @@ def _event_hint(value: Any) -> str:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Return True if two ends of edges are the same. A string and the enum member of that name are not, despite `==`."""
+    """Return True if two ends of edges are the same; a string and the enum member of that name are not."""
     return one is other or (type(one) is type(other) and one == other)
 
 

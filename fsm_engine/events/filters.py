@@ -17,8 +17,8 @@ class Filter:
     """A condition on the value of an event's counter; ``filter(engine, value)`` returns True if all parts hold.
 
     `after` and `before` are exclusive bounds. With one of them, `every` matches the first value after `after` and each
-    `every`-th one from there; without them, it matches the multiples of `every`. The rules follow pytorch-ignite, except
-    that pytorch-ignite does not combine `event_filter` with other parts.
+    `every`-th one from there; without them, it matches the multiples of `every`. The rules follow pytorch-ignite, which
+    does not combine `event_filter` with other parts, though.
     """
 
     every: int | None = None

@@ -682,7 +682,8 @@ FILTERED = "has a filter or a priority, which an end of an edge cannot have. Giv
         *[
             (
                 lambda of=of: Exit(of),
-                f"{of} has no exit: give the event of a phase, or a scope. Filter the exit itself: Exit(event)(every=...).",
+                f"{of} has no exit: give the event of a phase, or a scope. Filter the exit itself: "
+                f"Exit(event)(every=...).",
             )
             for of in (E.STARTED >> P.A, P.A(every=2))
         ],
@@ -710,7 +711,8 @@ A_SCOPE = "is not an event. It is a scope. To call a handler when the scope is l
             lambda engine: engine.on(E.STARTED >> E.COMPLETED >> E.TERMINATE)(act),
             TypeError,
             "Events.STARTED >> Events.COMPLETED >> Events.TERMINATE is not an event. It is a path of several edges. "
-            "Give one of them, or join them: (Events.STARTED >> Events.COMPLETED) | (Events.COMPLETED >> Events.TERMINATE).",
+            "Give one of them, or join them: (Events.STARTED >> Events.COMPLETED) | "
+            "(Events.COMPLETED >> Events.TERMINATE).",
         ),
         (lambda engine: engine.on(Scope.RUN)(act), TypeError, f"{Scope.RUN!r} {A_SCOPE}"),
         (lambda engine: engine.on(E.STARTED | Scope.RUN)(act), TypeError, f"{Scope.RUN!r} {A_SCOPE}"),

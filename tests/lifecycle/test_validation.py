@@ -326,7 +326,7 @@ CASES = [
         ),
     ),
     case(
-        "_confusable",
+        "_similar_names",
         outer(lambda c: c.insert("COLECT", after=P.ONE), lambda c: c.insert("COLLECT", after=P.ONE)),
         Finding(
             "confusable",

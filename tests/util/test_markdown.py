@@ -112,6 +112,6 @@ def test_refreshing_a_document_replaces_the_table_and_nothing_else():
     table = Lifecycle.training().to_markdown()
     stale = "# A\n<!-- events of training -->\n| old |\n<!-- end of events -->\nB\n"
     fresh = f"# A\n<!-- events of training -->\n\n{table}\n\n<!-- end of events -->\nB\n"
-    assert TABLES["update_tables"](stale) == fresh == TABLES["refreshed"](fresh)
+    assert TABLES["update_tables"](stale) == fresh == TABLES["update_tables"](fresh)
     with pytest.raises(KeyError, match="nobody"):
         TABLES["update_tables"]("<!-- events of nobody -->\n\n<!-- end of events -->")
