@@ -80,7 +80,7 @@ def to_networkx(lifecycle: Lifecycle) -> networkx.MultiDiGraph[str]:
         }
         for source, target in _pairs(fields, paths):
             key = fields["label"]
-            if graph.has_edge(source, target, key):  # an outer scope handles the same signal
+            if graph.has_edge(source, target, key):  # another scope has a transition with this label
                 key = f"{key} via {leaves}"
             graph.add_edge(source, target, key=key, **attributes)
     return graph

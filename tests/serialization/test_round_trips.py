@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lifecycles import Building, P, R, plan_of
 from programs import Boom
 
-from fsm_engine import Edge, Engine, Events, Lifecycle, LifecycleError, Phase, Scope, StepEvents, Transition
+from fsm_engine import Edge, Engine, Events, History, Lifecycle, LifecycleError, Phase, Scope, StepEvents, Transition
 from fsm_engine.events.events import is_same
 from fsm_engine.graph.code import UserCallable
 from fsm_engine.lifecycle.edits import user_callable
@@ -194,7 +194,7 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
             Phase(event, draw(st.sampled_from(scopes)), entry, activity, defer=draw(st.none() | codes("defer")))
         )
         for exit_ in range(draw(st.integers(0, 2))):
-            target = draw(st.sampled_from([*events, Scope.RUN]))
+            target = draw(st.sampled_from([*events, History(Scope.RUN)]))
             label = f"{draw(NAMES)}{exit_}{number}"
             guard = draw(codes("guard"))
             parts.append(Transition(event, target, label, guard=guard, action=draw(st.none() | codes("action"))))
