@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import combinations
+from itertools import combinations, zip_longest
 
 _ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "_": ""})
 _MIN_LENGTH = 5
@@ -19,7 +19,8 @@ def similar_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     order = {name: number for number, name in enumerate(dict.fromkeys(names))}
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for name in order:
-        for key in {_appearance(name), *_without_one_letter(name)}:
+        shortened = {name[:index] + name[index + 1 :] for index, letter in enumerate(name) if letter.isalpha()}
+        for key in {_appearance(name), name, *shortened}:
             groups[key].append(name)
     similar = {pair for group in groups.values() for pair in combinations(group, 2) if _are_similar(*pair)}
     yield from sorted(similar, key=lambda pair: (order[pair[1]], order[pair[0]]))
@@ -29,21 +30,12 @@ def _appearance(name: str) -> str:
     return name.lower().translate(_ALIKE)
 
 
-def _without_one_letter(name: str) -> Iterator[str]:
-    yield name
-    for index, letter in enumerate(name):
-        if letter.isalpha():
-            yield name[:index] + name[index + 1 :]
-
-
 def _are_similar(one: str, other: str) -> bool:
     if _appearance(one) == _appearance(other):
         return True
-    words, others = one.split("_"), other.split("_")
-    different = [pair for pair in zip(words, others) if pair[0] != pair[1]]
-    if len(words) != len(others) or len(different) != 1 or min(map(len, different[0])) < _MIN_LENGTH:
-        return False
-    return _is_one_typo(*different[0])
+    words = zip_longest(one.split("_"), other.split("_"), fillvalue="")
+    different = [pair for pair in words if pair[0] != pair[1]]
+    return len(different) == 1 and min(map(len, different[0])) >= _MIN_LENGTH and _is_one_typo(*different[0])
 
 
 def _is_one_typo(one: str, other: str) -> bool:

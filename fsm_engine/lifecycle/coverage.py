@@ -1,12 +1,13 @@
-"""How much of a lifecycle graph walks have covered, and a small set of walks that covers all of it."""
+"""Measure which phases and transitions walks have covered, and find a few walks that cover all of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple
 
 from fsm_engine.events.edges import End, name_of_end
 from fsm_engine.events.events import Event
@@ -18,21 +19,18 @@ from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.analysis import Walk
 from fsm_engine.lifecycle.traversal import leaves_history, possible_moves
 
-if TYPE_CHECKING:
-    import networkx
-
 _Key = tuple[End, str]
 
 
 @dataclass(frozen=True, repr=False)
 class Coverage:
-    """What walks have covered of a lifecycle; made to be printed.
+    """Phases and transitions of a lifecycle that walks have covered; print it for a report.
 
-    A transition from a scope is covered when it was taken from one of the phases there.
+    A transition from a scope is covered when it was taken from one of the phases in that scope.
 
     Attributes:
-        visited, missed: the phases that the walks have come to, and the others.
-        taken, untaken: the transitions, as the lifecycle has them, that the walks have taken, and the others.
+        visited, missed: phases that the walks have visited, and the other phases.
+        taken, untaken: transitions of the lifecycle that the walks have taken, and the other transitions.
     """
 
     visited: tuple[Event, ...]
@@ -42,17 +40,17 @@ class Coverage:
 
     @property
     def of_phases(self) -> float:
-        """The share of the phases that were visited, from 0 to 1."""
-        return _share(self.visited, self.missed)
+        """Fraction of the phases that were visited, from 0 to 1."""
+        return _fraction(self.visited, self.missed)
 
     @property
     def of_transitions(self) -> float:
-        """The share of the transitions that were taken, from 0 to 1."""
-        return _share(self.taken, self.untaken)
+        """Fraction of the transitions that were taken, from 0 to 1."""
+        return _fraction(self.taken, self.untaken)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing was missed."""
+        """Whether all phases were visited and all transitions taken."""
         return not self.missed and not self.untaken
 
     def __repr__(self) -> str:
@@ -60,61 +58,61 @@ class Coverage:
 
     def _counts(self) -> list[str]:
         return [
-            _counted("phases", self.visited, self.missed, self.of_phases),
-            _counted("transitions", self.taken, self.untaken, self.of_transitions),
+            _count_text("phases", self.visited, self.missed, self.of_phases),
+            _count_text("transitions", self.taken, self.untaken, self.of_transitions),
         ]
 
     def __str__(self) -> str:
         lines = self._counts()
-        for what, parts in (
+        for title, parts in (
             ("phases not visited:", [Phase(event).name for event in self.missed]),
             ("transitions not taken:", self.untaken),
         ):
-            lines += [what, *(f"  {part}" for part in parts)] if parts else []
+            lines += [title, *(f"  {part}" for part in parts)] if parts else []
         return "\n".join(lines)
 
 
-def _share(have: tuple[Any, ...], miss: tuple[Any, ...]) -> float:
-    return len(have) / (len(have) + len(miss))
+def _fraction(covered: tuple[Any, ...], missed: tuple[Any, ...]) -> float:
+    return len(covered) / (len(covered) + len(missed))
 
 
-def _counted(what: str, have: tuple[Any, ...], miss: tuple[Any, ...], share: float) -> str:
-    return f"{len(have)} of {len(have) + len(miss)} {what} ({share:.0%})"
+def _count_text(kind: str, covered: tuple[Any, ...], missed: tuple[Any, ...], fraction: float) -> str:
+    return f"{len(covered)} of {len(covered) + len(missed)} {kind} ({fraction:.0%})"
 
 
 def cover(graph: Graph, walks: Iterable[Any]) -> Coverage:
-    """Return what `walks`, or a single walk, have covered.
+    """Return the coverage of `graph` by `walks`, or by a single walk.
 
     Raises:
-        ValueError: for a step that is no transition of the graph.
-        TypeError: for something that is no walk.
+        ValueError: if a step is not a transition of the graph.
+        TypeError: if a walk is not a sequence of transitions.
     """
-    written = {_key(transition): transition for transition in graph.transitions}
+    transitions = {_key(transition): transition for transition in graph.transitions}
     visited: set[int] = set()
     taken: set[_Key] = set()
     for number, walk in enumerate(_walks(walks), 1):
-        for count, step in enumerate(walk, 1):
+        for place, step in enumerate(walk, 1):
             if not isinstance(step, Transition):
-                raise TypeError(f"step {count} of walk {number} is {step!r}. A walk is a sequence of transitions.")
-            if not _fits(graph, written.get(_key(step)), step):
-                raise ValueError(_foreign(graph, count, number, step))
+                raise TypeError(f"step {place} of walk {number} is {step!r}. A walk is a sequence of transitions.")
+            if not _matches(graph, transitions.get(_key(step)), step):
+                raise ValueError(_unknown_step(graph, place, number, step))
             visited |= {_number(graph, step.source), _number(graph, step.target)}
             taken.add(_key(step))
     events = [phase.event for phase in graph.phases]
     return Coverage(
         tuple(event for number, event in enumerate(events) if number in visited),
         tuple(event for number, event in enumerate(events) if number not in visited),
-        tuple(transition for key, transition in written.items() if key in taken),
-        tuple(transition for key, transition in written.items() if key not in taken),
+        tuple(transition for key, transition in transitions.items() if key in taken),
+        tuple(transition for key, transition in transitions.items() if key not in taken),
     )
 
 
 def _number(graph: Graph, end: End | History) -> int:
-    return graph.index[end]  # type: ignore[index]  # never a scope: it is the end of a move, or was looked at before
+    return graph.index[end]  # type: ignore[index]  # callers pass the event of a phase
 
 
 def _key(transition: Transition) -> _Key:
-    """Return what tells `transition` from all others, also when it stands for one from a scope."""
+    """Return the source and label under which the lifecycle defines `transition`, also for a copy of a scope's edge."""
     return transition.via or transition.source, transition.label
 
 
@@ -128,188 +126,135 @@ def _walks(walks: Iterable[Any]) -> list[list[Any]]:
     return [list(walk) for walk in found]
 
 
-def _fits(graph: Graph, written: Transition | None, step: Transition) -> bool:
-    """Say whether `step` is `written`, taken from a phase of its scope, and into one if that is its target."""
-    if written is None or not {step.source, step.target} <= graph.index.keys():
+def _matches(graph: Graph, transition: Transition | None, step: Transition) -> bool:
+    """Return True if `step` is a move along `transition`, between phases inside its scopes if it has scopes."""
+    if transition is None or not {step.source, step.target} <= graph.index.keys():
         return False
     source, target = (graph.phases[_number(graph, end)] for end in (step.source, step.target))
-    return _is_end(written.source, source) and _is_end(written.target, target)
+    return _is_end(transition.source, source) and _is_end(transition.target, target)
 
 
 def _is_end(end: End | History, phase: Phase) -> bool:
     return end.contains(phase.scope) if isinstance(end, (Scope, History)) else end == phase.event
 
 
-def _foreign(graph: Graph, count: int, number: int, step: Transition) -> str:
-    legal = f"{name_of_end(step.source)} is no phase of it."
+def _unknown_step(graph: Graph, place: int, number: int, step: Transition) -> str:
+    allowed = f"{name_of_end(step.source)} is not one of its phases."
     if step.source in graph.index:
-        legal = f"From there lead: {', '.join(map(str, graph.exits[_number(graph, step.source)]))}."
-    return f"step {count} of walk {number}, {step}, is no transition of this lifecycle. {legal}"
+        allowed = f"The exits of that phase are {', '.join(map(str, graph.exits[_number(graph, step.source)]))}."
+    return f"step {place} of walk {number}, {step}, is not a transition of this lifecycle. {allowed}"
 
 
 def covering_walks(graph: Graph) -> tuple[Walk, ...]:
-    """Return a few runs, from the first phase until it comes again, that take every transition a run can take.
+    """Return a few walks, each of them one run, that together take every transition that a run can take.
 
-    Each goes on to the nearest transition that is still to take; ways without signals and errors count as nearer.
-    Those into history come first: a run is suspended, or fails, where that leads back to.
+    Each walk takes the cheapest path to a transition that is still missing, again and again, and then the cheapest
+    path to the end of the run. Error edges and edges into history come first, because few paths reach them. A signal
+    costs more than any path without signals; an exception, or a signal that may be deferred, costs more still.
     """
-    return tuple(_Cover(graph).walks())
+    return tuple(_CoveringWalks(graph))
 
 
-class _Cover:
-    """What is still to be covered of a graph."""
+class _RunState(NamedTuple):
+    """Part of the state of a run that decides which moves are possible.
+
+    Attributes:
+        phase: current phase.
+        activity: phase whose activity is running; the current phase unless that is a fired phase.
+        history: phase that an edge into history returns to, None if there is none.
+        is_suspended: whether the run was interrupted and no edge into history has been taken since.
+        is_resumed: whether history led to `phase`: its handlers, which could raise a signal, are not called again.
+    """
+
+    phase: int
+    activity: int
+    history: int | None = None
+    is_suspended: bool = False
+    is_resumed: bool = False
+
+
+class _CoveringWalks:
+    """Iterable of walks that take all transitions of a graph. Iterating consumes it."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._ways = possible_moves(graph)
-        self._wanted = {_key(exit_): exit_ for exits in self._ways for exit_ in exits}
-        self._moves = self._all_moves()
-        self._walk: list[Transition] = []
-        self._used: Counter[_Key] = Counter()
+        self._exits = possible_moves(graph)
+        moves = [exit_ for exits in self._exits for exit_ in exits]
+        self._missing = {_key(move) for move in moves}
+        self._rare = {_key(move) for move in moves if move.error or isinstance(move.target, History)}
 
-    def _all_moves(self) -> networkx.DiGraph[Any]:
-        """Return the moves without history. The first phase is there as a run starts, -1, and as it ends, 0."""
-        import networkx
+    def __iter__(self) -> Iterator[Walk]:
+        while walk := self._next_walk():
+            yield Walk(walk)
 
-        moves: networkx.DiGraph[Any] = networkx.DiGraph()
-        moves.add_nodes_from(range(-1, len(self._graph.phases)))
-        for number, exits in enumerate(self._ways):
-            for exit_ in (t for t in exits if not isinstance(t.target, History)):
-                ends = number or -1, self._number(exit_.target)
-                moves.add_edge(*ends)
-                moves.edges[ends].setdefault("moves", []).append(exit_)
-        return moves
+    def _next_walk(self) -> list[Transition]:
+        """Return a walk that takes missing transitions, empty if no run can take any of them."""
+        walk: list[Transition] = []
+        state = _RunState(0, 0)
+        for goals in (self._rare, self._missing):
+            while found := self._cheapest_path(state, walk, goals):
+                path, state = found
+                walk += path
+                self._missing.difference_update(map(_key, path))
+                self._rare &= self._missing
+        ending = self._cheapest_path(state, walk, None) if walk else None
+        return walk + list(ending[0]) if ending else walk
 
-    def walks(self) -> Iterator[Walk]:
-        """Yield walks until everything is covered that can be."""
-        history = [exit_ for exit_ in self._wanted.values() if isinstance(exit_.target, History)]
-        while True:
-            self._walk, self._used = [], Counter()
-            left = len(self._wanted)
-            if history:
-                self._go_back_along(history.pop(0))
-            self._cover_more()
-            if len(self._wanted) == left and not history:
-                return
-            if len(self._wanted) < left:
-                yield Walk(self._walk)
+    def _cheapest_path(
+        self, start: _RunState, walk: list[Transition], goals: set[_Key] | None
+    ) -> tuple[tuple[Transition, ...], _RunState] | None:
+        """Return the cheapest continuation of `walk` that ends with one of `goals`, and the state it leads to.
 
-    def _number(self, end: End | History) -> int:
-        return _number(self._graph, end)
+        Without `goals`, the path leads to the end of the run. The search is Dijkstra's; it creates states on demand
+        because a graph of all of them would grow with the square of the number of phases.
+        """
+        used, order = Counter(map(_key, walk)), count()
+        queue: list[tuple[int, int, _RunState, tuple[Transition, ...]]] = [(0, next(order), start, ())]
+        done: set[_RunState] = set()
+        while queue:
+            cost, _, state, path = heappop(queue)
+            is_over = state.phase == 0 and bool(walk or path)
+            if path and (is_over if goals is None else _key(path[-1]) in goals):
+                return path, state
+            if is_over or state in done:
+                continue
+            done.add(state)
+            for move, target in self._moves(state):
+                is_allowed = move.limit is None or used[_key(move)] + path.count(move) < move.limit
+                if is_allowed and not self._is_stuck(target):
+                    heappush(queue, (cost + self._cost(move), next(order), target, (*path, move)))
+        return None
 
-    @property
-    def _at(self) -> int:
-        return self._number(self._walk[-1].target) if self._walk else -1
+    def _moves(self, state: _RunState) -> Iterator[tuple[Transition, _RunState]]:
+        for exit_ in self._exits[state.phase]:
+            if state.is_resumed and exit_.signal is not None:
+                continue
+            if not isinstance(exit_.target, History):
+                yield exit_, self._state_after(state, exit_)
+            elif (back := self._history(state)) is not None and exit_.target.contains(self._graph.phases[back].scope):
+                yield replace(exit_, target=self._graph.phases[back].event), _RunState(back, back, is_resumed=True)
 
-    def _take(self, *moves: Transition) -> None:
-        for move in moves:
-            self._walk.append(move)
-            self._used[_key(move)] += 1
-            self._wanted.pop(_key(move), None)
+    def _is_stuck(self, state: _RunState) -> bool:
+        """Return True if `state` has exits but only into history that the run does not have: an engine raises there."""
+        return bool(self._exits[state.phase]) and next(self._moves(state), None) is None
 
-    def _cover_more(self) -> None:
-        """Take one after another what is nearest, and go to the end of the run when nothing is left on the way."""
-        while self._at != 0:
-            near = self._nearest()
-            if near is None:
-                way = _cheapest(self._moves, self._at, self._cost).get(0)
-                self._take(*(() if way is None or not self._walk else self._along(way[1])))
-                return
-            self._take(*near)
+    def _state_after(self, state: _RunState, move: Transition) -> _RunState:
+        target = _number(self._graph, move.target)
+        history, is_suspended = state.history, state.is_suspended
+        if move.error:  # a suspended run that fails has two positions to return to: the search uses neither
+            history = None if is_suspended else state.activity
+        elif leaves_history(move) and target in self._graph.terminal and not is_suspended:
+            history, is_suspended = state.activity, True
+        activity = state.activity if target in self._graph.fired_phases else target
+        return _RunState(target, activity, history, is_suspended)
 
-    def _nearest(self) -> list[Transition] | None:
-        at = max(self._at, 0)
-        for exit_ in self._wanted_exits(at):
-            if self._cost_of(exit_) == 1:
-                return [exit_]
-        found = [
-            (cost + price, number, place, way, exit_)
-            for number, (cost, way) in _cheapest(self._moves, self._at, self._cost).items()
-            if number or not self._walk
-            for place, exit_ in enumerate(self._wanted_exits(max(number, 0)))
-            if (price := self._cost_of(exit_)) is not None
-        ]
-        if not found:
-            return None
-        *_, way, exit_ = min(found, key=lambda one: one[:3])
-        return [*self._along(way), exit_]
+    def _history(self, state: _RunState) -> int | None:
+        """Return the phase that history leads to; a recovery phase returns to a failure, never to an interrupt."""
+        return None if state.is_suspended and state.phase in self._graph.recovery_phases else state.history
 
-    def _wanted_exits(self, number: int) -> list[Transition]:
-        return [t for t in self._ways[number] if _key(t) in self._wanted and not isinstance(t.target, History)]
-
-    def _along(self, way: list[int]) -> list[Transition]:
-        """Return the cheapest moves from each of these phases to the next."""
-        return [min(self._open(a, b), key=self._price) for a, b in pairwise(way)]
-
-    def _open(self, source: int, target: int) -> list[Transition]:
-        return [t for t in self._moves.edges[source, target]["moves"] if self._cost_of(t) is not None]
-
-    def _cost(self, source: int, target: int) -> int | None:
-        return min(map(self._price, self._open(source, target)), default=None)
-
-    def _cost_of(self, move: Transition) -> int | None:
-        """Return how far `move` counts; None if it is an error edge that this run has used up."""
-        used_up = move.limit is not None and self._used[_key(move)] >= move.limit
-        return None if used_up else self._price(move)
-
-    def _price(self, move: Transition) -> int:
+    def _cost(self, move: Transition) -> int:
         many = len(self._graph.phases) + 1
         if move.signal in (None, Signal.RUN):
             return 1
-        waits = self._graph.phases[self._number(move.source)].defer is not None
-        return many * many if waits or move.signal is Signal.EXCEPTION else many
-
-    def _go_back_along(self, exit_: Transition) -> None:
-        """Suspend the run, or let it fail, in a phase to which `exit_` leads back, and go there and back."""
-        source, back = self._number(exit_.source), exit_.target
-        assert isinstance(back, History)
-        there = _cheapest(self._moves, -1, lambda a, b: None if b == source else self._cost_unsuspended(a, b))
-        home = _cheapest(self._moves.reverse(copy=False), source, lambda a, b: self._cost_unleft(b, a))
-        found = [
-            (cost + self._price(leave) + home[target][0], number, way, leave, home[target][1][::-1])
-            for number, (cost, way) in there.items()
-            for leave in self._ways[max(number, 0)]
-            if leaves_history(leave) and self._is_led_back(leave, source)
-            if (target := self._number(leave.target)) in home
-            if back.contains(self._graph.phases[self._begun(way)].scope)
-        ]
-        if not found:
-            return
-        _, _, way, leave, rest = min(found, key=lambda one: one[:2])
-        event = self._graph.phases[self._begun(way)].event
-        self._take(*self._along(way), leave, *self._along(rest), replace(exit_, target=event))
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Leave the phase that history led to by itself, as its handlers, which could signal, are not called again."""
-        own = [t for t in self._ways[self._at] if t.signal is None and not isinstance(t.target, History)]
-        wanted = [t for t in own if _key(t) in self._wanted]
-        self._take(*(wanted or own[::-1])[:1])
-
-    def _cost_unsuspended(self, source: int, target: int) -> int | None:
-        calm = [t for t in self._open(source, target) if t.signal is not Signal.INTERRUPT]
-        return min(map(self._price, calm), default=None)
-
-    def _cost_unleft(self, source: int, target: int) -> int | None:
-        calm = [t for t in self._open(source, target) if not leaves_history(t)]
-        return min(map(self._price, calm), default=None)
-
-    def _is_led_back(self, leave: Transition, source: int) -> bool:
-        """Say whether history leads back from `source` to what `leave` left: an error's is for its recovery."""
-        rests = self._number(leave.target) in self._graph.terminal
-        return bool(leave.error) or (rests and source not in self._graph.recovery_phases)
-
-    def _begun(self, way: list[int]) -> int:
-        """Return the phase whose activity the end of this way is part of."""
-        return next(number for number in reversed(way) if number not in self._graph.fired_phases)
-
-
-def _cheapest(
-    moves: networkx.DiGraph[Any], start: int, cost: Callable[[int, int], int | None]
-) -> dict[int, tuple[int, list[int]]]:
-    """Return for each phase that can be reached from `start` what the cheapest way there costs, and that way."""
-    import networkx
-
-    found: Any = networkx.single_source_dijkstra(moves, start, weight=lambda a, b, _: cost(a, b))
-    costs, ways_there = found
-    return {number: (costs[number], ways_there[number]) for number in costs}
+        may_wait = self._graph.phases[_number(self._graph, move.source)].defer is not None
+        return many * many if may_wait or move.signal is Signal.EXCEPTION else many
