@@ -144,6 +144,7 @@ def test_a_manifest_describes_its_file(tmp_path: Path) -> None:
         "basename": "checkpoint",
         "score_name": None,
         "priority": 3,
+        "save_number": 1,
         "global_step": "3",
         "keys": ["number", "more"],
         "iteration": 3,
@@ -306,6 +307,38 @@ def test_the_file_written_last_is_the_newest(tmp_path: Path) -> None:
     assert (checkpoint.resume(), number.value) == (tmp_path / "checkpoint_2.pt", 2)
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, folder: Path, nanoseconds: int) -> None:
+    """Set the clock that the manifests are written with, and the modification times of the files in `folder`."""
+    monkeypatch.setattr(checksummed_file.time, "time_ns", lambda: nanoseconds)
+    for path in folder.glob("*.pt"):
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+
+
+def test_the_newest_file_is_found_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, time_ns in enumerate([10**18, 10**18 - 10**12, 10**18 + 10**12, 10**18 - 10**13], start=1):
+        set_clock(monkeypatch, tmp_path, time_ns)
+        checkpoint, restored = fresh(tmp_path, n_saved=2)  # each round is a new process
+        assert (checkpoint.resume(), restored.value) in [
+            (False, "fresh"),
+            (tmp_path / f"checkpoint_{number - 1}.pt", number - 1),
+        ]
+        restored.value = number
+        checkpoint(engine_at(number))
+    assert names_in(tmp_path) == ["checkpoint_3.pt", "checkpoint_4.pt"]
+    checkpoint, restored = fresh(tmp_path)
+    assert (checkpoint.resume(), restored.value) == (tmp_path / "checkpoint_4.pt", 4)
+
+
+def test_save_numbers_rise_over_handlers_and_restarts(tmp_path: Path) -> None:
+    last, best = with_saved(tmp_path, 1, 2)[0], Checkpoint({"n": Number()}, tmp_path, "best", n_saved=None)
+    best(engine_at(3))
+    last(engine_at(4))
+    del last, best
+    fresh(tmp_path, n_saved=None)[0](engine_at(5))
+    names = ["checkpoint_1", "checkpoint_2", "best_n_3", "checkpoint_4", "checkpoint_5"]
+    assert [Checkpoint.manifest(tmp_path / f"{name}.pt")["save_number"] for name in names] == [1, 2, 3, 4, 5]
+
+
 def test_handlers_that_share_a_folder_resume_from_their_own_files(tmp_path: Path) -> None:
     last = Checkpoint({"n": Number("last")}, tmp_path)
     best = Checkpoint({"n": Number("best")}, tmp_path, "best", score_name="acc")
@@ -453,7 +486,8 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, caplog: Any, legacy: bool) ->
     with_saved(folder, 1)
     bomb = {"number": Bomb(tmp_path / "exploded"), "more": {}}
     saver = DiskSaver(folder, require_empty=False, _use_new_zipfile_serialization=not legacy)
-    saver(bomb, "checkpoint_2.pt", {"basename": "checkpoint", "score_name": None, "priority": 2})
+    facts = {"basename": "checkpoint", "score_name": None, "priority": 2, "save_number": 2}
+    saver(bomb, "checkpoint_2.pt", facts)
     assert re.search(r"plain data, \w+\.mkdir\b.*run code", reason_for_skipping(folder, caplog))
     torch.save(bomb, folder / "checkpoint_2.pt")
     assert "no manifest" in reason_for_skipping(folder, caplog)

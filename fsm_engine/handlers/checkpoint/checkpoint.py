@@ -234,8 +234,9 @@ class Checkpoint:
             "score_name": self._names.score_name,
             "priority": request.item.priority,
         }
-        if isinstance(self.save_handler, DiskSaver):
+        if isinstance(self.save_handler, DiskSaver) and self.save_handler.is_writer:
             state = next(iter(tree.engines_in(objects)), engine).state
+            metadata["save_number"] = self.save_handler.next_number()
             metadata["global_step"] = None if request.step is None else str(request.step)
             metadata.update(keys=[str(key) for key in objects], iteration=state.iteration, epoch=state.epoch)
         return metadata
@@ -255,6 +256,7 @@ class Checkpoint:
     def resume(self, to_load: Mapping[str, Any] | None = None) -> Path | Literal[False]:
         """Load the newest valid file into the objects, and take over the other files in the folder for retention.
 
+        Each file has a number that counts the saves, so the newest file is found even if the clock was set back.
         A file that is not valid is skipped with a warning: a file that was cut off or changed, that has another format,
         that does not hold plain data, or that does not fit the objects. No code in a file is run.
 
@@ -336,9 +338,9 @@ class Checkpoint:
     def manifest(path: str | Path) -> dict[str, Any]:
         """Check the SHA-256 of a file that a `DiskSaver` wrote, and return its manifest.
 
-        Its keys include ``versions``, ``keys``, ``priority``, ``global_step`` (as in the file name), ``size``,
-        ``sha256``, and ``iteration`` and ``epoch`` of the saved engine, or of the engine that called the handler if
-        none was saved.
+        Its keys include ``versions``, ``keys``, ``priority``, ``save_number`` (higher for a later save),
+        ``global_step`` (as in the file name), ``size``, ``sha256``, and ``iteration`` and ``epoch`` of the saved
+        engine, or of the engine that called the handler if none was saved.
 
         Raises:
             RuntimeError: the file is not as it was written.

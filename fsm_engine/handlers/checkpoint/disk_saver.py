@@ -12,8 +12,9 @@ import torch
 from fsm_engine._util.atomic_files import remove_leftovers, writing_durably
 from fsm_engine.handlers.checkpoint.checksummed_file import write_checksummed
 from fsm_engine.handlers.checkpoint.retention import EXTENSION
+from fsm_engine.handlers.checkpoint.shared_folder import SharedFolder, shared_folder
 
-_FACTS = ("basename", "score_name", "priority", "global_step", "keys", "iteration", "epoch")
+_FACTS = ("basename", "score_name", "priority", "save_number", "global_step", "keys", "iteration", "epoch")
 
 
 class BaseSaveHandler(ABC):
@@ -59,6 +60,8 @@ class DiskSaver(BaseSaveHandler):
         ValueError: the folder does not exist, or it has checkpoints.
     """
 
+    _shared_folder: SharedFolder | None = None
+
     def __init__(
         self,
         dirname: str | Path,
@@ -73,6 +76,9 @@ class DiskSaver(BaseSaveHandler):
         self._atomic, self._kwargs = atomic, kwargs
         if self.is_writer:
             self._prepare(create_dir, require_empty)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_shared_folder": None}  # it belongs to the process
 
     @property
     def is_writer(self) -> bool:
@@ -100,6 +106,14 @@ class DiskSaver(BaseSaveHandler):
         """Remove a file, if it exists."""
         if self.is_writer:
             (self.dirname / filename).unlink(missing_ok=True)
+
+    def next_number(self) -> int:
+        """Return the number for the manifest of the next file; it is higher than the number of any file in the folder.
+
+        Numbers order the files by age even if the clock is set back.
+        """
+        self._shared_folder = shared_folder(self.dirname)
+        return self._shared_folder.next_number()
 
     def _prepare(self, create_dir: bool, require_empty: bool) -> None:
         if create_dir:
