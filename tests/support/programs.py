@@ -1,7 +1,7 @@
-"""Random training programs, run on any engine with Ignite's API: what happened comes back as a list.
+"""Random training programs for any engine with Ignite's API, and the list of everything that happened in a run.
 
-A program is plain data: the kind of data, the limits, which events are observed, and what is done at the n-th
-firing of an event, in a step or in a fetch. The same program runs on pytorch-ignite and on ours.
+A program is plain data: the kind of data, the limits, the observed events, and the acts at the n-th firing of an event,
+in a step or in a fetch. The same program runs on pytorch-ignite and on fsm_engine.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ KINDS = ("list", "sized", "generator", "endless", "none")
 
 
 class Boom(Exception):
-    """What a program raises."""
+    """An exception raised by a program."""
 
 
 class Runaway(BaseException):
-    """A program that would never end."""
+    """Raised in a program that would run forever."""
 
 
 class Sized:
-    """Data with a length that starts anew on every pass, and tells when it is fetched from."""
+    """Data that can be iterated repeatedly, and calls `fetched` at every fetch; None is an unknown length."""
 
     def __init__(self, length: int | None, fetched: Any) -> None:
         self.length, self.fetched = length, fetched
@@ -60,7 +60,7 @@ class Sized:
 
 
 class Pass:
-    """One pass over such data: an iterator, used up when it has ended."""
+    """An iterator over `Sized`."""
 
     def __init__(self, length: int | None, fetched: Any) -> None:
         self.left = itertools.count() if length is None else iter(range(length))
@@ -85,7 +85,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Program:
-    """What is run: see the module."""
+    """A program; the docstring of the module describes it."""
 
     kind: str
     length: int
@@ -95,7 +95,7 @@ class Program:
     observed: tuple[str, ...] = EVENTS
 
     def data(self, fetched: Any) -> Any:
-        """Make the data of the program."""
+        """Return new data of the program's kind."""
         if self.kind == "none":
             return None
         if self.kind == "list":
@@ -106,7 +106,7 @@ class Program:
 
 
 class Recording:
-    """Runs a program on the engine of `library` and keeps what happened."""
+    """Runs a program on the engine of `library`, and records everything that happens in `log`."""
 
     def __init__(self, library: Any, program: Program) -> None:
         self.log: list[Any] = []
@@ -127,12 +127,12 @@ class Recording:
                 self.engine.add_event_handler(event, self._handler, name)
 
     def run(self) -> Recording:
-        """Run the program."""
+        """Run the program, and return the recording."""
         data = self._program.data(lambda: self._act("fetch"))
         for run in self._program.runs:
             self._call_run(data if run.has_data else None, run)
         self.log, log = [], self.log
-        with contextlib.suppress(BaseException):  # pytorch-ignite's interrupted runs complain when they are dropped
+        with contextlib.suppress(BaseException):  # an interrupted run of pytorch-ignite raises when it is closed
             self.engine._internal_run_generator.close()
         self.log = log
         return self
@@ -187,7 +187,7 @@ class Recording:
 
 
 def programs() -> st.SearchStrategy[Program]:
-    """Random programs; up to three runs, up to three things done."""
+    """Return a strategy for programs with up to three runs and up to three acts."""
     return st.builds(_program, st.randoms(use_true_random=False))
 
 
@@ -195,7 +195,7 @@ def _program(random: Any) -> Program:
     kind = random.choice(KINDS)
     needs_length = kind in ("endless", "none")
     by_iterations = random.random() < 0.3
-    # On a generator that is used up, pytorch-ignite never ends a run of known epoch length under max_iters.
+    # With an exhausted generator, pytorch-ignite never ends a run of known epoch length under max_iters.
     once = kind == "generator" and by_iterations
     epoch_length = random.randint(1, 5) if needs_length or (not once and random.random() < 0.4) else None
     limit = random.randint(1, 9) if by_iterations else random.randint(1, 3)
