@@ -30,7 +30,7 @@ from torch import nn
 import fsm_engine
 from fsm_engine import Engine
 from fsm_engine._util.atomic_files import writing_durably
-from fsm_engine.handlers.checkpoint import Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
+from fsm_engine.handlers.checkpoint import BaseSaveHandler, Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
 
 
 def echo(engine: Any, batch: Any) -> Any:
@@ -525,6 +525,109 @@ def test_without_a_valid_file_the_error_has_the_reason_for_each(tmp_path: Path) 
     assert set(reasons) == {str(tmp_path / f"checkpoint_{number}.pt") for number in parts}
     assert all(part in reasons[str(tmp_path / f"checkpoint_{number}.pt")] for number, part in parts.items())
     assert number.value == "fresh"
+
+
+# Save handlers that choose the file themselves
+
+
+class Best(DiskSaver):
+    """Writes each checkpoint to the same file."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        super().__call__(checkpoint, "best.pt", metadata)
+
+    def remove(self, filename: str) -> None:
+        super().remove("best.pt")
+
+
+class OwnBest(DiskSaver):
+    """Writes and removes the same file without the methods of `DiskSaver`, and a description of each checkpoint."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        torch.save(checkpoint, self.dirname / "best.pt")
+        (self.dirname / f"{filename}.txt").write_text(filename)
+
+    def remove(self, filename: str) -> None:
+        (self.dirname / "best.pt").unlink()
+        (self.dirname / f"{filename}.txt").unlink()
+
+
+class BestElsewhere(BaseSaveHandler):
+    """Writes each checkpoint to the same file, and declares it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "best.pt"
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        torch.save(checkpoint, self.path)
+
+    def remove(self, filename: str) -> None:
+        self.path.unlink()
+
+    def overwrites(self, new: str, old: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("saver", [Best, OwnBest, BestElsewhere])
+@pytest.mark.parametrize("n_saved", [1, 2])
+def test_a_file_that_every_checkpoint_is_written_to_is_not_removed(
+    tmp_path: Path, saver: Callable[[Path], Any], n_saved: int, background: bool
+) -> None:
+    number = Number()
+    checkpoint = Checkpoint({"n": number}, saver(tmp_path), n_saved=n_saved, background=background)
+    for number.value in range(1, 5):
+        save_and_wait(checkpoint, number.value)
+        assert torch.load(tmp_path / "best.pt", weights_only=True) == {"value": number.value}
+
+
+def test_a_fixed_file_is_not_removed_after_a_restart(tmp_path: Path) -> None:
+    state = {"_saved": [(1, "n_1.pt")]}
+    checkpoint = Checkpoint({"n": Number(2)}, Best(tmp_path))
+    checkpoint.load_state_dict(state)  # the process that saved n_1.pt was another one
+    checkpoint(engine_at(2))
+    assert names_in(tmp_path) == ["best.pt"]
+
+
+class Labelled(DiskSaver):
+    """Writes files with a prefix, and the name of the newest one to another file."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        super().__call__(checkpoint, f"label_{filename}", metadata)
+        (self.dirname / "newest").write_text(filename)
+
+    def remove(self, filename: str) -> None:
+        super().remove(f"label_{filename}")
+
+
+class Described(DiskSaver):
+    """Writes files under their names, and a description of the newest one."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        super().__call__(checkpoint, filename, metadata)
+        (self.dirname / "newest").write_text(filename)
+
+
+@pytest.mark.parametrize(("saver", "name"), [(Labelled, "label_n_4.pt"), (Described, "n_4.pt")])
+def test_old_files_of_a_subclass_are_removed(tmp_path: Path, saver: type[DiskSaver], name: str) -> None:
+    checkpoint = Checkpoint({"n": Number()}, saver(tmp_path))
+    for iteration in range(1, 5):
+        checkpoint(engine_at(iteration))
+    assert names_in(tmp_path) == [name, "newest"]
+
+
+def test_the_old_file_exists_until_the_new_one_is_written(tmp_path: Path) -> None:
+    class Checked(Best):
+        def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+            seen.append(names_in(self.dirname))
+            super().__call__(checkpoint, filename, metadata)
+            seen.append(names_in(self.dirname))
+
+    seen: list[list[str]] = []
+    checkpoint = Checkpoint({"n": Number()}, Checked(tmp_path))
+    for iteration in (1, 2, 3):
+        checkpoint(engine_at(iteration))
+    assert seen == [[], *[["best.pt"]] * 5]
 
 
 # Full disks, missing permissions and missing folders

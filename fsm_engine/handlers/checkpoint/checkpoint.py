@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -58,7 +59,8 @@ class Checkpoint:
 
     The checkpoint is saved after all handlers of the event, by `Engine.call_when_safe`, so it never has half of the
     changes that handlers make. Its priority and its file name are computed when the handler is called. Old files are
-    removed after the new file is on the disk. Called outside a run, a `Checkpoint` saves immediately.
+    removed after the new file is on the disk, unless the new file has replaced them. Called outside a run, a
+    `Checkpoint` saves immediately.
 
     Attached to EXCEPTION_RAISED, it saves the state from which the failed iteration is repeated. Like any handler of
     that event, it stops the exception from leaving `run`. A checkpoint saved at COMPLETED does not start a new run
@@ -243,13 +245,15 @@ class Checkpoint:
 
     def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any], dropped: list[Saved]) -> None:
         handler = self.save_handler
-        if accepts(handler, checkpoint, filename, metadata):
-            handler(checkpoint, filename, metadata)
-        else:
-            handler(checkpoint, filename)
+        with handler.recorded(filename) if isinstance(handler, DiskSaver) else nullcontext():
+            if accepts(handler, checkpoint, filename, metadata):
+                handler(checkpoint, filename, metadata)
+            else:
+                handler(checkpoint, filename)
         if isinstance(handler, BaseSaveHandler):
             for item in dropped:
-                handler.remove(item.filename)
+                if not handler.overwrites(filename, item.filename):
+                    handler.remove(item.filename)
 
     # Loading
 
