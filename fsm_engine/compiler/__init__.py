@@ -1,5 +1,5 @@
-"""From a graph to one Python function: code generation, caching, and the program that an engine runs now.
+"""Compiles a lifecycle graph to one Python function: code generation, a cache, and the program of an engine.
 
-A graph and the shapes of the attached handlers go in; a compiled function and its source come out.
-The package imports `dispatch` and below.
+A graph and the shapes of the attached handlers go in; a compiled function and its source come out. This package may
+import `dispatch` and the packages below it; `persistence`, `engine` and the packages above may import it.
 """

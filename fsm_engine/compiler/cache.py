@@ -1,4 +1,4 @@
-"""The compiled functions of each graph, kept by the handlers and observers that they were compiled for."""
+"""A cache of compiled functions, by graph and specialization."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _caches: WeakKeyDictionary[Graph, FunctionCache] = WeakKeyDictionary()
 
 
 def function_for(graph: Graph, specialization: Specialization) -> CompiledFunction:
-    """Return ``run(engine, at) -> at`` for `graph` as `specialization` describes it.
+    """Return the function ``run(engine, position, bound)`` for `graph` and `specialization`.
 
-    Cost: some milliseconds for a new view, a look-up for one of the last 64 views of this graph.
+    A new specialization takes a few milliseconds to compile. One of the last 64 of this graph is looked up.
     """
     cache = _caches.get(graph)
     if cache is None:

@@ -1,17 +1,17 @@
-"""The text of the function that runs a lifecycle: ``run(engine, at) -> at``, written from the graph.
+"""Code generation: the text of the function that runs a lifecycle, ``run(engine, position, bound) -> position``.
 
-Each phase is a block that is passed over when the run is already further on, so what usually comes next is
-reached by falling through. A block has two parts: entering (entry action, handlers) at position ``2 * k``, and
-going on (activity, exits) at ``2 * k + 1``. What nobody observes leaves no code. After everything of the user's
-that ran, one look at ``signals.needs_attention`` says whether the function has to return where it is: a signal is
-pending, or handlers came or went. What to do then is decided in one place, outside (`Engine.run`).
+Each phase is a block under ``if position <= ...``, which is skipped if the run is already past it, so the usual next
+phase is reached by falling through. A block has two parts: the entry actions and handlers at position ``2 * k``, and
+the activity and exits at position ``2 * k + 1``. Events without handlers add no code. After each call of users' code
+the function reads the flag ``signals.needs_attention`` and returns its position if a signal is pending or handlers have
+changed; the loop in `Engine.run` handles all of these and calls the function again.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from fsm_engine.compiler.loops import Loop, find_loops, open_exits
 from fsm_engine.dispatch.entries import EventEntry, HandlerWrapper
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 from fsm_engine.dispatch.step_moves import announce_move, return_to_history, stuck_error
-from fsm_engine.graph.code import NAMES, Code, CodeFragment, UserCallable, code_name, runs_user_code
+from fsm_engine.graph.code import NAMES, Code, CodeFragment, UserCallable, code_name, is_static, runs_user_code
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
@@ -29,14 +29,14 @@ Lines = list[str]
 
 
 class Specialization(NamedTuple):
-    """What a function is emitted for: which phases are observed, and what is known beforehand.
+    """The handlers, observers and constants for which a function is generated.
 
     Attributes:
-        slots: the slots with handlers, by the number of their phase.
-        settled: the value of each settled guard of the graph.
-        told: whether observers are told of each move.
-        callbacks: whether callback events may be fired, which ``engine.last_event_name`` has to tell from phases.
-        passed: the slots that an automatic exit calls when it is taken, by the number of its phase and its label.
+        entries: the event entries with handlers, by phase number.
+        static_values: the value of each static guard of the graph.
+        is_observed: True if the function calls observers with each move.
+        has_callback_events: True if callback events are registered; ``engine.last_event_name`` depends on them.
+        move_entries: the event entries whose handlers an automatic exit calls, by phase number and label.
     """
 
     entries: Mapping[int, EventEntry]
@@ -47,94 +47,95 @@ class Specialization(NamedTuple):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What the text depends on, apart from the graph."""
+        """The key of the generated text among all texts of one graph."""
         shapes = tuple([(number, entry.counter, entry.shape) for number, entry in self.entries.items()])
         return shapes, self.static_values, self.is_observed, self.has_callback_events, tuple(self.move_entries)
 
     def bound_objects(
-        self, graph: Graph, moves: Mapping[int, Any], around: Iterable[HandlerWrapper] = (), notify: Any = None
+        self, graph: Graph, moves: Mapping[int, Any], wrappers: Iterable[HandlerWrapper] = (), notify: Any = None
     ) -> list[Any]:
-        """Return the objects that the function refers to by the names that `names_bound` gives them.
+        """Return the objects of the names that `bound_names` returns, in the same order.
 
-        What each of `around` makes of a handler stands in for it; `notify` is called with each move.
+        Args:
+            graph: the graph of the function.
+            moves: the moves that may be made by firing, by phase number.
+            wrappers: each of them wraps every handler.
+            notify: the function to call with each move, if `is_observed`.
         """
-        entries = [thing for entry in self.entries.values() for thing in entry.bound_objects(around, by_hand=False)]
+        entries = self.entries.values()
+        objects = [thing for entry in entries for thing in entry.bound_objects(wrappers, takes_arguments=False)]
         tables = [moves[number] for number in firing_phases(graph)]
-        return [*entries, *self.move_entries.values(), *tables, *([notify] if self.is_observed else [])]
+        return [*objects, *self.move_entries.values(), *tables, *([notify] if self.is_observed else [])]
 
     def bound_names(self, graph: Graph) -> list[str]:
-        """Return names for the objects of `bound`, in its order."""
+        """Return the names that the function binds to `bound_objects`."""
         names = [name for number, entry in self.entries.items() for name in names_of_calls(str(number), entry.handlers)]
-        passed = [f"move_entries{number}" for number in range(len(self.move_entries))]
-        notify = ["notify"] if self.is_observed else []
-        return [*names, *passed, *(f"moves{number}" for number in firing_phases(graph)), *notify]
+        move_entries = [f"move_entries{number}" for number in range(len(self.move_entries))]
+        tables = [f"moves{number}" for number in firing_phases(graph)]
+        return [*names, *move_entries, *tables, *(["notify"] if self.is_observed else [])]
 
 
 def firing_phases(graph: Graph) -> list[int]:
-    """Return the phases whose activity fires phases, and is not itself part of another's."""
+    """Return the numbers of the phases whose activity may fire phases, except phases that are fired themselves."""
     return [number for number, fired in enumerate(graph.fired_exits) if fired and number not in graph.fired_phases]
 
 
-@dataclass
 class CodeGenerator:
-    """The text of one function, and the objects of the graph that it names."""
+    """Generates the text of one function.
 
-    graph: Graph
-    specialization: Specialization
-    names: dict[str, Any] = field(default_factory=dict)
+    Attributes:
+        names: the objects of the graph that the text refers to, by name.
+    """
 
-    def __post_init__(self) -> None:
-        value = dict(zip(self.graph.static_guards, self.specialization.static_values))
-        self.exits = open_exits(self.graph, value.__getitem__)
-        self.static_values = value
+    def __init__(self, graph: Graph, specialization: Specialization) -> None:
+        self.graph, self.specialization = graph, specialization
+        self.names: dict[str, Any] = {}
+        self.exits = open_exits(graph, dict(zip(graph.static_guards, specialization.static_values)))
         self.loops = find_loops(self.exits)
-        self.move_entry_names = {
-            key: f"move_entries{number}" for number, key in enumerate(self.specialization.move_entries)
-        }
+        self.move_entry_names = {key: f"move_entries{number}" for number, key in enumerate(specialization.move_entries)}
         self.walked_phases = {
-            self.graph.index.get(t.target)  # type: ignore[arg-type]
-            for t in self.graph.transitions
+            graph.index.get(t.target)  # type: ignore[arg-type]
+            for t in graph.transitions
             if t.trigger is not Trigger.FIRED
         }
 
     def text(self) -> str:
-        """Write the function."""
-        unpacked = self.specialization.bound_names(self.graph)
-        prologue = [f"({', '.join(unpacked)},) = bound"] if unpacked else []
+        """Return the text of the function."""
         body = self._blocks([number for number in sorted(self.exits) if number], None)
-        return "\n".join(["def run(engine, at, bound):", *_indented(_assignments(body) + prologue + body), ""])
+        lines = _assignments(body) + _unpacking(self.specialization.bound_names(self.graph)) + body
+        return "\n".join(["def run(engine, position, bound):", *_indented(lines), ""])
 
     def _blocks(self, numbers: Sequence[int], loop: Loop | None) -> Lines:
         lines: Lines = []
-        inner = {inside.first: inside for inside in self.loops if inside.parent == loop}
+        inner_loops = {inner.first: inner for inner in self.loops if inner.parent == loop}
         done = 0
         for number in numbers:
             if number < done:
                 continue
-            if number in inner:
-                inside = inner[number]
-                lines += self._loop([n for n in numbers if inside.contains(n)], inside)
-                done = inside.last + 1
+            if number in inner_loops:
+                inner = inner_loops[number]
+                lines += self._loop([n for n in numbers if inner.contains(n)], inner)
+                done = inner.last + 1
             else:
                 lines += self._phase(number, loop)
         return lines
 
     def _loop(self, numbers: Sequence[int], loop: Loop) -> Lines:
         body = self._blocks(numbers, loop)
-        lines = [f"if at <= {after_handlers(loop.last)}:", "    while True:", *_indented(body, 2)]
-        return lines + self._after(numbers, loop)
+        lines = [f"if position <= {after_handlers(loop.last)}:", "    while True:", *_indented(body, 2)]
+        return lines + self._after_loop(numbers, loop)
 
-    def _after(self, numbers: Sequence[int], loop: Loop) -> Lines:
-        """Sort out where a break out of `loop` leads, unless it is further down in the loop around it."""
-        around = loop.parent
-        targets = {t for n in numbers for _, t in self.exits[n] if t > 0 and not loop.contains(t)}
-        if around is None:
+    def _after_loop(self, numbers: Sequence[int], loop: Loop) -> Lines:
+        """Return the lines after `loop`: where to jump, unless the target is further down in the parent loop."""
+        parent = loop.parent
+        if parent is None:
             return []
+        targets = {t for n in numbers for _, t in self.exits[n] if t > 0 and not loop.contains(t)}
         lines: Lines = []
-        if not all(around.contains(target) for target in targets):
-            lines += [f"if not {before(around.first)} <= at <= {after_handlers(around.last)}:", "    break"]
-        if any(around.contains(target) and target < loop.first for target in targets):
-            lines += [f"if at < {before(loop.first)}:", "    continue"]
+        if not all(parent.contains(target) for target in targets):
+            lines += [f"if not {before(parent.first)} <= position <= {after_handlers(parent.last)}:", "    break"]
+        if any(parent.contains(target) and target < loop.first for target in targets):
+            lines += [f"if position < {before(loop.first)}:", "    continue"]
         return lines
 
     def _phase(self, number: int, loop: Loop | None) -> Lines:
@@ -143,13 +144,13 @@ class CodeGenerator:
         if number not in self.graph.fired_phases or number in self.walked_phases:
             entering = [line for action in phase.entry for line in self._statements(action)]
             entering += self._call_handlers(number, phase, entry) if entry is not None else []
-        going_on = self._activity(number, phase) + self._exits(number, phase, loop)
+        leaving = self._activity(number, phase) + self._exits(number, phase, loop)
         lines = [_comment(phase.name).strip()]
         if entering:
-            lines += [f"if at <= {before(number)}:", *_indented(entering)]
-        if going_on:
-            lines += [f"if at <= {after_handlers(number)}:", *_indented(going_on)]
-        return lines if entering or going_on else []
+            lines += [f"if position <= {before(number)}:", *_indented(entering)]
+        if leaving:
+            lines += [f"if position <= {after_handlers(number)}:", *_indented(leaving)]
+        return lines if entering or leaving else []
 
     def _call_handlers(self, number: int, phase: Phase, entry: EventEntry) -> Lines:
         keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
@@ -160,17 +161,17 @@ class CodeGenerator:
             f"    return {after_handlers(number)}",
         ]
 
-    def _set_position(self, at: int) -> Lines:
+    def _set_position(self, position: int) -> Lines:
         return [
-            f"cursor.position = {at}",
+            f"cursor.position = {position}",
             *(["cursor.callback_event = None"] if self.specialization.has_callback_events else []),
         ]
 
     def _activity(self, number: int, phase: Phase) -> Lines:
         lines: Lines = []
         if number in self.graph.recovery_phases and not phase.payload.positional:
-            lines.append("failure.error = None  # what its traceback holds is free before the activity")
-        if runs_user_code(phase.activity) or self._may_fail_to_decide(number):
+            lines.append("failure.error = None  # frees the objects of its traceback before the activity")
+        if runs_user_code(phase.activity) or self._exits_may_raise(number):
             lines += self._set_position(after_handlers(number))
         if phase.activity is None:
             return lines
@@ -181,8 +182,8 @@ class CodeGenerator:
             lines.append("cursor.moves = None")
         return lines
 
-    def _may_fail_to_decide(self, number: int) -> bool:
-        """Say whether a guard or action calls something, whose error has to find the run here."""
+    def _exits_may_raise(self, number: int) -> bool:
+        """Return True if a guard or action calls a function. If that raises, the cursor must be at this phase."""
         return any(
             not isinstance(code, CodeFragment) or bool(code.names)
             for transition, _ in self.exits[number]
@@ -201,25 +202,25 @@ class CodeGenerator:
 
     def _exits(self, number: int, phase: Phase, loop: Loop | None) -> Lines:
         exits = self.exits[number]
-        moved = self._after_fired_moves(number, loop) if number in firing_phases(self.graph) else []
-        if not exits and not moved:
+        after_moves = self._after_fired_moves(number, loop) if number in firing_phases(self.graph) else []
+        if not exits and not after_moves:
             is_terminal = number in self.graph.terminal
             return [f"return {after_handlers(number)}"] if is_terminal else self._stuck()
-        look = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
-        arms = [(self._condition(t), self._take_exit(number, t, target, look, loop)) for t, target in exits]
-        return _branches([*moved, *(arms or [(None, self._stuck())])])
+        checks = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
+        branches = [(self._condition(t), self._take_exit(number, t, target, checks, loop)) for t, target in exits]
+        return _if_chain([*after_moves, *(branches or [(None, self._stuck())])])
 
     def _after_fired_moves(self, number: int, loop: Loop | None) -> list[tuple[str | None, Lines]]:
-        """Write what follows an activity that has fired phases: go on from where it is."""
-        inside, waiting = set(), [number]
-        while waiting:
-            for event in self.graph.fired_exits[waiting.pop()]:
+        """Return the branch for an activity that has fired phases: continue from the last one."""
+        fired, pending = set(), [number]
+        while pending:
+            for event in self.graph.fired_exits[pending.pop()]:
                 target = self.graph.index[event]
-                if target not in inside:
-                    inside.add(target)
-                    waiting.append(target)
-        falls = all(target > number and (loop is None or loop.contains(target)) for target in inside)
-        lines = ["at = cursor.position"] if falls else ["return cursor.position"]
+                if target not in fired:
+                    fired.add(target)
+                    pending.append(target)
+        falls_through = all(target > number and (loop is None or loop.contains(target)) for target in fired)
+        lines = ["position = cursor.position"] if falls_through else ["return cursor.position"]
         return [(f"cursor.position != {after_handlers(number)}", lines)]
 
     def _stuck(self) -> Lines:
@@ -228,33 +229,33 @@ class CodeGenerator:
 
     def _condition(self, transition: Transition) -> str | None:
         guard = transition.guard
-        if guard is None or (isinstance(guard, CodeFragment) and guard in self.static_values):
+        if guard is None or is_static(guard):  # open_exits has dropped the exits whose static guard is false
             return None
         if isinstance(guard, CodeFragment):
             self.names.update(guard.names)
             return guard.text
         return self._call(guard)
 
-    def _take_exit(self, number: int, transition: Transition, target: int, look: bool, loop: Loop | None) -> Lines:
+    def _take_exit(self, number: int, transition: Transition, target: int, checks: bool, loop: Loop | None) -> Lines:
         if target < 0:
             self.names["return_to_history"] = return_to_history
-            edge = self._named("edge", transition)
+            edge = self._bind("edge", transition)
             return [*self._set_position(after_handlers(number)), f"return return_to_history(engine, {edge})"]
         lines = self._statements(transition.action) if transition.action is not None else []
-        passed = self.move_entry_names.get((number, transition.label))
-        if passed is not None:
+        move_entries = self.move_entry_names.get((number, transition.label))
+        if move_entries is not None:
             self.names["announce_move"] = announce_move
             lines += self._set_position(after_handlers(number))
-            lines.append(f"announce_move(engine, {self._named('edge', transition)}, {passed})")
+            lines.append(f"announce_move(engine, {self._bind('edge', transition)}, {move_entries})")
         elif self.specialization.is_observed:
             lines.append(f"cursor.position = {after_handlers(number)}")
-            lines.append(f"notify(engine, {self._named('edge', transition)})")
-        if look or passed is not None or (transition.action is not None and runs_user_code(transition.action)):
+            lines.append(f"notify(engine, {self._bind('edge', transition)})")
+        if checks or move_entries is not None or runs_user_code(transition.action):
             lines += ["if signals.needs_attention:", f"    return {before(target) or IDLE_POSITION}"]
         return lines + self._jump(number, target, loop)
 
     def _jump(self, number: int, target: int, loop: Loop | None) -> Lines:
-        to = f"at = {before(target)}" + _comment(self.graph.phases[target].name)
+        to = f"position = {before(target)}" + _comment(self.graph.phases[target].name)
         if target == 0:
             return [f"cursor.position = {after_handlers(number)}", f"return {IDLE_POSITION}"]
         if loop is not None and not loop.contains(target):
@@ -272,14 +273,15 @@ class CodeGenerator:
 
     def _call(self, code: Code) -> str:
         if not isinstance(code, UserCallable):
-            return f"{self._named('call', code)}(engine)"
-        given = ["engine"] if code.takes_engine else []
-        given += [f"**{self._named('kwargs', code.kwargs)}"] if code.kwargs else []
-        return f"{self._named('call', code.function)}({', '.join(given)})"
+            return f"{self._bind('call', code)}(engine)"
+        arguments = ["engine"] if code.takes_engine else []
+        arguments += [f"**{self._bind('kwargs', code.kwargs)}"] if code.kwargs else []
+        return f"{self._bind('call', code.function)}({', '.join(arguments)})"
 
-    def _named(self, kind: str, thing: Any) -> str:
-        for name, known in self.names.items():
-            if known is thing:
+    def _bind(self, kind: str, thing: Any) -> str:
+        """Return the name of `thing` in the text; add one if it has none."""
+        for name, bound in self.names.items():
+            if bound is thing:
                 return name
         name = f"{kind}{len(self.names)}"
         self.names[name] = thing
@@ -287,29 +289,34 @@ class CodeGenerator:
 
 
 def _assignments(body: Lines) -> Lines:
-    """Write the assignments of those `NAMES` that `body` uses."""
+    """Return the assignments of the `NAMES` that `body` uses."""
     used = set(re.findall(r"\w+", "\n".join(body)))
     return [f"{name} = {value}" for name, value in NAMES.items() if name in used]
 
 
+def _unpacking(names: Sequence[str]) -> Lines:
+    """Return the assignment of the bound objects to `names`."""
+    return ["(", *_indented(textwrap.wrap(", ".join(names) + ",", 110)), ") = bound"] if names else []
+
+
 def _comment(name: str) -> str:
-    """Write a name of the user's behind a line, if it is one that can do no harm there."""
+    """Return a user's name as a comment; nothing unless it is an identifier, because other text could become code."""
     return f"  # {name}" if name.isidentifier() else ""
 
 
-def _branches(arms: Sequence[tuple[str | None, Lines]]) -> Lines:
-    """Write guarded arms as one ``if``; the last has no condition. An arm without lines just falls through."""
-    condition, lines = arms[0]
+def _if_chain(branches: Sequence[tuple[str | None, Lines]]) -> Lines:
+    """Return one ``if`` statement of `branches`. The last one has no condition; one without lines falls through."""
+    condition, lines = branches[0]
     if condition is None:
         return lines
-    rest = _branches(arms[1:])
+    rest = _if_chain(branches[1:])
     if not lines:
         return [f"if not ({condition}):", *_indented(rest)] if rest else []
-    otherwise = ["else:", *_indented(rest)] if rest and not _leaves(lines) else rest
+    otherwise = ["else:", *_indented(rest)] if rest and not _jumps(lines) else rest
     return [f"if {condition}:", *_indented(lines), *otherwise]
 
 
-def _leaves(lines: Lines) -> bool:
+def _jumps(lines: Lines) -> bool:
     return lines[-1] in ("continue", "break") or lines[-1].startswith(("return ", "raise "))
 
 

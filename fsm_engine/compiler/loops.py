@@ -1,69 +1,72 @@
-"""How the phases of a graph lie in the emitted function: which are there, and which loops hold them.
+"""The layout of the generated function: its reachable phases, and the loops that contain them.
 
-A loop is an interval of phase numbers: from the target of an edge back to its source. Intervals that would
-cross become one, so loops nest as blocks of Python do.
+A loop is an interval of phase numbers, from the target of a backward edge to its source. Intervals that start at the
+same phase, or overlap without nesting, are merged, so loops nest like the blocks of Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fsm_engine.graph.code import CodeFragment
+from fsm_engine.graph.code import CodeFragment, is_static
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import History, Transition
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The phases from number `first` to number `last`, run again and again; `parent` is the loop around it."""
+    """A loop over the phases from number `first` to number `last`, directly inside the loop `parent`."""
 
     first: int
     last: int
     parent: Loop | None = None
 
     def contains(self, number: int) -> bool:
-        """Say whether the phase of that number lies in the loop."""
+        """Return True if the phase with this number is in the loop."""
         return self.first <= number <= self.last
 
 
-def open_exits(graph: Graph, settled: Callable[[CodeFragment], bool]) -> dict[int, tuple[tuple[Transition, int], ...]]:
-    """Return the automatic exits of each phase that can be reached, with the number of their target, -1 for history.
+def open_exits(
+    graph: Graph, static_values: Mapping[CodeFragment, bool]
+) -> dict[int, tuple[tuple[Transition, int], ...]]:
+    """Return the automatic exits of each reachable phase, each with the number of its target, -1 for a history.
 
-    Exits whose settled guard is false are left out, and so are those behind one whose settled guard is true.
+    Exits whose static guard is false are left out. So are the exits after one whose static guard is true.
     """
-    requested = {transition.target for exits in graph.exits for transition in exits if transition.signal is not None}
-    entries = [0, *(graph.index[target] for target in requested if not isinstance(target, History))]
+    signal_targets = {
+        transition.target for exits in graph.exits for transition in exits if transition.signal is not None
+    }
+    pending = [0, *(graph.index[target] for target in signal_targets if not isinstance(target, History))]
     exits: dict[int, tuple[tuple[Transition, int], ...]] = {}
-    while entries:
-        number = entries.pop()
+    while pending:
+        number = pending.pop()
         if number not in exits:
-            exits[number] = tuple(_open(graph, graph.automatic_exits[number], settled))
-            entries += [target for _, target in exits[number] if target >= 0]
-            entries += [graph.index[event] for event in graph.fired_exits[number]]
+            exits[number] = tuple(_open(graph, graph.automatic_exits[number], static_values))
+            pending += [target for _, target in exits[number] if target >= 0]
+            pending += [graph.index[event] for event in graph.fired_exits[number]]
     return exits
 
 
 def _open(
-    graph: Graph, exits: Iterable[Transition], settled: Callable[[CodeFragment], bool]
+    graph: Graph, exits: Iterable[Transition], static_values: Mapping[CodeFragment, bool]
 ) -> Iterable[tuple[Transition, int]]:
     for transition in exits:
-        known = isinstance(transition.guard, CodeFragment) and transition.guard.is_static
-        if known and not settled(transition.guard):  # type: ignore[arg-type]
+        guard = transition.guard
+        if is_static(guard) and not static_values[guard]:
             continue
         yield transition, -1 if isinstance(transition.target, History) else graph.index[transition.target]
-        if known:
+        if is_static(guard):
             return
 
 
 def find_loops(exits: dict[int, tuple[tuple[Transition, int], ...]]) -> list[Loop]:
-    """Return the loops, outer before inner."""
-    back = {(target, number) for number, out in exits.items() for _, target in out if 0 < target <= number}
-    intervals = sorted(_merged(back), key=lambda interval: (interval[0], -interval[1]))
+    """Return the loops, outer loops before inner ones."""
+    backward = {(target, number) for number, out in exits.items() for _, target in out if 0 < target <= number}
     loops: list[Loop] = []
-    for first, last in intervals:
-        around = [loop for loop in loops if loop.contains(first)]
-        loops.append(Loop(first, last, around[-1] if around else None))
+    for first, last in sorted(_merged(backward)):
+        outer = [loop for loop in loops if loop.contains(first)]
+        loops.append(Loop(first, last, outer[-1] if outer else None))
     return loops
 
 

@@ -1,4 +1,4 @@
-"""What an engine runs at the moment: the function emitted for its graph and for what is observed in it."""
+"""`Program`: the generated function of an engine, compiled for its graph, handlers and observers."""
 
 from __future__ import annotations
 
@@ -10,34 +10,42 @@ from fsm_engine.compiler.cache import function_for
 from fsm_engine.compiler.codegen import Specialization
 from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
-from fsm_engine.dispatch.step_moves import FirableMoves, entries_of_move, firable_moves
+from fsm_engine.dispatch.step_moves import entries_of_move
 
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled lifecycle: the function, the objects that it refers to, and what it was compiled for.
+    """A compiled lifecycle. It never changes; an engine gets another one when its handlers, observers or graph change.
 
-    A program never changes. When handlers, observers or the graph change, the engine makes another one.
+    Attributes:
+        compiled: the function and its source.
+        bound: the objects that the function refers to.
+        key: the graph, the values of the static guards and the notifier, for which it was compiled.
     """
 
     compiled: CompiledFunction
     bound: list[Any]
-    facts: tuple[Any, ...]
+    key: tuple[Any, ...]
 
 
 def program_for(engine: EventDispatcher, current: Program | None) -> Program:
-    """Return the program for the lifecycle of `engine` and its handlers; `current` if it is up to date."""
+    """Return the program for the graph, handlers and observers of `engine`; `current` if it is up to date.
+
+    The caller passes None if handlers have changed, because the key does not contain them.
+    """
     graph = engine._graph
     static_values = tuple([guard.as_guard(engine) for guard in graph.static_guards])
     notify = engine._notifier()
-    facts = (graph, static_values, notify)
-    if current is not None and current.facts == facts:
+    key = (graph, static_values, notify)
+    if current is not None and current.key == key:
         return current
     entries = {n: entry for event, n in graph.index.items() if n and (entry := engine._entries[event]).handlers}
-    has_callbacks = engine._registry.has_callback_events
-    shape = Specialization(entries, static_values, notify is not None, has_callbacks, _move_entries(engine))
-    bound = shape.bound_objects(graph, engine._current_moves(), engine._wrappers, notify)
-    return Program(function_for(graph, shape), bound, facts)
+    has_callback_events = engine._registry.has_callback_events
+    specialization = Specialization(
+        entries, static_values, notify is not None, has_callback_events, _move_entries(engine)
+    )
+    bound = specialization.bound_objects(graph, engine._current_moves(), engine._wrappers, notify)
+    return Program(function_for(graph, specialization), bound, key)
 
 
 def _move_entries(engine: EventDispatcher) -> dict[tuple[int, str], tuple[EventEntry, ...]]:
@@ -50,8 +58,3 @@ def _move_entries(engine: EventDispatcher) -> dict[tuple[int, str], tuple[EventE
         for transition in exits
         if (entries := entries_of_move(registry, graph, transition))
     }
-
-
-def firable_moves_of(engine: EventDispatcher, observed: bool) -> dict[int, FirableMoves]:
-    """Return, by phase, the moves that an activity may make by firing, with the handlers that are attached now."""
-    return firable_moves(engine._graph, engine._registry, observed) if engine._graph.fired_phases else {}

@@ -1,4 +1,4 @@
-"""What an engine keeps of each event and each attached handler."""
+"""`EventEntry` and `HandlerEntry`: the records that an engine keeps of its events and their handlers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from fsm_engine.graph.code import Payload
 
 Handler = Callable[..., Any]
 Key = Event | Edge | Exit
-"""What handlers are attached to: an event, an edge, or an exit."""
+"""The key of an event entry: an event, an edge, or an exit, without its filter."""
 
 
 class HandlerEntry:
     """One handler attached to one event.
 
     Attributes:
-        gives: what the handler is called with before its own arguments: whether the engine, and whether the
-            event's payload.
-        parts: what its call refers to, as names: the handler, its arguments, the constants of its filter.
-        shape: what its call looks like, the objects left out; equal shapes have equal text.
-        since: the count of its event when it was attached; None before its first run.
-        passed: how often its filter let a firing through in this run.
-        value: what its filter was given last.
-        warned: whether the log says already that its filter lets nothing through.
+        event: the event without its filter.
+        filter: the filter; None if every firing calls the handler.
+        priority: entries with a higher priority are called first.
+        arguments: whether the call passes the engine, and whether it passes the payload of the event.
+        part_names: names of the objects that the call refers to: the handler, its arguments, the filter's constants.
+        shape: the form of the call without these objects. Equal shapes share generated code.
+        count_when_attached: the event's `fire_count` when the handler was attached; 0 after a new run has started.
+        pass_count: how many firings in this run passed the filter.
+        last_value: the value that the filter received last.
+        has_warned: True once the log has a warning that the filter never passes.
     """
 
     __slots__ = (
@@ -57,27 +59,27 @@ class HandlerEntry:
         self.shape: tuple[Any, ...] = ()
         self.part_names: tuple[str, ...] = ()
 
-    def set_arguments(self, gives: tuple[bool, bool]) -> None:
-        """Fix how the handler is called, and so the shape of its call."""
-        self.arguments = gives
+    def set_arguments(self, arguments: tuple[bool, bool]) -> None:
+        """Set `arguments`, and the shape of the call that follows from them."""
+        self.arguments = arguments
         self.part_names = tuple(self._bound_by_name())
-        self.shape = (gives, self.part_names)
+        self.shape = (arguments, self.part_names)
 
     @property
     def bound_objects(self) -> tuple[Any, ...]:
-        """The objects of `parts`; made when asked for, because one is the attachment itself."""
+        """The objects of `part_names`. They are not stored: one is this entry, which would then refer to itself."""
         return tuple(self._bound_by_name().values())
 
     def _bound_by_name(self) -> dict[str, Any]:
-        used: dict[str, Any] = {"handler": self.handler}
+        bound: dict[str, Any] = {"handler": self.handler}
         if self.args:
-            used["args"] = self.args
+            bound["args"] = self.args
         if self.kwargs:
-            used["kwargs"] = self.kwargs
+            bound["kwargs"] = self.kwargs
         if self.filter is not None:
-            used["handler_entry"] = self
-            used.update(_constants(self.filter))
-        return used
+            bound["handler_entry"] = self
+            bound.update(_constants(self.filter))
+        return bound
 
 
 def _constants(given: Filter) -> dict[str, Any]:
@@ -96,28 +98,35 @@ def _constants(given: Filter) -> dict[str, Any]:
 
 
 HandlerWrapper = Callable[[HandlerEntry, Handler, bool], Handler]
-"""Makes something of a handler that is called in its place, to measure it; told whether with the engine alone."""
+"""A function that returns the callable to call instead of a handler, for example to time it.
+
+It is called as ``wrapper(handler_entry, handler, engine_only)``; `engine_only` is True if the engine is the only
+argument of every call.
+"""
 
 Firing = tuple[Callable[..., None], Callable[..., None], list[Any]]
-"""The functions that call handlers, without a payload and with one, and the objects they refer to."""
+"""The functions that call the handlers of an event without and with arguments, and the objects that they refer to."""
 
 
 class EventEntry:
-    """All that an engine keeps of one event.
+    """One event, edge or exit, with its handlers.
 
     Attributes:
-        attached: the attachments in the order in which they are called.
-        fired: how often the event was fired in this run; for an event of the lifecycle, since somebody listens.
-        callback: the event, if it is no phase of the lifecycle.
-        moves: whether it is a phase that is entered by firing.
-        counter: the attribute of the state that filters are given; None for `fired` itself.
-        fire: what calls the handlers when the event is fired by hand; None until it is needed.
+        event: the event, edge or exit.
+        counter: the state attribute whose value filters receive; None if they receive `fire_count`.
+        payload: the arguments that handlers receive besides the engine.
+        callback_event: the event, if it is not a phase of the lifecycle; None if it is.
+        is_fired_phase: True for a phase that is entered by firing its event.
+        handlers: the handler entries in the order in which they are called.
+        fire_count: how often the event was fired in this run. A run does not count phases, edges and exits that have
+            no handlers.
+        fire: the functions that `fire_event` calls; None until they are needed.
     """
 
     __slots__ = ("callback_event", "counter", "event", "fire", "fire_count", "handlers", "is_fired_phase", "payload")
 
-    def __init__(self, event: Key, counter: str | None, payload: Payload, callback: Event | None = None) -> None:
-        self.event, self.counter, self.payload, self.callback_event = event, counter, payload, callback
+    def __init__(self, event: Key, counter: str | None, payload: Payload, callback_event: Event | None = None) -> None:
+        self.event, self.counter, self.payload, self.callback_event = event, counter, payload, callback_event
         self.is_fired_phase = False
         self.handlers: tuple[HandlerEntry, ...] = ()
         self.fire_count = 0
@@ -125,28 +134,25 @@ class EventEntry:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """What the calls of all handlers look like."""
+        """The shapes of all handler calls."""
         return tuple([handler_entry.shape for handler_entry in self.handlers])
 
-    def bound_objects(self, around: Iterable[HandlerWrapper] = (), by_hand: bool = True) -> list[Any]:
-        """Return the objects that the calls refer to: this slot, then those of each attachment, its handler first.
+    def bound_objects(self, wrappers: Iterable[HandlerWrapper] = (), takes_arguments: bool = True) -> list[Any]:
+        """Return the objects that the calls refer to: this entry, then the bound objects of each handler entry.
 
-        What each of `around` makes of a handler stands in for it; fired `by_hand`, it may be given anything.
+        Args:
+            wrappers: each of them wraps every handler, the first one innermost.
+            takes_arguments: True if the calls may pass arguments of `fire_event`.
         """
         objects: list[Any] = [self]
-        more = by_hand or self.payload.positional or self.payload.keywords
+        takes_more = takes_arguments or self.payload.positional or self.payload.keywords
         for handler_entry in self.handlers:
             handler = handler_entry.handler
-            alone = handler_entry.arguments[0] and not (more or handler_entry.args or handler_entry.kwargs)
-            for stand_in in around:
-                handler = stand_in(handler_entry, handler, alone)
+            engine_only = handler_entry.arguments[0] and not (takes_more or handler_entry.args or handler_entry.kwargs)
+            for wrapper in wrappers:
+                handler = wrapper(handler_entry, handler, engine_only)
             objects += (handler, *handler_entry.bound_objects[1:])
         return objects
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__ if name != "fire"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
-        self.fire = None
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {**{name: getattr(self, name) for name in self.__slots__}, "fire": None}

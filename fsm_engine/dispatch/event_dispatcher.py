@@ -1,4 +1,4 @@
-"""`EventDispatcher`: the events and handlers of an engine, firing by hand, and observers."""
+"""`EventDispatcher`: registers events, attaches and calls handlers, and takes signals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 
 class EventDispatcher(Run):
-    """The base class of `Engine` that keeps handlers and observers, and calls the handlers of an event."""
+    """The base class of `Engine` that holds the events, handlers and observers, and calls the handlers of an event."""
 
     lifecycle: Lifecycle
     interrupt_resume_enabled = True
@@ -49,32 +49,41 @@ class EventDispatcher(Run):
         """Raise BusyError if the lifecycle cannot change now."""
 
     @abstractmethod
-    def _adopt_graph(self, graph: Graph) -> None:
-        """Take over the graph of the lifecycle, or raise if attached handlers cannot be called with it."""
-
-    @abstractmethod
     def _current_moves(self) -> dict[int, Any]:
-        """Return, by phase, the moves that an activity may make by firing."""
+        """Return the moves that an activity may make by firing, by phase number."""
 
     @abstractmethod
     def _notify_observers(self, transition: Transition) -> None:
-        """Tell observers of a move along `transition`."""
+        """Call the observers with `transition`."""
 
     @abstractmethod
     def _notifier(self) -> Observer | None:
-        """Return the function to call with each move; None if nothing observes."""
+        """Return the function to call with each move, or None without observers."""
+
+    def _adopt_graph(self, graph: Graph) -> None:
+        """Run `graph` from now on.
+
+        Raises:
+            ValueError: an attached handler cannot be called with the payload of its phase; nothing changes then.
+        """
+        self._registry.adopt_graph(graph)
+        self._graph = graph
+        self.state.map_events(graph.counters)
+        self._invalidate()
 
     def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
-        """Make callback events known: they can be fired from anywhere, and the phase stays.
+        """Register callback events. They can be fired anywhere, and firing them does not change the phase.
+
+        An event whose name another registered event has gives a warning.
 
         Args:
             event_names: members of an `EventEnum`, or strings.
-            event_to_attr: for some of them, the attribute of the state that their filters are given; the user
-                counts it. Filters on the others are given the number of firings in this run.
+            event_to_attr: state attributes by event. Filters of these events receive the attribute, which your code
+                has to count; filters of other events receive the number of firings in this run.
 
         Raises:
-            TypeError: for anything else.
-            ValueError: if `event_to_attr` is no mapping.
+            TypeError: an event is neither a member of an `EventEnum` nor a string.
+            ValueError: `event_to_attr` is not a mapping, or has an event that is not in `event_names`.
         """
         if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
             raise ValueError(f"Expected event_to_attr to be dictionary. Got {type(event_to_attr)}.")
@@ -85,9 +94,10 @@ class EventDispatcher(Run):
                 )
         mapped = dict(event_to_attr or {})
         for event in mapped:
-            if event not in set(event_names):  # not by ==, to which a name is as good as its event
+            if event not in set(event_names):  # a set, because == treats a string and the event of that name as equal
                 raise ValueError(
-                    f"event_to_attr names {event!r}, which is not among the events registered: {list(event_names)}."
+                    f"event_to_attr names {event!r}, which is not among the events of this call: {list(event_names)}. "
+                    f"Add it to the call, or remove it from event_to_attr."
                 )
         for event in event_names:
             self._registry.register(event, mapped.get(event))
@@ -95,31 +105,36 @@ class EventDispatcher(Run):
         self._invalidate()
 
     def has_registered_events(self, event: AnyEvent) -> bool:
-        """Say whether `event` is known to this engine."""
+        """Return True if `event` is registered with this engine, or is an edge or exit of its lifecycle.
+
+        Raises:
+            TypeError: `event` is not an event.
+        """
         return (isinstance(event, EventEnum) and event in self._entries) or self._registry.is_registered(event)
 
     def add_event_handler(
         self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
     ) -> RemovableEventHandle:
-        """Call `handler` whenever the event is fired.
+        """Attach `handler` to an event: call it whenever the event is fired.
 
-        It is called with the engine first if it takes one more argument than those given here, then what the
-        event hands over (EXCEPTION_RAISED: the exception; TERMINATE_SINGLE_EPOCH: ``iter_counter=``, if it takes
-        that), then `args` and `kwargs`. Handlers of an event are called by falling priority, ties in the order
-        in which they were attached. Attached while its event fires, a handler is called from the next firing on.
+        The handler receives the engine, if its signature has a parameter left for it; then the payload of the event
+        (the exception of EXCEPTION_RAISED; ``iter_counter=`` of TERMINATE_SINGLE_EPOCH, if the handler accepts it);
+        then `args` and `kwargs`. Handlers with a higher priority are called first, handlers with the same priority in
+        the order in which they were attached. A handler that is attached while its event fires is called from the next
+        firing on.
 
         Args:
-            event_name: a registered event, filtered or not, or several joined with ``|``.
-            handler: anything callable.
-            *args: given to the handler behind what the event hands over.
-            **kwargs: given to the handler.
+            event_name: a registered event, with or without a filter, or several events joined with ``|``.
+            handler: any callable.
+            *args: passed to the handler after the payload.
+            **kwargs: passed to the handler.
 
         Returns:
-            A handle with `remove()`, and a context manager.
+            A handle with `remove()`, which is also a context manager.
 
         Raises:
-            ValueError: an event that is not registered, or a handler that cannot be called like that.
-            TypeError: something that is no event, or not callable.
+            ValueError: the event is not registered, or the handler does not accept these arguments.
+            TypeError: `event_name` is not an event, or `handler` is not callable.
         """
         events = event_name if isinstance(event_name, EventsList) else [event_name]
         handler_entries = self._registry.attach(events, handler, args, kwargs)
@@ -127,7 +142,7 @@ class EventDispatcher(Run):
         return RemovableEventHandle(event_name, handler, self, handler_entries)
 
     def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
-        """Attach the decorated function, as `add_event_handler` does, and return it unchanged."""
+        """Return a decorator that attaches the function with `add_event_handler` and returns it unchanged."""
 
         def attach(handler: H) -> H:
             self.add_event_handler(event_name, handler, *args, **kwargs)
@@ -136,49 +151,50 @@ class EventDispatcher(Run):
         return attach
 
     def on_exit(self, what: AnyEvent | Scope | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
-        """Call the decorated function whenever a phase or a scope is left, by whatever edge, exceptions included.
+        """Return a decorator that attaches the function to the exit of a phase or scope.
 
-        It is called before anything of the next phase, those of a phase before those of the scopes around it, and
-        may take the transition as ``transition``. Filters count how often it was left.
+        The handler is called when the run leaves the phase or scope by any edge, including error edges, and before
+        the next phase is entered. Handlers of a phase are called before handlers of its scopes. The handler receives
+        the `Transition` if it has a parameter named ``transition``. Filters receive the number of exits in this run.
 
         Args:
             what: the event of a phase, a `Scope`, or several joined with ``|``.
-            *args: given to the handler.
-            **kwargs: given to the handler.
+            *args: passed to the handler.
+            **kwargs: passed to the handler.
 
         Raises:
-            ValueError: something that is no phase and no scope of the lifecycle.
-            TypeError: something that cannot be left, such as an edge.
+            ValueError: the lifecycle does not have this phase or scope.
+            TypeError: `what` has no exit, for example because it is an edge.
         """
         return self.on(EventsList(*exits_of(what)), *args, **kwargs)
 
     def has_event_handler(self, handler: Handler, event_name: AnyEvent | None = None) -> bool:
-        """Say whether `handler` is attached to the event, filtered or not, or to any event if none is given.
+        """Return True if `handler` is attached to the event, with any filter, or to any event if none is given.
 
         Raises:
-            ValueError: if the event is not registered.
+            ValueError: the event is not registered.
         """
         return bool(self._registry.entries_of(handler, event_name))
 
     def handlers(self, event_name: AnyEvent | None = None) -> list[Handler]:
-        """Return the handlers of an event, or of all events, in the order in which they are called.
+        """Return the handlers of an event, or of all events if none is given, in the order in which they are called.
 
         Raises:
-            ValueError: if the event is not registered.
+            ValueError: the event is not registered.
         """
         entries = self._entries.values() if event_name is None else [self._registry.entry(event_name)]
         return [handler_entry.handler for entry in entries for handler_entry in entry.handlers]
 
     @property
     def registered_events(self) -> list[Event]:
-        """The events that this engine knows: its phases and its callback events."""
+        """The registered events: the phases of the lifecycle and the callback events."""
         return [event for event in self._entries if isinstance(event, (str, EventEnum))]
 
     def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
-        """Detach `handler` from the event, however often it is attached there.
+        """Detach `handler` from the event, with all filters and as often as it is attached.
 
         Raises:
-            ValueError: if it is not attached there.
+            ValueError: `handler` is not attached to the event, or the event is not registered.
         """
         found = self._registry.entries_of(handler, event_name)
         if not found:
@@ -194,18 +210,20 @@ class EventDispatcher(Run):
             self._invalidate()
 
     def fire_event(self, event_name: Event, *args: Any, **kwargs: Any) -> None:
-        """Call the handlers of an event, with `args` and `kwargs` behind the engine, if any are given.
+        """Call the handlers of an event with the engine, `args` and `kwargs`.
 
-        A phase of the lifecycle may be fired by hand too; its handlers are called, and the run does not move.
+        From a step, the event of a fired phase also moves the run to that phase. Firing the event of another phase of
+        the lifecycle only calls its handlers.
 
         Raises:
-            ValueError: if the event is not registered.
+            ValueError: the event is not registered.
+            IllegalTransition: the event is a fired phase, and the run cannot move there now.
         """
         cursor = self._cursor
         moves = cursor.moves
         if moves is not None:
             move = moves.get(event_name)
-            if move is not None:  # a phase that nobody observes
+            if move is not None:  # a move without handlers, observers and actions
                 cursor.position, cursor.moves = move
                 cursor.callback_event = None
             else:
@@ -216,7 +234,7 @@ class EventDispatcher(Run):
         except (KeyError, TypeError):
             entry = self._registry.entry(event_name)
         if entry.is_fired_phase and self._running:
-            raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]
+            raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]  # a phase, not an edge or exit
         entry.fire_count += 1
         cursor.callback_event = entry.callback_event
         if not entry.handlers:
@@ -228,9 +246,9 @@ class EventDispatcher(Run):
             fire[0](self, entry, fire[2])
 
     def _call_handlers(self, entry: EventEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Call the handlers of `slot`, whatever it stands for.
+        """Call the handlers of `entry`, which may be an edge or an exit.
 
-        `fire_event` ends with the same lines: handlers are called without a frame more where users fire.
+        The end of `fire_event` repeats these lines, because one more call would slow it down.
         """
         entry.fire_count += 1
         if entry.callback_event is not None:
@@ -244,47 +262,56 @@ class EventDispatcher(Run):
             fire[0](self, entry, fire[2])
 
     def _compile_firing(self, entry: EventEntry) -> Firing:
-        """Make the functions that call the handlers of `slot`, which keeps them until handlers come or go."""
+        """Set the functions that call the handlers of `entry`; they are dropped when its handlers change."""
         entry.fire = fire = firing_for(entry, False), firing_for(entry, True), entry.bound_objects(self._wrappers)[1:]
         return fire
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the last run ended: completed, terminated, interrupted or failed; None before that."""
+        """How the last run ended: completed, terminated, interrupted or failed. None before the end of the first run.
+
+        None also while a run is active.
+        """
         return self._cursor.outcome if not self._running else None
 
     @property
     def should_terminate(self) -> bool:
-        """Whether the run goes to its end before its limits are reached, or did so."""
+        """True once `terminate` was called or the run has entered TERMINATE, until the next run starts."""
         return self._cursor.is_terminated or Signal.TERMINATE in self._signals.requests
 
     @property
     def should_terminate_single_epoch(self) -> bool:
-        """Whether `terminate_epoch` was called and the epoch has not ended yet."""
+        """True if `terminate_epoch` was called and the run has not handled it yet."""
         return Signal.TERMINATE_EPOCH in self._signals.requests
 
     @property
     def should_interrupt(self) -> bool:
-        """Whether `interrupt` was called and the run goes on until it may stop."""
+        """True if `interrupt` was called and the run has not reached a place to stop yet."""
         return Signal.INTERRUPT in self._signals.requests
 
     # Signals
 
     def terminate(self, skip_completed: bool = False) -> None:
-        """End the run when the handlers of this event are through: TERMINATE, then COMPLETED unless skipped.
+        """End the run after the handlers of the current event: enter TERMINATE, then COMPLETED.
 
-        May be called from a handler, the step, another thread or a signal handler. During a step, or between
-        it and ITERATION_COMPLETED, the iteration is finished first. Outside a run it has no effect.
+        Call it from a handler, the step, another thread or a signal handler. A call during a step takes effect after
+        the handlers of ITERATION_COMPLETED. A call outside a run has no effect.
+
+        Args:
+            skip_completed: True to skip COMPLETED.
         """
         self._request_signal(Signal.TERMINATE, skip_completed)
 
     def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
-        """End the epoch likewise: TERMINATE_SINGLE_EPOCH, then EPOCH_COMPLETED unless skipped.
+        """End the epoch after the handlers of the current event: enter TERMINATE_SINGLE_EPOCH, then EPOCH_COMPLETED.
 
-        The next epoch starts at the beginning of the data.
+        It takes effect at the same places as `terminate`. The next epoch starts at the beginning of the data.
+
+        Args:
+            skip_epoch_completed: True to skip EPOCH_COMPLETED.
 
         Raises:
-            RuntimeError: if no epoch is open.
+            RuntimeError: no epoch is open.
         """
         if Signal.TERMINATE_EPOCH not in self._graph.signal_exits[phase_at(self._cursor.position)]:
             raise RuntimeError(
@@ -294,10 +321,12 @@ class EventDispatcher(Run):
         self._request_signal(Signal.TERMINATE_EPOCH, skip_epoch_completed)
 
     def interrupt(self) -> None:
-        """Suspend the run likewise: INTERRUPT, and `run` returns. The next `run` goes on from there.
+        """Suspend the run after the handlers of the current event: enter INTERRUPT, and return from `run`.
+
+        It takes effect at the same places as `terminate`. The next call of `run` resumes from there.
 
         Raises:
-            RuntimeError: if the class has switched it off.
+            RuntimeError: `interrupt_resume_enabled` of the class is False.
         """
         self._check_interrupts()
         self._request_signal(Signal.INTERRUPT, False)
@@ -310,18 +339,18 @@ class EventDispatcher(Run):
             )
 
     def call_when_safe(self, callback: Callable[[Any], Any]) -> None:
-        """Call `callback` with this engine once, when nothing of what is going on now is half done.
+        """Call ``callback(engine)`` once, at the next place where the state of the run is consistent.
 
-        That is when the handlers of the event being fired are through, between them and the phase's activity, where
-        `terminate` and the like are honoured, too, but before they are; within a step, when the iteration is over.
-        There `state_dict` tells exactly where the run is. Outside a run it is called at once. What it raises ends the
-        run as the error of a handler does.
+        This is after the handlers of the current event and before the activity of its phase, where the run also
+        handles `terminate`, `terminate_epoch` and `interrupt`; the callback is called before them. During a step it is
+        after the handlers of ITERATION_COMPLETED. `state_dict` is exact there. Outside a run the callback is called at
+        once. An exception of the callback is handled like an exception of a handler.
 
         Raises:
-            TypeError: something that cannot be called.
+            TypeError: `callback` is not callable.
         """
         if not callable(callback):
-            raise TypeError(f"call_when_safe() takes what is to be called with the engine, got {callback!r}.")
+            raise TypeError(f"call_when_safe() requires a callable that takes the engine, got {callback!r}.")
         if not self._running:
             callback(self)
             return
@@ -330,7 +359,7 @@ class EventDispatcher(Run):
 
     def _request_signal(self, signal: Signal, skip: bool) -> None:
         if self._running:
-            self._signals.requests[signal] = skip is True  # attached as a handler, it is given the engine
+            self._signals.requests[signal] = skip is True  # a handler `engine.terminate` receives the engine as `skip`
             self._signals.needs_attention = True
 
 

@@ -1,4 +1,4 @@
-"""Functions that call the handlers of an event when it is fired by hand."""
+"""The functions with which `fire_event` calls the handlers of an event."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 _cache = FunctionCache()
 
 
-def firing_for(entry: EventEntry, with_payload: bool) -> Callable[..., None]:
-    """Return ``fire(engine, slot, bound)`` that calls the handlers of `slot`, or ``fire(..., given, more)``.
+def firing_for(entry: EventEntry, with_arguments: bool) -> Callable[..., None]:
+    """Return ``fire(engine, entry, bound)``, which calls the handlers of `entry`.
 
-    `bound` is `EventEntry.bound_objects` without the slot itself, which keeps it.
+    The function is ``fire(engine, entry, bound, args, kwargs)`` if `with_arguments`. `bound` is
+    `EventEntry.bound_objects` without the entry, which stores this list and would otherwise refer to itself.
     """
-    key = (with_payload, entry.counter, entry.shape)
-    return _cache.get(key, lambda: _compile_fire(entry, with_payload)).function
+    key = (with_arguments, entry.counter, entry.shape)
+    return _cache.get(key, lambda: _compile_fire(entry, with_arguments)).function
 
 
-def _compile_fire(entry: EventEntry, with_payload: bool) -> CompiledFunction:
+def _compile_fire(entry: EventEntry, with_arguments: bool) -> CompiledFunction:
     names = ", ".join(names_of_calls("", entry.handlers)[1:])
-    positional, keywords = (["*given"], ["**more"]) if with_payload else ([], [])
+    parameters, positional, keywords = (", args, kwargs", ["*args"], ["**kwargs"]) if with_arguments else ("", [], [])
     lines = [
-        "def fire(engine, entry, bound, given=(), more=None):",
+        f"def fire(engine, entry, bound{parameters}):",
         f"({names},) = bound",
         *(["state = engine.state"] if entry.counter is not None else []),
-        *text_of_calls("", entry, positional, keywords)[1:],
+        *text_of_calls("", entry, positional, keywords)[1:],  # fire_event counts the firing itself
     ]
     return compile_function("fire", "\n    ".join(lines) + "\n", {})

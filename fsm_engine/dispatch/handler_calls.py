@@ -1,6 +1,6 @@
-"""The text of the calls that a firing makes: one line per handler, its filter before it.
+"""The generated text of handler calls: one line per handler, preceded by its filter.
 
-Handlers and the constants of their filters come in as bound objects, so equal shapes share one text.
+Handlers and the constants of their filters are bound objects, so handlers of equal shape share one text.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from fsm_engine.dispatch.entries import EventEntry, HandlerEntry
 _BUILT_IN_COUNTERS = ("iteration", "epoch")
 
 
-def names_of_calls(prefix: str, attached: Sequence[HandlerEntry]) -> list[str]:
-    """Return names for the objects of `EventEntry.bound_objects`, in its order."""
+def names_of_calls(prefix: str, handler_entries: Sequence[HandlerEntry]) -> list[str]:
+    """Return the names of the objects of `EventEntry.bound_objects`, in the same order."""
     names = [f"entry{prefix}"]
-    for number, handler_entry in enumerate(attached):
+    for number, handler_entry in enumerate(handler_entries):
         names += [f"{part}{prefix}_{number}" for part in handler_entry.part_names]
     return names
 
 
 def text_of_calls(prefix: str, entry: EventEntry, positional: Sequence[str], keywords: Sequence[str]) -> list[str]:
-    """Return the lines that count a firing of the event of `slot` and call its handlers.
+    """Return the lines that count a firing of `entry` and call its handlers.
 
-    `positional` and `keywords` are the event's payload as it is written in a call: ``failure.error``, ``*given``,
-    ``iter_counter=...``, ``**more``.
+    `positional` and `keywords` are the payload as written in a call: ``failure.error``, ``*args``,
+    ``iter_counter=...``, ``**kwargs``.
     """
     lines = [f"entry{prefix}.fire_count += 1"]
     if entry.counter is None and any(handler_entry.filter is not None for handler_entry in entry.handlers):
-        lines.append(f"fired{prefix} = entry{prefix}.fire_count")  # a handler may fire the event again
+        lines.append(f"fire_count{prefix} = entry{prefix}.fire_count")  # a handler may fire the same event again
     for number, handler_entry in enumerate(entry.handlers):
         suffix = f"{prefix}_{number}"
         call = _call(suffix, handler_entry, positional, keywords)
@@ -56,15 +56,15 @@ def _call(suffix: str, handler_entry: HandlerEntry, positional: Sequence[str], k
 
 def _value(prefix: str, entry: EventEntry) -> str:
     if entry.counter is None:
-        return f"fired{prefix}"
+        return f"fire_count{prefix}"
     if entry.counter in _BUILT_IN_COUNTERS:
         return f"state.{entry.counter}"
-    return f"getattr(state, entry{prefix}.counter)"
+    return f"getattr(state, entry{prefix}.counter)"  # a user's name, which must not become code
 
 
-def _condition(suffix: str, parts: Sequence[str]) -> str:
-    offset = f" - after{suffix} - 1" if "after" in parts else ""
-    upper = f" < before{suffix}" if "before" in parts else ""
+def _condition(suffix: str, part_names: Sequence[str]) -> str:
+    offset = f" - after{suffix} - 1" if "after" in part_names else ""
+    upper = f" < before{suffix}" if "before" in part_names else ""
     tests = {
         "once": f"value == once{suffix}",
         "among": f"value in among{suffix}",
@@ -72,4 +72,4 @@ def _condition(suffix: str, parts: Sequence[str]) -> str:
         "every": f"not (value{offset}) % every{suffix}" if offset else f"not value % every{suffix}",
         "filter": f"filter{suffix}(engine, value)",
     }
-    return " and ".join(test for part, test in tests.items() if part in parts)
+    return " and ".join(test for part, test in tests.items() if part in part_names)

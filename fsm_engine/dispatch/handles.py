@@ -1,4 +1,4 @@
-"""`RemovableEventHandle`: detaches what `Engine.add_event_handler` attached."""
+"""`RemovableEventHandle`: detaches the handlers that one call of `Engine.add_event_handler` attached."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 class RemovableEventHandle:
-    """Takes back what `Engine.add_event_handler` did, by `remove()` or as a context manager.
+    """Detaches a handler by `remove()`, or at the end of a ``with`` block.
 
-    It keeps neither the handler nor the engine alive. Entering returns the handle and attaches nothing, leaving
-    removes; both may happen again and again.
+    It refers to the handler and the engine weakly. Entering the block returns the handle and attaches nothing. The
+    handle can be removed, entered and left any number of times.
+
+    Attributes:
+        event_name: the event, or the list of events.
+        handler: a function that returns the handler, or None if it no longer exists or cannot be referred to weakly.
+        engine: a function that returns the engine, or None if it no longer exists.
     """
 
     def __init__(
@@ -33,15 +38,15 @@ class RemovableEventHandle:
         self.engine: Callable[[], EventDispatcher | None] = weakref.ref(engine)
         if handler_entries is None:
             events = event_name if isinstance(event_name, EventsList) else [event_name]
-            handler_entries = [a for event in events for a in engine._registry.entries_of(handler, event)]
-        self._attachments = [weakref.ref(handler_entry) for handler_entry in handler_entries]
+            handler_entries = [entry for event in events for entry in engine._registry.entries_of(handler, event)]
+        self._handler_entries = [weakref.ref(entry) for entry in handler_entries]
 
     def remove(self) -> None:
-        """Detach what was attached; nothing happens if it is gone already, or the engine is."""
+        """Detach the handler. Do nothing if it is detached already, or if the engine no longer exists."""
         engine = self.engine()
-        gone = [handler_entry for ref in self._attachments if (handler_entry := ref()) is not None]
-        if engine is not None and gone:
-            engine._detach(gone)
+        handler_entries = [entry for ref in self._handler_entries if (entry := ref()) is not None]
+        if engine is not None and handler_entries:
+            engine._detach(handler_entries)
 
     def __enter__(self) -> RemovableEventHandle:
         return self
@@ -53,5 +58,5 @@ class RemovableEventHandle:
 def _weak(handler: Handler) -> Callable[[], Handler | None]:
     try:
         return weakref.WeakMethod(handler) if inspect.ismethod(handler) else weakref.ref(handler)
-    except TypeError:  # some objects, such as those with slots, cannot be referred to weakly
+    except TypeError:  # some objects, such as those with __slots__, do not support weak references
         return lambda: None

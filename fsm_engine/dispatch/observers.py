@@ -1,4 +1,4 @@
-"""Observers: told of every move of a run; they may look, and cannot break it."""
+"""Observers: functions that are called with every move of a run and cannot break it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Observer = Callable[[Any, Transition], Any]
 
 
 class Observation:
-    """Ends with `remove()`, or as a context manager. It does not keep the engine alive."""
+    """Removes an observer by `remove()`, or at the end of a ``with`` block. It refers to the engine weakly."""
 
     def __init__(self, engine: EventDispatcher, observer: Observer, is_trusted: bool) -> None:
         self.observer, self.is_trusted = observer, is_trusted
         self._engine = weakref.ref(engine)
 
     def remove(self) -> None:
-        """Tell the observer no more; nothing happens if it is gone already."""
+        """Remove the observer. Do nothing if it is removed already, or if the engine no longer exists."""
         engine = self._engine()
         if engine is not None and engine._observers.discard(self):
             engine._invalidate()
@@ -45,18 +45,19 @@ class Observers:
 
     @property
     def notifier(self) -> Observer | None:
-        """What tells all of them of a move; the observer itself if it is alone, and trusted. None if there is none."""
+        """The function to call with each move: `notify`, or a single trusted observer; None if there is none."""
         if len(self._all) == 1 and self._all[0].is_trusted:
             return self._all[0].observer
         return self.notify if self._all else None
 
     def add(self, engine: EventDispatcher, observer: Observer, is_trusted: bool = False) -> Observation:
-        """Add `observer`, behind those that are there.
+        """Add `observer` after the others.
 
-        One that is trusted never raises, and takes it if it is told of a move after it was removed.
+        A trusted observer is called without the protection of `notify`: it must not raise, and it must accept a move
+        that happens after its removal.
 
         Raises:
-            TypeError: if it is not callable.
+            TypeError: `observer` is not callable.
         """
         if not callable(observer):
             raise TypeError(f"an observer is called as observer(engine, transition), but {observer!r} is not callable.")
@@ -65,13 +66,13 @@ class Observers:
         return observation
 
     def discard(self, observation: Observation) -> bool:
-        """Drop `observation`, and say whether it was there."""
+        """Remove `observation`, and return True if it was present."""
         before = len(self._all)
-        self._all = tuple(kept for kept in self._all if kept is not observation)
+        self._all = tuple([other for other in self._all if other is not observation])
         return len(self._all) < before
 
     def notify(self, engine: EventDispatcher, transition: Transition) -> None:
-        """Call every observer; one that raises is removed and its error logged."""
+        """Call every observer; remove one that raises, and log its exception."""
         for observation in self._all:
             try:
                 observation.observer(engine, transition)

@@ -1,10 +1,11 @@
-"""Which handlers are attached to which events, in which order, and how each is called."""
+"""`Registry`: the events that an engine knows, and the handlers attached to them."""
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine.dispatch.entries import EventEntry, Handler, HandlerEntry, Key
 from fsm_engine.dispatch.signatures import handler_arguments
@@ -14,38 +15,40 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Payload
 from fsm_engine.graph.graph import Graph
 
-if TYPE_CHECKING:
-    pass
-
-
 _MOVE = Payload(keywords={"transition": "transition"})
 
 
 class Registry:
     """The events that an engine knows and the handlers attached to them.
 
-    Cost: attaching looks at the handler's signature once; nothing is looked at when it is called.
+    Attaching inspects the signature of the handler once; calling it inspects nothing.
+
+    Attributes:
+        entries: the event entries by event, edge or exit.
+        has_callback_events: True if an event is registered that is not a phase.
+        has_move_handlers: True once an edge or an exit has an entry.
+        graph: the graph whose phases are registered.
     """
 
     def __init__(self, counters: Mapping[Event, str]) -> None:
         self.entries: dict[Key, EventEntry] = {}
-        self.has_callback_events = False  # whether an event may be fired that is no phase
-        self.has_move_handlers = False  # whether a handler was attached to an edge or an exit
+        self.has_callback_events = False
+        self.has_move_handlers = False
         self.graph: Graph | None = None
         self._counters = counters
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "graph": None}  # the lifecycle has it, and makes it known again
+        return {**vars(self), "graph": None}  # the lifecycle holds the graph, and passes it to adopt_graph again
 
     def adopt_graph(self, graph: Graph) -> None:
-        """Make the phases of `graph` known; handlers attached to them already stay.
+        """Register the phases of `graph`. Events keep their handlers, and former phases become callback events.
 
         Raises:
-            ValueError: if one of those cannot be called with what its event hands over now; nothing is changed then.
+            ValueError: a handler cannot be called with the new payload of its event; the registry is then unchanged.
         """
-        calls = self._changed_arguments(graph)
-        gone = [] if self.graph is None else [p.event for p in self.graph.phases[1:] if p.event not in graph.index]
-        for event in gone:
+        changed = self._changed_arguments(graph)
+        removed = [] if self.graph is None else [p.event for p in self.graph.phases[1:] if p.event not in graph.index]
+        for event in removed:
             self.entries[event].callback_event, self.entries[event].is_fired_phase = event, False
             self.has_callback_events = True
         for number, phase in enumerate(graph.phases[1:], 1):
@@ -57,13 +60,13 @@ class Registry:
             if (counter, phase.payload) != (entry.counter, entry.payload):
                 entry.counter, entry.payload, entry.fire = counter, phase.payload, None
             entry.callback_event, entry.is_fired_phase = None, number in graph.fired_phases
-        for handler_entry, gives in calls:
-            handler_entry.set_arguments(gives)
+        for handler_entry, arguments in changed:
+            handler_entry.set_arguments(arguments)
         self.graph = graph
 
     def _changed_arguments(self, graph: Graph) -> list[tuple[HandlerEntry, tuple[bool, bool]]]:
-        """Return how the handlers are called whose phase hands over something else in `graph` than now."""
-        calls: list[tuple[HandlerEntry, tuple[bool, bool]]] = []
+        """Return the new arguments of the handlers whose phase has another payload in `graph`."""
+        changed: list[tuple[HandlerEntry, tuple[bool, bool]]] = []
         known = list(self.entries)
         for phase in graph.phases[1:]:
             entry = self.entries.get(phase.event)
@@ -71,50 +74,52 @@ class Registry:
                 self._warn_same_name(phase.event, known)
                 known.append(phase.event)
             elif entry.payload != phase.payload:
-                then = EventEntry(phase.event, None, phase.payload)
-                calls += [(a, handler_arguments(then, a.handler, a.args, a.kwargs)) for a in entry.handlers]
-        return calls
+                new = EventEntry(phase.event, None, phase.payload)
+                changed += [(h, handler_arguments(new, h.handler, h.args, h.kwargs)) for h in entry.handlers]
+        return changed
 
     def register(self, event: Event, counter: str | None) -> None:
-        """Make `event` known as a callback event, with the attribute that the user counts it in."""
+        """Register `event` as a callback event; `counter` is the state attribute in which the user counts it.
+
+        An event that is registered already keeps its handlers and counts; only its counter may change.
+        """
         known = self.entries.get(event)
         if known is not None:
             known.counter, known.fire = counter or known.counter, None
             return
         self._warn_same_name(event, self.entries)
-        self.entries[event] = EventEntry(event, counter, Payload(), callback=event)
+        self.entries[event] = EventEntry(event, counter, Payload(), callback_event=event)
         self.has_callback_events = True
 
     def _warn_same_name(self, event: Event, known: Iterable[Any]) -> None:
         for other in known:
             if not isinstance(other, (Edge, Exit)) and name_of(other) == name_of(event):
                 warnings.warn(
-                    f"{event!r} has the name of {other!r}, but is another event: handlers of one are not called "
-                    f"when the other is fired. Give it another name if that is not what you want.",
+                    f"{event!r} has the same name as {other!r} but is a different event: firing one does not call the "
+                    f"handlers of the other. Rename it unless you want two events.",
                     stacklevel=4,
                 )
 
     def is_registered(self, event: AnyEvent) -> bool:
-        """Say whether `event` is registered.
+        """Return True if `event` is registered, or is an edge or exit of the lifecycle.
 
         Raises:
-            TypeError: if it is no event at all.
+            TypeError: `event` is not an event.
         """
         key = without_filter(event)
         return key in self.entries or (isinstance(key, (Edge, Exit)) and self._move_error(key) is None)
 
     def has_handlers(self, events: Iterable[AnyEvent]) -> bool:
-        """Say whether handlers are attached to one of `events`, to its exit, or to an edge from or to it."""
+        """Return True if one of `events`, its exit, or an edge from or to it has a handler."""
         wanted = {without_filter(event) for event in events}
-        heard = (key for key, entry in self.entries.items() if entry.handlers)
-        return any(not wanted.isdisjoint((key, *_ends(key))) for key in heard)
+        return any(entry.handlers and not wanted.isdisjoint((key, *_ends(key))) for key, entry in self.entries.items())
 
     def entry(self, event: AnyEvent) -> EventEntry:
-        """Return what is kept of `event`.
+        """Return the entry of `event`; create it for an edge or an exit that has none yet.
 
         Raises:
-            ValueError: if it is not registered.
-            TypeError: if it is no event at all.
+            ValueError: `event` is not registered.
+            TypeError: `event` is not an event.
         """
         key = without_filter(event)
         if key in self.entries:
@@ -122,15 +127,15 @@ class Registry:
         if isinstance(key, (Edge, Exit)):
             return self._entry_of_move(key)
         raise ValueError(
-            f"{event!r} is not a valid event for this Engine. It knows "
+            f"{event!r} is not a valid event for this Engine. Registered events: "
             f"{', '.join(str(known) for known in self.entries if not isinstance(known, (Edge, Exit)))}. "
-            f"Register others with engine.register_events({event!r})." + self._suggestion(event)
+            f"Register it with engine.register_events({event!r}).{self._suggestion(event)}"
         )
 
     def _entry_of_move(self, move: Edge | Exit) -> EventEntry:
-        wrong = self._move_error(move)
-        if wrong is not None:
-            raise ValueError(wrong)
+        message = self._move_error(move)
+        if message is not None:
+            raise ValueError(message)
         self.has_move_handlers = True
         entry = self.entries[move] = EventEntry(move, None, _MOVE)
         return entry
@@ -141,32 +146,38 @@ class Registry:
         for end in _ends(move):
             if isinstance(end, Scope):
                 if not any(end.contains(phase.scope) for phase in graph.phases):
-                    return f"{move} names the scope {end}, in which the lifecycle has no phase."
+                    return f"{move} names the scope {end}, but the lifecycle has no phase in it."
             elif end not in graph.index:
-                callback = " It is a callback event, which add_path makes a phase." if end in self.entries else ""
+                callback = " It is a callback event; add_path turns it into a phase." if end in self.entries else ""
                 return (
-                    f"{move} names {end}, which is no phase of the lifecycle.{callback} "
+                    f"{move} names {end}, which is not a phase of the lifecycle.{callback} "
                     f"The phases are {', '.join(graph.by_name)}."
                 )
         if isinstance(move, Exit) or graph.has_edge(move.source, move.target):
             return None
-        exits = {str(getattr(t.target, "name", t.target)) for t in graph.exits_from(move.source)}
+        targets = {str(getattr(t.target, "name", t.target)) for t in graph.exits_from(move.source)}
         return (
-            f"there is no edge {move}. From {getattr(move.source, 'name', move.source)} a run goes to "
-            f"{', '.join(sorted(exits)) or 'nothing'}; lifecycle.add_transition({move}) would add it."
+            f"the lifecycle has no edge {move}. Edges from {getattr(move.source, 'name', move.source)} lead to "
+            f"{', '.join(sorted(targets)) or 'no phase'}. Add the edge with lifecycle.add_transition({move})."
         )
 
     def _suggestion(self, event: AnyEvent) -> str:
-        meant = [known for known in self.entries if known == event]  # a string is equal to the event of that name
-        return f" Or did you mean {meant[0]!r}, which is no string?" if meant else ""
+        same = [known for known in self.entries if known == event]  # a string is equal to the event of that name
+        return f" Did you mean {same[0]!r} instead of the string?" if same else ""
 
     def attach(
         self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[HandlerEntry]:
-        """Attach `handler` to each of `events`, or to none, behind those of the same priority."""
+        """Attach `handler` to each of `events`, after the handlers of equal or higher priority.
+
+        It is attached to all of them, or to none if one raises.
+
+        Raises:
+            ValueError: an event is not registered, or `handler` cannot be called with its payload and the arguments.
+            TypeError: an event is not an event, or `handler` is not callable.
+        """
         handler_entries = []
         for event in events:
-            without_filter(event)  # refuses what is no event, before anything is made of it
             handler_entry = HandlerEntry(event, handler, args, kwargs)
             handler_entry.set_arguments(handler_arguments(self.entry(event), handler, args, kwargs))
             handler_entries.append(handler_entry)
@@ -176,60 +187,53 @@ class Registry:
 
     def _insert(self, entry: EventEntry, handler_entry: HandlerEntry) -> None:
         handler_entry.count_when_attached = entry.fire_count
-        place = len(entry.handlers)
-        while place and entry.handlers[place - 1].priority < handler_entry.priority:
-            place -= 1
-        entry.handlers = (*entry.handlers[:place], handler_entry, *entry.handlers[place:])
+        entry.handlers = tuple(sorted((*entry.handlers, handler_entry), key=_priority, reverse=True))
         entry.fire = None
 
-    def detach(self, gone: Iterable[HandlerEntry]) -> bool:
-        """Detach each of these that is still attached, and say whether there was one."""
+    def detach(self, handler_entries: Iterable[HandlerEntry]) -> bool:
+        """Detach those of `handler_entries` that are still attached, and return True if there was one."""
         found = False
-        for handler_entry in gone:
+        for handler_entry in handler_entries:
             entry = self.entries[handler_entry.event]
-            kept = tuple([other for other in entry.handlers if other is not handler_entry])
-            found |= len(kept) < len(entry.handlers)
-            entry.handlers, entry.fire = kept, None
+            others = tuple([other for other in entry.handlers if other is not handler_entry])
+            found |= len(others) < len(entry.handlers)
+            entry.handlers, entry.fire = others, None
         return found
 
     def entries_of(self, handler: Handler, event: AnyEvent | None = None) -> list[HandlerEntry]:
-        """Return where `handler` is attached: on `event`, or anywhere."""
+        """Return the entries of `handler`: on `event`, or on any event if none is given."""
         entries = self.entries.values() if event is None else [self.entry(event)]
-        return [a for entry in entries for a in entry.handlers if _same(a.handler, handler)]
+        return [found for entry in entries for found in entry.handlers if _same(found.handler, handler)]
 
     def restart_counts(self) -> None:
-        """Count firings and passes from zero, as every new run does."""
+        """Reset the counts of firings and of filter passes, as every new run does."""
         for entry in self.entries.values():
             entry.fire_count = 0
             for handler_entry in entry.handlers:
                 handler_entry.pass_count = handler_entry.count_when_attached = handler_entry.last_value = 0
 
     def copy_with_handlers(self) -> Registry:
-        """Return a copy that has the same handlers, and counts on its own from here."""
-        copy = Registry(self._counters)
-        copy.has_callback_events, copy.has_move_handlers, copy.graph = (
-            self.has_callback_events,
-            self.has_move_handlers,
-            self.graph,
-        )
-        for event, entry in self.entries.items():
-            twin = copy.entries[event] = EventEntry(event, entry.counter, entry.payload, entry.callback_event)
-            twin.fire_count, twin.is_fired_phase = entry.fire_count, entry.is_fired_phase
-            twin.handlers = tuple(_copy(handler_entry) for handler_entry in entry.handlers)
-        return copy
+        """Return a copy with the same handlers, whose counts and later handlers are its own."""
+        twin = copy.copy(self)
+        twin.graph = self.graph
+        twin.entries = {event: _copy(entry) for event, entry in self.entries.items()}
+        return twin
 
 
 def _ends(key: Key) -> tuple[Event | Scope, ...]:
     return key.ends if isinstance(key, Edge) else (key.of,) if isinstance(key, Exit) else ()
 
 
-def _copy(entry: HandlerEntry) -> HandlerEntry:
-    copy = HandlerEntry(entry.event, entry.handler, entry.args, entry.kwargs)
-    copy.filter, copy.priority = entry.filter, entry.priority
-    copy.pass_count, copy.count_when_attached = entry.pass_count, entry.count_when_attached
-    copy.last_value = entry.last_value
-    copy.set_arguments(entry.arguments)
-    return copy
+def _copy(entry: EventEntry) -> EventEntry:
+    twin = copy.copy(entry)
+    twin.handlers = tuple([copy.copy(handler_entry) for handler_entry in entry.handlers])
+    for handler_entry in twin.handlers:
+        handler_entry.has_warned = False
+    return twin
+
+
+def _priority(handler_entry: HandlerEntry) -> int:
+    return handler_entry.priority
 
 
 def _same(one: Handler, other: Handler) -> bool:
@@ -237,5 +241,5 @@ def _same(one: Handler, other: Handler) -> bool:
         return True
     try:
         return bool(one == other)
-    except Exception:  # a handler whose == is not about being equal, such as one that compares elementwise
+    except Exception:  # the == of some handlers has no truth value: arrays compare element by element
         return False

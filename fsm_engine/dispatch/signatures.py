@@ -1,4 +1,4 @@
-"""How a handler is called: whether it takes the engine and the payload of its event."""
+"""The arguments of a handler call: whether the handler takes the engine and the payload of its event."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from fsm_engine.dispatch.entries import EventEntry, Handler
 def handler_arguments(
     entry: EventEntry, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[bool, bool]:
-    """Find out what `handler` takes before its own arguments: (the engine, the event's payload).
+    """Return whether `handler` takes the engine, and whether it takes the payload, besides `args` and `kwargs`.
 
-    The engine is given where there is room for it, and so is a payload of keywords. A positional payload is
-    always given: whoever listens to EXCEPTION_RAISED has to take the exception.
+    The engine and a keyword payload are passed only if the signature accepts them. A positional payload is always
+    passed: a handler of EXCEPTION_RAISED must take the exception.
 
     Raises:
-        TypeError: if `handler` cannot be called at all.
-        ValueError: if it cannot be called with what it would get, or is given what the event hands over.
+        TypeError: `handler` is not callable.
+        ValueError: `handler` does not accept the arguments of the call, or `kwargs` repeats a keyword of the payload.
     """
     if not callable(handler):
         raise TypeError(
-            f"a handler of {entry.event} has to be callable, got {handler!r}. "
-            f"If it has an attach method, call that: handler.attach(engine)."
+            f"a handler of {entry.event} must be callable, got {handler!r}. "
+            f"If it has an attach method, call handler.attach(engine) instead."
         )
     positional, keywords = entry.payload.positional, entry.payload.keywords
-    twice = [name for name in kwargs if name in keywords]
-    if twice:
-        raise ValueError(f"{entry.event} hands {twice[0]} over itself. Leave it out, or give it another name.")
-    simple = None if positional or keywords or args or kwargs else _positional_range(handler)
-    if simple is not None:
-        return _simple_call(entry, handler, simple)
+    repeated = [name for name in kwargs if name in keywords]
+    if repeated:
+        raise ValueError(
+            f"{entry.event} passes the keyword argument {repeated[0]!r} itself. Remove it from add_event_handler(...), "
+            f"or rename it."
+        )
+    accepted = None if positional or keywords or args or kwargs else _positional_range(handler)
+    if accepted is not None:
+        return _simple_call(entry, handler, *accepted)
     payloads = (True, False) if keywords else (True,)
     for payload, engine in [(payload, engine) for payload in payloads for engine in (True, False)]:
         first = ("engine",) * engine + (positional if payload else ())
@@ -44,21 +47,24 @@ def handler_arguments(
 
 
 def _positional_range(handler: Handler) -> tuple[int, float] | None:
-    """Return how many positional arguments a plain function needs and takes, None if it is no plain function."""
+    """Return how many positional arguments a plain function requires and how many it accepts at most.
+
+    Return None for other callables, and for functions with required keyword-only arguments. This is a shortcut for
+    the common case; inspecting a signature takes many times longer.
+    """
     if type(handler) is not FunctionType or "__wrapped__" in handler.__dict__ or "__signature__" in handler.__dict__:
         return None
     code = handler.__code__
     if code.co_kwonlyargcount and len(handler.__kwdefaults__ or ()) < code.co_kwonlyargcount:
         return None
-    needed = code.co_argcount - len(handler.__defaults__ or ())
-    return needed, float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    required = code.co_argcount - len(handler.__defaults__ or ())
+    return required, float("inf") if code.co_flags & inspect.CO_VARARGS else code.co_argcount
 
 
-def _simple_call(entry: EventEntry, handler: Handler, room: tuple[int, float]) -> tuple[bool, bool]:
-    needed, taken = room
-    if needed <= 1 <= taken:
+def _simple_call(entry: EventEntry, handler: Handler, required: int, most: float) -> tuple[bool, bool]:
+    if required <= 1 <= most:
         return (True, True)
-    if needed == 0:
+    if required == 0:
         return (False, True)
     raise _call_error(entry, handler, (), {})
 
@@ -71,5 +77,5 @@ def _call_error(entry: EventEntry, handler: Handler, args: Sequence[Any], kwargs
     return ValueError(
         f"Error adding {getattr(handler, '__qualname__', handler)!r} to {entry.event}: takes parameters "
         f"{parameter_names(handler)} "
-        f"but will be called with ({given}). Give the missing ones to add_event_handler behind the handler."
+        f"but will be called with ({given}). Pass missing arguments to add_event_handler after the handler."
     )

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.signatures import call_error
-from fsm_engine.compiler.program import Program, firable_moves_of, program_for
+from fsm_engine.compiler.program import Program, program_for
 from fsm_engine.dispatch.entries import Handler, HandlerWrapper
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
-from fsm_engine.dispatch.step_moves import FirableMoves, resolve_history
+from fsm_engine.dispatch.step_moves import FirableMoves, firable_moves, resolve_history
 from fsm_engine.engine import breakpoints, handler_checks
 from fsm_engine.engine import run_loop as running
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
-from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, phase_at
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.lifecycle import Lifecycle
@@ -374,7 +373,7 @@ class Engine(EventDispatcher):
     def _current_moves(self) -> dict[int, FirableMoves]:
         if self._firable_moves is None:
             observed = self._debug or bool(self._observers) or self._driver is not None
-            self._firable_moves = firable_moves_of(self, observed)
+            self._firable_moves = firable_moves(self._graph, self._registry, observed)
         return self._firable_moves
 
     def _invalidate(self) -> None:
@@ -392,12 +391,6 @@ class Engine(EventDispatcher):
                 f"the lifecycle cannot change while its engine is in {self.phase}, because where the run is would "
                 f"lose its meaning. Change it before run(), or after the run has ended."
             )
-
-    def _adopt_graph(self, graph: Graph) -> None:
-        self._registry.adopt_graph(graph)
-        self._graph = graph
-        self.state.map_events(graph.counters)
-        self._invalidate()
 
     def _begin(
         self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str

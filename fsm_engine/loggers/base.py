@@ -76,7 +76,7 @@ class BaseLogger:
         for event in events:
             engine.state.get_event_attrib_value(event)
         handles = [engine.add_event_handler(event, log_handler, self, event, *args, **kwargs) for event in events]
-        attachments = [attachment for handle in handles for ref in handle._attachments if (attachment := ref())]
+        attachments = [attachment for handle in handles for ref in handle._handler_entries if (attachment := ref())]
         self._flush_after_runs_of(engine)
         return RemovableEventHandle(event_name, log_handler, engine, attachments)
 

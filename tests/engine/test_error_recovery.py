@@ -233,23 +233,15 @@ def test_history_of_a_scope_that_the_error_did_not_leave_is_an_error() -> None:
     engine.lifecycle.add_transition(Scope.RUN >> R.RETRY, error=LookupError)
     engine.lifecycle.add_transition(R.RETRY >> Scope.ITERATION)
     engine.on(Events.EPOCH_STARTED)(lambda: [][0])
-    with pytest.raises(IllegalTransition) as error:
+    with pytest.raises(IllegalTransition, match=r"^RETRY --iteration--> iteration .* came from EPOCH_STARTED, outside"):
         engine.run([7])
-    assert str(error.value) == (
-        "RETRY --iteration--> iteration goes back to where in that scope an error left, and an error that left "
-        "EPOCH_STARTED has led to RETRY. Lead there only by error edges from inside the scope."
-    )
 
 
 def test_history_without_an_error_is_an_error() -> None:
     engine = with_retry(lambda engine, batch: None)
     engine.lifecycle.add_transition(Events.ITERATION_COMPLETED >> R.RETRY, guard=lambda engine: True, label="again")
-    with pytest.raises(IllegalTransition) as error:
+    with pytest.raises(IllegalTransition, match=r"^RETRY --iteration--> iteration .* no error edge led to RETRY"):
         engine.run([7, 8])
-    assert str(error.value) == (
-        "RETRY --iteration--> iteration goes back to where in that scope an error left, and no error has led to RETRY. "
-        "Lead there only by error edges from inside the scope."
-    )
 
 
 # Every phase, every kind

@@ -229,7 +229,7 @@ def test_a_lifecycle_with_nothing_wrong_is_emitted_drawn_and_exported(changes: l
     assert len(lifecycle.to_networkx()) == len(lifecycle.to_transitions().states) == len(names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of namesakes
-        assert Engine(lifecycle=lifecycle).source.startswith("def run(engine, at, bound):")
+        assert Engine(lifecycle=lifecycle).source.startswith("def run(engine, position, bound):")
 
 
 # What is refused, and why
@@ -719,24 +719,24 @@ A_SCOPE = "is not an event. It is a scope. To call a handler when the scope is l
         (
             lambda engine: engine.on(E.STARTED >> E.ITERATION_COMPLETED)(act),
             ValueError,
-            "there is no edge Events.STARTED >> Events.ITERATION_COMPLETED. From STARTED a run goes to COMPLETED, "
-            "EPOCH_STARTED, EXCEPTION_RAISED, INTERRUPT, RESUMED, TERMINATE; "
-            "lifecycle.add_transition(Events.STARTED >> Events.ITERATION_COMPLETED) would add it.",
+            "the lifecycle has no edge Events.STARTED >> Events.ITERATION_COMPLETED. Edges from STARTED lead to "
+            "COMPLETED, EPOCH_STARTED, EXCEPTION_RAISED, INTERRUPT, RESUMED, TERMINATE. "
+            "Add the edge with lifecycle.add_transition(Events.STARTED >> Events.ITERATION_COMPLETED).",
         ),
         (
             lambda engine: engine.on(E.STARTED >> P.A)(act),
             ValueError,
-            f"Events.STARTED >> P.A names P.A, which is no phase of the lifecycle. The phases are {PHASES}.",
+            f"Events.STARTED >> P.A names P.A, which is not a phase of the lifecycle. The phases are {PHASES}.",
         ),
         (
             lambda engine: engine.on(OWN >> E.STARTED)(act),
             ValueError,
-            "Scope.OWN >> Events.STARTED names the scope own, in which the lifecycle has no phase.",
+            "Scope.OWN >> Events.STARTED names the scope own, but the lifecycle has no phase in it.",
         ),
         (
             lambda engine: engine.on_exit(OWN)(act),
             ValueError,
-            "Exit(Scope.OWN) names the scope own, in which the lifecycle has no phase.",
+            "Exit(Scope.OWN) names the scope own, but the lifecycle has no phase in it.",
         ),
         (
             lambda engine: engine.on_exit(E.STARTED >> E.COMPLETED)(act),
@@ -747,7 +747,7 @@ A_SCOPE = "is not an event. It is a scope. To call a handler when the scope is l
         (
             lambda engine: engine.on_exit(P.A)(act),
             ValueError,
-            f"Exit(P.A) names P.A, which is no phase of the lifecycle. The phases are {PHASES}.",
+            f"Exit(P.A) names P.A, which is not a phase of the lifecycle. The phases are {PHASES}.",
         ),
     ],
 )
@@ -824,7 +824,7 @@ def test_a_phase_named_by_a_string_keeps_its_exits_from_the_event_of_that_name()
     lifecycle.add_phase("COMPLETED", act)
     lifecycle.add_path(E.STARTED >> "COMPLETED")
     lifecycle.add_transition(Edge("COMPLETED", E.COMPLETED), label="really")
-    with pytest.warns(UserWarning, match=r"^Events\.COMPLETED has the name of 'COMPLETED', but is another event"):
+    with pytest.warns(UserWarning, match=r"^Events\.COMPLETED has the same name as 'COMPLETED'"):
         engine = Engine(lifecycle=lifecycle)
     assert walk_of(engine) == [
         "IDLE --run--> STARTED",

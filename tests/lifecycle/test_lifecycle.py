@@ -162,7 +162,7 @@ def test_phases_of_one_name_are_a_warning_and_run() -> None:
             False,
         )
     ]
-    with pytest.warns(UserWarning, match=r"^Namesake\.ONE has the name of Extra\.ONE, but is another event"):
+    with pytest.warns(UserWarning, match=r"^Namesake\.ONE has the same name as Extra\.ONE"):
         engine = Engine(lifecycle=lifecycle)
     engine.run()
     assert engine.outcome == "completed"

@@ -544,7 +544,7 @@ def test_outside_a_run_nothing_has_to_be_waited_for() -> None:
     engine, called = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
     engine.call_when_safe(called.append)
     assert called == [engine]
-    with pytest.raises(TypeError, match=r"^call_when_safe\(\) takes what is to be called with the engine, got 3\.$"):
+    with pytest.raises(TypeError, match=r"^call_when_safe\(\) requires a callable that takes the engine, got 3\.$"):
         engine.call_when_safe(3)  # type: ignore[arg-type]
 
 
@@ -883,8 +883,10 @@ def test_data_that_can_be_gone_through_only_once_is_named(caplog: pytest.LogCapt
     engine = Engine(lambda engine, batch: batch)
     engine.resumes_exactly = True
     engine.run(iter([1, 2]), epoch_length=2)
-    (record,) = caplog.records
-    assert record.getMessage().startswith("list_iterator can be iterated over only once.")
+    assert [record.getMessage() for record in caplog.records] == [
+        "list_iterator can be gone through only once. A run that goes on from a file needs another that gives the "
+        "same batches, and goes through those that were used up. A DataLoader with a sampler skips them."
+    ]
 
 
 def test_a_pass_that_was_opened_without_a_note_is_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -900,9 +902,10 @@ def test_a_pass_that_was_opened_without_a_note_is_named(caplog: pytest.LogCaptur
     other.resumes_exactly = True
     other.load_state_dict(saved[0])
     other.run([1, 2])
-    (record,) = caplog.records
-    assert "saved without the random states" in record.getMessage()
-    assert "engine.resumes_exactly = True before run()" in record.getMessage()
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run was saved without what its pass over the data began with, so the batches to come may be others. Set "
+        "engine.resumes_exactly = True before run(), as a Checkpoint does that is made before it."
+    ]
 
 
 def test_other_data_is_named_where_a_pass_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -914,9 +917,10 @@ def test_other_data_is_named_where_a_pass_goes_on(caplog: pytest.LogCaptureFixtu
     other.load_state_dict(states[0])
     other.run([1, 2, 3, 4])
     assert log == [2, 3]
-    (record,) = caplog.records
-    for fragment in ("data of length 4", "data of length 3", "set_data()"):
-        assert fragment in record.getMessage()
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run goes on in the middle of a pass over data of length 4, and that had length 3, so the batches to come "
+        "are others. Give run() the same data, or what set_data() had put in its place."
+    ]
 
 
 def test_data_that_was_set_is_gone_on_with_when_run_is_given_it() -> None:
@@ -942,8 +946,10 @@ def test_that_workers_begin_anew_is_told(caplog: pytest.LogCaptureFixture) -> No
         other.resumes_exactly = True
         other.load_state_dict(state)
         other.run(Loader([1, 2]), max_epochs=2)
-    assert len(caplog.records) == 2  # after the last batch of each pass, the workers load no more data
-    assert all("worker processes of the DataLoader are new" in record.getMessage() for record in caplog.records)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The processes that load the data begin anew in the middle of a pass. The batches are the same, but not what "
+        "is drawn at random in these processes until the pass ends, such as augmentations."
+    ] * 2  # nothing is loaded any more behind the last batch of each pass
 
 
 def test_a_batch_that_is_no_plain_data_cannot_be_saved() -> None:
