@@ -1,4 +1,4 @@
-"""The emitted function: it walks as the graph says, and holds no code for what nobody observes."""
+"""The generated function: its walk through the graph, its source, and the cache of compiled functions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from fsm_engine.runtime.cursor import Cursor
 
 
 class Enough(Exception):
-    """A walk is long enough to compare."""
+    """Ends a walk that is long enough to compare."""
 
 
 @dataclass
 class Tape:
-    """Stands in for an engine: guards read the tape, moves are written down."""
+    """A fake engine: guards read decisions from it, and it records moves."""
 
     decisions: list[bool]
     walk: list[str] = field(default_factory=list)
@@ -46,24 +46,24 @@ class Tape:
             raise Enough
         return self.decisions.pop()
 
-    def _tell(self, transition: Transition) -> None:
+    def note(self, transition: Transition) -> None:
         self.walk.append(str(transition))
         if len(self.walk) > 60:
             raise Enough
 
 
 def interpret(graph: Graph, tape: Tape, number: int) -> None:
-    """Walk `graph` from a phase in the plainest way: the reference for the emitted function."""
+    """Walk `graph` from a phase step by step, as the reference for the generated function."""
     while number:
         exits = graph.automatic_exits[number]
         transition = next(t for t in exits if t.guard is None or t.guard(tape))  # type: ignore[operator]
-        tape._tell(transition)
+        tape.note(transition)
         number = graph.index[transition.target]  # type: ignore[index]
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    """Random graphs in which every phase can be reached, loops of every shape among them."""
+    """Draw a graph in which every phase is reachable, with loops of every shape."""
     count = draw(st.integers(1, 9))
     names = [IDLE, *(f"p{number}" for number in range(1, count + 1))]
     transitions = [Transition(IDLE, "p1", "run", Trigger.SIGNAL, Signal.RUN)]
@@ -81,22 +81,22 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 @hypothesis.settings(max_examples=400, deadline=None)
 @hypothesis.given(graphs(), st.lists(st.booleans(), max_size=80))
-def test_the_emitted_function_walks_any_graph_as_a_plain_interpreter_does(graph: Graph, tape: list[bool]) -> None:
-    plain, emitted = Tape(list(tape)), Tape(list(tape))
+def test_the_generated_function_takes_the_same_walk_as_an_interpreter(graph: Graph, tape: list[bool]) -> None:
+    expected, walked = Tape(list(tape)), Tape(list(tape))
     first = graph.index["p1"]
     function = function_for(graph, Specialization({}, (), is_observed=True, has_callback_events=False)).function
     try:
-        interpret(graph, plain, first)
+        interpret(graph, expected, first)
     except Enough:
         with pytest.raises(Enough):
-            function(emitted, before(first), [Tape._tell])
+            function(walked, before(first), [Tape.note])
     else:
-        assert function(emitted, before(first), [Tape._tell]) == IDLE_POSITION
-    assert emitted.walk == plain.walk
+        assert function(walked, before(first), [Tape.note]) == IDLE_POSITION
+    assert walked.walk == expected.walk
 
 
 @pytest.mark.parametrize(("decision", "last"), [(True, "p2"), (False, "p1")])
-def test_an_exit_to_what_comes_next_just_falls_through(decision: bool, last: str) -> None:
+def test_an_exit_to_the_next_phase_falls_through(decision: bool, last: str) -> None:
     transitions = (
         Transition(IDLE, "p1", "run", Trigger.SIGNAL, Signal.RUN),
         Transition("p1", "p2", "on", guard=Tape.decide),
@@ -104,17 +104,16 @@ def test_an_exit_to_what_comes_next_just_falls_through(decision: bool, last: str
         Transition("p2", IDLE, "done"),
     )
     graph, tape = Graph((Phase(IDLE), Phase("p1"), Phase("p2")), transitions), Tape([decision])
-    emitted = function_for(graph, Specialization({}, (), is_observed=False, has_callback_events=False))
-    assert emitted.function(tape, before(1), []) == IDLE_POSITION
+    compiled = function_for(graph, Specialization({}, (), is_observed=False, has_callback_events=False))
+    assert compiled.function(tape, before(1), []) == IDLE_POSITION
     assert graph.phases[phase_at(tape._cursor.position)].name == last
 
 
-def test_a_graph_is_equal_to_its_pickle_and_runs_as_well() -> None:
+def test_a_pickled_graph_generates_the_same_source() -> None:
     twin = pickle.loads(pickle.dumps(TRAINING))
     assert (twin.phases, twin.transitions) == (TRAINING.phases, TRAINING.transitions)
-    settled = (True,)
-    view = Specialization({}, settled, is_observed=False, has_callback_events=False)
-    assert function_for(twin, view).source == function_for(TRAINING, view).source
+    specialization = Specialization({}, (True,), is_observed=False, has_callback_events=False)
+    assert function_for(twin, specialization).source == function_for(TRAINING, specialization).source
 
 
 @hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
@@ -144,7 +143,7 @@ def test_observing_changes_nothing(program: Program) -> None:
     assert recording.run().log == Recording(fsm_engine, program).run().log
 
 
-def test_what_nobody_observes_leaves_no_code() -> None:
+def test_events_without_handlers_and_moves_without_observers_add_no_code() -> None:
     engine = Engine(lambda engine, batch: None)
     plain = engine.source
     assert "fire_count" not in plain
@@ -173,14 +172,14 @@ def test_a_run_without_data_has_no_code_for_batches() -> None:
     assert ["next(" in source for source in seen] == [False, True]
 
 
-def test_equal_shapes_share_one_function_across_engines() -> None:
+def test_engines_with_handlers_of_equal_shape_share_one_function() -> None:
     one, other = Engine(lambda engine, batch: 1), Engine(lambda engine, batch: 2)
     for engine in (one, other):
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=3), lambda engine: None)
     assert one._current_program().compiled is other._current_program().compiled
 
 
-def test_names_of_users_never_reach_the_text_as_code() -> None:
+def test_names_of_users_never_become_code() -> None:
     hostile = EventEnum("Hostile", {"a\nraise SystemExit": "x"})
     event = hostile["a\nraise SystemExit"]
     engine = Engine(lambda engine, batch: None)
@@ -202,7 +201,7 @@ def test_names_of_users_never_reach_the_text_as_code() -> None:
     assert engine.run([1]).iteration == 1
 
 
-def test_tracebacks_show_the_emitted_line() -> None:
+def test_tracebacks_show_the_generated_line() -> None:
     def step(engine: Engine, batch: Any) -> None:
         raise ValueError("here")
 
@@ -214,7 +213,7 @@ def test_tracebacks_show_the_emitted_line() -> None:
     assert names == [("run", "engine.state.output = step(engine, state.batch)"), ("step", 'raise ValueError("here")')]
 
 
-def test_the_step_is_called_from_run_through_one_emitted_frame() -> None:
+def test_there_is_one_generated_frame_between_run_and_the_step() -> None:
     stack: list[str] = []
 
     def step(engine: Engine, batch: Any) -> None:
@@ -224,7 +223,7 @@ def test_the_step_is_called_from_run_through_one_emitted_frame() -> None:
     assert stack[-3:] == ["run", "run", "step"]
 
 
-def test_functions_are_kept_for_the_last_shapes_only() -> None:
+def test_the_cache_keeps_a_limited_number_of_functions() -> None:
     engine = Engine(lambda engine, batch: None)
     for _ in range(80):
         engine.add_event_handler(Events.COMPLETED, lambda: None)

@@ -1,4 +1,4 @@
-"""Observers: what they are told, when, and that they cannot break a run."""
+"""Observers: the moves with which they are called, the order of the calls, and exceptions that they raise."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def engine() -> Engine:
 
 
 def moves(engine: Engine) -> list[str]:
-    """Observe `engine`, and return the list that its moves are written to."""
+    """Observe `engine`, and return the list to which its moves are appended."""
     seen: list[str] = []
     engine.observe(lambda engine, transition: seen.append(str(transition)))
     return seen
 
 
-def test_an_observer_is_told_of_every_move(engine: Engine) -> None:
+def test_an_observer_is_called_with_every_move(engine: Engine) -> None:
     seen = moves(engine)
     engine.run([1, 2], max_epochs=2)
     assert seen == TWO_EPOCHS
 
 
-def test_signals_and_exceptions_are_moves_too(engine: Engine) -> None:
+def test_observers_are_called_with_moves_by_signals_and_exceptions(engine: Engine) -> None:
     def fail() -> None:
         raise LookupError("lost")
 
@@ -93,23 +93,23 @@ def test_signals_and_exceptions_are_moves_too(engine: Engine) -> None:
     st.sampled_from((None, "terminate", "terminate_epoch", "interrupt")),
     st.integers(1, 5),
 )
-def test_moves_make_a_path_whatever_is_observed_besides(
+def test_observed_moves_form_a_path_with_any_handlers(
     observed: set[Events], data: Any, length: int, signal: str | None, number: int
 ) -> None:
     engine = Engine(echo)
-    told: list[Transition] = []
+    seen: list[Transition] = []
     for event in observed:
         engine.add_event_handler(event, lambda *args: None)
     if signal is not None:
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=number), lambda: getattr(engine, signal)())
-    engine.observe(lambda engine, transition: told.append(transition))
+    engine.observe(lambda engine, transition: seen.append(transition))
     engine.run(data, max_epochs=2, epoch_length=length)
-    ends = [(name_of(move.source), name_of(move.target)) for move in told]
+    ends = [(name_of(move.source), name_of(move.target)) for move in seen]
     assert (ends[0][0], ends[-1][1]) == (IDLE, IDLE if engine.outcome != "interrupted" else "INTERRUPT")
     assert [target for _, target in ends[:-1]] == [source for source, _ in ends[1:]]
 
 
-def test_an_observer_is_told_before_the_target_is_entered() -> None:
+def test_an_observer_is_called_before_the_target_is_entered() -> None:
     engine = Engine(echo)
     log: list[Any] = []
     engine.observe(lambda engine, transition: log.append((str(transition), engine.state.epoch, engine.state.iteration)))
@@ -128,9 +128,7 @@ def test_an_observer_is_told_before_the_target_is_entered() -> None:
 
 
 @pytest.mark.parametrize("events", [(), tuple(Events)])
-def test_while_an_observer_is_told_the_engine_is_where_the_move_begins(
-    engine: Engine, events: tuple[Events, ...]
-) -> None:
+def test_an_observer_is_called_in_the_source_phase_of_the_move(engine: Engine, events: tuple[Events, ...]) -> None:
     for event in events:
         engine.add_event_handler(event, lambda *args: None)
     seen: list[tuple[str, str]] = []
@@ -140,7 +138,7 @@ def test_while_an_observer_is_told_the_engine_is_where_the_move_begins(
     assert len(seen) == len(TWO_EPOCHS)
 
 
-def test_an_event_that_is_no_phase_is_no_move(engine: Engine) -> None:
+def test_fire_event_does_not_call_observers(engine: Engine) -> None:
     engine.register_events(Mine.FOO)
     seen = moves(engine)
     engine.fire_event(Mine.FOO)
@@ -148,7 +146,7 @@ def test_an_event_that_is_no_phase_is_no_move(engine: Engine) -> None:
     assert seen == []
 
 
-def test_observers_are_told_in_the_order_in_which_they_came(engine: Engine) -> None:
+def test_observers_are_called_in_the_order_in_which_they_were_added(engine: Engine) -> None:
     seen: list[str] = []
     for name in "ab":
         engine.observe(lambda engine, transition, name=name: seen.append(f"{name}: {transition.label}"))
@@ -156,7 +154,7 @@ def test_observers_are_told_in_the_order_in_which_they_came(engine: Engine) -> N
     assert seen[:4] == ["a: run", "b: run", "a: next_epoch", "b: next_epoch"]
 
 
-def test_an_observer_that_is_removed_is_told_no_more(engine: Engine) -> None:
+def test_a_removed_observer_is_not_called(engine: Engine) -> None:
     seen: list[str] = []
     observation = engine.observe(lambda engine, transition: seen.append(transition.label))
     engine.add_event_handler(Events.EPOCH_STARTED, lambda: observation.remove())
@@ -168,7 +166,7 @@ def test_an_observer_that_is_removed_is_told_no_more(engine: Engine) -> None:
     assert len(other) == 7
 
 
-def test_one_that_comes_in_the_middle_of_a_run_is_told_from_there_on(engine: Engine) -> None:
+def test_an_observer_added_during_a_run_is_called_from_the_next_move_on(engine: Engine) -> None:
     seen: list[str] = []
 
     @engine.on(Events.ITERATION_COMPLETED(once=2))
@@ -183,13 +181,13 @@ def test_an_observation_is_a_context_manager(engine: Engine) -> None:
     seen: list[str] = []
     with engine.observe(lambda engine, transition: seen.append(transition.label)) as observation:
         engine.run(epoch_length=1)
-    told = len(seen)
+    count = len(seen)
     engine.run(epoch_length=1)
-    assert told == len(seen) == 7
+    assert count == len(seen) == 7
     assert observation.observer(engine, engine.lifecycle.transitions[0]) is None
 
 
-def test_one_that_raises_is_removed_and_logged_and_the_run_goes_on(
+def test_an_observer_that_raises_is_removed_and_logged_and_the_run_continues(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[str] = []
@@ -210,7 +208,7 @@ def test_one_that_raises_is_removed_and_logged_and_the_run_goes_on(
     ]
 
 
-def test_a_keyboard_interrupt_in_an_observer_is_no_mistake_of_its_own(engine: Engine) -> None:
+def test_a_keyboard_interrupt_in_an_observer_ends_the_run(engine: Engine) -> None:
     def stop(engine: Engine, transition: Transition) -> None:
         if transition.label == "step_done":
             raise KeyboardInterrupt
@@ -222,13 +220,13 @@ def test_a_keyboard_interrupt_in_an_observer_is_no_mistake_of_its_own(engine: En
 
 
 @pytest.mark.parametrize("observer", [None, 5, "print"])
-def test_an_observer_has_to_be_callable(engine: Engine, observer: Any) -> None:
+def test_an_observer_must_be_callable(engine: Engine, observer: Any) -> None:
     message = f"an observer is called as observer(engine, transition), but {observer!r} is not callable."
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         engine.observe(observer)
 
 
-def test_observing_adds_to_the_source_and_removing_takes_it_back(engine: Engine) -> None:
+def test_the_generated_source_calls_observers_only_while_there_are_any(engine: Engine) -> None:
     before = engine.source
     observation = engine.observe(lambda engine, transition: None)
     assert ("notify(engine" in before, "notify(engine" in engine.source) == (False, True)
@@ -236,7 +234,7 @@ def test_observing_adds_to_the_source_and_removing_takes_it_back(engine: Engine)
     assert engine.source == before
 
 
-def test_the_copy_of_an_engine_is_not_observed(engine: Engine) -> None:
+def test_observers_are_not_copied_with_the_engine(engine: Engine) -> None:
     seen = moves(engine)
     copy.deepcopy(engine).run(epoch_length=1)
     assert seen == []

@@ -30,7 +30,7 @@ from torch import nn
 import fsm_engine
 from fsm_engine import Engine
 from fsm_engine._util.atomic_files import writing_durably
-from fsm_engine.handlers.checkpoint import BaseSaveHandler, Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
+from fsm_engine.handlers.checkpoint import Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
 
 
 def echo(engine: Any, batch: Any) -> Any:
@@ -144,7 +144,6 @@ def test_a_manifest_describes_its_file(tmp_path: Path) -> None:
         "basename": "checkpoint",
         "score_name": None,
         "priority": 3,
-        "save_number": 1,
         "global_step": "3",
         "keys": ["number", "more"],
         "iteration": 3,
@@ -307,38 +306,6 @@ def test_the_file_written_last_is_the_newest(tmp_path: Path) -> None:
     assert (checkpoint.resume(), number.value) == (tmp_path / "checkpoint_2.pt", 2)
 
 
-def set_clock(monkeypatch: pytest.MonkeyPatch, folder: Path, nanoseconds: int) -> None:
-    """Set the clock that the manifests are written with, and the modification times of the files in `folder`."""
-    monkeypatch.setattr(checksummed_file.time, "time_ns", lambda: nanoseconds)
-    for path in folder.glob("*.pt"):
-        os.utime(path, ns=(nanoseconds, nanoseconds))
-
-
-def test_the_newest_file_is_found_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number, time_ns in enumerate([10**18, 10**18 - 10**12, 10**18 + 10**12, 10**18 - 10**13], start=1):
-        set_clock(monkeypatch, tmp_path, time_ns)
-        checkpoint, restored = fresh(tmp_path, n_saved=2)  # each round is a new process
-        assert (checkpoint.resume(), restored.value) in [
-            (False, "fresh"),
-            (tmp_path / f"checkpoint_{number - 1}.pt", number - 1),
-        ]
-        restored.value = number
-        checkpoint(engine_at(number))
-    assert names_in(tmp_path) == ["checkpoint_3.pt", "checkpoint_4.pt"]
-    checkpoint, restored = fresh(tmp_path)
-    assert (checkpoint.resume(), restored.value) == (tmp_path / "checkpoint_4.pt", 4)
-
-
-def test_save_numbers_rise_over_handlers_and_restarts(tmp_path: Path) -> None:
-    last, best = with_saved(tmp_path, 1, 2)[0], Checkpoint({"n": Number()}, tmp_path, "best", n_saved=None)
-    best(engine_at(3))
-    last(engine_at(4))
-    del last, best
-    fresh(tmp_path, n_saved=None)[0](engine_at(5))
-    names = ["checkpoint_1", "checkpoint_2", "best_n_3", "checkpoint_4", "checkpoint_5"]
-    assert [Checkpoint.manifest(tmp_path / f"{name}.pt")["save_number"] for name in names] == [1, 2, 3, 4, 5]
-
-
 def test_handlers_that_share_a_folder_resume_from_their_own_files(tmp_path: Path) -> None:
     last = Checkpoint({"n": Number("last")}, tmp_path)
     best = Checkpoint({"n": Number("best")}, tmp_path, "best", score_name="acc")
@@ -486,8 +453,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, caplog: Any, legacy: bool) ->
     with_saved(folder, 1)
     bomb = {"number": Bomb(tmp_path / "exploded"), "more": {}}
     saver = DiskSaver(folder, require_empty=False, _use_new_zipfile_serialization=not legacy)
-    facts = {"basename": "checkpoint", "score_name": None, "priority": 2, "save_number": 2}
-    saver(bomb, "checkpoint_2.pt", facts)
+    saver(bomb, "checkpoint_2.pt", {"basename": "checkpoint", "score_name": None, "priority": 2})
     assert re.search(r"plain data, \w+\.mkdir\b.*run code", reason_for_skipping(folder, caplog))
     torch.save(bomb, folder / "checkpoint_2.pt")
     assert "no manifest" in reason_for_skipping(folder, caplog)
@@ -525,109 +491,6 @@ def test_without_a_valid_file_the_error_has_the_reason_for_each(tmp_path: Path) 
     assert set(reasons) == {str(tmp_path / f"checkpoint_{number}.pt") for number in parts}
     assert all(part in reasons[str(tmp_path / f"checkpoint_{number}.pt")] for number, part in parts.items())
     assert number.value == "fresh"
-
-
-# Save handlers that choose the file themselves
-
-
-class Best(DiskSaver):
-    """Writes each checkpoint to the same file."""
-
-    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-        super().__call__(checkpoint, "best.pt", metadata)
-
-    def remove(self, filename: str) -> None:
-        super().remove("best.pt")
-
-
-class OwnBest(DiskSaver):
-    """Writes and removes the same file without the methods of `DiskSaver`, and a description of each checkpoint."""
-
-    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-        torch.save(checkpoint, self.dirname / "best.pt")
-        (self.dirname / f"{filename}.txt").write_text(filename)
-
-    def remove(self, filename: str) -> None:
-        (self.dirname / "best.pt").unlink()
-        (self.dirname / f"{filename}.txt").unlink()
-
-
-class BestElsewhere(BaseSaveHandler):
-    """Writes each checkpoint to the same file, and declares it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "best.pt"
-
-    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-        torch.save(checkpoint, self.path)
-
-    def remove(self, filename: str) -> None:
-        self.path.unlink()
-
-    def overwrites(self, new: str, old: str) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("background", [False, True])
-@pytest.mark.parametrize("saver", [Best, OwnBest, BestElsewhere])
-@pytest.mark.parametrize("n_saved", [1, 2])
-def test_a_file_that_every_checkpoint_is_written_to_is_not_removed(
-    tmp_path: Path, saver: Callable[[Path], Any], n_saved: int, background: bool
-) -> None:
-    number = Number()
-    checkpoint = Checkpoint({"n": number}, saver(tmp_path), n_saved=n_saved, background=background)
-    for number.value in range(1, 5):
-        save_and_wait(checkpoint, number.value)
-        assert torch.load(tmp_path / "best.pt", weights_only=True) == {"value": number.value}
-
-
-def test_a_fixed_file_is_not_removed_after_a_restart(tmp_path: Path) -> None:
-    state = {"_saved": [(1, "n_1.pt")]}
-    checkpoint = Checkpoint({"n": Number(2)}, Best(tmp_path))
-    checkpoint.load_state_dict(state)  # the process that saved n_1.pt was another one
-    checkpoint(engine_at(2))
-    assert names_in(tmp_path) == ["best.pt"]
-
-
-class Labelled(DiskSaver):
-    """Writes files with a prefix, and the name of the newest one to another file."""
-
-    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-        super().__call__(checkpoint, f"label_{filename}", metadata)
-        (self.dirname / "newest").write_text(filename)
-
-    def remove(self, filename: str) -> None:
-        super().remove(f"label_{filename}")
-
-
-class Described(DiskSaver):
-    """Writes files under their names, and a description of the newest one."""
-
-    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-        super().__call__(checkpoint, filename, metadata)
-        (self.dirname / "newest").write_text(filename)
-
-
-@pytest.mark.parametrize(("saver", "name"), [(Labelled, "label_n_4.pt"), (Described, "n_4.pt")])
-def test_old_files_of_a_subclass_are_removed(tmp_path: Path, saver: type[DiskSaver], name: str) -> None:
-    checkpoint = Checkpoint({"n": Number()}, saver(tmp_path))
-    for iteration in range(1, 5):
-        checkpoint(engine_at(iteration))
-    assert names_in(tmp_path) == [name, "newest"]
-
-
-def test_the_old_file_exists_until_the_new_one_is_written(tmp_path: Path) -> None:
-    class Checked(Best):
-        def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-            seen.append(names_in(self.dirname))
-            super().__call__(checkpoint, filename, metadata)
-            seen.append(names_in(self.dirname))
-
-    seen: list[list[str]] = []
-    checkpoint = Checkpoint({"n": Number()}, Checked(tmp_path))
-    for iteration in (1, 2, 3):
-        checkpoint(engine_at(iteration))
-    assert seen == [[], *[["best.pt"]] * 5]
 
 
 # Full disks, missing permissions and missing folders

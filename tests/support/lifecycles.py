@@ -1,7 +1,7 @@
-"""Random lifecycles with a program that runs on them, and the list of everything that happened in the run.
+"""Random lifecycles with a program that runs on them: what happened comes back as a list, whichever driver ran it.
 
-A plan is plain data: the edits that make the lifecycle, the acts at the n-th call of a function, and the observers. The
-list is the same for every driver; each driver gets a new engine made from the plan.
+A plan is plain data: the edits that make the lifecycle, what is done at the n-th call of a place, who listens. The
+same plan is built anew for every driver.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fsm_engine.timeline import Timeline
 
 
 class P(EventEnum):
-    """Phases that the edits add."""
+    """Phases of the user's."""
 
     A = "a"
     B = "b"
@@ -45,7 +45,7 @@ class R(EventEnum):
 
 
 class Halt(BaseException):
-    """An exception that no error edge takes."""
+    """What no error edge takes."""
 
 
 OWN = Scope("own", Scope.RUN)
@@ -65,7 +65,7 @@ TO = ("EPOCH_STARTED", "ITERATION_COMPLETED", "EPOCH_COMPLETED", "COMPLETED", "G
 
 @dataclass(frozen=True)
 class Plan:
-    """A lifecycle and a program; the docstring of the module describes them."""
+    """What is built and run: see the module."""
 
     base: str
     edits: tuple[tuple[Any, ...], ...]
@@ -81,12 +81,12 @@ class Plan:
 
 
 def plans() -> st.SearchStrategy[Plan]:
-    """Return a strategy for plans made from random seeds, so that rare parts keep their probabilities."""
+    """Random plans, each from a seed of its own, so that rare things happen as often as they should."""
     return st.integers(0, 2**64 - 1).map(plan_of)
 
 
 def plan_of(seed: int) -> Plan:
-    """Return the plan made from `seed`."""
+    """Return the plan of that seed."""
     return _plan(random.Random(seed))
 
 
@@ -193,7 +193,7 @@ def _error_edges(rng: random.Random, phases: tuple[str, ...], scopes: tuple[str,
             source = rng.choice((usual, usual, rng.choice(phases), *scopes))
             out = rng.choice((*phases, *scopes, "like"))
             error = rng.choice(list(ERRORS))
-            limit = rng.choice((1, 2) if error == "any" else (None, 1, 2))  # the recovery may fail in an endless loop
+            limit = rng.choice((1, 2) if error == "any" else (None, 1, 2))  # the way back may fail without end
             if rng.random() < 0.2:
                 source, out = rng.choice((usual, scopes[-1])), scopes[-1]
             edits.append(("error", source, name, error, limit, out, rng.random() < 0.2))
@@ -201,7 +201,7 @@ def _error_edges(rng: random.Random, phases: tuple[str, ...], scopes: tuple[str,
 
 
 def end_of(name: str | None) -> Any:
-    """Return the event or scope called `name`, or None."""
+    """Return the event or scope of that name."""
     scopes = {str(scope): scope for scope in (Scope.RUN, Scope.EPOCH, Scope.ITERATION, OWN, INNER)}
     for kind in (P, R, Events):
         if name in kind.__members__:
@@ -210,13 +210,13 @@ def end_of(name: str | None) -> Any:
 
 
 class Building:
-    """The engine of a plan, run by one driver or by several in turn.
+    """A plan's engine, run by one driver or by several in turn.
 
     Attributes:
-        lifecycle: the lifecycle after the edits; it may be unable to run.
-        log: everything that happened, the same for every driver.
-        walk: the transitions that an observer was called with.
-        seen: how often each kind of act occurred.
+        lifecycle: what the edits made, also where it cannot run.
+        log: what happened, the same whoever drove it.
+        walk: the transitions that an observer was told of.
+        seen: which kinds of things occurred.
     """
 
     def __init__(self, plan: Plan, drivers: tuple[str, ...]) -> None:
@@ -246,7 +246,7 @@ class Building:
             self._apply(lifecycle, *edit)
         except LifecycleError as error:
             self.refused.append(str(error))
-            if edit[0] != "error":  # an error edge takes two edits
+            if edit[0] != "error":  # which is two edits
                 assert lifecycle.graph is before
 
     def _apply(self, lifecycle: Lifecycle, kind: str, *what: Any) -> None:
@@ -276,7 +276,7 @@ class Building:
         self, lifecycle: Lifecycle, source: str, name: str, error: str, limit: int | None, out: str, guarded: bool
     ) -> None:
         twin = Lifecycle.of(lifecycle.graph)
-        for target in (twin, lifecycle):  # both edges or none
+        for target in (twin, lifecycle):  # with both its edges, or not at all
             guard = self._guard(source, 2) if guarded else None
             target.add_transition(end_of(source) >> R[name], error=ERRORS[error], limit=limit, guard=guard)
             if out == "like":
@@ -376,7 +376,7 @@ class Building:
         self._act("action")
 
     def _wander(self, who: str) -> None:
-        """Fire random phases until the engine can leave the phase by itself, or up to a maximum number."""
+        """Fire phases at random, until one may be left by itself, or for long enough."""
         engine = self.engine
         for _ in range(8):
             exits = engine.lifecycle.successors(engine.phase.event)
@@ -460,14 +460,14 @@ class Building:
 
 
 def built(plan: Plan) -> Building:
-    """Build `plan`; hypothesis tries another plan if its lifecycle cannot run."""
+    """Return what `plan` makes; hypothesis tries another plan if that cannot run."""
     building = Building(plan, ("compiled",))
     hypothesis.assume(not building.wrong)
     return building
 
 
 def recorded_run(plan: Plan) -> tuple[Building, Timeline]:
-    """Build and run `plan`, and return the building with the timeline of its runs."""
+    """Return what `plan` makes, after its runs, and what was recorded of them."""
     building = built(plan)
     with building.engine.record() as timeline:
         building.run()

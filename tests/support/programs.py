@@ -1,7 +1,7 @@
-"""Random training programs for any engine with Ignite's API, and the list of everything that happened in a run.
+"""Random training programs, run on any engine with Ignite's API: what happened comes back as a list.
 
-A program is plain data: the kind of data, the limits, the observed events, and the acts at the n-th firing of an event,
-in a step or in a fetch. The same program runs on pytorch-ignite and on fsm_engine.
+A program is plain data: the kind of data, the limits, which events are observed, and what is done at the n-th
+firing of an event, in a step or in a fetch. The same program runs on pytorch-ignite and on ours.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ KINDS = ("list", "sized", "generator", "endless", "none")
 
 
 class Boom(Exception):
-    """An exception raised by a program."""
+    """What a program raises."""
 
 
 class Runaway(BaseException):
-    """Raised in a program that would run forever."""
+    """A program that would never end."""
 
 
 class Sized:
-    """Data that can be iterated repeatedly, and calls `fetched` at every fetch; None is an unknown length."""
+    """Data with a length that starts anew on every pass, and tells when it is fetched from."""
 
     def __init__(self, length: int | None, fetched: Any) -> None:
         self.length, self.fetched = length, fetched
@@ -60,7 +60,7 @@ class Sized:
 
 
 class Pass:
-    """An iterator over `Sized`."""
+    """One pass over such data: an iterator, used up when it has ended."""
 
     def __init__(self, length: int | None, fetched: Any) -> None:
         self.left = itertools.count() if length is None else iter(range(length))
@@ -85,7 +85,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Program:
-    """A program; the docstring of the module describes it."""
+    """What is run: see the module."""
 
     kind: str
     length: int
@@ -95,7 +95,7 @@ class Program:
     observed: tuple[str, ...] = EVENTS
 
     def data(self, fetched: Any) -> Any:
-        """Return new data of the program's kind."""
+        """Make the data of the program."""
         if self.kind == "none":
             return None
         if self.kind == "list":
@@ -106,7 +106,7 @@ class Program:
 
 
 class Recording:
-    """Runs a program on the engine of `library`, and records everything that happens in `log`."""
+    """Runs a program on the engine of `library` and keeps what happened."""
 
     def __init__(self, library: Any, program: Program) -> None:
         self.log: list[Any] = []
@@ -127,12 +127,12 @@ class Recording:
                 self.engine.add_event_handler(event, self._handler, name)
 
     def run(self) -> Recording:
-        """Run the program, and return the recording."""
+        """Run the program."""
         data = self._program.data(lambda: self._act("fetch"))
         for run in self._program.runs:
             self._call_run(data if run.has_data else None, run)
         self.log, log = [], self.log
-        with contextlib.suppress(BaseException):  # an interrupted run of pytorch-ignite raises when it is closed
+        with contextlib.suppress(BaseException):  # pytorch-ignite's interrupted runs complain when they are dropped
             self.engine._internal_run_generator.close()
         self.log = log
         return self
@@ -187,7 +187,7 @@ class Recording:
 
 
 def programs() -> st.SearchStrategy[Program]:
-    """Return a strategy for programs with up to three runs and up to three acts."""
+    """Random programs; up to three runs, up to three things done."""
     return st.builds(_program, st.randoms(use_true_random=False))
 
 
@@ -195,7 +195,7 @@ def _program(random: Any) -> Program:
     kind = random.choice(KINDS)
     needs_length = kind in ("endless", "none")
     by_iterations = random.random() < 0.3
-    # With an exhausted generator, pytorch-ignite never ends a run of known epoch length under max_iters.
+    # On a generator that is used up, pytorch-ignite never ends a run of known epoch length under max_iters.
     once = kind == "generator" and by_iterations
     epoch_length = random.randint(1, 5) if needs_length or (not once and random.random() < 0.4) else None
     limit = random.randint(1, 9) if by_iterations else random.randint(1, 3)
