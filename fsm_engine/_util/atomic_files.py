@@ -12,7 +12,7 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows, which does not remove or replace a file that is open
+except ImportError:  # Windows, which does not allow removing or replacing an open file
     fcntl = None  # type: ignore[assignment]
 
 _TEMPORARY = re.compile(r"\.fsm_engine-[0-9a-f]{16}\.tmp")
@@ -38,14 +38,14 @@ def open_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the file cannot be written.
     """
-    given = Path(path)
-    target = given.resolve()
+    path = Path(path)
+    target = path.resolve()
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{given} cannot be written: there is no folder {target.parent}. Make it first.")
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.parent}. Create it first.")
     if target.is_dir():
-        raise IsADirectoryError(f"{given} is a folder. Name a file in it.")
-    if given.exists() and not given.is_file():
-        with given.open("wb") as file:
+        raise IsADirectoryError(f"{path} is a folder. Give the path of a file.")
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
             yield file
         return
     with _replacing(target, durable=False) as file:
@@ -55,11 +55,11 @@ def open_atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def writing_durably(path: Path) -> Iterator[IO[bytes]]:
+def open_durably(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that replaces `path` when the ``with`` block ends without an exception.
 
-    The file is then on the disk, not only in the cache of the operating system. A kill of the process or a crash of the
-    machine leaves either the old file or the new one, and perhaps a temporary file for `remove_leftovers`.
+    The content is flushed to the disk, not only to the cache of the operating system. If the process is killed or the
+    machine crashes, either the old or the new file remains, and possibly a temporary file for `remove_leftovers`.
 
     Raises:
         OSError: the file cannot be written. The temporary file is removed.
@@ -70,10 +70,10 @@ def writing_durably(path: Path) -> Iterator[IO[bytes]]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of killed processes from `folder`; files that a process still writes to stay."""
+    """Remove the temporary files of killed processes from `folder`, but not files that a process is writing."""
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
-            with suppress(OSError):  # another process removed it, or this process may not
+            with suppress(OSError):  # another process has removed it, or this process has no permission
                 _remove_unless_in_use(path)
 
 
@@ -91,19 +91,19 @@ def _replacing(path: Path, durable: bool) -> Iterator[IO[bytes]]:
                 file.close()
             temporary.replace(path)
         except BaseException:
-            with suppress(OSError):  # on a full disk, buffered data cannot be written now either
+            with suppress(OSError):  # on a full disk, close() cannot write the buffered data, either
                 file.close()
             temporary.unlink(missing_ok=True)
             raise
 
 
 def _open_temporary(folder: Path) -> IO[bytes]:
-    """Open a new file in `folder`, locked while it is open, so that `remove_leftovers` does not remove it."""
+    """Create a file in `folder` that is locked while it is open, so that `remove_leftovers` does not remove it."""
     while True:
         path = folder / f".fsm_engine-{secrets.token_hex(8)}.tmp"
         file = path.open("xb+")
         _lock(file)
-        if path.exists():  # else another process removed it before it was locked
+        if path.exists():  # otherwise, another process removed it before it was locked
             return file
         file.close()
 
@@ -131,9 +131,9 @@ def _lock(file: IO[bytes]) -> bool:
 def _sync_folder(folder: Path) -> None:
     if fcntl is None:  # on Windows, a folder cannot be opened
         return
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems cannot, and the file itself is on the disk
-            os.fsync(opened)
+        with suppress(OSError):  # some network file systems do not support it; the file itself has been flushed
+            os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)

@@ -125,7 +125,7 @@ class Exit(CallableEventWithFilter):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CallableEventWithFilter):
-            return isinstance(other.event, Exit) and _same((self.of,), (other.event.of,))
+            return isinstance(other.event, Exit) and is_same(self.of, other.event.of)
         return NotImplemented
 
     def __hash__(self) -> int:

@@ -135,9 +135,9 @@ def resume_limits(
             f"Argument epoch_length should be same as in the state, got {epoch_length} vs {state.epoch_length}. "
             f"To start from zero with another length, set engine.state.max_epochs = None before engine.run()."
         )
-    known = state.epoch_length or epoch_length or length_of(data)
-    if data is None and known is None:
+    epoch_length = state.epoch_length or epoch_length or length_of(data)
+    if data is None and epoch_length is None:
         raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
-    state.epoch_length = known
+    state.epoch_length = epoch_length
     state.max_epochs = max_epochs or state.max_epochs
     state.max_iters = max_iters or state.max_iters

@@ -29,7 +29,7 @@ from torch import nn
 
 import fsm_engine
 from fsm_engine import Engine
-from fsm_engine._util.atomic_files import writing_durably
+from fsm_engine._util.atomic_files import open_durably
 from fsm_engine.handlers.checkpoint import Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
 
 
@@ -573,7 +573,7 @@ def test_only_temporary_files_that_no_process_writes_to_are_removed(
     (tmp_path / ".fsm_engine-0123456789abcdef.tmp").write_bytes(b"half")
     (tmp_path / ".fsm_engine-notes.tmp").touch()
     (tmp_path / "mine.tmp").touch()
-    with writing_durably(tmp_path / "new.txt") as file:
+    with open_durably(tmp_path / "new.txt") as file:
         clean(tmp_path)
         file.write(b"whole")
     assert names_in(tmp_path) == [".fsm_engine-notes.tmp", "mine.tmp", "new.txt"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fsm_engine._util.atomic_files import remove_leftovers, writing_durably
+from fsm_engine._util.atomic_files import open_durably, remove_leftovers
 from fsm_engine.handlers.checkpoint.checksummed_file import write_checksummed
 from fsm_engine.handlers.checkpoint.retention import EXTENSION
 
@@ -91,7 +91,7 @@ class DiskSaver(BaseSaveHandler):
         path = self.dirname / filename
         facts = {name: metadata[name] for name in _FACTS if name in metadata} if metadata else {}
         try:
-            with writing_durably(path) if self._atomic else path.open("wb+") as file:
+            with open_durably(path) if self._atomic else path.open("wb+") as file:
                 write_checksummed(checkpoint, file, facts, **self._kwargs)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror or error}; the checkpoint was not saved", str(path)) from error
