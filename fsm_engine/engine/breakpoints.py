@@ -1,4 +1,4 @@
-"""Stopping a run from outside: breakpoints, and Ctrl-C as an interrupt."""
+"""Breakpoints, and Ctrl-C as an interrupt."""
 
 from __future__ import annotations
 
@@ -21,86 +21,86 @@ if TYPE_CHECKING:
 
 
 def attach(engine: EventDispatcher, what: AnyEvent | EventsList) -> list[RemovableEventHandle]:
-    """Stop runs of `engine` where one of these events or edges comes by, until the handles are removed.
+    """Attach breakpoints: each of these events or edges interrupts the run, until its handle is removed.
 
     Raises:
-        ValueError: where no run can stop.
-        RuntimeError: if interrupts are switched off.
+        ValueError: a run cannot stop at one of them, or it is not registered.
+        RuntimeError: interrupts are disabled.
     """
     events = list(what) if isinstance(what, EventsList) else [what]
     for event in events:
-        _check(engine, event)
+        _check_breakpoint(engine, event)
     engine._check_interrupts()
-    lasts = [event if isinstance(event, str) else event(priority=LAST) for event in events]
-    return [engine.add_event_handler(last, _breakpoint) for last in lasts]
+    called_last = [event if isinstance(event, str) else event(priority=LAST) for event in events]
+    return [engine.add_event_handler(event, _interrupt) for event in called_last]
 
 
 def detach(handles: Iterable[RemovableEventHandle]) -> None:
-    """Take breakpoints out again."""
+    """Remove breakpoints."""
     for handle in handles:
         handle.remove()
 
 
-def _breakpoint(engine: EventDispatcher) -> None:
+def _interrupt(engine: EventDispatcher) -> None:
     engine._request_signal(Signal.INTERRUPT, True)
 
 
-def _check(engine: EventDispatcher, event: Any) -> None:
+def _check_breakpoint(engine: EventDispatcher, event: Any) -> None:
     engine._registry.entry(event)
     named = without_filter(event)
-    end: End = named.target if isinstance(named, Edge) else named  # type: ignore[assignment]
-    wrong = _why_not(engine._graph, end)
-    if wrong is not None:
-        raise ValueError(f"a run cannot stop at {event}: {wrong}")
+    target: End = named.target if isinstance(named, Edge) else named  # type: ignore[assignment]
+    problem = _problem(engine._graph, target)
+    if problem is not None:
+        raise ValueError(f"a run cannot stop at {event}: {problem}")
 
 
-def _why_not(graph: Graph, end: End) -> str | None:
-    if isinstance(end, Scope) or end not in graph.index:
-        return "it is no phase. Name a phase of the lifecycle, or an edge to one."
-    number = graph.index[end]
+def _problem(graph: Graph, target: End) -> str | None:
+    if isinstance(target, Scope) or target not in graph.index:
+        return "it is not a phase. Use a phase of the lifecycle, or an edge to one."
+    number = graph.index[target]
     if number in graph.fired_phases:
         return (
-            "it is entered inside the step, which cannot be left half done. Make the parts of the step phases with "
-            f"activities, which the engine walks to: lifecycle.add_phase({end}, activity=...)."
+            "the step enters it, and a run cannot resume inside a step. Make it a phase that the engine enters: "
+            f"lifecycle.add_phase({target}, activity=...)."
         )
     if Signal.INTERRUPT in graph.signal_exits[number]:
         return None
-    able = [
+    possible = [
         phase.name
         for number, phase in enumerate(graph.phases)
         if Signal.INTERRUPT in graph.signal_exits[number] and number not in graph.fired_phases
     ]
-    if able:
-        return f"no edge takes an interrupt there. It can stop at {', '.join(able)}."
+    if possible:
+        return f"no edge leaves it on an interrupt. A run can stop at {', '.join(possible)}."
     return (
-        "no edge of the lifecycle takes an interrupt. Add one, such as lifecycle.add(Transition(Scope.RUN, "
+        "the lifecycle has no edge for interrupts. Add one, such as lifecycle.add(Transition(Scope.RUN, "
         "Events.INTERRUPT, 'interrupt', Trigger.SIGNAL, Signal.INTERRUPT))."
     )
 
 
 @contextmanager
 def interruptible(engine: EventDispatcher) -> Iterator[None]:
-    """Let the first SIGINT interrupt the run of `engine`, and another raise KeyboardInterrupt.
+    """Make the first SIGINT interrupt the run of `engine`, and a second one raise KeyboardInterrupt.
 
     Raises:
-        RuntimeError: outside the main thread, or if interrupts are switched off.
+        RuntimeError: outside the main thread, or interrupts are disabled.
     """
     engine._check_interrupts()
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
-            "interruptible() was called outside the main thread, which alone is told of Ctrl-C. "
-            "Call it there, or call engine.interrupt() from any thread."
+            "interruptible() was entered outside the main thread, but only the main thread receives Ctrl-C. Enter it "
+            "in the main thread, or call engine.interrupt(), which works in any thread."
         )
 
     def on_signal(_number: int, _frame: Any) -> None:
         if engine._running and not engine.should_interrupt:
             engine.interrupt()
-            engine.logger.warning("Interrupting at the next place where the run may stop; again to stop at once.")
+            engine.logger.warning("Interrupting at the next safe place. Press Ctrl-C again to stop immediately.")
         else:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, on_signal)
+    previous = signal.signal(signal.SIGINT, on_signal)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

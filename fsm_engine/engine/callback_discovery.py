@@ -1,4 +1,4 @@
-"""Discovery: where callback events are fired, seen in a run; what the lifecycle does not say itself."""
+"""`Discovery`: records where a run fires callback events, which the graph does not contain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fsm_engine._util.tables import align
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import Edge
-from fsm_engine.events.events import Event, EventEnum, name_of
+from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.priorities import FIRST
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Discovery:
-    """Collects the moves from event to event in which a callback event takes part.
+    """A context manager that collects the moves between events that a callback event is part of.
 
-    A context manager; while it is entered, every event of the engine has one handler more.
+    Inside the block, each event of the engine has one more handler.
 
     Attributes:
-        moves: how often each move was seen, by its edge, in the order in which they were seen first.
+        moves: the number of times that each move was seen, by its edge, in the order of their first occurrence.
     """
 
     def __init__(self, engine: EventDispatcher) -> None:
@@ -32,11 +32,9 @@ class Discovery:
     def __enter__(self) -> Discovery:
         engine = self._engine
         self.moves = engine.lifecycle.discovered
-        for event in [key for key in engine._entries if isinstance(key, (EventEnum, str))]:
-            if isinstance(event, EventEnum):
-                self._handles.append(engine.add_event_handler(event(priority=FIRST), self._note_move, event))
-            else:
-                self._handles.append(engine.add_event_handler(event, self._note_move, event))
+        for event in engine.registered_events:
+            called_first = event if isinstance(event, str) else event(priority=FIRST)
+            self._handles.append(engine.add_event_handler(called_first, self._note_move, event))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -45,12 +43,11 @@ class Discovery:
         self._handles, self._last = [], None
 
     def _note_move(self, engine: EventDispatcher, event: Event) -> None:
-        before, self._last = self._last, event
-        entries = engine._entries
-        if before is not None and (
-            entries[before].callback_event is not None or entries[event].callback_event is not None
-        ):
-            edge = Edge(before, event)
+        previous, self._last = self._last, event
+        if previous is None:
+            return
+        if any(engine._entries[end].callback_event is not None for end in (previous, event)):
+            edge = Edge(previous, event)
             self.moves[edge] = self.moves.get(edge, 0) + 1
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""`Engine`: runs the lifecycle graph, and takes signals from outside."""
+"""`Engine`: runs a step over data along a lifecycle graph."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from fsm_engine.dispatch.entries import Handler, HandlerWrapper
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
 from fsm_engine.dispatch.step_moves import FirableMoves, firable_moves, resolve_history
-from fsm_engine.engine import breakpoints, handler_checks
-from fsm_engine.engine import run_loop as running
+from fsm_engine.engine import breakpoints, handler_checks, run_loop
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph.positions import IDLE_POSITION, phase_at
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.persistence import copying
-from fsm_engine.persistence import state_dict as saving
-from fsm_engine.runtime import data_iter as batches
-from fsm_engine.runtime import run_limits as limits
+from fsm_engine.persistence.state_dict import load_state_dict, make_state_dict
+from fsm_engine.runtime import data_iter, run_limits
 from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:
@@ -40,25 +38,27 @@ Step = Callable[[Any, Any], Any]
 
 
 class Engine(EventDispatcher):
-    """Runs a step over data, phase by phase along a lifecycle graph, and announces each phase to handlers.
+    """Runs a step over data along a lifecycle graph, and calls handlers when a phase is entered.
 
     Args:
-        process_function: the step, called as ``process_function(engine, batch)`` in every iteration; what it
-            returns becomes ``engine.state.output``.
-        lifecycle: another lifecycle than that of training; it is copied. ``Engine(step)`` is
-            ``Engine(lifecycle=Lifecycle.training(step))``.
+        process_function: the step. Each iteration calls it as ``process_function(engine, batch)`` and stores its result
+            in ``engine.state.output``.
+        lifecycle: a lifecycle with a step of its own, instead of the training lifecycle; the engine copies it.
+            ``Engine(step)`` is short for ``Engine(lifecycle=Lifecycle.training(step))``.
 
     Attributes:
-        state: the run's data, a `State`; may be replaced by another.
-        logger: a standard logger named after the class; may be replaced.
-        lifecycle: the graph that is run, a copy of this engine's own.
-        state_dict_user_keys: names of state attributes that `state_dict` holds besides the counters.
-        interrupt_resume_enabled: for classes: whether `interrupt` is allowed.
-        resumes_exactly: whether `state_dict` holds all that a run needs to go on as if it had not been stopped. A
-            `Checkpoint` that saves this engine sets it. It costs a look at the random generators per pass.
+        state: the data of the run, a `State`; it may be replaced.
+        logger: a standard logger named after the class; it may be replaced.
+        lifecycle: the lifecycle that this engine runs, and that no other engine shares.
+        state_dict_user_keys: the names of state attributes that `state_dict` holds besides the counters.
+        interrupt_resume_enabled: a class attribute: False makes `interrupt` raise.
+        resumes_exactly: True if `state_dict` holds everything that a run needs to resume exactly. A `Checkpoint` that
+            saves this engine sets it. It costs one read of the RNG states per pass over the data.
 
     Raises:
-        ValueError: no step, or one that cannot be called with an engine and a batch; a step beside a lifecycle.
+        ValueError: there is no step, the step cannot be called with an engine and a batch, or both a step and a
+            lifecycle are given.
+        TypeError: `lifecycle` is not a `Lifecycle`.
     """
 
     def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
@@ -77,41 +77,42 @@ class Engine(EventDispatcher):
         self._machine: Driver | None = None
         self._firable_moves: dict[int, FirableMoves] | None = None
 
-    # Looking
+    # Inspection
 
     @property
     def last_event_name(self) -> Event | None:
-        """The event that was fired last; None before the first."""
+        """The event that was fired last; None before the first event."""
         cursor = self._cursor
         number = phase_at(cursor.position) or cursor.last_phase
         return cursor.callback_event or (self._graph.phases[number].event if number else None)
 
     @property
     def source(self) -> str:
-        """The text of the function that runs the lifecycle, as it is with the handlers attached now."""
+        """The source of the generated function that runs the lifecycle with the current handlers."""
         return self._current_program().compiled.source
 
     def may(self, event: AnyEvent) -> bool:
-        """Say whether the phase of `event` may come next: whether an edge leads there from where the run is.
+        """Return True if a transition leads from the current phase to the phase of `event`.
 
-        An event that is no phase may be fired at any time.
+        Guards are ignored. A callback event may be fired at any time, so the result is True.
 
         Raises:
-            ValueError: if `event` is not registered.
+            ValueError: `event` is not registered, or it is an edge or an exit.
         """
-        wanted = self._registry.entry(event).event
+        target = self._registry.entry(event).event
         graph, cursor = self._graph, self._cursor
-        if isinstance(wanted, (Edge, Exit)):
-            raise ValueError(f"{wanted} is a move, no phase. Ask may() about the phase that it leads to.")
-        if wanted not in graph.index:
+        if isinstance(target, (Edge, Exit)):
+            raise ValueError(f"may() takes the event of a phase, got the move {target}. Pass the phase it leads to.")
+        if target not in graph.index:
             return True
         exits = [resolve_history(self, transition) for transition in graph.exits[phase_at(cursor.position)]]
-        return any(transition.target == wanted for transition in exits if transition is not None)
+        return any(transition.target == target for transition in exits if transition is not None)
 
     def has_handlers(self, what: AnyEvent | type[EventEnum]) -> bool:
-        """Say whether anybody listens to an event, its exit, or an edge from or to it; an enum stands for its events.
+        """Return True if a handler is attached to an event, to its exit, or to an edge from or to it.
 
-        For a step that computes something only for those who look. It costs a look-up.
+        For an enum, return True if this holds for one of its events. A step can use it to skip work that only handlers
+        need. It costs one dictionary look-up.
         """
         known = self._has_handlers_cache.get(what)
         if known is None:
@@ -126,51 +127,55 @@ class Engine(EventDispatcher):
         max_iters: int | None = None,
         epoch_length: int | None = None,
     ) -> list[Finding]:
-        """Return what is wrong with the lifecycle and the handlers of this engine, for a run with these arguments.
+        """Return the problems of the lifecycle and the handlers of this engine, for a run with these arguments.
 
-        That is what `Lifecycle.check` finds; filters that nothing will pass, which the log also tells at the start
-        of a run; and, after a run, callback events with handlers that nothing has fired in it. Without a limit,
-        those of the state count. An empty list means that nothing was found.
+        The list contains the findings of `Lifecycle.check`; filters that no value in such a run passes, which `run`
+        also logs when it starts; and, after a run, callback events that have handlers but were not fired in it. It is
+        empty if nothing was found. If neither limit is given, the limits of the state apply.
 
         Raises:
-            ValueError, TypeError: limits that no run can have.
+            ValueError, TypeError: invalid limits.
         """
-        limits.check_limits(max_epochs, max_iters, epoch_length)
+        run_limits.check_limits(max_epochs, max_iters, epoch_length)
         state = self.state
         if max_epochs is max_iters is None:
             max_epochs, max_iters = state.max_epochs, state.max_iters
-        length = epoch_length or (state.epoch_length if data is None else limits.length_of(data))
-        given = handler_checks.RunLimits(max_epochs, max_iters, length)
-        return [*self.lifecycle.check(), *handler_checks.findings(self, given)]
+        length = epoch_length or (state.epoch_length if data is None else run_limits.length_of(data))
+        limits = handler_checks.RunLimits(max_epochs, max_iters, length)
+        return [*self.lifecycle.check(), *handler_checks.findings(self, limits)]
 
     def explain(self, what: AnyEvent | Handler) -> str:
-        """Say which handlers an event calls, in order, or what became of a handler; made to be printed.
+        """Return a text that explains which handlers an event calls, or when a handler is called.
 
-        For an event: its handlers with filter, priority and the place where each was defined. For a handler:
-        per event how often it fired, how often the filter passed, the last value, and why it is not called.
+        For an event: its handlers in the order of the calls, each with filter, priority, file and line. For a handler:
+        per event, how often the event fired, how often the filter passed, the last value, and why the handler was not
+        called.
 
         Raises:
-            ValueError: for an event that is not registered.
-            TypeError: for several events at once, or for something that is neither.
+            ValueError: the event is not registered.
+            TypeError: `what` is several events, or neither an event nor a handler.
         """
         from fsm_engine.engine.explain import explain_event, explain_handler
 
         if isinstance(what, EventsList):
-            raise TypeError(f"{what!r} are several events. Ask about one at a time.")
+            raise TypeError(f"explain() takes one event, got several: {what!r}.")
         if isinstance(what, (str, CallableEventWithFilter)):
             return explain_event(self, what)
         if not callable(what):
-            raise TypeError(f"{what!r} is neither an event nor a handler, so there is nothing to explain.")
+            raise TypeError(f"explain() takes an event or a handler, got {what!r}.")
         return explain_handler(self, what)
 
     def observe(self, observer: Observer) -> Observation:
-        """Tell `observer` of every move from now on: it is called as ``observer(engine, transition)``.
+        """Call ``observer(engine, transition)`` for every transition from now on.
 
-        It is called when a transition is taken, before its target is entered. It may only look. One that
-        raises is removed, and the error logged. While there is no observer this costs nothing.
+        The call comes before the target phase is entered. An observer must not change the run. If it raises, it is
+        removed and its error is logged. Without observers this costs nothing.
 
         Returns:
-            A handle with `remove()`, and a context manager.
+            A handle with `remove()`, which is also a context manager.
+
+        Raises:
+            TypeError: `observer` is not callable.
         """
         observation = self._observers.add(self, observer)
         self._invalidate()
@@ -186,34 +191,34 @@ class Engine(EventDispatcher):
         every: int = 1,
         device: bool = False,
     ) -> Recorder:
-        """Record when this engine moves and what its handlers take, from now on until the end of the ``with`` block.
+        """Record the transitions and the handler calls of this engine until the ``with`` block ends.
 
-        Engines that run meanwhile inside its runs, such as an evaluator in a handler, are recorded with it. While
-        nothing is recorded this costs nothing; else a fraction of a microsecond per move and per call.
+        An engine that runs inside a recorded run, such as an evaluator in a handler, is recorded, too. Recording costs
+        a fraction of a microsecond per transition and per handler call; without a recorder it costs nothing.
 
         Args:
-            timeline: records into this one, beside other engines; into a new one unless given.
-            handlers: whether the calls of handlers are recorded, too.
-            room: of a new timeline: how many moves, and how many calls of handlers, it keeps of each engine, a million
-                unless given, at 24 bytes each. The oldest are dropped, and counted.
-            profile: whether phases that do something of the user's (the data, the step, what it fires, activities) are
-                ranges in a profile, while `torch.profiler` is active in the thread of the run, or ``emit_nvtx`` or
-                ``emit_itt`` of torch. A range that you open in one phase and end in another overlaps them.
-            every: records one iteration in so many, from the wait for its batch to the next one's, of each engine; and
-                all that is no part of an iteration. What is left out is counted, and costs next to nothing.
-            device: whether a CUDA event is recorded at each move, in the stream that is current then. It tells how long
-                the device took for what a phase handed over, if it had to wait for nothing else. Nothing waits for it
-                before the recording ends.
+            timeline: the timeline to record into, which other engines may share; a new one by default.
+            handlers: whether to record the calls of handlers.
+            room: for a new timeline, how many transitions and how many handler calls it keeps per engine, at 24 bytes
+                each; a million by default. The oldest records are dropped and counted.
+            profile: whether phases that run user code (data, step, fired phases, activities) become ranges of a profile
+                while `torch.profiler`, ``emit_nvtx`` or ``emit_itt`` is active in the thread of the run. A range that
+                user code opens in one phase and ends in another overlaps them.
+            every: record one iteration out of `every`, from the wait for its batch to the wait for the next one, and
+                everything outside iterations. Iterations that are not recorded are counted; they cost almost nothing.
+            device: whether to record a CUDA event for each transition, in the current stream. The events give the time
+                that the device took for the work submitted in a phase, if the device had no other work. The host waits
+                for them only when the recording ends.
 
         Returns:
-            A context manager that gives the `Timeline`.
+            A context manager that returns the `Timeline`.
 
         Raises:
-            ImportError: `profile` or `device` without torch.
-            RuntimeError: `device` without a CUDA device.
-            BusyError: this engine is being recorded already.
-            ValueError: no room, or room for a timeline that has it; `every` is no positive integer, or the lifecycle
-                has no iterations.
+            ImportError: `profile` or `device` is given and torch is not installed.
+            RuntimeError: `device` is given and there is no CUDA device.
+            BusyError: this engine is already being recorded.
+            ValueError: `room` is not positive, or is given together with `timeline`; `every` is not a positive integer,
+                or the lifecycle has no iterations.
         """
         from fsm_engine.timeline.device import Cuda
         from fsm_engine.timeline.recorder import Recorder
@@ -221,27 +226,31 @@ class Engine(EventDispatcher):
         from fsm_engine.timeline.timeline import ROOM, Timeline
 
         if self._recorder is not None:
-            raise BusyError("this engine is being recorded already. End that first, with its remove() or its block.")
+            raise BusyError(
+                "this engine is already being recorded. Call remove() on that recorder, or leave its block."
+            )
         if timeline is not None and room is not None:
-            raise ValueError(f"room={room!r} is that of a new timeline, and one is given, which has its own.")
+            raise ValueError(
+                f"room={room!r} was given together with a timeline, which has its own. Pass Timeline(room)."
+            )
         into = Timeline(ROOM if room is None else room) if timeline is None else timeline
         check_every(every, self._graph)
         return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
 
-    def _wrap_handlers(self, around: HandlerWrapper, wanted: bool) -> None:
-        """Let what `around` makes of handlers be called in their place, or no longer."""
-        others = tuple([other for other in self._wrappers if other != around])
-        self._wrappers = (*others, around) if wanted else others
+    def _wrap_handlers(self, wrapper: HandlerWrapper, is_active: bool) -> None:
+        """Call the results of `wrapper` in place of the handlers, or stop doing so."""
+        others = tuple([other for other in self._wrappers if other != wrapper])
+        self._wrappers = (*others, wrapper) if is_active else others
         for entry in self._entries.values():
             entry.fire = None
         self._invalidate()
 
     def discover(self) -> Discovery:
-        """Watch where callback events are fired, from now on until the end of the ``with`` block.
+        """Record where callback events are fired until the ``with`` block ends.
 
         Returns:
-            A context manager that collects the moves between events that the lifecycle does not have as edges;
-            print it for a table. They are kept in ``engine.lifecycle.discovered``, apart from the graph.
+            A context manager that collects moves between events that are not edges of the lifecycle. Its `str` is a
+            table. The moves are kept in ``engine.lifecycle.discovered``, apart from the graph.
         """
         from fsm_engine.engine.callback_discovery import Discovery
 
@@ -249,12 +258,12 @@ class Engine(EventDispatcher):
 
     @property
     def machine(self) -> transitions.Machine:
-        """A flat machine of the `transitions` library for the lifecycle; its model's ``phase`` is where the run is.
+        """The lifecycle as a flat machine of the `transitions` library, in the current phase of the run.
 
-        It is the machine that drives ``run(..., driver="transitions")``.
+        The phase is ``machine.model.phase``. ``run(..., driver="transitions")`` uses this machine.
 
         Raises:
-            ImportError: if that library is not installed.
+            ImportError: the library is not installed.
         """
         return self._machine_driver().machine
 
@@ -263,7 +272,7 @@ class Engine(EventDispatcher):
 
         if self._machine is None or self._machine.graph is not self._graph:
             self._machine = Driver(self._graph)
-        self._machine.stand(phase_at(self._cursor.position))
+        self._machine.set_phase(phase_at(self._cursor.position))
         return self._machine
 
     def _notify_observers(self, transition: Transition) -> None:
@@ -275,17 +284,17 @@ class Engine(EventDispatcher):
             self._observers.notify(self, transition)
 
     def _notifier(self) -> Observer | None:
-        """Return what has to be called with each move, None if nobody is told."""
+        """Return the function to call for each transition; None if nothing observes."""
         return Engine._notify_observers if self._debug else self._observers.notifier
 
     def interruptible(self) -> AbstractContextManager[None]:
-        """Let Ctrl-C, or a notebook's stop button, `interrupt` this engine inside the ``with`` block.
+        """Return a context manager in which SIGINT (Ctrl-C, or the stop button of a notebook) interrupts this engine.
 
-        The first one suspends the run where it may stop, and `run` returns; a second one before that, or one
-        while no run is going on, raises KeyboardInterrupt. What was done on SIGINT before is done again afterwards.
+        The first SIGINT suspends the run at the next safe place, and `run` returns. A second one before that, or one
+        while no run is active, raises KeyboardInterrupt. Leaving the block restores the earlier SIGINT handler.
 
         Raises:
-            RuntimeError: outside the main thread, which alone is told of signals; or interrupts are switched off.
+            RuntimeError: entered outside the main thread, which alone receives signals, or interrupts are disabled.
         """
         return breakpoints.interruptible(self)
 
@@ -301,57 +310,60 @@ class Engine(EventDispatcher):
         until: AnyEvent | EventsList | None = None,
         driver: str = "compiled",
     ) -> State:
-        """Run the lifecycle until its limits are reached, or somebody ends it.
+        """Run the lifecycle until its limits are reached or the run is ended or suspended.
 
-        Starts from zero if no limit is set on the state, or the last run reached its limits. Otherwise the
-        counters go on: at the very place where an interrupt left, or else with the next epoch.
+        The run starts from zero if the state has no limit, or the last run reached its limits. Otherwise a suspended
+        run resumes at the position where it was interrupted, and any other run continues its counters with the next
+        epoch.
 
         Args:
-            data: batches; a DataLoader, any iterable, or None for steps without data. A suspended run goes on
-                with the data it has if the same, or none, is given; other data starts at its beginning.
-            max_epochs: how many epochs in all; 1 unless given.
-            max_iters: how many iterations in all, instead.
-            epoch_length: iterations per epoch, if that is not ``len(data)``. Data without a length and without
-                this tells its length when it ends first.
-            until: a breakpoint: the run stops when it has entered this phase, or come along this edge, and its
-                handlers are through, as if interrupted there; filters count. The next `run` goes on.
-            driver: ``"compiled"``, or ``"transitions"`` to let a machine of the `transitions` library pick the
-                exits: the same walk, hundreds of times slower, for those who do not trust the first.
+            data: the batches: a DataLoader, any iterable, or None for steps without data. A suspended run keeps its
+                position in the data if it is given the same data or None; other data starts at its beginning.
+            max_epochs: the total number of epochs; 1 if neither limit is given.
+            max_iters: the total number of iterations, instead of `max_epochs`.
+            epoch_length: the number of iterations per epoch, if it is not ``len(data)``. For data without a length, the
+                default is the number of batches of the first pass.
+            until: a breakpoint: a phase or an edge, filtered or not. When the run has entered the phase, or the target
+                of the edge, and the handlers have run, it is suspended as by `interrupt`. The next `run` resumes it.
+            driver: ``"compiled"``, or ``"transitions"`` to let a machine of the `transitions` library choose the
+                transitions. The order of phases is the same, but it is hundreds of times slower.
 
         Returns:
             The state.
 
         Raises:
-            BusyError: called inside a run of the same engine.
-            LifecycleError: a lifecycle that cannot run; see `Lifecycle.check`.
-            ValueError: limits that exclude each other, or are passed already; data that gives nothing; a
-                breakpoint where no run can stop.
-            IllegalTransition: the step has moved along an edge that is not there.
-            TypeError: data that cannot be iterated over.
-            Exception: what a step, a handler or the data raised, unless a handler of EXCEPTION_RAISED took it.
+            BusyError: this engine is already running.
+            LifecycleError: the lifecycle cannot run; see `Lifecycle.check`.
+            ValueError: both limits are given, or a limit is exceeded already; the data is empty; the run cannot stop at
+                `until`.
+            IllegalTransition: the step fired a phase to which no edge leads.
+            TypeError: the data is not iterable.
+            RuntimeError: `until` is given and interrupts are disabled.
+            Exception: raised by the step, a handler or the data, unless an error edge takes it or EXCEPTION_RAISED has
+                a handler. KeyboardInterrupt and the like are raised even if EXCEPTION_RAISED has one.
         """
         stops = breakpoints.attach(self, until) if until is not None else ()
         try:
-            at = self._begin(data, max_epochs, max_iters, epoch_length, driver)
+            self._begin(data, max_epochs, max_iters, epoch_length, driver)
         except BaseException:
             breakpoints.detach(stops)
             raise
-        terminal = self._graph.terminal_positions
+        terminal, position = self._graph.terminal_positions, run_loop.NOT_STARTED
         try:
             while True:
                 try:
-                    if at < 0:
-                        at = running.take_run_edge(self)
-                    at = running.handle_requests(self, at)
-                    if at in terminal:
+                    if position == run_loop.NOT_STARTED:
+                        position = run_loop.take_run_edge(self)
+                    position = run_loop.handle_requests(self, position)
+                    if position in terminal:
                         break
                     function, bound = self._runner()
-                    at = function(self, at, bound)
+                    position = function(self, position, bound)
                 except BaseException as error:
-                    at = running.fail(self, error)
+                    position = run_loop.fail(self, error)
         finally:
             breakpoints.detach(stops)
-            unhandled = running.end(self, at)
+            unhandled = run_loop.end(self, position)
         if unhandled is not None:
             try:
                 raise unhandled
@@ -360,7 +372,7 @@ class Engine(EventDispatcher):
         return self.state
 
     def _runner(self) -> tuple[Callable[[Any, int, list[Any]], int], list[Any]]:
-        """Return the function that runs the lifecycle from a position, and the objects that it refers to."""
+        """Return the function that runs the lifecycle from a position, and the objects that it uses."""
         if self._driver is not None:
             return self._driver.run, []
         program = self._current_program()
@@ -388,32 +400,34 @@ class Engine(EventDispatcher):
     def _allow_change(self) -> None:
         if self._cursor.position != IDLE_POSITION:
             raise BusyError(
-                f"the lifecycle cannot change while its engine is in {self.phase}, because where the run is would "
-                f"lose its meaning. Change it before run(), or after the run has ended."
+                f"the lifecycle cannot be changed while its engine is in {self.phase}, because the position of the run "
+                f"would become invalid. Change it before run(), or after the run has ended."
             )
 
     def _begin(
         self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str
-    ) -> int:
-        return running.begin(self, data, max_epochs, max_iters, epoch_length, driver)
+    ) -> None:
+        run_loop.begin(self, data, max_epochs, max_iters, epoch_length, driver)
 
     def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:  # noqa: ARG002  # for DeterministicEngine
-        return batches.iter_from(data, skip, draws_now=self.resumes_exactly)
+        return data_iter.iter_from(data, skip, draws_now=self.resumes_exactly)
 
     def set_data(self, data: Iterable[Any]) -> None:
-        """Let the next batch of this run come from `data`; the length of an epoch stays as it is.
+        """Replace the data of the active or suspended run: the next batch is the first batch of `data`.
+
+        The length of an epoch does not change.
 
         Raises:
-            RuntimeError: outside a run, where `run` itself takes the data.
-            ValueError: for data of length zero.
-            TypeError: for data that cannot be iterated over.
+            RuntimeError: no run is active or suspended.
+            ValueError: the length of the data is zero.
+            TypeError: the data is not iterable.
         """
         cursor, data_pass, state = self._cursor, self._data_pass, self.state
         if cursor.position == IDLE_POSITION:
-            raise RuntimeError("set_data() changes the data of a run that is going on. Give it to run(data).")
-        batches.check_data(data)
+            raise RuntimeError("set_data() was called without an active run. Pass the data to run(data).")
+        data_iter.check_data(data)
         state.dataloader, data_pass.has_data, data_pass.times_opened = data, True, 0
-        batches.open_data(self, batches.pending_batches(self))
+        data_iter.open_data(self, data_iter.pending_batches(self))
         self._invalidate()
 
     # Saving
@@ -421,48 +435,50 @@ class Engine(EventDispatcher):
     def state_dict(self) -> dict[str, Any]:
         """Return the progress of the run as plain data: epoch_length, iteration, the limit, and the user's keys.
 
-        It holds iterations, not batches: where a lifecycle skips batches before their iteration, or goes through
-        one twice, only a pickle or a copy, or an engine that `resumes_exactly`, knows the position in the data.
+        For a lifecycle without epochs, the phase in which the run is suspended takes the place of the first three.
 
-        With `resumes_exactly` it also holds the state of the handlers, and of a step that has one; the attributes of
-        the state that are plain data; and, of a run that is suspended, or asked `call_when_safe`, the
-        states of the random generators and its position in the lifecycle and in the data, with the batch where a step
-        is still to use it. In
-        the middle of a firing there is no such position, and the log says so. Asked at EXCEPTION_RAISED, it is that
-        of what has failed: the step, or the fetch, is done again, and handlers that were not called yet are left out.
+        Without `resumes_exactly` the state dict counts iterations, not batches. If a lifecycle skips or repeats
+        batches, it does not hold the position in the data; a pickle or a copy does.
+
+        With `resumes_exactly` it also holds the plain attributes of the state and the states of the step and of
+        handlers that have a ``state_dict``. If the run is suspended, or the call is made from `call_when_safe`, it also
+        holds the exact position: the position in the lifecycle and in the data, the states of the RNGs, and the current
+        batch if a step is still to use it. Called while handlers run, it holds only the progress, and a warning is
+        logged. At EXCEPTION_RAISED, the position is where the exception was raised: the step or the fetch runs again.
+        If a handler raised it, the remaining handlers of that event are skipped.
 
         Raises:
-            ValueError: a user's key that the state does not have; a batch at hand that is no plain data.
+            ValueError: the state has no attribute for a user's key, or the current batch is not plain data.
         """
-        return saving.state_dict(self)
+        return make_state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the progress that `state_dict` returned; the next `run` goes on from there.
+        """Load the progress that `state_dict` returned; the next `run` resumes there.
 
-        With a position, `run` goes on exactly there, announced by RESUMED, and gives what the run that was saved would
-        have given: that needs the same data, and the same handlers attached before this is called. STARTED is not fired
-        again: what its handlers have set up, such as frozen layers, belongs before `run`, or at RESUMED as well. So
-        does what others have changed outside: ``requires_grad``, the mode of a part of a model. If `set_data` had
-        changed the data, give that to `run`.
+        With an exact position, `run` fires RESUMED and continues as the saved run would have. Give it the same data,
+        and attach the same handlers before loading. Data that replaced the original with `set_data` has to be given to
+        `run`. STARTED is not fired again, so do what its handlers did, such as freezing layers, before `run` or at
+        RESUMED. The same holds for other changes outside the engine, such as ``requires_grad`` or the training mode of
+        a submodule.
 
-        Lost are gradients that wait for the optimizer, unless a step of `create_supervised_trainer` adds them up;
-        ``state.batch`` behind its iteration; random numbers of workers until a pass ends, and those by which data
-        without a sampler draws its order later than it is opened. A run that was at its end just ends again, with
-        STARTED, and TERMINATE if that had ended it, unless it is given a higher limit.
+        Not restored are: gradients that wait for the optimizer, unless a step of `create_supervised_trainer`
+        accumulates them; ``state.batch`` after its iteration; random numbers of worker processes until the pass ends;
+        random numbers of data without a sampler that draws its order later than in ``iter``. A run that had ended fires
+        STARTED, and TERMINATE if it was terminated, and ends again, unless a higher limit is given.
 
-        Without a position, in the middle of an epoch, `run` skips the batches that this epoch has used already. RESUMED
-        tells that a run goes on, unless nothing was done before: that one starts, with the limits it had.
+        Without an exact position, `run` skips the batches that the current epoch has used. It fires STARTED, then
+        RESUMED unless the loaded run had done nothing.
 
         Args:
-            state_dict: ``epoch_length``, one of ``iteration`` and ``epoch``, one of ``max_epochs`` and
-                ``max_iters``, and every key of `state_dict_user_keys`.
+            state_dict: ``epoch_length``, either ``iteration`` or ``epoch``, either ``max_epochs`` or ``max_iters``, or
+                ``phase`` for a lifecycle without epochs; and every key of `state_dict_user_keys`.
 
         Raises:
-            TypeError: if it is no mapping.
-            ValueError: for missing or contradictory keys; nothing is changed then.
-            BusyError: while an epoch is open, or with a position in any run.
+            TypeError: `state_dict` is not a mapping.
+            ValueError: keys are missing or contradict each other; nothing is changed.
+            BusyError: an epoch is open; with an exact position, or without epochs, any run is active.
         """
-        saving.load_state_dict(self, state_dict)
+        load_state_dict(self, state_dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
         return copying.copy_engine(self, memo)
@@ -475,7 +491,7 @@ class Engine(EventDispatcher):
 
 
 def engine_of(lifecycle: Lifecycle) -> Engine | None:
-    """Return the engine that `lifecycle` belongs to; None for a lifecycle without an engine."""
+    """Return the engine that owns `lifecycle`; None if there is none."""
     engine = lifecycle._engine()
     return engine if isinstance(engine, Engine) else None
 
@@ -483,9 +499,9 @@ def engine_of(lifecycle: Lifecycle) -> Engine | None:
 def _with_step(step: Step | None, lifecycle: Lifecycle | None) -> Lifecycle:
     if lifecycle is not None:
         if not isinstance(lifecycle, Lifecycle):
-            raise TypeError(f"lifecycle= has to be a Lifecycle, got {lifecycle!r}.")
+            raise TypeError(f"lifecycle must be a Lifecycle, got {lifecycle!r}.")
         if step is not None:
-            raise ValueError("Engine was given a step and a lifecycle. Put the step in: Lifecycle.training(step).")
+            raise ValueError("Engine got both a step and a lifecycle. Use lifecycle=Lifecycle.training(step).")
         if lifecycle.step is not None:
             _check_step(lifecycle.step)
         return lifecycle

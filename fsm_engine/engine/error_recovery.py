@@ -1,4 +1,4 @@
-"""Leaving a phase by an exception: which error edge takes it, and the handlers that are called on the way."""
+"""Leaving a phase after an exception: which edge takes it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from fsm_engine.events.edges import name_of_end
 from fsm_engine.graph.code import evaluate
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
-from fsm_engine.graph.transitions import History, Transition
+from fsm_engine.graph.transitions import Transition
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 
 def take_error_edge(engine: EventDispatcher, error: BaseException) -> tuple[Transition, BaseException]:
-    """Leave the phase where `error` was raised, and return the edge taken and the error that took it.
+    """Leave the phase in which `error` was raised; return the edge that was taken and the exception that it took.
 
-    A guard, a handler of an exit, or an action that raises on the way replaces the error, whose context it has; each of
-    them is called once.
+    If a guard, an action or a handler raises on the way, its exception replaces `error`, which becomes its context. No
+    guard is evaluated twice and no handler is called twice.
 
     Raises:
-        BaseException: the error itself, if it came out of EXCEPTION_RAISED or what follows, and no error edge takes it.
+        BaseException: no edge takes the exception, because EXCEPTION_RAISED or a phase after it raised it.
     """
     tried: list[Transition] = []
     if phase_at(engine._cursor.position) not in engine._graph.recovery_only_phases:
@@ -37,7 +37,7 @@ def take_error_edge(engine: EventDispatcher, error: BaseException) -> tuple[Tran
             _leave_finally(engine)
             raise error
         tried.append(edge)
-        _note(engine, edge, error)
+        _log_and_count(engine, edge, error)
         try:
             move(engine, edge)
         except BaseException as other:
@@ -47,7 +47,7 @@ def take_error_edge(engine: EventDispatcher, error: BaseException) -> tuple[Tran
 
 
 def error_edge_name(edge: Transition) -> str:
-    """Return the name under which ``state.errors`` counts an error edge."""
+    """Return the key of an error edge in ``state.errors``."""
     return f"{name_of_end(edge.via or edge.source)}.{edge.label}"
 
 
@@ -61,23 +61,23 @@ def _find_error_edge(engine: EventDispatcher, error: BaseException, tried: list[
             continue
         if edge.guard is None:
             return edge
-        tried.append(edge)  # it is asked once, and not again if that fails
+        tried.append(edge)  # the guard is evaluated once, even if it raises
         if evaluate(edge.guard, engine):
             return edge
     if engine._failure.final_error is not None:
-        return None  # a phase behind EXCEPTION_RAISED that fails would be gone through for ever
+        return None  # otherwise a phase after EXCEPTION_RAISED that raises would be entered again and again
     return graph.signal_exits[number].get(Signal.EXCEPTION)
 
 
 def _would_repeat(engine: EventDispatcher, edge: Transition) -> bool:
-    """Say whether a scope's edge leads to a recovery that has failed itself, and might do so for ever."""
+    """Return True if taking an error edge of a scope could go on for ever: its recovery has already failed."""
     if edge.via is None:
         return False
-    again = edge.limit is None and edge.guard is None and error_edge_name(edge) in engine._failure.edges_tried
-    return again or edge.target == edge.source
+    is_unlimited = edge.limit is None and edge.guard is None
+    return edge.target == edge.source or (is_unlimited and error_edge_name(edge) in engine._failure.edges_tried)
 
 
-def _note(engine: EventDispatcher, edge: Transition, error: BaseException) -> None:
+def _log_and_count(engine: EventDispatcher, edge: Transition, error: BaseException) -> None:
     if not edge.error:
         engine.logger.error("Engine run is terminating in %s due to exception: %s", engine.phase, repr(error))
         return
@@ -85,17 +85,18 @@ def _note(engine: EventDispatcher, edge: Transition, error: BaseException) -> No
     counts[name] = counts.get(name, 0) + 1
     engine._failure.edges_tried |= {name}
     limit = "" if edge.limit is None else f" of at most {edge.limit}"
-    # The text, not the error: a handler of the log that keeps records would keep all that its traceback holds.
+    # Its repr, because a logging handler that keeps records would keep everything that the traceback refers to.
     engine.logger.warning(
-        "%s in %s: going to %s, time %s%s.", repr(error), engine.phase, edge.target, counts[name], limit
+        "%s in %s: taking the error edge to %s, time %s%s.", repr(error), engine.phase, edge.target, counts[name], limit
     )
 
 
 def _leave_finally(engine: EventDispatcher) -> None:
-    """Leave by an exit that ends the run, or as any error would, or by the last exit there is."""
+    """Leave the phase of an exception that no edge takes: by an exit to IDLE, by EXCEPTION, or by the last exit."""
     graph, number = engine._graph, phase_at(engine._cursor.position)
-    automatic = [exit_ for exit_ in graph.automatic_exits[number] if not isinstance(exit_.target, History)]
-    ends = [exit_ for exit_ in automatic if exit_.target == graph.phases[0].event]
-    way = next(filter(None, [*ends, graph.signal_exits[number].get(Signal.EXCEPTION), *automatic[-1:]]), None)
-    if way is not None:
-        move(engine, way)
+    automatic = [transition for transition in graph.automatic_exits[number] if not transition.leads_to_history]
+    to_idle = [transition for transition in automatic if transition.target == graph.phases[0].event]
+    exception = graph.signal_exits[number].get(Signal.EXCEPTION)
+    transition = next(filter(None, [*to_idle, exception, *automatic[-1:]]), None)
+    if transition is not None:
+        move(engine, transition)

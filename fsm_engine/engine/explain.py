@@ -1,4 +1,4 @@
-"""What `Engine.explain` answers: which handlers an event calls, and what became of a handler."""
+"""Explanations of events and handlers: which handlers an event calls, and how often a handler was called."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def explain_event(engine: EventDispatcher, event: AnyEvent) -> str:
-    """List the handlers of `event` in the order in which they are called."""
+    """Return a list of the handlers of `event` in the order of the calls, for `Engine.explain`."""
     entry = engine._registry.entry(event)
     if not entry.handlers:
         return f"{entry.event} calls nothing: no handler is attached."
@@ -30,58 +30,54 @@ def explain_event(engine: EventDispatcher, event: AnyEvent) -> str:
 
 
 def describe_handler(handler_entry: HandlerEntry) -> tuple[str, str, str]:
-    """Return the name of a handler, its filter and priority, if it has them, and where it was defined, as file:line."""
+    """Return the name of a handler, its filter and priority as text, and the file and line of its definition."""
     return name_of_handler(handler_entry.handler), _conditions(handler_entry), source_place(handler_entry.handler)
 
 
 def entries_of(engine: EventDispatcher, event: AnyEvent) -> tuple[HandlerEntry, ...]:
-    """Return the entries of the handlers of `event`, in the order in which they are called."""
+    """Return the entries of the handlers of `event` in the order of the calls."""
     return engine._registry.entry(event).handlers
 
 
 def handlers_of_move(engine: EventDispatcher, transition: Transition) -> list[HandlerEntry]:
-    """Return the entries of the handlers of exits and edges that the move along `transition` calls."""
+    """Return the entries of the handlers of exits and edges that `transition` calls, in the order of the calls."""
     entries = entries_of_move(engine._registry, engine._graph, transition)
     return [handler_entry for entry in entries for handler_entry in entry.handlers]
 
 
 def handler_labels(engine: EventDispatcher, event: AnyEvent) -> list[str]:
-    """Return the handlers of `event` in the order in which they are called, each with file and line, for a picture."""
-    attached = engine._registry.entry(event).handlers
-    return [f"{name_of_handler(a.handler)}  {Path(source_place(a.handler)).name}" for a in attached]
+    """Return the name, file and line of each handler of `event`, in the order of the calls."""
+    handlers = [handler_entry.handler for handler_entry in entries_of(engine, event)]
+    return [f"{name_of_handler(handler)}  {Path(source_place(handler)).name}" for handler in handlers]
 
 
 def explain_handler(engine: EventDispatcher, handler: Callable[..., Any]) -> str:
-    """Say per event how often it fired, how often the filter of `handler` passed, and the last value."""
-    found = engine._registry.entries_of(handler)
-    if not found:
+    """Return a report of how often each event of `handler` fired and called it, for `Engine.explain`."""
+    handler_entries = engine._registry.entries_of(handler)
+    if not handler_entries:
         return (
             f"{name_of_handler(handler)} is not attached to any event of this engine, so it is never called. "
-            f"Attach it with engine.add_event_handler(event, handler)."
+            f"Attach it: engine.add_event_handler(event, handler)."
         )
     lines = [f"{name_of_handler(handler)}  {source_place(handler)}"]
-    lines += [f"  {line}" for handler_entry in found for line in _handler_report(engine, handler_entry)]
+    lines += [f"  {line}" for handler_entry in handler_entries for line in _handler_report(engine, handler_entry)]
     return "\n".join(lines)
 
 
 def _handler_report(engine: EventDispatcher, handler_entry: HandlerEntry) -> list[str]:
     entry = engine._registry.entries[handler_entry.event]
     fired = entry.fire_count - handler_entry.count_when_attached
-    passed = fired if handler_entry.filter is None else handler_entry.pass_count
+    called = fired if handler_entry.filter is None else handler_entry.pass_count
     conditions = _conditions(handler_entry)
-    lines = [f"on {entry.event}{f' ({conditions})' if conditions else ''}: fired {fired}, called {passed}"]
+    lines = [f"on {entry.event}{f' ({conditions})' if conditions else ''}: fired {fired}, called {called}"]
     if handler_entry.filter is not None and fired:
         counter = entry.counter or "number of firings"
         lines.append(f"  the last value of its {counter} was {handler_entry.last_value}")
-    if not passed:
-        lines.append(f"  not called, because {_reason(handler_entry, fired)}")
-    return lines
-
-
-def _reason(handler_entry: HandlerEntry, fired: int) -> str:
     if not fired:
-        return f"{handler_entry.event} has not fired since it was attached"
-    return f"the filter {handler_entry.filter} let none of them through"
+        lines.append(f"  not called, because {entry.event} has not fired since it was attached")
+    elif not called:
+        lines.append(f"  not called, because no value passed the filter {handler_entry.filter}")
+    return lines
 
 
 def _conditions(handler_entry: HandlerEntry) -> str:
@@ -92,22 +88,22 @@ def _conditions(handler_entry: HandlerEntry) -> str:
 
 
 def name_of_handler(handler: Any) -> str:
-    """Return the name under which a handler is shown."""
+    """Return the display name of a handler."""
     handler = _unwrap_partial(handler)
     return getattr(handler, "__qualname__", type(handler).__qualname__)
 
 
 def _unwrap_partial(handler: Any) -> Any:
-    """Return what a functools.partial calls; anything else is what it is."""
+    """Return the function of a `functools.partial`, any other handler unchanged."""
     return handler.func if isinstance(handler, partial) else handler
 
 
 def source_place(handler: Any) -> str:
-    """Say where `handler` was defined, as file:line; a callable object, where its class was."""
+    """Return the file and line of the definition of `handler`, or of its class if it is a callable object."""
     handler = inspect.unwrap(_unwrap_partial(handler))
-    for thing in (handler, type(handler)):
+    for definition in (handler, type(handler)):
         try:
-            return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
+            return f"{inspect.getsourcefile(definition)}:{inspect.getsourcelines(definition)[1]}"
         except (TypeError, OSError):
             continue
     return "(built in)"

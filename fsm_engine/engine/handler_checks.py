@@ -1,6 +1,6 @@
-"""What is wrong with the handlers of an engine: filters that no value passes, events that nobody fires.
+"""Checks of the handlers of an engine: filters that no value passes, and callback events that were not fired.
 
-Looked at when asked, and once at the start of a run; never while it goes on.
+They run in `Engine.check`, and once at the start of a run; they cost nothing during the run.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _LOOP_EVENTS = (Events.EPOCH_STARTED, Events.GET_BATCH_STARTED, Events.ITERATION_STARTED)
-"""The phases that count, or lead on to one that does."""
+"""The phases that count an epoch or an iteration, or lead to one that does."""
 
 
 class RunLimits(NamedTuple):
-    """How far a run goes, as far as that is known."""
+    """The limits of a run; None for those that are unknown."""
 
     max_epochs: int | None
     max_iters: int | None
@@ -36,16 +36,15 @@ class RunLimits(NamedTuple):
 
 
 def findings(engine: EventDispatcher, limits: RunLimits) -> list[Finding]:
-    """Return what is wrong with the handlers of `engine`, for a run with these limits."""
+    """Return the problems of the handlers of `engine`, for a run with these limits."""
     return [finding for _, finding in _silent_filters(engine, limits)] + list(_never_fired(engine))
 
 
 def warn(engine: EventDispatcher) -> None:
-    """Log which filters nothing will pass in the run that begins, each only once in the life of its handler."""
+    """Log each filter that no value in the run that begins passes, once per handler."""
     state = engine.state
-    for handler_entry, finding in _silent_filters(
-        engine, RunLimits(state.max_epochs, state.max_iters, state.epoch_length)
-    ):
+    limits = RunLimits(state.max_epochs, state.max_iters, state.epoch_length)
+    for handler_entry, finding in _silent_filters(engine, limits):
         if not handler_entry.has_warned:
             handler_entry.has_warned = True
             engine.logger.warning("%s", finding)
@@ -56,7 +55,7 @@ def _silent_filters(engine: EventDispatcher, limits: RunLimits) -> Iterator[tupl
     ranges = _ranges(engine._graph, limits) if filtered else {}
     for entry, handler_entry in filtered:
         assert handler_entry.filter is not None
-        least, most = ranges.get(entry.event, (0, inf))  # type: ignore[arg-type]  # moves count without a limit
+        least, most = ranges.get(entry.event, (0, inf))  # type: ignore[arg-type]  # edges and exits have no limit
         if not handler_entry.filter.may_pass(least, most):
             yield handler_entry, _not_called(entry, handler_entry, most)
 
@@ -74,7 +73,7 @@ def _not_called(entry: EventEntry, handler_entry: HandlerEntry, most: float) -> 
 
 
 def _ranges(graph: Graph, limits: RunLimits) -> dict[Event, tuple[int, float]]:
-    """Return for events that limits bound the least and the most that filters on them may be given."""
+    """Return the least and the greatest counter value of each event that the limits bound."""
     if not _keeps_limits(graph):
         return {}
     epochs = limits.max_epochs or inf
@@ -91,13 +90,15 @@ def _ranges(graph: Graph, limits: RunLimits) -> dict[Event, tuple[int, float]]:
 
 @lru_cache(maxsize=64)
 def _keeps_limits(graph: Graph) -> bool:
-    """Say whether a run goes round as in training, so that it does not pass its limits."""
-    moves, plain = ([_move(t) for t in g.transitions if t.trigger is Trigger.AUTOMATIC] for g in (graph, TRAINING))
+    """Return True if epochs and iterations repeat as in training, so that a run does not exceed its limits."""
+    moves, in_training = (
+        [_move(t) for t in g.transitions if t.trigger is Trigger.AUTOMATIC] for g in (graph, TRAINING)
+    )
     stops = [
         _move(t) for t in TRAINING.transitions if isinstance(t.guard, CodeFragment) and t.target not in _LOOP_EVENTS
     ]
-    round_as_in_training = all(move in plain for move in moves if move[0] in _LOOP_EVENTS)
-    return round_as_in_training and all(moves.count(stop) >= stops.count(stop) for stop in stops)
+    repeats_as_in_training = all(move in in_training for move in moves if move[0] in _LOOP_EVENTS)
+    return repeats_as_in_training and all(moves.count(stop) >= stops.count(stop) for stop in stops)
 
 
 def _move(transition: Transition) -> tuple[Any, ...]:

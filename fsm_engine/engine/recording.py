@@ -1,17 +1,20 @@
-"""Which engine records into which timeline, per thread: so an engine that runs inside another joins its timeline."""
+"""The recorders of the active runs of each thread: an engine that runs inside a recorded run is recorded, too."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
 
 
 class Recording(Protocol):
-    """What the engine asks of a recorder."""
+    """The methods of a recorder that the engine calls."""
 
     @property
     def is_over(self) -> bool:
-        """Whether the recorder was removed."""
+        """True once the recorder was removed."""
         ...
 
     def begin(self) -> None:
@@ -20,23 +23,23 @@ class Recording(Protocol):
     def end(self) -> None:
         """Record the end of a run."""
 
-    def invite(self, engine: Any) -> None:
+    def invite(self, engine: Engine) -> None:
         """Record `engine`, whose run begins inside a recorded run."""
 
 
-class _Running(threading.local):
-    """The recorders of the engines that are running in this thread, the outermost first."""
+class _Active(threading.local):
+    """The recorders of the runs active in this thread, the outermost run first."""
 
     def __init__(self) -> None:
         self.recorders: list[Recording] = []
 
 
-_running = _Running()
+_active = _Active()
 
 
-def begin(engine: Any) -> None:
-    """Take note that a run of `engine` begins; one inside a run that is recorded is recorded with it."""
-    recorders = _running.recorders
+def begin(engine: Engine) -> None:
+    """Record the beginning of a run of `engine`, if it has a recorder or runs inside a recorded run."""
+    recorders = _active.recorders
     while recorders and recorders[-1].is_over:  # removed while its engine ran
         recorders.pop()
     if engine._recorder is None and recorders:
@@ -46,9 +49,9 @@ def begin(engine: Any) -> None:
         engine._recorder.begin()
 
 
-def end(engine: Any) -> None:
-    """Take note that a run of `engine` has ended, one way or another."""
+def end(engine: Engine) -> None:
+    """Record the end of a run of `engine`, if it is recorded."""
     recorder = engine._recorder
-    if recorder is not None and recorder in _running.recorders:
-        _running.recorders.remove(recorder)
+    if recorder is not None and recorder in _active.recorders:
+        _active.recorders.remove(recorder)
         recorder.end()

@@ -1,4 +1,4 @@
-"""A run of an engine: how it begins, goes on after each look, fails, and ends; the loop itself is in `Engine.run`."""
+"""The steps of a run around its loop: begin, handle requests, fail, end. The loop itself is in `Engine.run`."""
 
 from __future__ import annotations
 
@@ -7,36 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.step_moves import move
-from fsm_engine.engine import error_recovery as recovery
 from fsm_engine.engine import handler_checks, recording
+from fsm_engine.engine.error_recovery import take_error_edge
 from fsm_engine.engine.signals import call_callbacks, enter_unobserved, handle_signal, is_safe_point
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, phase_at
 from fsm_engine.graph.signals import Signal
-from fsm_engine.persistence import state_dict as saving
-from fsm_engine.runtime import data_iter as batches
-from fsm_engine.runtime import run_limits as limits
+from fsm_engine.persistence.state_dict import has_begun, resume_epoch
+from fsm_engine.runtime import data_iter, run_limits
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.exact_data import restore_rng_states
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
+NOT_STARTED = -1
+"""The position of a run before `take_run_edge`."""
+
 
 def begin(
     engine: Engine, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None, driver: str
-) -> int:
-    """Check the arguments of a run, let `engine` stand where it starts or goes on, and return -1: nowhere yet.
+) -> None:
+    """Check the arguments of a run, then prepare `engine` to start a new run or to resume.
 
     Raises:
-        BusyError, LifecycleError, ValueError, TypeError: see `Engine.run`; nothing is changed then.
+        BusyError, LifecycleError, ValueError, TypeError: see `Engine.run`. A suspended run can still be resumed then.
     """
-    _refuse(engine, driver)
+    _raise_if_cannot_run(engine, driver)
     if data is not None:
-        batches.check_data(data)
+        data_iter.check_data(data)
     cursor, signals, data_pass, state = engine._cursor, engine._signals, engine._data_pass, engine.state
-    earlier = state.max_epochs, state.max_iters
-    new, goes_on = _set_limits(engine, data, max_epochs, max_iters, epoch_length)
-    cursor.is_finished &= earlier == (state.max_epochs, state.max_iters)
+    previous_limits = state.max_epochs, state.max_iters
+    is_new, resumes = _set_limits(engine, data, max_epochs, max_iters, epoch_length)
+    cursor.is_finished &= previous_limits == (state.max_epochs, state.max_iters)
     signals.requests.clear()
     signals.callbacks.clear()
     engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
@@ -44,23 +46,22 @@ def begin(
     engine._firable_moves = None
     handler_checks.warn(engine)
     if data_pass.resume_rng is not None:
-        restore_rng_states(engine.state.dataloader if data is None else data, data_pass.resume_rng)
-        data_pass.resume_rng = None
-    if goes_on:
+        restore_rng_states(state.dataloader if data is None else data, data_pass.resume_rng)
+    if resumes:
         _resume(engine, data)
     else:
-        _start(engine, data, new)
+        _start(engine, data, is_new)
+    data_pass.resume_rng = None
     cursor.outcome, cursor.callback_event = None, None
     engine._running = True
     recording.begin(engine)
-    return -1
 
 
-def _refuse(engine: Engine, driver: str) -> None:
+def _raise_if_cannot_run(engine: Engine, driver: str) -> None:
     if engine._running:
         raise BusyError(
-            f"run() was called while this engine is running, in {engine.phase}. One engine runs one thing at a "
-            f"time: run another Engine here, or call run() again after this run has ended."
+            f"run() was called while this engine is running; it is in {engine.phase}. Use another Engine for a run "
+            f"inside this one, or call run() again after this run has ended."
         )
     if driver not in ("compiled", "transitions"):
         raise ValueError(f"unknown driver={driver!r}; pass 'compiled' or 'transitions'.")
@@ -70,40 +71,40 @@ def _refuse(engine: Engine, driver: str) -> None:
 def _set_limits(
     engine: Engine, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None
 ) -> tuple[bool, bool]:
-    """Set the limits of the run, and return whether it is new, and whether it goes on where one was suspended."""
+    """Set the limits of the run; return whether the run is new, and whether it resumes a suspended run."""
     cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
-    limits.check_limits(max_epochs, max_iters, epoch_length)
+    run_limits.check_limits(max_epochs, max_iters, epoch_length)
     suspended = cursor.suspended_at is not None
     if not engine._graph.has_epochs:
-        limits.raise_if_limited(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
+        run_limits.raise_if_limited(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
         return not suspended and not engine._has_loaded_state, suspended
-    new = limits.is_new_run(state, max_epochs, max_iters, suspended or cursor.is_finished)
-    goes_on = suspended and not new
-    if goes_on and data is None and data_pass.has_data and data_pass.iterator is None and state.dataloader is None:
-        raise ValueError("this run had data, which is not kept when an engine is pickled: give it to run() again.")
-    settle = limits.start_limits if new else limits.resume_limits
-    settle(state, state.dataloader if goes_on and data is None else data, max_epochs, max_iters, epoch_length)
-    return new, goes_on
+    is_new = run_limits.is_new_run(state, max_epochs, max_iters, suspended or cursor.is_finished)
+    resumes = suspended and not is_new
+    if resumes and data is None and data_pass.has_data and data_pass.iterator is None and state.dataloader is None:
+        raise ValueError("this run had data, which a pickle or a state dict does not contain. Pass it: run(data).")
+    set_limits = run_limits.start_limits if is_new else run_limits.resume_limits
+    set_limits(state, state.dataloader if resumes and data is None else data, max_epochs, max_iters, epoch_length)
+    return is_new, resumes
 
 
-def _start(engine: Engine, data: Any, new: bool) -> None:
+def _start(engine: Engine, data: Any, is_new: bool) -> None:
     cursor, signals, state = engine._cursor, engine._signals, engine.state
-    if new:
+    if is_new:
         state.errors = {}
         for counter in engine._graph.counters.values():
             setattr(state, counter, 0)
-    loaded, engine._has_loaded_state = engine._has_loaded_state and not new, False
-    untouched = loaded and not saving.has_begun(engine)
-    if new or untouched:
+    is_loaded, engine._has_loaded_state = engine._has_loaded_state and not is_new, False
+    has_progress = is_loaded and has_begun(engine)
+    if is_new or (is_loaded and not has_progress):
         engine._registry.restart_counts()
     engine._restart(has_data=data is not None)
     cursor.position = IDLE_POSITION
-    cursor.is_loaded = loaded and not untouched
+    cursor.is_loaded = has_progress
     state.dataloader = data
-    if loaded:
-        saving.resume_epoch(engine)
-    if cursor.is_finished and not limits.limits_reached(state):
-        engine.logger.info("The run that was loaded had ended, so this one ends at once. A higher limit lets it go on.")
+    if is_loaded:
+        resume_epoch(engine)
+    if cursor.is_finished and not run_limits.limits_reached(state):
+        engine.logger.info("The loaded run had ended, so this run ends at once. To continue it, pass a higher limit.")
         signals.requests[Signal.TERMINATE] = False
     cursor.is_finished = False
     engine.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
@@ -112,15 +113,15 @@ def _start(engine: Engine, data: Any, new: bool) -> None:
 def _resume(engine: Engine, data: Any) -> None:
     cursor, state = engine._cursor, engine.state
     assert cursor.suspended_at is not None
-    cursor.is_loaded = False  # RESUMED, which comes next, tells of that, too
+    cursor.is_loaded = False  # RESUMED, which is fired next, covers the loaded state
     phase = engine._graph.phases[phase_at(cursor.suspended_at)]
-    batches.resume_data(engine, data)
+    data_iter.resume_data(engine, data)
     engine._clocks.toggle()
     engine.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
 
 
 def take_run_edge(engine: Engine) -> int:
-    """Take the edge that `run` is the signal for."""
+    """Take the edge of the signal `run`, from IDLE or INTERRUPT, and return the position that it leads to."""
     graph = engine._graph
     edge = graph.signal_exits[phase_at(engine._cursor.position)][Signal.RUN]
     engine._signals.needs_attention = False
@@ -128,32 +129,35 @@ def take_run_edge(engine: Engine) -> int:
     return before(graph.index[edge.target])  # type: ignore[index]
 
 
-def handle_requests(engine: Engine, at: int) -> int:
-    """Do at `at` what was asked for since the last look, and return where to go on."""
+def handle_requests(engine: Engine, position: int) -> int:
+    """Handle pending callbacks and signals at `position`, and return the position to continue at."""
     cursor, signals, graph = engine._cursor, engine._signals, engine._graph
-    if at in graph.terminal_positions and not signals.callbacks:
-        return at
-    signals.needs_attention = False  # first: a signal that arrives from now on is seen by the next look
-    cursor.position = at
+    if position in graph.terminal_positions and not signals.callbacks:
+        return position
+    signals.needs_attention = False  # first, so that a signal that arrives from here on sets it again
+    cursor.position = position
     if signals.requests or signals.callbacks:
-        cursor.position = at = enter_unobserved(engine, at)
-        if signals.callbacks and is_safe_point(engine, at):
+        cursor.position = position = enter_unobserved(engine, position)
+        if signals.callbacks and is_safe_point(engine, position):
             call_callbacks(engine)
-        if signals.requests and at not in graph.terminal_positions:
-            cursor.position = at = handle_signal(engine, at)
+        if signals.requests and position not in graph.terminal_positions:
+            cursor.position = position = handle_signal(engine, position)
         signals.needs_attention = bool(signals.requests or signals.callbacks)
-    return at
+    return position
 
 
 def fail(engine: Engine, error: BaseException) -> int:
-    """Leave where `error` was raised, by the edge that takes it, and return where that leads."""
+    """Leave the current phase by the edge that takes `error`, and return the position to continue at.
+
+    Raises:
+        BaseException: no edge takes `error`; see `take_error_edge`.
+    """
     cursor, signals, failure, graph = engine._cursor, engine._signals, engine._failure, engine._graph
     cursor.moves = None
-    cursor.position = max(cursor.position, 0)
     if failure.error is not None and error.__context__ is None and error is not failure.error:
-        error.__context__ = failure.error  # as in an except clause, which a handler of the error stands for
+        error.__context__ = failure.error  # as Python does in an except clause: `error` came up during its handling
     try:
-        edge, error = recovery.take_error_edge(engine, error)
+        edge, error = take_error_edge(engine, error)
         position = (
             cursor.activity_position if phase_at(cursor.position) in graph.fired_phases else entered(cursor.position)
         )
@@ -170,31 +174,32 @@ def fail(engine: Engine, error: BaseException) -> int:
         del error  # its traceback refers to this frame
 
 
-def end(engine: Engine, at: int) -> BaseException | None:
-    """Let `engine` rest at `at`, suspended or in IDLE, and return the error that nobody took."""
+def end(engine: Engine, position: int) -> BaseException | None:
+    """End or suspend the run at `position`, and return the exception that `run` raises, if any."""
     try:
-        call_callbacks(engine)  # nothing does, unless a handler of EXCEPTION_RAISED has raised
+        call_callbacks(engine)  # some are pending only if a handler of EXCEPTION_RAISED raised
     finally:
-        unhandled = _finish(engine, at)
+        unhandled = _finish(engine, position)
     return unhandled
 
 
-def _finish(engine: Engine, at: int) -> BaseException | None:
+def _finish(engine: Engine, position: int) -> BaseException | None:
     cursor, signals, data_pass, failure = engine._cursor, engine._signals, engine._data_pass, engine._failure
     engine._running = False
     engine._driver = None
-    failed, error = failure.final_error is not None, None if failure.is_handled else failure.final_error
+    has_failed, unhandled = failure.final_error is not None, None if failure.is_handled else failure.final_error
     cursor.last_phase = phase_at(cursor.position)
-    failure.error, failure.final_error, failure.failed_position, failure.is_handled = None, None, None, False
+    failure.reset_process()
     signals.requests.clear()
-    if cursor.outcome is Outcome.INTERRUPTED and at in engine._graph.terminal_positions and at != IDLE_POSITION:
-        cursor.position = at
+    is_suspended = position in engine._graph.terminal_positions and position != IDLE_POSITION
+    if cursor.outcome is Outcome.INTERRUPTED and is_suspended:
+        cursor.position = position
         engine._clocks.toggle()
     else:
-        cursor.outcome = Outcome.FAILED if failed else cursor.outcome or Outcome.COMPLETED
+        cursor.outcome = Outcome.FAILED if has_failed else cursor.outcome or Outcome.COMPLETED
         cursor.position, cursor.suspended_at, data_pass.iterator = IDLE_POSITION, None, None
     engine.logger.info(
         "Engine run %s after %s epochs, %s iterations.", cursor.outcome, engine.state.epoch, engine.state.iteration
     )
     recording.end(engine)
-    return error
+    return unhandled

@@ -1,4 +1,4 @@
-"""How a pending signal moves a run: which one goes first, where it leads, what waits and what is dropped."""
+"""Handling of pending signals and callbacks: where it is safe, which signal goes first, and which edge it takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import move
 from fsm_engine.graph.code import evaluate, execute
-from fsm_engine.graph.positions import IDLE_POSITION, before, is_entered, phase_at
+from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.runtime.cursor import Outcome
@@ -14,30 +14,34 @@ from fsm_engine.runtime.cursor import Outcome
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
-_PENDING = (Signal.TERMINATE, Signal.TERMINATE_EPOCH, Signal.INTERRUPT)
 
+def enter_unobserved(engine: EventDispatcher, position: int) -> int:
+    """Enter the phase at `position` if it has no handlers, and return the new position.
 
-def enter_unobserved(engine: EventDispatcher, at: int) -> int:
-    """Enter the phase at `at` if nobody observes it; one whose handlers are to come is left to the emitted function."""
-    phase = engine._graph.phases[phase_at(at)]
-    if is_entered(at) or engine._registry.entries[phase.event].handlers:
-        return at
+    A phase with handlers is entered by the generated function, so its handlers run before signals are handled.
+    """
+    phase = engine._graph.phases[phase_at(position)]
+    if is_entered(position) or engine._registry.entries[phase.event].handlers:
+        return position
     for action in phase.entry:
         execute(action, engine)
-    return at + 1
+    return entered(position)
 
 
-def is_safe_point(engine: EventDispatcher, at: int) -> bool:
-    """Say whether handlers are through at `at`, and it is no part of an activity, nor does the phase defer signals."""
+def is_safe_point(engine: EventDispatcher, position: int) -> bool:
+    """Return True if signals may be handled at `position`.
+
+    The handlers of the phase have run, the phase is not part of an activity, and it does not defer signals.
+    """
     graph = engine._graph
-    phase = graph.phases[phase_at(at)]
-    if not is_entered(at) or phase_at(at) in graph.fired_phases:
+    phase = graph.phases[phase_at(position)]
+    if not is_entered(position) or phase_at(position) in graph.fired_phases:
         return False
     return phase.defer is None or not evaluate(phase.defer, engine)
 
 
 def call_callbacks(engine: EventDispatcher) -> None:
-    """Call what `Engine.call_when_safe` was given; what that asks for as well."""
+    """Call the callbacks given to `Engine.call_when_safe`, including any that these callbacks add."""
     signals = engine._signals
     while signals.callbacks:
         callback, signals.is_calling_back = signals.callbacks.pop(0), True
@@ -47,45 +51,40 @@ def call_callbacks(engine: EventDispatcher) -> None:
             signals.is_calling_back = False
 
 
-def handle_signal(engine: EventDispatcher, at: int) -> int:
-    """Take the edge of the first pending signal that has one from position `at`, and return where that leads.
+def handle_signal(engine: EventDispatcher, position: int) -> int:
+    """Take the edge of the first pending signal that has one from `position`, and return the position that it leads to.
 
-    Signals are honoured between the handlers of a phase and its activity. Signals without an edge from the phase are
-    dropped; those that were beaten, or that the phase defers, stay pending. An interrupt may insist on a phase that
-    defers.
+    Signals without an edge from the phase are dropped. Signals of lower precedence, and signals that the phase defers,
+    stay pending. An interrupt by a breakpoint is handled even if the phase defers signals.
     """
     signals, graph = engine._signals, engine._graph
-    edges = graph.signal_exits[phase_at(at)]
-    if not is_safe_point(engine, at):
-        if not is_entered(at) or phase_at(at) in graph.fired_phases or not signals.requests.get(Signal.INTERRUPT):
-            return at
+    edges = graph.signal_exits[phase_at(position)]
+    if not is_safe_point(engine, position):
+        can_stop = is_entered(position) and phase_at(position) not in graph.fired_phases
+        if not (can_stop and signals.requests.get(Signal.INTERRUPT)):
+            return position
         del signals.requests[Signal.INTERRUPT]
-        return _take(engine, Signal.INTERRUPT, edges[Signal.INTERRUPT], False, at)
-    for signal in _PENDING:
+        return _take_edge(engine, Signal.INTERRUPT, edges[Signal.INTERRUPT], False, position)
+    for signal in Signal:  # in order of precedence
         if signal not in signals.requests:
             continue
         skip = signals.requests.pop(signal)
         if signal in edges:
-            return _take(engine, signal, edges[signal], skip, at)
-    return at
+            return _take_edge(engine, signal, edges[signal], skip, position)
+    return position
 
 
-def _take(engine: EventDispatcher, signal: Signal, edge: Transition, skip: bool, at: int) -> int:
-    graph = engine._graph
+def _take_edge(engine: EventDispatcher, signal: Signal, edge: Transition, skip: bool, position: int) -> int:
+    cursor, graph = engine._cursor, engine._graph
     target = graph.index[edge.target]  # type: ignore[index]
-    _note(engine, signal, skip, at, target in graph.terminal)
-    move(engine, edge)
-    return before(target) or IDLE_POSITION
-
-
-def _note(engine: EventDispatcher, signal: Signal, skip: bool, at: int, rests: bool) -> None:
-    cursor = engine._cursor
-    engine.logger.info("%s is honoured in %s.", signal.value, engine._graph.phases[phase_at(at)])
+    engine.logger.info("Handling %s in %s.", signal.value, graph.phases[phase_at(position)])
     if signal is Signal.TERMINATE:
         cursor.skip_completed, cursor.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:
         cursor.skip_epoch_completed = skip
-    elif rests:
+    elif target in graph.terminal:
         cursor.outcome = Outcome.INTERRUPTED
-        if cursor.suspended_at is None:  # else it stopped before it had gone on
-            cursor.suspended_at = at
+        if cursor.suspended_at is None:  # a run that is interrupted at RESUMED is still suspended at the first position
+            cursor.suspended_at = position
+    move(engine, edge)
+    return before(target) or IDLE_POSITION

@@ -1,7 +1,7 @@
-"""The `transitions` library: a second driver for a lifecycle, and machines written with it as lifecycles.
+"""The `transitions` library: a second driver for a lifecycle, and lifecycles made from its machines.
 
-Its machines are flat: scopes' transitions are written out per phase, and history is one transition per phase
-that may have been left. Triggers are the labels of transitions.
+The machines are flat. A transition of a scope is written once per phase in the scope, and a transition into a history
+once per phase that the history may restore. Triggers are the labels of transitions.
 """
 
 from __future__ import annotations
@@ -42,30 +42,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class MachineModel:
-    """The model of a machine: its ``phase`` is the qualified name of the phase that the machine is in."""
+    """The model of a machine; its ``phase`` is the qualified name of the current phase."""
 
     phase: str
     trigger: Callable[..., bool]
 
 
 def to_transitions(graph: Graph) -> transitions.Machine:
-    """Return a flat `transitions.Machine` with the moves of `graph` and no guards: a word of labels is accepted or not.
+    """Return `graph` as a flat `transitions.Machine` without guards, which accepts or rejects a sequence of labels.
 
     Raises:
-        ImportError: if the library is not installed.
+        ImportError: the library is not installed.
     """
-    return _machine(graph, _no_conditions)
+    return _machine(graph)
 
 
-def _no_conditions(_transition: Transition, _target: int) -> list[Any]:
-    return []
-
-
-def _machine(graph: Graph, conditions: Callable[[Transition, int], list[Any]]) -> transitions.Machine:
+def _machine(
+    graph: Graph, conditions: Callable[[Transition, int], list[Any]] = lambda _transition, _target: []
+) -> transitions.Machine:
     try:
         import transitions
     except ImportError as error:
-        raise ImportError("this needs the library transitions: pip install transitions") from error
+        raise ImportError("this needs the library transitions. Install it with: pip install transitions") from error
     moves = [
         {
             "trigger": transition.label,
@@ -95,10 +93,10 @@ def _targets(graph: Graph, transition: Transition) -> list[int]:
 
 
 class Driver:
-    """Runs a lifecycle by a machine of the `transitions` library, which picks every exit.
+    """Runs a lifecycle with a machine of the `transitions` library, which chooses every transition.
 
-    It has the contract of the emitted function, and shares with it what phases and guards do, not which comes
-    next: the reference that the emitted function is tested against.
+    `run` has the contract of the generated function. Both run the same phases and evaluate the same guards, but choose
+    the next phase independently, so the tests use this driver as a reference.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -106,60 +104,60 @@ class Driver:
         self.machine = _machine(graph, self._conditions)
         self._names = [qualified_name(phase) for phase in graph.phases]
         self._numbers = {name: number for number, name in enumerate(self._names)}
-        self._picked: Transition | None = None
+        self._chosen: Transition | None = None
 
     def _conditions(self, transition: Transition, target: int) -> list[Any]:
         conditions: list[Any] = []
         if transition.guard is not None and not transition.error:
-            conditions.append(partial(_holds, transition.guard))
+            conditions.append(partial(evaluate, transition.guard))
         if isinstance(transition.target, History):
             conditions.append(partial(_is_history_of, target))
         return conditions
 
     @property
-    def _where(self) -> Any:
+    def _model(self) -> Any:
         return self.machine.model
 
-    def stand(self, number: int) -> None:
-        """Let the machine be in the phase of that number."""
+    def set_phase(self, number: int) -> None:
+        """Set the phase of the machine to the phase of number `number`."""
         self.machine.set_state(self._names[number])
 
     def follow(self, engine: EventDispatcher, transition: Transition) -> None:
-        """Make a move that was not picked here: one that a signal, an exception or a step asked for."""
-        if transition is self._picked:
+        """Let the machine follow a transition caused by a signal, an exception or the step."""
+        if transition is self._chosen:
             return
-        self._where.trigger(transition.label, engine)
+        self._model.trigger(transition.label, engine)
         target = self._names[self.graph.index[transition.target]]  # type: ignore[index]
-        if self._where.phase != target:
-            raise LifecycleError(f"the machine went to {self._where.phase} by {transition}, not to {target}.")
+        if self._model.phase != target:
+            raise LifecycleError(f"the machine went to {self._model.phase} by {transition}, but the run to {target}.")
 
-    def run(self, engine: EventDispatcher, at: int, _bound: Any = ()) -> int:
-        """Run the lifecycle from position `at` until a signal has to be looked at, or the run rests."""
+    def run(self, engine: EventDispatcher, position: int, _bound: Any = ()) -> int:
+        """Run the lifecycle from `position` until a signal is pending or the run ends; return the position."""
         cursor, signals = engine._cursor, engine._signals
         while True:
-            number = phase_at(at)
-            self.stand(number)
-            if not is_entered(at):
-                cursor.position, cursor.callback_event = at, None
+            number = phase_at(position)
+            self.set_phase(number)
+            if not is_entered(position):
+                cursor.position, cursor.callback_event = position, None
                 if self._enter(engine, self.graph.phases[number]):
-                    return entered(at)
-                at = entered(at)
-            cursor.position = at
-            if at in self.graph.terminal_positions:
-                return at
-            at, look = self._act(engine, at)
-            phase = self.graph.phases[phase_at(at)]
-            transition, target = self._pick(engine, at)
+                    return entered(position)
+                position = entered(position)
+            cursor.position = position
+            if position in self.graph.terminal_positions:
+                return position
+            position, may_signal = self._run_activity(engine, position)
+            phase = self.graph.phases[phase_at(position)]
+            transition, target = self._choose(engine, position)
             if isinstance(transition.target, History):
                 return return_to_history(engine, transition)
             entries = entries_of_move(engine._registry, self.graph, transition)
-            self._take(engine, transition, entries, at)
-            look = look or phase.defer is not None or bool(entries) or runs_user_code(transition.action)
+            self._take_transition(engine, transition, entries, position)
+            may_signal = may_signal or bool(entries) or runs_user_code(transition.action)
             if not target:
                 return IDLE_POSITION
-            if look and signals.needs_attention:
+            if (may_signal or phase.defer is not None) and signals.needs_attention:
                 return before(target)
-            at = before(target)
+            position = before(target)
 
     def _enter(self, engine: EventDispatcher, phase: Phase) -> bool:
         for action in phase.entry:
@@ -170,85 +168,83 @@ class Driver:
         engine._call_handlers(entry, *phase.payload.values(engine))
         return engine._signals.needs_attention
 
-    def _act(self, engine: EventDispatcher, at: int) -> tuple[int, bool]:
-        """Do the activity, and return where it ended and whether it may have signalled."""
-        cursor, failure, number = engine._cursor, engine._failure, phase_at(at)
+    def _run_activity(self, engine: EventDispatcher, position: int) -> tuple[int, bool]:
+        """Run the activity; return the position that it reached and whether it may have signalled."""
+        cursor, failure, number = engine._cursor, engine._failure, phase_at(position)
         phase = self.graph.phases[number]
         if number in self.graph.recovery_phases and not phase.payload.positional:
             failure.error = None
         if phase.activity is None:
-            return at, number in self.graph.fired_phases
+            return position, number in self.graph.fired_phases
         if number in firing_phases(self.graph):
-            cursor.activity_position, cursor.moves = at, engine._current_moves()[number]
+            cursor.activity_position, cursor.moves = position, engine._current_moves()[number]
         execute(phase.activity, engine)
         cursor.moves = None
         return cursor.position, runs_user_code(phase.activity)
 
-    def _take(self, engine: EventDispatcher, transition: Transition, entries: tuple[EventEntry, ...], at: int) -> None:
-        """Do what belongs to the move that the machine has made; it goes back if that fails."""
-        self._picked = transition
+    def _take_transition(
+        self, engine: EventDispatcher, transition: Transition, entries: tuple[EventEntry, ...], position: int
+    ) -> None:
+        """Run the action and handlers of the transition that the machine took; if they raise, reset the machine."""
+        self._chosen = transition
         try:
             if transition.action is not None:
                 execute(transition.action, engine)
             announce_move(engine, transition, entries)
         except BaseException:
-            self.stand(phase_at(at))
+            self.set_phase(phase_at(position))
             raise
         finally:
-            self._picked = None
+            self._chosen = None
 
-    def _pick(self, engine: EventDispatcher, at: int) -> tuple[Transition, int]:
-        number = phase_at(at)
-        self._check_place(number)
+    def _choose(self, engine: EventDispatcher, position: int) -> tuple[Transition, int]:
+        number = phase_at(position)
+        self._check_phase(number)
         for transition in self.graph.automatic_exits[number]:
             if isinstance(transition.target, History):
                 if transition.guard is None or evaluate(transition.guard, engine):
                     return transition, -1
-            elif self._where.trigger(transition.label, engine):
-                return transition, self._numbers[self._where.phase]
+            elif self._model.trigger(transition.label, engine):
+                return transition, self._numbers[self._model.phase]
         raise stuck_error(engine)
 
-    def _check_place(self, number: int) -> None:
-        if self._where.phase != self._names[number]:
-            raise LifecycleError(f"the machine is in {self._where.phase}, and the run in {self._names[number]}.")
-
-
-def _holds(guard: Any, engine: EventDispatcher) -> bool:
-    return evaluate(guard, engine)
+    def _check_phase(self, number: int) -> None:
+        if self._model.phase != self._names[number]:
+            raise LifecycleError(f"the machine is in {self._model.phase}, but the run is in {self._names[number]}.")
 
 
 def _is_history_of(number: int, engine: EventDispatcher) -> bool:
-    at = history_position(engine)
-    return at is not None and phase_at(at) == number
+    position = history_position(engine)
+    return position is not None and phase_at(position) == number
 
 
 def from_transitions(machine: transitions.Machine, activities: Mapping[str, Any], name: str) -> Lifecycle:
-    """Return a lifecycle with the states and transitions of `machine`, a `transitions.Machine` with one model.
+    """Return a lifecycle made from `machine`, a `transitions.Machine` with one model.
 
-    Each state is a phase of that name; its activity is ``activities[state]``. When it has ended, the machine's
-    triggers are tried in the order in which they were added, with their conditions; the first that may be
-    taken is, on the machine itself: its callbacks run, and its model's state follows. Where more than one exit
-    has no conditions, the activity says which by returning the name of the trigger. A state without exits ends
-    the run. Every run begins in the machine's initial state.
+    Each state becomes a phase with the activity ``activities[state]``. When the activity ends, the triggers of the
+    machine are tried in the order in which they were added. The first one whose conditions hold is fired on the machine
+    itself, so its callbacks run and the state of its model changes. If several exits of a state have no conditions, its
+    activity has to return the name of the trigger. A state without exits ends the run. Each run starts in the initial
+    state of the machine.
 
     Raises:
-        LifecycleError: a machine with several models or nested states, or activities for states it has not.
-        ImportError: if the library is not installed.
+        LifecycleError: the machine has several models or nested states, or an activity is given for an unknown state.
+        ImportError: the library is not installed.
     """
     from fsm_engine.lifecycle.lifecycle import Lifecycle
 
     if hasattr(machine, "get_nested_state_names"):
-        raise LifecycleError("the machine has nested states. Write its states as phases of scopes instead.")
+        raise LifecycleError("the machine has nested states, which are not supported. Use phases in scopes instead.")
     if len(machine.models) != 1:
-        raise LifecycleError(f"the machine has {len(machine.models)} models, and a lifecycle follows one.")
+        raise LifecycleError(f"the machine must have one model, but it has {len(machine.models)}.")
     unknown = [state for state in activities if state not in machine.states]
     if unknown:
-        raise LifecycleError(f"there is no state {unknown[0]!r} for an activity: {', '.join(machine.states)}.")
+        raise LifecycleError(f"unknown state {unknown[0]!r} in activities. The states are {', '.join(machine.states)}.")
     lifecycle = Lifecycle(name)
     choice = _Choice(machine)
     for state in machine.states:
         activity = activities.get(state)
-        lifecycle.add_phase(state, None if activity is None else choice.choosing(activity), Scope.RUN)
+        lifecycle.add_phase(state, None if activity is None else choice.wrap(activity), Scope.RUN)
     lifecycle.add_transition(Edge(Events.STARTED, choice.initial), action=choice.start)
     for state in machine.states:
         exits = [t for event in machine.events.values() for t in _of_state(event, state)]
@@ -268,15 +264,15 @@ def _of_state(event: Any, state: str) -> list[tuple[str, Any]]:
 
 
 class _Choice:
-    """What an activity chose, and the guards and actions that let a machine of the library follow it."""
+    """The trigger that an activity returned, and the guards and actions that fire it on the machine."""
 
     def __init__(self, machine: transitions.Machine) -> None:
         self.machine, self.model = machine, machine.models[0]
         self.initial: Any = machine.initial
         self.chosen: str | None = None
 
-    def choosing(self, activity: Any) -> Callable[[EventDispatcher], Any]:
-        """Return `activity`, its choice kept."""
+    def wrap(self, activity: Any) -> Callable[[EventDispatcher], Any]:
+        """Return `activity`, wrapped to store the trigger that it returns."""
         call = user_callable(activity, "an activity", "activity", {})
 
         def choose(engine: EventDispatcher) -> Any:
@@ -287,12 +283,12 @@ class _Choice:
         return _named(choose, call.name)
 
     def start(self) -> None:
-        """Put the model into the initial state of its machine."""
+        """Set the model to the initial state of its machine."""
         self.machine.set_state(self.initial, self.model)
         self.chosen = None
 
     def guard(self, trigger: str, transition: Any, exits: list[tuple[str, Any]]) -> Callable[[], bool]:
-        """Return the guard of one exit: chosen, or its conditions hold and nothing else was."""
+        """Return the guard of one exit: its trigger was returned, or none was and its conditions hold."""
         from transitions.core import EventData
 
         ambiguous = sum(not t.conditions for _, t in exits) > 1 and not transition.conditions
@@ -308,20 +304,20 @@ class _Choice:
         return _named(may, " and ".join(names) or f"{trigger} chosen")
 
     def take(self, trigger: str, exits: list[tuple[str, Any]]) -> Callable[[Any], None]:
-        """Return the action of one exit: the machine's own transition, with its callbacks."""
-        open_ = [name for name, transition in exits if not transition.conditions]
+        """Return the action of one exit: fire the trigger on the machine, which runs its callbacks."""
+        unconditional = [name for name, transition in exits if not transition.conditions]
 
         def take(engine: EventDispatcher) -> None:
             chosen, self.chosen = self.chosen, None
-            if chosen is None and len(open_) > 1 and trigger in open_:
+            if chosen is None and len(unconditional) > 1 and trigger in unconditional:
                 raise IllegalTransition(
-                    f"nothing says how {engine.phase} is left: {' and '.join(open_)} have no conditions. Let its "
-                    f"activity return the name of the trigger to take."
+                    f"the exit of {engine.phase} is ambiguous: {' and '.join(unconditional)} have no conditions. "
+                    f"Return the name of a trigger from its activity."
                 )
             if chosen not in (None, trigger) or not self.machine.events[trigger].trigger(self.model):
                 raise IllegalTransition(
-                    f"no trigger of the machine may be taken in {engine.phase}"
-                    f"{f', where {chosen!r} was chosen' if chosen else ''}. Give one a condition that holds."
+                    f"no trigger of the machine can be fired in {engine.phase}"
+                    f"{f', whose activity returned {chosen!r}' if chosen else ''}. Add one whose conditions hold."
                 )
 
         return _named(take, trigger)

@@ -37,7 +37,7 @@ _LIMITS = ("max_epochs", "max_iters")
 _PROGRESS = ("iteration", "epoch")
 
 
-def state_dict(engine: EventDispatcher) -> dict[str, Any]:
+def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
     """Return the progress of `engine` under pytorch-ignite's keys, in its order; without epochs, its phase."""
     state, graph = engine.state, engine._graph
     limit = "max_epochs" if state.max_iters is None else "max_iters"

@@ -86,7 +86,7 @@ class DeterministicEngine(Engine):
             if event in self.lifecycle.graph.index:
                 self.add_event_handler(event(priority=_BEFORE_USER_HANDLERS), handler)
 
-    def _begin(self, data: Any, *args: Any, **kwargs: Any) -> int:
+    def _begin(self, data: Any, *args: Any, **kwargs: Any) -> None:
         state = self.state
         has_limit = state.max_epochs is not None or state.max_iters is not None
         resumes = self._cursor.suspended_at is not None and has_limit
@@ -97,10 +97,9 @@ class DeterministicEngine(Engine):
             )
         if data is not None and getattr(state.dataloader, ORIGINAL, None) is data:
             data = state.dataloader
-        position = super()._begin(data, *args, **kwargs)
+        super()._begin(data, *args, **kwargs)
         if resumes:
             self._restore_rng_states()
-        return position
 
     def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:
         self._seed_pass(start)

@@ -1,7 +1,7 @@
-"""pytorch-ignite is the oracle: the same random programs run on both, and must do the same.
+"""The same random programs behave the same on pytorch-ignite and on fsm_engine.
 
-Where ours is different on purpose, the programs must agree up to the point where the difference begins. Each
-difference has a test of its own in test_deliberately_better.py.
+Where fsm_engine differs on purpose, both must agree up to the point where the difference begins. Each difference has a
+test of its own in test_deliberately_better.py.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ NO_EPOCH_OPEN = {
 
 
 def differences(program: Program, log: list[Any]) -> Iterator[tuple[int, str]]:
-    """Yield where, in the log of a program, ours may begin to differ, and why."""
+    """Yield each index of the log of a program at which fsm_engine may begin to differ, and the reason."""
     for place, entry in enumerate(log):
         if entry == "run" and place and program.kind == "generator":
-            yield place, "a generator that is used up is an error, not a run without iterations"
+            yield place, "a consumed generator is an error, not a run without iterations"
         number = log[:place].count("run")
         if entry == "run" and number and program.runs[number].has_data > program.runs[number - 1].has_data:
             yield place, "a suspended run without data that is given some uses it"
         if entry == "run" and place and _cut_an_epoch_short(program, log[:place]):
-            yield place, "an epoch cut short leaves the next run's epochs whole"
+            yield place, "an epoch cut short does not shorten epochs of the next run"
         if entry[0] != "does":
             continue
         _, what, where = entry
@@ -48,11 +48,11 @@ def differences(program: Program, log: list[Any]) -> Iterator[tuple[int, str]]:
         if what.startswith("terminate_epoch") and where == "EPOCH_STARTED":
             yield place, "terminate_epoch at EPOCH_STARTED skips the epoch"
         if what.startswith("terminate_epoch") and program.kind == "generator" and program.epoch_length is None:
-            yield place, "an epoch without iterations tells no length"
+            yield place, "an epoch without iterations does not set the length"
         if what == "interrupt" and where in ("STARTED", "EPOCH_STARTED", "DATALOADER_STOP_ITERATION"):
-            yield place, "interrupting there goes on properly"
+            yield place, "a run that is interrupted there resumes properly"
         if where in ("INTERRUPT", "TERMINATE", "EXCEPTION_RAISED"):
-            yield place, "a signal that no edge takes is dropped"
+            yield place, "a signal without an edge is dropped"
     if program.kind == "generator" and any(run.max_iters for run in program.runs):
         steps = [place for place, entry in enumerate(log) if entry[0] == "step"]
         yield steps[-1] if steps else 0, "unknown length with max_iters leaves max_epochs alone"
@@ -63,13 +63,13 @@ def _cut_an_epoch_short(program: Program, log: list[Any]) -> bool:
 
 
 def compare(program: Program) -> tuple[Recording, str]:
-    """Run `program` on both, fail if they differ without a reason, and return ours with the reason."""
+    """Run `program` on both, fail if they differ without a reason, and return our recording and the reason."""
     ours = Recording(fsm_engine, program).run()
     assert not ours.ran_away, program
     oracle = Recording(ignite, program).run()
     theirs = oracle.log
     if oracle.ran_away:
-        return ours, "a run whose data is used up ends"
+        return ours, "a run whose data is exhausted ends"
     if ours.log == theirs:
         return ours, ""
     first = next((k for k, (a, b) in enumerate(zip(ours.log, theirs)) if a != b), min(len(ours.log), len(theirs)))
@@ -80,16 +80,16 @@ def compare(program: Program) -> tuple[Recording, str]:
 
 @hypothesis.settings(max_examples=2000, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(programs())
-def test_random_programs_do_what_they_do_on_ignite(program: Program) -> None:
+def test_random_programs_behave_as_on_ignite(program: Program) -> None:
     compare(program)
 
 
-def test_every_signal_at_every_event_with_every_kind_of_data_does_what_it_does_on_ignite() -> None:
+def test_every_signal_at_every_event_with_every_kind_of_data_behaves_as_on_ignite() -> None:
     done: set[tuple[str, str, str]] = set()
     for kind in KINDS:
         for where in EVENTS + USER_CODE:
             for what in (*SIGNALS, "raise"):
-                for acts in _ways_to(where, what):
+                for acts in _programs_with(where, what):
                     for runs in ((Run(max_epochs=2), Run(has_data=kind != "none", max_epochs=3)), (Run(max_iters=4),)):
                         if kind == "generator" and runs[0].max_iters:
                             continue
@@ -99,8 +99,8 @@ def test_every_signal_at_every_event_with_every_kind_of_data_does_what_it_does_o
     assert wanted - done == {key for key in wanted if _cannot_occur(*key)}
 
 
-def _ways_to(where: str, what: str) -> Iterator[dict[tuple[str, int], str]]:
-    """Yield programs of things to do that come to do `what` at `where`."""
+def _programs_with(where: str, what: str) -> Iterator[dict[tuple[str, int], str]]:
+    """Yield programs of actions that perform `what` at `where`."""
     leading = {"TERMINATE": "terminate", "TERMINATE_SINGLE_EPOCH": "terminate_epoch", "INTERRUPT": "interrupt"}
     first = leading.get(where, "raise" if where == "EXCEPTION_RAISED" else None)
     for number in (1, 2):

@@ -1,4 +1,4 @@
-"""The emitted function and a machine of the `transitions` library walk through random lifecycles alike."""
+"""The generated function and a machine of the `transitions` library take the same walks through random lifecycles."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ OFTEN = settings(
 )
 
 
-def walk_alike(plan: Plan) -> Counter[str]:
-    """Run `plan` by either driver, and begun by one and gone on with by the other; return what occurred."""
+def assert_same_walk(plan: Plan) -> Counter[str]:
+    """Run `plan` with each driver, and start it with one and resume it with the other; return what occurred."""
     ran = [Building(plan, drivers) for drivers in DRIVERS]
     if ran[0].wrong:
         return Counter()
@@ -36,15 +36,15 @@ def walk_alike(plan: Plan) -> Counter[str]:
 @pytest.mark.slow
 @settings(OFTEN, max_examples=200)
 @given(plans())
-def test_both_drivers_walk_alike(plan: Plan) -> None:
-    walk_alike(plan)
+def test_both_drivers_take_the_same_walk(plan: Plan) -> None:
+    assert_same_walk(plan)
 
 
 @pytest.mark.slow
-def test_both_drivers_walk_alike_whatever_occurs() -> None:
+def test_both_drivers_take_the_same_walk_in_every_kind_of_run() -> None:
     seen: Counter[str] = Counter()
     for seed in range(250):
-        seen += walk_alike(plan_of(seed))
+        seen += assert_same_walk(plan_of(seed))
     expected = {
         *ACTS,
         *("completed", "terminated", "interrupted", "failed", "resumed"),
@@ -65,25 +65,25 @@ def test_every_walk_is_a_path_of_the_graph(plan: Plan) -> None:
     for before, after in pairwise(building.walk):
         assert before.target == after.source
     for step in building.walk:
-        assert any(_is(step, exit_) for exit_ in graph.exits[graph.index[step.source]])
+        assert any(_is_same(step, exit_) for exit_ in graph.exits[graph.index[step.source]])
 
 
-def _is(step: Transition, exit_: Transition) -> bool:
+def _is_same(step: Transition, exit_: Transition) -> bool:
     same = (step.label, step.trigger, step.via) == (exit_.label, exit_.trigger, exit_.via)
     return same and (step.target == exit_.target or isinstance(exit_.target, History))
 
 
 @settings(OFTEN, max_examples=100)
 @given(plans())
-def test_every_walk_is_a_word_of_the_machine_without_guards(plan: Plan) -> None:
+def test_the_machine_without_guards_accepts_every_walk(plan: Plan) -> None:
     building = built(plan).run()
     lifecycle: Lifecycle = building.engine.lifecycle
     machine: Any = lifecycle.to_transitions()
     names = {phase.event: qualified_name(phase) for phase in lifecycle.phases}
     for step in building.walk:
-        ways = [way.dest for way in machine.events[step.label].transitions[names[step.source]]]
-        assert names[step.target] in ways
-        if len(ways) > 1:  # history, which a flat machine has no memory for
+        targets = [move.dest for move in machine.events[step.label].transitions[names[step.source]]]
+        assert names[step.target] in targets
+        if len(targets) > 1:  # a history: a flat machine does not know which phase it restores
             machine.set_state(names[step.target])
         else:
             assert machine.model.trigger(step.label)

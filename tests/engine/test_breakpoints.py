@@ -1,4 +1,4 @@
-"""Stopping a run from outside: `run(until=...)`, and Ctrl-C inside `interruptible()`, in real processes too."""
+"""Breakpoints, `run(until=...)`, and Ctrl-C inside `interruptible()`, also in real processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fsm_engine.lifecycle.training import TRAINING
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ("compiled", "transitions")
+INTERRUPTIBLE = [p.name for p, exits in zip(TRAINING.phases, TRAINING.signal_exits) if Signal.INTERRUPT in exits]
 
 
 class P(EventEnum):
@@ -71,7 +72,7 @@ def of_parts() -> Engine:
     ],
     ids=str,
 )
-def test_a_run_stops_there_and_goes_on_as_if_it_had_not(stop: Any, driver: str) -> None:
+def test_a_run_that_stops_at_a_breakpoint_resumes_without_repeating_or_skipping_a_phase(stop: Any, driver: str) -> None:
     whole = of_parts()
     expected = log_of(whole)
     whole.run([7, 8], max_epochs=3)
@@ -89,14 +90,14 @@ def test_a_run_stops_there_and_goes_on_as_if_it_had_not(stop: Any, driver: str) 
     assert [name for name, _ in log].count("RESUMED") == 1
 
 
-def test_all_handlers_of_the_place_are_called_before_it_stops() -> None:
+def test_all_handlers_of_the_event_are_called_before_the_run_stops() -> None:
     engine, log = Engine(echo), []
     engine.on(Events.ITERATION_COMPLETED(priority=-100))(lambda: log.append("late"))
     engine.run([7], until=Events.ITERATION_COMPLETED)
     assert (log, engine.outcome) == (["late"], "interrupted")
 
 
-def test_the_breakpoint_is_gone_afterwards_whatever_happens() -> None:
+def test_run_removes_its_breakpoint_whether_it_returns_or_raises() -> None:
     engine = Engine(echo)
     engine.run([7, 8], until=Events.ITERATION_COMPLETED)
     engine.run(until=Events.ITERATION_COMPLETED)
@@ -113,36 +114,23 @@ def test_the_breakpoint_is_gone_afterwards_whatever_happens() -> None:
     [
         (
             P.BACKWARD,
-            "a run cannot stop at P.BACKWARD: it is entered inside the step, which cannot be left half done. Make the "
-            "parts of the step phases with activities, which the engine walks to: "
-            "lifecycle.add_phase(P.BACKWARD, activity=...).",
+            r"P\.BACKWARD: .* inside a step.* lifecycle\.add_phase\(P\.BACKWARD, activity=\.\.\.\)",
         ),
         (
             Events.ITERATION_STARTED >> P.BACKWARD,
-            "a run cannot stop at Events.ITERATION_STARTED >> P.BACKWARD: it is entered inside the step, which cannot "
-            "be left half done. Make the parts of the step phases with activities, which the engine walks to: "
-            "lifecycle.add_phase(P.BACKWARD, activity=...).",
+            r"Events\.ITERATION_STARTED >> P\.BACKWARD: .* lifecycle\.add_phase\(P\.BACKWARD, activity=\.\.\.\)",
         ),
-        (
-            "loss_ready",
-            "a run cannot stop at loss_ready: it is no phase. Name a phase of the lifecycle, or an edge to one.",
-        ),
-        (
-            Events.COMPLETED,
-            "a run cannot stop at Events.COMPLETED: no edge takes an interrupt there. It can stop at STARTED, RESUMED, "
-            f"{', '.join(p.name for p in TRAINING.phases if Scope.EPOCH.contains(p.scope))}, "
-            "TERMINATE_SINGLE_EPOCH, EPOCH_COMPLETED.",
-        ),
+        ("loss_ready", "loss_ready: it is not a phase"),
+        (Events.COMPLETED, rf"Events\.COMPLETED: .* can stop at {', '.join(INTERRUPTIBLE)}\."),
     ],
     ids=str,
 )
-def test_where_no_run_can_stop_is_an_error_before_it_begins(stop: Any, message: str) -> None:
+def test_a_breakpoint_where_no_run_can_stop_is_an_error_before_the_run_starts(stop: Any, message: str) -> None:
     engine = Engine(lambda engine, batch: engine.fire_event(P.BACKWARD))
     engine.register_events("loss_ready")
     engine.lifecycle.add_path(Events.ITERATION_STARTED >> P.BACKWARD >> Events.ITERATION_COMPLETED)
-    with pytest.raises(ValueError, match=r"^a run cannot stop at ") as error:
+    with pytest.raises(ValueError, match=f"^a run cannot stop at {message}"):
         engine.run([7], until=stop)
-    assert str(error.value) == message
     assert (engine.state.iteration, engine.outcome, engine.has_handlers(Events)) == (0, None, False)
 
 
@@ -154,27 +142,23 @@ def without_interrupts(*instead: Transition) -> Lifecycle:
     return lifecycle
 
 
-def test_a_lifecycle_without_an_edge_for_interrupts_has_no_breakpoints_until_it_is_given_one() -> None:
+def test_breakpoints_need_an_edge_for_interrupts() -> None:
     engine = Engine(lifecycle=without_interrupts())
-    message = (
-        "a run cannot stop at Events.STARTED: no edge of the lifecycle takes an interrupt. Add one, such as "
-        "lifecycle.add(Transition(Scope.RUN, Events.INTERRUPT, 'interrupt', Trigger.SIGNAL, Signal.INTERRUPT))."
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    fix = "lifecycle.add(Transition(Scope.RUN, Events.INTERRUPT, 'interrupt', Trigger.SIGNAL, Signal.INTERRUPT))"
+    with pytest.raises(ValueError, match=f"^a run cannot stop at Events.STARTED: .*{re.escape(fix)}"):
         engine.run([7], until=Events.STARTED)
     engine.lifecycle.add(Transition(Scope.RUN, Events.INTERRUPT, "interrupt", Trigger.SIGNAL, Signal.INTERRUPT))
     engine.run([7], until=Events.STARTED)
     assert engine.outcome == "interrupted"
 
 
-def test_where_only_some_phases_can_be_stopped_at_the_others_are_told_so() -> None:
+def test_the_error_lists_the_phases_at_which_a_run_can_stop() -> None:
     stop = Transition(Events.EPOCH_COMPLETED, Events.INTERRUPT, "stop", Trigger.SIGNAL, Signal.INTERRUPT)
-    message = "a run cannot stop at Events.STARTED: no edge takes an interrupt there. It can stop at EPOCH_COMPLETED."
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=r"cannot stop at Events\.STARTED: .* can stop at EPOCH_COMPLETED\."):
         Engine(lifecycle=without_interrupts(stop)).run([7], until=Events.STARTED)
 
 
-def test_an_engine_without_interrupts_has_no_breakpoints() -> None:
+def test_breakpoints_need_interrupts_to_be_enabled() -> None:
     class Straight(Engine):
         interrupt_resume_enabled = False
 
@@ -186,7 +170,7 @@ def test_an_engine_without_interrupts_has_no_breakpoints() -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_resumed_fires_when_a_suspended_run_goes_on_and_not_when_one_begins(driver: str) -> None:
+def test_resumed_fires_when_a_run_resumes_and_not_when_it_starts(driver: str) -> None:
     engine = Engine(echo)
     log = log_of(engine)
     engine.run([7], until=Events.EPOCH_STARTED, driver=driver)
@@ -197,7 +181,7 @@ def test_resumed_fires_when_a_suspended_run_goes_on_and_not_when_one_begins(driv
     assert names.count("RESUMED") == 1
 
 
-def test_interrupting_at_resumed_stops_where_it_was() -> None:
+def test_interrupting_at_resumed_keeps_the_suspended_position() -> None:
     engine = Engine(echo)
     log = log_of(engine)
     engine.run([7, 8], until=Events.ITERATION_STARTED)
@@ -239,28 +223,26 @@ def test_the_first_ctrl_c_interrupts_and_the_second_raises() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_while_nothing_runs_ctrl_c_is_what_it_was() -> None:
+def test_ctrl_c_raises_while_no_run_is_active() -> None:
     with pytest.raises(KeyboardInterrupt), Engine(echo).interruptible():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_outside_the_main_thread_it_is_an_error_that_says_so() -> None:
+def test_interruptible_outside_the_main_thread_is_an_error() -> None:
     seen: list[str] = []
 
     def enter() -> None:
-        try:
-            with Engine(echo).interruptible():
-                seen.append("entered")
-        except RuntimeError as error:
-            seen.append(str(error))
+        with (
+            pytest.raises(RuntimeError, match=r"outside the main thread.*engine\.interrupt\(\)"),
+            Engine(echo).interruptible(),
+        ):
+            seen.append("entered")
+        seen.append("refused")
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert seen == [
-        "interruptible() was called outside the main thread, which alone is told of Ctrl-C. Call it there, or call "
-        "engine.interrupt() from any thread."
-    ]
+    assert seen == ["refused"]
 
 
 PROGRAM = """
@@ -282,7 +264,7 @@ PROGRAM = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
-def test_a_process_that_is_sent_sigint_stops_between_iterations_and_goes_on() -> None:
+def test_a_process_that_is_sent_sigint_stops_between_iterations_and_resumes() -> None:
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -290,9 +272,9 @@ def test_a_process_that_is_sent_sigint_stops_between_iterations_and_goes_on() ->
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (out, process.returncode) == ("interrupted True\ninterrupted True\n", 0), err
-    assert "Interrupting at the next place where the run may stop; again to stop at once." in err
+    assert "Interrupting at the next safe place" in err
 
 
-def test_scopes_are_no_place_to_stop() -> None:
+def test_a_scope_is_not_a_breakpoint() -> None:
     with pytest.raises(TypeError, match="is not an event"):
         Engine(echo).run([7], until=Scope.EPOCH)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Where we differ from pytorch-ignite on purpose: rows of the table in the README."""
+"""Deliberate differences from pytorch-ignite: the rows of the table in the README."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Others(EventEnum):
 
 
 def record(engine: Engine, *events: Any) -> list[str]:
-    """Attach a handler to `events`, all of them by default, and return the list that it writes names to."""
+    """Attach a handler to `events`, by default to all, and return the list to which it appends their names."""
     log: list[str] = []
     for event in events or Events:
         engine.add_event_handler(event, lambda *_, name=event.name: log.append(name))
@@ -38,10 +38,10 @@ def echo(engine: Engine, batch: Any) -> Any:
     return batch
 
 
-# Events are themselves
+# Events with equal names
 
 
-def test_namesakes_in_two_enums_are_two_events() -> None:
+def test_events_of_equal_names_in_two_enums_are_two_events() -> None:
     engine = Engine(echo)
     engine.register_events(Mine.FOO)
     with pytest.warns(UserWarning, match=r"^Others\.FOO has the same name as Mine\.FOO"):
@@ -56,14 +56,14 @@ def test_namesakes_in_two_enums_are_two_events() -> None:
 
 
 def test_an_alias_in_an_enum_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"^Twice\.TWO has the value 'one' of Twice\.ONE, which would make them one"):
+    with pytest.raises(ValueError, match=r"Twice\.TWO.*'one'.*Twice\.ONE"):
 
         class Twice(EventEnum):
             ONE = "one"
             TWO = "one"
 
 
-# What one engine registers never shows on another
+# Events are registered per engine
 
 
 def test_registering_on_one_engine_changes_no_other() -> None:
@@ -75,7 +75,7 @@ def test_registering_on_one_engine_changes_no_other() -> None:
     assert Mine.FOO not in other.state.event_to_attr
 
 
-# Filters on custom events just work
+# Filters on custom events
 
 
 def test_filters_on_custom_events_count_firings_from_each_new_run_on() -> None:
@@ -88,7 +88,7 @@ def test_filters_on_custom_events_count_firings_from_each_new_run_on() -> None:
     assert log == [2, 2]
 
 
-def test_firings_are_counted_on_over_an_interrupt() -> None:
+def test_counts_of_firings_continue_after_an_interrupt() -> None:
     log: list[int] = []
     engine = Engine(lambda engine, batch: engine.fire_event(Mine.FOO))
     engine.register_events(*Mine)
@@ -99,7 +99,7 @@ def test_firings_are_counted_on_over_an_interrupt() -> None:
     assert log == [2, 4]
 
 
-def test_with_event_to_attr_the_user_counts() -> None:
+def test_a_filter_reads_the_attribute_given_by_event_to_attr() -> None:
     log: list[int] = []
     engine = Engine(lambda engine, batch: engine.fire_event(Mine.FOO))
     engine.register_events(*Mine, event_to_attr={Mine.FOO: "foos"})
@@ -121,7 +121,7 @@ def test_a_filter_on_an_event_without_a_counter_counts_its_firings() -> None:
     assert log == [3, 5]
 
 
-# A handler added or removed while its event fires takes effect from the next firing
+# Handlers attached or removed while their event fires
 
 
 def test_a_handler_attached_while_its_event_fires_waits_for_the_next_firing() -> None:
@@ -147,7 +147,7 @@ def test_a_handler_removed_while_its_event_fires_is_called_once_more() -> None:
 
 
 @pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.GET_BATCH_COMPLETED])
-def test_what_a_step_attaches_is_called_at_the_very_next_event(event: Events) -> None:
+def test_a_handler_attached_by_a_step_is_called_at_the_next_event(event: Events) -> None:
     log: list[int] = []
 
     def step(engine: Engine, batch: Any) -> None:
@@ -158,7 +158,7 @@ def test_what_a_step_attaches_is_called_at_the_very_next_event(event: Events) ->
     assert log == ([1, 2, 3] if event is Events.ITERATION_COMPLETED else [1, 2])
 
 
-# StopIteration is an error, never "the data ended"
+# StopIteration raised by user code
 
 
 @pytest.mark.parametrize("event", [Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED])
@@ -177,7 +177,7 @@ def test_stop_iteration_from_the_step_ends_the_run_as_an_error() -> None:
     assert (engine.outcome, engine.state.iteration) == ("failed", 1)
 
 
-# An exception ends the run
+# Exceptions
 
 
 def failing(engine: Engine, batch: Any) -> Any:
@@ -186,7 +186,7 @@ def failing(engine: Engine, batch: Any) -> Any:
     return batch
 
 
-def test_an_unhandled_exception_leaves_run_and_the_next_run_works() -> None:
+def test_run_raises_an_unhandled_exception_and_the_next_run_works() -> None:
     engine = Engine(failing)
     log = record(engine, Events.STARTED, Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Events.COMPLETED)
     with pytest.raises(ValueError, match=r"^bad batch$"):
@@ -228,7 +228,7 @@ def test_a_handler_of_exception_raised_that_raises_is_called_once() -> None:
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_keyboard_interrupt_and_system_exit_go_on_after_the_handlers(kind: type[BaseException]) -> None:
+def test_keyboard_interrupt_and_system_exit_are_raised_after_the_handlers(kind: type[BaseException]) -> None:
     def step(engine: Engine, batch: Any) -> None:
         raise kind
 
@@ -259,17 +259,13 @@ def test_an_exception_at_any_event_ends_the_run_there(event: Events) -> None:
     assert (engine.outcome, engine.phase.name) == ("failed", "IDLE")
 
 
-# run() inside a running engine
+# Runs inside a run
 
 
-def test_run_inside_a_run_of_the_same_engine_is_an_error_that_says_where() -> None:
+def test_run_inside_a_run_of_the_same_engine_is_an_error() -> None:
     engine = Engine(lambda engine, batch: engine.run([1]))
-    with pytest.raises(BusyError) as error:
+    with pytest.raises(BusyError, match=r"while this engine is running.*ITERATION_STARTED.*another Engine"):
         engine.run([1])
-    assert str(error.value) == (
-        "run() was called while this engine is running, in ITERATION_STARTED. One engine runs one thing at a time: "
-        "run another Engine here, or call run() again after this run has ended."
-    )
 
 
 def test_another_engine_runs_inside_a_handler() -> None:
@@ -281,7 +277,7 @@ def test_another_engine_runs_inside_a_handler() -> None:
     assert log == [10, 20, 10, 20]
 
 
-# A suspended run is data, and it goes on with the batches still to come
+# Suspended runs
 
 TRACE: list[Any] = []
 
@@ -333,13 +329,13 @@ def suspended_at(event: Events, number: int, data: Any = DATA) -> Engine:
 
 
 @pytest.mark.parametrize(("event", "number"), PLACES)
-def test_a_suspended_run_goes_on_in_place(event: Events, number: int) -> None:
+def test_a_suspended_run_resumes_on_the_same_engine(event: Events, number: int) -> None:
     suspended_at(event, number).run()
     assert TRACE == WHOLE
 
 
 @pytest.mark.parametrize(("event", "number"), PLACES)
-def test_a_deep_copy_of_a_suspended_run_goes_on(event: Events, number: int) -> None:
+def test_a_deep_copy_of_a_suspended_run_resumes(event: Events, number: int) -> None:
     engine = suspended_at(event, number)
     done = list(TRACE)
     twin = copy.deepcopy(engine)
@@ -351,34 +347,34 @@ def test_a_deep_copy_of_a_suspended_run_goes_on(event: Events, number: int) -> N
 
 
 @pytest.mark.parametrize(("event", "number"), PLACES)
-def test_a_pickled_run_goes_on_with_the_data_given_again(event: Events, number: int) -> None:
+def test_a_pickled_run_resumes_with_the_same_data(event: Events, number: int) -> None:
     twin = pickle.loads(pickle.dumps(suspended_at(event, number)))
     twin.run(list(DATA))
     assert TRACE == WHOLE
 
 
 @pytest.mark.parametrize(("event", "number"), [p for p in PLACES if p[0] is not Events.DATALOADER_STOP_ITERATION])
-def test_a_generator_given_again_to_a_pickled_run_is_skipped_to_its_place(event: Events, number: int) -> None:
+def test_a_pickled_run_skips_the_used_batches_of_a_new_generator(event: Events, number: int) -> None:
     twin = pickle.loads(pickle.dumps(suspended_at(event, number, data=DATA + DATA)))
     twin.run(iter(DATA + DATA))
     assert TRACE == WHOLE
 
 
 @pytest.mark.parametrize(("event", "number"), [p for p in PLACES if p[1] < 9 and p != (Events.EPOCH_COMPLETED, 3)])
-def test_a_loaded_state_goes_on_with_the_data_given_again(event: Events, number: int) -> None:
+def test_a_loaded_state_resumes_with_the_same_data(event: Events, number: int) -> None:
     twin = Engine(tracing)
     twin.load_state_dict(suspended_at(event, number).state_dict())
     twin.run(list(DATA))
     assert TRACE == WHOLE
 
 
-def test_a_deep_copy_goes_on_with_the_generator_that_it_shares() -> None:
+def test_a_deep_copy_resumes_with_the_generator_that_it_shares() -> None:
     twin = copy.deepcopy(suspended_at(Events.ITERATION_COMPLETED, 3, data=iter(DATA + DATA)))
     twin.run()
     assert TRACE == WHOLE
 
 
-def test_the_copy_of_a_copy_and_the_pickle_of_a_pickle_go_on() -> None:
+def test_a_copy_of_a_copy_and_a_pickle_of_a_pickle_resume() -> None:
     engine = suspended_at(Events.GET_BATCH_COMPLETED, 5)
     copy.deepcopy(copy.deepcopy(engine)).run()
     assert TRACE == WHOLE
@@ -387,7 +383,7 @@ def test_the_copy_of_a_copy_and_the_pickle_of_a_pickle_go_on() -> None:
     assert TRACE == WHOLE
 
 
-def test_other_data_starts_at_its_beginning_and_the_batch_at_hand_is_kept() -> None:
+def test_other_data_starts_at_its_beginning_and_the_current_batch_is_kept() -> None:
     engine = suspended_at(Events.GET_BATCH_COMPLETED, 2)
     engine.run([20, 21, 22, 23, 24, 25, 26])
     assert [
@@ -396,9 +392,9 @@ def test_other_data_starts_at_its_beginning_and_the_batch_at_hand_is_kept() -> N
     ] == TRACE
 
 
-def test_a_pickled_run_had_data_and_says_so_when_none_is_given() -> None:
+def test_a_pickled_run_without_its_data_is_an_error() -> None:
     twin = pickle.loads(pickle.dumps(suspended_at(Events.ITERATION_COMPLETED, 2)))
-    with pytest.raises(ValueError, match=r"^this run had data, which is not kept when an engine is pickled: give it"):
+    with pytest.raises(ValueError, match=r"this run had data.*run\(data\)"):
         twin.run()
     twin.run(DATA)
     assert TRACE == WHOLE
@@ -432,7 +428,7 @@ def test_a_running_engine_cannot_be_copied_or_pickled(do: Any) -> None:
         engine.run([1])
 
 
-def test_a_pickled_engine_keeps_its_handlers_and_the_data_stays_out() -> None:
+def test_a_pickled_engine_keeps_its_handlers_but_not_the_data() -> None:
     engine = Engine(tracing)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), suspend)
     TRACE.clear()
@@ -443,7 +439,7 @@ def test_a_pickled_engine_keeps_its_handlers_and_the_data_stays_out() -> None:
     assert twin.source
 
 
-def test_a_pickle_leaves_out_the_graph_of_training_and_what_belongs_to_the_process() -> None:
+def test_a_pickle_contains_neither_the_training_graph_nor_process_attributes() -> None:
     engine = Engine(tracing)
     with engine.record():
         engine.run([1])
@@ -453,7 +449,7 @@ def test_a_pickle_leaves_out_the_graph_of_training_and_what_belongs_to_the_proce
     assert not {"_program", "_recorder", "_observers", "_wrappers", "_firable_moves"} & set(kept)
 
 
-# We make no reference cycle
+# Reference cycles
 
 
 class Batch:
@@ -461,7 +457,7 @@ class Batch:
 
 
 @pytest.mark.parametrize("ending", ["completed", "terminated", "interrupted", "failed", "unhandled"])
-def test_engine_batch_and_handlers_are_free_when_the_last_reference_goes(ending: str) -> None:
+def test_engine_and_batch_are_freed_with_the_last_reference(ending: str) -> None:
     gc.collect()
     gc.disable()
     try:
@@ -487,7 +483,7 @@ def test_engine_batch_and_handlers_are_free_when_the_last_reference_goes(ending:
         gc.enable()
 
 
-# Order is data
+# Priorities
 
 
 def test_higher_priority_first_and_ties_in_order_of_attachment() -> None:
@@ -505,7 +501,7 @@ def test_higher_priority_first_and_ties_in_order_of_attachment() -> None:
     assert log == ["b", "e", "a", "d", "c"]
 
 
-# The odds and ends
+# Epochs, limits and data
 
 
 def test_terminate_epoch_at_epoch_started_skips_that_epoch() -> None:
@@ -517,25 +513,21 @@ def test_terminate_epoch_at_epoch_started_skips_that_epoch() -> None:
 
 
 @pytest.mark.parametrize("event", [Events.STARTED, Events.EPOCH_COMPLETED, Events.COMPLETED])
-def test_terminate_epoch_with_no_epoch_open_is_an_error_where_it_is_called(event: Events) -> None:
+def test_terminate_epoch_without_an_open_epoch_raises_where_it_is_called(event: Events) -> None:
     engine = Engine(echo)
     engine.add_event_handler(event, lambda: engine.terminate_epoch())
-    with pytest.raises(RuntimeError) as error:
+    with pytest.raises(RuntimeError, match=rf"terminate_epoch\(\) .*{event.name}.* terminate\(\)"):
         engine.run([1])
-    assert str(error.value) == (
-        f"terminate_epoch() was called in {event.name}, where no epoch is open. Call it between EPOCH_STARTED and the "
-        f"last ITERATION_COMPLETED; to end the whole run, call terminate()."
-    )
 
 
-def test_unknown_length_with_max_iters_leaves_max_epochs_alone() -> None:
+def test_an_unknown_length_with_max_iters_does_not_set_max_epochs() -> None:
     engine = Engine(echo)
     engine.add_event_handler(Events.EPOCH_COMPLETED(once=1), lambda: engine.set_data([7, 8, 9]))
     engine.run(iter([1, 2, 3]), max_iters=5)
     assert (engine.state.max_epochs, engine.state.epoch_length, engine.state.iteration) == (None, 3, 5)
 
 
-def test_a_run_whose_data_is_used_up_ends_under_max_iters() -> None:
+def test_a_run_whose_data_is_exhausted_ends_under_max_iters() -> None:
     engine = Engine(echo)
     with pytest.warns(UserWarning, match=r"^Data iterator can not provide data anymore but required total number"):
         engine.run(iter([1, 2, 3]), max_iters=7, epoch_length=2)
@@ -551,7 +543,7 @@ def test_empty_data_is_an_error_at_the_first_fetch(limits: dict[str, int]) -> No
     assert engine.outcome == "completed"
 
 
-def test_an_epoch_cut_short_leaves_those_of_a_later_run_whole() -> None:
+def test_an_epoch_cut_short_does_not_shorten_epochs_of_a_later_run() -> None:
     engine, seen = Engine(tracing), []
     engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: seen.append((engine.state.epoch, engine.state.iteration)))
     with engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), engine.terminate):
@@ -560,7 +552,7 @@ def test_an_epoch_cut_short_leaves_those_of_a_later_run_whole() -> None:
     assert seen == [(2, 7), (3, 12)]
 
 
-def test_nothing_is_repeated_after_an_interrupt_where_the_data_begins_anew() -> None:
+def test_nothing_is_repeated_after_an_interrupt_where_the_data_is_reopened() -> None:
     engines = Engine(tracing), Engine(tracing)
     whole, log = [record(engine, *Events) for engine in engines]
     engines[0].run([1, 2], epoch_length=3)
@@ -573,7 +565,7 @@ def test_nothing_is_repeated_after_an_interrupt_where_the_data_begins_anew() -> 
 
 
 @pytest.mark.parametrize("event", [Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED])
-def test_a_signal_that_nothing_can_honour_any_more_is_dropped(event: Events) -> None:
+def test_a_signal_without_an_edge_is_dropped(event: Events) -> None:
     def step(engine: Engine, batch: Any) -> None:
         leads = {Events.TERMINATE: engine.terminate, Events.INTERRUPT: engine.interrupt}
         if engine.state.iteration == 2:
@@ -588,10 +580,10 @@ def test_a_signal_that_nothing_can_honour_any_more_is_dropped(event: Events) -> 
     assert (log, engine.outcome) == ([event.name], "completed")
 
 
-# Signals from elsewhere
+# Signals from threads and handlers
 
 
-def test_a_signal_from_another_thread_is_honoured() -> None:
+def test_a_signal_from_another_thread_is_handled() -> None:
     engine = Engine(echo)
     begun = threading.Event()
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: begun.set())

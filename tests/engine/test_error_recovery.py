@@ -1,4 +1,4 @@
-"""Error edges: which one an exception takes, how often, and what is right afterwards."""
+"""Error edges: which one an exception takes, how often, and the state of the run afterwards."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def log_of(engine: Engine, *events: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_bad_batch_is_skipped_and_the_run_goes_on(driver: str) -> None:
+def test_a_bad_batch_is_skipped_and_the_run_continues(driver: str) -> None:
     engine = skipping(failing_on(8))
     log = log_of(engine, Events.ITERATION_STARTED, R.SKIP_BATCH, Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
     engine.run([7, 8, 9], max_epochs=1, driver=driver)
@@ -92,7 +92,7 @@ def test_handlers_of_the_recovery_may_take_the_error() -> None:
     ]
 
 
-def test_what_no_error_edge_takes_ends_the_run_as_ever() -> None:
+def test_an_error_without_an_error_edge_ends_the_run() -> None:
     engine = skipping(failing_on(8, error=KeyError))
     log = log_of(engine, R.SKIP_BATCH)
     with pytest.raises(KeyError, match="8"):
@@ -101,7 +101,7 @@ def test_what_no_error_edge_takes_ends_the_run_as_ever() -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_beyond_its_limit_the_error_goes_on(driver: str) -> None:
+def test_an_error_beyond_the_limit_of_its_edge_is_raised(driver: str) -> None:
     engine = skipping(failing_on(8), limit=2)
     log = log_of(engine, R.SKIP_BATCH)
     with pytest.raises(ValueError, match="8"):
@@ -110,7 +110,7 @@ def test_beyond_its_limit_the_error_goes_on(driver: str) -> None:
     assert (engine.state.errors, engine.state.iteration) == ({"ITERATION_STARTED.skip_batch": 2}, 5)
 
 
-def test_a_new_run_counts_errors_anew_and_a_resumed_one_goes_on() -> None:
+def test_a_new_run_counts_errors_from_zero_and_a_resumed_run_continues() -> None:
     engine = skipping(failing_on(8))
     engine.run([8, 7], max_epochs=3, until=Events.EPOCH_STARTED(once=3))
     assert engine.state.errors == {"ITERATION_STARTED.skip_batch": 2}
@@ -133,7 +133,7 @@ def test_a_guard_decides_whether_an_error_edge_is_taken() -> None:
     assert [iteration for _, iteration, _ in log] == [1]
 
 
-def test_the_innermost_edge_that_fits_goes_first() -> None:
+def test_the_innermost_matching_edge_is_taken() -> None:
     engine = failing_on(8, error=OutOfMemory)
     engine.lifecycle.add_transition(Scope.EPOCH >> R.GIVE_UP, error=MemoryError)
     engine.lifecycle.add_transition(R.GIVE_UP >> Events.TERMINATE)
@@ -148,7 +148,7 @@ def test_the_innermost_edge_that_fits_goes_first() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_an_error_edge_may_take_what_is_no_exception_and_takes_it_only_by_name(error: type[BaseException]) -> None:
+def test_an_error_edge_takes_a_base_exception_only_by_name(error: type[BaseException]) -> None:
     engine = skipping(failing_on(8, error=error), error=Exception)
     with pytest.raises(error):
         engine.run([8])
@@ -168,7 +168,7 @@ def with_retry(step: Any, **options: Any) -> Engine:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_retrying_begins_the_failed_activity_again(driver: str) -> None:
+def test_a_retry_runs_the_failed_activity_again(driver: str) -> None:
     sizes = []
 
     def step(engine: Engine, batch: list[int]) -> int:
@@ -195,7 +195,7 @@ def test_retrying_begins_the_failed_activity_again(driver: str) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_step_that_failed_inside_a_fired_phase_is_begun_as_a_whole(driver: str) -> None:
+def test_a_step_that_failed_inside_a_fired_phase_runs_from_its_beginning(driver: str) -> None:
     calls = []
 
     def step(engine: Engine, batch: Any) -> None:
@@ -213,7 +213,7 @@ def test_a_step_that_failed_inside_a_fired_phase_is_begun_as_a_whole(driver: str
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_handlers_of_the_phase_are_not_called_again(driver: str) -> None:
+def test_a_retry_does_not_call_the_handlers_of_the_phase_again(driver: str) -> None:
     engine, log = with_retry(lambda engine, batch: None), []
     engine.on(Events.ITERATION_STARTED)(lambda: log.append("one"))
 
@@ -228,7 +228,7 @@ def test_handlers_of_the_phase_are_not_called_again(driver: str) -> None:
     assert (engine.outcome, engine.state.errors) == ("completed", {"iteration.retry": 1})
 
 
-def test_history_of_a_scope_that_the_error_did_not_leave_is_an_error() -> None:
+def test_the_history_of_a_scope_that_the_error_did_not_leave_is_an_error() -> None:
     engine = Engine(lambda engine, batch: None)
     engine.lifecycle.add_transition(Scope.RUN >> R.RETRY, error=LookupError)
     engine.lifecycle.add_transition(R.RETRY >> Scope.ITERATION)
@@ -244,7 +244,7 @@ def test_history_without_an_error_is_an_error() -> None:
         engine.run([7, 8])
 
 
-# Every phase, every kind
+# Every phase and kind of error
 
 
 OUTSIDE = ("EXCEPTION_RAISED", "TERMINATE_SINGLE_EPOCH", "RESUMED", "INTERRUPT", "TERMINATE", "COMPLETED")
@@ -254,9 +254,7 @@ PLACES = [event for event in Events if event.name not in OUTSIDE]
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("error", [ValueError, OutOfMemory, KeyboardInterrupt, StopIteration])
 @pytest.mark.parametrize("event", PLACES)
-def test_an_error_in_any_phase_of_the_run_is_recovered_from(
-    event: Events, error: type[BaseException], driver: str
-) -> None:
+def test_a_run_recovers_from_an_error_in_any_phase(event: Events, error: type[BaseException], driver: str) -> None:
     engine = Engine(lambda engine, batch: batch)
     engine.lifecycle.add_transition(Scope.RUN >> R.GIVE_UP, error=error)
     engine.lifecycle.add_transition(R.GIVE_UP >> Events.TERMINATE)
@@ -274,7 +272,7 @@ def test_an_error_in_any_phase_of_the_run_is_recovered_from(
     assert engine.state.errors == {"run.give_up": 1}
 
 
-def test_an_error_of_the_data_is_recovered_from() -> None:
+def test_a_run_recovers_from_an_error_of_the_data() -> None:
     class Broken:
         def __len__(self) -> int:
             return 3
@@ -291,7 +289,7 @@ def test_an_error_of_the_data_is_recovered_from() -> None:
     assert [name for name, *_ in log] == ["ITERATION_COMPLETED", "SKIP_BATCH", "EPOCH_COMPLETED"]
 
 
-def test_a_signal_given_before_the_error_is_honoured_in_the_recovery() -> None:
+def test_a_signal_requested_before_the_error_is_handled_in_the_recovery() -> None:
     def step(engine: Engine, batch: Any) -> None:
         engine.terminate()
         raise ValueError(batch)
@@ -331,7 +329,7 @@ def test_the_guard_of_an_error_edge_that_raises_replaces_the_error(driver: str) 
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_the_edge_of_a_scope_does_not_take_what_its_own_recovery_raises(driver: str) -> None:
+def test_the_edge_of_a_scope_does_not_take_errors_of_its_own_recovery(driver: str) -> None:
     engine = failing_on(8)
     engine.lifecycle.add_transition(Scope.RUN >> R.GIVE_UP, error=Exception)
     engine.lifecycle.add_transition(R.GIVE_UP >> Events.TERMINATE)
@@ -341,7 +339,7 @@ def test_the_edge_of_a_scope_does_not_take_what_its_own_recovery_raises(driver: 
     assert engine.state.errors == {"run.give_up": 1}
 
 
-def test_what_the_failed_step_held_is_free_when_the_recovery_acts() -> None:
+def test_objects_of_the_failed_step_are_freed_before_the_activity_of_the_recovery() -> None:
     class Big:
         pass
 
@@ -370,23 +368,23 @@ def test_each_recovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     engine = skipping(failing_on(8), limit=2)
     with caplog.at_level(logging.WARNING, logger=engine.logger.name):
         engine.run([8])
-    assert [record.getMessage() for record in caplog.records] == [
-        "ValueError(8) in ITERATION_STARTED: going to R.SKIP_BATCH, time 1 of at most 2."
-    ]
+    (record,) = caplog.records
+    for fragment in ("ValueError(8)", "ITERATION_STARTED", "R.SKIP_BATCH", "time 1 of at most 2"):
+        assert fragment in record.getMessage()
 
 
-# What fails behind a failure
+# Failures during recovery and after EXCEPTION_RAISED
 
 
 class Endless(BaseException):
-    """Raised by a program that goes round and round, so that a test ends."""
+    """Ends a test whose run would never end."""
 
 
 class Failing:
-    """An activity that fails, one time after the other, with an error that has the name of its phase.
+    """An activity that raises an error with the name of its phase, up to `times` times.
 
     Attributes:
-        acted: the phases whose activities it was.
+        acted: the names of the phases whose activity was called.
     """
 
     def __init__(self, kind: type[BaseException] = KeyError, times: int = 20) -> None:
@@ -402,7 +400,7 @@ class Failing:
 
 
 def context_of(error: BaseException | None) -> list[str]:
-    """Return `error` and those that it was raised in the handling of."""
+    """Return the reprs of `error` and of the chain of its contexts."""
     return [] if error is None else [repr(error), *context_of(error.__context__)]
 
 
@@ -413,7 +411,7 @@ def moves_of(engine: Engine) -> list[str]:
 
 
 def cleaning_up(engine: Engine, activity: Any, scope: Scope | None, *ends: Any) -> None:
-    """Let CHECK, and what follows it, take the place of the direct way from EXCEPTION_RAISED to the end."""
+    """Replace the transition from EXCEPTION_RAISED to IDLE by a path through CHECK and `ends`."""
     engine.lifecycle.add_phase(P.CHECK, activity, scope=scope)
     engine.lifecycle.remove_transition(Edge(Events.EXCEPTION_RAISED, IDLE))
     engine.lifecycle.add_path(Events.EXCEPTION_RAISED >> P.CHECK)
@@ -425,7 +423,7 @@ def cleaning_up(engine: Engine, activity: Any, scope: Scope | None, *ends: Any) 
 @pytest.mark.parametrize("handled", [False, True])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("scope", [None, Scope.ENGINE, Scope.RUN, Scope.ITERATION])
-def test_what_fails_behind_exception_raised_ends_the_run_with_both_errors(
+def test_a_failure_after_exception_raised_ends_the_run_with_both_errors(
     scope: Scope | None, error: type[BaseException], handled: bool, driver: str
 ) -> None:
     engine, failing, seen = failing_on(8, error=error), Failing(), []
@@ -452,7 +450,7 @@ def test_what_fails_behind_exception_raised_ends_the_run_with_both_errors(
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_what_fails_behind_exception_raised_leaves_its_scopes_also_where_it_would_go_on(driver: str) -> None:
+def test_a_failure_after_exception_raised_leaves_the_scopes_of_its_phase(driver: str) -> None:
     engine, left = failing_on(8), []
     cleaning_up(engine, Failing(), Scope.RUN, Events.COMPLETED)
     engine.on_exit(P.CHECK)(lambda: left.append("CHECK"))
@@ -468,7 +466,7 @@ def test_what_fails_behind_exception_raised_leaves_its_scopes_also_where_it_woul
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("handled", [False, True])
-def test_the_error_that_ends_a_run_is_not_lost_when_cleaning_up_fails_and_recovers(handled: bool, driver: str) -> None:
+def test_the_error_that_ends_a_run_is_kept_when_cleaning_up_fails_and_recovers(handled: bool, driver: str) -> None:
     engine = failing_on(8)
     cleaning_up(engine, Failing(), Scope.RUN, IDLE)
     engine.lifecycle.add_transition(P.CHECK >> R.GIVE_UP, error=KeyError)
@@ -484,7 +482,7 @@ def test_the_error_that_ends_a_run_is_not_lost_when_cleaning_up_fails_and_recove
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_run_that_is_led_on_behind_exception_raised_fails_once_more_at_most(driver: str) -> None:
+def test_a_run_that_continues_after_exception_raised_fails_at_most_once_more(driver: str) -> None:
     engine = Engine(lambda engine, batch: [][batch])
     cleaning_up(engine, None, None, Events.EPOCH_STARTED)
     log = log_of(engine, Events.ITERATION_STARTED, P.CHECK)
@@ -495,7 +493,7 @@ def test_a_run_that_is_led_on_behind_exception_raised_fails_once_more_at_most(dr
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_run_that_is_led_on_behind_exception_raised_and_terminated_raises_its_error(driver: str) -> None:
+def test_a_run_that_continues_after_exception_raised_and_is_terminated_raises_its_error(driver: str) -> None:
     engine = failing_on(8)
     cleaning_up(engine, lambda engine: engine.terminate(), Scope.RUN, Events.EPOCH_STARTED)
     log = log_of(engine, P.CHECK, Events.EPOCH_STARTED, Events.TERMINATE, Events.COMPLETED)
@@ -506,7 +504,7 @@ def test_a_run_that_is_led_on_behind_exception_raised_and_terminated_raises_its_
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_recoveries_of_scopes_that_fail_do_not_take_turns_for_ever(driver: str) -> None:
+def test_failing_recoveries_of_scopes_do_not_alternate_for_ever(driver: str) -> None:
     engine = failing_on(8)
     kinds = {R.SKIP_BATCH: (ValueError, KeyError), R.RETRY: (KeyError, OSError), R.GIVE_UP: (OSError, ValueError)}
     acts = {event: Failing(raised) for event, (_, raised) in kinds.items()}
@@ -527,7 +525,7 @@ def test_recoveries_of_scopes_that_fail_do_not_take_turns_for_ever(driver: str) 
 
 
 def with_second_part(driver: str, times: int, **options: Any) -> tuple[list[str], list[str]]:
-    """Run a recovery of the run's scope whose second part fails a few times; return what acted and the moves."""
+    """Run a recovery of Scope.RUN whose second phase fails `times` times; return the failing phases and all moves."""
     engine, failing = failing_on(8), Failing(ValueError, times)
     engine.lifecycle.add_transition(Scope.RUN >> R.GIVE_UP, error=ValueError, **options)
     engine.lifecycle.add_phase(P.CHECK, failing)
@@ -541,7 +539,7 @@ def with_second_part(driver: str, times: int, **options: Any) -> tuple[list[str]
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_the_edge_of_a_scope_does_not_take_what_any_part_of_its_own_recovery_raises(driver: str) -> None:
+def test_the_edge_of_a_scope_does_not_take_errors_of_any_phase_of_its_recovery(driver: str) -> None:
     acted, moves = with_second_part(driver, 20)
     assert (acted, moves[-3:]) == (
         ["CHECK"],
@@ -551,7 +549,7 @@ def test_the_edge_of_a_scope_does_not_take_what_any_part_of_its_own_recovery_rai
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("times", [0, 1, 2, 3])
-def test_the_edge_of_a_scope_that_has_a_limit_takes_it_so_often(times: int, driver: str) -> None:
+def test_the_edge_of_a_scope_with_a_limit_takes_errors_of_its_recovery_up_to_the_limit(times: int, driver: str) -> None:
     acted, moves = with_second_part(driver, times, limit=3)
     again = ["GIVE_UP --check--> CHECK", "CHECK --give_up--> GIVE_UP"] * min(times, 2)
     end = ["CHECK --terminate_2--> TERMINATE", "TERMINATE --end_run--> COMPLETED", "COMPLETED --done--> IDLE"]
@@ -566,7 +564,7 @@ def test_the_edge_of_a_scope_that_has_a_limit_takes_it_so_often(times: int, driv
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_recovery_may_be_retried_by_hand_as_often_as_it_takes(driver: str) -> None:
+def test_a_recovery_can_be_retried_until_it_succeeds(driver: str) -> None:
     engine, failing = failing_on(8), Failing(OSError, times=5)
     engine.lifecycle.add_phase(R.SKIP_BATCH, failing)
     engine.lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, error=ValueError)
@@ -579,7 +577,7 @@ def test_a_recovery_may_be_retried_by_hand_as_often_as_it_takes(driver: str) -> 
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_recovery_of_a_scope_is_there_again_for_the_next_failure(driver: str) -> None:
+def test_a_recovery_of_a_scope_is_available_again_for_the_next_failure(driver: str) -> None:
     engine = failing_on(8)
     engine.lifecycle.add_transition(Scope.RUN >> R.SKIP_BATCH, error=ValueError)
     engine.lifecycle.add_exits(R.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
@@ -587,10 +585,10 @@ def test_a_recovery_of_a_scope_is_there_again_for_the_next_failure(driver: str) 
     assert (engine.outcome, engine.state.errors) == ("completed", {"run.skip_batch": 4})
 
 
-# How they are written
+# Definition and display
 
 
-def test_error_edges_are_in_the_table_and_in_networkx() -> None:
+def test_error_edges_are_shown_in_the_table_and_in_networkx() -> None:
     engine = skipping(failing_on(), limit=2)
     assert any(
         line.endswith("error ValueError, at most 2 times -> SKIP_BATCH") for line in str(engine.lifecycle).splitlines()
@@ -603,48 +601,29 @@ def test_error_edges_are_in_the_table_and_in_networkx() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        (
-            {"limit": 3},
-            ValueError,
-            "limit=3: how often a run may take an error edge is a positive integer, with error=.",
-        ),
-        (
-            {"error": ValueError, "limit": 0},
-            ValueError,
-            "limit=0: how often a run may take an error edge is a positive integer, with error=.",
-        ),
-        ({"error": "ValueError"}, TypeError, "error='ValueError' has to be a class of exceptions, or a tuple of them."),
-        (
-            {"error": (ValueError, int)},
-            TypeError,
-            "error=<class 'int'> has to be a class of exceptions, or a tuple of them.",
-        ),
+        ({"limit": 3}, ValueError, "limit=3"),
+        ({"error": ValueError, "limit": 0}, ValueError, "limit=0"),
+        ({"error": "ValueError"}, TypeError, "error='ValueError'"),
+        ({"error": (ValueError, int)}, TypeError, "error=<class 'int'>"),
     ],
 )
-def test_bad_arguments_are_refused(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_invalid_options_of_error_edges_are_errors(
+    options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
     lifecycle = Lifecycle.training()
     before = lifecycle.graph
-    with pytest.raises(kind) as error:
+    with pytest.raises(kind, match=message):
         lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, **options)
-    assert str(error.value) == message
     assert lifecycle.graph is before
 
 
 def test_an_error_edge_leads_to_a_phase() -> None:
-    with pytest.raises(LifecycleError) as error:
+    with pytest.raises(LifecycleError, match=r"error edge.*Events\.ITERATION_STARTED >> Scope\.ITERATION"):
         Lifecycle.training().add_transition(Events.ITERATION_STARTED >> Scope.ITERATION, error=ValueError)
-    assert str(error.value) == (
-        "an error edge leads to a phase, and Events.ITERATION_STARTED >> Scope.ITERATION to a scope. "
-        "Lead back to it from there."
-    )
 
 
-def test_a_recovery_that_leads_nowhere_does_not_run() -> None:
+def test_a_recovery_without_an_exit_does_not_run() -> None:
     engine = failing_on(8)
     engine.lifecycle.add_transition(Events.ITERATION_STARTED >> R.SKIP_BATCH, error=ValueError)
-    with pytest.raises(LifecycleError) as error:
+    with pytest.raises(LifecycleError, match=r"SKIP_BATCH .*add_transition\(.*add_exits\(R\.SKIP_BATCH"):
         engine.run([7])
-    assert str(error.value) == (
-        "SKIP_BATCH gets stuck: no automatic exit leaves it. Add one, add_transition(R.SKIP_BATCH >> ...), or those of "
-        "another phase, add_exits(R.SKIP_BATCH, like=...)."
-    )

@@ -1,4 +1,4 @@
-"""What `Engine.explain` answers: which handlers an event calls, and what became of a handler."""
+"""`Engine.explain`: which handlers an event calls, and how often a handler was called."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mine(EventEnum):
 
 
 def line_of(text: str) -> str:
-    """Return file:line of the line here that begins with `text`."""
+    """Return the file and number of the line of this file that begins with `text`."""
     lines = HERE.read_text(encoding="utf-8").splitlines()
     (number,) = (number for number, line in enumerate(lines, 1) if line.lstrip().startswith(text))
     return f"{HERE}:{number}"
@@ -71,7 +71,7 @@ def engine() -> Engine:
 # Events
 
 
-def test_an_event_lists_its_handlers_in_the_order_in_which_they_are_called(engine: Engine) -> None:
+def test_an_event_lists_its_handlers_in_the_order_of_the_calls(engine: Engine) -> None:
     engine.add_event_handler(Events.EPOCH_COMPLETED, log_loss)
     engine.add_event_handler(Events.EPOCH_COMPLETED(every=2, priority=-1), checkpoint)
     engine.add_event_handler(Events.EPOCH_COMPLETED(priority=10), Saver())
@@ -108,8 +108,8 @@ def test_an_event_that_is_not_registered_is_an_error() -> None:
         Engine(echo).explain(Mine.FOO)
 
 
-def test_several_events_are_no_handler(engine: Engine) -> None:
-    with pytest.raises(TypeError, match=r"^Events\.STARTED \| Events\.COMPLETED "):
+def test_several_events_are_an_error(engine: Engine) -> None:
+    with pytest.raises(TypeError, match=r"one event.*Events\.STARTED \| Events\.COMPLETED"):
         engine.explain(Events.STARTED | Events.COMPLETED)  # type: ignore[arg-type]
 
 
@@ -118,7 +118,7 @@ exec(compile("def made(engine): pass", "<made>", "exec"), scope)
 
 
 def names_and_places() -> dict[str, tuple[Any, str]]:
-    """Return by kind: a handler, and the line that explains it."""
+    """Return for each kind a handler and the line that shows it."""
     saver = Saver()
     return {
         "partial": (functools.partial(log_loss, 1), f"log_loss  {LOG_LOSS}"),
@@ -132,7 +132,7 @@ def names_and_places() -> dict[str, tuple[Any, str]]:
 
 
 @pytest.mark.parametrize("kind", ["partial", "partial of a method", "partial of an object", "lambda", "built in"])
-def test_a_handler_is_shown_with_its_name_and_where_it_was_defined(engine: Engine, kind: str) -> None:
+def test_a_handler_is_shown_with_its_name_and_the_place_of_its_definition(engine: Engine, kind: str) -> None:
     handler, expected = names_and_places()[kind]
     engine.add_event_handler(Mine.FOO, handler)
     assert engine.explain(Mine.FOO) == f"Mine.FOO calls, in this order:\n  1. {expected}"
@@ -146,7 +146,7 @@ def test_any_handler_can_be_shown(engine: Engine, kind: str) -> None:
 
 
 class Throttled:
-    """A handler that keeps another in an attribute of a name that partials have as well."""
+    """A handler that stores another one in an attribute `func`, as `functools.partial` does."""
 
     def __init__(self, func: Any) -> None:
         self.func = func
@@ -155,7 +155,7 @@ class Throttled:
         self.func(engine)
 
 
-def test_an_object_that_keeps_a_function_is_shown_as_itself(engine: Engine) -> None:
+def test_an_object_that_wraps_a_function_is_shown_as_itself(engine: Engine) -> None:
     engine.add_event_handler(Mine.FOO, Throttled(log_loss))
     assert engine.explain(Mine.FOO) == (f"Mine.FOO calls, in this order:\n  1. Throttled  {line_of('class Throttled')}")
 
@@ -163,14 +163,14 @@ def test_an_object_that_keeps_a_function_is_shown_as_itself(engine: Engine) -> N
 # Handlers
 
 
-def test_a_handler_that_is_attached_nowhere_says_how_to_attach_it(engine: Engine) -> None:
+def test_the_report_of_an_unattached_handler_says_how_to_attach_it(engine: Engine) -> None:
     assert engine.explain(log_loss) == (
         "log_loss is not attached to any event of this engine, so it is never called. "
-        "Attach it with engine.add_event_handler(event, handler)."
+        "Attach it: engine.add_event_handler(event, handler)."
     )
 
 
-def test_a_handler_tells_what_became_of_each_of_its_attachments(engine: Engine) -> None:
+def test_a_handler_reports_each_of_its_attachments(engine: Engine) -> None:
     engine.add_event_handler(Mine.FOO(once=2), log_loss)
     engine.add_event_handler(Events.EPOCH_COMPLETED(every=2, priority=3), log_loss)
     engine.add_event_handler(Events.ITERATION_COMPLETED, log_loss)
@@ -179,13 +179,13 @@ def test_a_handler_tells_what_became_of_each_of_its_attachments(engine: Engine) 
     engine.run([1, 2], max_epochs=3)
     for _ in range(3):
         engine.fire_event(Mine.FOO)
-    told = engine.explain(log_loss).splitlines()
-    assert told[0] == f"log_loss  {LOG_LOSS}"
-    assert set("\n".join(told[1:]).split("\n  on ")) == {
+    report = engine.explain(log_loss).splitlines()
+    assert report[0] == f"log_loss  {LOG_LOSS}"
+    assert set("\n".join(report[1:]).split("\n  on ")) == {
         "  on Events.ITERATION_COMPLETED: fired 6, called 6",
         "Events.ITERATION_COMPLETED (after=9): fired 6, called 0\n"
         "    the last value of its iteration was 6\n"
-        "    not called, because the filter after=9 let none of them through",
+        "    not called, because no value passed the filter after=9",
         "Events.EPOCH_COMPLETED (every=2, priority=3): fired 3, called 1\n    the last value of its epoch was 3",
         "Events.TERMINATE (once=2): fired 0, called 0\n"
         "    not called, because Events.TERMINATE has not fired since it was attached",
@@ -193,7 +193,7 @@ def test_a_handler_tells_what_became_of_each_of_its_attachments(engine: Engine) 
     }
 
 
-def test_a_handler_whose_event_has_not_fired_says_so(engine: Engine) -> None:
+def test_a_handler_reports_that_its_event_has_not_fired(engine: Engine) -> None:
     engine.add_event_handler(Mine.FOO, log_loss)
     assert engine.explain(log_loss) == (
         f"log_loss  {LOG_LOSS}\n"
@@ -202,7 +202,7 @@ def test_a_handler_whose_event_has_not_fired_says_so(engine: Engine) -> None:
     )
 
 
-def test_firings_from_before_it_was_attached_do_not_count(engine: Engine) -> None:
+def test_firings_before_the_handler_was_attached_do_not_count(engine: Engine) -> None:
     engine.add_event_handler(Mine.FOO, echo, 1)
     for _ in range(3):
         engine.fire_event(Mine.FOO)
@@ -225,7 +225,7 @@ def test_a_handler_attached_while_its_event_fires_has_not_missed_that_firing(eng
     )
 
 
-def test_a_new_run_counts_from_zero_and_a_suspended_one_goes_on(engine: Engine) -> None:
+def test_a_new_run_counts_from_zero_and_a_resumed_run_continues(engine: Engine) -> None:
     engine.add_event_handler(Events.ITERATION_COMPLETED, log_loss)
     engine.run([1, 2])
     engine.run([1, 2])
@@ -238,18 +238,18 @@ def test_a_new_run_counts_from_zero_and_a_suspended_one_goes_on(engine: Engine) 
     assert engine.explain(log_loss).endswith("on Events.ITERATION_COMPLETED: fired 3, called 3")
 
 
-def test_the_last_value_is_the_one_that_the_filter_was_given(engine: Engine) -> None:
+def test_the_last_value_is_the_last_argument_of_the_filter(engine: Engine) -> None:
     engine.add_event_handler(Events.GET_BATCH_STARTED(once=3), log_loss)
     engine.run([1, 2, 3])
     assert engine.explain(log_loss) == (
         f"log_loss  {LOG_LOSS}\n"
         f"  on Events.GET_BATCH_STARTED (once=3): fired 3, called 0\n"
         f"    the last value of its iteration was 2\n"
-        f"    not called, because the filter once=3 let none of them through"
+        f"    not called, because no value passed the filter once=3"
     )
 
 
-def test_the_attribute_that_the_user_counts_in_is_named() -> None:
+def test_the_report_names_the_attribute_that_counts_a_users_event() -> None:
     engine = Engine(echo)
     engine.register_events(Mine.FOO, event_to_attr={Mine.FOO: "foos"})
     engine.add_event_handler(Mine.FOO(every=5), log_loss)
@@ -259,13 +259,13 @@ def test_the_attribute_that_the_user_counts_in_is_named() -> None:
         f"log_loss  {LOG_LOSS}\n"
         f"  on Mine.FOO (every=5): fired 1, called 0\n"
         f"    the last value of its foos was 7\n"
-        f"    not called, because the filter every=5 let none of them through"
+        f"    not called, because no value passed the filter every=5"
     )
 
 
 @settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
-def test_what_is_told_is_what_happened(every: int, iterations: int, epochs: int) -> None:
+def test_the_report_agrees_with_the_run(every: int, iterations: int, epochs: int) -> None:
     engine = Engine(echo)
     called: list[int] = []
 
@@ -278,11 +278,11 @@ def test_what_is_told_is_what_happened(every: int, iterations: int, epochs: int)
     assert ("not called" in engine.explain(handler)) == (not called)
 
 
-def test_a_removed_handler_is_attached_nowhere(engine: Engine) -> None:
+def test_a_removed_handler_is_not_attached(engine: Engine) -> None:
     engine.add_event_handler(Mine.FOO, log_loss).remove()
     assert engine.explain(log_loss).startswith("log_loss is not attached to any event of this engine")
 
 
-def test_what_is_neither_event_nor_handler_is_an_error() -> None:
-    with pytest.raises(TypeError, match=r"^5 is neither an event nor a handler, so there is nothing to explain\.$"):
+def test_a_value_that_is_neither_event_nor_handler_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"an event or a handler, got 5\."):
         Engine(lambda engine, batch: None).explain(5)  # type: ignore[arg-type]

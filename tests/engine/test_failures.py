@@ -1,4 +1,4 @@
-"""Failures of a run: EXCEPTION_RAISED sees them, a handler can save there, and the process tells."""
+"""Failed runs: handlers of EXCEPTION_RAISED see the exception and can save, and the process exits with an error."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fsm_engine import Engine, Events
 from fsm_engine.handlers import TerminateOnNan
 
 FETCHED = mmap.mmap(-1, 1)
-"""The batch that the run has come to; workers see it."""
+"""The current batch of the run, visible to workers."""
 
 
 class Numbers(Dataset[int]):
-    """0 to 7; the sixth is not there, in the one way or the other."""
+    """The numbers from 0 to 7; reading the sixth calls `fail`."""
 
     def __init__(self, fail: Callable[[], Any]) -> None:
         self.fail = fail
@@ -46,7 +46,7 @@ def raises() -> None:
 
 
 def dies() -> None:
-    while FETCHED[0] < 4:  # else the run would be told in an earlier iteration
+    while FETCHED[0] < 4:  # otherwise the run would notice it in an earlier iteration
         time.sleep(0.001)
     os._exit(7)
 
@@ -69,8 +69,8 @@ def echo(engine: Engine, batch: Any) -> Any:
     return batch
 
 
-def let_go(error: Exception) -> None:
-    """Break the cycle that torch makes of an error and what was called: if it is collected, workers end after 5 s."""
+def release(error: Exception) -> None:
+    """Break the reference cycle between a torch error and its frames; otherwise workers end 5 s late."""
     traceback.clear_frames(error.__traceback__)
 
 
@@ -91,7 +91,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("step", "make_data", "kind", "text", "done"), FAILURES)
-def test_a_failure_is_seen_once_saved_at_and_raised(
+def test_a_failure_is_seen_once_can_be_saved_and_is_raised(
     step: Any, make_data: Any, kind: type[Exception], text: str, done: int
 ) -> None:
     engine, seen = Engine(step), []
@@ -107,31 +107,31 @@ def test_a_failure_is_seen_once_saved_at_and_raised(
     assert error is caught.value
     assert engine.outcome == "failed"
     assert saved["iteration"] == engine.state.iteration == done
-    let_go(error)
+    release(error)
 
 
 @pytest.mark.parametrize("name", ["an exception in a worker", "out of memory", "NaN"])
-def test_a_failure_that_a_handler_takes_ends_the_run_all_the_same(name: str) -> None:
+def test_a_failure_that_a_handler_catches_still_ends_the_run(name: str) -> None:
     step, make_data, kind, *_ = next(failure.values for failure in FAILURES if failure.id == name)
     engine, seen = Engine(step), []
 
     @engine.on(Events.EXCEPTION_RAISED)
     def take(engine: Engine, error: Exception) -> None:
         seen.append(type(error))
-        let_go(error)
+        release(error)
 
     engine.run(make_data(), max_epochs=2)
     assert (engine.outcome, seen, engine.state.epoch) == ("failed", [kind], 1)
 
 
-def test_a_loss_that_is_no_number_can_end_the_run_without_a_failure() -> None:
+def test_a_nan_loss_can_end_the_run_without_a_failure() -> None:
     engine = Engine(lambda engine, batch: torch.tensor(batch))
     engine.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
     engine.run([0.5, math.nan, 0.5])
     assert (engine.outcome, engine.state.iteration) == ("terminated", 2)
 
 
-def test_what_was_saved_at_a_failure_goes_on_when_the_cause_is_gone() -> None:
+def test_a_state_dict_saved_at_a_failure_resumes_the_run() -> None:
     engine, saved = Engine(out_of_memory), []
     engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: saved.append(engine.state_dict()))
     engine.run(range(8), max_epochs=2)
@@ -171,8 +171,8 @@ PROGRAM = """
         pytest.param("out of memory", "torch.OutOfMemoryError: CUDA out of memory", marks=pytest.mark.slow),
     ],
 )
-def test_a_process_whose_run_fails_tells(children: Children, tmp_path: Path, name: str, last: str) -> None:
+def test_a_process_whose_run_fails_prints_the_error(children: Children, tmp_path: Path, name: str, last: str) -> None:
     child = children.start(tmp_path, PROGRAM, os.pathsep.join(map(str, FOLDERS)), name)
-    status, printed, told = child.wait(), child.out.read_text(), child.err.read_text()
-    assert (status, printed.partition(" ")[0], printed.count("\n")) == (1, "saved", 1), told
-    assert last in told
+    status, printed, err = child.wait(), child.out.read_text(), child.err.read_text()
+    assert (status, printed.partition(" ")[0], printed.count("\n")) == (1, "saved", 1), err
+    assert last in err

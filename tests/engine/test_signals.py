@@ -1,4 +1,4 @@
-"""Signals: which is honoured first, where, and what an engine says about those that are pending."""
+"""Signals: the order and the phases in which an engine handles them, and what it reports about pending ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def moves_of(engine: Engine) -> list[str]:
 
 
 @pytest.mark.parametrize("observed", [False, True])
-def test_a_signal_from_the_data_is_honoured_when_the_batch_is_there(observed: bool) -> None:
+def test_a_signal_from_the_data_is_handled_after_the_fetch(observed: bool) -> None:
     engine = Engine(echo)
     log: list[str] = []
     if observed:
@@ -75,7 +75,7 @@ def test_a_signal_during_the_step_waits_for_the_end_of_the_iteration(observed: b
     assert engine.outcome == "terminated"
 
 
-def test_terminate_goes_before_terminate_epoch_and_that_before_interrupt() -> None:
+def test_terminate_precedes_terminate_epoch_which_precedes_interrupt() -> None:
     engine = Engine(echo)
     pending: list[tuple[bool, bool, bool]] = []
 
@@ -104,7 +104,7 @@ def test_terminate_goes_before_terminate_epoch_and_that_before_interrupt() -> No
     assert not engine.should_interrupt
 
 
-def test_what_is_skipped_is_not_entered() -> None:
+def test_skipped_phases_are_not_entered() -> None:
     engine = Engine(echo)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda: engine.terminate_epoch(True))
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda: engine.terminate(skip_completed=True))
@@ -120,7 +120,7 @@ def test_what_is_skipped_is_not_entered() -> None:
     assert engine.last_event_name is Events.TERMINATE
 
 
-def test_skipping_the_last_epochs_end_leads_to_completed() -> None:
+def test_skipping_the_end_of_the_last_epoch_leads_to_completed() -> None:
     engine = Engine(echo)
     engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: engine.terminate_epoch(skip_epoch_completed=True))
     moves = moves_of(engine)
@@ -128,7 +128,7 @@ def test_skipping_the_last_epochs_end_leads_to_completed() -> None:
     assert moves[-2:] == ["TERMINATE_SINGLE_EPOCH --skipped_last--> COMPLETED", "COMPLETED --done--> IDLE"]
 
 
-def test_an_engine_class_may_switch_interrupts_off() -> None:
+def test_an_engine_class_can_disable_interrupts() -> None:
     class Steady(Engine):
         interrupt_resume_enabled = False
 
@@ -144,7 +144,7 @@ def test_a_signal_outside_a_run_has_no_effect() -> None:
     assert engine.outcome == "completed"
 
 
-def test_a_phase_of_ones_own_may_defer_signals_and_have_an_entry_action() -> None:
+def test_a_user_phase_can_defer_signals_and_have_an_entry_action() -> None:
     engine = Engine(echo)
     seen: list[str] = []
     home = next(
@@ -162,7 +162,7 @@ def test_a_phase_of_ones_own_may_defer_signals_and_have_an_entry_action() -> Non
         Transition(Events.EPOCH_COMPLETED, Extra.PAUSE, "pause", Trigger.SIGNAL, Signal.INTERRUPT),
         Transition(Extra.PAUSE, Events.COMPLETED, "on"),
     )
-    # EPOCH_COMPLETED has lost its guarded exit, so the run would go on for ever but for the signal of its own.
+    # EPOCH_COMPLETED has lost its guarded exit, so only the signal ends this run.
     engine.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda: engine.interrupt())
     engine.add_event_handler(Extra.PAUSE, lambda: (seen.append("handler"), engine.terminate()))
     moves = moves_of(engine)
@@ -178,9 +178,7 @@ def test_a_phase_of_ones_own_may_defer_signals_and_have_an_entry_action() -> Non
 
 
 def test_set_data_outside_a_run_is_an_error() -> None:
-    with pytest.raises(
-        RuntimeError, match=r"^set_data\(\) changes the data of a run that is going on\. Give it to run"
-    ):
+    with pytest.raises(RuntimeError, match=r"^set_data\(\) .*run\(data\)"):
         Engine(echo).set_data([1])
 
 
@@ -192,7 +190,7 @@ def test_set_data_outside_a_run_is_an_error() -> None:
         (Events.GET_BATCH_STARTED, [20, 21, 22]),
     ],
 )
-def test_set_data_gives_the_very_next_batch(event: Events, expected: list[int]) -> None:
+def test_set_data_gives_the_next_batch(event: Events, expected: list[int]) -> None:
     engine = Engine(echo)
     seen: list[Any] = []
     engine.add_event_handler(Events.ITERATION_COMPLETED(priority=1), lambda: seen.append(engine.state.output))

@@ -781,8 +781,8 @@ def test_no_edit_while_the_engine_runs_or_is_suspended(edit: Edit) -> None:
     tries: list[str] = []
     engine = Engine(echo)
     message = (
-        "the lifecycle cannot change while its engine is in {}, because where the run is would lose its meaning. "
-        "Change it before run(), or after the run has ended."
+        "the lifecycle cannot be changed while its engine is in {}, because the position of the run would become "
+        "invalid. Change it before run(), or after the run has ended."
     )
 
     @engine.on(E.ITERATION_COMPLETED(once=1))

@@ -342,13 +342,9 @@ def test_the_graph_does_not_change_under_a_run(how: str) -> None:
     else:
         engine.add_event_handler(Events.ITERATION_STARTED(once=1), lambda: engine.interrupt())
         engine.run([1, 2])
-    with pytest.raises(BusyError) as error:
-        engine.run([1, 2]) if how == "running" else change()
     phase = "ITERATION_STARTED" if how == "running" else "INTERRUPT"
-    assert str(error.value) == (
-        f"the lifecycle cannot change while its engine is in {phase}, because where the run is would lose its meaning. "
-        f"Change it before run(), or after the run has ended."
-    )
+    with pytest.raises(BusyError, match=rf"cannot be changed while its engine is in {phase}.* before run\(\)"):
+        engine.run([1, 2]) if how == "running" else change()
     if how == "suspended":
         engine.run()
         change()

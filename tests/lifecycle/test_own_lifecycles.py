@@ -145,9 +145,9 @@ def test_engine_with_a_step_is_the_training_lifecycle() -> None:
 
 
 def test_a_step_beside_a_lifecycle_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^Engine was given a step and a lifecycle\. Put the step in"):
+    with pytest.raises(ValueError, match=r"both a step and a lifecycle.*Lifecycle\.training\(step\)"):
         Engine(lambda engine, batch: None, lifecycle=ppo())
-    with pytest.raises(TypeError, match=r"^lifecycle= has to be a Lifecycle, got <function"):
+    with pytest.raises(TypeError, match="lifecycle must be a Lifecycle, got <function"):
         Engine(lifecycle=solved)  # type: ignore[arg-type]
 
 
@@ -242,7 +242,7 @@ def test_data_may_be_given_and_is_the_users_to_read() -> None:
 def test_it_cannot_change_under_a_run() -> None:
     engine = Engine(lifecycle=ppo())
     engine.run(until=P.LEARN)
-    with pytest.raises(BusyError, match=r"^the lifecycle cannot change while its engine is in INTERRUPT"):
+    with pytest.raises(BusyError, match="lifecycle cannot be changed while its engine is in INTERRUPT"):
         engine.lifecycle.insert(P.REPORT, after=P.LEARN)
     engine.run()
     engine.lifecycle.insert(P.REPORT, after=P.LEARN)

@@ -447,7 +447,7 @@ def test_a_lifecycle_without_optional_phases_can_be_run():
 def test_a_lifecycle_without_epochs_is_an_error():
     with pytest.raises(ValueError, match=r"the lifecycle 'ppo' has no EPOCH_STARTED.* Use Engine"):
         DeterministicEngine(lifecycle=Lifecycle("ppo"))
-    with pytest.raises(ValueError, match=r"^Engine was given a step and a lifecycle\. "):
+    with pytest.raises(ValueError, match="both a step and a lifecycle"):
         DeterministicEngine(Log(), lifecycle=Lifecycle.training())
 
 

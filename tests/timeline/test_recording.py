@@ -233,9 +233,9 @@ def test_moves_of_a_step_are_there() -> None:
 def test_recording_twice_is_refused() -> None:
     engine = Engine(step)
     with engine.record() as timeline:
-        with pytest.raises(BusyError, match="recorded already"):
+        with pytest.raises(BusyError, match="already being recorded"):
             engine.record()
-        with pytest.raises(BusyError, match="recorded already"):
+        with pytest.raises(BusyError, match="already being recorded"):
             engine.record(timeline)
     with engine.record():
         pass
@@ -245,7 +245,7 @@ def test_recording_twice_is_refused() -> None:
 def test_a_room_that_is_none_is_refused(room: Any) -> None:
     with pytest.raises(ValueError, match="has to be a positive integer"):
         Engine(step).record(room=room)
-    with pytest.raises(ValueError, match="is that of a new timeline"):
+    with pytest.raises(ValueError, match=r"room=5 .*with a timeline"):
         Engine(step).record(Timeline(), room=5)
 
 
