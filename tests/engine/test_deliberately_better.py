@@ -56,7 +56,7 @@ def test_events_of_equal_names_in_two_enums_are_two_events() -> None:
 
 
 def test_an_alias_in_an_enum_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"Twice\.TWO.*'one'.*Twice\.ONE"):
+    with pytest.raises(ValueError, match=r"Twice\.TWO.*Twice\.ONE"):
 
         class Twice(EventEnum):
             ONE = "one"
