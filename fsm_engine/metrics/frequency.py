@@ -46,6 +46,10 @@ class Frequency(Metric):
             raise NotComputableError("Frequency must have at least one update before it can be computed.")
         return float(self._sum / self._seconds)
 
+    def completed(self, engine: Engine, name: str) -> None:
+        """Store the frequency in ``engine.state.metrics[name]``, rounded down to an integer."""
+        engine.state.metrics[name] = int(self.compute())
+
     def attach(  # type: ignore[override]  # takes the event that computes the metric, not a usage
         self, engine: Engine, name: str, event_name: CallableEventWithFilter = Events.ITERATION_COMPLETED
     ) -> None:
@@ -73,9 +77,6 @@ class Frequency(Metric):
         """
         super().load_state_dict(state_dict)
         self._since = perf_counter() - self._seconds
-
-    def _value_for_state(self) -> int:
-        return int(self.compute())
 
 
 def _usage_until(event: CallableEventWithFilter) -> MetricUsage:

@@ -39,6 +39,9 @@ class Metric(MetricOperators, ABC):
     A subclass defines `reset`, `update` and `compute`. If it has an `__init__`, ``super().__init__()``, which calls
     `reset`, comes last there. Expressions of metrics, such as ``2 * p * r / (p + r)``, are metrics (`MetricsLambda`).
 
+    The engine calls these three through `started`, `iteration_completed` and `completed`. A subclass that needs the
+    engine itself, as some metrics written for pytorch-ignite do, overrides these.
+
     If `output_transform` returns two lists (or tuples) of tensors or numbers, an attached metric is updated with one
     pair after the other, each as a batch of one.
 
@@ -95,6 +98,35 @@ class Metric(MetricOperators, ABC):
         Raises:
             NotComputableError: the metric has no data.
         """
+
+    def started(self, engine: Engine) -> None:  # noqa: ARG002  # for subclasses
+        """Reset the metric. The engine calls this method at the event `Usage.STARTED`."""
+        self.reset()
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Update the metric from ``engine.state.output``. The engine calls this method at `Usage.ITERATION_COMPLETED`."""
+        output = self.output_transform(engine.state.output)
+        for item in (output,) if self.skip_unrolling else _unroll(output):
+            self.update(item)
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Compute the metric and store its value in ``engine.state.metrics[name]``.
+
+        The engine calls this method at the event `Usage.COMPLETED`.
+
+        Raises:
+            ValueError: the value is a mapping that has `name` as a key.
+            NotComputableError: the metric has no data.
+        """
+        value = _without_scalar_tensors(self.compute())
+        if isinstance(value, dict):
+            if name in value:
+                raise ValueError(
+                    f"Argument name {name!r} is conflicting with mapping keys: {list(value)}. "
+                    f"Attach the metric under another name."
+                )
+            engine.state.metrics.update(value)
+        engine.state.metrics[name] = value
 
     def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
         """Let `engine` compute this metric and store its value in ``engine.state.metrics[name]``.
@@ -170,15 +202,6 @@ class Metric(MetricOperators, ABC):
         """Return the handlers that reset and update this metric."""
         return [(_ResetHandler(self), usage.STARTED), (_UpdateHandler(self), usage.ITERATION_COMPLETED)]
 
-    def _update_from(self, output: Any) -> None:
-        """Update the metric from the output of a step."""
-        output = self.output_transform(output)
-        for item in (output,) if self.skip_unrolling else _unroll(output):
-            self.update(item)
-
-    def _value_for_state(self) -> Any:
-        return _without_scalar_tensors(self.compute())
-
     def _state_owner(self) -> Metric | None:
         """Return the metric whose state dict an engine saves for this metric."""
         return self
@@ -224,14 +247,14 @@ class MetricHandler:
 
 @dataclass(frozen=True)
 class _ResetHandler(MetricHandler):
-    def __call__(self) -> None:
-        self.metric.reset()
+    def __call__(self, engine: Engine) -> None:
+        self.metric.started(engine)
 
 
 @dataclass(frozen=True)
 class _UpdateHandler(MetricHandler):
     def __call__(self, engine: Engine) -> None:
-        self.metric._update_from(engine.state.output)
+        self.metric.iteration_completed(engine)
 
 
 @dataclass(frozen=True)
@@ -239,15 +262,7 @@ class _ComputeHandler(MetricHandler):
     usage: Usage
 
     def __call__(self, engine: Engine, name: str) -> None:
-        value = self.metric._value_for_state()
-        if isinstance(value, dict):
-            if name in value:
-                raise ValueError(
-                    f"Argument name {name!r} is conflicting with mapping keys: {list(value)}. "
-                    f"Attach the metric under another name."
-                )
-            engine.state.metrics.update(value)
-        engine.state.metrics[name] = value
+        self.metric.completed(engine, name)
 
 
 def _compute_handlers(engine: Engine) -> list[_ComputeHandler]:

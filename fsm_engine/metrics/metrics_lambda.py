@@ -71,6 +71,16 @@ class MetricsLambda(Metric):
         args = [_value_of(arg) for arg in self.args]
         return self.function(*args, **{name: _value_of(arg) for name, arg in self.kwargs.items()})
 
+    def started(self, engine: Engine) -> None:
+        """Call `started` of the metrics that the function depends on."""
+        for metric in self._leaves():
+            metric.started(engine)
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Call `iteration_completed` of the metrics that the function depends on."""
+        for metric in self._leaves():
+            metric.iteration_completed(engine)
+
     def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
         """Let `engine` compute this metric; see `Metric.attach`.
 
@@ -125,10 +135,6 @@ class MetricsLambda(Metric):
 
     def _reset_and_update_handlers(self, usage: Usage) -> EventHandlers:
         return [pair for metric in self._leaves() for pair in metric._reset_and_update_handlers(usage)]
-
-    def _update_from(self, output: Any) -> None:
-        for metric in self._leaves():
-            metric._update_from(output)
 
     def _state_owner(self) -> None:
         """Return None: the leaves are attached themselves, and an engine saves their states."""

@@ -136,7 +136,7 @@ class _UpdateSourceHandler(MetricHandler):
 
     def __call__(self, engine: Engine) -> None:
         assert self.metric.src is not None
-        self.metric.src._update_from(engine.state.output)
+        self.metric.src.iteration_completed(engine)
 
 
 def _check_arguments(src: Any, alpha: float, output_transform: Any, device: Any) -> None:

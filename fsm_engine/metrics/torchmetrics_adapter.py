@@ -103,8 +103,8 @@ class _TorchmetricsAdapter(Metric):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         torchmetrics_state.load_state(self._metric, state_dict)
 
-    def _update_from(self, output: Any) -> None:
-        self.update(self.output_transform(output))
+    def iteration_completed(self, engine: Engine) -> None:
+        self.update(self.output_transform(engine.state.output))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _TorchmetricsAdapter) and other._metric is self._metric
