@@ -191,7 +191,7 @@ class Registry:
         entry.fire = None
 
     def detach(self, handler_entries: Iterable[HandlerEntry]) -> bool:
-        """Detach those of `handler_entries` that are still attached, and return True if there was one."""
+        """Detach every entry that is still attached, and return True if there was one."""
         found = False
         for handler_entry in handler_entries:
             entry = self.entries[handler_entry.event]
