@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -58,7 +59,8 @@ class Checkpoint:
 
     The checkpoint is saved after all handlers of the event, by `Engine.call_when_safe`, so it never has half of the
     changes that handlers make. Its priority and its file name are computed when the handler is called. Old files are
-    removed after the new file is on the disk. Called outside a run, a `Checkpoint` saves immediately.
+    removed after the new file is on the disk, unless the new file has replaced them. Called outside a run, a
+    `Checkpoint` saves immediately.
 
     Attached to EXCEPTION_RAISED, it saves the state from which the failed iteration is repeated. Like any handler of
     that event, it stops the exception from leaving `run`. A checkpoint saved at COMPLETED does not start a new run
@@ -234,27 +236,31 @@ class Checkpoint:
             "score_name": self._names.score_name,
             "priority": request.item.priority,
         }
-        if isinstance(self.save_handler, DiskSaver):
+        if isinstance(self.save_handler, DiskSaver) and self.save_handler.is_writer:
             state = next(iter(tree.engines_in(objects)), engine).state
+            metadata["save_number"] = self.save_handler.next_number()
             metadata["global_step"] = None if request.step is None else str(request.step)
             metadata.update(keys=[str(key) for key in objects], iteration=state.iteration, epoch=state.epoch)
         return metadata
 
     def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any], dropped: list[Saved]) -> None:
         handler = self.save_handler
-        if accepts(handler, checkpoint, filename, metadata):
-            handler(checkpoint, filename, metadata)
-        else:
-            handler(checkpoint, filename)
+        with handler.recorded(filename) if isinstance(handler, DiskSaver) else nullcontext():
+            if accepts(handler, checkpoint, filename, metadata):
+                handler(checkpoint, filename, metadata)
+            else:
+                handler(checkpoint, filename)
         if isinstance(handler, BaseSaveHandler):
             for item in dropped:
-                handler.remove(item.filename)
+                if not handler.overwrites(filename, item.filename):
+                    handler.remove(item.filename)
 
     # Loading
 
     def resume(self, to_load: Mapping[str, Any] | None = None) -> Path | Literal[False]:
         """Load the newest valid file into the objects, and take over the other files in the folder for retention.
 
+        Each file has a number that counts the saves, so the newest file is found even if the clock was set back.
         A file that is not valid is skipped with a warning: a file that was cut off or changed, that has another format,
         that does not hold plain data, or that does not fit the objects. No code in a file is run.
 
@@ -336,9 +342,9 @@ class Checkpoint:
     def manifest(path: str | Path) -> dict[str, Any]:
         """Check the SHA-256 of a file that a `DiskSaver` wrote, and return its manifest.
 
-        Its keys include ``versions``, ``keys``, ``priority``, ``global_step`` (as in the file name), ``size``,
-        ``sha256``, and ``iteration`` and ``epoch`` of the saved engine, or of the engine that called the handler if
-        none was saved.
+        Its keys include ``versions``, ``keys``, ``priority``, ``save_number`` (higher for a later save),
+        ``global_step`` (as in the file name), ``size``, ``sha256``, and ``iteration`` and ``epoch`` of the saved
+        engine, or of the engine that called the handler if none was saved.
 
         Raises:
             RuntimeError: the file is not as it was written.

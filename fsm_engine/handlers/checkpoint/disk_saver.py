@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fsm_engine._util.atomic_files import open_durably, remove_leftovers
+from fsm_engine._util.atomic_files import remove_leftovers, open_durably
 from fsm_engine.handlers.checkpoint.checksummed_file import write_checksummed
 from fsm_engine.handlers.checkpoint.retention import EXTENSION
+from fsm_engine.handlers.checkpoint.shared_folder import SharedFolder, shared_folder
+from fsm_engine.handlers.checkpoint.written_files import WrittenFiles
 
-_FACTS = ("basename", "score_name", "priority", "global_step", "keys", "iteration", "epoch")
+_FACTS = ("basename", "score_name", "priority", "save_number", "global_step", "keys", "iteration", "epoch")
 
 
 class BaseSaveHandler(ABC):
@@ -31,7 +34,15 @@ class BaseSaveHandler(ABC):
 
     @abstractmethod
     def remove(self, filename: str) -> None:
-        """Remove the checkpoint with this file name."""
+        """Remove the checkpoint with this file name. A `Checkpoint` calls this method after it saved a new one."""
+
+    def overwrites(self, new: str, old: str) -> bool:  # noqa: ARG002  # subclasses use the names
+        """Return True if saving the checkpoint `new` replaces the checkpoint `old`, which then must not be removed.
+
+        Override this method in a subclass that saves checkpoints of several file names in one place; otherwise
+        `remove` removes the new checkpoint.
+        """
+        return False
 
 
 class DiskSaver(BaseSaveHandler):
@@ -41,6 +52,9 @@ class DiskSaver(BaseSaveHandler):
     if the process is killed or the machine crashes. Temporary files of killed processes are removed when a `DiskSaver`
     is created. Each file ends with a manifest: versions, size, SHA-256, and facts about the content. Other readers of
     torch files ignore it.
+
+    A subclass may write to other files in the folder than the given ones, for example every checkpoint to
+    ``best.pt``. A `Checkpoint` notices this, and never removes a file that it has just written.
 
     In a distributed run, only one process writes.
 
@@ -59,6 +73,8 @@ class DiskSaver(BaseSaveHandler):
         ValueError: the folder does not exist, or it has checkpoints.
     """
 
+    _shared_folder: SharedFolder | None = None
+
     def __init__(
         self,
         dirname: str | Path,
@@ -71,8 +87,12 @@ class DiskSaver(BaseSaveHandler):
         self.dirname = Path(dirname).expanduser()
         self.save_on_rank = save_on_rank
         self._atomic, self._kwargs = atomic, kwargs
+        self._written = WrittenFiles()
         if self.is_writer:
             self._prepare(create_dir, require_empty)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_shared_folder": None}  # it belongs to the process
 
     @property
     def is_writer(self) -> bool:
@@ -100,6 +120,31 @@ class DiskSaver(BaseSaveHandler):
         """Remove a file, if it exists."""
         if self.is_writer:
             (self.dirname / filename).unlink(missing_ok=True)
+
+    def recorded(self, filename: str) -> AbstractContextManager[None]:
+        """Return a context manager in which the checkpoint `filename` is saved, for `overwrites`."""
+        return self._written.record(filename, self.dirname) if self._may_rename else nullcontext()
+
+    def overwrites(self, new: str, old: str) -> bool:
+        """Return True if `new`, saved in the block of `recorded`, may have replaced `old` because both have one file.
+
+        If the save of `old` was not recorded, for example because another process saved it, the result is True unless
+        `new` was written to the file of that name.
+        """
+        return self._may_rename and self._written.is_overwritten(old, new, self.dirname)
+
+    @property
+    def _may_rename(self) -> bool:
+        """True if a subclass decides where files are written."""
+        return type(self).__call__ is not DiskSaver.__call__
+
+    def next_number(self) -> int:
+        """Return the number for the manifest of the next file; it is higher than the number of any file in the folder.
+
+        Numbers order the files by age even if the clock is set back.
+        """
+        self._shared_folder = shared_folder(self.dirname)
+        return self._shared_folder.next_number()
 
     def _prepare(self, create_dir: bool, require_empty: bool) -> None:
         if create_dir:

@@ -14,6 +14,7 @@ import torch
 
 from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, NoManifestError, read_manifest, versions
 from fsm_engine.handlers.checkpoint.retention import Saved
+from fsm_engine.handlers.checkpoint.shared_folder import number_of
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,21 @@ class CheckpointFile:
 
     Attributes:
         path: its path.
-        written_ns: when it was written, in nanoseconds since the epoch.
+        written_ns: when it was written, in nanoseconds since the epoch, by a clock that may be wrong.
         manifest: its manifest; empty if it cannot be read.
     """
 
     path: Path
     written_ns: int
     manifest: Mapping[str, Any]
+
+    @property
+    def age_key(self) -> tuple[bool, int, int]:
+        """The key that sorts files by age: the save number. A file without a manifest counts as the newest.
+
+        Its age is unknown. `load_newest_valid` tries the newest first, so it warns of each such file.
+        """
+        return not self.manifest, number_of(self.manifest), self.written_ns
 
     @property
     def saved(self) -> Saved | None:
@@ -45,7 +54,7 @@ def files_in(folder: Path, name: re.Pattern[str], basename: str, score_name: str
     named = [_file(path) for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
     own = (basename, score_name)
     files = [f for f in named if not f.manifest or (f.manifest.get("basename"), f.manifest.get("score_name")) == own]
-    return sorted(files, key=lambda file: file.written_ns, reverse=True)
+    return sorted(files, key=lambda file: file.age_key, reverse=True)
 
 
 def load_newest_valid(

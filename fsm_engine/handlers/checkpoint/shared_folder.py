@@ -1,0 +1,58 @@
+"""`SharedFolder`: the numbers of the saves in one folder, for all checkpoint handlers of this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from weakref import WeakValueDictionary
+
+from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, read_manifest
+
+_folders: WeakValueDictionary[tuple[int, Path], SharedFolder] = WeakValueDictionary()
+
+
+class SharedFolder:
+    """A folder that one or several checkpoint handlers of this process save to; `shared_folder` returns it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = Lock()
+        self._last_number: int | None = None
+
+    def next_number(self) -> int:
+        """Return the number of the next save, which is higher than the number of any file in the folder.
+
+        The first call reads the manifests of all files in the folder.
+        """
+        with self._guard:
+            if self._last_number is None:
+                self._last_number = _highest_number(self.path)
+            self._last_number += 1
+            return self._last_number
+
+
+def shared_folder(path: Path) -> SharedFolder:
+    """Return the `SharedFolder` of this process for a path. It exists as long as somebody refers to it."""
+    key = os.getpid(), path.resolve()  # a forked process gets its own
+    folder = _folders.get(key)
+    if folder is None:
+        _folders[key] = folder = SharedFolder(key[1])
+    return folder
+
+
+def number_of(manifest: Mapping[str, Any]) -> int:
+    """Return the number of the save that a manifest belongs to; 0 if it has none."""
+    number = manifest.get("save_number")
+    return number if isinstance(number, int) else 0
+
+
+def _highest_number(folder: Path) -> int:
+    highest = 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(BadFileError, OSError):
+            highest = max(highest, number_of(read_manifest(path, verify=False)))
+    return highest
