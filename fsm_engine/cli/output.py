@@ -86,7 +86,7 @@ def write_findings(target: str, findings: Sequence[Finding]) -> None:
     console = _standard_output()
     for finding in findings:
         kind = ("error", "bold red") if finding.is_error else ("warning", "bold yellow")
-        line = Text.assemble(kind, " ", (finding.code, "bold"), f": {finding.sentence}\n  {finding.fix}")
+        line = Text.assemble(kind, " ", (finding.code, "bold"), f": {finding.message}\n  {finding.fix}")
         console.print(line, soft_wrap=True)
     if not findings:
         console.print(Text(f"{target}: no problems found"), soft_wrap=True)

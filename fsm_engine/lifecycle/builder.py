@@ -1,4 +1,4 @@
-"""`LifecycleBuilder`: a graph that users change by edits, each of which keeps its rules."""
+"""`LifecycleBuilder`: a lifecycle graph that users edit; every edit keeps it valid."""
 
 from __future__ import annotations
 
@@ -25,57 +25,61 @@ E = TypeVar("E", bound="LifecycleBuilder")
 
 
 class Owner(Protocol):
-    """What an editable lifecycle asks of the engine that runs it."""
+    """Interface that a lifecycle needs from the engine that owns it."""
 
     def _allow_change(self) -> None:
         """Raise BusyError if the engine is in a run."""
 
     def _adopt_graph(self, graph: Graph) -> None:
-        """Take over the new graph, or raise if attached handlers cannot be called with it."""
+        """Use `graph` from now on, or raise if attached handlers cannot be called with it."""
 
 
 class LifecycleBuilder:
-    """A graph that is changed only between runs, and only by edits that break no rule."""
+    """Lifecycle graph that can be edited between runs. An edit that breaks a rule raises and changes nothing."""
 
     def __init__(self, name: str = "lifecycle") -> None:
         if not isinstance(name, str):
-            raise TypeError(f"the name of a lifecycle is a string, got {name!r}. See Lifecycle.training(step), too.")
+            raise TypeError(
+                f"the name of a lifecycle must be a string, got {name!r}. For a step, use Lifecycle.training(step)."
+            )
         self.name = name
         self.step: Callable[[Any, Any], Any] | None = None
         self._graph = OUTER
-        self._floating: frozenset[Event] = frozenset()
+        self._unscoped: frozenset[Event] = frozenset()
         self.discovered: dict[Edge, int] = {}
         self._required: tuple[tuple[Event, Event], ...] = ()
-        self._validated: Graph | None = None  # the graph for which everything was checked
-        self._engine: Callable[[], Owner | None] = _no_engine  # that which owns this copy
+        self._validated: Graph | None = None  # the graph that passed all checks last
+        self._engine: Callable[[], Owner | None] = _no_engine  # weak reference to the owner of this copy
 
     @property
     def graph(self) -> Graph:
-        """The phases and transitions as they are now; a later change makes a new one."""
+        """Current graph of phases and transitions; it is immutable, so an edit replaces it."""
         return self._graph
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases; the first is where a run starts and ends."""
+        """Phases of the graph. A run starts and ends in the first one."""
         return self._graph.phases
 
     @property
     def transitions(self) -> tuple[Transition, ...]:
-        """The transitions as they were written: one from a scope is there once."""
+        """Transitions as they were defined: a transition from a scope appears once."""
         return self._graph.transitions
 
     def successors(self, event: AnyEvent) -> tuple[Transition, ...]:
-        """Return the transitions that may leave the phase of `event`, those of its scopes included.
+        """Return the transitions that may leave the phase of `event`, including the transitions of its scopes.
 
         Raises:
-            LifecycleError: if there is no such phase.
+            LifecycleError: if `event` is not a phase.
         """
         return self._graph.exits[self._number(event)]
 
     def _number(self, event: AnyEvent) -> int:
-        number = self._graph.index.get(without_filter(event))  # type: ignore[arg-type]  # an edge is none
+        number = self._graph.index.get(without_filter(event))  # type: ignore[arg-type]  # an edge is not a key
         if number is None:
-            raise LifecycleError(f"{event} is no phase of {self!r}. The phases are {', '.join(self._graph.by_name)}.")
+            raise LifecycleError(
+                f"{event} is not a phase of {self!r}. The phases are {', '.join(self._graph.by_name)}."
+            )
         return number
 
     def add_phase(
@@ -86,43 +90,43 @@ class LifecycleBuilder:
         counter: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Add a phase that the engine walks to: it is entered along an automatic transition, and then acts.
+        """Add a phase that the engine enters along automatic transitions.
 
         Args:
-            event: its event, also its name; becomes known to the engine.
-            activity: called like a handler, with the engine if it takes one, when the handlers are through. Its
-                result, unless None, becomes ``engine.state.output``. An `Engine` is run, once per visit.
-            scope: where it lies; unless given, where the phase that first leads to it lies.
-            counter: an attribute of the state that counts how often it is entered: its filters are given that,
-                every new run starts it at 0, and `Engine.state_dict` holds it. Without one, firings are counted.
-            **kwargs: given to the activity; for an engine, to its `run`.
+            event: event of the phase, and its name. The engine registers it.
+            activity: function that is called after the handlers of the phase, with the engine if it takes one. Its
+                result, unless None, is stored in ``engine.state.output``. If it is an `Engine`, each visit runs it.
+            scope: scope of the phase. By default it joins the scope of the phase that first leads to it.
+            counter: name of a state attribute that counts the visits. Event filters use it, each new run resets it to
+                0, and `Engine.state_dict` saves it. Without one, filters count how often the event was fired.
+            **kwargs: arguments of the activity; for an engine, of its `run`.
 
         Raises:
-            LifecycleError: it is a phase already.
-            ValueError: an activity that cannot be called like that; a counter that is no name.
-            TypeError: something that is no event, or no activity.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if the event already is a phase.
+            ValueError: if the activity cannot be called with these arguments, or the counter is not a valid name.
+            TypeError: if `event` is not an event, or `activity` is not callable.
+            BusyError: if the engine is running or suspended.
         """
         edits.check_counter(counter)
-        act = _activity(event, activity, kwargs)
-        self._edit(lambda draft: draft.add_phase(event, act, scope, counter))
+        code = _activity(event, activity, kwargs)
+        self._edit(lambda draft: draft.add_phase(event, code, scope, counter))
 
     def add_path(self, path: Edge | Path, required: bool = False) -> None:
-        """Add the edges of a path, ``A >> B >> C``, that are not there yet.
+        """Add the missing edges of a path ``A >> B >> C``.
 
-        Phases on it that are not there yet are *fired*: the activity of the phase that the path starts in, such as
-        the step, moves from one to the next with ``engine.fire_event``. They join the scope they start in. To
-        phases that were there, such as those of `add_phase`, the engine walks by itself when an activity ends.
+        Phases on the path that do not exist yet are added as *fired* phases: the activity of the first phase, such as
+        the step, moves from one to the next with ``engine.fire_event``. They join the scope of the phase before them.
+        The engine enters phases that exist, such as phases from `add_phase`, by itself when an activity ends.
 
         Args:
-            path: two ends or more.
-            required: takes the direct edge from the first to the last end away, if there is one without a guard,
-                so the path is the only way.
+            path: two or more phases.
+            required: whether to remove direct automatic edges without a guard from the first phase to the last, so
+                that a run has to follow the path.
 
         Raises:
-            LifecycleError: the graph would break a rule.
-            TypeError: something that is no path.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if the graph would break a rule.
+            TypeError: if `path` is not a path.
+            BusyError: if the engine is running or suspended.
         """
         self._edit(lambda draft: draft.add_path(path, required))
 
@@ -136,107 +140,108 @@ class LifecycleBuilder:
         limit: int | None = None,
         action: Any = None,
     ) -> None:
-        """Add one transition, ``A >> B``; B becomes a phase if it is none yet.
+        """Add one transition ``A >> B``; B is added as a phase if it does not exist yet.
 
-        An exit with a guard goes before the one without, which is taken when no guard was true. A scope as source
-        stands for every phase in it, for error edges; as target, for the place that an error edge left: its
-        activity is begun again.
+        Exits with a guard are tried before the exit without one, which is taken if no guard returned True. As the
+        source of an error edge, a scope means every phase in it. As a target, a scope means the phase in which an
+        error edge left it: the activity of that phase starts again.
 
         Args:
-            edge: from where to where.
-            guard: a function of the engine, or of nothing, without side effects: whether it may be taken. It is
-                shown by its name.
-            label: the name of the transition, unique among those of its source; that of the target unless given.
-            error: the exception, or a tuple of them, that takes this edge when it leaves the source. The edges of
-                the phase itself are tried first, then those of its scopes, innermost first; that of a scope does
-                not take what is raised in its own target nor, without a guard and a limit, what is raised anywhere
-                in a recovery that it was taken for. ``state.errors`` counts them by label; handlers of the target
-                may take the exception as ``error``.
-            limit: how often in a run an error edge may be taken; beyond it, the exception goes on.
-            action: a function of the engine, or of nothing, called when it is taken.
+            edge: source and target.
+            guard: function without side effects, of the engine or without arguments, that returns whether the
+                transition may be taken. Tables and pictures show its name.
+            label: name of the transition, unique among the exits of its source; by default the name of the target.
+            error: exception class, or tuple of exception classes, that takes this edge when raised in the source. The
+                edges of the phase are tried first, then the edges of its scopes from the inside out. A scope's edge
+                does not take exceptions raised in its own target or, without guard and limit, exceptions raised in a
+                recovery that it started. ``state.errors`` counts the errors by label; handlers of the target may take
+                the exception as the parameter ``error``.
+            limit: maximum number of times that a run takes an error edge; later exceptions propagate.
+            action: function of the engine or without arguments, called when the transition is taken.
 
         Raises:
-            LifecycleError: the graph would break a rule.
-            TypeError, ValueError: arguments of a wrong kind.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if the graph would break a rule.
+            TypeError, ValueError: if an argument is invalid.
+            BusyError: if the engine is running or suspended.
         """
-        held = None if guard is None else edits.user_callable(guard, "a guard", label, {})
-        done = None if action is None else edits.user_callable(action, "an action", label, {})
-        self._edit(lambda draft: draft.add_transition(edge, held, label, error, limit, done))
+        guard_code = None if guard is None else edits.user_callable(guard, "the guard", label, {})
+        action_code = None if action is None else edits.user_callable(action, "the action", label, {})
+        self._edit(lambda draft: draft.add_transition(edge, guard_code, label, error, limit, action_code))
 
     def insert(
         self, event: Event, *, after: Event, activity: Any = None, counter: str | None = None, **kwargs: Any
     ) -> None:
-        """Add a phase behind `after`, whose automatic exits it takes over; the other arguments are `add_phase`'s.
+        """Add a phase between `after` and the targets of its automatic exits; other arguments as in `add_phase`.
 
-        An exit that comes back stays: STARTED's to RESUMED, by which a run goes on from a state that was loaded.
+        The exit from STARTED to RESUMED, by which a run resumes from a loaded state, stays where it is.
 
         Raises:
-            LifecycleError: `after` is no phase or has no such exit, `event` is one already.
-            TypeError, ValueError: arguments of a wrong kind.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if `after` is not a phase or has no automatic exits, or `event` already is a phase.
+            TypeError, ValueError: if an argument is invalid.
+            BusyError: if the engine is running or suspended.
         """
         edits.check_counter(counter)
-        act = _activity(event, activity, kwargs)
-        self._edit(lambda draft: draft.insert(event, after, act, counter))
+        code = _activity(event, activity, kwargs)
+        self._edit(lambda draft: draft.insert(event, after, code, counter))
 
     def add_exits(self, event: Event, *, like: Event) -> None:
-        """Give the phase of `event` the automatic exits that the phase of `like` has, so that it goes on as that does.
+        """Copy the automatic exits of the phase `like` to the phase `event`.
 
-        If it has an activity, an exit that comes back is left out, since the activity would begin again.
+        The exit from STARTED to RESUMED is not copied to a phase with an activity, which would start again.
 
         Raises:
-            LifecycleError: one of them is no phase, or the graph would break a rule.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if either is not a phase, or the graph would break a rule.
+            BusyError: if the engine is running or suspended.
         """
         self._edit(lambda draft: draft.add_exits(event, like))
 
     def remove_transition(self, edge: Edge, label: str | None = None) -> None:
-        """Take out the transitions along `edge`; with a label, only the one of that name.
+        """Remove the transitions along `edge`; with a label, only the transition with that label.
 
         Raises:
-            LifecycleError: there is none.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if there is no such transition.
+            BusyError: if the engine is running or suspended.
         """
         self._edit(lambda draft: draft.remove_transition(edge, label))
 
     def add(self, *parts: Phase | Transition) -> None:
         """Add phases and transitions, all of them or none.
 
-        Transitions come after those that are there, so an exit added to a phase that has one is looked at last.
+        Transitions are added after the existing ones: a new exit of a phase is tried last.
 
         Raises:
             LifecycleError: if the graph would break a rule.
-            BusyError: while the engine runs or is suspended.
+            TypeError: if a part is neither a phase nor a transition.
+            BusyError: if the engine is running or suspended.
         """
         for part in parts:
             if not isinstance(part, (Phase, Transition)):
-                raise TypeError(f"{part!r} is neither a Phase nor a Transition. For edges, use add_transition.")
+                raise TypeError(f"{part!r} is neither a Phase nor a Transition. Use add_transition for an edge.")
         self._change(
             self.phases + tuple(part for part in parts if isinstance(part, Phase)),
             self.transitions + tuple(part for part in parts if isinstance(part, Transition)),
         )
 
     def remove(self, *parts: Phase | Transition) -> None:
-        """Take phases and transitions out, all of them or none.
+        """Remove phases and transitions, all of them or none.
 
         Raises:
-            LifecycleError: if one of them is not there, or the graph would break a rule.
-            BusyError: while the engine runs or is suspended.
+            LifecycleError: if one of them is not in the lifecycle, or the graph would break a rule.
+            BusyError: if the engine is running or suspended.
         """
         for part in parts:
             if part not in self.phases and part not in self.transitions:
-                raise LifecycleError(f"{part} is not in {self!r}, so it cannot be taken out.")
+                raise LifecycleError(f"{part} is not in {self!r}, so it cannot be removed.")
         self._change(
             tuple(phase for phase in self.phases if phase not in parts),
             tuple(transition for transition in self.transitions if transition not in parts),
         )
 
     def _edit(self, edit: Callable[[edits.Draft], None]) -> None:
-        draft = edits.Draft(self._graph, self._floating)
+        draft = edits.Draft(self._graph, self._unscoped)
         edit(draft)
         self._change(draft.phases, draft.transitions)
-        self._floating = frozenset(draft.floating)
+        self._unscoped = frozenset(draft.unscoped)
 
     def _change(self, phases: Iterable[Phase], transitions: Iterable[Transition]) -> None:
         engine = self._engine()
@@ -245,16 +250,16 @@ class LifecycleBuilder:
         graph = Graph(tuple(phases), tuple(transitions))
         raise_first(graph, FOR_EVERY_EDIT)
         if engine is not None:
-            engine._adopt_graph(graph)  # first: it refuses what its handlers cannot take
+            engine._adopt_graph(graph)  # before the assignment, because it may raise
         self._graph = graph
-        self._floating &= frozenset(graph.index)
+        self._unscoped &= frozenset(graph.index)
 
     # Checking
 
     def check(self) -> list[Finding]:
-        """Return what is wrong with the lifecycle: rules that it breaks, and what was required and does not hold.
+        """Return the rules that the lifecycle breaks, and the requirements that do not hold.
 
-        An empty list means that it can run. Findings that are no errors do not stop a run.
+        A lifecycle without findings can run. Findings with ``is_error=False`` are warnings and do not prevent a run.
         """
         step = [unbound_finding([self.step.key])] if isinstance(self.step, Unbound) else []
         return [
@@ -264,12 +269,13 @@ class LifecycleBuilder:
         ]
 
     def require(self, event: Event, *, before: Event) -> None:
-        """Demand that no run enters the phase of `before` without having been in that of `event`.
+        """Require that every run visits the phase `event` before it enters the phase `before`.
 
-        It is proven for the whole graph by dominators, here and again before a run if the graph has changed.
+        The proof uses the dominators of the graph. It is repeated before a run if the graph has changed.
 
         Raises:
-            LifecycleError: it does not hold; the message has a path around `event`. Nothing is kept then.
+            LifecycleError: if the requirement does not hold; the message shows a path around `event`. The requirement
+                is not kept then.
         """
         broken = self._broken_requirement(event, before)
         if broken is not None:
@@ -287,15 +293,15 @@ class LifecycleBuilder:
             return None
         return Finding(
             "required",
-            f"{before} may be entered without {event} before it: {' -> '.join(around)}.",
-            "Take an edge of this path out, or put the phase on it, such as with add_path(..., required=True).",
+            f"a run may enter {before} without {event}: {' -> '.join(around)}.",
+            "Remove an edge of this path, or put the phase on it, such as with add_path(..., required=True).",
         )
 
     def _ensure_valid(self) -> None:
-        """Refuse a lifecycle that cannot run.
+        """Check that the lifecycle can run.
 
         Raises:
-            LifecycleError: with everything that is wrong.
+            LifecycleError: with the messages and fixes of all errors.
         """
         if self._validated is self._graph:
             return
@@ -308,7 +314,7 @@ class LifecycleBuilder:
 
     def _copy_for(self: E, engine: Owner) -> E:
         copy = type(self)(self.name)
-        copy.step, copy._graph, copy._floating, copy._required = self.step, self._graph, self._floating, self._required
+        copy.step, copy._graph, copy._unscoped, copy._required = self.step, self._graph, self._unscoped, self._required
         copy.discovered = dict(self.discovered)
         if self.step is None:
             copy._graph = _without_step(self._graph)
@@ -335,7 +341,8 @@ def _no_engine() -> None:
 def _activity(event: Event, activity: Any, kwargs: Mapping[str, Any]) -> Any:
     if activity is None:
         if kwargs:
-            raise ValueError(f"{', '.join(kwargs)} are given to an activity, and {event} has none. Give activity=.")
+            arguments = ", ".join(f"{name}=" for name in kwargs)
+            raise ValueError(f"{arguments} would be passed to an activity, but {event} has none. Pass activity=.")
         return None
     return edits.user_callable(activity, f"the activity of {event}", str(event), kwargs, keeps=True)
 
@@ -351,7 +358,3 @@ def _without_step(graph: Graph) -> Graph:
         ),
         graph.transitions,
     )
-
-
-def _is_step(activity: Any) -> bool:
-    return isinstance(activity, CodeFragment) and activity.is_step

@@ -50,7 +50,9 @@ _last_epoch_skipped = _guard(
     **_nothing_left.names,
 )
 
-TO_COME_BACK = _action("to come back to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1")
+RETURN_TO_STARTED = _action(
+    "to come back to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1"
+)
 """The action of a detour: history leads back to the phase that was left, and its activity begins again."""
 
 _start_epoch = _action(
@@ -141,7 +143,7 @@ TRAINING = Graph(
         *_after,
     ),
     transitions=(
-        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=TO_COME_BACK),
+        Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=RETURN_TO_STARTED),
         Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_nothing_left),
         Transition(E.STARTED, E.EPOCH_STARTED, "next_epoch"),
         Transition(E.EPOCH_STARTED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),

@@ -16,7 +16,7 @@ Keys of phases and transitions are left out where their value is empty::
                 "payload": "error=",             # names of the arguments that handlers receive
                 "defer": "the iteration is open",
                 "counter": "rounds",             # attribute of the state that counts the phase's entries
-                "floating": true,                # the first phase that leads here decides its scope
+                "unscoped": true,                # the first phase that leads here decides its scope
             },
         ],
         "transitions": [                         # in the order in which the exits of a phase are tried
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 FORMAT, VERSION = "fsm_engine.lifecycle", 1
-PHASE_KEYS = ("event", "scope", "entry", "activity", "payload", "defer", "counter", "floating")
+PHASE_KEYS = ("event", "scope", "entry", "activity", "payload", "defer", "counter", "unscoped")
 """The keys of a phase in the order in which they are written. Only ``event`` is always present."""
 END_KEYS = ("from", "from_scope", "to", "to_history")
 TRANSITION_KEYS = (*END_KEYS, "label", "trigger", "signal", "error", "limit", "guard", "action")
@@ -137,7 +137,7 @@ class _Writer:
             _signature(phase),
             self._code(phase.defer),
             phase.counter,
-            phase.event in self.lifecycle._floating,
+            phase.event in self.lifecycle._unscoped,
         )
         return _without_empty(dict(zip(PHASE_KEYS, values)))
 

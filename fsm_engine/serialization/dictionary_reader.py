@@ -59,16 +59,16 @@ class _Reader:
     def read(self, value: Value) -> Lifecycle:
         _check_version(value)
         fields = value.fields(("format", "version", "name", "phases", "transitions"), ("step", "required"))
-        floating: set[Event] = set()
-        phases = self._phases(fields["phases"], floating)
+        unscoped: set[Event] = set()
+        phases = self._phases(fields["phases"], unscoped)
         transitions = [self._transition(one) for one in fields["transitions"].items()]
         lifecycle = Lifecycle.of(Graph(tuple(phases), tuple(transitions)), fields["name"].name())
-        lifecycle._floating = frozenset(floating)
+        lifecycle._unscoped = frozenset(unscoped)
         lifecycle.step = _optional(fields, "step", self._function)
         lifecycle._required = tuple(self._requirement(one) for one in _optional_items(fields, "required"))
         return lifecycle
 
-    def _phases(self, value: Value, floating: set[Event]) -> list[Phase]:
+    def _phases(self, value: Value, unscoped: set[Event]) -> list[Phase]:
         phases, seen = [], dict[Any, Value]()
         for one in value.items():
             fields = one.fields(PHASE_KEYS[:1], PHASE_KEYS[1:])
@@ -76,8 +76,8 @@ class _Reader:
             fields["event"].check_unique(seen)
             self.events[fields["event"].name()] = event
             phases.append(self._phase(event, fields))
-            if _optional(fields, "floating", Value.boolean):
-                floating.add(event)
+            if _optional(fields, "unscoped", Value.boolean):
+                unscoped.add(event)
         return phases
 
     def _phase(self, event: Event, fields: Mapping[str, Value]) -> Phase:

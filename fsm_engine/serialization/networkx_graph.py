@@ -4,7 +4,7 @@ The nodes of the ``MultiDiGraph`` are phases by their qualified names, such as `
 strings, integers and booleans:
 
 - of nodes: ``scope``, the name of the innermost scope; ``scopes``, its path; ``initial``; ``order``, the position in
-  the lifecycle; ``entry``, ``activity``, ``payload``, ``defer``, ``counter`` and ``floating`` as in `dictionary`;
+  the lifecycle; ``entry``, ``activity``, ``payload``, ``defer``, ``counter`` and ``unscoped`` as in `dictionary`;
 - of edges: ``label``, which is also the key; ``trigger``, ``signal``, ``error``, ``guard`` and ``action`` as in
   `dictionary`; ``limit``, 0 for none; ``order``, the position of the transition in the lifecycle: the exits of a phase
   are tried in this order; ``via``, ``leaves``, ``history`` and ``enters``.
@@ -61,7 +61,7 @@ def to_networkx(lifecycle: Lifecycle) -> networkx.MultiDiGraph[str]:
             "scope": "" if phase.scope is None else phase.scope.name,
             "scopes": paths[fields["event"]],
             **_attributes(fields, _NODE),
-            "floating": fields.get("floating", False),
+            "unscoped": fields.get("unscoped", False),
             "initial": number == 0,
             "order": number,
         }

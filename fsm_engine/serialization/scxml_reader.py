@@ -114,8 +114,8 @@ def _fields(element: Element, keys: tuple[str, ...], others: tuple[str, ...] = (
             raise element.error(f"unknown attribute fsm:{key}. Known attributes are {', '.join(known)}.")
     if "limit" in own:
         own["limit"] = _integer(element, "limit", own["limit"])
-    if own.get("floating") == "true":
-        own["floating"] = True
+    if own.get("unscoped") == "true":
+        own["unscoped"] = True
     return unflatten(own, keys, f"line {element.line}")
 
 

@@ -334,7 +334,7 @@ def test_warnings_fail_a_strict_check_only(here):
     done, strict = call("check", "train:ambiguous"), call("check", "train:ambiguous", "--strict")
     assert (done.exit_code, strict.exit_code) == (0, 1)
     assert done.stdout == strict.stdout
-    assert done.stdout.startswith("warning namesakes: Other.FORWARD has the name of B.FORWARD")
+    assert done.stdout.startswith("warning same-name: B.FORWARD and Other.FORWARD ")
 
 
 def test_check_prints_json_for_scripts(here):
@@ -344,7 +344,7 @@ def test_check_prints_json_for_scripts(here):
     assert (answer["target"], len(answer["findings"])) == ("train:stuck", 1)
     finding = answer["findings"][0]
     assert (finding["code"], finding["is_error"]) == ("stuck", True)
-    assert "STARTED" in finding["sentence"]
+    assert "STARTED" in finding["message"]
     assert "add_transition(Events.STARTED >> ...)" in finding["fix"]
 
 

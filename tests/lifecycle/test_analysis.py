@@ -101,7 +101,7 @@ def test_a_question_about_no_phase_is_an_error_at_once() -> None:
         lambda c: c.paths(E.STARTED, P.A, shortest=True),
         lambda c: c.reachable(P.A),
     ):
-        with pytest.raises(LifecycleError, match=r"^P\.A is no phase of <Lifecycle training: "):
+        with pytest.raises(LifecycleError, match=r"^P\.A is not a phase of <Lifecycle training: "):
             ask(training())
 
 

@@ -1,4 +1,4 @@
-"""Edits of a lifecycle: each leaves a valid graph or changes nothing, and what is refused says why."""
+"""Test edits of a lifecycle: each gives a valid graph, or raises and changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from training_graph import moves, phase_names
+from training_graph import moves
 
 from fsm_engine import (
     BusyError,
@@ -45,7 +45,7 @@ class Q(EventEnum):
 
 OWN = Scope("own", Scope.RUN)
 SCOPES = (Scope.ENGINE, Scope.RUN, Scope.EPOCH, Scope.ITERATION, OWN)
-NAMES = (*P, *Q, "A", "COMPLETED", IDLE, *Events)  # names of several phases, strings among them
+NAMES = (*P, *Q, "A", "COMPLETED", IDLE, *Events)  # enum members and strings with the same names
 E = Events
 
 
@@ -168,7 +168,7 @@ seen: Counter[tuple[str, str]] = Counter()
 
 def attempt(lifecycle: Lifecycle, change: Change) -> Exception | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of namesakes
+        warnings.simplefilter("ignore")  # phases with the same name
         try:
             change(lifecycle)
         except (LifecycleError, TypeError, ValueError) as error:
@@ -191,32 +191,32 @@ def broken(graph: Graph) -> list[str]:
 def test_an_edit_leaves_a_valid_graph_or_changes_nothing() -> None:
     @settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.booleans(), named_changes)
-    def valid_or_refused(trains: bool, changes: list[tuple[str, Change]]) -> None:
+    def stays_valid(trains: bool, changes: list[tuple[str, Change]]) -> None:
         definition = Lifecycle.training(echo) if trains else Lifecycle("own")
         engine = Engine(lifecycle=definition)
         for name, change in changes:
-            before, registered, floating = engine.lifecycle.graph, known(engine), engine.lifecycle._floating
+            before, registered, unscoped = engine.lifecycle.graph, known(engine), engine.lifecycle._unscoped
             error = attempt(engine.lifecycle, change)
-            seen[name, "refused" if error else "taken"] += 1
+            seen[name, "raised" if error else "done"] += 1
             if error:
                 assert engine.lifecycle.graph is before
-                assert engine.lifecycle._floating == floating
+                assert engine.lifecycle._unscoped == unscoped
                 assert known(engine) == registered
             assert broken(engine.lifecycle.graph) == []
             assert {phase.event for phase in engine.lifecycle.phases[1:]} <= set(engine._entries)
-            assert repr(attempt(definition, change)) == repr(error)  # the definition is refused the same
+            assert repr(attempt(definition, change)) == repr(error)  # the definition raises the same error
         assert definition == engine.lifecycle
         wrong = [finding for finding in engine.lifecycle.check() if finding.is_error]
         seen["in the end", "wrong" if wrong else "right"] += 1
 
-    valid_or_refused()
-    wanted = {(name, way) for name in CHANGES for way in ("taken", "refused")}
+    stays_valid()
+    wanted = {(name, result) for name in CHANGES for result in ("done", "raised")}
     assert (wanted | {("in the end", "right"), ("in the end", "wrong")}) - set(seen) == set()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(named_changes)
-def test_a_lifecycle_with_nothing_wrong_is_emitted_drawn_and_exported(changes: list[tuple[str, Change]]) -> None:
+def test_a_valid_lifecycle_is_compiled_printed_and_exported(changes: list[tuple[str, Change]]) -> None:
     pytest.importorskip("transitions")
     pytest.importorskip("networkx")
     lifecycle = Lifecycle.training(echo)
@@ -228,13 +228,12 @@ def test_a_lifecycle_with_nothing_wrong_is_emitted_drawn_and_exported(changes: l
     assert [line.split()[0] for line in str(lifecycle).splitlines()[2:] if line[0] not in " a"] == names
     assert len(lifecycle.to_networkx()) == len(lifecycle.to_transitions().states) == len(names)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of namesakes
+        warnings.simplefilter("ignore")  # phases with the same name
         assert Engine(lifecycle=lifecycle).source.startswith("def run(engine, position, bound):")
 
 
-# What is refused, and why
+# Edits that raise
 
-PHASES = phase_names()
 TABLE = repr(Lifecycle.training())
 Edit = Callable[[Lifecycle], Any]
 
@@ -245,154 +244,104 @@ def with_path() -> Lifecycle:
     return lifecycle
 
 
-def refused(edit: Edit, message: str, kind: type[Exception], lifecycle: Lifecycle | None = None) -> None:
+def assert_raises(
+    edit: Edit, kind: type[Exception], fragments: tuple[str, ...], lifecycle: Lifecycle | None = None
+) -> None:
+    """Assert that `edit` raises `kind` with all `fragments` in its message, and changes nothing."""
     lifecycle = lifecycle or Lifecycle.training(echo)
     before = lifecycle.graph
     with pytest.raises(kind) as error:
         edit(lifecycle)
-    assert (type(error.value), str(error.value)) == (kind, message)
+    assert type(error.value) is kind
+    assert all(fragment in str(error.value) for fragment in fragments), str(error.value)
     assert lifecycle.graph is before
 
 
 @pytest.mark.parametrize(
-    ("edit", "message"),
+    ("edit", "fragments"),
     [
-        (
-            lambda c: c.add_phase(E.STARTED),
-            "Events.STARTED is a phase already. Connect it with add_transition, or add another event.",
-        ),
-        (
-            lambda c: c.insert(E.STARTED, after=E.EPOCH_STARTED),
-            "Events.STARTED is a phase already. Connect it with add_transition, or add another event.",
-        ),
-        (lambda c: c.insert(P.A, after=P.B), f"P.B is no phase. The phases are {PHASES}."),
+        (lambda c: c.add_phase(E.STARTED), ("Events.STARTED already is a phase", "add_transition")),
+        (lambda c: c.insert(E.STARTED, after=E.EPOCH_STARTED), ("Events.STARTED already is a phase",)),
+        (lambda c: c.insert(P.A, after=P.B), ("P.B is not a phase", "The phases are IDLE, STARTED")),
         (
             lambda c: c.insert(P.A, after=E.INTERRUPT),
-            "Events.INTERRUPT has no automatic exit that P.A could take over. Use add_transition.",
+            ("Events.INTERRUPT has no automatic exits", "P.A", "add_transition"),
         ),
-        (lambda c: c.add_exits(P.A, like=E.STARTED), f"P.A is no phase. The phases are {PHASES}."),
-        (lambda c: c.add_exits(E.STARTED, like=P.A), f"P.A is no phase. The phases are {PHASES}."),
-        (
-            lambda c: c.add_exits(E.STARTED, like=E.STARTED),
-            "two exits of STARTED are labelled 'loaded'. Give each a label of its own.",
-        ),
-        (
-            lambda c: c.add_path(P.A >> P.B),
-            f"P.A is no phase. The phases are {PHASES}. A path starts at a phase that is there.",
-        ),
-        (
-            lambda c: c.add_path(E.STARTED >> Scope.RUN),
-            "the path Events.STARTED >> Scope.RUN has the scope run in it. Name a phase of it.",
-        ),
-        (
-            lambda c: c.add_transition(P.A >> E.STARTED),
-            f"P.A is no phase. The phases are {PHASES}. Add it first: add_phase(P.A, ...).",
-        ),
+        (lambda c: c.add_exits(P.A, like=E.STARTED), ("P.A is not a phase",)),
+        (lambda c: c.add_exits(E.STARTED, like=P.A), ("P.A is not a phase",)),
+        (lambda c: c.add_exits(E.STARTED, like=E.STARTED), ("STARTED", "the label 'loaded'")),
+        (lambda c: c.add_path(P.A >> P.B), ("P.A is not a phase", "Start the path at one")),
+        (lambda c: c.add_path(E.STARTED >> Scope.RUN), ("Events.STARTED >> Scope.RUN", "the scope run")),
+        (lambda c: c.add_transition(P.A >> E.STARTED), ("P.A is not a phase", "add_phase(P.A, ...)")),
         (
             lambda c: c.add_transition(Scope.RUN >> E.STARTED),
-            "Scope.RUN >> Events.STARTED leaves a whole scope, which takes an exception or a signal. "
-            "Give error=, or name the phase.",
+            ("Scope.RUN >> Events.STARTED leaves a scope", "error="),
         ),
         (
             lambda c: c.add_transition(E.STARTED >> Scope.RUN, error=ValueError),
-            "an error edge leads to a phase, and Events.STARTED >> Scope.RUN to a scope. Lead back to it from there.",
+            ("Events.STARTED >> Scope.RUN is a scope",),
         ),
         (
             lambda c: c.remove_transition(E.STARTED >> E.COMPLETED, label="done"),
-            "there is no transition Events.STARTED >> Events.COMPLETED labelled 'done'. Those from STARTED are: "
-            "STARTED --loaded--> RESUMED, STARTED --nothing_left--> COMPLETED, STARTED --next_epoch--> EPOCH_STARTED.",
+            (
+                "Events.STARTED >> Events.COMPLETED with the label 'done'",
+                "The exits of STARTED are",
+                *moves(E.STARTED, E.EPOCH_STARTED),
+            ),
         ),
-        (
-            lambda c: c.remove_transition(P.A >> E.STARTED),
-            "there is no transition P.A >> Events.STARTED. Those from A are: none.",
-        ),
-        (lambda c: c.remove(Phase(P.A)), f"A is not in {TABLE}, so it cannot be taken out."),
-        (lambda c: c.remove(5), f"5 is not in {TABLE}, so it cannot be taken out."),
+        (lambda c: c.remove_transition(P.A >> E.STARTED), ("P.A >> Events.STARTED", "The exits of A are: none")),
+        (lambda c: c.remove(Phase(P.A)), ("A is not in", TABLE)),
+        (lambda c: c.remove(5), ("5 is not in", TABLE)),
     ],
 )
-def test_what_cannot_be_edited_like_that_is_refused(edit: Edit, message: str) -> None:
-    refused(edit, message, LifecycleError)
+def test_impossible_edits_raise_and_change_nothing(edit: Edit, fragments: tuple[str, ...]) -> None:
+    assert_raises(edit, LifecycleError, fragments)
 
 
 @pytest.mark.parametrize(
-    ("edit", "kind", "message"),
+    ("edit", "kind", "fragments"),
     [
+        (lambda c: c.add_phase(E.STARTED(every=2)), TypeError, ("Events.STARTED(filter=every=2)", "Remove its filter")),
+        (lambda c: c.insert(E.STARTED >> P.A, after=E.STARTED), TypeError, ("Events.STARTED >> P.A", "EventEnum")),
+        (lambda c: c.add_phase(P.A, scope="run"), TypeError, ("scope='run'", "Scope.RUN")),
+        (lambda c: c.add_phase(P.A, 5), TypeError, ("the activity of P.A", "callable", "got 5")),
+        (lambda c: c.add_phase(P.A, act, rate=1), ValueError, ("the activity of P.A 'act'", "[]", "rate=")),
         (
-            lambda c: c.add_phase(E.STARTED(every=2)),
-            TypeError,
-            "a phase is named by a member of an EventEnum or a string, got Events.STARTED(filter=every=2). "
-            "Leave its filter out.",
-        ),
-        (
-            lambda c: c.insert(E.STARTED >> P.A, after=E.STARTED),
-            TypeError,
-            "a phase is named by a member of an EventEnum or a string, got Events.STARTED >> P.A.",
-        ),
-        (lambda c: c.add_phase(P.A, scope="run"), TypeError, "scope='run' has to be a scope, such as Scope.RUN."),
-        (lambda c: c.add_phase(P.A, 5), TypeError, "the activity of P.A has to be callable, or an engine, got 5."),
-        (
-            lambda c: c.add_phase(P.A, act, rate=1),
+            lambda c: c.insert(P.A, after=E.STARTED, activity=assert_raises),
             ValueError,
-            "the activity of P.A 'act' takes parameters [] but will be called with the engine, if it takes one, rate=.",
-        ),
-        (
-            lambda c: c.insert(P.A, after=E.STARTED, activity=refused),
-            ValueError,
-            "the activity of P.A 'refused' takes parameters ['edit', 'message', 'kind', 'lifecycle'] but will be "
-            "called with the engine, if it takes one.",
+            ("the activity of P.A 'assert_raises'", "['edit', 'kind', 'fragments', 'lifecycle']"),
         ),
         (
             lambda c: c.insert(P.A, after=E.EPOCH_COMPLETED, activity=Engine(echo), dta=[1], max_epoch=2),
             ValueError,
-            "the activity of P.A, an engine, is given dta=, max_epoch=, but its run() takes data, max_epochs, "
-            "max_iters, epoch_length, until, driver.",
+            ("the activity of P.A", "data, max_epochs, max_iters, epoch_length, until, driver", "dta=, max_epoch="),
         ),
-        (
-            lambda c: c.add_phase(P.A, rate=1),
-            ValueError,
-            "rate are given to an activity, and P.A has none. Give activity=.",
-        ),
-        (
-            lambda c: c.add_phase(P.A, counter="iteration"),
-            ValueError,
-            "counter='iteration' is an attribute of every State. Give the counter another name.",
-        ),
+        (lambda c: c.add_phase(P.A, rate=1), ValueError, ("rate=", "P.A", "activity=")),
+        (lambda c: c.add_phase(P.A, counter="iteration"), ValueError, ("counter='iteration'", "every State")),
         (
             lambda c: c.insert(P.A, after=E.STARTED, counter="two words"),
             ValueError,
-            "counter='two words' has to be a name that an attribute can have, such as 'rounds'.",
+            ("counter='two words'", "'rounds'"),
         ),
-        (
-            lambda c: c.add_phase(P.A, counter=5),
-            ValueError,
-            "counter=5 has to be a name that an attribute can have, such as 'rounds'.",
-        ),
-        (lambda c: c.add_path(E.STARTED), TypeError, "a path is written A >> B >> C, got Events.STARTED."),
-        (
-            lambda c: c.add_path([E.STARTED, P.A]),
-            TypeError,
-            "a path is written A >> B >> C, got [Events.STARTED, P.A].",
-        ),
-        (
-            lambda c: c.add_transition(E.STARTED),
-            TypeError,
-            "a transition is written A >> B, got Events.STARTED.",
-        ),
+        (lambda c: c.add_phase(P.A, counter=5), ValueError, ("counter=5", "'rounds'")),
+        (lambda c: c.add_path(E.STARTED), TypeError, ("Events.STARTED is not a path", "A >> B >> C")),
+        (lambda c: c.add_path([E.STARTED, P.A]), TypeError, ("[Events.STARTED, P.A] is not a path",)),
+        (lambda c: c.add_transition(E.STARTED), TypeError, ("Events.STARTED is not an edge", "A >> B")),
         (
             lambda c: c.add_transition(E.STARTED >> P.A >> P.B),
             TypeError,
-            "a transition is written A >> B, got Events.STARTED >> P.A >> P.B. Use add_path for several edges.",
+            ("Events.STARTED >> P.A >> P.B is not an edge", "add_path"),
         ),
         (
             lambda c: c.remove_transition(E.STARTED >> P.A >> P.B),
             TypeError,
-            "a transition is written A >> B, got Events.STARTED >> P.A >> P.B. Use add_path for several edges.",
+            ("Events.STARTED >> P.A >> P.B is not an edge", "add_path"),
         ),
         *[
             (
                 lambda c, error=error, limit=limit: c.add_transition(E.STARTED >> P.A, error=error, limit=limit),
                 ValueError,
-                f"limit={limit!r}: how often a run may take an error edge is a positive integer, with error=.",
+                (f"limit={limit!r}", "positive integer", "error="),
             )
             for error, limit in ((None, 3), (ValueError, 0), (ValueError, True), (ValueError, "3"))
         ],
@@ -400,7 +349,7 @@ def test_what_cannot_be_edited_like_that_is_refused(edit: Edit, message: str) ->
             (
                 lambda c, error=error: c.add_transition(E.STARTED >> P.A, error=error),
                 TypeError,
-                f"error={shown} has to be a class of exceptions, or a tuple of them.",
+                (f"error={shown}", "exception class"),
             )
             for error, shown in ((5, "5"), ((ValueError, 5), "5"), ((), "()"), ([ValueError], f"{[ValueError]!r}"))
         ],
@@ -408,116 +357,92 @@ def test_what_cannot_be_edited_like_that_is_refused(edit: Edit, message: str) ->
             (
                 lambda c, label=label: c.add_transition(E.STARTED >> P.A, guard=solved, label=label),
                 TypeError,
-                f"label={label!r} has to be a string that is not empty.",
+                (f"label={label!r}", "non-empty string"),
             )
             for label in (5, "")
         ],
         (
             lambda c: c.add_transition(E.STARTED >> P.A, guard=lambda: True),
             ValueError,
-            "a guard is a lambda, which has no name to show. Define a function, or give label=.",
+            ("the guard is a lambda", "label="),
         ),
         (
             lambda c: c.add_transition(E.STARTED >> P.A, action=lambda: True),
             ValueError,
-            "an action is a lambda, which has no name to show. Define a function, or give label=.",
+            ("the action is a lambda", "label="),
         ),
-        (
-            lambda c: c.add_transition(E.STARTED >> P.A, guard=5),
-            TypeError,
-            "a guard has to be callable, or an engine, got 5.",
-        ),
+        (lambda c: c.add_transition(E.STARTED >> P.A, guard=5), TypeError, ("the guard must be callable", "got 5")),
         (
             lambda c: c.add_transition(E.STARTED >> P.A, guard=echo),
             ValueError,
-            "a guard 'echo' takes parameters ['engine', 'batch'] but will be called with the engine, if it takes one.",
+            ("the guard 'echo'", "['engine', 'batch']"),
         ),
-        (
-            lambda c: c.add(5),
-            TypeError,
-            "5 is neither a Phase nor a Transition. For edges, use add_transition.",
-        ),
+        (lambda c: c.add(5), TypeError, ("5 is neither a Phase nor a Transition", "add_transition")),
     ],
 )
-def test_arguments_of_a_wrong_kind_are_refused(edit: Edit, kind: type[Exception], message: str) -> None:
-    refused(edit, message, kind)
+def test_invalid_arguments_raise(edit: Edit, kind: type[Exception], fragments: tuple[str, ...]) -> None:
+    assert_raises(edit, kind, fragments)
 
 
 @pytest.mark.parametrize(
-    ("edit", "message"),
+    ("edit", "fragments"),
     [
-        (
-            lambda c: c.add(Phase(E.STARTED)),
-            "phase STARTED is there twice. Each phase stands for one event: leave one out.",
-        ),
+        (lambda c: c.add(Phase(E.STARTED)), ("two phases have the event STARTED",)),
         (
             lambda c: c.remove(c.phases[1]),
-            "STARTED --loaded--> RESUMED leads to or from Events.STARTED, which is no phase. The phases are "
-            f"{PHASES.replace('STARTED, ', '', 1).replace('ITERATION_STARTED,', 'ITERATION_STARTED, A,')}.",
+            ("STARTED --loaded--> RESUMED", "Events.STARTED, which is not a phase", "The phases are IDLE, RESUMED"),
         ),
         (
             lambda c: c.add_transition(P.A >> Scope("nowhere"), guard=solved),
-            "A --nowhere--> nowhere leads to or from the scope nowhere, in which there is no phase. "
-            "The scopes are engine, epoch, iteration, run.",
+            ("A --nowhere--> nowhere", "the scope nowhere", "engine, epoch, iteration, run"),
         ),
         (
             lambda c: c.add(Transition(E.STARTED, P.A, "on", Trigger.SIGNAL)),
-            "STARTED --on--> A: a transition has a signal if, and only if, its trigger is SIGNAL. "
-            "Give both, or neither.",
+            ("STARTED --on--> A", "trigger=Trigger.SIGNAL and signal="),
         ),
         (
             lambda c: c.add(Transition(E.STARTED, P.A, "on", Trigger.FIRED, guard=bool)),
-            "STARTED --on--> A has a guard, but is taken whenever its target is fired. "
-            "Leave the guard out, and name a phase as target.",
+            ("STARTED --on--> A has a guard", "fired"),
         ),
         (
             lambda c: c.add(Transition(E.ITERATION_STARTED, History(Scope.RUN), "on", Trigger.FIRED)),
-            "ITERATION_STARTED --on--> run leads to the scope run, but is taken whenever its target is fired. "
-            "Leave the guard out, and name a phase as target.",
+            ("ITERATION_STARTED --on--> run has the scope run as target", "fired"),
         ),
         (
             lambda c: c.add_transition(E.ITERATION_STARTED >> P.A),
-            "ITERATION_STARTED --a--> A and ITERATION_STARTED --a_2--> A are taken when the same phase is fired in "
-            "ITERATION_STARTED. Leave one of them out.",
+            ("ITERATION_STARTED --a--> A and ITERATION_STARTED --a_2--> A", "fired"),
         ),
         (
             lambda c: c.add_transition(E.ITERATION_STARTED >> P.A, guard=solved),
-            "Events.ITERATION_STARTED >> P.A is taken when P.A is fired, so it cannot have a guard. Leave it out.",
+            ("Events.ITERATION_STARTED >> P.A", "cannot have a guard"),
         ),
-        (
-            lambda c: c.add(Transition(Scope.EPOCH, P.A, "on")),
-            "epoch --on--> A leaves a whole scope, which takes an exception or a signal. "
-            "Give it a signal, or leave from a phase.",
-        ),
+        (lambda c: c.add(Transition(Scope.EPOCH, P.A, "on")), ("epoch --on--> A leaves a scope",)),
         (
             lambda c: c.add_transition(E.STARTED >> E.COMPLETED, guard=solved, label="next_epoch"),
-            "two exits of STARTED are labelled 'next_epoch'. Give each a label of its own.",
+            ("two exits of STARTED", "'next_epoch'"),
         ),
         (
             lambda c: c.add_transition(E.STARTED >> E.COMPLETED, guard=solved, label="terminate"),
-            "two exits of STARTED are labelled 'terminate', one of them from the scope run. "
-            "Give each a label of its own.",
+            ("two exits of STARTED", "'terminate', one of them from the scope run"),
         ),
         (
             lambda c: c.add_transition(E.STARTED >> E.COMPLETED),
-            "STARTED --next_epoch--> EPOCH_STARTED and STARTED --completed--> COMPLETED have no guard, so the second "
-            "can never be taken. Give one of them a guard, or take one out with remove_transition.",
+            ("STARTED --next_epoch--> EPOCH_STARTED and STARTED --completed--> COMPLETED", "remove_transition"),
         ),
         (
             lambda c: c.add_exits(E.GET_BATCH_COMPLETED, like=E.STARTED),
-            "GET_BATCH_COMPLETED --loaded--> RESUMED can never be taken: "
-            f"{moves(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED)[0]} comes before it and has no guard. "
-            "Put the exit without a guard last.",
+            (
+                "GET_BATCH_COMPLETED --loaded--> RESUMED can never be taken",
+                moves(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED)[0],
+            ),
         ),
         (
             lambda c: c.add_transition(E.INTERRUPT >> E.COMPLETED),
-            "INTERRUPT --completed--> COMPLETED can never be taken: a run rests in INTERRUPT until the next one. "
-            "Leave from the phase to which the signal RUN leads.",
+            ("INTERRUPT --completed--> COMPLETED can never be taken", "RUN"),
         ),
         (
             lambda c: c.add_path(E.STARTED >> P.B >> E.EPOCH_STARTED, required=True),
-            "STARTED --b--> B is taken when an activity fires it, and STARTED has none that could. "
-            "Make B a phase that the engine walks to, add_phase(P.B, activity=...), before you connect it.",
+            ("STARTED --b--> B", "an activity in STARTED", "add_phase(P.B, activity=...)"),
         ),
         (
             lambda c: c.add(
@@ -525,174 +450,139 @@ def test_arguments_of_a_wrong_kind_are_refused(edit: Edit, kind: type[Exception]
                 Transition(P.A, P.B, "on", Trigger.FIRED),
                 Transition(P.B, IDLE, "x"),
             ),
-            "B is entered while an activity runs that fires it, and has an activity of its own. "
-            "Let the engine walk to it, or leave its activity out.",
+            ("B has an activity", "fired"),
         ),
     ],
 )
-def test_a_rule_that_an_edit_would_break_refuses_it(edit: Edit, message: str) -> None:
-    refused(edit, message, LifecycleError, with_path())
+def test_an_edit_that_would_break_a_rule_raises(edit: Edit, fragments: tuple[str, ...]) -> None:
+    assert_raises(edit, LifecycleError, fragments, with_path())
 
 
-def test_a_graph_without_phases_is_refused() -> None:
-    with pytest.raises(LifecycleError) as error:
+def test_a_graph_without_phases_is_rejected() -> None:
+    with pytest.raises(LifecycleError, match="no phases"):
         Lifecycle.of(Graph((), ()))
-    assert str(error.value) == "there is no phase. The first is where a run starts and ends."
 
 
-# What is still missing
+# Unfinished lifecycles
 
 
-def found(lifecycle: Lifecycle) -> list[tuple[str, str, bool]]:
-    return [(finding.code, str(finding), finding.is_error) for finding in lifecycle.check()]
+def assert_findings(lifecycle: Lifecycle, *expected: tuple[str, str]) -> None:
+    """Assert that `check` finds these errors, each given by its code and a part of its message."""
+    findings = lifecycle.check()
+    assert [finding.code for finding in findings] == [code for code, _ in expected]
+    assert all(finding.is_error for finding in findings)
+    assert all(part in finding.message for finding, (_, part) in zip(findings, expected))
 
 
-def test_check_tells_what_an_unfinished_lifecycle_is_missing() -> None:
+def test_check_reports_the_missing_parts_of_an_unfinished_lifecycle() -> None:
     lifecycle = Lifecycle("own")
-    started = "STARTED gets stuck: no automatic exit leaves it. Add one, add_transition(Events.STARTED >> ...), or "
-    started += "those of another phase, add_exits(Events.STARTED, like=...)."
-    assert found(lifecycle) == [("stuck", started, True)]
+    assert_findings(lifecycle, ("stuck", "STARTED gets stuck"))
     lifecycle.add_phase(P.A, act)
     lifecycle.add_phase(P.B, act)
-    stuck = "{0} gets stuck: no automatic exit leaves it. Add one, add_transition(P.{0} >> ...), or those of another "
-    stuck += "phase, add_exits(P.{0}, like=...)."
-    assert found(lifecycle) == [
-        ("unreachable", "nothing leads to A, B. Add a transition, or leave the phase out.", True),
-        ("stuck", started, True),
-        ("stuck", stuck.format("A"), True),
-        ("stuck", stuck.format("B"), True),
-    ]
+    assert_findings(
+        lifecycle,
+        ("unreachable", "A, B"),
+        ("stuck", "STARTED gets stuck"),
+        ("stuck", "A gets stuck"),
+        ("stuck", "B gets stuck"),
+    )
     lifecycle.add_path(E.STARTED >> P.A)
     lifecycle.add_transition(P.A >> P.B, guard=solved)
     lifecycle.add_transition(P.B >> E.COMPLETED)
-    maybe = (
-        "A may get stuck: each of its automatic exits has a guard. Leave the guard of the last one, A --b--> B, out."
-    )
-    assert found(lifecycle) == [("stuck", maybe, True)]
-    refused(lambda c: Engine(lifecycle=c).run(), maybe, LifecycleError, lifecycle)
+    assert_findings(lifecycle, ("stuck", "A may get stuck"))
+    assert_raises(lambda c: Engine(lifecycle=c).run(), LifecycleError, ("A may get stuck", "A --b--> B"), lifecycle)
     lifecycle.add_exits(P.A, like=P.B)
-    assert found(lifecycle) == []
+    assert_findings(lifecycle)
 
 
-def test_a_lifecycle_that_no_run_can_enter_is_found() -> None:
+def test_a_lifecycle_without_a_start_is_found() -> None:
     lifecycle = Lifecycle.of(
         Graph((Phase(P.A), Phase(P.B)), (Transition(P.A, P.B, "on"), Transition(P.B, P.A, "back")))
     )
-    message = "no run can start: no transition with the signal RUN leaves the first phase, A. "
-    message += "Add one, as from IDLE to STARTED."
-    assert found(lifecycle) == [("no-start", message, True)]
-    with pytest.raises(LifecycleError) as error:
+    assert_findings(lifecycle, ("no-start", "the first phase, A,"))
+    with pytest.raises(LifecycleError, match=r"^no run can start"):
         Engine(lifecycle=lifecycle).run()
-    assert str(error.value) == message
 
 
-def test_namesakes_are_a_warning() -> None:
+def test_two_phases_with_the_same_name_are_a_warning() -> None:
     lifecycle = Lifecycle("own")
     lifecycle.add_phase(P.A, act)
     lifecycle.add_phase(Q.A, act)
     lifecycle.add_path(E.STARTED >> P.A >> Q.A >> E.COMPLETED)
-    message = "Q.A has the name of P.A, but is another phase. Give it another name if that is not what you want."
-    assert found(lifecycle) == [("namesakes", message, False)]
+    (finding,) = lifecycle.check()
+    assert (finding.code, finding.is_error) == ("same-name", False)
+    assert "P.A and Q.A" in finding.message
 
 
-# What is required
+# Requirements
 
 
-def test_what_is_required_is_proven_or_refused_with_a_way_around_it() -> None:
+def test_a_requirement_is_proven_or_rejected_with_a_path_around_it() -> None:
     pytest.importorskip("networkx")
     lifecycle = with_path()
-    way = "IDLE -> STARTED -> EPOCH_STARTED -> ITERATION_STARTED -> ITERATION_COMPLETED"
-    message = f"Events.ITERATION_COMPLETED may be entered without P.A before it: {way}. "
-    message += "Take an edge of this path out, or put the phase on it, such as with add_path(..., required=True)."
-    refused(lambda c: c.require(P.A, before=E.ITERATION_COMPLETED), message, LifecycleError, lifecycle)
-    assert lifecycle.check() == []  # it is not kept
+    path = "IDLE -> STARTED -> EPOCH_STARTED -> ITERATION_STARTED -> ITERATION_COMPLETED"
+    fragments = ("Events.ITERATION_COMPLETED without P.A", path, "add_path(..., required=True)")
+    assert_raises(lambda c: c.require(P.A, before=E.ITERATION_COMPLETED), LifecycleError, fragments, lifecycle)
+    assert lifecycle.check() == []  # the rejected requirement is not kept
     lifecycle.add_path(E.ITERATION_STARTED >> P.A >> E.ITERATION_COMPLETED, required=True)
     lifecycle.require(P.A, before=E.ITERATION_COMPLETED)
     lifecycle.require(E.STARTED, before=P.A)
     assert lifecycle.check() == []
     lifecycle.add_transition(E.ITERATION_STARTED >> E.ITERATION_COMPLETED)
-    assert found(lifecycle) == [("required", message, True)]
-    refused(lambda c: Engine(lifecycle=c).run([1]), message, LifecycleError, lifecycle)
+    assert_findings(lifecycle, ("required", path))
+    assert_raises(lambda c: Engine(lifecycle=c).run([1]), LifecycleError, fragments, lifecycle)
     lifecycle.remove_transition(E.ITERATION_STARTED >> E.ITERATION_COMPLETED)
     assert lifecycle.check() == []
 
 
-def test_a_requirement_is_about_errors_and_signals_too() -> None:
+def test_a_requirement_includes_errors_and_signals() -> None:
     pytest.importorskip("networkx")
     lifecycle = Lifecycle("own")
     lifecycle.add_phase(P.A, act)
     lifecycle.add_path(E.STARTED >> P.A >> E.COMPLETED)
-    message = "Events.COMPLETED may be entered without P.A before it: IDLE -> STARTED -> TERMINATE -> COMPLETED. "
-    message += "Take an edge of this path out, or put the phase on it, such as with add_path(..., required=True)."
-    refused(lambda c: c.require(P.A, before=E.COMPLETED), message, LifecycleError, lifecycle)
+    fragments = ("Events.COMPLETED without P.A", "IDLE -> STARTED -> TERMINATE -> COMPLETED")
+    assert_raises(lambda c: c.require(P.A, before=E.COMPLETED), LifecycleError, fragments, lifecycle)
 
 
 @pytest.mark.parametrize(
-    ("event", "kind", "message"),
+    ("event", "kind", "fragments"),
     [
-        (P.B, LifecycleError, f"P.B is no phase of {TABLE}. The phases are {PHASES}."),
-        (
-            5,
-            TypeError,
-            "5 is not an event. Give a member of Events or of an EventEnum, filtered or not, an edge such as "
-            "A >> B, or a string that was registered as an event.",
-        ),
+        (P.B, LifecycleError, ("P.B is not a phase of", TABLE, "The phases are IDLE, STARTED")),
+        (5, TypeError, ("5 is not an event",)),
     ],
 )
-def test_only_phases_can_be_required(event: Any, kind: type[Exception], message: str) -> None:
-    refused(lambda c: c.require(event, before=E.STARTED), message, kind)
-    refused(lambda c: c.require(E.STARTED, before=event), message, kind)
+def test_only_phases_can_be_required(event: Any, kind: type[Exception], fragments: tuple[str, ...]) -> None:
+    assert_raises(lambda c: c.require(event, before=E.STARTED), kind, fragments)
+    assert_raises(lambda c: c.require(E.STARTED, before=event), kind, fragments)
 
 
 # The grammar of A >> B
 
-FILTERED = "has a filter or a priority, which an end of an edge cannot have. Give it to the edge: (A >> B)(every=...)."
-
 
 @pytest.mark.parametrize(
-    ("write", "message"),
+    ("write", "fragments"),
     [
-        (lambda: E.STARTED(every=2) >> P.A, f"Events.STARTED(filter=every=2) {FILTERED}"),
-        (lambda: E.STARTED >> P.A(priority=2), f"P.A(priority=2) {FILTERED}"),
-        (lambda: Scope.RUN >> P.A(once=1), f"P.A(filter=once=1) {FILTERED}"),
-        (lambda: E.STARTED >> P.A >> P.B(once=1), f"P.B(filter=once=1) {FILTERED}"),
-        (
-            lambda: E.STARTED >> (P.A | P.B),
-            "P.A | P.B are several events, and an edge has one at each end. Write the edges one by one, joined with |: "
-            "(P.A >> ...) | (P.B >> ...).",
-        ),
-        (
-            lambda: (P.A | P.B) >> E.STARTED,
-            "P.A | P.B are several events, and an edge has one at each end. Write the edges one by one, joined with |: "
-            "(P.A >> ...) | (P.B >> ...).",
-        ),
-        (
-            lambda: (E.STARTED >> P.A) >> (P.A >> P.B),
-            "P.A >> P.B cannot be an end of an edge. Give a member of an EventEnum, a string, or a scope.",
-        ),
-        (
-            lambda: E.STARTED >> 5,
-            "5 cannot be an end of an edge. Give a member of an EventEnum, a string, or a scope.",
-        ),
-        (
-            lambda: (E.STARTED >> P.A >> P.B) | P.C,
-            "Argument event should be Events or CallableEventWithFilter, got Events.STARTED >> P.A >> P.B. Only events "
-            "can be joined with |: members of Events or of an EventEnum, edges such as A >> B, filtered or not.",
-        ),
+        (lambda: E.STARTED(every=2) >> P.A, ("Events.STARTED(filter=every=2)", "(A >> B)(every=...)")),
+        (lambda: E.STARTED >> P.A(priority=2), ("P.A(priority=2)", "(A >> B)(every=...)")),
+        (lambda: Scope.RUN >> P.A(once=1), ("P.A(filter=once=1)", "(A >> B)(every=...)")),
+        (lambda: E.STARTED >> P.A >> P.B(once=1), ("P.B(filter=once=1)", "(A >> B)(every=...)")),
+        (lambda: E.STARTED >> (P.A | P.B), ("P.A | P.B", "(P.A >> ...) | (P.B >> ...)")),
+        (lambda: (P.A | P.B) >> E.STARTED, ("P.A | P.B", "(P.A >> ...) | (P.B >> ...)")),
+        (lambda: (E.STARTED >> P.A) >> (P.A >> P.B), ("P.A >> P.B cannot be an end of an edge",)),
+        (lambda: E.STARTED >> 5, ("5 cannot be an end of an edge", "EventEnum", "scope")),
+        (lambda: (E.STARTED >> P.A >> P.B) | P.C, ("Events.STARTED >> P.A >> P.B", "EventEnum")),
         *[
-            (
-                lambda of=of: Exit(of),
-                f"{of} has no exit: give the event of a phase, or a scope. Filter the exit itself: "
-                f"Exit(event)(every=...).",
-            )
+            (lambda of=of: Exit(of), (f"{of} has no exit", "Exit(event)(every=...)"))
             for of in (E.STARTED >> P.A, P.A(every=2))
         ],
     ],
 )
-def test_what_is_no_edge_says_how_one_is_written(write: Callable[[], Any], message: str) -> None:
+def test_an_invalid_edge_raises_an_error_that_shows_a_valid_one(
+    write: Callable[[], Any], fragments: tuple[str, ...]
+) -> None:
     with pytest.raises(TypeError) as error:
         write()
-    assert str(error.value) == message
+    assert all(fragment in str(error.value) for fragment in fragments), str(error.value)
 
 
 def test_an_edge_binds_tighter_than_a_list() -> None:
@@ -701,64 +591,67 @@ def test_an_edge_binds_tighter_than_a_list() -> None:
     assert ("A" >> E.STARTED) != (P.A >> E.STARTED)
 
 
-A_SCOPE = "is not an event. It is a scope. To call a handler when the scope is left, use engine.on_exit(scope)."
-
-
 @pytest.mark.parametrize(
-    ("attach", "kind", "message"),
+    ("attach", "kind", "fragments"),
     [
         (
             lambda engine: engine.on(E.STARTED >> E.COMPLETED >> E.TERMINATE)(act),
             TypeError,
-            "Events.STARTED >> Events.COMPLETED >> Events.TERMINATE is not an event. It is a path of several edges. "
-            "Give one of them, or join them: (Events.STARTED >> Events.COMPLETED) | "
-            "(Events.COMPLETED >> Events.TERMINATE).",
+            (
+                "Events.STARTED >> Events.COMPLETED >> Events.TERMINATE is not an event",
+                "(Events.STARTED >> Events.COMPLETED) | (Events.COMPLETED >> Events.TERMINATE)",
+            ),
         ),
-        (lambda engine: engine.on(Scope.RUN)(act), TypeError, f"{Scope.RUN!r} {A_SCOPE}"),
-        (lambda engine: engine.on(E.STARTED | Scope.RUN)(act), TypeError, f"{Scope.RUN!r} {A_SCOPE}"),
+        (
+            lambda engine: engine.on(Scope.RUN)(act),
+            TypeError,
+            (f"{Scope.RUN!r} is not an event", "engine.on_exit(scope)"),
+        ),
+        (
+            lambda engine: engine.on(E.STARTED | Scope.RUN)(act),
+            TypeError,
+            (f"{Scope.RUN!r} is not an event", "engine.on_exit(scope)"),
+        ),
         (
             lambda engine: engine.on(E.STARTED >> E.ITERATION_COMPLETED)(act),
             ValueError,
-            "the lifecycle has no edge Events.STARTED >> Events.ITERATION_COMPLETED. Edges from STARTED lead to "
-            "COMPLETED, EPOCH_STARTED, EXCEPTION_RAISED, INTERRUPT, RESUMED, TERMINATE. "
-            "Add the edge with lifecycle.add_transition(Events.STARTED >> Events.ITERATION_COMPLETED).",
+            (
+                "Events.STARTED >> Events.ITERATION_COMPLETED",
+                "COMPLETED, EPOCH_STARTED,",
+                "lifecycle.add_transition(Events.STARTED >> Events.ITERATION_COMPLETED)",
+            ),
         ),
         (
             lambda engine: engine.on(E.STARTED >> P.A)(act),
             ValueError,
-            f"Events.STARTED >> P.A names P.A, which is not a phase of the lifecycle. The phases are {PHASES}.",
+            ("Events.STARTED >> P.A names P.A", "The phases are IDLE, STARTED"),
         ),
         (
             lambda engine: engine.on(OWN >> E.STARTED)(act),
             ValueError,
-            "Scope.OWN >> Events.STARTED names the scope own, but the lifecycle has no phase in it.",
+            ("Scope.OWN >> Events.STARTED names the scope own",),
         ),
-        (
-            lambda engine: engine.on_exit(OWN)(act),
-            ValueError,
-            "Exit(Scope.OWN) names the scope own, but the lifecycle has no phase in it.",
-        ),
+        (lambda engine: engine.on_exit(OWN)(act), ValueError, ("Exit(Scope.OWN) names the scope own",)),
         (
             lambda engine: engine.on_exit(E.STARTED >> E.COMPLETED)(act),
             TypeError,
-            "Events.STARTED >> Events.COMPLETED has no exit: give the event of a phase, or a scope. Filter the exit "
-            "itself: Exit(event)(every=...).",
+            ("Events.STARTED >> Events.COMPLETED has no exit", "Exit(event)(every=...)"),
         ),
         (
             lambda engine: engine.on_exit(P.A)(act),
             ValueError,
-            f"Exit(P.A) names P.A, which is not a phase of the lifecycle. The phases are {PHASES}.",
+            ("Exit(P.A) names P.A", "The phases are IDLE, STARTED"),
         ),
     ],
 )
-def test_handlers_are_attached_to_moves_that_there_are(
-    attach: Callable[[Engine], Any], kind: type[Exception], message: str
+def test_handlers_are_attached_only_to_existing_edges_and_exits(
+    attach: Callable[[Engine], Any], kind: type[Exception], fragments: tuple[str, ...]
 ) -> None:
     engine = Engine(echo)
     before = known(engine)
     with pytest.raises(kind) as error:
         attach(engine)
-    assert str(error.value) == message
+    assert all(fragment in str(error.value) for fragment in fragments), str(error.value)
     assert known(engine) == before
 
 
@@ -778,27 +671,24 @@ EDITS: list[Edit] = [
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_no_edit_while_the_engine_runs_or_is_suspended(edit: Edit) -> None:
-    tries: list[str] = []
+    calls: list[str] = []
     engine = Engine(echo)
-    message = (
-        "the lifecycle cannot be changed while its engine is in {}, because the position of the run would become "
-        "invalid. Change it before run(), or after the run has ended."
-    )
+    fragments = "while its engine is in {}", "before run()"
 
     @engine.on(E.ITERATION_COMPLETED(once=1))
     def stop() -> None:
-        refused(edit, message.format("ITERATION_COMPLETED"), BusyError, engine.lifecycle)
-        tries.append("running")
+        assert_raises(edit, BusyError, (fragments[0].format("ITERATION_COMPLETED"), fragments[1]), engine.lifecycle)
+        calls.append("stop")
         engine.interrupt()
 
     engine.run([1, 2])
-    refused(edit, message.format("INTERRUPT"), BusyError, engine.lifecycle)
+    assert_raises(edit, BusyError, (fragments[0].format("INTERRUPT"), fragments[1]), engine.lifecycle)
     engine.run()
     edit(engine.lifecycle)
-    assert (tries, engine.outcome) == (["running"], "completed")
+    assert (calls, engine.outcome) == (["stop"], "completed")
 
 
-def test_an_edit_that_an_attached_handler_cannot_take_changes_nothing() -> None:
+def test_an_edit_that_conflicts_with_an_attached_handler_changes_nothing() -> None:
     engine = Engine(echo)
     engine.lifecycle.add_transition(E.ITERATION_STARTED >> P.A, error=ValueError)
     engine.add_event_handler(P.A, lambda engine, error: None)
@@ -838,7 +728,7 @@ def scopes(lifecycle: Lifecycle) -> dict[str, str]:
     return {phase.name: str(phase.scope) for phase in lifecycle.phases if phase.event in set(P)}
 
 
-def test_phases_without_a_scope_join_that_of_the_first_phase_that_leads_to_them_however_far() -> None:
+def test_phases_without_a_scope_join_the_scope_of_the_first_phase_that_leads_to_them() -> None:
     lifecycle = Lifecycle.training(echo)
     for event in P:
         lifecycle.add_phase(event, act)
@@ -851,7 +741,7 @@ def test_phases_without_a_scope_join_that_of_the_first_phase_that_leads_to_them_
     assert scopes(lifecycle) == {"A": "iteration", "B": "iteration", "C": "epoch"}
 
 
-def test_a_phase_that_was_taken_out_and_given_a_scope_stays_there() -> None:
+def test_a_phase_that_was_removed_and_added_with_a_scope_keeps_it() -> None:
     lifecycle = Lifecycle.training(echo)
     lifecycle.add_phase(P.A, act)
     lifecycle.remove(*[phase for phase in lifecycle.phases if phase.event is P.A])
@@ -869,7 +759,7 @@ IN_ORDER = ["IDLE", "STARTED", "A", "B", "C", *OUTER]
 
 
 @pytest.mark.parametrize("scope", [None, Scope.RUN, OWN])
-def test_phases_that_a_path_joins_are_listed_behind_the_one_that_leads_to_them(scope: Scope | None) -> None:
+def test_phases_on_a_path_are_listed_in_the_order_of_the_path(scope: Scope | None) -> None:
     lifecycle = Lifecycle("own")
     for event in (P.C, P.A, P.B):
         lifecycle.add_phase(event, act, scope=scope)
@@ -878,7 +768,7 @@ def test_phases_that_a_path_joins_are_listed_behind_the_one_that_leads_to_them(s
     assert listed(lifecycle) == IN_ORDER
 
 
-def test_phases_of_training_are_listed_where_the_path_leads_through_them() -> None:
+def test_phases_in_a_step_are_listed_between_the_phases_of_training() -> None:
     lifecycle = Lifecycle.training()
     for event in (P.B, P.A):
         lifecycle.add_phase(event, act, scope=Scope.ITERATION)
@@ -894,7 +784,7 @@ def test_phases_of_training_are_listed_where_the_path_leads_through_them() -> No
     st.permutations([E.STARTED >> P.A, P.A >> P.B, P.B >> P.C, Edge(P.C, E.COMPLETED)]),
     st.sampled_from((None, Scope.RUN, OWN)),
 )
-def test_phases_are_listed_in_the_order_in_which_they_come_however_they_were_added(
+def test_phases_are_listed_in_the_order_of_a_run_whatever_the_order_of_edits(
     events: list[P], edges: list[Edge], scope: Scope | None
 ) -> None:
     lifecycle = Lifecycle("own")
@@ -906,7 +796,7 @@ def test_phases_are_listed_in_the_order_in_which_they_come_however_they_were_add
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_way_back_moves_no_phase(whole: bool) -> None:
+def test_an_edge_back_moves_no_phase(whole: bool) -> None:
     lifecycle = Lifecycle("own")
     for event in (P.C, P.B, P.A):
         lifecycle.add_phase(event, act, scope=Scope.RUN)
@@ -918,10 +808,10 @@ def test_a_way_back_moves_no_phase(whole: bool) -> None:
     lifecycle.add_transition(P.B >> P.C, guard=solved)
     lifecycle.add_transition(P.C >> E.COMPLETED)
     assert listed(lifecycle) == IN_ORDER
-    assert found(lifecycle) == []
+    assert lifecycle.check() == []
 
 
-def test_an_error_behind_exception_raised_comes_out() -> None:
+def test_an_error_after_exception_raised_propagates() -> None:
     calls: list[str] = []
 
     def fail(engine: Engine) -> None:

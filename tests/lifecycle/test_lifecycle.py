@@ -43,125 +43,104 @@ def graph_of(phases: list[Any], transitions: list[Transition]) -> Graph:
 
 
 @pytest.mark.parametrize(
-    ("phases", "transitions", "message"),
+    ("phases", "transitions", "fragments"),
     [
-        (
-            [IDLE, Extra.ONE, Extra.ONE],
-            [START, HOME],
-            "phase ONE is there twice. Each phase stands for one event: leave one out.",
-        ),
+        ([IDLE, Extra.ONE, Extra.ONE], [START, HOME], ("ONE",)),
         (
             [IDLE, Extra.ONE],
             [START, Transition(Extra.ONE, Extra.TWO, "on")],
-            "ONE --on--> TWO leads to or from Extra.TWO, which is no phase. The phases are IDLE, ONE.",
+            ("ONE --on--> TWO", "Extra.TWO, which is not a phase", "IDLE, ONE"),
         ),
         (
             [IDLE, Extra.ONE],
             [START, HOME, Transition(Extra.ONE, IDLE, "again")],
-            "ONE --done--> IDLE and ONE --again--> IDLE have no guard, so the second can never be taken. "
-            "Give one of them a guard, or take one out with remove_transition.",
+            ("ONE --done--> IDLE and ONE --again--> IDLE", "can never be taken", "remove_transition"),
         ),
         (
             [IDLE, Extra.ONE],
             [START, HOME, Transition(Extra.ONE, IDLE, "again", guard=bool)],
-            "ONE --again--> IDLE can never be taken: ONE --done--> IDLE comes before it and has no guard. "
-            "Put the exit without a guard last.",
+            ("ONE --again--> IDLE can never be taken", "ONE --done--> IDLE"),
         ),
         (
             [IDLE, Extra.ONE],
             [START, Transition(Extra.ONE, IDLE, "done", guard=bool), HOME],
-            "two exits of ONE are labelled 'done'. Give each a label of its own.",
+            ("two exits of ONE", "'done'"),
         ),
         (
             [IDLE, Extra.ONE],
             [Transition(IDLE, Extra.ONE, "run", Trigger.SIGNAL), HOME],
-            "IDLE --run--> ONE: a transition has a signal if, and only if, its trigger is SIGNAL. "
-            "Give both, or neither.",
+            ("IDLE --run--> ONE", "signal="),
         ),
         (
             [IDLE, Extra.ONE],
             [START, HOME, Transition(Extra.ONE, IDLE, "lost", Trigger.SIGNAL, Signal.TERMINATE, error=(KeyError,))],
-            "ONE --lost--> IDLE: an error edge has the signal EXCEPTION. Give that one.",
+            ("ONE --lost--> IDLE is an error edge", "EXCEPTION"),
         ),
         (
             [IDLE, Phase(Extra.ONE, Scope.RUN)],
             [START, HOME, Transition(Extra.ONE, History(Scope.RUN), "back", Trigger.SIGNAL, Signal.INTERRUPT)],
-            "ONE --back--> run: a signal leads to a phase, and run is a scope. "
-            "Lead to a phase, and from there back to the scope.",
+            ("ONE --back--> run has a signal", "run is a scope"),
         ),
         (
             [IDLE, Phase(Extra.ONE, Scope.RUN)],
             [START, HOME, Transition(Scope.EPOCH, Extra.ONE, "stop", Trigger.SIGNAL, Signal.TERMINATE)],
-            "epoch --stop--> ONE leads to or from the scope epoch, in which there is no phase. "
-            "The scopes are engine, run.",
+            ("epoch --stop--> ONE", "the scope epoch", "The scopes are engine, run"),
         ),
         (
             [IDLE, Extra.ONE, Extra.TWO],
             [START, HOME, Transition(Extra.ONE, Extra.TWO, "on", Trigger.FIRED)],
-            "ONE --on--> TWO is taken when an activity fires it, and ONE has none that could. "
-            "Make TWO a phase that the engine walks to, add_phase(Extra.TWO, activity=...), before you connect it.",
+            ("ONE --on--> TWO", "activity", "add_phase(Extra.TWO, activity=...)"),
         ),
         (
             [IDLE, Phase(Extra.ONE, activity=id), Phase(Extra.TWO, activity=id)],
             [START, HOME, Transition(Extra.ONE, Extra.TWO, "on", Trigger.FIRED)],
-            "TWO is entered while an activity runs that fires it, and has an activity of its own. "
-            "Let the engine walk to it, or leave its activity out.",
+            ("TWO has an activity", "fired"),
         ),
     ],
 )
-def test_a_graph_that_breaks_a_rule_is_refused(phases: Any, transitions: Any, message: str) -> None:
+def test_a_graph_that_breaks_a_rule_is_rejected(phases: Any, transitions: Any, fragments: tuple[str, ...]) -> None:
     with pytest.raises(LifecycleError) as error:
         Lifecycle.of(graph_of(phases, transitions))
-    assert str(error.value) == message
+    assert all(fragment in str(error.value) for fragment in fragments), str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("phases", "transitions", "code", "message"),
+    ("phases", "transitions", "code", "fragments"),
     [
         (
             [IDLE, Extra.ONE],
             [START, Transition(Extra.ONE, IDLE, "maybe", guard=bool)],
             "stuck",
-            "ONE may get stuck: each of its automatic exits has a guard. "
-            "Leave the guard of the last one, ONE --maybe--> IDLE, out.",
+            ("ONE may get stuck", "ONE --maybe--> IDLE"),
         ),
         (
             [IDLE, Extra.ONE],
             [START],
             "stuck",
-            "ONE gets stuck: no automatic exit leaves it. Add one, add_transition(Extra.ONE >> ...), or those of "
-            "another phase, add_exits(Extra.ONE, like=...).",
+            ("ONE gets stuck", "add_transition(Extra.ONE >> ...)", "add_exits(Extra.ONE, like=...)"),
         ),
-        (
-            [IDLE, Extra.ONE, Extra.TWO],
-            [START, HOME, Transition(Extra.TWO, IDLE, "done")],
-            "unreachable",
-            "nothing leads to TWO. Add a transition, or leave the phase out.",
-        ),
+        ([IDLE, Extra.ONE, Extra.TWO], [START, HOME, Transition(Extra.TWO, IDLE, "done")], "unreachable", ("TWO",)),
     ],
 )
-def test_a_graph_that_is_not_finished_is_found_by_check_and_does_not_run(
-    phases: Any, transitions: Any, code: str, message: str
+def test_an_unfinished_graph_is_found_by_check_and_does_not_run(
+    phases: Any, transitions: Any, code: str, fragments: tuple[str, ...]
 ) -> None:
     lifecycle = Lifecycle.of(graph_of(phases, transitions))
-    assert [(finding.code, str(finding), finding.is_error) for finding in lifecycle.check()] == [(code, message, True)]
+    (finding,) = lifecycle.check()
+    assert (finding.code, finding.is_error) == (code, True)
+    assert all(fragment in str(finding) for fragment in fragments), str(finding)
     with pytest.raises(LifecycleError) as error:
         Engine(lifecycle=lifecycle).run()
-    assert str(error.value) == message
+    assert str(error.value) == str(finding)
 
 
 def test_phases_of_one_name_are_a_warning_and_run() -> None:
     namesake = EventEnum("Namesake", {"ONE": "one"}).ONE
     on, home = Transition(Extra.ONE, namesake, "on"), Transition(namesake, IDLE, "done")
     lifecycle = Lifecycle.of(graph_of([IDLE, Extra.ONE, namesake], [START, on, home]))
-    assert [(finding.code, str(finding), finding.is_error) for finding in lifecycle.check()] == [
-        (
-            "namesakes",
-            "Namesake.ONE has the name of Extra.ONE, but is another phase. "
-            "Give it another name if that is not what you want.",
-            False,
-        )
-    ]
+    (finding,) = lifecycle.check()
+    assert (finding.code, finding.is_error) == ("same-name", False)
+    assert "Extra.ONE and Namesake.ONE" in finding.message
     with pytest.warns(UserWarning, match=r"^Namesake\.ONE has the same name as Extra\.ONE"):
         engine = Engine(lifecycle=lifecycle)
     engine.run()
@@ -171,7 +150,7 @@ def test_phases_of_one_name_are_a_warning_and_run() -> None:
 def test_a_refused_change_changes_nothing() -> None:
     lifecycle = Lifecycle.training(echo)
     before = lifecycle.graph
-    with pytest.raises(LifecycleError, match=r"^phase STARTED is there twice\."):
+    with pytest.raises(LifecycleError, match="the event STARTED"):
         lifecycle.add(Phase(Events.STARTED))
     with pytest.raises(LifecycleError, match=r"^ONE is not in <Lifecycle training: "):
         lifecycle.remove(Phase(Extra.ONE))
@@ -235,7 +214,7 @@ def test_successors_are_the_exits_of_the_phase_and_of_its_scopes() -> None:
 
 
 def test_successors_of_no_phase_are_an_error() -> None:
-    with pytest.raises(LifecycleError, match=r"^Extra\.ONE is no phase of <Lifecycle training: "):
+    with pytest.raises(LifecycleError, match=r"^Extra\.ONE is not a phase of <Lifecycle training: "):
         Lifecycle.training().successors(Extra.ONE)
 
 
@@ -291,7 +270,7 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
         "payload": "",
         "defer": "",
         "counter": "",
-        "floating": False,
+        "unscoped": False,
         "initial": False,
         "order": TRAINING.index[Events.ITERATION_STARTED],
     }

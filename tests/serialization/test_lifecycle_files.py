@@ -248,7 +248,7 @@ INVALID: dict[str, tuple[Any, tuple[str, ...]]] = {
         with_phase(activity={"call": "f", "with_bound": {"": "a"}}),
         (f"{PHASE}.activity.with_bound is {{'': 'a'}}", "an object of names"),
     ),
-    "floating is a string": (with_phase(floating="yes"), (f"{PHASE}.floating is 'yes'", "true or false")),
+    "unscoped is a string": (with_phase(unscoped="yes"), (f"{PHASE}.unscoped is 'yes'", "true or false")),
     "unknown source": (
         with_transition(**{"from_scope": None, "from": "Ppo.LEARM"}),
         (f"{EDGE}.from: there is no phase 'Ppo.LEARM'", "Ppo.LEARN,"),

@@ -69,11 +69,11 @@ def assert_same(one: Lifecycle, other: Lifecycle) -> None:
     ends = [(t.source, t.target) for t in one.transitions], [(t.source, t.target) for t in other.transitions]
     assert all(is_same(a, b) for pair, twin in zip(*ends) for a, b in zip(pair, twin))
     assert [type(phase.event) for phase in one.phases] == [type(phase.event) for phase in other.phases]
-    assert (one.name, one.step, one._required, one._floating) == (
+    assert (one.name, one.step, one._required, one._unscoped) == (
         other.name,
         other.step,
         other._required,
-        other._floating,
+        other._unscoped,
     )
 
 
@@ -207,7 +207,7 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
         error = tuple(draw(st.lists(st.sampled_from((Boom, MemoryError, LifecycleError, OTHER_BOOM)), min_size=1)))
         lifecycle.add_transition(Edge(Scope.RUN if number else source, target), error=error, label=f"error {number}")
     lifecycle._required = tuple(draw(st.lists(st.tuples(*[st.sampled_from(events)] * 2), max_size=1)))
-    lifecycle._floating = frozenset(draw(st.lists(st.sampled_from(events), max_size=1)))
+    lifecycle._unscoped = frozenset(draw(st.lists(st.sampled_from(events), max_size=1)))
     lifecycle.step = draw(st.none() | functions())
     return lifecycle
 
