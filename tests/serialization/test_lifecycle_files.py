@@ -254,7 +254,7 @@ INVALID: dict[str, tuple[Any, tuple[str, ...]]] = {
         (f"{EDGE}.from: there is no phase 'Ppo.LEARM'", "Ppo.LEARN,"),
     ),
     "two sources": (with_transition(**{"from": "IDLE"}), (f"{EDGE}: exactly one", "'from'", "'from_scope'")),
-    "unknown scope": (with_transition(to=None, to_history="engine.rum"), ("in which there is no phase", "scopes")),
+    "unknown scope": (with_transition(to=None, to_history="engine.rum"), ("which has no phases", "scopes")),
     "limit 0": (with_transition(limit=0), (f"{EDGE}.limit is 0", "positive integer")),
     "limit is a string": (with_transition(limit="3"), (f"{EDGE}.limit is '3'", "positive integer")),
     "limit is infinite": (with_transition(limit=1e999), (f"{EDGE}.limit is inf", "positive integer")),
@@ -267,7 +267,7 @@ INVALID: dict[str, tuple[Any, tuple[str, ...]]] = {
         with_transition(error=["os.system"]),
         (f"{EDGE}.error[0] is 'os.system'", "exception class"),
     ),
-    "graph breaks a rule": (with_transition(signal="run"), ("an error edge has the signal EXCEPTION",)),
+    "graph breaks a rule": (with_transition(signal="run"), ("is an error edge without the signal EXCEPTION",)),
     "requirement of an unknown phase": (
         changed(required=[{"event": "X", "before": "IDLE"}]),
         ("required[0].event: there is no phase 'X'",),
