@@ -603,18 +603,15 @@ def test_a_filter_that_never_passes_is_logged_once(caplog: pytest.LogCaptureFixt
     engine.run([1], max_epochs=5, until=E.EPOCH_COMPLETED(once=9))
     engine.add_event_handler(E.ITERATION_COMPLETED(every=7), log)
     engine.run([1], max_epochs=6)
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        (
-            "WARNING",
-            f"{name} is not called on Events.{event}: in this run, {most} at most. Change the filter, or let the run "
-            "go further.",
-        )
-        for name, event, most in (
-            ("log", "EPOCH_STARTED (once=50)", "epoch comes to 3"),
-            ("_breakpoint", "EPOCH_COMPLETED (once=9)", "epoch comes to 5"),
-            ("log", "ITERATION_COMPLETED (every=7)", "iteration comes to 6"),
-        )
+    expected = [
+        ("EPOCH_STARTED (once=50)", "epoch comes to 3"),
+        ("EPOCH_COMPLETED (once=9)", "epoch comes to 5"),
+        ("ITERATION_COMPLETED (every=7)", "iteration comes to 6"),
     ]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * len(expected)
+    for record, (event, most) in zip(caplog.records, expected):
+        assert event in record.getMessage()
+        assert most in record.getMessage()
 
 
 def test_limits_bound_no_filter_if_the_lifecycle_has_other_loops() -> None:
