@@ -186,7 +186,7 @@ class Engine(EventDispatcher):
         timeline: Timeline | None = None,
         *,
         handlers: bool = True,
-        room: int | None = None,
+        capacity: int | None = None,
         profile: bool = False,
         every: int = 1,
         device: bool = False,
@@ -199,8 +199,8 @@ class Engine(EventDispatcher):
         Args:
             timeline: the timeline to record into, which other engines may share; a new one by default.
             handlers: whether to record the calls of handlers.
-            room: for a new timeline, how many transitions and how many handler calls it keeps per engine, at 24 bytes
-                each; a million by default. The oldest records are dropped and counted.
+            capacity: for a new timeline, how many transitions and how many handler calls it keeps per engine, at 24
+                bytes each; a million by default. The oldest records are dropped and counted.
             profile: whether phases that run user code (data, step, fired phases, activities) become ranges of a profile
                 while `torch.profiler`, ``emit_nvtx`` or ``emit_itt`` is active in the thread of the run. A range that
                 user code opens in one phase and ends in another overlaps them.
@@ -217,23 +217,23 @@ class Engine(EventDispatcher):
             ImportError: `profile` or `device` is given and torch is not installed.
             RuntimeError: `device` is given and there is no CUDA device.
             BusyError: this engine is already being recorded.
-            ValueError: `room` is not positive, or is given together with `timeline`; `every` is not a positive integer,
-                or the lifecycle has no iterations.
+            ValueError: `capacity` is not positive, or is given together with `timeline`; `every` is not a positive
+                integer, or the lifecycle has no iterations.
         """
         from fsm_engine.timeline.device import Cuda
         from fsm_engine.timeline.recorder import Recorder
         from fsm_engine.timeline.sampling import check_every
-        from fsm_engine.timeline.timeline import ROOM, Timeline
+        from fsm_engine.timeline.timeline import CAPACITY, Timeline
 
         if self._recorder is not None:
             raise BusyError(
                 "this engine is already being recorded. Call remove() on that recorder, or leave its block."
             )
-        if timeline is not None and room is not None:
+        if timeline is not None and capacity is not None:
             raise ValueError(
-                f"room={room!r} was given together with a timeline, which has its own. Pass Timeline(room)."
+                f"capacity={capacity!r} was given together with a timeline, which has its own. Pass Timeline(capacity)."
             )
-        into = Timeline(ROOM if room is None else room) if timeline is None else timeline
+        into = Timeline(CAPACITY if capacity is None else capacity) if timeline is None else timeline
         check_every(every, self._graph)
         return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
 

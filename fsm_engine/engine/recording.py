@@ -23,7 +23,7 @@ class Recording(Protocol):
     def end(self) -> None:
         """Record the end of a run."""
 
-    def invite(self, engine: Engine) -> None:
+    def record_nested(self, engine: Engine) -> None:
         """Record `engine`, whose run begins inside a recorded run."""
 
 
@@ -43,7 +43,7 @@ def begin(engine: Engine) -> None:
     while recorders and recorders[-1].is_over:  # removed while its engine ran
         recorders.pop()
     if engine._recorder is None and recorders:
-        recorders[-1].invite(engine)
+        recorders[-1].record_nested(engine)
     if engine._recorder is not None:
         recorders.append(engine._recorder)
         engine._recorder.begin()

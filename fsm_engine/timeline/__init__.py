@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import Called, Kind, Move, Span, Track
+from fsm_engine.timeline.track import HandlerRef, Kind, Move, Span, Track
 
-__all__ = ["Called", "Kind", "Move", "Span", "Timeline", "Track"]
+__all__ = ["HandlerRef", "Kind", "Move", "Span", "Timeline", "Track"]

@@ -35,13 +35,13 @@ class Spans(NamedTuple):
     Attributes:
         starts: when they began, in nanoseconds of the monotonic clock.
         ends: when they ended.
-        calls: the numbers of what was called.
+        handlers: the numbers of the handlers.
         raised: 1 for those that ended with an exception.
     """
 
     starts: array[int]
     ends: array[int]
-    calls: array[int]
+    handlers: array[int]
     raised: array[int]
 
 

@@ -24,8 +24,8 @@ class Counter:
         ring: where they are kept.
     """
 
-    def __init__(self, room: int) -> None:
-        self.ring = Ring(VALUE, room)
+    def __init__(self, capacity: int) -> None:
+        self.ring = Ring(VALUE, capacity)
 
     def add(self, name: str, value: Any) -> None:
         """Add a value at the present time; any thread may.

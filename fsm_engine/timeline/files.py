@@ -1,12 +1,17 @@
 """Timelines as files, ``.fsmt``.
 
-A file begins with ``FSMT`` and its version in four digits, ``FSMT0001``. Then come blocks: four bytes with the length
-of the compressed content, four with the CRC-32 of the content, and the content, compressed by zlib. The first block is
-JSON: ``wall``, ``room``, the ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``calls``, and the
-``counters``, each with ``name`` and ``dropped``. A track has ``sampling`` if iterations were left out, and ``device``,
-how many records were dropped, if times of a device were taken. Each track has two more blocks, its moves and its calls
-of handlers, as records of `track.MOVE` and `track.SPAN`, and a third one if it has ``device``, with records of
-`track.DEVICE`; then each counter has one, with records of `counters.VALUE`.
+A file begins with ``FSMT`` and its version in four digits, ``FSMT0001``. Blocks follow: four bytes with the length of
+the compressed content, four with the CRC-32 of the content, and the content, compressed by zlib. The first block is
+JSON:
+
+- ``wall`` and ``capacity`` of the timeline;
+- ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``handlers``; ``sampling`` if iterations were
+  left out; ``device``, the number of dropped records, if device times were recorded;
+- ``counters``, each with ``name`` and ``dropped``.
+
+Each track has two more blocks, its moves and its handler calls, as records of `track.MOVE` and `track.SPAN`. A third
+block follows if it has ``device``, with records of `track.DEVICE`. Then each counter has one block, with records of
+`counters.VALUE`.
 
 Reading one evaluates nothing, checks everything, and takes memory in proportion to the size of the file.
 """
@@ -26,7 +31,7 @@ from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, Called, Kind, Sampling, Track
+from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, HandlerRef, Kind, Sampling, Track
 
 MAGIC, VERSION = b"FSMT", 1
 _HEAD = Struct("<II")
@@ -38,7 +43,7 @@ def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     """Write `timeline` to a file, whole or not at all."""
     header = {
         "wall": timeline.wall,
-        "room": timeline.room,
+        "capacity": timeline.capacity,
         "tracks": [_described(track) for track in timeline.tracks],
         "counters": [{"name": name, "dropped": counter.dropped} for name, counter in timeline.counters.items()],
     }
@@ -55,7 +60,7 @@ def _described(track: Track) -> dict[str, Any]:
         "thread": track.thread,
         "dropped": track.dropped,
         "kinds": [asdict(kind) for kind in track.kinds],
-        "calls": [asdict(called) for called in track.calls],
+        "handlers": [asdict(handler) for handler in track.handlers],
     }
     if track.sampling is not None:
         described["sampling"] = {**asdict(track.sampling), "phases": sorted(track.sampling.phases)}
@@ -97,7 +102,7 @@ def _read(content: bytes) -> Timeline:
     rings = [2 + ("device" in described) for described in tracks]
     if len(blocks) != 1 + sum(rings) + len(counters):
         raise ValueError(f"it has {len(blocks) - 1} blocks for {len(tracks)} tracks and {len(counters)} counters")
-    timeline = Timeline(header["room"])
+    timeline = Timeline(header["capacity"])
     timeline.wall = _number(header["wall"])
     rest = iter(blocks[1:])
     for described, count in zip(tracks, rings):
@@ -135,7 +140,9 @@ def _unpacked(compressed: memoryview, check: int) -> bytes:
 def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes = b"") -> Track:
     track = Track(_text(described["name"]), _text(described["thread"]), 1)
     track.kinds = [_kind(**kind) for kind in described["kinds"]]
-    track.calls = [Called(**{name: _text(text) for name, text in called.items()}) for called in described["calls"]]
+    track.handlers = [
+        HandlerRef(**{key: _text(text) for key, text in handler.items()}) for handler in described["handlers"]
+    ]
     dropped_moves, dropped_spans = described["dropped"]
     track.move_ring = _ring(MOVE, moves, dropped_moves)
     track.span_ring = _ring(SPAN, spans, dropped_spans)
@@ -144,18 +151,16 @@ def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes 
     if "sampling" in described:
         track.sampling = _sampling(**described["sampling"])
     _refuse_unknown(MOVE, moves, 1, len(track.kinds))
-    _refuse_unknown(SPAN, spans, 2, len(track.calls))
+    _refuse_unknown(SPAN, spans, 2, len(track.handlers))
     return track
 
 
-def _kind(
-    source_scopes: list[str], target_scopes: list[str], is_error: bool, is_cut: bool = False, **texts: str
-) -> Kind:
+def _kind(source_scopes: list[str], target_scopes: list[str], **rest: Any) -> Kind:
     source, target = (tuple(map(_text, names)) for names in (source_scopes, target_scopes))
-    if not isinstance(is_error, bool) or not isinstance(is_cut, bool):
-        raise ValueError(f"is_error is {is_error!r}, is_cut {is_cut!r}")
-    named: dict[str, Any] = {name: _text(text) for name, text in texts.items()}
-    return Kind(source_scopes=source, target_scopes=target, is_error=is_error, is_cut=is_cut, **named)
+    for name, value in rest.items():
+        if not isinstance(value, bool if name.startswith("is_") else str):
+            raise ValueError(f"{name} of a move is {value!r:.40}")
+    return Kind(source_scopes=source, target_scopes=target, **rest)
 
 
 def _sampling(phases: list[str], **numbers: int) -> Sampling:

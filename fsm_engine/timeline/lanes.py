@@ -152,7 +152,7 @@ def _closed(open_: list[tuple[Lane, What, int]], stays: int, time: int, counters
 
 def _calls(track: Track, place: int, numbers: Iterator[int]) -> Iterator[Slice]:
     """Yield the calls of handlers, each in the first lane where it lies inside what is going on there."""
-    named = [What(c.handler, "handler", (("event", c.event), ("place", c.place))) for c in track.calls]
+    named = [What(h.name, "handler", (("event", h.event), ("place", h.place))) for h in track.handlers]
     raised = [what._replace(args=(*what.args, ("raised", True))) for what in named]
     lanes: list[tuple[Lane, list[int]]] = []  # with the ends of what is going on
     for start, end, number, failed in sorted(track.span_ring, key=_outer_first):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fsm_engine.dispatch.entries import Handler
@@ -10,9 +10,9 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified_name
+from fsm_engine.timeline.arguments import check_positive_integer
 from fsm_engine.timeline.track import Sampling
-
-Mover = Callable[[Any, Transition], None]
+from fsm_engine.timeline.track_writer import MoveObserver
 
 
 class Turn:
@@ -73,8 +73,7 @@ def check_every(every: int, graph: Graph) -> None:
     Raises:
         ValueError: no positive integer, or there are no iterations.
     """
-    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-        raise ValueError(f"every={every!r} has to be a positive integer: of how many iterations one is recorded.")
+    check_positive_integer("every", every, "one iteration in every so many is recorded")
     if every > 1 and not Turn(graph).phases:
         raise ValueError(
             f"every={every} records one iteration in {every}, and this lifecycle has none: no phase is in the scope "
@@ -106,7 +105,7 @@ class Sampler:
         "left_out",
     )
 
-    def __init__(self, sampling: Sampling, record: Mover, record_last: Mover) -> None:
+    def __init__(self, sampling: Sampling, record: MoveObserver, record_last: MoveObserver) -> None:
         self._sampling, self._record, self._record_last = sampling, record, record_last
         self._turns: dict[Graph, Turn] = {}
         self._begins: dict[int, bool] = {}  # for the moves inside a turn, by their id: whether they begin the next
@@ -126,7 +125,7 @@ class Sampler:
         self._silent.update(move.label for move, is_within in zip(moves, within) if is_within)
         self._silent.difference_update(move.label for move, is_within in zip(moves, within) if not is_within)
 
-    def mover(self) -> Mover:
+    def move_observer(self) -> MoveObserver:
         """Return what has to be called with each move."""
         begins_of, record, silent, sampling = self._begins.get, self._record, self._silent, self._sampling
         every = sampling.every

@@ -179,8 +179,8 @@ def _handlers(track: Track, found: Visits, estimate: Estimate) -> Mapping[str, _
     """Return what calls took, by handler and event; each is within the visit that began last."""
     piles: defaultdict[str, _Pile] = defaultdict(_Pile)
     called = spans(track)
-    names = [f"{what.handler} on {what.event}" for what in track.calls]
-    for start, end, number in zip(called.starts, called.ends, called.calls):
+    names = [f"{handler.name} on {handler.event}" for handler in track.handlers]
+    for start, end, number in zip(called.starts, called.ends, called.handlers):
         estimated = end - start
         if estimate.left_out and found:
             place = max(bisect_right(found.starts, start) - 1, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.timeline.arguments import check_positive_integer
 from fsm_engine.timeline.counters import Counter
 from fsm_engine.timeline.track import Track
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from fsm_engine.timeline.replay import Misstep
     from fsm_engine.timeline.summary import Summary
 
-ROOM = 1_000_000
-"""How many moves, and how many calls of handlers, a track keeps unless told otherwise: at most 24 bytes each."""
+CAPACITY = 1_000_000
+"""The default number of moves, and of handler calls, that a track keeps, at 24 bytes each."""
 
 
 class Timeline:
@@ -30,7 +31,7 @@ class Timeline:
     ``device=True``.
 
     Args:
-        room: how many moves, and how many calls of handlers, each track keeps. Older ones are dropped, and counted.
+        capacity: the number of moves, and of handler calls, that each track keeps. Older ones are dropped and counted.
 
     Attributes:
         tracks: one per engine, in the order in which they were first recorded.
@@ -38,13 +39,12 @@ class Timeline:
         wall: what to add to a time to get nanoseconds since 1970.
 
     Raises:
-        ValueError: no room.
+        ValueError: `capacity` is not a positive integer.
     """
 
-    def __init__(self, room: int = ROOM) -> None:
-        if not isinstance(room, int) or isinstance(room, bool) or room < 1:
-            raise ValueError(f"room={room!r} has to be a positive integer: how many moves a track keeps.")
-        self.room = room
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        check_positive_integer("capacity", capacity, "the number of records that a track keeps")
+        self.capacity = capacity
         self.tracks: list[Track] = []
         self.counters: dict[str, Counter] = {}
         self.wall = max(time_ns() - perf_counter_ns() for _ in range(9))  # what comes between the two makes it less
@@ -84,8 +84,8 @@ class Timeline:
                 row["is_cut"] = kind.is_cut
             yield row
         for span in track.spans:
-            called = span.called
-            names = {"handler": called.handler, "event": called.event, "place": called.place}
+            handler = span.handler
+            names = {"handler": handler.name, "event": handler.event, "place": handler.place}
             yield {"track": number, "time": span.start, "duration": span.duration, **names, "raised": span.raised}
 
     def to_pandas(self) -> Any:
@@ -155,7 +155,7 @@ class Timeline:
             TypeError: something that is no number. A tensor is none: give ``tensor.item()``, which waits for its
                 device.
         """
-        counter = self.counters.get(name) or self.counters.setdefault(name, Counter(self.room))
+        counter = self.counters.get(name) or self.counters.setdefault(name, Counter(self.capacity))
         counter.add(name, value)
 
     def to_chrome(self, rank: int = 0) -> dict[str, Any]:

@@ -63,16 +63,16 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Called:
-    """What a span is a call of.
+class HandlerRef:
+    """An attached handler, by names alone.
 
     Attributes:
-        handler: its qualified name.
-        event: the event, edge or exit that it was attached to.
-        place: where it is defined, as file:line.
+        name: the qualified name of the handler.
+        event: the event, edge or exit to which it was attached.
+        place: where it is defined, as ``file:line``.
     """
 
-    handler: str
+    name: str
     event: str
     place: str
 
@@ -101,13 +101,13 @@ class Span:
     Attributes:
         start: when it began, in nanoseconds of the monotonic clock.
         end: when it ended.
-        called: what was called.
+        handler: the handler.
         raised: whether it ended with an exception.
     """
 
     start: int
     end: int
-    called: Called
+    handler: HandlerRef
     raised: bool
 
     @property
@@ -148,7 +148,7 @@ class Track:
         name: of its lifecycle.
         thread: of the thread that ran it first.
         kinds: the transitions that moves refer to by their number.
-        calls: what spans refer to by their number.
+        handlers: the handlers to which spans refer by their number.
         sampling: which iterations are recorded; None if all are.
         device_ring: how long phases took on a device; None if that was not recorded.
     """
@@ -156,11 +156,11 @@ class Track:
     sampling: Sampling | None = None
     device_ring: Ring | None = None
 
-    def __init__(self, name: str, thread: str, room: int) -> None:
+    def __init__(self, name: str, thread: str, capacity: int) -> None:
         self.name, self.thread = name, thread
         self.kinds: list[Kind] = []
-        self.calls: list[Called] = []
-        self.move_ring, self.span_ring = Ring(MOVE, room), Ring(SPAN, room)
+        self.handlers: list[HandlerRef] = []
+        self.move_ring, self.span_ring = Ring(MOVE, capacity), Ring(SPAN, capacity)
 
     @property
     def moves(self) -> Iterator[Move]:
@@ -180,8 +180,8 @@ class Track:
     @property
     def spans(self) -> Iterator[Span]:
         """The calls of handlers that are kept, in the order in which they ended."""
-        calls = self.calls
-        return (Span(start, end, calls[what], bool(raised)) for start, end, what, raised in self.span_ring)
+        handlers = self.handlers
+        return (Span(start, end, handlers[number], bool(raised)) for start, end, number, raised in self.span_ring)
 
     @property
     def device_times(self) -> dict[int, int]:
@@ -200,11 +200,11 @@ class Track:
             self.kinds.append(kind)
         return self.kinds.index(kind)
 
-    def number_called(self, called: Called) -> int:
-        """Return the number of what is called."""
-        if called not in self.calls:
-            self.calls.append(called)
-        return self.calls.index(called)
+    def number_of_handler(self, handler: HandlerRef) -> int:
+        """Return the number of a handler, which is new if `handler` is."""
+        if handler not in self.handlers:
+            self.handlers.append(handler)
+        return self.handlers.index(handler)
 
     def __repr__(self) -> str:
         return f"<Track {self.name}: {len(self.move_ring)} moves, {len(self.span_ring)} calls of handlers>"

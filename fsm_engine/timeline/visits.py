@@ -145,9 +145,9 @@ class Visits:
         return Move(made.times[place], kind, made.epochs[place], made.iterations[place])
 
     def _span(self, place: int) -> Span:
-        called = self.spans
-        what = self.track.calls[called.calls[place]]
-        return Span(called.starts[place], called.ends[place], what, bool(called.raised[place]))
+        spans = self.spans
+        handler = self.track.handlers[spans.handlers[place]]
+        return Span(spans.starts[place], spans.ends[place], handler, bool(spans.raised[place]))
 
 
 def visits(track: Track) -> Visits:

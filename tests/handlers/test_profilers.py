@@ -1,10 +1,12 @@
-"""`BasicTimeProfiler` and `HandlersTimeProfiler`: their tables are Ignite's, and right whatever happens in a run."""
+"""`BasicTimeProfiler` and `HandlersTimeProfiler`: results in Ignite's form, correct for every kind of run."""
 
 from __future__ import annotations
 
 import gc
 import importlib.util
 import io
+import itertools
+import statistics
 import sys
 import time
 import weakref
@@ -19,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fsm_engine
-from fsm_engine import Engine, Events
+from fsm_engine import Engine, Events, Lifecycle
 from fsm_engine.handlers import BasicTimeProfiler, HandlersTimeProfiler
-from fsm_engine.timeline.durations import Durations
+from fsm_engine.handlers.profilers import profiler as profiler_module
+from fsm_engine.handlers.profilers.durations import Durations
 
 PROFILERS = [BasicTimeProfiler, HandlersTimeProfiler]
 needs_pandas = pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="pandas is not installed")
@@ -44,7 +47,7 @@ OBSERVED += ("ITERATION_COMPLETED", "EPOCH_COMPLETED", "COMPLETED")
 
 
 def profiled(library: Any, profiler: Any, epochs: int) -> Any:
-    """Return `profiler` of `library` after a run in which every event of training has a handler."""
+    """Return `profiler` after a run of an engine of `library` with a handler for every event of training."""
     engine = library.Engine(fire_own)
     engine.register_events("own")
     for name in OBSERVED:
@@ -57,7 +60,7 @@ def profiled(library: Any, profiler: Any, epochs: int) -> Any:
 
 
 def shape(value: Any) -> Any:
-    """Return `value` with the type of each number that is a time in its place, and without indices."""
+    """Return `value` with each time replaced by its type, and each index by "index"."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -74,17 +77,17 @@ def ignite() -> Any:
 
 @pytest.mark.parametrize("epochs", [1, 3])
 @pytest.mark.parametrize("kind", PROFILERS)
-def test_results_have_the_form_of_ignites(ignite: Any, kind: Any, epochs: int) -> None:
+def test_results_have_the_same_form_as_ignites(ignite: Any, kind: Any, epochs: int) -> None:
     ours = profiled(fsm_engine, kind(), epochs).get_results()
     theirs = profiled(ignite, getattr(ignite.handlers, kind.__name__)(), epochs).get_results()
-    if kind is HandlersTimeProfiler:  # ours are in the order in which events come
+    if kind is HandlersTimeProfiler:  # ours are sorted by event
         ours[:-3], theirs[:-3] = sorted(ours[:-3], key=lambda row: row[1]), sorted(theirs[:-3], key=lambda row: row[1])
     assert shape(ours) == shape(theirs)
 
 
 @needs_pandas
 @pytest.mark.parametrize("kind", PROFILERS)
-def test_files_have_the_form_of_ignites(ignite: Any, kind: Any, tmp_path: Path) -> None:
+def test_csv_files_have_the_same_form_as_ignites(ignite: Any, kind: Any, tmp_path: Path) -> None:
     mine, other = tmp_path / "mine.csv", tmp_path / "other.csv"
     profiled(fsm_engine, kind(), 2).write_results(mine)
     profiled(ignite, getattr(ignite.handlers, kind.__name__)(), 2).write_results(str(other))
@@ -101,14 +104,16 @@ def test_files_have_the_form_of_ignites(ignite: Any, kind: Any, tmp_path: Path) 
 
 
 def counts(profiler: HandlersTimeProfiler) -> dict[tuple[str, str], int]:
+    """Return how often each handler was called, by its name and the name of its event."""
+    profiler.get_results()
     return {
-        (handler.rpartition(".")[2], getattr(event, "name", str(event))): durations.statistics.count
+        (handler.rpartition(".")[2], getattr(event, "name", str(event))): durations.count
         for (event, handler), durations in profiler._by_event().items()
     }
 
 
-def test_it_is_where_ignite_refuses_or_is_wrong_that_runs_are_right() -> None:
-    """`max_iters`, unknown length, an epoch cut short, an interrupt: every call is counted, and once."""
+def test_an_interrupted_run_of_unknown_length_with_max_iters_counts_everything_once() -> None:
+    """Ignite refuses such a run, or its results are wrong."""
     engine, profiler, basic = Engine(step), HandlersTimeProfiler(), BasicTimeProfiler()
     profiler.attach(engine)
     basic.attach(engine)
@@ -119,20 +124,20 @@ def test_it_is_where_ignite_refuses_or_is_wrong_that_runs_are_right() -> None:
     engine.run()
     assert counts(profiler) == {("pause", "ITERATION_COMPLETED"): 6, ("interrupt", "ITERATION_COMPLETED"): 1}
     results = basic.get_results()
-    assert profiler._step.statistics.count == profiler._data.statistics.count == 6
-    assert (basic._step.statistics.count, list(basic._iterations.kept)) == (6, [1, 2, 3, 4, 5, 6])
+    assert profiler._step.count == profiler._data.count == 6
+    assert (basic._step.count, list(basic._iterations.kept)) == (6, [1, 2, 3, 4, 5, 6])
     assert results["event_handlers_stats"]["ITERATION_COMPLETED"]["total"] > 6 * 0.0002
 
 
-def test_the_time_in_which_a_run_is_suspended_is_nobodys() -> None:
+def test_the_time_while_a_run_is_suspended_is_not_counted() -> None:
     engine, basic = Engine(step), BasicTimeProfiler()
     basic.attach(engine)
     engine.add_event_handler(Events.GET_BATCH_STARTED(once=2), Engine.interrupt)
     engine.run([1, 2, 3])
     time.sleep(0.2)
     engine.run()
-    assert basic._data.statistics.count == 3
     assert basic.get_results()["dataflow_stats"]["total"] < 0.1
+    assert basic._data.count == 3
 
 
 def test_a_new_run_starts_from_zero() -> None:
@@ -143,10 +148,11 @@ def test_a_new_run_starts_from_zero() -> None:
     for _ in range(2):
         engine.run([1, 2])
         assert counts(profiler) == {("pause", "ITERATION_COMPLETED"): 2}
-        assert basic._step.statistics.count == 2
+        basic.get_results()
+        assert basic._step.count == 2
 
 
-def test_the_step_is_measured_without_the_handlers_around_it() -> None:
+def test_the_step_does_not_include_the_handlers_around_it() -> None:
     engine, profiler, basic = (
         Engine(lambda engine, batch: time.sleep(0.001)),
         HandlersTimeProfiler(),
@@ -157,12 +163,12 @@ def test_the_step_is_measured_without_the_handlers_around_it() -> None:
     slow = 0.1
     engine.add_event_handler(Events.ITERATION_STARTED | Events.ITERATION_COMPLETED, lambda: time.sleep(slow))
     engine.run([1, 2])
-    for statistics in (profiler._step.statistics, basic._step.statistics):
-        assert 2 * 0.001 <= statistics.total / 1e9 < slow
     assert basic.get_results()["event_handlers_stats"]["total_time"].item() >= 4 * slow
+    assert 2 * 0.001 <= basic.get_results()["processing_stats"]["total"] < slow
+    assert 2 * 0.001 <= profiler.get_results()[-2][2] < slow
 
 
-def test_handlers_may_come_and_go_and_those_that_raise_count() -> None:
+def test_handlers_that_are_added_removed_or_raise_in_a_run_are_counted() -> None:
     engine, profiler = Engine(step), HandlersTimeProfiler()
     engine.register_events("own")
     profiler.attach(engine)
@@ -195,7 +201,7 @@ def test_handlers_may_come_and_go_and_those_that_raise_count() -> None:
     assert [row[2] for row in profiler.get_results() if row[1] == "TERMINATE"] == ["not triggered"]
 
 
-def test_nothing_is_replaced_or_listed_that_is_the_profilers_own() -> None:
+def test_a_profiler_adds_no_handlers_and_replaces_none() -> None:
     engine = Engine(step)
     engine.add_event_handler(Events.STARTED, pause)
     for profiler in (BasicTimeProfiler(), HandlersTimeProfiler()):
@@ -204,7 +210,7 @@ def test_nothing_is_replaced_or_listed_that_is_the_profilers_own() -> None:
     with engine.record() as timeline:
         engine.run([1])
     assert engine.has_event_handler(pause, Events.STARTED)
-    assert [span.called.handler for span in timeline.tracks[0].spans] == ["pause"]
+    assert [span.handler.name for span in timeline.tracks[0].spans] == ["pause"]
     assert engine.explain(Events.STARTED).count("\n") == 1
     basic = BasicTimeProfiler()
     basic.attach(engine)
@@ -214,7 +220,7 @@ def test_nothing_is_replaced_or_listed_that_is_the_profilers_own() -> None:
 
 @pytest.mark.parametrize("kind", PROFILERS)
 @pytest.mark.parametrize("iterations", [0, 1, 2])
-def test_what_is_printed_has_no_nan(kind: Any, iterations: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_results_have_no_nan(kind: Any, iterations: int, capsys: pytest.CaptureFixture[str]) -> None:
     engine, profiler = Engine(step), kind()
     engine.add_event_handler(Events.STARTED, pause)
     profiler.attach(engine)
@@ -230,38 +236,118 @@ def test_what_is_printed_has_no_nan(kind: Any, iterations: int, capsys: pytest.C
     assert "pause" in first
 
 
-def test_a_run_without_data_waits_for_none() -> None:
+def test_a_lifecycle_without_some_events_of_training_is_profiled() -> None:
+    lifecycle = Lifecycle("own")
+    lifecycle.add_path(Events.STARTED >> Events.COMPLETED)
+    engine, basic = Engine(lifecycle=lifecycle), BasicTimeProfiler()
+    basic.attach(engine)
+    engine.run()
+    results = basic.get_results()
+    assert results["event_handlers_stats"]["STARTED"] == {"total": 0.0}
+    assert results["event_handlers_stats"]["EPOCH_STARTED"] == {"total": "not yet triggered"}
+    assert results["event_handlers_names"]["EPOCH_STARTED_names"] == []
+
+
+def test_a_run_without_data_has_no_wait_for_data() -> None:
     engine, basic = Engine(step), BasicTimeProfiler()
     basic.attach(engine)
     engine.run(epoch_length=3)
-    results = basic.get_results()
+    assert_no_data(basic.get_results())
+
+
+def test_a_run_without_data_has_no_wait_left_from_the_run_before() -> None:
+    engine, basic = Engine(step), BasicTimeProfiler()
+    basic.attach(engine)
+    engine.run([1, 2, 3])
+    engine.run(epoch_length=3, max_epochs=1)
+    assert_no_data(basic.get_results())
+
+
+def assert_no_data(results: dict[str, Any]) -> None:
     assert results["dataflow_stats"] == {"total": "not yet triggered"}
     assert results["event_handlers_stats"]["GET_BATCH_STARTED"] == {"total": "not yet triggered"}
     assert set(results["processing_stats"]) == {"total", "min/index", "max/index", "mean", "std"}
 
 
 @pytest.mark.parametrize("kind", PROFILERS)
-def test_memory_is_bounded_and_statistics_are_of_all(kind: Any) -> None:
-    engine, profiler = Engine(step), kind(room=10)
+def test_memory_is_bounded_and_statistics_are_of_the_whole_run(kind: Any) -> None:
+    engine, profiler = Engine(step), kind(capacity=10)
     engine.add_event_handler(Events.ITERATION_STARTED, lambda: None)
     profiler.attach(engine)
     engine.run(range(1000))
-    assert max(len(durations.kept) for durations in profiler._durations()) <= 21
-    assert profiler._step.statistics.count == 1000
+    assert max(len(durations.kept) for durations in profiler._durations) <= 21
+    profiler.get_results()
+    assert max(len(durations.kept) for durations in profiler._durations) == 10
+    assert profiler._step.count == profiler._data.count == 1000
+    if kind is HandlersTimeProfiler:
+        assert list(counts(profiler).values()) == [1000]
+    else:
+        assert profiler._events[Events.ITERATION_STARTED].count == 1000
+
+
+@pytest.mark.parametrize("kind", PROFILERS)
+def test_results_do_not_depend_on_when_they_are_asked_for(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(capacity: int, results_in_handler: bool = False) -> list[tuple[int, int]]:
+        monkeypatch.setattr(profiler_module, "perf_counter_ns", itertools.count(0, 1000).__next__)
+        engine, profiler = Engine(fire_own), kind(capacity)
+        engine.register_events("own")
+        for name in OBSERVED:
+            engine.add_event_handler(Events[name], lambda engine: None)
+        engine.add_event_handler("own", lambda engine: results_in_handler and profiler.get_results())
+        engine.add_event_handler(Events.EPOCH_COMPLETED(once=3), Engine.interrupt)
+        profiler.attach(engine)
+        engine.run([1, 2, 3], max_epochs=5)
+        engine.run()
+        profiler.get_results()
+        return [(durations.count, durations.total) for durations in profiler._durations]
+
+    expected = measured(1000)
+    assert [count for count, _ in expected[:2]] == [15, 15]
+    assert measured(1000, results_in_handler=True) == expected
+
+
+@pytest.mark.parametrize("kind", PROFILERS)
+def test_updating_the_statistics_does_not_count(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(durations: Durations) -> None:
+        time.sleep(0.01)
+        update(durations)
+
+    update = Durations.update
+    engine, profiler = Engine(step), kind(capacity=1)
+    engine.add_event_handler(Events.ITERATION_STARTED | Events.ITERATION_COMPLETED, lambda: None)
+    profiler.attach(engine)
+    monkeypatch.setattr(Durations, "update", slow)
+    engine.run(range(20))
+    monkeypatch.undo()
+    profiler.get_results()
+    assert max(durations.max[0] for durations in profiler._durations) < 0.01 * 1e9
+
+
+def test_counters_that_are_not_integers_do_not_break_a_run() -> None:
+    engine, basic = Engine(step), BasicTimeProfiler()
+    basic.attach(engine)
+
+    @engine.on(Events.ITERATION_COMPLETED(once=2))
+    def spoil(engine: Engine) -> None:
+        engine.state.epoch = 2**70
+
+    engine.run([1, 2])
+    basic.get_results()
+    assert (list(basic._epochs[Events.ITERATION_COMPLETED].kept), list(basic._iterations.kept)) == ([1, -1], [1, 2])
 
 
 @needs_pandas
-def test_rows_that_are_gone_are_told(tmp_path: Path) -> None:
-    engine, basic = Engine(step), BasicTimeProfiler(room=10)
+def test_writing_warns_of_iterations_that_were_dropped(tmp_path: Path) -> None:
+    engine, basic = Engine(step), BasicTimeProfiler(capacity=10)
     basic.attach(engine)
     engine.run(range(25))
-    with pytest.warns(UserWarning, match="the first 15 iterations are not in"):
+    with pytest.warns(UserWarning, match=r"first 15 iterations .*capacity="):
         basic.write_results(tmp_path / "rows.csv")
     rows = (tmp_path / "rows.csv").read_text().splitlines()[1:]
     assert [float(row.split(",")[1]) for row in rows] == list(range(16, 26))
 
 
-def test_calls_of_filtered_handlers_may_be_left_out_by_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_calls_of_filtered_handlers_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HandlersTimeProfiler, "EVENT_FILTER_THESHOLD_TIME", 3600)
     engine, profiler = Engine(step), HandlersTimeProfiler()
     profiler.attach(engine)
@@ -272,11 +358,11 @@ def test_calls_of_filtered_handlers_may_be_left_out_by_their_time(monkeypatch: p
 
 
 @pytest.mark.parametrize("kind", PROFILERS)
-def test_mistakes_are_refused(kind: Any) -> None:
+def test_invalid_arguments_raise(kind: Any) -> None:
     with pytest.raises(TypeError, match=r"^Argument engine should be fsm_engine.Engine, but given <class 'int'>.$"):
         kind().attach(5)
-    with pytest.raises(ValueError, match="has to be a positive integer"):
-        kind(room=0)
+    with pytest.raises(ValueError, match="capacity=0 has to be a positive integer"):
+        kind(capacity=0)
     one, other, profiler = Engine(step), Engine(step), kind()
     profiler.attach(one)
     with pytest.raises(ValueError, match="attached to another engine"):
@@ -284,7 +370,7 @@ def test_mistakes_are_refused(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", PROFILERS)
-def test_an_engine_is_free_without_the_collector(kind: Any) -> None:
+def test_a_profiled_engine_is_freed_without_the_garbage_collector(kind: Any) -> None:
     gc.disable()
     try:
         engine, profiler = Engine(step), kind()
@@ -298,32 +384,31 @@ def test_an_engine_is_free_without_the_collector(kind: Any) -> None:
         gc.enable()
 
 
-@given(st.lists(st.integers(0, 10**12), min_size=2), st.integers(1, 20))
-def test_statistics_are_the_same_however_much_is_kept(values: list[int], room: int) -> None:
-    whole, folded = Durations(), Durations()
-    for value in values:
-        whole.add(value)
-        folded.add(value)
-        folded.keep(room)
-    assert folded.statistics == whole.statistics
-    assert list(folded.kept) == values[-room:]
-    found = whole.statistics
-    assert (found.min, found.max) == (
-        (min(values), values.index(min(values))),
-        (max(values), values.index(max(values))),
-    )
-    assert found.mean == pytest.approx(sum(values) / len(values))
+@given(st.lists(st.integers(0, 10**12), min_size=2), st.integers(1, 20), st.integers(1, 5))
+def test_statistics_of_durations_do_not_depend_on_the_capacity(values: list[int], capacity: int, every: int) -> None:
+    durations = Durations(capacity)
+    for number, value in enumerate(values):
+        durations.add(value)
+        if number % every == 0:
+            durations.update()
+    durations.update()
+    assert list(durations.kept) == values[-capacity:]
+    assert (durations.count, durations.total) == (len(values), sum(values))
+    assert durations.min == (min(values), values.index(min(values)))
+    assert durations.max == (max(values), values.index(max(values)))
+    assert durations.mean == pytest.approx(statistics.fmean(values))
+    assert durations.std == pytest.approx(statistics.stdev(values))
 
 
 class Terminal(io.StringIO):
-    """Standard output that is a terminal."""
+    """A text stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize("kind", PROFILERS)
-def test_a_terminal_gets_a_table_with_every_name_whole(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_table_with_complete_names(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rich")
     engine, profiler = Engine(step), kind()
     engine.add_event_handler(Events.GET_BATCH_COMPLETED, pause)
@@ -337,7 +422,7 @@ def test_a_terminal_gets_a_table_with_every_name_whole(kind: Any, monkeypatch: p
     assert "nan" not in terminal.getvalue()
 
 
-def test_without_rich_a_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_plain_text_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     basic = BasicTimeProfiler()
     basic.attach(engine := Engine(step))
     engine.run([1, 2])

@@ -67,7 +67,7 @@ def run(epochs: int, iterations: int, fetch: float = 8, step: float = 22, evalua
         if evaluate:
             evaluator.run(Data())
 
-    with mock.patch("fsm_engine.timeline.recorder.perf_counter_ns", clock), trainer.record() as timeline:
+    with mock.patch("fsm_engine.timeline.track_writer.perf_counter_ns", clock), trainer.record() as timeline:
         trainer.run(Data(), max_epochs=epochs)
     return timeline
 
@@ -143,7 +143,7 @@ def test_a_long_time_in_which_nothing_happens_is_cut_short() -> None:
 def test_a_run_that_went_on_is_drawn_and_what_was_not_kept_is_told() -> None:
     engine = Engine(lambda _engine, _batch: None)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=7), Engine.interrupt)
-    with engine.record(room=40) as timeline:
+    with engine.record(capacity=40) as timeline:
         engine.run(range(10))
         engine.run()
     picture = place(timeline, "")
@@ -232,7 +232,7 @@ def test_random_lifecycles_are_drawn_with_every_scope(plan: Plan, chance: random
         clock.spend(chance.choice((0, 0, 0.01, 1, 30)))
         return clock()
 
-    with mock.patch("fsm_engine.timeline.recorder.perf_counter_ns", tell), building.engine.record() as timeline:
+    with mock.patch("fsm_engine.timeline.track_writer.perf_counter_ns", tell), building.engine.record() as timeline:
         building.run()
     (track, *_) = timeline.tracks
     hypothesis.assume(list(visits(track)))

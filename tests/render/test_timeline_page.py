@@ -24,7 +24,7 @@ from fsm_engine.render.timeline import render_timeline
 from fsm_engine.render.timeline.packed import LARGEST, packed
 from fsm_engine.render.timeline.walked import walked
 from fsm_engine.timeline import Timeline
-from fsm_engine.timeline.track import MOVE, SPAN, Called, Kind, Track
+from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef, Kind, Track
 from fsm_engine.timeline.units import duration
 from fsm_engine.timeline.visits import visits
 
@@ -40,11 +40,11 @@ US, MS = 1_000, 1_000_000
 def trained(iterations: int, epochs: int = 1, handlers: bool = True, start: int = 5_000_000_000) -> Timeline:
     """Return the timeline of a training, by a clock of our own: as real ones, but of any size in no time."""
     engine = Engine(lambda _engine, batch: batch)
-    with engine.record(room=8 * epochs * (iterations + 2)) as timeline:
+    with engine.record(capacity=8 * epochs * (iterations + 2)) as timeline:
         engine.run([1, 2], max_epochs=2)
     track = timeline.tracks[0]
     numbers = {(kind.source, kind.target): number for number, kind in enumerate(track.kinds) if not kind.is_rest}
-    track.calls = [Called("train.log", "Events.ITERATION_COMPLETED", "train.py:7")]
+    track.handlers = [HandlerRef("train.log", "Events.ITERATION_COMPLETED", "train.py:7")]
     track.move_ring.at = track.move_ring.laps = track.span_ring.at = 0
     dice, now = random.Random(3), start
 
@@ -150,15 +150,15 @@ def test_the_page_lets_nothing_run_or_load_but_what_is_in_it() -> None:
 def test_names_stay_text(name: str) -> None:
     timeline = trained(2)
     track = timeline.tracks[0]
-    track.name, track.calls = name, [Called(name, name, name)]
+    track.name, track.handlers = name, [HandlerRef(name, name, name)]
     track.kinds = [Kind(kind.source, name, kind.target, (name,), (name,), kind.trigger) for kind in track.kinds]
     timeline.count(name, 1)
     text = page(timeline, name)
     known = told(text)
-    assert (known["title"], known["tracks"][0]["heading"], known["tracks"][0]["calls"]) == (
+    assert (known["title"], known["tracks"][0]["heading"], known["tracks"][0]["handlers"]) == (
         name,
         name,
-        [{"handler": name, "event": name, "place": name}],
+        [{"name": name, "event": name, "place": name}],
     )
     assert text.count("<script") == page(trained(2)).count("<script")
 
@@ -346,7 +346,7 @@ def test_names_do_nothing(tab: Tab, tmp_path: Path) -> None:
     timeline = trained(5)
     timeline.count(NASTY, 1)
     track = timeline.tracks[0]
-    track.calls = [Called(NASTY, NASTY, NASTY)]
+    track.handlers = [HandlerRef(NASTY, NASTY, NASTY)]
     other = {"Events.ITERATION_STARTED": f"Events.{NASTY}"}
     track.kinds = [
         Kind(other.get(k.source, k.source), NASTY, other.get(k.target, k.target), (NASTY,), (NASTY,), k.trigger)
@@ -364,11 +364,11 @@ def test_names_do_nothing(tab: Tab, tmp_path: Path) -> None:
 
 
 def test_what_happens_in_several_threads_at_once_has_lanes_of_its_own(tab: Tab, tmp_path: Path) -> None:
-    timeline = Timeline(room=10)
+    timeline = Timeline(capacity=10)
     track = Track("odd", "thread", 10)
     timeline.tracks.append(track)
     track.kinds = [Kind("A", "go", "B", (), ("run",), "run"), Kind("B", "stop", "A", ("run",), ())]
-    track.calls = [Called("one", "B", "here:1"), Called("other", "B", "here:2")]
+    track.handlers = [HandlerRef("one", "B", "here:1"), HandlerRef("other", "B", "here:2")]
     track.move_ring.add(0, 0, 0, 0)
     track.move_ring.add(100, 1, 0, 0)
     for start, end, number in ((10, 60, 0), (40, 90, 1), (20, 30, 1), (95, 99, 0)):

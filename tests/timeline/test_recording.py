@@ -81,10 +81,10 @@ def test_calls_of_handlers_are_spans_inside_the_visit_of_their_phase() -> None:
     with engine.record() as timeline:
         engine.run([1, 2, 3])
     (track,) = timeline.tracks
-    names = [span.called.handler.rpartition(".")[2] for span in track.spans]
+    names = [span.handler.name.rpartition(".")[2] for span in track.spans]
     assert names == ["always", "now_and_then", "always", "always"]
-    assert {span.called.event for span in track.spans} == {"Events.ITERATION_COMPLETED"}
-    assert {span.called.place.rpartition(":")[0] for span in track.spans} == {__file__}
+    assert {span.handler.event for span in track.spans} == {"Events.ITERATION_COMPLETED"}
+    assert {span.handler.place.rpartition(":")[0] for span in track.spans} == {__file__}
     inside = [(visit.phase, len(visit.spans)) for visit in visits(track) if visit.spans]
     assert inside == [("Events.ITERATION_COMPLETED", count) for count in (1, 2, 1)]
     assert all(0 <= visit.in_activity <= visit.duration for visit in visits(track))
@@ -109,7 +109,7 @@ def test_handlers_get_what_they_always_get_and_come_and_go() -> None:
     with engine.record() as timeline:
         engine.run([1, 2])
     assert given == [((3,), {}), ((5, 1), {"two": 2}), ((4,), {})]
-    assert [span.called.event for span in timeline.tracks[0].spans] == [
+    assert [span.handler.event for span in timeline.tracks[0].spans] == [
         *("Events.STARTED", "Own.CALLBACK", "Events.ITERATION_COMPLETED", "Events.COMPLETED")
     ]
 
@@ -200,12 +200,12 @@ def test_several_engines_and_threads_share_a_timeline() -> None:
     assert [walk(timeline, number) for number in range(4)] == [walk(single)] * 4
 
 
-def test_the_newest_are_kept_in_the_stated_room() -> None:
+def test_a_full_track_keeps_the_newest_records() -> None:
     engine = Engine(step)
     engine.add_event_handler(Events.ITERATION_COMPLETED, step, 1)
     with engine.record() as whole:
         engine.run(range(50))
-    with engine.record(room=40) as timeline:
+    with engine.record(capacity=40) as timeline:
         engine.run(range(50))
     (track,) = timeline.tracks
     assert walk(timeline) == walk(whole)[-40:]
@@ -241,12 +241,12 @@ def test_recording_twice_is_refused() -> None:
         pass
 
 
-@pytest.mark.parametrize("room", [0, -1, 1.5, True, "many"])
-def test_a_room_that_is_none_is_refused(room: Any) -> None:
+@pytest.mark.parametrize("capacity", [0, -1, 1.5, True, "many"])
+def test_an_invalid_capacity_raises(capacity: Any) -> None:
     with pytest.raises(ValueError, match="has to be a positive integer"):
-        Engine(step).record(room=room)
-    with pytest.raises(ValueError, match=r"room=5 .*with a timeline"):
-        Engine(step).record(Timeline(), room=5)
+        Engine(step).record(capacity=capacity)
+    with pytest.raises(ValueError, match=r"capacity=5 .*with a timeline"):
+        Engine(step).record(Timeline(), capacity=5)
 
 
 def test_counters_that_are_no_numbers_do_not_break_a_run() -> None:
@@ -337,7 +337,7 @@ def test_what_a_handler_is_given_by_hand_it_gets_while_it_is_recorded() -> None:
     with engine.record() as timeline:
         engine.run([1])
     assert given == [((1,), {"two": 2})]
-    assert [span.called.event for span in timeline.tracks[0].spans] == ["Own.CALLBACK", "Events.STARTED"]
+    assert [span.handler.event for span in timeline.tracks[0].spans] == ["Own.CALLBACK", "Events.STARTED"]
 
 
 def test_moves_are_logged_when_debugging_begins_between_runs(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,7 @@ from training_graph import ONE_BATCH, path
 
 from fsm_engine import Engine, EventEnum, Events, History, Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
-from fsm_engine.timeline import Called, Kind, Timeline, Track
+from fsm_engine.timeline import HandlerRef, Kind, Timeline, Track
 from fsm_engine.timeline.files import MAGIC, _packed
 from fsm_engine.timeline.track import MOVE, SPAN
 from fsm_engine.timeline.visits import visits
@@ -48,19 +48,19 @@ def recorded(batches: int = 3, epochs: int = 2) -> tuple[Engine, Timeline]:
 
 def content(timeline: Timeline) -> tuple[Any, ...]:
     """Return everything that a timeline keeps."""
-    tracks = [(t.name, t.thread, t.kinds, t.calls, list(t.moves), list(t.spans), t.dropped) for t in timeline.tracks]
+    tracks = [(t.name, t.thread, t.kinds, t.handlers, list(t.moves), list(t.spans), t.dropped) for t in timeline.tracks]
     counters = {name: (list(counter), counter.dropped) for name, counter in timeline.counters.items()}
-    return timeline.wall, timeline.room, tracks, counters
+    return timeline.wall, timeline.capacity, tracks, counters
 
 
 # Files
 
 
-@pytest.mark.parametrize("room", [1, 7, 1000])
-def test_a_file_gives_back_what_was_saved(tmp_path: Path, room: int) -> None:
+@pytest.mark.parametrize("capacity", [1, 7, 1000])
+def test_a_file_gives_back_what_was_saved(tmp_path: Path, capacity: int) -> None:
     engine = Engine(step)
     engine.add_event_handler(Events.ITERATION_COMPLETED, step, 1)
-    timeline = Timeline(room)
+    timeline = Timeline(capacity)
     with engine.record(timeline):
         for number in range(3):
             engine.run([1, 2])
@@ -125,9 +125,9 @@ def valid_header() -> dict[str, Any]:
         "thread": "MainThread",
         "dropped": [0, 0],
         "kinds": [{**kind, "trigger": "automatic", "is_error": False}],
-        "calls": [{"handler": "f", "event": "E", "place": "x.py:1"}],
+        "handlers": [{"name": "f", "event": "E", "place": "x.py:1"}],
     }
-    return {"wall": 5, "room": 10, "tracks": [track], "counters": []}
+    return {"wall": 5, "capacity": 10, "tracks": [track], "counters": []}
 
 
 def file_of(header: Any, *blocks: bytes) -> bytes:
@@ -144,6 +144,7 @@ def changed(place: tuple[Any, ...], value: Any) -> dict[str, Any]:
     return header
 
 
+TRACK_KEYS = ("name", "thread", "dropped", "kinds", "handlers")
 T = ("tracks", 0)
 ONE_MOVE, ONE_SPAN = MOVE.pack(1, 0, 0, 0), SPAN.pack(1, 2, 0, 0)
 HOSTILE = {
@@ -152,7 +153,7 @@ HOSTILE = {
     "no json": file_of(b"\xff\xfe"),
     "deep": file_of(b"[" * 100_000),
     "a number of many digits": file_of(b'{"wall": ' + b"9" * 100_000 + b"}"),
-    "no tracks": file_of({"wall": 1, "room": 1, "counters": []}),
+    "no tracks": file_of({"wall": 1, "capacity": 1, "counters": []}),
     "tracks that are none": file_of(changed(("tracks",), 5)),
     "a track that is none": file_of(changed(T, 5), ONE_MOVE, ONE_SPAN),
     "too few blocks": file_of(valid_header(), ONE_MOVE),
@@ -169,7 +170,11 @@ HOSTILE = {
     "a wrong checksum": MAGIC + b"0001" + struct.pack("<II", 8, 1) + zlib.compress(b""),
     **{
         f"{place[-1]} as {value!r:.20}": file_of(changed(place, value), ONE_MOVE, ONE_SPAN)
-        for place in (("wall",), ("room",), (*T, "name"), (*T, "thread"), (*T, "dropped"), (*T, "kinds"), (*T, "calls"))
+        for place in (
+            ("wall",),
+            ("capacity",),
+            *((*T, key) for key in ("name", "thread", "dropped", "kinds", "handlers")),
+        )
         for value in (None, 1.5, -(10**30), float("inf"), float("nan"), {"a": 1}, [[]], True)
     },
     **{
@@ -177,7 +182,7 @@ HOSTILE = {
         for place in (
             (*T, "kinds", 0, "source"),
             (*T, "kinds", 0, "more"),
-            (*T, "calls", 0, "place"),
+            (*T, "handlers", 0, "place"),
             (*T, "dropped", 1),
         )
         for value in (None, -1, [1], 1e400)
@@ -292,8 +297,8 @@ def made_by_hand() -> Timeline:
         kind = Kind(start, "on", names[place + 1], scopes[place], scopes[place + 1], trigger)
         records.append(MOVE.pack(time_, track.number(kind), 1, 1))
     track.move_ring.fill(b"".join(records))
-    outer, inner = Called("outer", "Events.GET_BATCH_STARTED", "x:1"), Called("inner", "own", "x:2")
-    numbers = [track.number_called(called) for called in (outer, inner)]
+    outer, inner = HandlerRef("outer", "Events.GET_BATCH_STARTED", "x:1"), HandlerRef("inner", "own", "x:2")
+    numbers = [track.number_of_handler(handler) for handler in (outer, inner)]
     spans = [(1015, 1025, numbers[1]), (1012, 1032, numbers[0]), (1111, 1114, numbers[0])]
     track.span_ring.fill(b"".join(SPAN.pack(start, end, number, 0) for start, end, number in spans))
     return timeline
@@ -527,7 +532,7 @@ def test_a_run_that_ends_earlier_parts_at_its_end() -> None:
 
 def test_runs_that_have_lost_their_beginning_are_not_compared() -> None:
     engine = Engine(step)
-    with engine.record(room=5) as timeline:
+    with engine.record(capacity=5) as timeline:
         engine.run([1, 2])
     two_batches = (Events.STARTED, Events.EPOCH_STARTED, *ONE_BATCH, *ONE_BATCH, Events.EPOCH_COMPLETED)
     lost = len(path("IDLE", *two_batches, Events.COMPLETED, "IDLE")) - 5
@@ -543,7 +548,7 @@ LONG = """
     engine = Engine(lambda engine, batch: None)
     engine.run(epoch_length=10)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with engine.record(room=100_000) as timeline:
+    with engine.record(capacity=100_000) as timeline:
         engine.run(epoch_length=5_000_000)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, sum(timeline.dropped))
 """

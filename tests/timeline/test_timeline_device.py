@@ -118,7 +118,7 @@ def test_events_are_used_again_and_those_that_wait_are_bounded(queue: Queue) -> 
 
 
 def test_times_stay_with_their_moves_when_the_oldest_are_dropped(queue: Queue) -> None:
-    timeline = run(trainer(queue), queue, range(20), room=30)
+    timeline = run(trainer(queue), queue, range(20), capacity=30)
     steps = [visit.device for visit in visits(timeline.tracks[0]) if visit.phase == "Events.ITERATION_STARTED"]
     assert timeline.dropped[0] > 100
     assert set(steps) == {2_500_000}

@@ -21,7 +21,7 @@ from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.counters import VALUE
 from fsm_engine.timeline.lanes import flows, slices
-from fsm_engine.timeline.track import MOVE, SPAN, Called
+from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef
 from fsm_engine.timeline.visits import visits
 
 
@@ -67,10 +67,10 @@ def recorded(timeline: Timeline) -> list[Shown]:
             times = visit.entered.time + timeline.wall, visit.left.time + timeline.wall
             found.append(Shown(f"{lane}: phases", visit.phase.rpartition(".")[2], "phase", *times, args))
         for span in track.spans:
-            args = (("event", span.called.event), ("place", span.called.place))
+            args = (("event", span.handler.event), ("place", span.handler.place))
             args += (("raised", True),) if span.raised else ()
             times = span.start + timeline.wall, span.end + timeline.wall
-            found.append(Shown(f"{lane}: handlers", span.called.handler, "handler", *times, args))
+            found.append(Shown(f"{lane}: handlers", span.handler.name, "handler", *times, args))
     return sorted(found)
 
 
@@ -256,7 +256,7 @@ def test_a_suspended_run_is_closed_and_opened_again(tmp_path: Path) -> None:
 
 def test_what_was_cut_off_is_shown_as_far_as_it_was_recorded(tmp_path: Path) -> None:
     engine = Engine(step)
-    with engine.record(room=50) as timeline:
+    with engine.record(capacity=50) as timeline:
         engine.run(range(100))
     shown, _, _ = exported(timeline, tmp_path)
     assert len([s for s in shown if s.category == "phase"]) == 49
@@ -334,7 +334,7 @@ def test_calls_that_do_not_nest_have_lanes_of_their_own(tmp_path: Path) -> None:
     with engine.record() as timeline:
         engine.run([1])
     (track,) = timeline.tracks
-    track.calls.append(Called("f", "e", "here:1"))
+    track.handlers.append(HandlerRef("f", "e", "here:1"))
     times = [(0, 100), (10, 50), (20, 60), (30, 55), (40, 70), (100, 110), (200, 210), (200, 250)]
     for place, (start, end) in enumerate(times):
         SPAN.pack_into(track.span_ring.block, place * SPAN.size, start, end, 0, 0)
@@ -370,8 +370,8 @@ def test_numbers_beside_the_run_are_curves(tmp_path: Path) -> None:
     assert b"loss is nan" in (tmp_path / "out.pftrace").read_bytes()
 
 
-def test_numbers_keep_to_their_room() -> None:
-    timeline = Timeline(room=3)
+def test_counter_keeps_the_newest_values() -> None:
+    timeline = Timeline(capacity=3)
     for value in range(5):
         timeline.count("it", value)
     assert [value for _, value in timeline.counters["it"]] == [2, 3, 4]

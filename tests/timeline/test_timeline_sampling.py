@@ -148,7 +148,7 @@ def test_handlers_are_recorded_with_their_iteration_and_outside_of_iterations() 
     engine.add_event_handler(Events.ITERATION_STARTED, lambda engine: engine.fire_event(Own.CHECK))
     with engine.record(every=3) as timeline:
         engine.run(range(5), max_epochs=2)
-    called = [span.called.event.rpartition(".")[2] for span in timeline.tracks[0].spans]
+    called = [span.handler.event.rpartition(".")[2] for span in timeline.tracks[0].spans]
     kept = ["GET_BATCH_STARTED", "CHECK", "ITERATION_STARTED", "ITERATION_COMPLETED"]
     assert called == [*kept, *kept, "EPOCH_COMPLETED", *kept, *kept, "EPOCH_COMPLETED"]
 
@@ -216,7 +216,7 @@ def test_a_change_of_what_was_kept_is_noticed() -> None:
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "all"])
 def test_an_every_that_is_none_is_refused(every: Any) -> None:
-    with pytest.raises(ValueError, match=r"^every=.* has to be a positive integer: of how many iterations one is rec"):
+    with pytest.raises(ValueError, match=r"every=.* has to be a positive integer"):
         Engine(step).record(every=every)
 
 

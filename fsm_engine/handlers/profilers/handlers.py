@@ -1,150 +1,120 @@
-"""`HandlersTimeProfiler`: what a run's time is spent on, handler by handler."""
+"""`HandlersTimeProfiler`: the time that each handler takes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
-from time import perf_counter_ns
 from typing import Any
 
-from fsm_engine.dispatch.entries import Handler, HandlerEntry
+from fsm_engine.dispatch.entries import HandlerEntry
 from fsm_engine.engine.explain import name_of_handler
 from fsm_engine.events.events import Events
-from fsm_engine.graph.transitions import Transition
+from fsm_engine.handlers.profilers.durations import Durations
+from fsm_engine.handlers.profilers.profiler import BEGINNINGS, CAPACITY, STEPPED, Measure, TimeProfiler
 from fsm_engine.handlers.profilers.tables import print_handlers, write_csv
-from fsm_engine.timeline.durations import Durations, Statistics
-from fsm_engine.timeline.stopwatch import FETCH, FETCHED, ROOM, STEP, STEPPED, Stopwatch, Visited
+from fsm_engine.runtime.state import State
 
 _ORDER = {event: number for number, event in enumerate(Events)}
 
 
-class HandlersTimeProfiler(Stopwatch):
-    """Measures every call of every handler, custom events included, the step and the wait for data.
+class HandlersTimeProfiler(TimeProfiler):
+    """Measures every call of every handler, handlers of custom events included, the step and the wait for data.
 
-    ``attach(engine)`` it, and look at ``print_results(get_results())`` afterwards, or in a handler. Times are those of
-    the host: work that is only queued on another device is not in them. The step's time begins when the handlers of
-    ITERATION_STARTED are through and ends when ITERATION_COMPLETED is entered, what it fires included; that of the data
-    lies between GET_BATCH_STARTED and GET_BATCH_COMPLETED.
+    Call ``attach(engine)`` before the run, and ``print_results(get_results())`` after it or in a handler. Times are
+    host times: work that the host queues on another device is not included. The step begins after the handlers of
+    ITERATION_STARTED and ends when ITERATION_COMPLETED is entered; handlers of events that it fires are included. The
+    wait for data begins after the handlers of GET_BATCH_STARTED and ends when GET_BATCH_COMPLETED is entered.
 
-    It may be used beside other profilers and `Engine.record`, and costs some tenths of a microsecond per call and move.
+    It costs some tenths of a microsecond per call and move. Other profilers and `Engine.record` may be used beside it.
 
     Attributes:
-        EVENT_FILTER_THESHOLD_TIME: for classes: calls that took fewer seconds are left out, for handlers with a
-            filter. Calls that a filter prevents are never counted, so it is zero.
+        EVENT_FILTER_THESHOLD_TIME: of the class: calls that took fewer seconds are left out, for handlers with a
+            filter. Zero by default, because calls that a filter prevents are not measured.
     """
 
     EVENT_FILTER_THESHOLD_TIME = 0.0
 
-    def __init__(self, room: int = ROOM) -> None:
-        super().__init__(room)
-        self._step, self._data = Durations(), Durations()
-        self._calls: dict[tuple[Any, str], Durations] = {}
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        super().__init__(capacity)
+        self._handlers: dict[tuple[Any, str], Durations] = {}  # by event and name
 
     def get_results(self) -> list[list[Any]]:
-        """Return what was measured until now, in seconds.
+        """Return the results of the run so far, in seconds.
 
         Returns:
-            Rows of the name of a handler, that of its event, the total, (shortest, its index), (longest, its index),
-            mean and standard deviation; "not triggered" is the total of one that was not called. The last three are
-            Total, Processing and Dataflow.
+            A row for each handler: its name, its event, the total, (shortest, its index), (longest, its index), mean
+            and standard deviation. The total of a handler that was not called is "not triggered". The last three rows
+            are Total, Processing and Dataflow.
         """
-        stats = {key: durations.statistics for key, durations in self._by_event().items()}
-        rows = [[handler, _named(event), *_shown(found)] for (event, handler), found in stats.items()]
-        total = round(sum(found.total for found in stats.values()) / 1e9, 5)
+        self._update()
+        handlers = self._by_event()
+        rows = [[handler, _name(event), *_row(durations)] for (event, handler), durations in handlers.items()]
+        total = round(sum(durations.total for durations in handlers.values()) / 1e9, 5)
         rows.append(["Total", "", total, "", "", "", ""])
-        rows.append(["Processing", "None", *_shown(self._step.statistics)])
-        rows.append(["Dataflow", "None", *_shown(self._data.statistics)])
+        rows.append(["Processing", "None", *_row(self._step)])
+        rows.append(["Dataflow", "None", *_row(self._data)])
         return rows
 
     def write_results(self, output_path: str | os.PathLike[str]) -> None:
-        """Write a CSV file, times in seconds: a column per handler with its calls, of each the newest `room`.
+        """Write a CSV file with a column for each handler: the newest `capacity` calls of it, in seconds.
 
         Raises:
-            ModuleNotFoundError: if pandas is not installed.
+            ModuleNotFoundError: pandas is not installed.
         """
-        self._forget_old()
+        self._update()
         measured = {"processing_stats": self._step, "dataflow_stats": self._data}
         for (event, handler), durations in self._by_event().items():
-            measured[f"{handler} ({_named(event)})"] = durations
+            measured[f"{handler} ({_name(event)})"] = durations
         rows = max(len(durations.kept) for durations in measured.values())
         columns: dict[str, Iterable[float]] = {"#": map(float, range(1, rows + 1))}
         for name, durations in measured.items():
-            seconds = [duration / 1e9 for duration in durations.kept]
-            columns[name] = chain(seconds, repeat(0.0, rows - len(seconds)))
+            columns[name] = chain(durations.seconds, repeat(0.0, rows - len(durations.kept)))
         write_csv(columns, output_path)
 
     @staticmethod
     def print_results(results: Sequence[Sequence[Any]]) -> None:
-        """Print what `get_results` returned, on a terminal as a table if rich is installed."""
+        """Print the results of `get_results`: with rich, if it is installed, to a terminal, else as plain text."""
         print_handlers(results)
 
     def _by_event(self) -> dict[tuple[Any, str], Durations]:
-        """Return what was measured of each handler, and of those that are attached, in the order of events."""
+        """Return the durations of all handlers that were called or are attached, in the order of their events."""
         engine = self._engine()
-        for slot in [] if engine is None else engine._entries.values():
-            for attachment in slot.handlers:
-                self._of_call(attachment)
-        return dict(sorted(self._calls.items(), key=lambda item: _ORDER.get(item[0][0], len(_ORDER))))
+        for event in [] if engine is None else engine._entries.values():
+            for entry in event.handlers:
+                self._of(entry)
+        return dict(sorted(self._handlers.items(), key=lambda item: _ORDER.get(item[0][0], len(_ORDER))))
 
-    def _of_call(self, attachment: HandlerEntry) -> Durations:
-        return self._calls.setdefault((attachment.event, name_of_handler(attachment.handler)), Durations())
+    def _of(self, entry: HandlerEntry) -> Durations:
+        key = entry.event, name_of_handler(entry.handler)
+        if key not in self._handlers:
+            self._handlers[key] = self._new_durations()
+        return self._handlers[key]
 
-    def _durations(self) -> Iterable[Durations]:
-        return (self._step, self._data, *self._calls.values())
+    def _measure(self, source: Any, target: Any) -> Measure | None:  # noqa: ARG002
+        if target not in BEGINNINGS:
+            return None
+        began, add = self._visit(BEGINNINGS[target]), (self._step if target == STEPPED else self._data).add
 
-    def _moving(self, transition: Transition, target: Visited) -> Callable[[int, Any], None]:
-        if transition.target in (FETCHED, STEPPED):
-            return self._ending_wait(target, transition.target == STEPPED)
+        def measure(time: int, _state: State) -> bool:
+            add(time - began.ready)
+            return self._update_if_full()
 
-        def enter(time: int, _engine: Any) -> None:
-            target.entered = target.through = time
+        return measure
 
-        return enter
-
-    def _ending_wait(self, target: Visited, for_step: bool) -> Callable[[int, Any], None]:
-        begun, durations = self._of(STEP if for_step else FETCH), self._step if for_step else self._data
-        add, kept, most = durations.add, durations.kept, self._room
-
-        def enter(time: int, _engine: Any) -> None:
-            add(time - begun.through)
-            target.entered = target.through = time
-            if not len(kept) % most:
-                self._forget_old()
-
-        return enter
-
-    def _around(self, attachment: HandlerEntry, handler: Handler, alone: bool) -> Handler:
-        visited, add, now = self._of(attachment.event), self._of_call(attachment).add, perf_counter_ns
-        least = 0 if attachment.filter is None else int(self.EVENT_FILTER_THESHOLD_TIME * 1e9)
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = now()
-            try:
-                return handler(*args, **kwargs)
-            finally:
-                visited.through = end = now()
-                if end - start >= least:
-                    add(end - start)
-
-        def timed_alone(engine: Any) -> None:
-            start = now()
-            try:
-                handler(engine)
-            finally:
-                visited.through = end = now()
-                add(end - start)
-
-        return timed_alone if alone and not least else timed
+    def _call_adder(self, entry: HandlerEntry) -> Callable[[int], object]:
+        add = self._of(entry).add
+        shortest = 0 if entry.filter is None else self.EVENT_FILTER_THESHOLD_TIME * 1e9
+        return add if not shortest else lambda duration: add(duration) if duration >= shortest else None
 
 
-def _named(event: Any) -> str:
+def _name(event: Any) -> str:
     return getattr(event, "name", str(event))
 
 
-def _shown(statistics: Statistics) -> list[Any]:
-    if not statistics.count:
+def _row(durations: Durations) -> list[Any]:
+    if not durations.count:
         return ["not triggered", ("None", "None"), ("None", "None"), "None", "None"]
-    ends = [(round(duration / 1e9, 5), index) for duration, index in (statistics.min, statistics.max)]
-    std = round(statistics.std / 1e9, 5) if statistics.count > 1 else "None"
-    return [round(statistics.total / 1e9, 5), *ends, round(statistics.mean / 1e9, 5), std]
+    ends = [(round(duration / 1e9, 5), index) for duration, index in (durations.min, durations.max)]
+    std = round(durations.std / 1e9, 5) if durations.count > 1 else "None"
+    return [round(durations.total / 1e9, 5), *ends, round(durations.mean / 1e9, 5), std]

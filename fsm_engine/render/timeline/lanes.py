@@ -130,7 +130,7 @@ def _activities(visit: Visit) -> Iterator[Item]:
 
 
 def _call(span: Span) -> Item:
-    called = span.called
+    handler = span.handler
     raised = ", raised" if span.raised else ""
-    tip = f"{called.handler} on {called.event}: {duration(span.duration)}{raised}"
-    return Item(span.start, span.end, "handler", (called.handler.rpartition(".")[2],), tip)
+    tip = f"{handler.name} on {handler.event}: {duration(span.duration)}{raised}"
+    return Item(span.start, span.end, "handler", (handler.name.rpartition(".")[2],), tip)

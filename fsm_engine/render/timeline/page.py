@@ -83,7 +83,7 @@ def _since(start: int, times: array[int]) -> array[int]:
 
 
 def _names(track: Track) -> dict[str, Any]:
-    return {"kinds": list(map(_kind, track.kinds)), "calls": [asdict(called) for called in track.calls]}
+    return {"kinds": list(map(_kind, track.kinds)), "handlers": [asdict(handler) for handler in track.handlers]}
 
 
 def _kind(kind: Kind) -> dict[str, Any]:

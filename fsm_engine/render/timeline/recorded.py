@@ -11,7 +11,7 @@ from fsm_engine.render.labels import one_line
 from fsm_engine.render.timeline.stretches import Stretch, end, runs, start
 from fsm_engine.timeline.gaps import Estimate
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import Called, Track
+from fsm_engine.timeline.track import HandlerRef, Track
 from fsm_engine.timeline.visits import Visit, Visits, visits
 
 
@@ -28,7 +28,7 @@ class Host(NamedTuple):
     track: int
     start: int
     end: int
-    what: Called | Visit
+    what: HandlerRef | Visit
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def _host(one: Recorded, begin: int, finish: int) -> Host | None:
     spans, visits = one.visits.spans, one.visits
     place = bisect_right(spans.starts, begin) - 1
     if place >= 0 and spans.ends[place] >= finish:
-        called = visits.track.calls[spans.calls[place]]
-        return Host(one.number, spans.starts[place], spans.ends[place], called)
+        handler = visits.track.handlers[spans.handlers[place]]
+        return Host(one.number, spans.starts[place], spans.ends[place], handler)
     place = bisect_right(visits.starts, begin) - 1
     if place >= 0 and visits.end(place) >= finish:
         return Host(one.number, visits.start(place), visits.end(place), visits[place])
@@ -117,5 +117,5 @@ def heading(engine: Recorded) -> str:
     if not engine.hosts:
         return one_line(engine.name)
     what = engine.hosts[0].what
-    by = what.handler if isinstance(what, Called) else what.phase
+    by = what.name if isinstance(what, HandlerRef) else what.phase
     return one_line(f"{engine.name}, run by {by.rpartition('.')[2]}")

@@ -32,7 +32,7 @@ class Walk:
         self._phases = [bits(f"phase {kind.target}") for kind in track.kinds]
         around = [self._note(map(bits, (f"scope {name}" for name in kind.target_scopes))) for kind in track.kinds]
         self._moves = [phase | scopes for phase, scopes in zip(self._phases, around)]
-        self._calls = [self._note([bits(f"call {called.handler}")]) for called in track.calls]
+        self._calls = [self._note([bits(f"call {handler.name}")]) for handler in track.handlers]
         self._scopes: dict[int, list[str]] = {}
 
     @cached_property
@@ -45,7 +45,7 @@ class Walk:
         """Of each visit, the kinds that are its phase, the scopes around it, and the handlers that are called in it."""
         found = list(map(self._moves.__getitem__, self.visits.numbers))
         for place, (first, stop) in enumerate(zip(self.visits.stays.first, self.visits.stays.stop)):
-            for call in self.visits.spans.calls[first:stop] if first < stop else ():
+            for call in self.visits.spans.handlers[first:stop] if first < stop else ():
                 found[place] |= self._calls[call]
         return found
 

@@ -492,7 +492,7 @@ class Chart {
 /** What may be written into an item, the longest first. */
 function namesOf(track, lane, place) {
   const ref = lane.refs[place];
-  if (lane.role === "handler") return [lastOf(track.calls[track.called[ref]].handler)];
+  if (lane.role === "handler") return [lastOf(track.handlers[track.called[ref]].name)];
   if (lane.role !== "scope") return [lastOf(track.phaseOf(ref))];
   const scope = lane.name.split(", ").at(-1);
   const number = track.countersOf(ref)[scope];

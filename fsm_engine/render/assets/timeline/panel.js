@@ -12,8 +12,8 @@ function told({ track, time, lane, place, count }, curves, wall) {
     facts.push(["epoch", NUMBER.format(epoch)], ["iteration", NUMBER.format(iteration)]);
   }
   if (lane?.role === "handler") {
-    const call = track.calls[track.called[lane.refs[place]]];
-    facts.push(["on", call.event], ["defined", call.place]);
+    const handler = track.handlers[track.called[lane.refs[place]]];
+    facts.push(["on", handler.event], ["defined", handler.place]);
     if (track.raised[lane.refs[place]]) facts.push(["ended", "raised"]);
   }
   for (const curve of curves) {
@@ -31,7 +31,7 @@ function titleOf({ track, lane, place, time }) {
     const move = track.moveAt(time);
     return move < 0 ? "no phase" : lastOf(track.phaseOf(move));
   }
-  if (lane.role === "handler") return track.calls[track.called[lane.refs[place]]].handler;
+  if (lane.role === "handler") return track.handlers[track.called[lane.refs[place]]].name;
   return namesOf(track, lane, place)[0];
 }
 

@@ -109,9 +109,9 @@ function entriesOf(track) {
     entries.push(new Found(track, "phase", phase, () => inLanes(role, (move) => numbers.has(track.numbers[move]))));
   }
   const handlers = new Map();
-  track.calls.forEach(({ handler, event }, number) => {
-    const name = `${handler} on ${event}`;
-    handlers.set(name, [...(handlers.get(name) ?? []), number]);
+  track.handlers.forEach(({ name, event }, number) => {
+    const full = `${name} on ${event}`;
+    handlers.set(full, [...(handlers.get(full) ?? []), number]);
   });
   for (const [name, numbers] of handlers) {
     entries.push(new Found(track, "handler", name, () => inLanes("handler", (call) => numbers.includes(track.called[call]))));
