@@ -160,7 +160,7 @@ def disturb(
 
 def leftovers(folder: Path) -> list[Path]:
     """Return the unfinished files of killed processes."""
-    return [path for path in (folder / "checkpoints").glob("*") if path.suffix != ".pt"]
+    return [path for path in (folder / "checkpoints").glob("*") if path.suffix == ".tmp"]
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ def engine_at(iteration: int = 0, epoch: int = 0, **metrics: Any) -> Engine:
 
 
 def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Return the names of the files in `folder`, except the lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".fsm_engine.lock")
 
 
 # Retention and file names

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import pickle
+import platform
 import re
 import resource
+import signal
 import stat
 import sys
 import tempfile
@@ -30,7 +33,7 @@ from torch import nn
 import fsm_engine
 from fsm_engine import Engine
 from fsm_engine._util.atomic_files import open_durably
-from fsm_engine.handlers.checkpoint import Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
+from fsm_engine.handlers.checkpoint import BaseSaveHandler, Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
 
 
 def echo(engine: Any, batch: Any) -> Any:
@@ -58,7 +61,8 @@ def engine_at(iteration: int = 0, **metrics: Any) -> Engine:
 
 
 def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Return the names of the files in `folder`, except the lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".fsm_engine.lock")
 
 
 def with_saved(folder: Path, *iterations: int, **arguments: Any) -> tuple[Checkpoint, Number]:
@@ -144,6 +148,7 @@ def test_a_manifest_describes_its_file(tmp_path: Path) -> None:
         "basename": "checkpoint",
         "score_name": None,
         "priority": 3,
+        "save_number": 1,
         "global_step": "3",
         "keys": ["number", "more"],
         "iteration": 3,
@@ -306,6 +311,38 @@ def test_the_file_written_last_is_the_newest(tmp_path: Path) -> None:
     assert (checkpoint.resume(), number.value) == (tmp_path / "checkpoint_2.pt", 2)
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, folder: Path, nanoseconds: int) -> None:
+    """Set the clock that the manifests are written with, and the modification times of the files in `folder`."""
+    monkeypatch.setattr(checksummed_file.time, "time_ns", lambda: nanoseconds)
+    for path in folder.glob("*.pt"):
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+
+
+def test_the_newest_file_is_found_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, time_ns in enumerate([10**18, 10**18 - 10**12, 10**18 + 10**12, 10**18 - 10**13], start=1):
+        set_clock(monkeypatch, tmp_path, time_ns)
+        checkpoint, restored = fresh(tmp_path, n_saved=2)  # each round is a new process
+        assert (checkpoint.resume(), restored.value) in [
+            (False, "fresh"),
+            (tmp_path / f"checkpoint_{number - 1}.pt", number - 1),
+        ]
+        restored.value = number
+        checkpoint(engine_at(number))
+    assert names_in(tmp_path) == ["checkpoint_3.pt", "checkpoint_4.pt"]
+    checkpoint, restored = fresh(tmp_path)
+    assert (checkpoint.resume(), restored.value) == (tmp_path / "checkpoint_4.pt", 4)
+
+
+def test_save_numbers_rise_over_handlers_and_restarts(tmp_path: Path) -> None:
+    last, best = with_saved(tmp_path, 1, 2)[0], Checkpoint({"n": Number()}, tmp_path, "best", n_saved=None)
+    best(engine_at(3))
+    last(engine_at(4))
+    del last, best
+    fresh(tmp_path, n_saved=None)[0](engine_at(5))
+    names = ["checkpoint_1", "checkpoint_2", "best_n_3", "checkpoint_4", "checkpoint_5"]
+    assert [Checkpoint.manifest(tmp_path / f"{name}.pt")["save_number"] for name in names] == [1, 2, 3, 4, 5]
+
+
 def test_handlers_that_share_a_folder_resume_from_their_own_files(tmp_path: Path) -> None:
     last = Checkpoint({"n": Number("last")}, tmp_path)
     best = Checkpoint({"n": Number("best")}, tmp_path, "best", score_name="acc")
@@ -453,7 +490,8 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, caplog: Any, legacy: bool) ->
     with_saved(folder, 1)
     bomb = {"number": Bomb(tmp_path / "exploded"), "more": {}}
     saver = DiskSaver(folder, require_empty=False, _use_new_zipfile_serialization=not legacy)
-    saver(bomb, "checkpoint_2.pt", {"basename": "checkpoint", "score_name": None, "priority": 2})
+    facts = {"basename": "checkpoint", "score_name": None, "priority": 2, "save_number": 2}
+    saver(bomb, "checkpoint_2.pt", facts)
     assert re.search(r"plain data, \w+\.mkdir\b.*run code", reason_for_skipping(folder, caplog))
     torch.save(bomb, folder / "checkpoint_2.pt")
     assert "no manifest" in reason_for_skipping(folder, caplog)
@@ -491,6 +529,109 @@ def test_without_a_valid_file_the_error_has_the_reason_for_each(tmp_path: Path) 
     assert set(reasons) == {str(tmp_path / f"checkpoint_{number}.pt") for number in parts}
     assert all(part in reasons[str(tmp_path / f"checkpoint_{number}.pt")] for number, part in parts.items())
     assert number.value == "fresh"
+
+
+# Save handlers that choose the file themselves
+
+
+class Best(DiskSaver):
+    """Writes each checkpoint to the same file."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        super().__call__(checkpoint, "best.pt", metadata)
+
+    def remove(self, filename: str) -> None:
+        super().remove("best.pt")
+
+
+class OwnBest(DiskSaver):
+    """Writes and removes the same file without the methods of `DiskSaver`, and a description of each checkpoint."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        torch.save(checkpoint, self.dirname / "best.pt")
+        (self.dirname / f"{filename}.txt").write_text(filename)
+
+    def remove(self, filename: str) -> None:
+        (self.dirname / "best.pt").unlink()
+        (self.dirname / f"{filename}.txt").unlink()
+
+
+class BestElsewhere(BaseSaveHandler):
+    """Writes each checkpoint to the same file, and declares it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "best.pt"
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        torch.save(checkpoint, self.path)
+
+    def remove(self, filename: str) -> None:
+        self.path.unlink()
+
+    def overwrites(self, new: str, old: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("saver", [Best, OwnBest, BestElsewhere])
+@pytest.mark.parametrize("n_saved", [1, 2])
+def test_a_file_that_every_checkpoint_is_written_to_is_not_removed(
+    tmp_path: Path, saver: Callable[[Path], Any], n_saved: int, background: bool
+) -> None:
+    number = Number()
+    checkpoint = Checkpoint({"n": number}, saver(tmp_path), n_saved=n_saved, background=background)
+    for number.value in range(1, 5):
+        save_and_wait(checkpoint, number.value)
+        assert torch.load(tmp_path / "best.pt", weights_only=True) == {"value": number.value}
+
+
+def test_a_fixed_file_is_not_removed_after_a_restart(tmp_path: Path) -> None:
+    state = {"_saved": [(1, "n_1.pt")]}
+    checkpoint = Checkpoint({"n": Number(2)}, Best(tmp_path))
+    checkpoint.load_state_dict(state)  # the process that saved n_1.pt was another one
+    checkpoint(engine_at(2))
+    assert names_in(tmp_path) == ["best.pt"]
+
+
+class Labelled(DiskSaver):
+    """Writes files with a prefix, and the name of the newest one to another file."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        super().__call__(checkpoint, f"label_{filename}", metadata)
+        (self.dirname / "newest").write_text(filename)
+
+    def remove(self, filename: str) -> None:
+        super().remove(f"label_{filename}")
+
+
+class Described(DiskSaver):
+    """Writes files under their names, and a description of the newest one."""
+
+    def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+        super().__call__(checkpoint, filename, metadata)
+        (self.dirname / "newest").write_text(filename)
+
+
+@pytest.mark.parametrize(("saver", "name"), [(Labelled, "label_n_4.pt"), (Described, "n_4.pt")])
+def test_old_files_of_a_subclass_are_removed(tmp_path: Path, saver: type[DiskSaver], name: str) -> None:
+    checkpoint = Checkpoint({"n": Number()}, saver(tmp_path))
+    for iteration in range(1, 5):
+        checkpoint(engine_at(iteration))
+    assert names_in(tmp_path) == [name, "newest"]
+
+
+def test_the_old_file_exists_until_the_new_one_is_written(tmp_path: Path) -> None:
+    class Checked(Best):
+        def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
+            seen.append(names_in(self.dirname))
+            super().__call__(checkpoint, filename, metadata)
+            seen.append(names_in(self.dirname))
+
+    seen: list[list[str]] = []
+    checkpoint = Checkpoint({"n": Number()}, Checked(tmp_path))
+    for iteration in (1, 2, 3):
+        checkpoint(engine_at(iteration))
+    assert seen == [[], *[["best.pt"]] * 5]
 
 
 # Full disks, missing permissions and missing folders
@@ -563,6 +704,124 @@ def test_a_removed_folder_has_no_file_to_resume_from_and_saving_raises(tmp_path:
         checkpoint(engine_at())
 
 
+# Several processes
+
+SAVE_AND_WAIT = """
+    import os, sys, time
+    from fsm_engine import Engine
+    from fsm_engine.handlers.checkpoint import Checkpoint
+
+    class Number:
+        value = 1
+        def state_dict(self):
+            return {"value": self.value}
+        def load_state_dict(self, state):
+            self.value = state["value"]
+
+    checkpoint = Checkpoint({"number": Number(), "more": Number()}, sys.argv[1])
+    checkpoint(Engine(lambda engine, batch: None))
+    if sys.argv[2] == "forks":
+        if not os.fork():
+            time.sleep(60)  # as a worker of a DataLoader that outlives its process
+            os._exit(0)
+    print("saved", flush=True)
+    sys.stdin.read()
+    if sys.argv[2] != "ends":
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_second_process_that_saves_to_the_folder_is_refused(
+    children: Children, tmp_path: Path, background: bool
+) -> None:
+    folder = tmp_path / "saved"
+    child = children.start(tmp_path, SAVE_AND_WAIT, str(folder), "stays")
+    child.wait_for("saved")
+    checkpoint, number = fresh(folder, background=background)
+    owner = re.escape(f"{folder} is in use: process {child.pid} on {platform.node()}")
+    for refused in (
+        checkpoint.resume,
+        lambda: checkpoint(engine_at(2)),
+        lambda: DiskSaver(folder, require_empty=False)({}, "a.pt"),
+    ):
+        with pytest.raises(RuntimeError, match=owner):
+            refused()
+    Checkpoint.load_objects({"number": number}, folder / "checkpoint_0.pt")
+    assert (number.value, names_in(folder)) == (1, ["checkpoint_0.pt"])
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert checkpoint.resume() == folder / "checkpoint_0.pt"
+    save_and_wait(checkpoint, 3)
+    assert names_in(folder) == ["checkpoint_3.pt"]
+
+
+def test_a_worker_that_outlives_a_killed_process_does_not_lock_the_folder(children: Children, tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    child = children.start(tmp_path, SAVE_AND_WAIT, str(folder), "forks")
+    child.wait_for("saved")
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert fresh(folder)[0].resume() == folder / "checkpoint_0.pt"
+
+
+def test_the_lock_is_removed_when_its_process_ends_or_the_handler_is_gone(children: Children, tmp_path: Path) -> None:
+    folder, lock = tmp_path / "saved", tmp_path / "saved" / ".fsm_engine.lock"
+    child = children.start(tmp_path, SAVE_AND_WAIT, str(folder), "ends")
+    assert (child.wait(), lock.exists()) == (0, False)
+    checkpoint, _ = with_saved(folder, 1)
+    assert lock.exists()
+    del checkpoint
+    assert not lock.exists()
+
+
+def test_a_forked_process_is_refused_while_its_parent_has_the_lock(tmp_path: Path) -> None:
+    checkpoint, _ = with_saved(tmp_path, 1)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            checkpoint(engine_at(2))
+        except RuntimeError as error:
+            status = 0 if f"process {os.getppid()} on" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    checkpoint(engine_at(3))
+    assert names_in(tmp_path) == ["checkpoint_1.pt", "checkpoint_3.pt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", flock)
+        patched.setattr("fsm_engine.handlers.checkpoint.disk_saver.remove_leftovers", lambda folder: None)
+        with_saved(tmp_path, 1, 2)
+        fresh(tmp_path)[0](engine_at(3))
+    assert names_in(tmp_path) == ["checkpoint_1.pt", "checkpoint_2.pt", "checkpoint_3.pt"]
+    (message,) = caplog.messages
+    assert str(tmp_path) in message
+    assert os.strerror(number) in message
+
+
+def test_processes_of_different_ranks_share_a_folder(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "saved"
+    child = children.start(tmp_path, SAVE_AND_WAIT, str(folder), "stays")
+    child.wait_for("saved")
+    monkeypatch.setattr("fsm_engine.handlers.checkpoint.disk_saver._rank", lambda: 1)
+    DiskSaver(folder, require_empty=False, save_on_rank=1)({}, "other.pt")
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert names_in(folder) == ["checkpoint_0.pt", "other.pt"]
+
+
 # Killed processes
 
 
@@ -624,7 +883,7 @@ def test_the_newest_file_is_valid_after_a_kill_at_any_time(
             Checkpoint({{"counted": counted}}, sys.argv[1]).resume()
             assert counted.value == written > before, (counted.value, written, before)
             before = written
-            assert all(name.endswith(".pt") for name in os.listdir(sys.argv[1])), os.listdir(sys.argv[1])
+            assert all(name.endswith((".pt", ".lock")) for name in os.listdir(sys.argv[1])), os.listdir(sys.argv[1])
         print("valid")
     """
     folder = tmp_path / "saved"

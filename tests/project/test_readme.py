@@ -49,7 +49,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     ]
     assert drawn == ""
     assert (survived, handled, adapted) == ("False\n", "", "")
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("*.pt")) == [
         "checkpoint_10.pt",
         "checkpoint_15.pt",
     ]

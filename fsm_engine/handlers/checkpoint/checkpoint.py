@@ -168,7 +168,8 @@ class Checkpoint:
         Raises:
             TypeError: an object's state dict has a part that is neither a tensor nor plain data.
             ValueError: the score, or the step that is the priority, is not a number.
-            RuntimeError: the previous file could not be written in the background.
+            RuntimeError: the previous file could not be written in the background, or another process saves to the
+                folder.
             Exception: a ``state_dict`` or the save handler raised it.
         """
         request = self._request(engine)
@@ -207,6 +208,8 @@ class Checkpoint:
         retained = retain(self._saved, request.item, self.n_saved, self.greater_or_equal)
         if retained is None:
             return
+        if isinstance(self.save_handler, DiskSaver):
+            self.save_handler.lock()  # in this thread, so that a refusal does not wait for the next save
         objects, filename = tree.with_engines(request.objects), request.item.filename
         checkpoint = self._collect(objects, retained.kept)
         metadata = self._metadata(engine, request, objects)
@@ -271,7 +274,8 @@ class Checkpoint:
             The path of the file, or False if the folder has no files.
 
         Raises:
-            RuntimeError: there are files, but no valid one; the message has the reason for each file.
+            RuntimeError: there are files, but no valid one; the message has the reason for each file. Or another
+                process saves to the folder.
             AttributeError: the save handler is not a `DiskSaver`.
             TypeError: an object has no ``load_state_dict``.
         """
@@ -282,6 +286,7 @@ class Checkpoint:
             raise RuntimeError("No objects to checkpoint found. Give them: resume({'model': model}).")
         tree.check_objects(objects, "load_state_dict", "to_load")
         if saver.is_writer and saver.dirname.is_dir():
+            saver.lock()
             remove_leftovers(saver.dirname)
         name = tree.name_of(self._objects or objects)
         pattern = self._names.matcher(name, self.score_function is None or self.global_step_transform is not None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fsm_engine._util.atomic_files import remove_leftovers, open_durably
+from fsm_engine._util.atomic_files import open_durably, remove_leftovers
 from fsm_engine.handlers.checkpoint.checksummed_file import write_checksummed
 from fsm_engine.handlers.checkpoint.retention import EXTENSION
 from fsm_engine.handlers.checkpoint.shared_folder import SharedFolder, shared_folder
@@ -56,7 +56,7 @@ class DiskSaver(BaseSaveHandler):
     A subclass may write to other files in the folder than the given ones, for example every checkpoint to
     ``best.pt``. A `Checkpoint` notices this, and never removes a file that it has just written.
 
-    In a distributed run, only one process writes.
+    In a distributed run, only one process writes. Other processes that save to the same folder are refused, see `lock`.
 
     Args:
         dirname: the folder.
@@ -104,10 +104,12 @@ class DiskSaver(BaseSaveHandler):
 
         Raises:
             OSError: the file cannot be written; with `atomic`, no part of it remains.
+            RuntimeError: another process saves to the folder.
             Exception: `torch.save` raised it.
         """
         if not self.is_writer:
             return
+        self.lock()
         path = self.dirname / filename
         facts = {name: metadata[name] for name in _FACTS if name in metadata} if metadata else {}
         try:
@@ -117,8 +119,13 @@ class DiskSaver(BaseSaveHandler):
             raise OSError(error.errno, f"{error.strerror or error}; the checkpoint was not saved", str(path)) from error
 
     def remove(self, filename: str) -> None:
-        """Remove a file, if it exists."""
+        """Remove a file, if it exists.
+
+        Raises:
+            RuntimeError: another process saves to the folder.
+        """
         if self.is_writer:
+            self.lock()
             (self.dirname / filename).unlink(missing_ok=True)
 
     def recorded(self, filename: str) -> AbstractContextManager[None]:
@@ -143,8 +150,23 @@ class DiskSaver(BaseSaveHandler):
 
         Numbers order the files by age even if the clock is set back.
         """
-        self._shared_folder = shared_folder(self.dirname)
-        return self._shared_folder.next_number()
+        return self._shared().next_number()
+
+    def lock(self) -> None:
+        """Lock the folder, so that no other process saves to it while this object exists.
+
+        Saving and `Checkpoint.resume` call this method. The operating system releases the lock when the process ends,
+        also if it is killed. Where the file system does not support locks, a warning is logged once.
+
+        Raises:
+            RuntimeError: another process saves to the folder; the message has its host and process ID.
+        """
+        if self.is_writer:
+            self._shared().lock.acquire()
+
+    def _shared(self) -> SharedFolder:
+        self._shared_folder = shared_folder(self.dirname, _rank())
+        return self._shared_folder
 
     def _prepare(self, create_dir: bool, require_empty: bool) -> None:
         if create_dir:

@@ -1,4 +1,4 @@
-"""`SharedFolder`: the numbers of the saves in one folder, for all checkpoint handlers of this process."""
+"""`SharedFolder`: the lock of a folder and the numbers of the saves in it, for all handlers of this process."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, read_manifest
+from fsm_engine.handlers.checkpoint.folder_lock import FolderLock
 
 _folders: WeakValueDictionary[tuple[int, Path], SharedFolder] = WeakValueDictionary()
 
 
 class SharedFolder:
-    """A folder that one or several checkpoint handlers of this process save to; `shared_folder` returns it."""
+    """A folder that one or several checkpoint handlers of this process save to; `shared_folder` returns it.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        path: the path of the folder.
+        lock: the lock of the folder, released when nobody refers to this object any more.
+    """
+
+    def __init__(self, path: Path, rank: int) -> None:
         self.path = path
+        self.lock = FolderLock(path, rank)
         self._guard = Lock()
         self._last_number: int | None = None
 
@@ -35,12 +42,17 @@ class SharedFolder:
             return self._last_number
 
 
-def shared_folder(path: Path) -> SharedFolder:
-    """Return the `SharedFolder` of this process for a path. It exists as long as somebody refers to it."""
+def shared_folder(path: Path, rank: int) -> SharedFolder:
+    """Return the `SharedFolder` of this process for a path. It exists as long as somebody refers to it.
+
+    Args:
+        path: the path of the folder.
+        rank: the rank of this process in a distributed run.
+    """
     key = os.getpid(), path.resolve()  # a forked process gets its own
     folder = _folders.get(key)
     if folder is None:
-        _folders[key] = folder = SharedFolder(key[1])
+        _folders[key] = folder = SharedFolder(key[1], rank)
     return folder
 
 
