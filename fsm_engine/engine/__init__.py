@@ -1,5 +1,5 @@
-"""`Engine`: the loop around the compiled function, signals, errors, breakpoints and explanations.
+"""`Engine`: the loop that runs a lifecycle, with signals, error recovery, breakpoints and explanations.
 
-A lifecycle, handlers and data go in; a `State` comes out.
-The package imports `persistence` and below; everything that users attach imports it.
+A lifecycle, handlers and data go in; the final `State` comes out. The package imports `persistence` and the packages
+below it.
 """

@@ -1,5 +1,5 @@
-"""A run as a state dict, a copy or a pickle, and back.
+"""Saves, loads, copies and pickles a run.
 
-The position of an engine and the states of its handlers go in and come out as plain data.
-The package imports `compiler` and below.
+The position of an engine, the attributes of its state and the states of its step and handlers become plain data, and
+are restored from it. The package imports `compiler` and the packages below it.
 """

@@ -1,4 +1,4 @@
-"""Where a run is, as plain data from which another process goes on at the very same place."""
+"""The exact position of a run as plain data, from which a run in another process resumes."""
 
 from __future__ import annotations
 
@@ -19,63 +19,63 @@ from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.data_iter import batches_taken
 from fsm_engine.runtime.exact_data import data_state
-from fsm_engine.runtime.pending_signals import PendingSignals
 
 _PROCESS_ATTRIBUTES = ("dataloader", "batch", "event_to_attr")
-"""Attributes of the state that a process gives anew."""
+"""Attributes of the state that each process sets itself."""
 
 _NOTHING = object()
 
 
 def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
-    """Return where the run of `engine` is, None if it is in no place that a run can go on from.
+    """Return the exact position of the run of `engine`; None if no run can resume from where it is.
 
-    After an error that is where it was raised: the activity of that phase is to be done again. The attributes of the
-    state are in it as far as they are plain data; the data, where it tells its own position; the batch at hand, which
-    could not be had again.
+    After a failure, it is the position at which the exception was raised: the activity of that phase runs again. The
+    result contains the attributes of the state that are plain data, the position of data that saves its own, and the
+    current batch if the rest of the run needs it.
+
+    Raises:
+        ValueError: the run needs the current batch, which is not plain data. After a failure this is logged, and the
+            result is None.
     """
     graph, signals, data_pass, failure = engine._graph, engine._signals, engine._data_pass, engine._failure
     if engine._cursor.suspended_at is None and not _may_suspend(engine):
         return None
-    left = engine._resume_position
+    position = engine._resume_position
     is_open = data_pass.iterator is not None
-    pending = signals.saved_requests if failure.failed_position is not None else _pending(signals)
-    found: dict[str, Any] = {
+    has_failed = failure.failed_position is not None
+    requests = signals.saved_requests if has_failed else {**signals.saved_requests, **signals.requests}
+    saved: dict[str, Any] = {
         **engine._cursor.saved(),
         **data_pass.saved(),
-        "suspended_at": _position_by_name(graph, left),
-        "recovered_from": _position_by_name(graph, failure.recovered_from),
-        "activity_position": _position_by_name(graph, engine._cursor.activity_position),
+        "suspended_at": _name_position(graph, position),
+        "recovered_from": _name_position(graph, failure.recovered_from),
+        "activity_position": _name_position(graph, engine._cursor.activity_position),
         "edges_tried": sorted(failure.edges_tried),
         "clocks": _elapsed(engine),
         "skip": 0 if data_pass.at_end else batches_taken(engine) if is_open else data_pass.skip,
         "must_reopen": data_pass.must_reopen or (is_open and not data_pass.at_end),
         "loader_state": _loader_state(engine),
-        "requests": {s.value: skip for s, skip in pending.items() if s is not Signal.INTERRUPT},
+        "requests": {signal.value: skip for signal, skip in requests.items() if signal is not Signal.INTERRUPT},
         "state": plain_attributes(engine),
     }
-    waits = phase_at(left) in graph.before_step
+    needs_batch = phase_at(position) in graph.before_step
     batch = copy_plain(engine.state.batch, _detached)
-    wrong = _batch_error(engine, batch)
-    if wrong is None and (waits or graph.pending_batches is None or phase_at(left) in graph.before_use):
-        found["batch"] = batch
-    if wrong is None or not waits:
-        return found
-    if failure.failed_position is None:
-        raise ValueError(wrong)
-    # Raised here, it would stand in for the error that is to be told of.
-    engine.logger.warning("No exact position is saved: %s A run that goes on from it leaves that batch out.", wrong)
+    problem = _batch_problem(engine, batch)
+    if problem is None and (needs_batch or graph.pending_batches is None or phase_at(position) in graph.before_use):
+        saved["batch"] = batch
+    if problem is None or not needs_batch:
+        return saved
+    if not has_failed:
+        raise ValueError(problem)
+    # Raising here would mask the original error.
+    engine.logger.warning("No exact position is saved: %s A run that resumes skips this batch.", problem)
     return None
 
 
 def _may_suspend(engine: EventDispatcher) -> bool:
-    """Say whether a run may be suspended where it is: handlers are through, and the run has not ended or failed."""
+    """Return True if a callback of `call_when_safe` runs and a run can be suspended at the position to resume from."""
     interruptible = Signal.INTERRUPT in engine._graph.signal_exits[phase_at(engine._resume_position)]
     return engine._signals.is_calling_back and interruptible
-
-
-def _pending(signals: PendingSignals) -> dict[Signal, bool]:
-    return {**signals.saved_requests, **signals.requests}
 
 
 def _elapsed(engine: EventDispatcher) -> dict[str, float]:
@@ -90,28 +90,31 @@ def _loader_state(engine: EventDispatcher) -> Any:
     return data_state(engine.state.dataloader)
 
 
-def _position_by_name(graph: Graph, at: int | None) -> list[Any] | None:
-    return None if at is None else [qualified_name(graph.phases[phase_at(at)]), is_entered(at)]
+def _name_position(graph: Graph, position: int | None) -> list[Any] | None:
+    return None if position is None else [qualified_name(graph.phases[phase_at(position)]), is_entered(position)]
 
 
 def plain_attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
-    """Return the attributes of the state that are plain data, without those of this process."""
-    left_out = {*_PROCESS_ATTRIBUTES, *engine.state_dict_user_keys, *without}
-    all_of_them = {name: value for name, value in engine.state.attributes().items() if name not in left_out}
-    found = {name: plain for name, value in all_of_them.items() if (plain := _plain_part(value)) is not _NOTHING}
+    """Return the attributes of the state that are plain data, except those of this process and those in `without`.
+
+    Warns about attributes of the user that are not plain data and have no state dict.
+    """
+    excluded = {*_PROCESS_ATTRIBUTES, *engine.state_dict_user_keys, *without}
+    attributes = {name: value for name, value in engine.state.attributes().items() if name not in excluded}
+    plain = {name: part for name, value in attributes.items() if (part := _plain_part(value)) is not _NOTHING}
     for name in vars(engine.state):
-        value = all_of_them.get(name)
-        if name not in found and value is not None and not hasattr(value, "state_dict"):
+        value = attributes.get(name)
+        if name not in plain and value is not None and not hasattr(value, "state_dict"):
             warnings.warn(
-                f"engine.state.{name} is not saved, because it is no plain data but {type(value).__name__}. Make it of "
-                f"numbers, strings, tensors, lists and dictionaries, or set it anew before a run goes on.",
+                f"engine.state.{name} is not saved, because {type(value).__name__} is not plain data. Store numbers, "
+                f"strings, tensors, lists and dictionaries in it, or set it again before a run resumes.",
                 stacklevel=2,
             )
-    return found
+    return plain
 
 
 def _plain_part(value: Any) -> Any:
-    """Return a copy of `value` if it is plain data; of a dict, such as the metrics, the items that are."""
+    """Return a copy of `value` if it is plain data; for a dict, such as the metrics, a copy of its plain items."""
     value = copy_plain(plain_numbers(value), _detached)
     if find_not_plain(value) is None:
         return value
@@ -124,69 +127,76 @@ def _detached(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def _batch_error(engine: EventDispatcher, batch: Any) -> str | None:
-    """Say what of the batch at hand cannot be saved; None if all of it can."""
-    wrong, phase = find_not_plain(batch), engine._graph.phases[phase_at(engine._resume_position)]
-    if wrong is None:
+def _batch_problem(engine: EventDispatcher, batch: Any) -> str | None:
+    """Return the reason why the current batch cannot be saved; None if it can."""
+    not_plain, phase = find_not_plain(batch), engine._graph.phases[phase_at(engine._resume_position)]
+    if not_plain is None:
         return None
+    path, part = not_plain
     return (
-        f"the batch at hand in {phase} holds {type(wrong[1]).__name__}{wrong[0] and ' at ' + wrong[0]}, which "
-        f"cannot be saved as plain data. Save at another event, such as ITERATION_COMPLETED, when no batch is waiting."
+        f"the current batch in {phase} contains {type(part).__name__}{path and ' at ' + path}, which is not plain "
+        f"data. Save at an event at which no step needs the batch, such as ITERATION_COMPLETED."
     )
 
 
-def check_position(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
-    """Refuse a position that `engine` cannot stand in.
+def check_position(engine: EventDispatcher, saved: Mapping[str, Any]) -> None:
+    """Raise if `engine` cannot load the position that `save_position` returned.
 
     Raises:
-        ValueError: one that its lifecycle does not have.
-        BusyError: while it runs.
+        ValueError: its lifecycle does not have the position.
+        BusyError: it is running.
     """
     if engine._running:
         raise BusyError(
-            f"load_state_dict() was called in {engine.phase} with the position of a run. Load it before run()."
+            f"load_state_dict() was called in {engine.phase} with an exact position, which can only be loaded while no "
+            f"run is active. Call it before run()."
         )
     for name in ("suspended_at", "recovered_from", "activity_position"):
-        _position_number(engine._graph, name, found[name])
+        _find_position(engine._graph, name, saved[name])
 
 
-def load_position(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
-    """Let `engine` stand, suspended, where `position` has found another one; see `check_position`."""
+def load_position(engine: EventDispatcher, saved: Mapping[str, Any]) -> None:
+    """Suspend `engine` at a position that `save_position` returned; call `check_position` first."""
     graph, cursor, data_pass, failure = engine._graph, engine._cursor, engine._data_pass, engine._failure
     engine._restart(has_data=False)
-    cursor.load(found)
-    data_pass.load(found)
-    engine._clocks.load(found["clocks"])
-    cursor.suspended_at = _position_number(graph, "suspended_at", found["suspended_at"])
-    cursor.activity_position = _position_number(graph, "activity_position", found["activity_position"]) or IDLE_POSITION
-    failure.recovered_from = _position_number(graph, "recovered_from", found["recovered_from"])
-    failure.edges_tried = frozenset(found["edges_tried"])
-    data_pass.skip, data_pass.must_reopen = found["skip"], found["must_reopen"]
-    data_pass.loader_state = found["loader_state"]
-    engine._signals.saved_requests = {Signal(value): skip for value, skip in found["requests"].items()}
+    cursor.load(saved)
+    data_pass.load(saved)
+    engine._clocks.load(saved["clocks"])
+    cursor.suspended_at = _find_position(graph, "suspended_at", saved["suspended_at"])
+    cursor.activity_position = _find_position(graph, "activity_position", saved["activity_position"]) or IDLE_POSITION
+    failure.recovered_from = _find_position(graph, "recovered_from", saved["recovered_from"])
+    failure.edges_tried = frozenset(saved["edges_tried"])
+    data_pass.skip, data_pass.must_reopen = saved["skip"], saved["must_reopen"]
+    data_pass.loader_state = saved["loader_state"]
+    engine._signals.saved_requests = {Signal(value): skip for value, skip in saved["requests"].items()}
     cursor.position = after_handlers(graph.index[Events.INTERRUPT])
     engine._has_loaded_state = False
-    engine.state.dataloader = None  # so that what is given to run() is taken for the same
-    set_attributes(engine, found["state"])
-    if "batch" in found:
-        engine.state.batch = found["batch"]
+    engine.state.dataloader = None  # so that run() takes the data that it is given for the data of the saved run
+    set_attributes(engine, saved["state"])
+    if "batch" in saved:
+        engine.state.batch = saved["batch"]
 
 
-def set_attributes(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
-    """Give the state of `engine` what `attributes` has found."""
-    for name, value in found.items():
+def set_attributes(engine: EventDispatcher, attributes: Mapping[str, Any]) -> None:
+    """Set attributes of the state to copies of these values."""
+    for name, value in attributes.items():
         setattr(engine.state, name, copy.copy(value))
 
 
-def _position_number(graph: Graph, name: str, known: Any) -> int | None:
-    if known is None:
+def _find_position(graph: Graph, name: str, saved: Any) -> int | None:
+    if saved is None:
         return None
-    phase, has_run = known
-    numbers = {qualified_name(phase): number for number, phase in enumerate(graph.phases)}
+    phase, has_run = saved
+    numbers = phase_numbers(graph)
     number = numbers.get(phase)
     if number is None or (name == "suspended_at" and not Scope.RUN.contains(graph.phases[number].scope)):
         raise ValueError(
-            f"the state that is loaded stands in {phase!r}, where no run of this lifecycle can be. Its phases are "
-            f"{', '.join(numbers)}. Make the engine as it was made when the state was saved."
+            f"the loaded state is in {phase!r}, where no run of this lifecycle can be suspended. Its phases are "
+            f"{', '.join(numbers)}. Build the engine as it was built when the state was saved."
         )
     return after_handlers(number) if has_run else before(number)
+
+
+def phase_numbers(graph: Graph) -> dict[str, int]:
+    """Return the number of each phase by its qualified name."""
+    return {qualified_name(phase): number for number, phase in enumerate(graph.phases)}

@@ -1,4 +1,4 @@
-"""The state of the handlers of an engine: of those with `state_dict` and `load_state_dict`, as schedulers have them."""
+"""State dicts of the step and of the handlers that have `state_dict` and `load_state_dict`, such as schedulers."""
 
 from __future__ import annotations
 
@@ -10,69 +10,70 @@ from typing import Any
 
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
-_asked: set[int] = set()
+_in_progress: set[int] = set()
+"""The ids of the engines whose handler states are being saved or loaded."""
 
 
 def handler_states(engine: EventDispatcher) -> dict[str, Any]:
-    """Return the state of each stateful handler of `engine`, by the name of its class; of a second one, ``#2`` added.
+    """Return the state dicts of the stateful handlers of `engine`, by class name; ``#2`` marks the second of a class.
 
-    A handler is stateful itself, or the object that it is a method of is, or what it has as ``owner``. Modules and
-    optimizers are left out: they are no handlers, but what handlers work on. In a state dict of `engine` that a handler
-    has in its own there are none.
+    The stateful object is the handler itself, the object of a bound method, or the ``owner`` attribute of the handler.
+    Modules and optimizers are left out, because handlers only work on them. If a handler saves `engine` as part of its
+    own state, that inner state dict contains no handlers.
     """
     with _not_reentered(engine) as first:
         return {name: owner.state_dict() for name, owner in _owners(engine)} if first else {}
 
 
 def step_state(engine: EventDispatcher) -> Any:
-    """Return the state of the step, such as gradients that the optimizer has not seen yet; None if it has none."""
+    """Return the state dict of the step, such as accumulated gradients; None if the step has none."""
     step: Any = engine._process_function
     return step.state_dict() if _is_stateful(step) else None
 
 
-def load_step_state(engine: EventDispatcher, given: Any) -> None:
-    """Give the step what `state_of_step` returned."""
+def load_step_state(engine: EventDispatcher, saved: Any) -> None:
+    """Load a state that `step_state` returned into the step; log a warning if the step has no state."""
     step: Any = engine._process_function
     if _is_stateful(step):
-        step.load_state_dict(given)
+        step.load_state_dict(saved)
     else:
-        engine.logger.warning("The state that is loaded holds that of a step, and %r takes none.", step)
+        engine.logger.warning("The saved state of the step is ignored, because %r has no load_state_dict.", step)
 
 
-def load_handler_states(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
-    """Give the handlers of `engine` the states that `handler_states` returned.
+def load_handler_states(engine: EventDispatcher, saved: Mapping[str, Any]) -> None:
+    """Load the states that `handler_states` returned into the handlers of `engine`.
 
-    Handlers have to be attached by then, those of a class in the same order. The log tells of states that no handler
-    takes, and of handlers that none is there for.
+    The handlers have to be attached before, and those of one class in the same order. States without a handler and
+    handlers without a state are logged.
     """
     owners = dict(_owners(engine))
     with _not_reentered(engine) as first:
         if not first:
             return
         for name, owner in owners.items():
-            if name in given:
-                owner.load_state_dict(given[name])
-    lost = [name for name in given if name not in owners]
-    if lost:
+            if name in saved:
+                owner.load_state_dict(saved[name])
+    unused = [name for name in saved if name not in owners]
+    if unused:
         engine.logger.warning(
-            "The state that is loaded holds that of %s, which is not attached. Attach handlers before loading.",
-            ", ".join(lost),
+            "The saved state of %s is ignored, because no such handler is attached. Attach handlers before loading.",
+            ", ".join(unused),
         )
-    new = [name for name in owners if name not in given]
-    if new:
-        engine.logger.warning("The state that is loaded holds nothing for %s, which begins anew.", ", ".join(new))
+    fresh = [name for name in owners if name not in saved]
+    if fresh:
+        engine.logger.warning("No saved state for %s; it starts fresh.", ", ".join(fresh))
 
 
 @contextmanager
 def _not_reentered(engine: EventDispatcher) -> Iterator[bool]:
-    """Tell whether nobody asks the handlers of `engine` already, as one does that has the engine in its own state."""
-    first = id(engine) not in _asked
-    _asked.add(id(engine))
+    """Yield False if the handlers of `engine` are already being saved or loaded."""
+    first = id(engine) not in _in_progress
+    _in_progress.add(id(engine))
     try:
         yield first
     finally:
         if first:
-            _asked.remove(id(engine))
+            _in_progress.remove(id(engine))
 
 
 def _owners(engine: EventDispatcher) -> Iterator[tuple[str, Any]]:

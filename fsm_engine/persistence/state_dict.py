@@ -1,4 +1,4 @@
-"""The state dict of an engine, and how it is loaded."""
+"""Saving and loading the state dict of an engine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.persistence.exact_position import (
     check_position,
     load_position,
+    phase_numbers,
     plain_attributes,
     save_position,
     set_attributes,
@@ -38,7 +39,7 @@ _PROGRESS = ("iteration", "epoch")
 
 
 def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
-    """Return the progress of `engine` under pytorch-ignite's keys, in its order; without epochs, its phase."""
+    """Return the state dict of `engine`, with the keys of pytorch-ignite in its order; see `Engine.state_dict`."""
     state, graph = engine.state, engine._graph
     limit = "max_epochs" if state.max_iters is None else "max_iters"
     keys = ["epoch_length", "iteration", limit] if graph.has_epochs else []
@@ -53,7 +54,7 @@ def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
     if not graph.has_epochs:
         values["phase"] = qualified_name(graph.phases[phase_at(cursor.suspended_at or 0)])
     elif _is_before_step(engine):
-        values["iteration"] -= 1  # still to come
+        values["iteration"] -= 1  # its step has not run yet
     if engine.resumes_exactly:
         values.update(_exact_state(engine))
     return values
@@ -61,26 +62,26 @@ def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
 
 def _is_before_step(engine: EventDispatcher) -> bool:
     cursor, signals = engine._cursor, engine._signals
-    left = cursor.position if cursor.suspended_at is None and signals.is_calling_back else cursor.suspended_at
-    return left is not None and Scope.ITERATION.contains(engine._graph.phases[phase_at(left)].scope)
+    position = cursor.position if cursor.suspended_at is None and signals.is_calling_back else cursor.suspended_at
+    return position is not None and Scope.ITERATION.contains(engine._graph.phases[phase_at(position)].scope)
 
 
 def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
-    """Return what a run needs to go on as if it had not been stopped, besides its progress."""
+    """Return the values that a run needs, besides its progress, to resume exactly."""
     cursor, signals = engine._cursor, engine._signals
     if engine._running and not signals.is_calling_back and cursor.suspended_at is None:
         engine.logger.warning(
-            "state_dict() was called in %s while handlers are under way, so it tells no exact position. Ask for it "
-            "with engine.call_when_safe(...).",
+            "state_dict() was called in %s while handlers run, so it contains no exact position. Call it from a "
+            "callback: engine.call_when_safe(...).",
             engine.phase,
         )
         return {}
-    place, finished = save_position(engine), signals.is_calling_back and _is_over(engine)
+    position, is_finished = save_position(engine), signals.is_calling_back and _is_finished(engine)
     return {
-        "position": place,
-        "state": plain_attributes(engine, "output") if place is None else None,
-        "finished": finished,
-        "generators": _rng_states(engine) if place or finished else None,
+        "position": position,
+        "state": plain_attributes(engine, "output") if position is None else None,
+        "finished": is_finished,
+        "generators": _rng_states(engine) if position or is_finished else None,
         "step": step_state(engine),
         "handlers": handler_states(engine),
         "fired": {
@@ -89,31 +90,32 @@ def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
     }
 
 
-def _is_over(engine: EventDispatcher) -> bool:
+def _is_finished(engine: EventDispatcher) -> bool:
     return engine._graph.phases[phase_at(engine._resume_position)].scope == Scope.ENGINE
 
 
 def _rng_states(engine: EventDispatcher) -> Mapping[str, Any]:
-    """Return what random generators stand at, or are to go on from, which only an engine that is in a run can say.
+    """Return the states of the RNGs, or the loaded states that a suspended run has not restored yet.
 
-    They are of the process: if an engine that rests told of them as well, such as the evaluator, its next run would set
-    them back.
+    Only a run saves them, because RNGs belong to the process: if an engine that is not running saved them, such as an
+    evaluator, its next run would reset them.
     """
-    waiting = engine._data_pass.resume_rng
-    return rng_states(engine.state.dataloader) if waiting is None else waiting
+    loaded = engine._data_pass.resume_rng
+    return rng_states(engine.state.dataloader) if loaded is None else loaded
 
 
 def _extra_counters(graph: Graph) -> list[str]:
-    """Return the attributes of the state that count what this lifecycle has beyond that of training."""
+    """Return the counter attributes that this lifecycle adds to the training counters."""
     return [*dict.fromkeys(graph.counters.values()), *(["errors"] if any(graph.error_edges) else [])]
 
 
 def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
-    """Check `given` as a whole, then let `engine` stand where it says."""
+    """Load a state dict into `engine`; see `Engine.load_state_dict`. All keys are checked before anything changes."""
     if not isinstance(given, Mapping):
         raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
     graph = engine._graph
-    for key in _extra_counters(graph) + engine.state_dict_user_keys:
+    own_keys = _extra_counters(graph) + engine.state_dict_user_keys
+    for key in own_keys:
         if key not in given:
             raise ValueError(_missing_own_key(engine, key, given))
     if given.get("position") is not None:
@@ -122,8 +124,7 @@ def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         _load_progress(engine, given)
     else:
         _load_phase(engine, given)
-    for key in _extra_counters(graph) + engine.state_dict_user_keys:
-        setattr(engine.state, key, copy.copy(given[key]))
+    set_attributes(engine, {key: given[key] for key in own_keys})
     _load_exactly(engine, given)
 
 
@@ -138,22 +139,23 @@ def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         load_handler_states(engine, given["handlers"])
     engine._data_pass.resume_rng = given.get("generators")
     engine._cursor.is_finished = given.get("finished", False)
-    fired = given.get("fired", {})
-    for event, entry in engine._registry.entries.items():
-        entry.fire_count = fired.get(str(event), 0) if fired else entry.fire_count
+    fire_counts = given.get("fired")
+    if fire_counts:
+        for event, entry in engine._registry.entries.items():
+            entry.fire_count = fire_counts.get(str(event), 0)
 
 
-def _load_finished(engine: EventDispatcher, found: Mapping[str, Any]) -> None:
-    """Let the state be that of a run that is over; of one that may go on, `load_state_dict` has placed the counters."""
-    over = reaches(State(**found), found["max_epochs"], found["max_iters"])
-    set_attributes(engine, {name: value for name, value in found.items() if over or name not in _PROGRESS})
+def _load_finished(engine: EventDispatcher, attributes: Mapping[str, Any]) -> None:
+    """Set the state to the saved attributes; unless the saved run had reached its limits, keep the loaded progress."""
+    is_done = reaches(State(**attributes), attributes["max_epochs"], attributes["max_iters"])
+    set_attributes(engine, {name: value for name, value in attributes.items() if is_done or name not in _PROGRESS})
 
 
 def _missing_own_key(engine: EventDispatcher, key: str, given: Mapping[str, Any]) -> str:
     if key in engine.state_dict_user_keys:
         return (
-            f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Take it out of "
-            f"engine.state_dict_user_keys, or add it."
+            f"Required user state attribute '{key}' is absent in provided state_dict {list(given)}. Add it, or remove "
+            f"it from engine.state_dict_user_keys."
         )
     return _missing_key(key, given)
 
@@ -162,15 +164,15 @@ def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     cursor, clocks, graph = engine._cursor, engine._clocks, engine._graph
     if "phase" not in given:
         raise ValueError(_missing_key("phase", given))
-    names = {qualified_name(phase): number for number, phase in enumerate(graph.phases)}
-    number = names.get(given["phase"])
+    numbers = phase_numbers(graph)
+    number = numbers.get(given["phase"])
     if number is None or number in graph.fired_phases:
         raise ValueError(
             f"'phase' in the state dictionary is {given['phase']!r}, where no run of this lifecycle can be "
-            f"suspended. Its phases are {', '.join(names)}."
+            f"suspended. Its phases are {', '.join(numbers)}."
         )
     if engine._running:
-        raise BusyError(f"load_state_dict() was called in {engine.phase}, while the engine runs. Load before run().")
+        raise BusyError(f"load_state_dict() was called in {engine.phase} of a run. Call it before run().")
     engine._restart(has_data=False)
     cursor.position, engine._has_loaded_state = IDLE_POSITION, not number
     if number:
@@ -183,7 +185,8 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
     if engine._running and Scope.EPOCH.contains(engine.phase.scope):
         raise BusyError(
-            f"load_state_dict() was called in {engine.phase}, where an epoch is open. Load before run(), or at STARTED."
+            f"load_state_dict() was called in {engine.phase} while an epoch is open. Call it before run(), or at "
+            f"STARTED."
         )
     length = given["epoch_length"]
     value = given[progress]
@@ -200,13 +203,13 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
 
 
 def has_begun(engine: EventDispatcher) -> bool:
-    """Say whether a run has done anything that is counted: an epoch, an iteration, a phase with its own counter."""
+    """Return True if a counter of the run is not zero: epoch, iteration, or the counter of a user's phase."""
     counters = ("epoch", "iteration", *engine._graph.counters.values())
     return any(getattr(engine.state, counter) for counter in counters)
 
 
 def resume_epoch(engine: EventDispatcher) -> None:
-    """Let the next epoch and the next opening of the data begin where a loaded state says."""
+    """Make the next epoch, and the next pass over the data, start where the loaded state left off."""
     cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
     data_pass.iterator = None
     if state.epoch_length:
@@ -245,8 +248,8 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
                 f"'{key}' in the state dictionary should be an integer of at least {least}, got {number!r}."
             )
     length, value = given["epoch_length"], given[progress]
-    told = given.get("position") or given.get("state")  # of an epoch whose length nobody knows yet
-    if length == 0 or (value and not length and not told):
+    is_exact = given.get("position") or given.get("state")  # then it has all counters, even without a length
+    if length == 0 or (value and not length and not is_exact):
         raise ValueError(
             f"epoch_length must be a positive integer to calculate missing 'iteration' or 'epoch' key, got {length!r}."
         )
@@ -254,7 +257,7 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
     done = value
     if length and counter != progress:
         done = value // length if counter == "epoch" else value * length
-    if given[limit] is not None and given[limit] < done and not told:
+    if given[limit] is not None and given[limit] < done and not is_exact:
         raise ValueError(
             f"Argument {limit} in the state dictionary should be greater than or equal to the start {counter}: "
             f"{given[limit]} vs {done}."

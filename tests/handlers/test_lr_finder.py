@@ -351,7 +351,7 @@ def test_a_search_inside_a_run_of_the_same_engine_is_an_error():
             pytest.fail("the block was entered")
 
     task.trainer.add_event_handler(Events.STARTED, search)
-    with pytest.raises(BusyError, match="the engine is running, in STARTED"):
+    with pytest.raises(BusyError, match="the engine is running; it is in STARTED"):
         task.trainer.run(task.data)
 
 

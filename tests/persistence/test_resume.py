@@ -1,15 +1,15 @@
-"""A run that is stopped at any phase and goes on in any way ends as the run that is not stopped: bit by bit.
+"""A run that is suspended in any phase and resumed in any way equals the run that was not stopped, bit by bit.
 
-What is promised, and with what:
+What is guaranteed, for each way to resume:
 
-- Going on with the same engine, a deep copy, or a pickle, in this process or another: the events, batches, losses
-  and weights of the run that is not stopped. With a `DeterministicEngine` (``deterministic=True``) the order of a
-  ``DataLoader(shuffle=True)`` and random numbers of the main process, such as dropout, are the same as well. With a
-  plain engine the order has to be one that the sampler can give again, as `DistributedSampler` for an epoch.
-- A fresh engine that loads a state dict, with the weights loaded too: the same batches, losses and weights, from
-  the next iteration on. It starts with STARTED and comes to that iteration by itself, so what came before the
-  step in it comes again. A state dict holds iterations, not batches: nothing is promised to lifecycles that skip
-  or repeat batches, or after an epoch was cut short.
+- The same engine, a deep copy, or a pickle, in this process or another: the events, batches, losses and weights of the
+  run that was not stopped. With a `DeterministicEngine` (``deterministic=True``) this includes the order of a
+  ``DataLoader(shuffle=True)`` and the random numbers of the main process, such as dropout. With a plain engine the
+  sampler must give the same order again, as `DistributedSampler` does within an epoch.
+- A new engine that loads a state dict, and loads the weights, too: the same batches, losses and weights from the next
+  iteration on. It fires STARTED and reaches that iteration by itself, so the events before its step fire again. A
+  state dict counts iterations, not batches: nothing is guaranteed for lifecycles that skip or repeat batches, or after
+  an epoch was cut short.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class R(EventEnum):
 
 
 def ids(engine: Engine) -> list[int] | None:
-    """The items of the batch at hand."""
+    """Return the items of the current batch."""
     batch = engine.state.batch
     return None if batch is None else [int(row[0]) for row in batch[0]]
 
@@ -114,7 +114,7 @@ def training() -> Engine:
 
 
 def drawing() -> Engine:
-    """Handlers of every phase draw a random number."""
+    """An engine whose handlers draw a random number in every phase."""
     engine = trainer()
     engine.state.draws = True
     return engine
@@ -155,7 +155,7 @@ def inserted_behind_the_fetch() -> Engine:
 
 
 def skipping() -> Engine:
-    """A batch is skipped by an error edge, or by a guard; another is gone through twice."""
+    """An engine that skips a batch by an error edge and by a guard, and repeats another batch."""
     engine = trainer()
     lifecycle = engine.lifecycle
     lifecycle.insert(P.CHECK, after=Events.GET_BATCH_COMPLETED, activity=refuse_some)
@@ -169,7 +169,7 @@ def skipping() -> Engine:
 
 
 def skipping_at_once() -> Engine:
-    """A handler of GET_BATCH_COMPLETED fails, and an error edge of its own skips the batch."""
+    """An engine in which a handler of GET_BATCH_COMPLETED fails and an error edge skips the batch."""
     engine = trainer()
     engine.lifecycle.add_transition(Events.GET_BATCH_COMPLETED >> R.SKIP, error=ValueError)
     engine.lifecycle.add_exits(R.SKIP, like=Events.ITERATION_COMPLETED)
@@ -178,7 +178,7 @@ def skipping_at_once() -> Engine:
 
 
 def leaving() -> Engine:
-    """An error edge from the whole epoch ends it, while the data stays open."""
+    """An engine in which an error edge of Scope.EPOCH ends the epoch, while the data stays open."""
     engine = trainer()
     engine.lifecycle.add_transition(Scope.EPOCH >> R.LEAVE, error=ArithmeticError)
     engine.lifecycle.add_transition(R.LEAVE >> Events.EPOCH_COMPLETED)
@@ -205,7 +205,7 @@ ELSEWHERE = ("drawing", "distributed", "skipping")
 
 
 def stops_of(engine: Engine) -> list[Any]:
-    """Every phase at which a run can stop: not those that the step goes through by itself."""
+    """Return every phase at which a run can stop; phases that the step fires are not among them."""
     graph = engine.lifecycle.graph
     able = [
         n for n, edges in enumerate(graph.signal_exits) if Signal.INTERRUPT in edges and n not in graph.fired_phases
@@ -214,7 +214,7 @@ def stops_of(engine: Engine) -> list[Any]:
 
 
 def make(program: str) -> tuple[Engine, Any]:
-    """An engine that notes every phase where it can stop, INTERRUPT and COMPLETED; and its data."""
+    """Return an engine that logs INTERRUPT, COMPLETED and every phase at which it can stop; and its data."""
     engine = PROGRAMS[program]()
     for event in [*stops_of(engine), Events.INTERRUPT, Events.COMPLETED]:
         engine.add_event_handler(event(priority=1), note, event.name)
@@ -230,12 +230,12 @@ def make_data(program: str) -> Any:
 
 
 def scramble() -> None:
-    """Leave the random generators where nothing can depend on them."""
+    """Set the RNG to a random state, so that a test that depends on it fails."""
     torch.manual_seed(random.randrange(10**6))
 
 
 def result(engine: Engine) -> tuple[list[Any], list[torch.Tensor]]:
-    """The log, and all that the training has changed."""
+    """Return the log and all tensors that the training has changed."""
     step: Any = engine.lifecycle.step
     momentum = [state["momentum_buffer"] for state in step.optimizer.state.values()]
     return engine.state.log, [parameter.detach() for parameter in step.model.parameters()] + momentum
@@ -251,7 +251,7 @@ _references: dict[str, tuple[list[Any], list[torch.Tensor]]] = {}
 
 
 def reference(program: str) -> tuple[list[Any], list[torch.Tensor]]:
-    """The result of the run that is not stopped."""
+    """Return the result of the run that was not stopped."""
     if program not in _references:
         engine, data = make(program)
         torch.manual_seed(SEED)
@@ -261,17 +261,17 @@ def reference(program: str) -> tuple[list[Any], list[torch.Tensor]]:
 
 
 def places(program: str, name: str) -> list[int]:
-    """Where in the log of the whole run a phase comes: in the middle, and the last time."""
+    """Return the indices in the log of the whole run of the middle and the last occurrence of a phase."""
     names = [entry[0] for entry in reference(program)[0]]
     found = [place for place, one in enumerate(names) if one == name]
-    # Where a handler fails, or ends the epoch, no breakpoint is honoured. Where the activity fails, it is.
+    # A breakpoint has no effect where a handler fails or ends the epoch; it has where an activity fails.
     sooner = {*R.__members__, "TERMINATE_SINGLE_EPOCH"}
     found = [place for place in found if name == "CHECK" or names[place + 1] not in sooner]
     return sorted({found[len(found) // 2], found[-1]})
 
 
 def stopped(program: str, event: Any, place: int) -> Engine:
-    """An engine whose run has stopped where its log has that many entries."""
+    """Return an engine whose run was suspended at this index of its log."""
     engine, data = make(program)
     torch.manual_seed(SEED)
     at_place = event(event_filter=lambda engine, _count: len(engine.state.log) == place + 1)
@@ -294,7 +294,7 @@ def unpickled(engine: Engine, program: str) -> Engine:
     return from_pickle(pickle.dumps(engine), program)
 
 
-def put_aside_often(engine: Engine, program: str) -> Engine:
+def copied_and_pickled_repeatedly(engine: Engine, program: str) -> Engine:
     engine = copy.deepcopy(pickle.loads(pickle.dumps(copy.deepcopy(engine))))
     return from_pickle(pickle.dumps(engine), program)
 
@@ -305,36 +305,36 @@ def from_pickle(text: bytes, program: str) -> Engine:
     return engine
 
 
-def assert_goes_on(ours: tuple[list[Any], list[torch.Tensor]], program: str, place: int) -> None:
-    """The whole log is that of the run that was not stopped, with one INTERRUPT and one RESUMED in it."""
+def assert_resumed(ours: tuple[list[Any], list[torch.Tensor]], program: str, place: int) -> None:
+    """Assert that the log equals the log of the run that was not stopped, with one INTERRUPT and one RESUMED more."""
     log, weights = reference(program)
     assert [entry[0] for entry in ours[0][place + 1 : place + 3]] == ["INTERRUPT", "RESUMED"]
     assert ours[0][: place + 1] + ours[0][place + 3 :] == log
     assert_same_weights(ours[1], weights)
 
 
-def comes(program: str, event: Any) -> bool:
-    """Whether the run that is not stopped comes to a phase."""
+def enters(program: str, event: Any) -> bool:
+    """Return True if the run that was not stopped enters the phase."""
     return event is not Events.RESUMED and (event is not Events.TERMINATE_SINGLE_EPOCH or program == "cut_short")
 
 
-COMING = [
-    (program, event) for program, make_it in PROGRAMS.items() for event in stops_of(make_it()) if comes(program, event)
+ENTERED = [
+    (program, event) for program, make_it in PROGRAMS.items() for event in stops_of(make_it()) if enters(program, event)
 ]
-WHOLE = [case for case in COMING if case[0] != "training"]  # `drawing` is the same, and more
+WHOLE = [case for case in ENTERED if case[0] != "training"]  # `drawing` is the same, and more
 NAMES = [f"{program}-{event.name}" for program, event in WHOLE]
-AGAIN = [case for case in COMING if case[0] in ("drawing", "skipping")]
-LOADED = [case for case in COMING if case[0] in BY_STATE_DICT]
+AGAIN = [case for case in ENTERED if case[0] in ("drawing", "skipping")]
+LOADED = [case for case in ENTERED if case[0] in BY_STATE_DICT]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_phase_at_which_a_run_can_stop_is_stopped_at(program: str) -> None:
-    names = {event.name for one, event in COMING if one == program}
+def test_the_cases_cover_every_phase_at_which_a_run_can_stop(program: str) -> None:
+    names = {event.name for one, event in ENTERED if one == program}
     assert names == {entry[0] for entry in reference(program)[0]} - {"COMPLETED"}
     assert len(names) >= 8
 
 
-def test_the_programs_do_what_they_are_for() -> None:
+def test_the_programs_skip_repeat_and_shuffle_batches() -> None:
     orders = [[entry[3] for entry in reference(p)[0] if entry[0] == "GET_BATCH_COMPLETED"] for p in PROGRAMS]
     for order in orders:
         first, second = order[:BATCHES], order[BATCHES : 2 * BATCHES]
@@ -344,24 +344,24 @@ def test_the_programs_do_what_they_are_for() -> None:
     assert names.count("ITERATION_STARTED") > EPOCHS * BATCHES
     assert names.count("GET_BATCH_COMPLETED") > EPOCHS * BATCHES
     assert names.count("RETRY") == 1
-    dropped = [one for one, other in pairwise(names) if (one, other) == ("CHECK", "GET_BATCH_STARTED")]
-    assert dropped
+    skipped = [one for one, other in pairwise(names) if (one, other) == ("CHECK", "GET_BATCH_STARTED")]
+    assert skipped
 
 
 @pytest.mark.parametrize("way", [same_engine, deep_copy, unpickled])
 @pytest.mark.parametrize(("program", "event"), WHOLE, ids=NAMES)
-def test_a_run_goes_on_from_every_phase_as_if_it_had_not_stopped(
+def test_a_run_resumed_from_any_phase_equals_the_run_that_was_not_stopped(
     program: str, event: Any, way: Callable[[Engine, str], Engine]
 ) -> None:
     place = places(program, event.name)[0]
     engine = stopped(program, event, place)
     scramble()
-    assert_goes_on(result(way(engine, program)), program, place)
+    assert_resumed(result(way(engine, program)), program, place)
 
 
-@pytest.mark.parametrize("way", [same_engine, put_aside_often])
+@pytest.mark.parametrize("way", [same_engine, copied_and_pickled_repeatedly])
 @pytest.mark.parametrize(("program", "event"), AGAIN, ids=[f"{program}-{event.name}" for program, event in AGAIN])
-def test_a_run_that_is_stopped_again_where_it_goes_on_loses_nothing(
+def test_a_run_that_is_suspended_again_at_resumed_loses_nothing(
     program: str, event: Any, way: Callable[[Engine, str], Engine]
 ) -> None:
     place = places(program, event.name)[-1]
@@ -376,9 +376,9 @@ def test_a_run_that_is_stopped_again_where_it_goes_on_loses_nothing(
     assert_same_weights(weights, reference(program)[1])
 
 
-def test_pickles_go_on_in_another_process(tmp_path: Path) -> None:
-    coming = [(program, event) for program, event in COMING if program in ELSEWHERE]
-    cases = [(program, event, places(program, event.name)[-1]) for program, event in coming]
+def test_pickles_resume_in_another_process(tmp_path: Path) -> None:
+    chosen = [(program, event) for program, event in ENTERED if program in ELSEWHERE]
+    cases = [(program, event, places(program, event.name)[-1]) for program, event in chosen]
     pickles = [(pickle.dumps(stopped(program, event, place)), program) for program, event, place in cases]
     given, made = tmp_path / "stopped.pickle", tmp_path / "results.pickle"
     given.write_bytes(pickle.dumps(pickles))
@@ -387,18 +387,18 @@ def test_pickles_go_on_in_another_process(tmp_path: Path) -> None:
     results = pickle.loads(made.read_bytes())
     assert len(results) == len(cases) >= 24
     for ours, (program, _, place) in zip(results, cases):
-        assert_goes_on(ours, program, place)
+        assert_resumed(ours, program, place)
 
 
 def in_another_process(given: str, made: str) -> None:
-    """What the other process does: go on with every pickle."""
+    """Resume every pickle; this runs in the other process."""
     torch.set_num_threads(1)
     pickles = pickle.loads(Path(given).read_bytes())
     Path(made).write_bytes(pickle.dumps([result(from_pickle(*one)) for one in pickles]))
 
 
 @pytest.mark.parametrize(("program", "event"), LOADED, ids=[f"{program}-{event.name}" for program, event in LOADED])
-def test_a_fresh_engine_goes_on_from_a_state_dict(program: str, event: Any) -> None:
+def test_a_new_engine_resumes_from_a_state_dict(program: str, event: Any) -> None:
     log, weights = reference(program)
     engine = stopped(program, event, places(program, event.name)[0])
     saved, old = engine.state_dict(), engine.lifecycle.step
@@ -414,15 +414,15 @@ def test_a_fresh_engine_goes_on_from_a_state_dict(program: str, event: Any) -> N
     names = [entry[0] for entry in log]
     again = names[: names.index("ITERATION_STARTED")]
     if done:
-        again.insert(1, "RESUMED")  # behind STARTED
+        again.insert(1, "RESUMED")  # after STARTED
     assert [entry[0] for entry in ours[: len(again)]] == again
     to_come = [entry[:3] for entry in log].index(("ITERATION_STARTED", done // BATCHES + 1, done + 1))
     assert ours[len(again) :] == log[to_come:]
     assert_same_weights(ours_weights, weights)
 
 
-class Handed:
-    """Data without a length whose batches are handed out in order."""
+class Numbered:
+    """Numbered batches, without a length."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -437,20 +437,20 @@ def take(engine: Engine, batch: int) -> int:
 
 
 def renew(engine: Engine) -> None:
-    engine.set_data(Handed(200))
+    engine.set_data(Numbered(200))
 
 
 @pytest.mark.parametrize("copied", [False, True])
 @pytest.mark.parametrize("where", [Events.INTERRUPT, Events.RESUMED])
 @pytest.mark.parametrize("stop", [Events.GET_BATCH_COMPLETED, P.CHECK, Events.ITERATION_COMPLETED])
-def test_data_that_is_changed_while_a_batch_is_at_hand_is_gone_through_from_its_beginning(
-    stop: Any, where: Events, copied: bool
-) -> None:
+def test_data_replaced_while_a_batch_is_current_starts_at_its_beginning(stop: Any, where: Events, copied: bool) -> None:
     engine = Engine(take)
     engine.state.taken = []
     engine.lifecycle.insert(P.CHECK, after=Events.GET_BATCH_COMPLETED, activity=None)
     engine.add_event_handler(where(once=1), renew)
-    engine.run(Handed(100), max_iters=6, epoch_length=6, until=stop(event_filter=lambda e, _: len(e.state.taken) == 2))
+    engine.run(
+        Numbered(100), max_iters=6, epoch_length=6, until=stop(event_filter=lambda e, _: len(e.state.taken) == 2)
+    )
     engine.run(until=Events.ITERATION_COMPLETED(once=4))
     if copied:
         engine = copy.deepcopy(engine)
@@ -463,7 +463,7 @@ def refuse_all(engine: Engine) -> None:
     raise ValueError("of no use")
 
 
-def test_data_whose_batches_are_all_skipped_is_not_called_empty() -> None:
+def test_data_whose_batches_are_all_skipped_is_not_empty() -> None:
     engine = Engine(take)
     engine.state.taken = []
     engine.lifecycle.add_transition(Events.GET_BATCH_COMPLETED >> R.SKIP, error=ValueError)

@@ -1,4 +1,4 @@
-"""The run's data: `State`, which counter belongs to which event, and the state dict of an engine."""
+"""`State`, the counters of events, and the state dict of an engine."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def test_iterations_and_epochs_are_counted_for_the_events_of_pytorch_ignite(even
     state = State(iteration=7, epoch=3)
     expected = {"iteration": 7, "epoch": 3}.get(COUNTERS.get(event, ""))
     if expected is None:
-        with pytest.raises(RuntimeError, match=f"^Unknown event name '{event}': no counter belongs to it. "):
+        with pytest.raises(RuntimeError, match=f"^Unknown event name '{event}'"):
             state.get_event_attrib_value(event)
     else:
         assert state.get_event_attrib_value(event) == state.get_event_attrib_value(event(every=2)) == expected
 
 
-def test_the_counters_are_those_of_pytorch_ignite() -> None:
+def test_events_have_the_same_counters_as_in_pytorch_ignite() -> None:
     ignite = pytest.importorskip("ignite.engine")
     theirs = {
         event.name: attribute for event, attribute in ignite.State.event_to_attr.items() if event in ignite.Events
@@ -99,13 +99,11 @@ def test_the_counters_are_those_of_pytorch_ignite() -> None:
     assert {event.name: attribute for event, attribute in COUNTERS.items()} == theirs
 
 
-def test_an_event_without_a_counter_is_an_error_that_lists_those_with_one() -> None:
-    message = (
-        "Unknown event name 'Mine.FOO(filter=every=2)': no counter belongs to it. Those that have one: "
-        "Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED, Events.ITERATION_COMPLETED, "
-        "Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.STARTED, Events.COMPLETED."
-    )
-    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+def test_an_event_without_a_counter_is_an_error_that_lists_events_with_a_counter() -> None:
+    known = ", ".join(map(str, COUNTERS))
+    with pytest.raises(
+        RuntimeError, match=f"^Unknown event name {re.escape(repr('Mine.FOO(filter=every=2)'))}.*{known}"
+    ):
         State().get_event_attrib_value(Mine.FOO(every=2))
 
 
@@ -120,7 +118,7 @@ def test_the_users_counters_are_made_at_once_and_belong_to_their_events() -> Non
     assert engine.state.get_event_attrib_value("baz") == 0
 
 
-def test_a_state_put_in_place_of_another_counts_the_same_events() -> None:
+def test_a_state_that_replaces_another_counts_the_same_events() -> None:
     engine = Engine(echo)
     engine.register_events(Mine.FOO, Mine.BAR, event_to_attr={Mine.FOO: "foos", Mine.BAR: "bars"})
     called: list[int] = []
@@ -132,16 +130,15 @@ def test_a_state_put_in_place_of_another_counts_the_same_events() -> None:
 
 
 @pytest.mark.parametrize("state", [None, {}, State])
-def test_only_a_state_can_be_put_in_place_of_the_state(state: Any) -> None:
+def test_only_a_state_can_replace_the_state(state: Any) -> None:
     engine = Engine(echo)
     before = engine.state
-    message = f"engine.state has to be a State, got {state!r}. Use fsm_engine.State(...)."
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(TypeError, match=rf"State, got {re.escape(repr(state))}\. .*fsm_engine\.State\("):
         engine.state = state
     assert engine.state is before
 
 
-def test_a_run_resets_counters_and_limits_and_leaves_the_users_attributes() -> None:
+def test_a_run_resets_counters_and_limits_but_not_the_users_attributes() -> None:
     engine = Engine(echo)
     engine.state.alpha = 1
     engine.state.metrics["accuracy"] = 0.5
@@ -152,7 +149,7 @@ def test_a_run_resets_counters_and_limits_and_leaves_the_users_attributes() -> N
     assert (state.iteration, state.epoch, state.epoch_length, state.max_epochs) == (6, 2, 3, 2)
 
 
-def test_a_state_put_in_place_by_a_handler_is_used_from_the_next_phase_on() -> None:
+def test_a_state_replaced_by_a_handler_is_used_from_the_next_phase_on() -> None:
     engine = Engine(echo)
     replaced = State(**{**engine.state.attributes(), "max_epochs": 1, "epoch_length": 2, "dataloader": [1, 2]})
 
@@ -164,7 +161,7 @@ def test_a_state_put_in_place_by_a_handler_is_used_from_the_next_phase_on() -> N
     assert (replaced.iteration, replaced.epoch, replaced.output) == (2, 1, 2)
 
 
-def test_a_state_put_in_place_by_the_step_gets_its_output() -> None:
+def test_a_state_replaced_by_the_step_gets_its_output() -> None:
     def step(engine: Engine, batch: Any) -> Any:
         engine.state = State(**engine.state.attributes())
         return batch * 10
@@ -176,7 +173,7 @@ def test_a_state_put_in_place_by_the_step_gets_its_output() -> None:
 
 
 class Walk:
-    """An engine whose steps are written down as (epoch, iteration, batch)."""
+    """An engine that logs its steps as (epoch, iteration, batch)."""
 
     def __init__(self) -> None:
         self.engine = Engine(self._step)
@@ -224,10 +221,7 @@ def test_the_users_keys_come_last_and_in_their_order(walk: Walk) -> None:
 
 def test_a_users_key_that_the_state_does_not_have_is_an_error(walk: Walk) -> None:
     walk.engine.state_dict_user_keys += ["alpha", "iteration", "beta"]
-    message = (
-        "state_dict_user_keys names ['alpha', 'beta'], which the state does not have. Set engine.state.alpha first."
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=r"^state_dict_user_keys .*\['alpha', 'beta'\].*engine\.state\.alpha"):
         walk.engine.state_dict()
 
 
@@ -253,7 +247,7 @@ def test_torch_loads_the_dict_without_trusting_it(walk: Walk, tmp_path: Any) -> 
     assert torch.load(tmp_path / "engine.pt", weights_only=True) == walk.engine.state_dict()
 
 
-def test_the_dict_of_a_run_going_on_counts_the_iteration_at_hand(walk: Walk) -> None:
+def test_the_dict_of_an_active_run_counts_the_current_iteration(walk: Walk) -> None:
     seen: list[int] = []
     walk.engine.add_event_handler(
         Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state_dict()["iteration"])
@@ -295,7 +289,7 @@ def test_any_mapping_can_be_loaded(walk: Walk, kind: Any) -> None:
 @pytest.mark.parametrize(
     ("iteration", "events"),
     [
-        # nothing was done before, so this run starts
+        # the loaded run had done nothing, so this run starts
         (
             0,
             [
@@ -313,7 +307,7 @@ def test_any_mapping_can_be_loaded(walk: Walk, kind: Any) -> None:
         ),
         (2, [*("STARTED", "RESUMED", "EPOCH_STARTED"), *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED", "COMPLETED"]),
         (3, [*("STARTED", "RESUMED", "EPOCH_STARTED"), "ITERATION_STARTED", "EPOCH_COMPLETED", "COMPLETED"]),
-        # the limit was reached, so this is a new run
+        # the limit was reached, so a new run starts
         (4, [*("STARTED", "EPOCH_STARTED"), *["ITERATION_STARTED"] * 2, "EPOCH_COMPLETED", "COMPLETED"]),
     ],
 )
@@ -333,7 +327,7 @@ def test_a_loaded_run_is_announced_as_resumed_once_and_started_once(
 
 @pytest.mark.parametrize("given", [{"iteration": 0}, {"epoch": 0}])
 @pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_iters": 3}])
-def test_a_loaded_run_that_had_done_nothing_starts_as_pytorch_ignites_does(
+def test_a_loaded_run_that_had_done_nothing_starts_as_in_pytorch_ignite(
     given: dict[str, int], limit: dict[str, int]
 ) -> None:
     ignite = pytest.importorskip("ignite.engine")
@@ -350,7 +344,7 @@ def test_a_loaded_run_that_had_done_nothing_starts_as_pytorch_ignites_does(
     assert logs[0] == logs[1]
 
 
-def test_a_loaded_run_that_had_done_nothing_counts_events_anew_and_keeps_what_was_loaded() -> None:
+def test_a_loaded_run_that_had_done_nothing_counts_events_from_zero_and_keeps_its_limits() -> None:
     engine = Engine(lambda engine, batch: engine.fire_event(Mine.FOO))
     engine.register_events(Mine.FOO)
     engine.lifecycle.insert(Mine.BAR, after=Events.STARTED, counter="bars")
@@ -363,7 +357,7 @@ def test_a_loaded_run_that_had_done_nothing_counts_events_anew_and_keeps_what_wa
     assert (called, engine.state.bars, engine.state.iteration, engine.state.max_epochs) == ([1, 1], 1, 4, 2)
 
 
-def test_a_loaded_run_whose_own_phases_had_been_entered_is_resumed() -> None:
+def test_a_loaded_run_that_had_entered_a_user_phase_is_resumed() -> None:
     engine = Engine(echo)
     engine.lifecycle.insert(Mine.BAR, after=Events.STARTED, counter="bars")
     engine.load_state_dict({"epoch_length": 2, "iteration": 0, "max_epochs": 2, "bars": 1})
@@ -376,7 +370,7 @@ def test_a_loaded_run_whose_own_phases_had_been_entered_is_resumed() -> None:
     assert engine.state.bars == 2
 
 
-def test_a_loaded_run_goes_by_way_of_resumed_back_to_started() -> None:
+def test_a_loaded_run_enters_resumed_and_returns_to_started() -> None:
     engine = Engine(echo)
     engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2})
     moves: list[str] = []
@@ -400,7 +394,7 @@ def moves_of(engine: Engine, *args: Any, **kwargs: Any) -> list[str]:
 
 @pytest.mark.parametrize("observed", [False, True])
 @pytest.mark.parametrize("driver", ["compiled", "transitions"])
-def test_a_loaded_run_comes_once_to_what_was_inserted_behind_started(driver: str, observed: bool) -> None:
+def test_a_loaded_run_enters_phases_inserted_after_started_once(driver: str, observed: bool) -> None:
     if driver == "transitions":
         pytest.importorskip("transitions")
     log: list[str] = []
@@ -416,8 +410,8 @@ def test_a_loaded_run_comes_once_to_what_was_inserted_behind_started(driver: str
     assert log == (whole if observed else ["FOO acts", "BAR acts"])
 
 
-def test_the_way_by_resumed_stays_with_started_however_a_phase_comes_behind_it() -> None:
-    ways: list[list[str]] = []
+def test_the_exit_to_resumed_stays_with_started_when_a_phase_is_inserted_after_it() -> None:
+    walks: list[list[str]] = []
     for inserted in (True, False):
         lifecycle = Lifecycle.training(echo)
         if inserted:
@@ -427,10 +421,10 @@ def test_the_way_by_resumed_stays_with_started_however_a_phase_comes_behind_it()
             lifecycle.add_path(Events.STARTED >> Mine.FOO >> Events.EPOCH_STARTED, required=True)
         engine = Engine(lifecycle=lifecycle)
         engine.load_state_dict({"epoch_length": 2, "iteration": 2, "max_epochs": 2})
-        ways.append(moves_of(engine, [7, 8])[:4])
+        walks.append(moves_of(engine, [7, 8])[:4])
     assert (
-        ways[0]
-        == ways[1]
+        walks[0]
+        == walks[1]
         == [
             "IDLE --run--> STARTED",
             "STARTED --loaded--> RESUMED",
@@ -445,7 +439,7 @@ def test_the_way_by_resumed_stays_with_started_however_a_phase_comes_behind_it()
     ("activity", "expected"),
     [
         (False, ["STARTED", "FOO", "RESUMED", "EPOCH_STARTED"]),
-        (True, ["STARTED", "FOO", "FOO acts", "EPOCH_STARTED"]),  # it cannot come back and not act again
+        (True, ["STARTED", "FOO", "FOO acts", "EPOCH_STARTED"]),  # returning to it would run its activity again
     ],
 )
 def test_a_loaded_run_whose_start_fails_does_not_recover_twice(
@@ -471,7 +465,7 @@ def test_a_loaded_run_whose_start_fails_does_not_recover_twice(
 
 
 @pytest.mark.parametrize("driver", ["compiled", "transitions"])
-def test_a_loaded_run_that_is_stopped_at_its_start_is_resumed_once(driver: str) -> None:
+def test_a_loaded_run_that_is_suspended_at_started_is_resumed_once(driver: str) -> None:
     if driver == "transitions":
         pytest.importorskip("transitions")
     engine = Engine(echo)
@@ -570,7 +564,7 @@ GOOD = {"epoch_length": 4, "iteration": 8, "max_epochs": 5}
         ),
     ],
 )
-def test_a_dict_that_says_nothing_definite_is_refused_as_a_whole(
+def test_an_invalid_dict_is_an_error_and_changes_nothing(
     walk: Walk, given: Any, kind: type[Exception], message: str
 ) -> None:
     walk.run([7, 8], max_epochs=3)
@@ -579,20 +573,16 @@ def test_a_dict_that_says_nothing_definite_is_refused_as_a_whole(
     assert walk.counters == (3, 6, 2, 3, None)
 
 
-def test_a_dict_without_a_users_key_is_refused_as_a_whole(walk: Walk) -> None:
+def test_a_dict_without_a_users_key_is_an_error_and_changes_nothing(walk: Walk) -> None:
     walk.engine.state_dict_user_keys += ["alpha", "beta"]
-    message = (
-        "Required user state attribute 'beta' is absent in provided state_dict "
-        "['epoch_length', 'iteration', 'max_epochs', 'alpha']. "
-        "Take it out of engine.state_dict_user_keys, or add it."
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    keys = "['epoch_length', 'iteration', 'max_epochs', 'alpha']"
+    with pytest.raises(ValueError, match=f"^Required user state attribute 'beta' is absent in .*{re.escape(keys)}"):
         walk.engine.load_state_dict({**GOOD, "alpha": 1})
     assert walk.counters == (0, 0, None, None, None)
     assert not hasattr(walk.engine.state, "alpha")
 
 
-def test_a_length_of_zero_is_refused_though_nothing_was_done_yet(walk: Walk) -> None:
+def test_a_length_of_zero_is_an_error_even_without_progress(walk: Walk) -> None:
     with pytest.raises(ValueError, match="epoch_length"):
         walk.engine.load_state_dict({"epoch_length": 0, "iteration": 0, "max_epochs": 3})
     assert walk.counters == (0, 0, None, None, None)
@@ -617,12 +607,12 @@ likely = st.fixed_dictionaries({"epoch_length": st.integers(1, 4)}) | st.just({"
         values,
     )
 )
-def test_what_pytorch_ignite_loads_is_loaded_the_same(given: dict[str, Any]) -> None:
+def test_dicts_are_loaded_as_in_pytorch_ignite(given: dict[str, Any]) -> None:
     ignite = pytest.importorskip("ignite.engine")
     if given.get("epoch_length") == 0 or any(given.get(key, 0) is None for key in ("iteration", "epoch")):
-        return  # it fails there, at its arithmetic
+        return  # Ignite raises another error
     if 0 in (given.get("max_epochs"), given.get("max_iters")):
-        return  # there it is a limit
+        return  # Ignite takes 0 for a limit
     results: list[Any] = []
     for library_engine in (ignite.Engine, Engine):
         engine = library_engine(echo)
@@ -636,15 +626,15 @@ def test_what_pytorch_ignite_loads_is_loaded_the_same(given: dict[str, Any]) -> 
     assert results[0] == results[1]
 
 
-# Going on from what was loaded
+# Runs after loading
 
 
-def test_a_loaded_run_goes_on_with_the_next_epoch(walk: Walk) -> None:
+def test_a_loaded_run_continues_with_the_next_epoch(walk: Walk) -> None:
     walk.engine.load_state_dict({"epoch_length": 2, "epoch": 1, "max_epochs": 3})
     assert walk.run([7, 8]) == [(2, 3, 7), (2, 4, 8), (3, 5, 7), (3, 6, 8)]
 
 
-def test_a_run_loaded_in_the_middle_of_an_epoch_does_the_rest_of_it(walk: Walk) -> None:
+def test_a_run_loaded_in_the_middle_of_an_epoch_does_the_rest_of_the_epoch(walk: Walk) -> None:
     walk.engine.load_state_dict({"epoch_length": 3, "iteration": 4, "max_epochs": 3})
     assert walk.run([7, 8, 9]) == [(2, 5, 8), (2, 6, 9), (3, 7, 7), (3, 8, 8), (3, 9, 9)]
     assert walk.engine.outcome == "completed"
@@ -655,7 +645,7 @@ def test_a_loaded_run_takes_another_limit(walk: Walk) -> None:
     assert walk.run([7, 8], max_epochs=2) == [(2, 3, 7), (2, 4, 8)]
 
 
-def test_a_run_loaded_at_its_end_starts_anew(walk: Walk) -> None:
+def test_a_run_loaded_at_its_end_starts_from_zero(walk: Walk) -> None:
     walk.engine.load_state_dict({"epoch_length": 2, "epoch": 2, "max_epochs": 2})
     assert walk.run([7, 8]) == [(1, 1, 7), (1, 2, 8)]
     assert walk.run([7, 8], max_epochs=2) == [(2, 3, 7), (2, 4, 8)]
@@ -666,7 +656,7 @@ def test_a_run_loaded_without_a_limit_starts_from_zero(walk: Walk) -> None:
     assert walk.run([7, 8]) == [(1, 1, 7), (1, 2, 8)]
 
 
-def test_loading_counts_for_one_run_only(walk: Walk) -> None:
+def test_loading_affects_one_run_only(walk: Walk) -> None:
     walk.engine.load_state_dict({"epoch_length": 3, "iteration": 4, "max_epochs": 2})
     assert walk.run([7, 8, 9]) == [(2, 5, 8), (2, 6, 9)]
     assert walk.run([7, 8, 9], max_epochs=3) == [(3, 7, 7), (3, 8, 8), (3, 9, 9)]
@@ -674,7 +664,7 @@ def test_loading_counts_for_one_run_only(walk: Walk) -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 12))
-def test_saved_anywhere_and_loaded_elsewhere_a_run_does_what_was_left(
+def test_a_run_saved_at_any_iteration_and_loaded_does_the_remaining_iterations(
     data_length: int, epoch_length: int, epochs: int, stop: int
 ) -> None:
     data = list(range(data_length))
@@ -691,7 +681,7 @@ def test_saved_anywhere_and_loaded_elsewhere_a_run_does_what_was_left(
         assert second.run(data) == whole[stop:]
 
 
-def test_loading_at_the_start_of_a_run_moves_that_run(walk: Walk) -> None:
+def test_loading_at_started_changes_that_run(walk: Walk) -> None:
     load = walk.engine.add_event_handler(
         Events.STARTED, lambda: walk.engine.load_state_dict({"epoch_length": 3, "iteration": 4, "max_epochs": 2})
     )
@@ -704,8 +694,7 @@ def test_loading_at_the_start_of_a_run_moves_that_run(walk: Walk) -> None:
 @pytest.mark.parametrize("event", [Events.EPOCH_STARTED, Events.ITERATION_STARTED, Events.ITERATION_COMPLETED])
 def test_loading_while_an_epoch_is_open_is_an_error(walk: Walk, event: Events, data: Any) -> None:
     walk.engine.add_event_handler(event, lambda: walk.engine.load_state_dict(GOOD))
-    message = f"load_state_dict() was called in {event.name}, where an epoch is open. Load before run(), or at STARTED."
-    with pytest.raises(BusyError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(BusyError, match=rf"^load_state_dict\(\) .*{event.name}.* epoch is open.* STARTED"):
         walk.run(data, epoch_length=2)
     assert walk.engine.state.epoch == 1
 
