@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.step_moves import move
-from fsm_engine.engine import handler_checks, recording
+from fsm_engine.engine import handler_checks, recording, run_ends
 from fsm_engine.engine.error_recovery import take_error_edge
 from fsm_engine.engine.signals import call_callbacks, enter_unobserved, handle_signal, is_safe_point
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, phase_at
@@ -55,6 +55,7 @@ def begin(
     cursor.outcome, cursor.callback_event = None, None
     engine._running = True
     recording.begin(engine)
+    run_ends.begin()
 
 
 def _raise_if_cannot_run(engine: Engine, driver: str) -> None:
@@ -180,7 +181,8 @@ def end(engine: Engine, position: int) -> BaseException | None:
         call_callbacks(engine)  # some are pending only if a handler of EXCEPTION_RAISED raised
     finally:
         unhandled = _finish(engine, position)
-    return unhandled
+        late = run_ends.end(engine)
+    return late if unhandled is None else unhandled
 
 
 def _finish(engine: Engine, position: int) -> BaseException | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import pickle
 import threading
@@ -451,6 +452,69 @@ def test_an_error_in_the_background_is_raised_at_the_next_save(caplog: pytest.Lo
     (message,) = caplog.messages
     assert "m_2.pt" in message
     checkpoint.wait()
+
+
+def fails(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def unsaved(event: Any, **step: Any) -> tuple[Engine, Checkpoint]:
+    """Return an engine that saves at `event`, in the background and without success."""
+    engine = Engine(step.get("step", echo))
+    checkpoint = Checkpoint(M, fails, n_saved=None, background=True)
+    engine.add_event_handler(event, checkpoint)
+    return engine, checkpoint
+
+
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Events.COMPLETED])
+def test_a_run_whose_last_save_fails_in_the_background_raises(event: Events) -> None:
+    engine, checkpoint = unsaved(event)
+    with pytest.raises(RuntimeError, match=r"m_1\.pt could not be written in the background.*No space left") as raised:
+        engine.run([1])
+    assert isinstance(raised.value.__cause__, OSError)
+    assert (engine.outcome, checkpoint.last_checkpoint) == ("failed", None)
+    checkpoint.wait()
+
+
+def test_an_interrupted_run_whose_save_fails_in_the_background_raises_and_can_be_resumed() -> None:
+    engine, checkpoint = unsaved(Events.INTERRUPT, step=lambda engine, batch: engine.interrupt())
+    with pytest.raises(RuntimeError, match=r"m_1\.pt could not be written"):
+        engine.run([1, 2])
+    assert (engine.outcome, engine.state.iteration) == ("interrupted", 1)
+    checkpoint.save_handler = lambda *_: None
+    assert (engine.run().iteration, engine.outcome) == (2, "interrupted")
+
+
+def test_a_failed_run_raises_its_own_exception_and_logs_the_failed_background_save(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine, checkpoint = unsaved(Events.ITERATION_STARTED, step=lambda engine, batch: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.run([1])
+    checkpoint.wait()  # does not raise again
+    assert ["m_1.pt could not be written" in message for message in caplog.messages].count(True) == 1
+
+
+def test_a_handled_exception_does_not_hide_a_failed_background_save() -> None:
+    engine, _ = unsaved(Events.EXCEPTION_RAISED, step=lambda engine, batch: 1 / 0)
+    with pytest.raises(RuntimeError, match=r"m_1\.pt could not be written"):
+        engine.run([1])
+    assert engine.outcome == "failed"
+
+
+def test_the_outermost_run_waits_for_the_background_save_of_an_inner_run() -> None:
+    slow, trainer, evaluator = Slow(), Engine(echo), Engine(echo)
+    evaluator.add_event_handler(Events.COMPLETED, Checkpoint(M, slow, background=True))
+    seen: list[int] = []
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def evaluate() -> None:
+        evaluator.run([1])
+        seen.append(len(slow.files))
+        slow.released.set()
+
+    trainer.run([1])
+    assert (seen, list(slow.files)) == ([0], ["m_1.pt"])
 
 
 # References, copies and pickles

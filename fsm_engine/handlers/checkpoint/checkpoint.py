@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fsm_engine._util.atomic_files import remove_leftovers
 from fsm_engine._util.signatures import accepts
 from fsm_engine._util.state_dicts import check_keys
+from fsm_engine.engine.run_ends import call_after_run
 from fsm_engine.events.events import EventEnum
 from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
@@ -89,7 +90,8 @@ class Checkpoint:
         save_on_rank: the rank of the process that writes in a distributed run, if `save_handler` is a folder.
         background: whether a thread writes the files while the run continues. The run waits only while tensors are
             copied to the host's memory, and for the previous file if that is still being written. SAVED_CHECKPOINT is
-            fired after the copy. An error is raised at the next save, or by `wait`. The process does not exit before
+            fired after the copy. An error is raised at the next save, at the end of the run, or by `wait`: `Engine.run`
+            waits for the last file, an evaluator's run inside another run does not. The process does not exit before
             its files are written.
 
     Raises:
@@ -218,6 +220,7 @@ class Checkpoint:
             write()
         else:
             self._background.start(write, filename)
+            call_after_run(self.wait)
         self._previous, self._saved = self._saved, retained.kept
         _fire(engine, self.SAVED_CHECKPOINT)
 
