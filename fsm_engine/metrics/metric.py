@@ -104,7 +104,10 @@ class Metric(MetricOperators, ABC):
         self.reset()
 
     def iteration_completed(self, engine: Engine) -> None:
-        """Update the metric from ``engine.state.output``. The engine calls this method at `Usage.ITERATION_COMPLETED`."""
+        """Update the metric from ``engine.state.output``.
+
+        The engine calls this method at the event `Usage.ITERATION_COMPLETED`.
+        """
         output = self.output_transform(engine.state.output)
         for item in (output,) if self.skip_unrolling else _unroll(output):
             self.update(item)
@@ -201,6 +204,10 @@ class Metric(MetricOperators, ABC):
     def _reset_and_update_handlers(self, usage: Usage) -> EventHandlers:
         """Return the handlers that reset and update this metric."""
         return [(_ResetHandler(self), usage.STARTED), (_UpdateHandler(self), usage.ITERATION_COMPLETED)]
+
+    def _update_as_part(self, engine: Engine) -> None:
+        """Update this metric, which is part of another metric, in an iteration of `engine`."""
+        self.iteration_completed(engine)
 
     def _state_owner(self) -> Metric | None:
         """Return the metric whose state dict an engine saves for this metric."""

@@ -79,7 +79,7 @@ class MetricsLambda(Metric):
     def iteration_completed(self, engine: Engine) -> None:
         """Call `iteration_completed` of the metrics that the function depends on."""
         for metric in self._leaves():
-            metric.iteration_completed(engine)
+            metric._update_as_part(engine)
 
     def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
         """Let `engine` compute this metric; see `Metric.attach`.

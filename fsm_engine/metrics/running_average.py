@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fsm_engine.events.events import Events
+from fsm_engine.metrics.independent_copy import independent_copy
 from fsm_engine.metrics.metric import (
     EventHandlers,
     Metric,
@@ -33,9 +34,10 @@ class RunningAverage(Metric):
     ``MetricUsage(Events.STARTED, Events.ITERATION_COMPLETED(every=50), Events.ITERATION_COMPLETED)``.
 
     Args:
-        src: metric whose values are averaged. It is computed and reset at every update, so each value is over one
-            iteration, or over one epoch with `RunningEpochWise`; do not attach it elsewhere. None averages the values
-            that `output_transform` returns.
+        src: metric whose values are averaged. Each value is over one iteration, or over one epoch with
+            `RunningEpochWise`. The values are computed by a copy of `src`, made when first needed, so `src`
+            itself is never changed and may be attached, averaged and used in expressions elsewhere. The copy shares
+            functions and modules, such as losses, with `src`. None averages the values that `output_transform` returns.
         alpha: weight of the previous average, above 0 and at most 1.
         output_transform: function from ``engine.state.output`` to a number or tensor; only without `src`.
         epoch_bound: True resets the average at the start of each epoch, False at the start of the run, whatever the
@@ -65,26 +67,50 @@ class RunningAverage(Metric):
         skip_unrolling: bool = False,
     ) -> None:
         _check_arguments(src, alpha, output_transform, device)
-        self.src: Metric | None = None
+        self.src = src
+        self._src_copy: Metric | None = None
         self.alpha = alpha
         self.epoch_bound = epoch_bound
         super().__init__(output_transform or unchanged, device, skip_unrolling or src is not None)
-        self.src = src  # set last, so that __init__ does not reset it
 
     def reset(self) -> None:
-        """Discard the average, and reset `src`."""
+        """Discard the average."""
         self._value: Any = None
-        if self.src is not None:
-            self.src.reset()
+        if self._src_copy is not None:
+            self._src_copy.reset()
 
     def update(self, output: Any) -> None:
-        """Average in one value: `output`, or the value of `src`, which is then reset; `output` is ignored then."""
-        if self.src is not None:
-            output = self.src.compute()
-            self.src.reset()
-        elif not isinstance(output, (float, int)) and isinstance(output, torch.Tensor):  # the second check is slow
+        """Average in one value: `output`, or the value that `src` has for `output` alone."""
+        source = self._source()
+        if source is not None:
+            source.reset()
+            source.update(output)
+            self._average_source(source)
+            return
+        if not isinstance(output, (float, int)) and isinstance(output, torch.Tensor):  # the second check is slow
             output = output.detach().to(self.device or output.device, copy=True)  # the step may change its own
-        self._value = output if self._value is None else self._value * self.alpha + (1.0 - self.alpha) * output
+        self._average(output)
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Average in one value: the output, or the value of `src` since the previous one. See `Metric`."""
+        source = self._source()
+        if source is None:
+            super().iteration_completed(engine)
+        else:
+            self._average_source(source)
+
+    def _average_source(self, source: Metric) -> None:
+        self._average(source.compute())
+        source.reset()
+
+    def _average(self, value: Any) -> None:
+        self._value = value if self._value is None else self._value * self.alpha + (1.0 - self.alpha) * value
+
+    def _source(self) -> Metric | None:
+        """Return the copy of `src` that computes the values; None without `src`."""
+        if self._src_copy is None and self.src is not None:
+            self._src_copy = independent_copy(self.src)
+        return self._src_copy
 
     def compute(self) -> Any:
         """Return the average, a tensor if the values are tensors.
@@ -97,24 +123,26 @@ class RunningAverage(Metric):
         return self._value
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average and the state dict of `src`."""
-        return {"value": copy_of(self._value), "src": None if self.src is None else self.src.state_dict()}
+        """Return the average and the state dict of the copy of `src`."""
+        source = self._source()
+        return {"value": copy_of(self._value), "src": None if source is None else source.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore the average and the state of `src` from a dict that `state_dict` returned.
+        """Restore the average and the state of the copy of `src` from a dict that `state_dict` returned.
 
         Raises:
             TypeError: `state_dict` is not a mapping.
             ValueError: `state_dict` belongs to another metric.
         """
         check_state_dict(self, state_dict, ["value", "src"])
-        if (state_dict["src"] is None) is not (self.src is None):
+        source = self._source()
+        if (state_dict["src"] is None) is not (source is None):
             raise ValueError(
                 "Either this RunningAverage has a metric as src or the one that the state dict was saved from, not "
                 "both. Load it into a RunningAverage with the same src."
             )
-        if self.src is not None:
-            self.src.load_state_dict(state_dict["src"])
+        if source is not None:
+            source.load_state_dict(state_dict["src"])
         self._value = copy_of(state_dict["value"])
 
     def _usage_of(self, usage: AnyUsage | None) -> Usage:
@@ -127,16 +155,24 @@ class RunningAverage(Metric):
         update_src = (_UpdateSourceHandler(self), Events.ITERATION_COMPLETED)
         return [reset, update] if self.src is None else [reset, update_src, update]
 
+    def _update_source(self, engine: Engine) -> None:
+        source = self._source()
+        if source is not None:
+            source._update_as_part(engine)
+
+    def _update_as_part(self, engine: Engine) -> None:
+        self._update_source(engine)
+        self.iteration_completed(engine)
+
 
 @dataclass(frozen=True)
 class _UpdateSourceHandler(MetricHandler):
-    """Updates `src` from the output of the step; an engine saves the state of the average, which includes `src`."""
+    """Updates the copy of `src` from the output of the step; the state of the average includes the copy."""
 
     metric: RunningAverage
 
     def __call__(self, engine: Engine) -> None:
-        assert self.metric.src is not None
-        self.metric.src.iteration_completed(engine)
+        self.metric._update_source(engine)
 
 
 def _check_arguments(src: Any, alpha: float, output_transform: Any, device: Any) -> None:
