@@ -212,9 +212,11 @@ def test_persistent_workers_are_kept_between_passes():
     data = WITH_WORKERS["persistent"]()
     engine = DeterministicEngine(lambda engine, batch: None)
     workers = set()
-    engine.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda: workers.update(id(w) for w in engine.state.dataloader._iterator._workers)
-    )
+
+    def note_workers(engine):  # without a reference cycle, in which torch needs 10 s to end persistent workers
+        workers.update(id(worker) for worker in engine.state.dataloader._iterator._workers)
+
+    engine.add_event_handler(Events.ITERATION_COMPLETED, note_workers)
 
     engine.run(data, max_epochs=2)
     engine.run(data, max_epochs=3)
@@ -230,7 +232,8 @@ def saved_and_resumed(make: Callable[[], Any], event: Any, epochs: int = 3, **li
     """Return the log of a whole run, the log of a run resumed from a state dict saved at `event`, and the place."""
     whole, saved = Log(), []
     engine = DeterministicEngine(whole)
-    engine.add_event_handler(event, lambda: saved.append((engine.state_dict(), len(whole))))
+    # Without a reference cycle, in which torch needs 10 s to end persistent workers.
+    engine.add_event_handler(event, lambda engine: saved.append((engine.state_dict(), len(whole))))
     torch.manual_seed(12)
     engine.run(make(), max_epochs=epochs, **limits)
 
