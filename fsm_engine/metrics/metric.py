@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Number
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -137,6 +138,8 @@ class Metric(MetricOperators, ABC):
         A 0-d tensor becomes a Python number, for which the host waits for the device each time the metric is computed.
         If the value is a mapping, its items are stored under their own keys, too.
 
+        Warns if another metric is attached to `engine` under this name, because each overwrites the value of the other.
+
         A metric that is attached under several names, or with several usages that update it at the same event, is
         updated once per event.
 
@@ -152,10 +155,11 @@ class Metric(MetricOperators, ABC):
             NotComputableError: during a run, the metric has no data.
         """
         usage = self._usage_of(usage)
+        _warn_name_taken(engine, name, self)
         for handler, event in self._reset_and_update_handlers(usage):
             if not engine.has_event_handler(handler, event):
                 engine.add_event_handler(event, handler)
-        engine.add_event_handler(usage.COMPLETED, _ComputeHandler(self, usage), name)
+        engine.add_event_handler(usage.COMPLETED, _ComputeHandler(self, usage, name))
 
     def detach(self, engine: Engine, usage: AnyUsage | None = None) -> None:
         """Undo `attach` with this usage for all names. Do nothing if the metric is not attached with it.
@@ -208,6 +212,9 @@ class Metric(MetricOperators, ABC):
     def _update_as_part(self, engine: Engine) -> None:
         """Update this metric, which is part of another metric, in an iteration of `engine`."""
         self.iteration_completed(engine)
+
+    def _class_name(self) -> str:
+        return type(self).__name__
 
     def _state_owner(self) -> Metric | None:
         """Return the metric whose state dict an engine saves for this metric."""
@@ -267,13 +274,28 @@ class _UpdateHandler(MetricHandler):
 @dataclass(frozen=True)
 class _ComputeHandler(MetricHandler):
     usage: Usage
+    name: str = field(default="", compare=False)  # not compared, so that `detach` finds the handlers of all names
 
-    def __call__(self, engine: Engine, name: str) -> None:
-        self.metric.completed(engine, name)
+    def __call__(self, engine: Engine) -> None:
+        self.metric.completed(engine, self.name)
 
 
 def _compute_handlers(engine: Engine) -> list[_ComputeHandler]:
     return [handler for handler in engine.handlers() if isinstance(handler, _ComputeHandler)]
+
+
+def _warn_name_taken(engine: Engine, name: str, metric: Metric) -> None:
+    """Warn if another metric is attached to `engine` under `name`."""
+    others = [handler.metric for handler in _compute_handlers(engine) if handler.name == name]
+    other = next((other for other in others if other != metric), None)
+    if other is not None:
+        old, new = other._class_name(), metric._class_name()
+        warnings.warn(
+            f"The metrics {old} and {new} are both attached to this engine under the name {name!r}, so each overwrites "
+            f"the value of the other in engine.state.metrics. Attach {new} under another name, such as "
+            f"attach(engine, {name + '_2'!r}), or call detach(engine) of {old} first.",
+            stacklevel=3,
+        )
 
 
 def _without_scalar_tensors(value: Any) -> Any:

@@ -28,7 +28,8 @@ def attach(
 
     The metric's ``update`` gets the output of the step: a tuple or list as positional arguments, so (y_pred, y) as
     (preds, target); a mapping as keyword arguments; anything else as one argument. Move the metric to the device of
-    these arguments first. Attaching does not reset it; the usage does. See `Metric.attach` for the values.
+    these arguments first. Attaching does not reset it; the usage does. See `Metric.attach` for the values
+    and for names in use.
 
     Args:
         metric: metric or metric collection of torchmetrics.
@@ -105,6 +106,9 @@ class _TorchmetricsAdapter(Metric):
 
     def iteration_completed(self, engine: Engine) -> None:
         self.update(self.output_transform(engine.state.output))
+
+    def _class_name(self) -> str:
+        return type(self._metric).__name__
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _TorchmetricsAdapter) and other._metric is self._metric

@@ -1,16 +1,20 @@
-"""Usages with filters and with any events."""
+"""Usages with filters and with any events, and names that are attached twice."""
 
 from __future__ import annotations
 
 import pytest
+import torchmetrics
 from simple_metrics import Last, echo
 
 from fsm_engine import Engine, Events
 from fsm_engine.metrics import (
     BatchFiltered,
     EpochWise,
+    Frequency,
     MetricUsage,
     RunningAverage,
+    as_metric,
+    attach,
 )
 
 
@@ -38,3 +42,39 @@ def test_metric_usage_accepts_any_events():
 def test_usage_class_that_needs_arguments_raises_type_error(usage):
     with pytest.raises(TypeError, match=rf"the class {usage.__name__}, which needs arguments: {usage.__name__}\("):
         Last().attach(Engine(echo), "last", usage)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (Last, "Last"),
+        (lambda: Last() + 1, "MetricsLambda"),
+        (lambda: RunningAverage(alpha=0.5, output_transform=float), "RunningAverage"),
+        (Frequency, "Frequency"),
+        (lambda: as_metric(torchmetrics.SumMetric()), "SumMetric"),
+    ],
+)
+def test_attaching_another_metric_under_a_name_in_use_warns(make, name):
+    engine, first = Engine(echo), make()
+    first.attach(engine, "value")
+    with pytest.warns(UserWarning, match=rf"^The metrics {name} and Last .* under the name 'value'.*detach") as caught:
+        Last().attach(engine, "value")
+    with pytest.warns(UserWarning, match=rf"^The metrics {name} and SumMetric .* 'value_2'"):
+        attach(torchmetrics.SumMetric(), engine, "value", "batch_wise")
+    assert len(caught) == 1
+
+
+def test_metric_may_be_attached_again_and_its_name_is_free_after_detach():
+    engine, other, metric, summed = Engine(echo), Engine(echo), Last(), torchmetrics.SumMetric()
+    metric.attach(engine, "value")
+    metric.attach(engine, "value")
+    metric.attach(engine, "value", "batch_wise")
+    metric.attach(engine, "same value")
+    Last().attach(engine, "other value")
+    Last().attach(other, "value")
+    attach(summed, engine, "sum")
+    attach(summed, engine, "sum")
+    metric.detach(engine)
+    metric.detach(engine, "batch_wise")
+    Last().attach(engine, "value")
+    assert engine.run([1, 2]).metrics == {"value": 2, "other value": 2, "sum": 3}
