@@ -9,16 +9,12 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.runtime.data_iter import batches_taken
+from fsm_engine.runtime.data_iter import batches_to_skip
 from fsm_engine.runtime.run import PARTS
-from fsm_engine.runtime.state import State
 
 D = TypeVar("D", bound=EventDispatcher)
 
-_SHARED = ("logger", "_process_function")
-"""Attributes that a copy shares with the original engine."""
-
-_SPECIAL = frozenset({*PARTS, "state", "lifecycle", "_graph", "_registry", "_entries"})
+_SPECIAL = frozenset({*PARTS, "lifecycle", "_graph", "_registry", "_entries"})
 """Attributes that `copy_engine` and `pickle_state` treat one by one."""
 
 
@@ -32,19 +28,12 @@ def copy_engine(engine: D, memo: dict[int, Any]) -> D:
     twin: D = object.__new__(type(engine))
     memo[id(engine)] = twin
     twin._reset_process()
-    attributes = _other_attributes(engine)
-    shared = {name: attributes.pop(name) for name in _SHARED}
-    # The state comes first: it adds the data, the batch and the output to `memo`, so nothing else copies them.
-    state = _copy_state(engine.state, memo, keep_data=True)
+    state = engine.state
+    for shared in (engine.logger, engine._process_function, state.dataloader, state.batch, state.output):
+        memo[id(shared)] = shared  # deepcopy refuses an output that has a gradient function
     registry = engine._registry.copy_with_handlers()
-    vars(twin).update(
-        copy.deepcopy(attributes, memo),
-        **shared,
-        **_copy_parts(engine),
-        state=state,
-        _registry=registry,
-        _entries=registry.entries,
-    )
+    vars(twin).update(copy.deepcopy(_other_attributes(engine), memo), _registry=registry, _entries=registry.entries)
+    vars(twin).update(_copy_parts(engine))
     twin.lifecycle = engine.lifecycle._copy_for(twin)
     if hasattr(state.dataloader, "__next__"):
         twin._data_pass.skip = 0  # an iterator, shared with the original, is already at the next batch
@@ -62,10 +51,12 @@ def pickle_state(engine: EventDispatcher) -> dict[str, Any]:
     lifecycle["_graph"] = None if engine._graph is TRAINING else engine._graph
     for name in ("_engine", "_validated", "step"):
         del lifecycle[name]
+    state = copy.copy(engine.state)
+    state.dataloader = None
     return {
         **_other_attributes(engine),
         **_copy_parts(engine),
-        "state": _copy_state(engine.state, None, keep_data=False),
+        "state": state,
         "_registry": engine._registry,
         "_entries": engine._entries,
         "lifecycle": lifecycle,
@@ -101,22 +92,5 @@ def _other_attributes(engine: EventDispatcher) -> dict[str, Any]:
 def _copy_parts(engine: EventDispatcher) -> dict[str, Any]:
     """Return copies of the parts of the run; the copy of an open pass holds the number of batches to skip."""
     parts: dict[str, Any] = {name: copy.copy(getattr(engine, name)) for name in PARTS}
-    if engine._cursor.suspended_at is not None and engine._data_pass.iterator is not None:
-        data_pass = parts["_data_pass"]
-        data_pass.skip = 0 if data_pass.at_end else batches_taken(engine)
+    parts["_data_pass"].skip = batches_to_skip(engine)
     return parts
-
-
-def _copy_state(state: State, memo: dict[int, Any] | None, keep_data: bool) -> State:
-    """Return a copy of `state`: a deep one if `memo` is given, a shallow one otherwise."""
-    twin: State = object.__new__(type(state))
-    attributes = {**state.attributes(), "event_to_attr": state.event_to_attr}
-    if not keep_data:
-        attributes["dataloader"] = None
-    if memo is not None:
-        for name in ("dataloader", "batch", "output"):  # shared: deepcopy refuses a tensor that requires a gradient
-            memo[id(attributes[name])] = attributes[name]
-        attributes = copy.deepcopy(attributes, memo)
-    for name, value in attributes.items():
-        setattr(twin, name, value)
-    return twin

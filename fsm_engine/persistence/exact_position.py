@@ -17,7 +17,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
-from fsm_engine.runtime.data_iter import batches_taken
+from fsm_engine.runtime.data_iter import batches_to_skip
 from fsm_engine.runtime.exact_data import data_state
 
 _PROCESS_ATTRIBUTES = ("dataloader", "batch", "event_to_attr")
@@ -41,7 +41,6 @@ def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
     if engine._cursor.suspended_at is None and not _may_suspend(engine):
         return None
     position = engine._resume_position
-    is_open = data_pass.iterator is not None
     has_failed = failure.failed_position is not None
     requests = signals.saved_requests if has_failed else {**signals.saved_requests, **signals.requests}
     saved: dict[str, Any] = {
@@ -52,8 +51,8 @@ def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
         "activity_position": _name_position(graph, engine._cursor.activity_position),
         "edges_tried": sorted(failure.edges_tried),
         "clocks": _elapsed(engine),
-        "skip": 0 if data_pass.at_end else batches_taken(engine) if is_open else data_pass.skip,
-        "must_reopen": data_pass.must_reopen or (is_open and not data_pass.at_end),
+        "skip": batches_to_skip(engine),
+        "must_reopen": data_pass.must_reopen or (data_pass.iterator is not None and not data_pass.at_end),
         "loader_state": _loader_state(engine),
         "requests": {signal.value: skip for signal, skip in requests.items() if signal is not Signal.INTERRUPT},
         "state": plain_attributes(engine),

@@ -210,6 +210,14 @@ def batches_taken(run: Run) -> int:
     return run.state.iteration - data_pass.start + pending_batches(run)
 
 
+def batches_to_skip(run: Run) -> int:
+    """Return the number of batches to skip when a copy of the run, or another process, opens the pass again."""
+    data_pass = run._data_pass
+    if data_pass.at_end:
+        return 0
+    return data_pass.skip if data_pass.iterator is None else batches_taken(run)
+
+
 def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
     """Return how many batches of its pass over `data` a run has used up after `iteration` iterations.
 
