@@ -20,7 +20,7 @@ class Program:
     Attributes:
         compiled: the function and its source.
         bound: the objects that the function refers to.
-        key: the graph, the values of the static guards and the notifier, for which it was compiled.
+        key: the graph, the values of the static guards, the notifier and the version for which it was compiled.
     """
 
     compiled: CompiledFunction
@@ -28,15 +28,16 @@ class Program:
     key: tuple[Any, ...]
 
 
-def program_for(engine: EventDispatcher, current: Program | None) -> Program:
+def program_for(engine: EventDispatcher, current: Program | None, version: object) -> Program:
     """Return the program for the graph, handlers and observers of `engine`; `current` if it is up to date.
 
-    The caller passes None if handlers have changed, because the key does not contain them.
+    The key does not contain the handlers. `version` is another object after each change of handlers, and it is read
+    before them, so a change by another thread is compiled now or at the next call.
     """
     graph = engine._graph
     static_values = tuple([guard.as_guard(engine) for guard in graph.static_guards])
     notify = engine._notifier()
-    key = (graph, static_values, notify)
+    key = (graph, static_values, notify, version)
     if current is not None and current.key == key:
         return current
     entries = {n: entry for event, n in graph.index.items() if n and (entry := engine._entries[event]).handlers}

@@ -233,7 +233,7 @@ class EventDispatcher(Run):
             entry = self._entries[event_name]
         except (KeyError, TypeError):
             entry = self._registry.entry(event_name)
-        if entry.is_fired_phase and self._running:
+        if entry.is_fired_phase and self.is_running:
             raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]  # a phase, not an edge or exit
         entry.fire_count += 1
         cursor.callback_event = entry.callback_event
@@ -263,8 +263,12 @@ class EventDispatcher(Run):
 
     def _compile_firing(self, entry: EventEntry) -> Firing:
         """Set the functions that call the handlers of `entry`; they are dropped when its handlers change."""
-        entry.fire = fire = firing_for(entry, False), firing_for(entry, True), entry.bound_objects(self._wrappers)[1:]
-        return fire
+        while True:
+            handlers = entry.handlers
+            fire = firing_for(entry, False), firing_for(entry, True), entry.bound_objects(self._wrappers)[1:]
+            entry.fire = fire
+            if entry.handlers is handlers:  # otherwise another thread has attached a handler
+                return fire
 
     @property
     def outcome(self) -> Outcome | None:
@@ -272,7 +276,7 @@ class EventDispatcher(Run):
 
         None also while a run is active.
         """
-        return self._cursor.outcome if not self._running else None
+        return self._cursor.outcome if not self.is_running else None
 
     @property
     def should_terminate(self) -> bool:
@@ -351,14 +355,14 @@ class EventDispatcher(Run):
         """
         if not callable(callback):
             raise TypeError(f"call_when_safe() requires a callable that takes the engine, got {callback!r}.")
-        if not self._running:
+        if not self.is_running:
             callback(self)
             return
         self._signals.callbacks.append(callback)
         self._signals.needs_attention = True
 
     def _request_signal(self, signal: Signal, skip: bool) -> None:
-        if self._running:
+        if self.is_running:
             self._signals.requests[signal] = skip is True  # a handler `engine.terminate` receives the engine as `skip`
             self._signals.needs_attention = True
 

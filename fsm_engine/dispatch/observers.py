@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.dispatch.registry import CHANGING
 from fsm_engine.graph.transitions import Transition
 
 if TYPE_CHECKING:
@@ -62,14 +63,16 @@ class Observers:
         if not callable(observer):
             raise TypeError(f"an observer is called as observer(engine, transition), but {observer!r} is not callable.")
         observation = Observation(engine, observer, is_trusted)
-        self._all += (observation,)
+        with CHANGING:
+            self._all += (observation,)
         return observation
 
     def discard(self, observation: Observation) -> bool:
         """Remove `observation`, and return True if it was present."""
-        before = len(self._all)
-        self._all = tuple([other for other in self._all if other is not observation])
-        return len(self._all) < before
+        with CHANGING:
+            before = len(self._all)
+            self._all = tuple([other for other in self._all if other is not observation])
+            return len(self._all) < before
 
     def notify(self, engine: EventDispatcher, transition: Transition) -> None:
         """Call every observer; remove one that raises, and log its exception."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +17,10 @@ from fsm_engine.graph.code import Payload
 from fsm_engine.graph.graph import Graph
 
 _MOVE = Payload(keywords={"transition": "transition"})
+
+CHANGING = threading.RLock()
+"""Held while handlers or observers are replaced, so that no change of another thread is lost. A signal handler may
+interrupt a change in the same thread."""
 
 
 class Registry:
@@ -181,8 +186,9 @@ class Registry:
             handler_entry = HandlerEntry(event, handler, args, kwargs)
             handler_entry.set_arguments(handler_arguments(self.entry(event), handler, args, kwargs))
             handler_entries.append(handler_entry)
-        for handler_entry in handler_entries:
-            self._insert(self.entries[handler_entry.event], handler_entry)
+        with CHANGING:
+            for handler_entry in handler_entries:
+                self._insert(self.entries[handler_entry.event], handler_entry)
         return handler_entries
 
     def _insert(self, entry: EventEntry, handler_entry: HandlerEntry) -> None:
@@ -193,11 +199,12 @@ class Registry:
     def detach(self, handler_entries: Iterable[HandlerEntry]) -> bool:
         """Detach every entry that is still attached, and return True if there was one."""
         found = False
-        for handler_entry in handler_entries:
-            entry = self.entries[handler_entry.event]
-            others = tuple([other for other in entry.handlers if other is not handler_entry])
-            found |= len(others) < len(entry.handlers)
-            entry.handlers, entry.fire = others, None
+        with CHANGING:
+            for handler_entry in handler_entries:
+                entry = self.entries[handler_entry.event]
+                others = tuple([other for other in entry.handlers if other is not handler_entry])
+                found |= len(others) < len(entry.handlers)
+                entry.handlers, entry.fire = others, None
         return found
 
     def entries_of(self, handler: Handler, event: AnyEvent | None = None) -> list[HandlerEntry]:

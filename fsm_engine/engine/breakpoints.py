@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.edges import Edge, End
 from fsm_engine.events.events import AnyEvent, EventsList, without_filter
 from fsm_engine.events.priorities import LAST
@@ -18,27 +17,25 @@ from fsm_engine.graph.signals import Signal
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
+    from fsm_engine.engine.engine import Engine
 
 
-def attach(engine: EventDispatcher, what: AnyEvent | EventsList) -> list[RemovableEventHandle]:
-    """Attach breakpoints: each of these events or edges interrupts the run, until its handle is removed.
+def replace(engine: Engine, what: AnyEvent | EventsList | None) -> None:
+    """Remove the breakpoints of `engine` and attach others: each of these events or edges interrupts the run.
 
     Raises:
         ValueError: a run cannot stop at one of them, or it is not registered.
         RuntimeError: interrupts are disabled.
     """
-    events = list(what) if isinstance(what, EventsList) else [what]
+    engine._detach(engine._registry.entries_of(_interrupt))
+    engine._has_breakpoints = what is not None
+    events = [] if what is None else list(what) if isinstance(what, EventsList) else [what]
     for event in events:
         _check_breakpoint(engine, event)
-    engine._check_interrupts()
-    called_last = [event if isinstance(event, str) else event(priority=LAST) for event in events]
-    return [engine.add_event_handler(event, _interrupt) for event in called_last]
-
-
-def detach(handles: Iterable[RemovableEventHandle]) -> None:
-    """Remove breakpoints."""
-    for handle in handles:
-        handle.remove()
+    if events:
+        engine._check_interrupts()
+    for event in events:
+        engine.add_event_handler(event if isinstance(event, str) else event(priority=LAST), _interrupt)
 
 
 def _interrupt(engine: EventDispatcher) -> None:
@@ -93,7 +90,7 @@ def interruptible(engine: EventDispatcher) -> Iterator[None]:
         )
 
     def on_signal(_number: int, _frame: Any) -> None:
-        if engine._running and not engine.should_interrupt:
+        if engine.is_running and not engine.should_interrupt:
             engine.interrupt()
             engine.logger.warning("Interrupting at the next safe place. Press Ctrl-C again to stop immediately.")
         else:

@@ -23,6 +23,8 @@ from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.persistence import copying
 from fsm_engine.persistence.state_dict import load_state_dict, make_state_dict
 from fsm_engine.runtime import data_iter, run_limits
+from fsm_engine.runtime.cursor import Outcome
+from fsm_engine.runtime.run import no_claim
 from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:
@@ -55,6 +57,11 @@ class Engine(EventDispatcher):
         resumes_exactly: True if `state_dict` holds everything that a run needs to resume exactly. A `Checkpoint` that
             saves this engine sets it. It costs one read of the RNG states per pass over the data.
 
+    Thread safety: `run` may be called by one thread at a time; a second call raises BusyError. During a run, other
+    threads may call `terminate`, `terminate_epoch`, `interrupt` and `call_when_safe`, and attach and remove handlers
+    and observers. These take effect at the next check between handlers and activities. Everything else belongs to the
+    thread that runs.
+
     Raises:
         ValueError: there is no step, the step cannot be called with an engine and a batch, or both a step and a
             lifecycle are given.
@@ -70,7 +77,9 @@ class Engine(EventDispatcher):
     def _reset_process(self) -> None:
         super()._reset_process()
         self._debug = False
+        self._has_breakpoints = False
         self._program: Program | None = None
+        self._version = object()  # another one after each change of handlers, observers or the graph
         self._recorder: Recorder | None = None
         self._has_handlers_cache: dict[Any, bool] = {}
         self._driver: Driver | None = None
@@ -342,14 +351,13 @@ class Engine(EventDispatcher):
             Exception: raised by the step, a handler or the data, unless an error edge takes it or EXCEPTION_RAISED has
                 a handler. KeyboardInterrupt and the like are raised even if EXCEPTION_RAISED has one.
         """
-        stops = breakpoints.attach(self, until) if until is not None else ()
+        claim = run_loop.claim(self)  # the engine is running until this frame ends
+        has_begun, position, unhandled = False, run_loop.NOT_STARTED, None
         try:
+            if until is not None or self._has_breakpoints:  # an exception may have left the breakpoints of another run
+                breakpoints.replace(self, until)
             self._begin(data, max_epochs, max_iters, epoch_length, driver)
-        except BaseException:
-            breakpoints.detach(stops)
-            raise
-        terminal, position = self._graph.terminal_positions, run_loop.NOT_STARTED
-        try:
+            has_begun, terminal = True, self._graph.terminal_positions
             while True:
                 try:
                     if position == run_loop.NOT_STARTED:
@@ -361,9 +369,17 @@ class Engine(EventDispatcher):
                     position = function(self, position, bound)
                 except BaseException as error:
                     position = run_loop.fail(self, error)
+        except BaseException:
+            if has_begun:  # the exception ended the run without EXCEPTION_RAISED
+                self._cursor.outcome = Outcome.FAILED
+            raise
         finally:
-            breakpoints.detach(stops)
-            unhandled = run_loop.end(self, position)
+            if self._has_breakpoints:
+                breakpoints.replace(self, None)
+            if has_begun:
+                unhandled = run_loop.end(self, position)
+            self._claim = no_claim
+            del claim
         if unhandled is not None:
             try:
                 raise unhandled
@@ -379,7 +395,7 @@ class Engine(EventDispatcher):
         return program.compiled.function, program.bound
 
     def _current_program(self) -> Program:
-        self._program = program = program_for(self, self._program)
+        self._program = program = program_for(self, self._program, self._version)
         return program
 
     def _current_moves(self) -> dict[int, FirableMoves]:
@@ -390,7 +406,7 @@ class Engine(EventDispatcher):
 
     def _invalidate(self) -> None:
         cursor = self._cursor
-        self._program = None
+        self._version = object()
         self._signals.needs_attention = True
         self._firable_moves = None
         self._has_handlers_cache.clear()

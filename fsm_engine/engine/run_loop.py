@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
@@ -16,12 +18,35 @@ from fsm_engine.persistence.state_dict import has_begun, resume_epoch
 from fsm_engine.runtime import data_iter, run_limits
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.exact_data import restore_rng_states
+from fsm_engine.runtime.run import Claim
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
+_claiming = threading.Lock()
+
 NOT_STARTED = -1
 """The position of a run before `take_run_edge`."""
+
+
+def claim(engine: Engine) -> Claim:
+    """Claim `engine` for a run, in one step, so that of two threads only one can.
+
+    The engine is running as long as the caller keeps the claim. So an exception at any line leaves no engine that is
+    running for ever.
+
+    Raises:
+        BusyError: the engine is running.
+    """
+    claimed = Claim()
+    with _claiming:
+        if engine.is_running:
+            raise BusyError(
+                f"run() was called while this engine is running; it is in {engine.phase}. Use another Engine for a run "
+                f"inside this one, or call run() again after this run has ended."
+            )
+        engine._claim = weakref.ref(claimed)
+    return claimed
 
 
 def begin(
@@ -30,7 +55,7 @@ def begin(
     """Check the arguments of a run, then prepare `engine` to start a new run or to resume.
 
     Raises:
-        BusyError, LifecycleError, ValueError, TypeError: see `Engine.run`. A suspended run can still be resumed then.
+        LifecycleError, ValueError, TypeError: see `Engine.run`. A suspended run can still be resumed then.
     """
     _raise_if_cannot_run(engine, driver)
     if data is not None:
@@ -53,17 +78,11 @@ def begin(
         _start(engine, data, is_new)
     data_pass.resume_rng = None
     cursor.outcome, cursor.callback_event = None, None
-    engine._running = True
     recording.begin(engine)
     run_ends.begin()
 
 
 def _raise_if_cannot_run(engine: Engine, driver: str) -> None:
-    if engine._running:
-        raise BusyError(
-            f"run() was called while this engine is running; it is in {engine.phase}. Use another Engine for a run "
-            f"inside this one, or call run() again after this run has ended."
-        )
     if driver not in ("compiled", "transitions"):
         raise ValueError(f"unknown driver={driver!r}; pass 'compiled' or 'transitions'.")
     engine.lifecycle._ensure_valid()
@@ -143,7 +162,8 @@ def handle_requests(engine: Engine, position: int) -> int:
             call_callbacks(engine)
         if signals.requests and position not in graph.terminal_positions:
             cursor.position = position = handle_signal(engine, position)
-        signals.needs_attention = bool(signals.requests or signals.callbacks)
+        if signals.requests or signals.callbacks:  # never store False here: a signal may have arrived meanwhile
+            signals.needs_attention = True
     return position
 
 
@@ -187,7 +207,6 @@ def end(engine: Engine, position: int) -> BaseException | None:
 
 def _finish(engine: Engine, position: int) -> BaseException | None:
     cursor, signals, data_pass, failure = engine._cursor, engine._signals, engine._data_pass, engine._failure
-    engine._running = False
     engine._driver = None
     has_failed, unhandled = failure.final_error is not None, None if failure.is_handled else failure.final_error
     cursor.last_phase = phase_at(cursor.position)

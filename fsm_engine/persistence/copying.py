@@ -74,7 +74,7 @@ def restore_pickle(engine: EventDispatcher, state: dict[str, Any]) -> None:
 
 
 def _raise_if_running(engine: EventDispatcher, verb: str) -> None:
-    if engine._running:
+    if engine.is_running:
         raise BusyError(
             f"a running engine cannot be {verb}; it is in {engine.phase}. "
             f"Call engine.interrupt(), and copy or pickle it after run() has returned."

@@ -79,7 +79,7 @@ def _may_suspend(engine: EventDispatcher) -> bool:
 
 def _elapsed(engine: EventDispatcher) -> dict[str, float]:
     clocks = engine._clocks.saved()
-    return {name: perf_counter() - start for name, start in clocks.items()} if engine._running else clocks
+    return {name: perf_counter() - start for name, start in clocks.items()} if engine.is_running else clocks
 
 
 def _loader_state(engine: EventDispatcher) -> Any:
@@ -145,7 +145,7 @@ def check_position(engine: EventDispatcher, saved: Mapping[str, Any]) -> None:
         ValueError: its lifecycle does not have the position.
         BusyError: it is running.
     """
-    if engine._running:
+    if engine.is_running:
         raise BusyError(
             f"load_state_dict() was called in {engine.phase} with an exact position, which can only be loaded while no "
             f"run is active. Call it before run()."

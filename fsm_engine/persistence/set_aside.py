@@ -21,7 +21,7 @@ def set_aside(engine: EventDispatcher) -> Iterator[None]:
     Raises:
         BusyError: the engine is running.
     """
-    if engine._running:
+    if engine.is_running:
         raise BusyError(f"the engine is running; it is in {engine.phase}. Try again after its run has ended.")
     state, has_loaded_state = engine.state, engine._has_loaded_state
     parts = {name: getattr(engine, name) for name in PARTS}

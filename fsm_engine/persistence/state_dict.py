@@ -69,7 +69,7 @@ def _is_before_step(engine: EventDispatcher) -> bool:
 def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
     """Return the values that a run needs, besides its progress, to resume exactly."""
     cursor, signals = engine._cursor, engine._signals
-    if engine._running and not signals.is_calling_back and cursor.suspended_at is None:
+    if engine.is_running and not signals.is_calling_back and cursor.suspended_at is None:
         engine.logger.warning(
             "state_dict() was called in %s while handlers run, so it contains no exact position. Call it from a "
             "callback: engine.call_when_safe(...).",
@@ -171,7 +171,7 @@ def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
             f"'phase' in the state dictionary is {given['phase']!r}, where no run of this lifecycle can be "
             f"suspended. Its phases are {', '.join(numbers)}."
         )
-    if engine._running:
+    if engine.is_running:
         raise BusyError(f"load_state_dict() was called in {engine.phase} of a run. Call it before run().")
     engine._restart(has_data=False)
     cursor.position, engine._has_loaded_state = IDLE_POSITION, not number
@@ -183,7 +183,7 @@ def _load_phase(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
 def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     progress, limit = _check(given)
     cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
-    if engine._running and Scope.EPOCH.contains(engine.phase.scope):
+    if engine.is_running and Scope.EPOCH.contains(engine.phase.scope):
         raise BusyError(
             f"load_state_dict() was called in {engine.phase} while an epoch is open. Call it before run(), or at "
             f"STARTED."
@@ -195,7 +195,7 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     state.epoch = value if progress == "epoch" or not length else value // length
     for name in _LIMITS:
         setattr(state, name, given[name] if name == limit else None)
-    if engine._running:
+    if engine.is_running:
         resume_epoch(engine)
     else:
         cursor.position, cursor.suspended_at, data_pass.iterator = IDLE_POSITION, None, None

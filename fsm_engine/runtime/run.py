@@ -21,6 +21,16 @@ PARTS = ("_cursor", "_clocks", "_signals", "_data_pass", "_failure")
 """The attributes of a `Run` that are its parts."""
 
 
+class Claim:
+    """Held by the frame of `Engine.run`, so it ends with the frame, whatever ends that."""
+
+    __slots__ = ("__weakref__",)
+
+
+def no_claim() -> None:
+    """Stand for a weak reference to the claim of an engine that does not run."""
+
+
 class Run:
     """The base class of `Engine` that holds its data: the state, the position in the graph, the step and the logger.
 
@@ -40,7 +50,7 @@ class Run:
         self._data_pass = DataPass()
         self._failure = Failure()
         self.state = State()
-        self._running = False
+        self._claim: Callable[[], Claim | None] = no_claim
         self._has_loaded_state = False
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
@@ -65,7 +75,7 @@ class Run:
     @property
     def is_running(self) -> bool:
         """True from the beginning of `run` until it returns or raises."""
-        return self._running
+        return self._claim() is not None
 
     @property
     def is_resuming(self) -> bool:

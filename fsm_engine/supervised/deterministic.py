@@ -90,7 +90,7 @@ class DeterministicEngine(Engine):
         state = self.state
         has_limit = state.max_epochs is not None or state.max_iters is not None
         resumes = self._cursor.suspended_at is not None and has_limit
-        if data is None and not resumes and not self._running:
+        if data is None and not resumes:
             raise ValueError(
                 "Deterministic engine does not support the option of data=None. Please, provide data as iterable, "
                 "or use Engine."

@@ -61,7 +61,7 @@ class Recorder:
             track.sampling = Sampling(every)
             self._sampler = Sampler(track.sampling, observer, self._move_observer(is_cut=True))
             observer = self._sampler.move_observer()
-        if engine._running:
+        if engine.is_running:
             self._learn(engine.lifecycle.graph)
             self._add_pause(engine, "begin")
         timeline.tracks.append(track)
