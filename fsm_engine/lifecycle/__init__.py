@@ -1,4 +1,5 @@
-"""Lifecycles: the training graph, how users change a graph, the rules it has to follow, and questions about it.
+"""Lifecycles: the training graph, edits of a graph, the rules that validate it, and queries about its paths.
 
-A `Lifecycle` wraps a graph and a step and goes into an `Engine`. The package imports `runtime` and below.
+A `Lifecycle` combines a graph with the step that runs in it; an `Engine` runs it. This package may import `runtime` and
+the packages before it; `dispatch` and the packages after it may import this one.
 """

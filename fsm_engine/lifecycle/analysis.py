@@ -1,7 +1,7 @@
-"""Questions about where a run can go, answered by networkx from the lifecycle graph.
+"""Queries about the paths of a run, answered by networkx from the lifecycle graph.
 
-They are about one run, suspended or not: it ends where it comes back to the first phase, and what a later run does
-is not counted. Guards are not looked at: they may be true.
+A query is about a single run, including its suspensions: it ends when it returns to the first phase. Guards are
+ignored: each of them may be true.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _START: Any = "start"
 _END: Any = "end"
-"""The nodes from and to which paths lead: they may stand for the same phase."""
+"""Nodes for the start and the end of paths. They are distinct even if both are the same phase."""
 
 
 class Walk(tuple[Transition, ...]):
-    """Moves, each from where the one before led: ``print`` shows ``A --label--> B --label--> C``.
+    """Sequence of moves, each from the target of the previous one; ``print`` shows ``A --label--> B --label--> C``.
 
-    An edge from a scope leaves the phase it is taken from, one into history leads to the phase left in it, just as
-    observers are told of them.
+    As in observers, the source of an edge from a scope is the phase that the run left, and the target of an edge into
+    history is the phase that the run returned to.
     """
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class Walk(tuple[Transition, ...]):
 
 
 def reachable(graph: Graph, start: int) -> tuple[Event, ...]:
-    """Return the phases that a run in `start` may still come to, in the order of the graph."""
+    """Return the phases that a run in `start` may still enter, in the order of the graph."""
     import networkx
 
     found = {node[0] for node in networkx.descendants(_one_run(graph, start), _START)}
@@ -55,14 +55,14 @@ def reachable(graph: Graph, start: int) -> tuple[Event, ...]:
 
 
 def before_each(graph: Graph) -> dict[Event, tuple[Event, ...]]:
-    """Return for each phase those that every run has been in before it, in their order."""
+    """Return the dominators of each reachable phase: the phases that every run visits before it, in order."""
     events = [phase.event for phase in graph.phases]
     chains = sorted(dominators(graph).items())
     return {events[number]: tuple(events[other] for other in chain) for number, chain in chains}
 
 
 def paths(graph: Graph, start: int, end: int, shortest: bool, limit: int | None) -> Iterator[Walk]:
-    """Return the ways from `start` to `end` of at most `limit` moves that come to no phase twice, one by one."""
+    """Yield the simple paths from `start` to `end` that have at most `limit` moves."""
     import networkx
 
     moves: Any = _one_run(graph, start, end)
@@ -88,27 +88,30 @@ def _shortest(moves: networkx.MultiDiGraph[Any], limit: int | None) -> Iterator[
 
 
 def _one_run(graph: Graph, start: int, end: int | None = None) -> networkx.MultiDiGraph[Any]:
-    """Return the moves of a run from `start` on, until it comes to `end` or is over.
+    """Return the moves of a run from `start` until it reaches `end` or is over.
 
-    A node is the number of a phase, and what history leads back to: None until the run is suspended or fails, and
-    that is any place where it may have been before `start`. From then on it is a place on the way, to which no path
-    comes again: `start` itself, or the beginning of the step in which that lies, are all that is noted of it.
+    A node is a pair of a phase and the set of phases to which history may return, None until the run is suspended or
+    fails after `start`: history then returns to a phase left before `start`. Later, history returns to a phase on the
+    path. A simple path cannot visit that phase again unless it is `start` or the phase whose activity `start` belongs
+    to, so that the sets contain only these.
     """
     import networkx
 
-    begun = _activity_phases(graph)
-    noted = {number: begun.get(number, {number}) & begun.get(start, {start}) for number in range(len(graph.phases))}
-    kept = _kept(graph, start, begun)
+    activities = _activity_phases(graph)
+    history_of = {
+        number: activities.get(number, {number}) & activities.get(start, {start}) for number in range(len(graph.phases))
+    }
+    earlier = _left_before(graph, start, activities)
     moves: networkx.MultiDiGraph[Any] = networkx.MultiDiGraph()
     moves.add_nodes_from((_START, _END))
     for number, exits in enumerate(possible_moves(graph)):
-        for node in _nodes(number, start, end, [None, *set(map(frozenset, noted.values()))]):
+        for node in _nodes(number, start, end, [None, *set(map(frozenset, history_of.values()))]):
             left = None if node == _START else node[1]
             for exit_ in exits:
-                after = frozenset(noted[number]) if leaves_history(exit_) else left
+                after = frozenset(history_of[number]) if leaves_history(exit_) else left
                 if isinstance(exit_.target, History) and left is not None:
                     after = frozenset()
-                for move in _resolve_history(graph, exit_, kept if left is None else left):
+                for move in _resolve_history(graph, exit_, earlier if left is None else left):
                     target = graph.index[move.target]  # type: ignore[index]
                     moves.add_edge(node, _END if target == end else (target, after), move=move)
     return moves
@@ -121,33 +124,33 @@ def _nodes(number: int, start: int, end: int | None, left: Iterable[Any]) -> lis
 
 
 def _resolve_history(graph: Graph, exit_: Transition, back: Iterable[int]) -> list[Transition]:
-    """Return `exit_` with the phases that it may lead to."""
+    """Return `exit_`, or if it leads into history, a copy for each phase in `back` that it may return to."""
     if not isinstance(exit_.target, History):
         return [exit_]
     inside = (graph.phases[number] for number in sorted(back) if exit_.target.contains(graph.phases[number].scope))
     return [replace(exit_, target=phase.event) for phase in inside]
 
 
-def _kept(graph: Graph, start: int, begun: dict[int, set[int]]) -> set[int]:
-    """Return where a run in `start` may have been suspended or have failed before it came there."""
+def _left_before(graph: Graph, start: int, activities: dict[int, set[int]]) -> set[int]:
+    """Return the phases in which a run that is in `start` may have been suspended or failed before."""
     import networkx
 
     if start == 0:
         return set()
     exits = possible_moves(graph)
-    plain: networkx.DiGraph[int] = networkx.DiGraph()
-    plain.add_nodes_from(range(len(graph.phases)))
+    moves: networkx.DiGraph[int] = networkx.DiGraph()
+    moves.add_nodes_from(range(len(graph.phases)))
     for number in range(1, len(graph.phases)):
-        plain.add_edges_from(
+        moves.add_edges_from(
             (number, graph.index[t.target]) for t in exits[number] if not isinstance(t.target, History)
         )
-    back = {start, *networkx.ancestors(plain, start)}
+    back = {start, *networkx.ancestors(moves, start)}
     left = {n for n, own in enumerate(exits) if any(leaves_history(t) and graph.index[t.target] in back for t in own)}  # type: ignore[index]
-    return {begin for number in left for begin in begun.get(number, {number})}
+    return {begin for number in left for begin in activities.get(number, {number})}
 
 
 def _activity_phases(graph: Graph) -> dict[int, set[int]]:
-    """Return for each fired phase those whose activity it is part of: history leads to the beginning of that."""
+    """Return the phases whose activities may fire each fired phase; history returns to the start of that activity."""
     import networkx
 
     fired: networkx.DiGraph[int] = networkx.DiGraph()

@@ -1,4 +1,4 @@
-"""What tells two lifecycle graphs apart: phases and transitions added, removed, changed."""
+"""Differences between two lifecycle graphs: phases and transitions that were added, removed or changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Key = tuple[End, str]
 
 
 class Change(Enum):
-    """How a part differs between two lifecycles."""
+    """Kind of difference between two lifecycles."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -30,18 +30,18 @@ class Change(Enum):
 
 
 _SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~"}
-_SAME = ("event", "source")
-"""What makes a phase, or a transition, go for the same as another."""
+_IDENTITY = ("event", "source")
+"""Fields that identify a phase or a transition and are never reported as changed."""
 
 
 @dataclass(frozen=True)
 class Changed(Generic[Part]):
-    """A phase or transition that differs.
+    """Phase or transition that differs.
 
     Attributes:
-        before: as it was, None if it was not there.
-        after: as it is, None if it is no longer there.
-        details: what has changed, such as ``guard: solved -> out_of_patience``.
+        before: version of the first lifecycle, None if it was added.
+        after: version of the second lifecycle, None if it was removed.
+        details: changed fields, such as ``guard: solved -> out_of_patience``.
     """
 
     before: Part | None
@@ -50,7 +50,7 @@ class Changed(Generic[Part]):
 
     @property
     def change(self) -> Change:
-        """Whether it was added, removed or changed."""
+        """Kind of the difference."""
         if self.before is None:
             return Change.ADDED
         return Change.REMOVED if self.after is None else Change.CHANGED
@@ -64,14 +64,14 @@ class Changed(Generic[Part]):
 
 @dataclass(frozen=True, repr=False)
 class Difference:
-    """What a second lifecycle has added, removed or changed; false if there is nothing, and made to be printed.
+    """Differences of a second lifecycle from a first; print it for a report. It is false if there are none.
 
-    The order of exits counts, that of phases does not: it changes nothing about what happens. Two functions from
-    the same definition count as the same.
+    The order of exits is compared, the order of phases is not, because it does not affect a run. Two functions created
+    by the same ``def`` or ``lambda`` are equal.
 
     Attributes:
-        phases: those that differ, by event.
-        transitions: those that differ, by source and label; the new label, if it was changed.
+        phases: changed phases by event.
+        transitions: changed transitions by source and label; by the new label if the label was changed.
     """
 
     phases: Mapping[Event, Changed[Phase]]
@@ -90,14 +90,14 @@ class Difference:
 
 
 def difference(before: Graph, after: Graph) -> Difference:
-    """Return what `after` has added to `before`, removed from it, or changed."""
+    """Return the differences of `after` from `before`."""
     renamed = _renamed(before, after)
     old = {renamed.get(_key(t), _key(t)): t for t in before.transitions}
     new = {_key(t): t for t in after.transitions}
     places, new_places = _places(old, new), _places(new, old)
 
     def of_transitions(key: _Key, one: Transition, other: Transition) -> list[str]:
-        moved = _rank(one) == _rank(other) is not None and places[key] != new_places[key]
+        moved = _group(one) == _group(other) is not None and places[key] != new_places[key]
         return [*_changes(one, other), *([f"place: {places[key]} -> {new_places[key]}"] if moved else [])]
 
     return Difference(
@@ -128,48 +128,48 @@ def _key(transition: Transition) -> _Key:
 
 
 def _renamed(before: Graph, after: Graph) -> dict[_Key, _Key]:
-    """Return the new keys of transitions that have another label, and lead between the same phases as before."""
+    """Return the new keys of transitions that differ from `before` in the label but not in the rest of the edge."""
     old, new = {_key(t) for t in before.transitions}, {_key(t) for t in after.transitions}
     added = [t for t in after.transitions if _key(t) not in old]
     found: dict[_Key, _Key] = {}
     for transition in before.transitions:
-        twins = [t for t in added if _course(t) == _course(transition)] if _key(transition) not in new else []
-        if twins:
-            added.remove(twins[0])
-            found[_key(transition)] = _key(twins[0])
+        matches = [t for t in added if _edge(t) == _edge(transition)] if _key(transition) not in new else []
+        if matches:
+            added.remove(matches[0])
+            found[_key(transition)] = _key(matches[0])
     return found
 
 
-def _course(transition: Transition) -> tuple[Any, ...]:
+def _edge(transition: Transition) -> tuple[Any, ...]:
     return transition.source, transition.target, transition.trigger, transition.signal, transition.error
 
 
 def _places(transitions: Mapping[_Key, Transition], others: Mapping[_Key, Transition]) -> dict[_Key, int]:
-    """Return the place of each transition that both graphs have among those that are tried with it."""
+    """Return the place of each common transition among the common transitions that are tried in order with it."""
     counts: Counter[Any] = Counter()
     places: dict[_Key, int] = {}
     for key in (key for key in transitions if key in others):
-        rank = _rank(transitions[key])
-        counts[rank] += 1
-        places[key] = counts[rank]
+        group = _group(transitions[key])
+        counts[group] += 1
+        places[key] = counts[group]
     return places
 
 
-def _rank(transition: Transition) -> tuple[Any, ...] | None:
-    """Return what tells which exits are tried one after the other; None if it is chosen by its event or signal."""
-    tried = transition.trigger is Trigger.AUTOMATIC or bool(transition.error)
-    return (transition.source, transition.trigger) if tried else None
+def _group(transition: Transition) -> tuple[Any, ...] | None:
+    """Return the key of the exits that are tried in order with this one; None if its event or signal selects it."""
+    is_tried = transition.trigger is Trigger.AUTOMATIC or bool(transition.error)
+    return (transition.source, transition.trigger) if is_tried else None
 
 
 def _changes(one: Phase | Transition, other: Phase | Transition) -> list[str]:
-    """Return how two that go for the same differ, in whatever there is to say of them."""
-    names = [field.name for field in fields(one) if field.name not in _SAME]
+    """Return a description of each field that differs."""
+    names = [field.name for field in fields(one) if field.name not in _IDENTITY]
     pairs = [(name, getattr(one, name), getattr(other, name)) for name in names]
     return [f"{name}: {_arrow(before, after)}" for name, before, after in pairs if not _same(before, after)]
 
 
 def _arrow(one: Any, other: Any) -> str:
-    before, after = _shown(one), _shown(other)
+    before, after = _text(one), _text(other)
     return f"{before} -> {after}" if before != after else f"another {after}"
 
 
@@ -192,29 +192,29 @@ def _same_calls(one: UserCallable, other: UserCallable) -> bool:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Say whether two arguments are the same, which some, such as tensors, cannot tell by ``==``."""
+    """Return True if two arguments are equal; False if ``==`` fails, as for tensors of several elements."""
     try:
         return one is other or bool(one == other)
     except Exception:
         return False
 
 
-def _definition(thing: Any) -> Any:
-    """Return the code of a function or method, which is the same wherever it was made; anything else as it is."""
-    return getattr(thing, "__code__", thing)
+def _definition(value: Any) -> Any:
+    """Return the code object of a function or method, which all its closures share, or else the object itself."""
+    return getattr(value, "__code__", value)
 
 
-def _shown(thing: Any) -> str:
-    if thing is None or thing == ():
+def _text(value: Any) -> str:
+    if value is None or value == ():
         return "none"
-    if isinstance(thing, tuple):
-        return "; ".join(map(_shown, thing))
-    if isinstance(thing, Payload):
-        return ", ".join((*thing.positional, *thing.keywords)) or "none"
-    if isinstance(thing, (Trigger, Signal)):
-        return str(thing.value)
-    if isinstance(thing, type):
-        return thing.__name__
-    if isinstance(thing, (Scope, EventEnum)):
-        return name_of_end(thing)
-    return code_name(thing) if callable(thing) or isinstance(thing, CodeFragment) else str(thing)
+    if isinstance(value, tuple):
+        return "; ".join(map(_text, value))
+    if isinstance(value, Payload):
+        return ", ".join((*value.positional, *value.keywords)) or "none"
+    if isinstance(value, (Trigger, Signal)):
+        return str(value.value)
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, (Scope, EventEnum)):
+        return name_of_end(value)
+    return code_name(value) if callable(value) or isinstance(value, CodeFragment) else str(value)

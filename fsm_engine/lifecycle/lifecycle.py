@@ -1,4 +1,4 @@
-"""`Lifecycle`: a graph with the step that it runs; what can be asked of it, and how it is drawn and written."""
+"""`Lifecycle`: a graph and the step that it runs, with queries, pictures and files."""
 
 from __future__ import annotations
 
@@ -28,26 +28,25 @@ if TYPE_CHECKING:
 
 
 class Lifecycle(LifecycleBuilder):
-    """A lifecycle graph, and the step that runs in it: a definition, with no run in it.
+    """Lifecycle graph and the step that runs in it. It holds no state of a run.
 
-    ``Lifecycle("ppo")`` has the outer phases only: how a run starts, ends, and takes signals. What happens in
-    between is added: phases with `add_phase` and `insert`, edges with `add_path` and `add_transition`.
+    ``Lifecycle("ppo")`` has only the outer phases: start and end of a run, and its signals. Add phases with `add_phase`
+    and `insert`, and edges with `add_path` and `add_transition`.
 
-    An engine keeps a copy of its own as ``engine.lifecycle``. It can be changed only between runs. An edit that
-    breaks a rule is refused and changes nothing; `check` tells what is still missing, and a run starts only
-    when nothing is.
+    An engine keeps its own copy as ``engine.lifecycle``, which can be edited between runs. An edit that breaks a rule
+    raises and changes nothing. `check` returns the remaining problems; a run starts only if none of them is an error.
 
     Attributes:
-        name: shown in pictures and messages.
-        step: the step of a training lifecycle, if there is one.
-        discovered: how often moves between events were seen that are no edges; see `Engine.discover`.
+        name: name for pictures and messages.
+        step: step of a training lifecycle, None if there is none.
+        discovered: counts of observed moves between events that the graph has no edge for; see `Engine.discover`.
     """
 
     @classmethod
     def training(cls, step: Callable[[Any, Any], Any] | None = None) -> Lifecycle:
-        """Return the training lifecycle around `step`, a function of (engine, batch).
+        """Return the training lifecycle with `step`, a function of (engine, batch).
 
-        A step that fires phases may say so by an attribute ``paths``, a tuple of paths; they are added here.
+        If the step fires phases, its attribute ``paths``, a tuple of paths, adds them to the lifecycle.
         """
         lifecycle = cls("training")
         lifecycle.step = step
@@ -56,10 +55,10 @@ class Lifecycle(LifecycleBuilder):
 
     @classmethod
     def of(cls, graph: Graph, name: str = "lifecycle") -> Lifecycle:
-        """Return a lifecycle around a whole graph.
+        """Return a lifecycle with the given graph.
 
         Raises:
-            LifecycleError: if the graph breaks a rule of edits.
+            LifecycleError: if the graph breaks a rule that holds after every edit.
         """
         raise_first(graph, FOR_EVERY_EDIT)
         lifecycle = cls(name)
@@ -68,21 +67,21 @@ class Lifecycle(LifecycleBuilder):
 
     @classmethod
     def from_transitions(cls, machine: Machine, activities: Mapping[str, Any], name: str = "machine") -> Lifecycle:
-        """Return the lifecycle of a machine written with the `transitions` library. See `machine.from_transitions`."""
+        """Return the lifecycle of a machine of the `transitions` library. See `transitions_driver.from_transitions`."""
         from fsm_engine.engine.transitions_driver import from_transitions
 
         return from_transitions(machine, activities, name)
 
-    # Asking
+    # Queries
 
     def reachable(self, event: AnyEvent) -> tuple[Event, ...]:
-        """Return the phases that a run in that of `event` may still come to, by whatever edges.
+        """Return the phases that a run in the phase `event` may still enter, by edges of all kinds.
 
-        A run ends in the first phase: what a later one does is not counted, unless `event` is that phase. An edge
-        into history leads only to where the run may have been suspended, or may have failed.
+        The run ends when it returns to the first phase; a later run is not included. Edges into history lead only to
+        phases in which the run may have been suspended or may have failed.
 
         Raises:
-            LifecycleError: if there is no such phase.
+            LifecycleError: if `event` is not a phase.
         """
         from fsm_engine.lifecycle.analysis import reachable
 
@@ -91,19 +90,19 @@ class Lifecycle(LifecycleBuilder):
     def paths(
         self, start: AnyEvent, end: AnyEvent, *, shortest: bool = False, limit: int | None = None
     ) -> Iterator[Walk]:
-        """Return the ways of a run from one phase to another that come to no phase twice; print one to see it.
+        """Return an iterator over the simple paths of a run from one phase to another: no phase is visited twice.
 
-        There may be very many: they are found one after the other, as they are asked for.
+        Their number may grow exponentially with the number of phases; they are computed one at a time.
 
         Args:
-            start: where they begin.
-            end: where they end; the same phase asks for the ways that lead back to it.
-            shortest: only those with the fewest moves.
-            limit: the most moves that one may have.
+            start: phase in which the paths start.
+            end: phase in which the paths end. If it is `start`, the paths are cycles.
+            shortest: whether to return only the paths with the fewest moves.
+            limit: maximum number of moves of a path.
 
         Raises:
-            LifecycleError: if there is no such phase.
-            ValueError: a limit that is not positive.
+            LifecycleError: if `start` or `end` is not a phase.
+            ValueError: if `limit` is not positive.
         """
         from fsm_engine.lifecycle.analysis import paths
 
@@ -112,52 +111,51 @@ class Lifecycle(LifecycleBuilder):
         return paths(self._graph, self._number(start), self._number(end), shortest, limit)
 
     def dominators(self) -> dict[Event, tuple[Event, ...]]:
-        """Return for each phase those that every run has been in before it, in their order.
+        """Return for each reachable phase the phases that every run visits before it, in order.
 
-        Phases that no run comes to are left out. History leads only to where a run has been, so it opens no way
-        of its own.
+        Edges into history are ignored: they return to phases that the run has visited already.
         """
         from fsm_engine.lifecycle.analysis import before_each
 
         return before_each(self._graph)
 
     def coverage(self, walks: Iterable[Any]) -> Coverage:
-        """Return which phases and transitions these walks have covered; print it.
+        """Return the coverage of phases and transitions by these walks; print it for a report.
 
         Args:
-            walks: sequences of transitions, as observers are told of them, or a single one.
+            walks: sequences of transitions as observers receive them, or a single sequence.
 
         Raises:
-            ValueError: for a step that is no transition of this lifecycle.
-            TypeError: for something that is no walk.
+            ValueError: if a step is not a transition of this lifecycle.
+            TypeError: if a walk is not a sequence of transitions.
         """
         from fsm_engine.lifecycle.coverage import cover
 
         return cover(self._graph, walks)
 
     def test_paths(self) -> tuple[Walk, ...]:
-        """Return a few runs that together take every transition, those from a scope from one of its phases.
+        """Return a few runs that together take every transition; a transition from a scope, from one of its phases.
 
-        Each begins in the first phase and ends there. Guards are not looked at: a test makes them true. What no
-        run can take, and `check` tells of, is left out.
+        Each run starts in the first phase and ends there if the graph leads back. Guards are ignored: a test makes them
+        true. Transitions that no run can take, which `check` reports, are left out.
         """
         from fsm_engine.lifecycle.coverage import covering_walks
 
         return covering_walks(self._graph)
 
     def diff(self, other: Lifecycle) -> Difference:
-        """Return what `other` has added, removed or changed; print it. `render.draw_difference` draws it.
+        """Return the differences of `other` from this lifecycle; print them, or draw them with `draw_difference`.
 
         Raises:
-            TypeError: for something that is no lifecycle.
+            TypeError: if `other` is not a lifecycle.
         """
         from fsm_engine.lifecycle.diff import difference
 
         if not isinstance(other, Lifecycle):
-            raise TypeError(f"a lifecycle is compared with another one, got {other!r}.")
+            raise TypeError(f"diff() compares a lifecycle with another Lifecycle, got {other!r}.")
         return difference(self._graph, other._graph)
 
-    # Looking
+    # Pictures and tables
 
     def draw(
         self,
@@ -171,27 +169,27 @@ class Lifecycle(LifecycleBuilder):
         handlers: bool = False,
         timeline: Timeline | Track | None = None,
     ) -> pathlib.Path:
-        """Draw the lifecycle to a file, and return its path. A file that is there is replaced whole or not at all.
+        """Draw the lifecycle to a file, and return its path. An existing file is replaced atomically.
 
-        The main path of a run goes straight through; the phase that an engine is in right now is marked.
+        The main path of a run is a straight line. The current phase of an engine is marked.
 
         Args:
-            path: its suffix tells the format: .svg, .png, .pdf; .html, a page to click through; .mmd (Mermaid) and
-                .dot (Graphviz), to be laid out by others; .json, .scxml and .graphml, to be read back by `load`.
-            format: one of these without the dot, whatever the suffix is.
-            title: written above the picture.
-            direction: of the main path, ``"down"`` or ``"right"``.
+            path: path of the file. Its suffix selects the format: .svg, .png, .pdf; .html for an interactive page;
+                .mmd (Mermaid) and .dot (Graphviz) for other tools; .json, .scxml and .graphml for `load`.
+            format: one of these suffixes without the dot, to override the suffix of `path`.
+            title: title above the picture.
+            direction: direction of the main path, ``"down"`` or ``"right"``.
             theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
-            guards: whether guards, actions, limits and activities are written out.
-            handlers: whether the handlers of each phase are listed in it, with file and line.
-            timeline: a recorded run, whose first track is laid over the picture, or any track of one: how wide an
-                edge is tells how often it was taken, the colour of a phase its share of the time; where the run
-                never came is faint.
+            guards: whether to show guards, actions, limits and activities.
+            handlers: whether to list the handlers of each phase, with file and line.
+            timeline: recorded run, whose first track is shown in the picture, or one of its tracks. The width of an
+                edge shows how often it was taken, the colour of a phase its share of the time. Phases and edges that
+                the run did not visit are faint.
 
         Raises:
-            ValueError: an unknown suffix, format, direction or theme; a timeline with moves that are no edges here.
-            ImportError: .png and .pdf need Typst; the message has the command that installs it.
-            OSError: the file cannot be written.
+            ValueError: if a suffix, format, direction or theme is unknown, or the timeline has moves without an edge.
+            ImportError: if .png or .pdf is requested without Typst; the message shows the command that installs it.
+            OSError: if the file cannot be written.
         """
         from fsm_engine.render import draw
 
@@ -208,19 +206,19 @@ class Lifecycle(LifecycleBuilder):
         )
 
     def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
-        """Show the picture in a notebook; where that is no SVG, its text as Mermaid."""
+        """Return the picture for a notebook, and Mermaid text for front ends without SVG."""
         from fsm_engine.render import render
 
         return {form: render(self, name).decode() for name, form in (("svg", "image/svg+xml"), ("mmd", "text/plain"))}
 
     def to_transitions(self) -> Machine:
-        """Return a flat machine of the `transitions` library with the same moves and no guards. See `machine`."""
+        """Return a flat machine of the `transitions` library with the same moves and no guards."""
         from fsm_engine.engine.transitions_driver import to_transitions
 
         return to_transitions(self._graph)
 
     def to_markdown(self) -> str:
-        """Return the table that ``print`` shows in Markdown, such as for a README. See `views`."""
+        """Return the table that ``print`` shows as Markdown, for example for a README."""
         from fsm_engine.lifecycle.table import to_markdown
 
         return to_markdown(self._graph)
@@ -228,30 +226,30 @@ class Lifecycle(LifecycleBuilder):
     # Serialization
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the lifecycle as a dictionary that JSON can hold. See `serialization.dictionary`."""
+        """Return the lifecycle as a JSON-compatible dictionary. See `serialization.dictionary`."""
         from fsm_engine.serialization.dictionary import to_dict
 
         return to_dict(self)
 
     @classmethod
     def from_dict(cls, data: Any, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle that `to_dict` gave; nothing in it is evaluated or imported.
+        """Return the lifecycle of a dictionary from `to_dict`. It evaluates and imports nothing.
 
         Args:
-            data: the dictionary.
-            bind: functions, enums of events and exceptions by their names in `data`, such as
-                ``{"is_good": is_good, "BackpropEvents": BackpropEvents}``. Events of an enum that is not bound
-                become strings. With anything else not bound the lifecycle can be looked at, and a run is refused.
+            data: dictionary from `to_dict`.
+            bind: functions, event enums and exception classes by their names in `data`, such as
+                ``{"is_good": is_good, "BackpropEvents": BackpropEvents}``. Events of an unbound enum become strings. A
+                lifecycle with other unbound names can be inspected and drawn, but a run raises.
 
         Raises:
-            LifecycleError: it is no lifecycle; the message says where, what was found, and what is legal.
+            LifecycleError: if `data` is invalid; the message shows the location, the value and the allowed values.
         """
         from fsm_engine.serialization.dictionary_reader import from_dict
 
         return from_dict(data, bind)
 
     def to_json(self) -> str:
-        """Return the lifecycle as JSON, a phase or transition to a line. See `serialization.dictionary`."""
+        """Return the lifecycle as JSON text with one phase or transition per line. See `serialization.dictionary`."""
         from fsm_engine.serialization.json_text import to_json
 
         return to_json(self)
@@ -264,7 +262,7 @@ class Lifecycle(LifecycleBuilder):
         return from_json(text, bind)
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
-        """Return a networkx graph, with one edge per phase that a transition may leave."""
+        """Return a networkx graph. A transition from a scope has an edge for each phase of the scope."""
         from fsm_engine.serialization.networkx_graph import to_networkx
 
         return to_networkx(self)
@@ -290,27 +288,27 @@ class Lifecycle(LifecycleBuilder):
         return from_graphml(text, bind)
 
     def to_scxml(self) -> str:
-        """Return the lifecycle as a W3C state chart. See `serialization.scxml`."""
+        """Return the lifecycle as SCXML, the W3C format of state charts. See `serialization.scxml`."""
         from fsm_engine.serialization.scxml import to_scxml
 
         return to_scxml(self)
 
     @classmethod
     def from_scxml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle of a W3C state chart, ours or another's; `bind` and errors as in `from_dict`."""
+        """Return the lifecycle of an SCXML text from any tool; `bind` and errors as in `from_dict`."""
         from fsm_engine.serialization.scxml import from_scxml
 
         return from_scxml(text, bind)
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Write the lifecycle to a file that `load` reads, and return its path. An existing file is replaced whole.
+        """Save the lifecycle to a file for `load`, and return its path. An existing file is replaced atomically.
 
-        The suffix tells the format: ``.json``, ``.graphml`` or ``.scxml``.
+        The suffix selects the format: ``.json``, ``.graphml`` or ``.scxml``.
 
         Raises:
-            LifecycleError: a file cannot hold something in the lifecycle, such as a name that is not printable.
-            ValueError: the suffix is another one.
-            OSError: the file cannot be written.
+            LifecycleError: if the format cannot represent the lifecycle, such as a name that is not printable.
+            ValueError: if the suffix is unknown.
+            OSError: if the file cannot be written.
         """
         from fsm_engine.serialization.files import save
 
@@ -318,14 +316,14 @@ class Lifecycle(LifecycleBuilder):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle of a file, read by its suffix: ``.json``, ``.graphml`` or ``.scxml``.
+        """Return the lifecycle of a file. The suffix selects the format: ``.json``, ``.graphml`` or ``.scxml``.
 
-        `bind` and errors are as in `from_dict`.
+        `bind` is as in `from_dict`.
 
         Raises:
-            LifecycleError: it is no lifecycle.
-            ValueError: another suffix.
-            OSError: the file cannot be read.
+            LifecycleError: if the file does not contain a valid lifecycle.
+            ValueError: if the suffix is unknown.
+            OSError: if the file cannot be read.
         """
         from fsm_engine.serialization.files import load
 

@@ -1,4 +1,4 @@
-"""Proofs about a lifecycle graph, by networkx."""
+"""Proofs about a lifecycle graph, by dominators from networkx."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 
 def path_around(graph: Graph, event: Event, before: Event) -> list[str] | None:
-    """Return a shortest path to the phase of `before` that misses that of `event`, None if `event` dominates it.
+    """Return the names on a shortest path to `before` without `event`, or None if `event` dominates `before`.
 
-    A phase dominates another if every path from the first phase of the graph to the other goes through it
-    (Lengauer and Tarjan, 1979). History leads only to where a run has been, so it opens no way of its own.
+    A phase dominates another if every path from the first phase of the graph to the other contains it (Lengauer and
+    Tarjan, 1979). Edges into history are ignored: they return to phases that the run has visited already.
     """
     import networkx
 
-    wanted, target = graph.index[event], graph.index[before]
+    avoided, target = graph.index[event], graph.index[before]
     chain = dominators(graph).get(target)
-    if chain is None or wanted in (*chain, target):
+    if chain is None or avoided in (*chain, target):
         return None
     moves = _moves(graph)
-    moves.remove_node(wanted)
+    moves.remove_node(avoided)
     return [graph.phases[number].name for number in networkx.shortest_path(moves, 0, target)]
 
 
 def dominators(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """Return for each phase that can be reached those that dominate it, from the first phase on, itself left out."""
+    """Return the dominators of each reachable phase except the phase itself, in the order of a run."""
     import networkx
 
     immediate = networkx.immediate_dominators(_moves(graph), 0)
     chains: dict[int, tuple[int, ...]] = {0: ()}
     for number in immediate:
-        waiting = []
+        pending = []
         while number not in chains:
-            waiting.append(number)
+            pending.append(number)
             number = immediate[number]
-        for later in reversed(waiting):
+        for later in reversed(pending):
             chains[later] = (*chains[number], number)
             number = later
     return chains

@@ -7,15 +7,15 @@ from fsm_engine.runtime.state import State
 
 
 class StepEvents(EventEnum):
-    """The phases that the training step of the supervised factories goes through, inside ITERATION_STARTED.
+    """Phases of the training step of the supervised factories, inside ITERATION_STARTED.
 
-    While a handler is attached to one of them, to its exit, or to an edge from or to it, what the step has
-    computed so far is on the state: ``x`` and ``y`` from FORWARD_STARTED on, ``y_pred`` from FORWARD_COMPLETED on,
-    ``loss`` from LOSS_COMPLETED on. These attributes are taken away when the step ends, so nothing keeps the graph
-    of the gradients alive. At BACKWARD_COMPLETED the gradients are in the parameters: the place to clip or log
-    them. With a gradient scaler they are scaled; ``scaler.unscale_(optimizer)`` divides them.
+    If a handler is attached to one of them, to its exit, or to an edge from or to it, the state holds the values that
+    the step has computed: ``x`` and ``y`` from FORWARD_STARTED on, ``y_pred`` from FORWARD_COMPLETED on, and ``loss``
+    from LOSS_COMPLETED on. The attributes are deleted when the step ends, so that they do not keep the autograd graph
+    alive. At BACKWARD_COMPLETED the parameters hold the gradients, to be clipped or logged. With a gradient scaler the
+    gradients are scaled; call ``scaler.unscale_(optimizer)`` first.
 
-    Where gradients are accumulated, the optimizer's phases come in every n-th iteration only.
+    With gradient accumulation, only every n-th iteration goes through the optimizer's phases.
     """
 
     FORWARD_STARTED = "forward_started"
@@ -38,16 +38,16 @@ WHOLE_STEP = (
     >> StepEvents.OPTIM_STEP_COMPLETED
     >> Events.ITERATION_COMPLETED
 )
-"""The way through a step that ends with one of the optimizer."""
+"""Path of a step that ends with an optimizer step."""
 
 ACCUMULATING = StepEvents.BACKWARD_COMPLETED >> Events.ITERATION_COMPLETED
-"""The way out of a step that leaves its gradients to the next."""
+"""Path out of a step that accumulates its gradients for the next one."""
 
 _VALUES = ("x", "y", "y_pred", "loss")
 
 
 def drop_values(state: State) -> None:
-    """Take away what a step has put on the state."""
+    """Delete the values of a step from the state."""
     for name in _VALUES:
         if hasattr(state, name):
             delattr(state, name)

@@ -1,4 +1,4 @@
-"""A lifecycle graph in other forms: a table to read, as text and as Markdown; and the names they use."""
+"""Tables of a lifecycle graph, as text and as Markdown, and qualified names of phases."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ COLUMNS = ("phase", "scope", "on entry", "activity", "exits")
 
 
 def to_table(graph: Graph) -> str:
-    """Return `graph` as a table: a line per phase with what it does, its exits below it in order."""
+    """Return `graph` as a text table: a line for each phase, and a line for each further exit in order."""
     head, *lines = align([COLUMNS, *to_rows(graph)])
     return "\n".join([head, "-" * max(map(len, [head, *lines])), *lines])
 
 
 def to_rows(graph: Graph) -> list[tuple[str, ...]]:
-    """Return the rows of the table. One that begins with an empty cell has one more exit of the phase above."""
+    """Return the rows of the table. A row with an empty first cell is a further exit of the phase above it."""
     rows: list[tuple[str, ...]] = []
     for phase in graph.phases:
         exits = [_exit_text(t) for t in graph.transitions if is_same(t.source, phase.event)] or [""]
@@ -37,7 +37,7 @@ def to_rows(graph: Graph) -> list[tuple[str, ...]]:
 
 
 def to_markdown(graph: Graph) -> str:
-    """Return the table of `graph` in Markdown: a row per phase, its exits in one cell, in order."""
+    """Return the table of `graph` in Markdown: a row for each phase, with its exits in order in one cell."""
     merged: list[list[str]] = []
     for name, *cells in to_rows(graph):
         if name:
@@ -50,17 +50,17 @@ def to_markdown(graph: Graph) -> str:
 
 def _exit_text(transition: Transition) -> str:
     target = transition.target
-    where = (
+    target_text = (
         f"the phase left in {target} (history)" if isinstance(target, History) else str(getattr(target, "name", target))
     )
     if transition.error:
         kinds = " or ".join(kind.__name__ for kind in transition.error)
         limit = "" if transition.limit is None else f", at most {transition.limit} times"
-        return f"{_guard_text(transition)}error {kinds}{limit} -> {where}{_actions_text(transition)}"
+        return f"{_guard_text(transition)}error {kinds}{limit} -> {target_text}{_actions_text(transition)}"
     if transition.trigger is Trigger.SIGNAL:
-        return f"signal {transition.label} -> {where}"
+        return f"signal {transition.label} -> {target_text}"
     fired = "fired " if transition.trigger is Trigger.FIRED else ""
-    return f"{_guard_text(transition)}{fired}-> {where}{_actions_text(transition)}"
+    return f"{_guard_text(transition)}{fired}-> {target_text}{_actions_text(transition)}"
 
 
 def _guard_text(transition: Transition) -> str:
@@ -71,10 +71,10 @@ def _actions_text(transition: Transition) -> str:
     return "" if transition.action is None else f" / {code_name(transition.action)}"
 
 
-def _name(thing: Code | Scope | None) -> str:
-    if thing is None:
+def _name(value: Code | Scope | None) -> str:
+    if value is None:
         return ""
-    return thing.name if isinstance(thing, Scope) else code_name(thing)
+    return value.name if isinstance(value, Scope) else code_name(value)
 
 
 def _names(codes: Iterable[Code]) -> str:
@@ -82,6 +82,6 @@ def _names(codes: Iterable[Code]) -> str:
 
 
 def qualified_name(phase: Phase) -> str:
-    """Return the name of `phase` with that of its enum, which tells namesakes apart."""
+    """Return the name of `phase` with the name of its enum, such as ``"Events.STARTED"``; it is unique in a graph."""
     event = phase.event
     return event if isinstance(event, str) else f"{type(event).__name__}.{event.name}"

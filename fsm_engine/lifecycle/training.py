@@ -1,4 +1,4 @@
-"""The lifecycle of training, written once: the only place in which the order of its events is written down."""
+"""Graph of the training lifecycle: the only place that defines the order of its events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ from fsm_engine.runtime import run_limits as limits
 E, S = Events, Scope
 
 
-def _guard(name: str, text: str, **names: Any) -> CodeFragment:
-    return CodeFragment(name, text, names)
-
-
-def _action(name: str, text: str, **names: Any) -> CodeFragment:
+def _code(name: str, text: str, **names: Any) -> CodeFragment:
     return CodeFragment(name, text, names)
 
 
@@ -29,40 +25,40 @@ def _signal(source: Scope, signal: Signal, target: Event) -> Transition:
     return Transition(source, target, signal.value, Trigger.SIGNAL, signal)
 
 
-_nothing_left = _guard(
+_no_work_left = _code(
     "nothing left to do",
-    "nothing_left(state) or (data_pass.data_exhausted and state.max_epochs is None)",
-    nothing_left=limits.limits_reached,
+    "limits_reached(state) or (data_pass.data_exhausted and state.max_epochs is None)",
+    limits_reached=limits.limits_reached,
 )
 _no_data = CodeFragment("no data", "not data_pass.has_data", is_static=True)
-_got_batch = _guard("got a batch", "not data_pass.at_end")
-_length_known = _guard("exhausted, length known", "state.epoch_length is not None")
-_epoch_full = _guard(
+_got_batch = _code("got a batch", "not data_pass.at_end")
+_length_known = _code("exhausted, length known", "state.epoch_length is not None")
+_epoch_full = _code(
     "epoch full", "(length := state.epoch_length) is not None and state.iteration - cursor.epoch_start >= length"
 )
-_max_iters = _guard("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
-_loaded = _guard("a state was loaded", "cursor.is_loaded")
-_skipped = _guard("COMPLETED skipped", "cursor.skip_completed")
-_epoch_skipped = _guard("EPOCH_COMPLETED skipped", "cursor.skip_epoch_completed")
-_last_epoch_skipped = _guard(
+_max_iters = _code("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
+_loaded = _code("a state was loaded", "cursor.is_loaded")
+_skipped = _code("COMPLETED skipped", "cursor.skip_completed")
+_epoch_skipped = _code("EPOCH_COMPLETED skipped", "cursor.skip_epoch_completed")
+_last_epoch_skipped = _code(
     "EPOCH_COMPLETED skipped, nothing left to do",
-    f"cursor.skip_epoch_completed and ({_nothing_left.text})",
-    **_nothing_left.names,
+    f"cursor.skip_epoch_completed and ({_no_work_left.text})",
+    **_no_work_left.names,
 )
 
-RETURN_TO_STARTED = _action(
+RETURN_TO_STARTED = _code(
     "to come back to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1"
 )
-"""The action of a detour: history leads back to the phase that was left, and its activity begins again."""
+"""Action of the exit to RESUMED: history returns to the phase that the run left, whose activity starts again."""
 
-_start_epoch = _action(
+_start_epoch = _code(
     "epoch += 1",
     "state.epoch += 1\n"
     "cursor.epoch_start, cursor.loaded_iterations = state.iteration - cursor.loaded_iterations, 0\n"
     "clocks.start_epoch()",
 )
-_no_batch = _action("batch = output = None", "state.batch = state.output = None")
-_refuse_empty = _action("not at the first fetch", "refuse_empty(engine)", refuse_empty=data.raise_if_empty)
+_no_batch = _code("batch = output = None", "state.batch = state.output = None")
+_check_not_empty = _code("not at the first fetch", "raise_if_empty(engine)", raise_if_empty=data.raise_if_empty)
 
 _open = CodeFragment(
     "open the data unless it is open",
@@ -73,8 +69,8 @@ _open = CodeFragment(
 _next_batch = CodeFragment(
     "next batch",
     "try:\n    state.batch = next(data_pass.iterator)\nexcept StopIteration:\n    data_pass.at_end = True\n"
-    "except TypeError:\n    refuse_unopened(engine)\n    raise",
-    {"refuse_unopened": data.raise_not_open},
+    "except TypeError:\n    raise_not_open(engine)\n    raise",
+    {"raise_not_open": data.raise_not_open},
     runs_user_code=True,
 )
 _reopen = CodeFragment(
@@ -84,21 +80,21 @@ _reopen = CodeFragment(
     runs_user_code=True,
 )
 _step = CodeFragment("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
-_epoch_time = _action("take the time", "clocks.stop_epoch(state)")
-_end_epoch = _action(
+_epoch_time = _code("take the time", "clocks.stop_epoch(state)")
+_end_epoch = _code(
     "take the time",
     "clocks.stop_epoch(state)\n"
     "engine.logger.info('Epoch %s completed in %.3f s.', state.epoch, state.times['EPOCH_COMPLETED'])",
 )
-_run_time = _action("take the time", "clocks.stop_run(state)")
+_run_time = _code("take the time", "clocks.stop_run(state)")
 
 _before = (
     Phase(IDLE),
-    Phase(E.STARTED, S.RUN, entry=(_action("start the clock", "clocks.start_run(state)"),)),
+    Phase(E.STARTED, S.RUN, entry=(_code("start the clock", "clocks.start_run(state)"),)),
     Phase(E.RESUMED, S.RUN),
 )
 _after = (
-    Phase(E.TERMINATE, S.ENGINE, entry=(_action("stopped = True", "cursor.is_terminated = True"),)),
+    Phase(E.TERMINATE, S.ENGINE, entry=(_code("stopped = True", "cursor.is_terminated = True"),)),
     Phase(E.COMPLETED, S.ENGINE, entry=(_run_time,), activity=_run_time),
     Phase(E.INTERRUPT, S.ENGINE),
     Phase(E.EXCEPTION_RAISED, payload=Payload(positional=("failure.error",))),
@@ -117,46 +113,44 @@ _outer = (
 )
 
 OUTER = Graph(_before + _after, _outer)
-"""What every lifecycle begins with: how a run starts and ends. The phases between are still to come."""
+"""Graph of a new lifecycle: start and end of a run, and its signals. The phases in between are added by edits."""
 
 TRAINING = Graph(
     phases=(
         *_before,
         Phase(E.EPOCH_STARTED, S.EPOCH, entry=(_start_epoch,), activity=_open),
+        Phase(E.GET_BATCH_STARTED, S.EPOCH, entry=(_code("batch = None", "state.batch = None"),), activity=_next_batch),
+        Phase(E.GET_BATCH_COMPLETED, S.EPOCH, entry=(_code("output = None", "state.output = None"),)),
         Phase(
-            E.GET_BATCH_STARTED, S.EPOCH, entry=(_action("batch = None", "state.batch = None"),), activity=_next_batch
-        ),
-        Phase(E.GET_BATCH_COMPLETED, S.EPOCH, entry=(_action("output = None", "state.output = None"),)),
-        Phase(
-            E.ITERATION_STARTED, S.ITERATION, entry=(_action("iteration += 1", "state.iteration += 1"),), activity=_step
+            E.ITERATION_STARTED, S.ITERATION, entry=(_code("iteration += 1", "state.iteration += 1"),), activity=_step
         ),
         Phase(E.ITERATION_COMPLETED, S.EPOCH),
         Phase(E.DATALOADER_STOP_ITERATION, S.EPOCH, activity=_reopen),
         Phase(
             E.TERMINATE_SINGLE_EPOCH,
             S.RUN,
-            entry=(_action("drop the open iterator", "data_pass.iterator, data_pass.at_end = None, False"),),
+            entry=(_code("drop the open iterator", "data_pass.iterator, data_pass.at_end = None, False"),),
             payload=Payload(keywords={"iter_counter": "state.iteration - cursor.epoch_start"}),
-            defer=_guard("EPOCH_COMPLETED to come", "not cursor.skip_epoch_completed"),
+            defer=_code("EPOCH_COMPLETED to come", "not cursor.skip_epoch_completed"),
         ),
         Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_end_epoch),
         *_after,
     ),
     transitions=(
         Transition(E.STARTED, E.RESUMED, "loaded", guard=_loaded, action=RETURN_TO_STARTED),
-        Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_nothing_left),
+        Transition(E.STARTED, E.COMPLETED, "nothing_left", guard=_no_work_left),
         Transition(E.STARTED, E.EPOCH_STARTED, "next_epoch"),
         Transition(E.EPOCH_STARTED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
         Transition(E.EPOCH_STARTED, E.GET_BATCH_STARTED, "next_batch"),
         Transition(E.GET_BATCH_STARTED, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
         Transition(
-            E.GET_BATCH_STARTED, E.DATALOADER_STOP_ITERATION, "exhausted", guard=_length_known, action=_refuse_empty
+            E.GET_BATCH_STARTED, E.DATALOADER_STOP_ITERATION, "exhausted", guard=_length_known, action=_check_not_empty
         ),
         Transition(
             E.GET_BATCH_STARTED,
             E.EPOCH_COMPLETED,
             "end_of_data",
-            action=_action("epoch_length = count", "count(engine)", count=data.set_epoch_length),
+            action=_code("epoch_length = count", "set_epoch_length(engine)", set_epoch_length=data.set_epoch_length),
         ),
         Transition(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED, "iterate"),
         Transition(E.ITERATION_STARTED, E.ITERATION_COMPLETED, "step_done"),
@@ -169,9 +163,9 @@ TRAINING = Graph(
             E.DATALOADER_STOP_ITERATION,
             E.EPOCH_COMPLETED,
             "gave_nothing",
-            action=_action("run dry, warn unless done", "run_dry(engine)", run_dry=data.note_exhausted),
+            action=_code("run dry, warn unless done", "note_exhausted(engine)", note_exhausted=data.note_exhausted),
         ),
-        Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_nothing_left),
+        Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_no_work_left),
         Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),
         Transition(E.TERMINATE_SINGLE_EPOCH, E.COMPLETED, "skipped_last", guard=_last_epoch_skipped),
         Transition(E.TERMINATE_SINGLE_EPOCH, E.EPOCH_STARTED, "skipped", guard=_epoch_skipped),
