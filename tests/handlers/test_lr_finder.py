@@ -144,6 +144,21 @@ def test_the_suggestion_is_at_the_steepest_slope_of_a_u_shape():
     assert finder.lr_suggestion() == pytest.approx(rates[2])  # from 9 to 2
 
 
+def test_the_results_are_there_inside_the_block_and_during_the_run():
+    task, finder, seen = Task(), FastaiLRFinder(), []
+    task.trainer.add_event_handler(
+        Events.ITERATION_STARTED, lambda: seen.append(len(finder.get_results().get("lr", [])))
+    )
+    with finder.attach(task.trainer, task.to_save) as trial:
+        assert finder.get_results() == {}
+        trial.run(task.data)
+        inside = finder.get_results(), finder.lr_suggestion()
+        pytest.importorskip("matplotlib")
+        assert finder.plot(skip_start=0, skip_end=0).lines[0].get_ydata().tolist() == inside[0]["loss"]
+    assert seen == list(range(len(inside[0]["loss"])))
+    assert (finder.get_results(), finder.lr_suggestion()) == inside
+
+
 def test_the_first_two_steps_have_the_first_learning_rate():
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=100.0)
     used = []

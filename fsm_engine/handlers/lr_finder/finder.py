@@ -31,6 +31,9 @@ class FastaiLRFinder:
         finder.plot()
         finder.apply_suggested_lr(optimizer)
 
+    The results are there as soon as the loss of an iteration is recorded, so also inside the ``with`` block. Call
+    `apply_suggested_lr` after the block, because the end of the block restores the optimizer.
+
     The suggestion is the learning rate at which the loss falls most steeply. It is lower than the learning rate with
     the lowest loss. As in pytorch-ignite, each loss is recorded with the learning rate of the following step.
     """
@@ -94,6 +97,7 @@ class FastaiLRFinder:
     @contextmanager
     def _attached(self, trainer: Engine, to_save: Mapping[str, Any], search: Search) -> Iterator[Engine]:
         with set_aside(trainer), restored(to_save.values(), to_save["optimizer"]), ExitStack() as handles:
+            self._losses, self._rates = search.losses, search.rates  # the lists that grow during a run
             for event, handler in search.handlers():
                 handles.enter_context(trainer.add_event_handler(event, handler))
             try:
