@@ -605,6 +605,8 @@ ERRORS = [
     (lambda o, p: ConcatScheduler([p, Own(optimizer_of(), "lr")], [1]), ValueError, "related to same optimizer"),
     (lambda o, p: ConcatScheduler([p, Own(o, "momentum")], [1]), ValueError, "related to same param_name"),
     (lambda o, p: ConcatScheduler.simulate_values(3, [p, p], [1], 1), TypeError, "Argument param_names should be list"),
+    (lambda o, p: ConcatScheduler.simulate_values(3, [p, p], [1], [1]), ValueError, "of strings, such as ['lr', "),
+    (lambda o, p: ConcatScheduler.simulate_values(0, [p, p], [1], ["lr", None]), ValueError, "given ['lr', None]"),
     (lambda o, p: ConcatScheduler([p, p], [1]).load_state_dict({}), ValueError, "attribute 'schedulers' is absent"),
     (
         lambda o, p: ConcatScheduler([p, p], [1]).load_state_dict({"schedulers": []}),

@@ -94,9 +94,10 @@ class ConcatScheduler(ParamScheduler):
 
         Raises:
             TypeError: `param_names` is not a list.
+            ValueError: an item of `param_names` is not a string.
         """
-        if param_names is not None and not isinstance(param_names, (list, tuple)):
-            raise TypeError(f"Argument param_names should be list or tuple, but given {type(param_names)}")
+        if param_names is not None:
+            _check_param_names(param_names)
         _check_schedulers(schedulers)
         scheduler = cls(copies_for_simulation(schedulers), durations)
         names = [scheduler.param_name] if param_names is None else param_names
@@ -127,6 +128,15 @@ def _check_durations(durations: Any, schedulers: int) -> None:
         raise ValueError(
             f"Incorrect number schedulers or duration values, given {schedulers} and {len(durations)}: "
             f"each scheduler but the last one needs a duration"
+        )
+
+
+def _check_param_names(names: Any) -> None:
+    if not isinstance(names, (list, tuple)):
+        raise TypeError(f"Argument param_names should be list or tuple, but given {type(names)}")
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"Argument param_names should be list or tuple of strings, such as ['lr', 'momentum'], but given {names}"
         )
 
 
