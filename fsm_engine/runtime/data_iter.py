@@ -147,6 +147,7 @@ def is_map_style_loader(data: Any) -> bool:
     return (
         torch_data is not None
         and isinstance(data, torch_data.DataLoader)
+        and hasattr(data, "dataset")  # a subclass that makes its own batches may have none
         and not isinstance(data.dataset, torch_data.IterableDataset)
     )
 

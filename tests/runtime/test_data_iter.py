@@ -11,6 +11,7 @@ import pytest
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.runtime.data_iter import iter_from
+from fsm_engine.supervised.deterministic import DeterministicEngine
 
 torch = pytest.importorskip("torch")
 
@@ -117,3 +118,33 @@ def test_a_pickled_run_over_a_shuffled_loader_gives_the_batches_still_to_come(ev
     # All of the second pass is loaded, and of the first what had not been when the run was suspended.
     taken = 3 if event is Events.GET_BATCH_COMPLETED else 2
     assert len(given.dataset.loaded) == 20 - 2 * taken
+
+
+class OwnBatches(torch.utils.data.DataLoader):
+    """Loader that makes its own batches and has no `dataset`."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Any:
+        return iter([1, 2, 3])
+
+
+@pytest.mark.parametrize("engine_class", [Engine, DeterministicEngine])
+@pytest.mark.parametrize("exactly", [False, True])
+def test_a_loader_without_a_dataset_runs_and_resumes(engine_class: type[Engine], exactly: bool) -> None:
+    def made() -> tuple[Engine, list[int]]:
+        seen: list[int] = []
+        engine = engine_class(lambda engine, batch: seen.append(batch))
+        engine.resumes_exactly = exactly
+        return engine, seen
+
+    first, seen = made()
+    first.run(OwnBatches(), max_epochs=2, until=Events.ITERATION_COMPLETED(once=5))
+    second, rest = made()
+    second.load_state_dict(first.state_dict())
+    second.run(OwnBatches())
+    assert (seen, rest) == ([1, 2, 3, 1, 2], [3])
