@@ -22,7 +22,7 @@ from ignite.engine import Engine as IgniteEngine
 from ignite.handlers import Checkpoint as IgniteCheckpoint
 from ignite.handlers.checkpoint import BaseSaveHandler as IgniteBaseSaveHandler
 from torch import nn
-from torch.nn.parallel import DataParallel
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from fsm_engine import Engine, Events
 from fsm_engine.handlers.checkpoint import BaseSaveHandler, Checkpoint, CheckpointEvents, DiskSaver, ModelCheckpoint
@@ -264,6 +264,116 @@ def test_no_object_is_loaded_if_one_is_missing_in_the_checkpoint() -> None:
     with pytest.raises(ValueError, match="Key 'second'"):
         Checkpoint.load_objects({"first": first, "second": Number()}, {"first": {"value": 2}})
     assert first.value == 1
+
+
+# Wrapped modules
+
+
+class Net(nn.Module):
+    """A module with a buffer, whose parts may be wrapped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        self.head = nn.Linear(2, 1)
+
+
+@pytest.fixture(scope="module")
+def _process_group() -> Iterator[None]:
+    """Form a group of this process alone, which DistributedDataParallel needs."""
+    distributed = torch.distributed
+    if not distributed.is_available():
+        pytest.skip("needs torch.distributed")
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+def compiled(module: nn.Module) -> Any:
+    return torch.compile(module, backend="eager")
+
+
+def with_compiled_part(net: Net) -> Net:
+    net.body = compiled(net.body)
+    return net
+
+
+def with_parallel_part(net: Net) -> Net:
+    net.body = DataParallel(net.body)  # type: ignore[assignment]
+    return net
+
+
+WRAPPERS: list[Any] = [
+    lambda net: net,
+    compiled,
+    DataParallel,
+    DistributedDataParallel,
+    lambda net: compiled(DistributedDataParallel(net)),
+    lambda net: DataParallel(compiled(net)),
+    with_compiled_part,
+    lambda net: DistributedDataParallel(with_parallel_part(net)),
+]
+
+
+@pytest.mark.usefixtures("_process_group")
+@pytest.mark.parametrize("raw", [False, True], ids=["checkpoint", "state_dict"])
+@pytest.mark.parametrize("source", range(len(WRAPPERS)))
+def test_weights_load_with_and_without_wrappers(tmp_path: Path, source: int, raw: bool) -> None:
+    net = Net()
+    nn.init.uniform_(net.body[1].running_mean)  # type: ignore[arg-type]
+    expected = copy.deepcopy(net.state_dict())
+    model = WRAPPERS[source](net)
+    if raw:
+        torch.save(model.state_dict(), tmp_path / "model_1.pt")
+    else:
+        Checkpoint({"model": model}, tmp_path)(engine_at(1))
+    for wrap in WRAPPERS:
+        loads: list[Any] = [lambda target: Checkpoint.load_objects({"model": target}, tmp_path / "model_1.pt")]
+        if not raw:
+            loads.append(lambda target: Checkpoint({"model": target}, tmp_path).resume())
+        for load in loads:
+            inner = Net()
+            load(wrap(inner))
+            plain = {key.replace("module.", "").replace("_orig_mod.", ""): v for key, v in inner.state_dict().items()}
+            assert plain.keys() == expected.keys()
+            assert all(torch.equal(plain[key], expected[key]) for key in expected)
+
+
+@pytest.mark.usefixtures("_process_group")
+def test_a_wrapped_module_is_saved_under_the_names_of_the_module() -> None:
+    for wrap in WRAPPERS[:6]:
+        keep = Kept()
+        Checkpoint({"model": wrap(Net()), "n": Number()}, keep)(engine_at(1))
+        assert list(keep.files["checkpoint_1.pt"]["model"]) == list(Net().state_dict())
+
+
+def test_versions_of_modules_are_found_with_and_without_wrappers() -> None:
+    state = compiled(Net()).state_dict()
+    for name in state:
+        if name.endswith("num_batches_tracked"):
+            del state[name]
+            break
+    with pytest.raises(RuntimeError, match="num_batches_tracked"):  # old versions did not have it, this one has
+        Checkpoint.load_objects({"model": Net()}, state)
+
+
+def test_weights_of_a_wrapped_module_load_partly_if_not_strict() -> None:
+    net = Net()
+    state = {"module.head.weight": torch.ones(1, 2), "module.tail.weight": torch.ones(1)}
+    Checkpoint.load_objects({"model": compiled(net)}, state, strict=False)
+    assert net.head.weight.tolist() == [[1.0, 1.0]]
+
+
+def test_a_module_with_a_part_named_module_is_loaded_as_it_is() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module, self.weight = nn.Linear(1, 1, bias=False), nn.Parameter(torch.zeros(1))
+
+    source, target = Outer(), Outer()
+    nn.init.constant_(source.module.weight, 5.0)
+    Checkpoint.load_objects({"model": DataParallel(target)}, DataParallel(source).state_dict())
+    assert (target.module.weight.item(), target.weight.item()) == (5.0, 0.0)
 
 
 def test_its_own_state_is_saved_with_include_self_and_loaded() -> None:

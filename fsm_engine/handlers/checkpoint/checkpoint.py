@@ -72,7 +72,8 @@ class Checkpoint:
 
     Args:
         to_save: the objects by name, possibly in nested mappings and lists. If there is only one object, the file holds
-            its state dict and is named after it.
+            its state dict and is named after it. Of a module wrapped by `torch.compile`, DataParallel or
+            DistributedDataParallel, the state dict of the module itself is saved.
         save_handler: a folder, which means ``DiskSaver(folder, require_empty=False)``; a `BaseSaveHandler`; or a
             function that is called with the checkpoint, the file name and, if it takes three arguments, a mapping with
             basename, score_name and priority.
@@ -330,7 +331,8 @@ class Checkpoint:
             to_load: the objects by name, possibly in nested mappings and lists. For a single object, the checkpoint may
                 be its state dict.
             checkpoint: a checkpoint, or the path of its file. Tensors in the file are loaded to the CPU. The checksum
-                is checked if a `DiskSaver` wrote the file.
+                is checked if a `DiskSaver` wrote the file. The weights of a module may have the prefixes ``module.``
+                and ``_orig_mod.`` of wrappers, which it need not have itself.
             **kwargs: arguments of ``load_state_dict`` of modules, such as ``strict=False``.
 
         Raises:

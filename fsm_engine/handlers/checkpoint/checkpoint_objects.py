@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from fsm_engine._util.plain_data import find, find_not_plain, items_of, map_leaves
 from fsm_engine.engine.engine import Engine
+from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped, with_prefixes_of
 from fsm_engine.handlers.weak_engine import WeakEngine
 
 
@@ -56,8 +56,8 @@ def engines_in(objects: Any) -> list[Engine]:
 
 
 def state_dicts(objects: Any) -> Any:
-    """Return a copy of `objects` with the state dict of each leaf in its place."""
-    return map_leaves(lambda leaf: _unwrapped(leaf).state_dict(), objects)
+    """Return a copy of `objects` with the state dict of each leaf, or of the module inside a wrapper, in its place."""
+    return map_leaves(lambda leaf: unwrapped(leaf).state_dict(), objects)
 
 
 def check_plain(checkpoint: Any) -> None:
@@ -93,8 +93,11 @@ def load_state_dicts(objects: Mapping[str, Any], states: Any, **module_kwargs: A
     if len(objects) == 1 and not (isinstance(states, Mapping) and objects.keys() <= states.keys()):
         states = {name_of(objects): states}
     for leaf, state in list(_pairs(objects, states)):
-        kwargs = module_kwargs if isinstance(leaf, torch.nn.Module) else {}
-        _unwrapped(leaf).load_state_dict(state, **kwargs)
+        target = unwrapped(leaf)
+        if isinstance(target, torch.nn.Module):
+            target.load_state_dict(with_prefixes_of(target, state), **module_kwargs)
+        else:
+            target.load_state_dict(state)
 
 
 def _pairs(objects: Any, states: Any) -> Iterator[tuple[Any, Any]]:
@@ -133,7 +136,3 @@ def _strong(leaf: Any) -> Any:
             "reference to it."
         )
     return engine
-
-
-def _unwrapped(leaf: Any) -> Any:
-    return leaf.module if isinstance(leaf, (DataParallel, DistributedDataParallel)) else leaf
