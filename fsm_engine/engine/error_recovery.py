@@ -9,7 +9,7 @@ from fsm_engine.events.edges import name_of_end
 from fsm_engine.graph.code import evaluate
 from fsm_engine.graph.positions import phase_at
 from fsm_engine.graph.signals import Signal
-from fsm_engine.graph.transitions import Transition
+from fsm_engine.graph.transitions import History, Transition
 
 if TYPE_CHECKING:
     from fsm_engine.dispatch.event_dispatcher import EventDispatcher
@@ -94,7 +94,9 @@ def _log_and_count(engine: EventDispatcher, edge: Transition, error: BaseExcepti
 def _leave_finally(engine: EventDispatcher) -> None:
     """Leave the phase of an exception that no edge takes: by an exit to IDLE, by EXCEPTION, or by the last exit."""
     graph, number = engine._graph, phase_at(engine._cursor.position)
-    automatic = [transition for transition in graph.automatic_exits[number] if not transition.leads_to_history]
+    automatic = [
+        transition for transition in graph.automatic_exits[number] if not isinstance(transition.target, History)
+    ]
     to_idle = [transition for transition in automatic if transition.target == graph.phases[0].event]
     exception = graph.signal_exits[number].get(Signal.EXCEPTION)
     transition = next(filter(None, [*to_idle, exception, *automatic[-1:]]), None)

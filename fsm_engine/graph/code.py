@@ -1,4 +1,4 @@
-"""Code in a graph: guards, actions and activities, as text of the library or as callables of users."""
+"""Guards, actions and activities: Python text of the library, or callables of users."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ NAMES = {
     "failure": "engine._failure",
     "step": "engine._process_function",
 }
-"""The names that generated code may use besides ``engine``, and their values."""
+"""The names that code fragments can use besides ``engine``, and the expressions that they stand for."""
 
 
 @dataclass(frozen=True)
 class CodeFragment:
-    """A guard or an action of the library's own, as Python text that the emitted function contains.
+    """A guard, action or activity of the library, as Python text that is copied into the generated function.
 
-    The text may use ``engine``, `NAMES`, and whatever `names` binds. Only the library writes snippets; users' guards
-    and activities are functions, and are called.
+    The text can use ``engine``, `NAMES` and `names`. Only the library writes code fragments; the guards, actions and
+    activities of users are callables.
 
     Attributes:
+        name: the name that tables and pictures show.
         text: an expression for a guard, statements for an action or activity.
-        runs_user_code: whether it calls something of the user's, which may signal or change handlers.
-        is_step: whether it calls the step, which may fire phases.
-        settled: for a guard: its value is fixed while the function runs, so the function is emitted for it.
+        names: objects that the text uses, by name.
+        runs_user_code: True if it calls user code, which may request signals or change handlers.
+        is_static: True if it is a guard whose value cannot change during a run; a function is generated for each value.
+        is_step: True if it calls the step, which may fire phases.
     """
 
     name: str
@@ -52,12 +54,12 @@ class CodeFragment:
 
     @cached_property
     def as_guard(self) -> Callable[[Any], bool]:
-        """The snippet as a function of the engine that gives the value of its text."""
+        """A function that takes the engine and returns the value of the text."""
         return self._function(f"return {self.text}")
 
     @cached_property
     def as_action(self) -> Callable[[Any], None]:
-        """The snippet as a function of the engine that runs its text."""
+        """A function that takes the engine and executes the text."""
         return self._function(self.text)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -66,15 +68,15 @@ class CodeFragment:
 
 @dataclass(frozen=True)
 class UserCallable:
-    """A function of the user's as a guard, action or activity: called as a handler is.
+    """A function of the user as a guard, action or activity.
 
     Attributes:
-        function: what is called; for an engine, its `run`.
-        name: under which it is shown.
-        takes_engine: whether it is given the engine first.
-        kwargs: what else it is given.
-        keeps: for an activity: whether its result, unless None, becomes ``engine.state.output``.
-        engine: the engine, if that is what runs.
+        function: the function to call; for an engine as an activity, its `run`.
+        name: the name that tables and pictures show.
+        takes_engine: True if the engine is the first argument.
+        kwargs: keyword arguments.
+        sets_output: True if ``engine.state.output`` is set to the result of an activity, unless that is None.
+        engine: the engine whose `run` is called, if any.
     """
 
     function: Callable[..., Any]
@@ -85,25 +87,25 @@ class UserCallable:
     engine: Any = None
 
     def __call__(self, engine: Any) -> Any:
-        """Call the function for `engine`."""
+        """Call the function with its arguments and return the result."""
         return self.function(engine, **self.kwargs) if self.takes_engine else self.function(**self.kwargs)
 
     def run_as_activity(self, engine: Any) -> None:
-        """Call the function as an activity, and keep its result."""
-        value = self(engine)
-        if self.sets_output and value is not None:
-            engine.state.output = value
+        """Call the function and, if it `sets_output`, store its result."""
+        output = self(engine)
+        if self.sets_output and output is not None:
+            engine.state.output = output
 
 
 Code = CodeFragment | UserCallable | Callable[[Any], Any]
-"""A guard, action or activity: the library's own as text, a user's as a function of the engine."""
+"""A guard, action or activity: text of the library, or a callable that takes the engine."""
 
 
 def code_name(code: Code) -> str:
-    """Return the name under which a guard, action or activity is shown."""
-    return (
-        code.name if isinstance(code, (CodeFragment, UserCallable)) else getattr(code, "__name__", type(code).__name__)
-    )
+    """Return the name that tables and pictures show for a guard, action or activity."""
+    if isinstance(code, (CodeFragment, UserCallable)):
+        return code.name
+    return getattr(code, "__name__", type(code).__name__)
 
 
 def is_static(guard: Code | None) -> TypeGuard[CodeFragment]:
@@ -112,12 +114,12 @@ def is_static(guard: Code | None) -> TypeGuard[CodeFragment]:
 
 
 def evaluate(guard: Code, engine: Any) -> bool:
-    """Say whether `guard` is true."""
+    """Return the value of `guard`."""
     return bool((guard.as_guard if isinstance(guard, CodeFragment) else guard)(engine))
 
 
 def execute(code: Code, engine: Any) -> None:
-    """Run an action or activity."""
+    """Execute an action or activity."""
     if isinstance(code, UserCallable):
         code.run_as_activity(engine)
     else:
@@ -125,24 +127,23 @@ def execute(code: Code, engine: Any) -> None:
 
 
 def runs_user_code(code: Code | None) -> bool:
-    """Say whether `code` calls something of the user's, which may signal or change handlers."""
+    """Return True if `code` calls user code, which may request signals or change handlers."""
     return code is not None and (not isinstance(code, CodeFragment) or code.runs_user_code)
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What an event hands to its handlers besides the engine, as texts over the names a `CodeFragment` may use."""
+    """Arguments of an event's handlers besides the engine, as expressions that can use `NAMES`."""
 
     positional: tuple[str, ...] = ()
     keywords: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, engine: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return what handlers are given now: positional and keyword arguments."""
-        values = [_value(text)(engine) for text in (*self.positional, *self.keywords.values())]
-        split = len(self.positional)
-        return tuple(values[:split]), dict(zip(self.keywords, values[split:]))
+        """Return the current positional and keyword arguments."""
+        args = tuple([_expression(text)(engine) for text in self.positional])
+        return args, {name: _expression(text)(engine) for name, text in self.keywords.items()}
 
 
 @cache
-def _value(text: str) -> Callable[[Any], Any]:
+def _expression(text: str) -> Callable[[Any], Any]:
     return CodeFragment(text, text).as_guard

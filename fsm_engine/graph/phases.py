@@ -9,21 +9,21 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code, CodeFragment, Payload
 
 IDLE = "IDLE"
-"""The phase of an engine that is not running. It announces nothing: there is no event of that name."""
+"""The phase of an engine that is not running. No event belongs to it."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A node: a named situation of the run. Entering it announces its event.
+    """A node of the graph: a named situation of a run. A run that enters it fires its event.
 
     Attributes:
-        event: the event announced, also the name of the phase. The first phase of a graph announces nothing.
-        scope: the innermost scope it lies in, None outside all of them.
-        entry: actions done on entering, before the handlers.
-        activity: done when the handlers are through; the automatic exits are looked at when it ends.
-        payload: what handlers are given besides the engine.
-        defer: while this guard holds, signals wait in this phase (statecharts' deferred events).
-        counter: the attribute of the state that counts how often this phase was entered, if it is the user's own.
+        event: the event, which also names the phase. The first phase of a graph has a name only, and fires no event.
+        scope: the innermost scope that contains the phase; None outside all scopes.
+        entry: actions executed on entering the phase, before the handlers of its event.
+        activity: code executed after the handlers. When it ends, the guards of the automatic exits are evaluated.
+        payload: arguments of the handlers besides the engine.
+        defer: while this guard is true, signals stay pending in this phase (deferred events of statecharts).
+        counter: for a phase of the user, the attribute of the state that counts how often it is entered.
     """
 
     event: Event
@@ -36,12 +36,12 @@ class Phase:
 
     @property
     def may_fire(self) -> bool:
-        """Whether its activity may fire phases."""
+        """True if the activity can fire phases."""
         return self.activity is not None and (not isinstance(self.activity, CodeFragment) or self.activity.is_step)
 
     @property
     def name(self) -> str:
-        """The name of the phase, which is that of its event."""
+        """The name of the phase's event."""
         return name_of(self.event)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Positions: the number that says where a run is in a graph.
+"""Positions: numbers for the places at which a run can be in a graph.
 
 Phase number ``k`` has two positions. At `before` the phase is about to be entered: its entry actions and handlers run
 next. At `after_handlers` its handlers have run, and its activity runs next. Positions are plain integers because the
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 
 def before(phase: int) -> int:
-    """Return the position at which the phase of number `phase` is about to be entered."""
+    """Return the position before phase number `phase` is entered."""
     return 2 * phase
 
 
 def after_handlers(phase: int) -> int:
-    """Return the position at which the handlers of the phase have run and its activity is next."""
+    """Return the position between the handlers and the activity of phase number `phase`."""
     return 2 * phase + 1
 
 
@@ -29,7 +29,7 @@ def is_entered(position: int) -> bool:
 
 
 def entered(position: int) -> int:
-    """Return the position of the same phase after its handlers."""
+    """Return the position after the handlers of the phase at `position`."""
     return position | 1
 
 

@@ -1,4 +1,4 @@
-"""Signals: requests from outside the graph."""
+"""Signals: requests that move a run from outside the graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Signal(Enum):
-    """A request from outside the graph. Signals that can be pending are in the order in which they are handled."""
+    """A request from outside the graph. The first three can be pending, and are handled in this order."""
 
     TERMINATE = "terminate"
     TERMINATE_EPOCH = "terminate_epoch"

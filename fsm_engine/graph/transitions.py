@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from fsm_engine.events.edges import Edge
-from fsm_engine.events.events import Event, EventEnum, name_of
+from fsm_engine.events.edges import Edge, name_of_end
+from fsm_engine.events.events import Event
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code
 from fsm_engine.graph.signals import Signal
 
 
 class Trigger(Enum):
-    """What makes a transition happen."""
+    """The cause of a transition: the end of an activity, a signal, or a call of `fire_event` in an activity."""
 
     AUTOMATIC = "automatic"
     SIGNAL = "signal"
@@ -22,9 +22,9 @@ class Trigger(Enum):
 
 @dataclass(frozen=True)
 class History:
-    """The history of a scope, as the target of a transition: the phase that was left in the scope last.
+    """The history of a scope, as the target of a transition: the phase in which the scope was left last.
 
-    It is the deep history of statecharts: a phase of an inner scope is restored, too.
+    It is the deep history of statecharts: phases of inner scopes are restored, too.
     """
 
     scope: Scope
@@ -44,19 +44,20 @@ class History:
 
 @dataclass(frozen=True)
 class Transition:
-    """An edge: from a phase, or from every phase of a scope, to a phase.
+    """An edge of the graph: from a phase, or from each phase of a scope, to a phase or a history.
 
     Attributes:
-        source: the phase's event, or a scope.
-        target: the phase's event, or the history of a scope.
-        label: its name, unique among the exits of its source.
-        trigger: automatic (when the activity ends; the first whose guard is true), a signal, or fired.
-        signal: which signal, if that is the trigger.
-        guard: when an automatic transition may be taken; None is always.
-        action: done when it is taken.
-        error: which exceptions it takes, if it is an error edge: its signal is then an exception.
-        limit: how often a run may take an error edge; None is any number of times.
-        via: for an edge that stands for one from a scope: that scope.
+        source: the event of a phase, or a scope.
+        target: the event of a phase, or the history of a scope.
+        label: the name of the transition, unique among the exits of its source.
+        trigger: the cause of the transition. At the end of an activity, a run takes the first automatic exit whose
+            guard is true.
+        signal: the signal, if that is the trigger.
+        guard: condition of an automatic transition or an error edge; None is always true.
+        action: code executed when the transition is taken.
+        error: for an error edge, the exception classes that it handles; its signal is EXCEPTION.
+        limit: how often a run can take an error edge; None for any number of times.
+        via: for an exit of a phase that stands for a transition of a scope, that scope.
     """
 
     source: Event | Scope
@@ -73,24 +74,15 @@ class Transition:
     def __post_init__(self) -> None:
         if isinstance(self.target, Scope):
             raise TypeError(
-                f"the target of a transition is a phase or a history, got the scope {self.target}. "
-                f"Write History(Scope.{self.target.name.upper()}) for the phase that was left in it last."
+                f"the target of a transition must be an event or a History, got the scope {self.target}. To return to "
+                f"the phase in which the scope was left last, write History(Scope.{self.target.name.upper()})."
             )
 
     def __str__(self) -> str:
-        source, target = (name_of(end) if isinstance(end, (EventEnum, str)) else end.name for end in self._ends)
+        source, target = map(name_of_end, self.edge.ends)
         return f"{source} --{self.label}--> {target}"
 
     @property
-    def _ends(self) -> tuple[Event | Scope | History, ...]:
-        return self.source, self.target
-
-    @property
     def edge(self) -> Edge:
-        """The edge that the transition is named by; an edge into a scope is one into its history."""
+        """The edge from the source to the target; for a history, to its scope."""
         return Edge(self.source, self.target.scope if isinstance(self.target, History) else self.target)
-
-    @property
-    def leads_to_history(self) -> bool:
-        """Whether the target is the history of a scope instead of a phase."""
-        return isinstance(self.target, History)

@@ -1,4 +1,5 @@
-"""A run as data: the state that users see, the position of the run, its clocks, limits and open data.
+"""A run as data: the state that users see, the position in the graph, the clocks, the limits and the open data.
 
-Functions here change that data and call no handlers. The package imports `graph`, `events` and `_util`.
+The functions read and change this data and do not call handlers. The package imports only `graph`, `events` and
+`_util`; every package after it may import it.
 """

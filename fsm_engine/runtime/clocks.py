@@ -1,4 +1,4 @@
-"""`Clocks`: how long a run and its epoch take, in seconds of a monotonic clock, without suspended time."""
+"""`Clocks`: the times of a run and of its epoch, in seconds of a monotonic clock, without suspended time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fsm_engine.runtime.state import State
 
 
 class Clocks(Part):
-    """The starting times of a run and its epoch; while the run is suspended, the seconds elapsed until then."""
+    """The starting times of a run and its epoch; while the run is suspended, the seconds elapsed before."""
 
     __slots__ = ("epoch", "run")
     SAVED = ("run", "epoch")
@@ -20,23 +20,23 @@ class Clocks(Part):
         super().__init__()
 
     def start_run(self, state: State) -> None:
-        """Start both clocks and set both times of `state` to zero."""
+        """Start both clocks, and set both times in `state` to zero."""
         self.run = self.epoch = perf_counter()
         state.times["EPOCH_COMPLETED"] = state.times["COMPLETED"] = 0.0
 
     def start_epoch(self) -> None:
-        """Start the clock of an epoch."""
+        """Start the clock of the epoch."""
         self.epoch = perf_counter()
 
     def stop_epoch(self, state: State) -> None:
-        """Set the time of the epoch so far."""
+        """Set the epoch's time in `state` to the seconds elapsed so far."""
         state.times["EPOCH_COMPLETED"] = perf_counter() - self.epoch
 
     def stop_run(self, state: State) -> None:
-        """Set the time of the run so far."""
+        """Set the run's time in `state` to the seconds elapsed so far."""
         state.times["COMPLETED"] = perf_counter() - self.run
 
     def toggle(self) -> None:
-        """Turn starting times into elapsed seconds when a run is suspended, and back when it resumes."""
+        """Convert starting times to elapsed seconds when a run is suspended, and back when it resumes."""
         now = perf_counter()
         self.run, self.epoch = now - self.run, now - self.epoch

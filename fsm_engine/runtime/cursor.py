@@ -1,4 +1,4 @@
-"""`Cursor`: where a run is in its graph, and how it ended."""
+"""`Cursor`: the position of a run in its graph, and the outcome of the run."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Outcome(str, Enum):
 
 
 class Cursor(Part):
-    """The position of a run and what its next moves depend on.
+    """The position of a run, and the values on which its next moves depend.
 
     Attributes:
         position: the position in the graph; see `fsm_engine.graph.positions`.
         callback_event: the callback event that was fired since the phase was entered, if any.
-        moves: the phases that may be fired now; None while nothing may move.
+        moves: the phases that an activity can fire from here; None while no phase can be fired.
         last_phase: the number of the phase in which the last run ended.
-        outcome: how the last run ended; None before and during the first.
-        is_finished: True if a loaded state is the end of a run, which a new run must not begin anew.
-        suspended_at: the position that an interrupt left, which is the history of the run scope.
+        outcome: how the last run ended, or, once it is decided, how the current run ends; otherwise None.
+        is_finished: True if the loaded state is the end of a run; the next `run` ends at once unless limits change.
+        suspended_at: the position at which the run was interrupted; the history of the run scope.
         activity_position: the position of the activity that fires phases.
-        is_loaded: True if the run resumes from a loaded state.
+        is_loaded: True at STARTED of a run that resumes from a loaded state.
         epoch_start: ``state.iteration`` at the beginning of the epoch.
-        loaded_iterations: iterations of the next epoch that a loaded state has done already.
-        is_terminated: True once this run has entered TERMINATE.
-        skip_completed: True if `terminate` asked to skip COMPLETED.
-        skip_epoch_completed: True if `terminate_epoch` asked to skip EPOCH_COMPLETED.
+        loaded_iterations: the number of iterations of the next epoch that a loaded run has already done.
+        is_terminated: True after the run has entered TERMINATE.
+        skip_completed: True if `terminate` was called with the request to skip COMPLETED.
+        skip_epoch_completed: True if `terminate_epoch` was called with the request to skip EPOCH_COMPLETED.
     """
 
     __slots__ = (
@@ -69,7 +69,7 @@ class Cursor(Part):
         super().__init__()
 
     def restart(self) -> None:
-        """Set what a new run begins with; the position and the outcome stay."""
+        """Reset the attributes of one run. The position, the outcome and the last phase do not change."""
         self.suspended_at: int | None = None
         self.activity_position = IDLE_POSITION
         self.is_loaded = False
@@ -80,5 +80,5 @@ class Cursor(Part):
         self.skip_epoch_completed = False
 
     def reset_process(self) -> None:
-        """Allow no phase to be fired."""
+        """Reset `moves`, so that no phase can be fired."""
         self.moves: dict[Any, Any] | None = None

@@ -1,4 +1,4 @@
-"""A pass over the data: opening it, at its beginning or at a batch further on, and telling when it is empty."""
+"""Passes over the data: open one at any batch, count its batches, and handle its end."""
 
 from __future__ import annotations
 
@@ -18,33 +18,28 @@ from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.run_limits import length_of, limits_reached
 
 
-def open_data(run: Run, uncounted: int = 0) -> None:
-    """Open the data of the run where the run is: after a load or a copy, at the batch that comes next.
+def open_data(run: Run, pending: int = 0) -> None:
+    """Open a pass over the data of the run; after a load, a copy or a resume, at the next batch.
 
-    `uncounted` says how many batches are at hand whose iteration has not begun.
+    `pending` is the number of batches that have been fetched and whose iteration has not begun.
 
     Raises:
-        ValueError: if the run has no data.
+        ValueError: the run has no data.
     """
     data_pass, state = run._data_pass, run.state
     if state.dataloader is None:
         raise ValueError(_no_data_message(run))
     skip, data_pass.skip = data_pass.skip, 0
-    start = data_pass.start if skip else state.iteration + uncounted
-    opening = open_exactly if run.resumes_exactly else _open
-    opened = opening(run, start, skip)
+    start = data_pass.start if skip else state.iteration + pending
+    opened = open_exactly(run, start, skip) if run.resumes_exactly else run._open_pass(state.dataloader, start, skip)
     data_pass.iterator = opened if run._graph.pending_batches is not None else CountingIterator(opened, skip)
     data_pass.at_end = data_pass.data_exhausted = False
     data_pass.start = start
     data_pass.times_opened += 1
 
 
-def _open(run: Run, start: int, skip: int) -> Iterator[Any]:
-    return run._open_pass(run.state.dataloader, start, skip)
-
-
 class CountingIterator:
-    """An open pass that counts what is fetched, for lifecycles in which iterations do not tell."""
+    """An iterator that counts fetched batches, for graphs in which the number of iterations does not determine it."""
 
     def __init__(self, batches: Iterator[Any], taken: int) -> None:
         self.batches, self.taken = batches, taken
@@ -53,7 +48,7 @@ class CountingIterator:
         return self
 
     def __next__(self) -> Any:
-        self.taken += 1  # also where it raises: a DataLoader has gone on to the next
+        self.taken += 1  # also if next() raises another error, because a DataLoader then continues with the next batch
         try:
             return next(self.batches)
         except StopIteration:
@@ -62,11 +57,11 @@ class CountingIterator:
 
 
 def check_data(data: Any) -> None:
-    """Refuse data that cannot be iterated over, or that is known to be empty.
+    """Check that `data` is iterable and is not known to be empty.
 
     Raises:
-        TypeError: if it cannot be iterated over.
-        ValueError: if it has the length zero.
+        TypeError: `data` is not iterable.
+        ValueError: `data` has length zero.
     """
     if not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
         raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
@@ -75,38 +70,41 @@ def check_data(data: Any) -> None:
 
 
 def pending_batches(run: Run) -> int:
-    """Return how many batches are at hand, where the run is or was left, whose iteration has not begun."""
-    known = run._graph.pending_batches
-    return known[phase_at(run._resume_position)] if known is not None else 0
+    """Return the number of batches that have been fetched and whose iteration has not begun.
+
+    For a suspended or failed run, it is the number at the position to resume from.
+    """
+    per_phase = run._graph.pending_batches
+    return per_phase[phase_at(run._resume_position)] if per_phase is not None else 0
 
 
 def resume_data(run: Run, data: Any) -> None:
-    """Let a run that was suspended go on with its data, or with other data from the beginning.
+    """Resume the pass of a suspended run; if `data` is other data than before, start a pass over it.
 
-    If the data cannot be opened, everything is left as it was.
+    If opening the data raises, the run does not change.
     """
     data_pass, state = run._data_pass, run.state
-    kept = {name: getattr(data_pass, name) for name in DataPass.__slots__}
-    old = state.dataloader
+    before = {name: getattr(data_pass, name) for name in DataPass.__slots__}
+    dataloader = state.dataloader
     try:
-        _take(run, data)
+        _set_data(run, data)
     except BaseException:
-        for name, value in kept.items():
+        for name, value in before.items():
             setattr(data_pass, name, value)
-        state.dataloader = old
+        state.dataloader = dataloader
         raise
 
 
-def _take(run: Run, data: Any) -> None:
+def _set_data(run: Run, data: Any) -> None:
     data_pass, state = run._data_pass, run.state
-    known = state.dataloader is not None or not data_pass.has_data  # else the data was left out by pickle
-    if data is not None and data is not state.dataloader and known:
+    is_unpickled = state.dataloader is None and data_pass.has_data  # `data` is then taken for the data left out
+    if data is not None and data is not state.dataloader and not is_unpickled:
         data_pass.iterator, data_pass.skip, data_pass.times_opened, data_pass.at_end = None, 0, 0, False
     state.dataloader = state.dataloader if data is None else data
     data_pass.has_data = state.dataloader is not None
     if not data_pass.has_data or data_pass.iterator is not None:
         return
-    if not (data_pass.skip or data_pass.at_end or _is_open(run)):
+    if not (data_pass.skip or data_pass.at_end or _needs_open_data(run)):
         return
     if data_pass.at_end:
         data_pass.iterator = iter(())
@@ -114,20 +112,20 @@ def _take(run: Run, data: Any) -> None:
         open_data(run, pending_batches(run))
 
 
-def _is_open(run: Run) -> bool:
-    """Say whether the run was left where its data is open; elsewhere EPOCH_STARTED opens it when it comes there."""
+def _needs_open_data(run: Run) -> bool:
+    """Return True if the run was suspended after EPOCH_STARTED in an epoch; otherwise EPOCH_STARTED opens the data."""
     phase = run._graph.phases[phase_at(run._cursor.suspended_at)]  # type: ignore[arg-type]  # it was suspended
     return Scope.EPOCH.contains(phase.scope) and phase.event is not Events.EPOCH_STARTED
 
 
 def iter_from(data: Any, skip: int, draws_now: bool = False) -> Iterator[Any]:
-    """Iterate over `data` from batch number `skip` on.
+    """Return an iterator over `data` from batch number `skip` on.
 
-    A list or another sequence is indexed. A `torch.utils.data.DataLoader` skips by sampler index, so no
-    skipped batch is loaded. Everything else is consumed up to there, which takes as long as it takes.
+    A list or another sequence is indexed. For a `torch.utils.data.DataLoader`, indices of its sampler are skipped, so
+    the skipped batches are not loaded. All other data is iterated over up to there, which loads each skipped batch.
 
-    With `draws_now` the sampler of a DataLoader is asked for its first index here, not at the first fetch, so what is
-    drawn in between has no influence on it.
+    With `draws_now`, the sampler of a DataLoader draws its first index here instead of at the first fetch, so random
+    numbers drawn in between have no effect on it.
     """
     by_index = is_map_style_loader(data) and not saves_position(data)
     if not skip and not (draws_now and by_index and not data.num_workers):
@@ -135,14 +133,14 @@ def iter_from(data: Any, skip: int, draws_now: bool = False) -> Iterator[Any]:
     if isinstance(data, Sequence):
         return (data[number] for number in range(skip, len(data)))
     if by_index:
-        return _iter_loader_from(data, skip, draws_now and not data.num_workers)  # workers have asked already
+        return _iter_loader_from(data, skip, draws_now and not data.num_workers)  # with workers, iter() draws already
     batches = iter(data)
     next(islice(batches, skip, skip), None)
     return batches  # type: ignore[no-any-return]
 
 
 def is_map_style_loader(data: Any) -> bool:
-    """Say whether `data` is a DataLoader that takes indices from a sampler; does not import torch."""
+    """Return True if `data` is a DataLoader over a map-style dataset, which has a sampler. Does not import torch."""
     torch_data = sys.modules.get("torch.utils.data")
     return (
         torch_data is not None
@@ -153,10 +151,10 @@ def is_map_style_loader(data: Any) -> bool:
 
 
 class _SkippingSampler:
-    """The indices of a sampler from number `skip` on, for one pass.
+    """A sampler without its first `skip` indices, for one pass.
 
-    `draw` asks for those that are skipped, or else for the first, and for no more: a sampler may draw random numbers
-    for any of them.
+    `draw` draws the skipped indices, or the first one if `skip` is 0. It draws no others, because a sampler may use
+    random numbers for each index.
     """
 
     def __init__(self, sampler: Any, skip: int) -> None:
@@ -181,7 +179,7 @@ class _SkippingSampler:
 
 
 def _iter_loader_from(loader: Any, skip: int, draws_now: bool) -> Iterator[Any]:
-    name = sampler_of(loader)
+    name = sampler_attribute(loader)
     indices = _SkippingSampler(getattr(loader, name), skip)
     opened: Iterator[Any] = iter(with_attributes(loader, {name: indices}))
     if draws_now:
@@ -189,22 +187,25 @@ def _iter_loader_from(loader: Any, skip: int, draws_now: bool) -> Iterator[Any]:
     return opened
 
 
-def sampler_of(loader: Any) -> str:
-    """Return the name of what a DataLoader takes its indices from: its sampler if it makes no batches."""
+def sampler_attribute(loader: Any) -> str:
+    """Return the name of the attribute with the sampler that a DataLoader iterates over.
+
+    It is ``batch_sampler``, or ``sampler`` if automatic batching is off.
+    """
     return "sampler" if loader.batch_sampler is None else "batch_sampler"
 
 
 def with_attributes(loader: Any, attributes: dict[str, Any]) -> Any:
-    """Return a shallow copy of a DataLoader that has these attributes instead."""
-    # A DataLoader refuses assignment to some after it is made, because its own iterators would not see it; the
-    # copy has none yet.
-    part = copy.copy(loader)
-    vars(part).update(attributes, _iterator=None)
-    return part
+    """Return a shallow copy of a DataLoader with other values of these attributes."""
+    # DataLoader.__setattr__ rejects some of them, because existing iterators would ignore the new value. The copy does
+    # not have an iterator yet.
+    copied = copy.copy(loader)
+    vars(copied).update(attributes, _iterator=None)
+    return copied
 
 
 def batches_taken(run: Run) -> int:
-    """Return how many batches of the open pass are used up, one at hand included."""
+    """Return the number of batches that have been fetched in the open pass."""
     data_pass = run._data_pass
     if isinstance(data_pass.iterator, CountingIterator):
         return data_pass.iterator.taken
@@ -220,56 +221,60 @@ def batches_to_skip(run: Run) -> int:
 
 
 def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
-    """Return how many batches of its pass over `data` a run has used up after `iteration` iterations.
+    """Return the number of batches that the current pass over `data` has used after `iteration` iterations.
 
-    A pass goes on over the ends of epochs, so the length of the data counts; where it is unknown, that of
-    an epoch.
+    A pass continues over the ends of epochs, so it starts at multiples of the length of `data`; if that is unknown, of
+    the epoch length. If both are unknown, returns 0.
     """
     length = length_of(data) or epoch_length
     return iteration % length if length else 0
 
 
 def raise_not_open(run: Run) -> None:
-    """Raise if there is nothing open that a batch could be fetched from.
+    """Raise if the data is not open.
 
-    It is asked when a fetch fails, since a handler may still give the data of a run that began without.
+    It is called only after a fetch has failed, because a handler can set the data of a run that started without data.
 
     Raises:
-        ValueError: the run has no data, or was led past the phase that opens it.
+        ValueError: the run has no data, or has not passed through the phase that opens it.
     """
     if run._data_pass.iterator is not None:
         return
     if run.state.dataloader is None:
         raise ValueError(_no_data_message(run)) from None
     raise ValueError(
-        f"a batch is to be fetched in {run.phase}, where the data is not open. EPOCH_STARTED opens it: lead to "
-        f"{run.phase} by way of that."
+        f"{run.phase} fetches a batch, but the data is not open. EPOCH_STARTED opens it: add transitions so that a run "
+        f"enters EPOCH_STARTED before {run.phase}."
     ) from None
 
 
 def _no_data_message(run: Run) -> str:
     return (
-        f"a batch is to be fetched in {run.phase}, and this run has no data. Give run(data=...), or lead a run "
-        f"without data to ITERATION_STARTED instead."
+        f"{run.phase} fetches a batch, but this run has no data. Pass run(data=...), or let runs without data go to "
+        f"ITERATION_STARTED instead."
     )
 
 
 def raise_if_empty(run: Run) -> None:
-    """Raise if the data of the run gave nothing at the first fetch.
+    """Raise if the first fetch of the run found the end of the data.
 
     Raises:
-        ValueError: always the mistake of the caller of `run`: an empty, or an already consumed, iterable.
+        ValueError: `run` was called with an empty or consumed iterable.
     """
     data_pass, state = run._data_pass, run.state
     if data_pass.times_opened == 1 and not batches_taken(run):
         raise ValueError(
-            f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} gave nothing. "
-            f"Please provide non-empty data; a generator or iterator can be run through only once."
+            f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} returned no batch. "
+            f"Please provide non-empty data; a generator or an iterator can be consumed only once."
         )
 
 
 def set_epoch_length(run: Run) -> None:
-    """Set the length of an epoch, unknown until now, to the number of iterations of the one that ends."""
+    """Set the unknown epoch length to the number of iterations of the epoch that ends.
+
+    Raises:
+        ValueError: the data of the run is empty.
+    """
     raise_if_empty(run)
     count = run.state.iteration - run._cursor.epoch_start
     if count:
@@ -279,9 +284,10 @@ def set_epoch_length(run: Run) -> None:
 
 
 def note_exhausted(run: Run) -> None:
-    """Note that the data ended and gave nothing more when it was opened again; warn unless the run is done.
+    """Record that the data ended and yielded no batch when it was opened again; warn unless the limits are reached.
 
-    Epochs without iterations follow under `max_epochs`. Under `max_iters` they would never end, so the run does.
+    With `max_epochs`, epochs without iterations follow. With `max_iters`, the run ends, because such epochs would never
+    reach the limit.
     """
     state, run._data_pass.data_exhausted = run.state, True
     if not limits_reached(state):

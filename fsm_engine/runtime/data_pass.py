@@ -1,4 +1,4 @@
-"""`DataPass`: the open pass of a run over its data."""
+"""`DataPass`: the current pass of a run over its data."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from fsm_engine.runtime.part import Part
 
 
 class DataPass(Part):
-    """The iterator of the open pass, and what another process needs to open the same pass.
+    """The iterator of the current pass, and the values with which another process can open the same pass.
 
     Attributes:
         iterator: the open iterator; None if the data is not open.
         has_data: True if the run has data.
         at_end: True if the last fetch found the end of the data.
-        data_exhausted: True if the data gave nothing when it was opened again.
+        data_exhausted: True if the data ended and yielded no batch when it was opened again.
         start: ``state.iteration`` at the beginning of the pass.
-        times_opened: how often this run has opened its data.
+        times_opened: the number of times that this run has opened its data.
         skip: the number of batches to skip when the data is opened next.
-        opening_rng: the states of the random generators when the pass was opened, if they are kept.
+        opening_rng: the RNG states when the pass was opened, if the run `resumes_exactly`.
         must_reopen: True if a loaded run was inside a pass, which has to be opened again.
-        loader_state: the state dict of data that saves its own position, from a loaded run.
-        resume_rng: the states that random generators resume from at the next run, from a loaded run.
+        loader_state: from a loaded run, the state dict of data that saves its own position.
+        resume_rng: from a loaded run, the RNG states to restore when the next run starts.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class DataPass(Part):
         super().__init__()
 
     def restart(self) -> None:
-        """Close the pass and forget how it was opened."""
+        """Close the pass, and reset all attributes but `resume_rng`."""
         self.has_data = False
         self.at_end = False
         self.data_exhausted = False
@@ -59,5 +59,5 @@ class DataPass(Part):
         self.reset_process()
 
     def reset_process(self) -> None:
-        """Close the iterator."""
+        """Drop the iterator, which belongs to this process."""
         self.iterator: Iterator[Any] | None = None

@@ -1,4 +1,4 @@
-"""Opening a pass over the data so that another process can open the same one, at the batch that comes next."""
+"""Open a pass over the data so that another process can open the same pass at the next batch."""
 
 from __future__ import annotations
 
@@ -6,91 +6,92 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from fsm_engine._util import rng as generators
+from fsm_engine._util import rng
 from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.run_limits import length_of
 
 
 def open_exactly(run: Run, start: int, skip: int) -> Iterator[Any]:
-    """Open the data, noting what random generators stand at; in its middle, as they stood when it was opened first.
+    """Open a pass over the data of the run at batch `skip`, so that a later process can open the same pass again.
 
-    Generators of the process, and those that a DataLoader and its samplers were given, are left where they were when
-    a pass is opened in its middle. Data that tells its own position, as torchdata's `StatefulDataLoader` does, is
-    told where to go on.
+    At the start of a pass, the current RNG states are stored in `DataPass.opening_rng`. If a loaded run was saved in a
+    pass, that pass is opened with the stored RNG states, and the current states are restored afterwards. Data that
+    saves its own position, such as torchdata's `StatefulDataLoader`, loads it. Logs a warning if the batches may
+    differ.
     """
     data_pass, data = run._data_pass, run.state.dataloader
-    where, again = data_pass.loader_state, data_pass.must_reopen
+    loader_state, must_reopen = data_pass.loader_state, data_pass.must_reopen
     data_pass.loader_state, data_pass.must_reopen = None, False
-    if data_pass.opening_rng is None or not again:
-        _warn_inexact(run, again)
+    if data_pass.opening_rng is None or not must_reopen:
+        _warn_inexact(run, must_reopen)
         data_pass.opening_rng = {**rng_states(data), "length": length_of(data)}
         return run._open_pass(data, start, skip)
-    _warn_other_data(run, data_pass.opening_rng, skip)
+    _warn_other_data(run, data_pass.opening_rng["length"], skip)
     with _keep_rng_states(data):
         restore_rng_states(data, data_pass.opening_rng)
-        if where is None:
+        if loader_state is None:
             return run._open_pass(data, start, skip)
-        data.load_state_dict(where)
+        data.load_state_dict(loader_state)
         return iter(data)
 
 
-def _warn_inexact(run: Run, again: bool) -> None:
+def _warn_inexact(run: Run, must_reopen: bool) -> None:
     data = run.state.dataloader
-    if again:
+    if must_reopen:
         run.logger.warning(
-            "The run was saved without what its pass over the data began with, so the batches to come may be others. "
-            "Set engine.resumes_exactly = True before run(), as a Checkpoint does that is made before it."
+            "The run was saved without the random states at the start of its pass over the data, so the next batches "
+            "may differ. Set engine.resumes_exactly = True before run(), or create the Checkpoint before run()."
         )
     elif hasattr(data, "__next__"):
         run.logger.warning(
-            "%s can be gone through only once. A run that goes on from a file needs another that gives the same "
-            "batches, and goes through those that were used up. A DataLoader with a sampler skips them.",
+            "%s can be iterated over only once. To resume from a file, run() needs a new iterator with the same "
+            "batches, and consumes the batches that were used. A DataLoader with a sampler skips them instead.",
             type(data).__name__,
         )
 
 
-def _warn_other_data(run: Run, found: Mapping[str, Any], skip: int) -> None:
+def _warn_other_data(run: Run, saved_length: int | None, skip: int) -> None:
     data = run.state.dataloader
-    length, before = length_of(data), found["length"]
-    if length != before:
+    length = length_of(data)
+    if length != saved_length:
         run.logger.warning(
-            "The run goes on in the middle of a pass over data of length %s, and that had length %s, so the batches to "
-            "come are others. Give run() the same data, or what set_data() had put in its place.",
+            "The run resumes in the middle of a pass over data of length %s, but it was saved with data of length %s, "
+            "so the next batches differ. Pass the same data to run(), or the data that was passed to set_data().",
             length,
-            before,
+            saved_length,
         )
     if 0 < skip != length and getattr(data, "num_workers", 0) > 0:
         run.logger.warning(
-            "The processes that load the data begin anew in the middle of a pass. The batches are the same, but not "
-            "what is drawn at random in these processes until the pass ends, such as augmentations."
+            "The worker processes of the DataLoader are new in the middle of a pass. The batches are the same, but "
+            "random numbers that the workers draw until the end of the pass, such as for augmentations, differ."
         )
 
 
 def saves_position(data: Any) -> bool:
-    """Say whether `data` has its position as a `state_dict`, as torchdata's `StatefulDataLoader` has."""
+    """Return True if `data` saves its position in a state dict, as torchdata's `StatefulDataLoader` does."""
     return hasattr(data, "state_dict") and hasattr(data, "load_state_dict")
 
 
 def data_state(data: Any) -> Any:
-    """Return the position that `data` tells of itself; None if it does not."""
+    """Return the state dict of data that saves its position; None for other data."""
     return data.state_dict() if saves_position(data) else None
 
 
 def rng_states(data: Any) -> dict[str, Any]:
-    """Return what the generators of the process stand at, those that `data` was given, and epochs its samplers know."""
+    """Return the states of the global RNGs and of the generators of `data`, and the epochs of its samplers."""
     return {
-        "process": generators.rng_states(),
-        "data": [own.get_state() for own in _generators_of(data)],
+        "process": rng.rng_states(),
+        "data": [generator.get_state() for generator in _generators_of(data)],
         "epochs": [sampler.epoch for sampler in _epoch_samplers(data)],
     }
 
 
-def restore_rng_states(data: Any, found: Mapping[str, Any]) -> None:
-    """Let them all go on from `found`."""
-    generators.restore_rng_states(found["process"])
-    for own, state in zip(_generators_of(data), found["data"]):
-        own.set_state(state.cpu())
-    for sampler, epoch in zip(_epoch_samplers(data), found["epochs"]):
+def restore_rng_states(data: Any, states: Mapping[str, Any]) -> None:
+    """Restore the global RNGs, and the generators and samplers of `data`, from the result of `rng_states`."""
+    rng.restore_rng_states(states["process"])
+    for generator, state in zip(_generators_of(data), states["data"]):
+        generator.set_state(state.cpu())
+    for sampler, epoch in zip(_epoch_samplers(data), states["epochs"]):
         sampler.set_epoch(epoch)
 
 
@@ -104,10 +105,10 @@ def _keep_rng_states(data: Any) -> Iterator[None]:
 
 
 def _generators_of(data: Any) -> list[Any]:
-    """Return the generators that a DataLoader and its samplers were given, each once."""
-    users = (data, *_samplers(data))
-    found = {id(own): own for user in users if (own := getattr(user, "generator", None)) is not None}
-    return [own for own in found.values() if hasattr(own, "get_state")]
+    """Return the torch generators of a DataLoader and its samplers, without duplicates."""
+    generators = (getattr(owner, "generator", None) for owner in (data, *_samplers(data)))
+    unique = {id(generator): generator for generator in generators}
+    return [generator for generator in unique.values() if hasattr(generator, "get_state")]
 
 
 def _samplers(data: Any) -> tuple[Any, ...]:
@@ -116,6 +117,6 @@ def _samplers(data: Any) -> tuple[Any, ...]:
 
 
 def _epoch_samplers(data: Any) -> list[Any]:
-    """Return the samplers that draw by the number of the epoch, such as torch's `DistributedSampler`, each once."""
-    found = {id(sampler): sampler for sampler in _samplers(data) if hasattr(sampler, "set_epoch")}
-    return [sampler for sampler in found.values() if isinstance(getattr(sampler, "epoch", None), int)]
+    """Return the samplers whose order depends on the epoch, such as `DistributedSampler`, without duplicates."""
+    unique = {id(sampler): sampler for sampler in _samplers(data) if hasattr(sampler, "set_epoch")}
+    return [sampler for sampler in unique.values() if isinstance(getattr(sampler, "epoch", None), int)]

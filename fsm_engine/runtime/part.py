@@ -1,4 +1,4 @@
-"""`Part`: the base class of the parts that the position of a run consists of."""
+"""`Part`, the base class of the groups of attributes that make up a run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 
 class Part:
-    """A group of attributes that belong together: what a run needs besides the `State` that users see.
+    """A group of attributes that a run needs besides the `State` that users see.
 
-    A part has slots, because `vars()` of a plain object turns off Python's fast access to its attributes.
+    A part has slots, because calling `vars()` on an object with a dict makes every later attribute access slower.
 
     Attributes:
-        PROCESS: the attributes that belong to this process. Copies and pickles reset them.
-        SAVED: the attributes that an exact position holds as they are.
+        PROCESS: names of the attributes that belong to this process. Copies and pickles reset them.
+        SAVED: names of the attributes that `saved` returns for an exact position.
     """
 
     __slots__: tuple[str, ...] = ()
@@ -28,14 +28,14 @@ class Part:
         """Set the attributes to their values before the first phase of a run."""
 
     def reset_process(self) -> None:
-        """Set the attributes that belong to this process."""
+        """Set the attributes that belong to this process to their initial values."""
 
     def saved(self) -> dict[str, Any]:
-        """Return the attributes that an exact position holds."""
+        """Return the attributes in `SAVED` by name."""
         return {name: getattr(self, name) for name in self.SAVED}
 
     def load(self, saved: Mapping[str, Any]) -> None:
-        """Set the attributes that `saved` returned."""
+        """Set the attributes in `SAVED` from the result of `saved`."""
         for name in self.SAVED:
             setattr(self, name, saved[name])
 

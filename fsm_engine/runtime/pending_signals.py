@@ -1,4 +1,4 @@
-"""`PendingSignals`: the requests that a run has not handled yet."""
+"""`PendingSignals`: the signals and callbacks that a run has not handled yet."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from fsm_engine.runtime.part import Part
 
 
 class PendingSignals(Part):
-    """Requested signals, callbacks to call when it is safe, and the flag that the generated function reads.
+    """Requested signals, callbacks of `call_when_safe`, and the flag that the generated function reads.
 
     Attributes:
-        needs_attention: True if a signal is pending, or handlers, data or observers changed.
-        requests: the pending signals. The value says whether to skip the completed event that follows; for INTERRUPT,
-            whether to stop even inside an iteration.
-        saved_requests: the signals that were pending where a loaded run resumes.
-        callbacks: functions to call after the handlers of the current event.
-        is_calling_back: True while these are called.
+        needs_attention: True if a signal or a callback is pending, or handlers, data, observers or the state changed.
+        requests: the pending signals. For TERMINATE and TERMINATE_EPOCH, the value is True to skip the completed event
+            that follows; for INTERRUPT, it is True to stop even in a phase that defers signals.
+        saved_requests: the signals that were pending at the position of a loaded run.
+        callbacks: functions to call at the next position between handlers and activity.
+        is_calling_back: True while a callback is called.
     """
 
     __slots__ = ("callbacks", "is_calling_back", "needs_attention", "requests", "saved_requests")
     PROCESS = frozenset({"callbacks", "is_calling_back", "needs_attention", "requests"})
 
     def restart(self) -> None:
-        """Forget the signals of a loaded run."""
+        """Drop the signals of a loaded run."""
         self.saved_requests: dict[Signal, bool] = {}
 
     def reset_process(self) -> None:
-        """Forget all requests."""
+        """Drop all requests and callbacks, which belong to this process."""
         self.requests: dict[Signal, bool] = {}
         self.callbacks: list[Callable[[Any], Any]] = []
         self.is_calling_back = False

@@ -1,4 +1,4 @@
-"""`Run`: the data of a run, which every package below the engine works on."""
+"""`Run`: the data of a run, on which the packages below the engine work."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def no_claim() -> None:
 
 
 class Run:
-    """The base class of `Engine` that holds its data: the state, the position in the graph, the step and the logger.
+    """The base class of `Engine` with its data: the state, the position in the graph, the step and the logger.
 
-    It has no loop and no handlers. Functions that need only the data of a run take a `Run`, so they do not depend on
-    the engine.
+    It has no loop and no handlers. Functions that need only this data take a `Run`, so they do not depend on the
+    engine.
     """
 
     resumes_exactly = False
@@ -55,8 +55,8 @@ class Run:
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
 
-    # `state` is a plain attribute because handlers read it often: a property would double the cost of a small handler.
-    # This method does not use self.__dict__, because that slows down every later access to the engine's attributes.
+    # `state` is an attribute because a property would double the cost of a small handler that reads it.
+    # This method does not use self.__dict__, because that makes every later access to the engine's attributes slower.
     def __setattr__(self, name: str, value: Any) -> None:
         replaced = getattr(self, "state", None) if name == "state" else None
         if name == "state" and not isinstance(value, State):
@@ -89,22 +89,22 @@ class Run:
 
     @property
     def _resume_position(self) -> int:
-        """The position that the run can resume from: where an interrupt or an error left it, or where it is."""
+        """The position to resume from: of the interrupt, of the failed activity, or else the current position."""
         if self._cursor.suspended_at is not None:
             return self._cursor.suspended_at
         failed = self._failure.failed_position
         return self._cursor.position if failed is None else failed
 
     def _restart(self, has_data: bool) -> None:
-        """Stand before the first phase of a run."""
+        """Reset the data of a run, except the clocks, for a new run."""
         for part in (self._cursor, self._signals, self._data_pass, self._failure):
             part.restart()
         self._data_pass.has_data = has_data
 
     @abstractmethod
     def _invalidate(self) -> None:
-        """Take note that the state, the handlers or the graph changed."""
+        """Discard data that depends on the state, the handlers and the graph, after one of them changed."""
 
     @abstractmethod
     def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:
-        """Return an iterator over `data` that starts at batch `skip`."""
+        """Return an iterator over `data` from batch `skip` on; `start` is the iteration at which the pass began."""

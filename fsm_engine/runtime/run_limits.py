@@ -1,4 +1,4 @@
-"""What the limits of a run mean: whether there is anything left to do, and whether a run is new or goes on."""
+"""Limits of a run: checks of the arguments of `run`, and the decisions whether a run is new and whether it is done."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fsm_engine.runtime.state import State
 
 
 def limits_reached(state: State) -> bool:
-    """Say whether the limits of `state` are reached."""
+    """Return True if `state` has reached its limits."""
     return reaches(state, state.max_epochs, state.max_iters)
 
 
 def reaches(state: State, max_epochs: int | None, max_iters: int | None) -> bool:
-    """Say whether `state` has come as far as these limits."""
+    """Return True if the counters of `state` have reached one of these limits."""
     if max_iters is not None and state.iteration >= max_iters:
         return True
     if max_epochs is None:
@@ -25,27 +25,27 @@ def reaches(state: State, max_epochs: int | None, max_iters: int | None) -> bool
 
 
 def length_of(data: Any) -> int | None:
-    """Return the number of batches in `data`, or None if it does not know."""
+    """Return the number of batches in `data`, or None if it is unknown."""
     if not hasattr(data, "__len__"):
         return None
     try:
         return len(data)
-    except TypeError:  # a DataLoader over data without length has a __len__ that says so
+    except TypeError:  # a DataLoader over data without a length has a __len__ that raises
         return None
 
 
 def is_new_run(state: State, max_epochs: int | None, max_iters: int | None, suspended: bool) -> bool:
-    """Say whether a run starts from zero: no limit is set, or it is reached and no run is suspended.
+    """Return True if a run starts from zero: `state` has no limit, or the limit is reached and no run is suspended.
 
-    A limit that is given counts in place of that of the state, so a run that was done goes on under a higher one.
+    A limit that is passed to `run` replaces the state's, so a finished run continues under a higher limit.
 
     Raises:
-        ValueError: a limit of the other kind than that of the state, or one that is already passed.
+        ValueError: a limit is of another kind than the state's, or below the current counter.
     """
     if state.max_epochs is None and state.max_iters is None:
         return True
     if suspended and (max_epochs, max_iters) == (state.max_epochs, state.max_iters):
-        return False  # where error edges lead back to EPOCH_STARTED, it may have passed its own limit
+        return False  # without a check, because error edges to EPOCH_STARTED can take the counter beyond the limit
     _check_limit(state, "max_epochs", max_epochs, "max_iters", "epoch")
     _check_limit(state, "max_iters", max_iters, "max_epochs", "iteration")
     return not suspended and reaches(state, max_epochs or state.max_epochs, max_iters or state.max_iters)
@@ -69,11 +69,11 @@ def _check_limit(state: State, name: str, given: int | None, other: str, counter
 
 
 def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
-    """Refuse limits that no run can have.
+    """Check the limits that are passed to `run`.
 
     Raises:
-        ValueError: both limits, or one that is not positive.
-        TypeError: one that is not an integer.
+        ValueError: both limits are given, or a value is not positive.
+        TypeError: a value is not an integer.
     """
     if max_epochs is not None and max_iters is not None:
         raise ValueError(
@@ -90,17 +90,17 @@ def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: in
 
 
 def raise_if_limited(name: str, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
-    """Refuse limits for a lifecycle without epochs.
+    """Raise if a limit is given; for lifecycles without epochs.
 
     Raises:
-        ValueError: if one is given.
+        ValueError: a limit is not None.
     """
     given = {"max_epochs": max_epochs, "max_iters": max_iters, "epoch_length": epoch_length}
     for limit, value in given.items():
         if value is not None:
             raise ValueError(
-                f"{limit}={value} means nothing to the lifecycle {name!r}, which has no epochs. "
-                f"Let a guard end it, or engine.terminate()."
+                f"{limit}={value} does not apply to the lifecycle {name!r}, which has no epochs. "
+                f"End a run with a guard or engine.terminate()."
             )
 
 
@@ -110,7 +110,7 @@ def start_limits(
     """Set counters and limits for a run that starts from zero.
 
     Raises:
-        ValueError: if the length of an epoch cannot be told; `state` is left as it was.
+        ValueError: there is no data and no epoch length; `state` does not change.
     """
     if epoch_length is None:
         epoch_length = state.epoch_length if data is None else length_of(data)
@@ -125,10 +125,11 @@ def start_limits(
 def resume_limits(
     state: State, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None
 ) -> None:
-    """Let a run go on with the counters it has; a limit that is given replaces that of the state.
+    """Set the limits for a run that continues with the counters of `state`; given limits replace the state's.
 
     Raises:
-        ValueError: another `epoch_length`, or no way to tell the length of an epoch; `state` is left as it was.
+        ValueError: `epoch_length` differs from the state's, or there is no data and no epoch length; `state` does not
+            change.
     """
     if epoch_length is not None and state.epoch_length not in (None, epoch_length):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The run's data: counters, limits, batch, output, metrics, times."""
+"""`State`: the counters, limits, batch, output, metrics and times of a run."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ COUNTERS: dict[Event, str] = {
 
 
 class State:
-    """What handlers and steps read and write as ``engine.state``.
+    """The data of a run that steps and handlers read and write as ``engine.state``.
 
     Attributes:
-        iteration: iterations begun, from 1 inside the first; 0 before.
-        epoch: epochs begun, from 1 inside the first; 0 before.
+        iteration: number of iterations begun; 1 in the first iteration.
+        epoch: number of epochs begun; 1 in the first epoch.
         epoch_length: iterations per epoch, or None until it is known.
-        max_epochs, max_iters: the limits of the run; one of them is None. Read live, so a handler may change them.
-        batch: the batch at hand; None while the next one is fetched.
-        output: what the step returned last.
+        max_epochs, max_iters: limits of the run; at most one of them is set. A run reads them again each time, so
+            handlers can change them.
+        batch: the current batch; None while the next one is fetched.
+        output: the result of the last step.
         dataloader: the data of the run, None for a run without data.
         metrics: results of metrics by name.
-        times: seconds of the last epoch (``"EPOCH_COMPLETED"``) and of the run (``"COMPLETED"``), each with
-            its handlers' time once they are through.
+        times: seconds of the last epoch (``"EPOCH_COMPLETED"``) and of the run (``"COMPLETED"``). Handlers of these
+            events see the time without their own; afterwards it includes them.
         errors: how often this run has taken each error edge, by ``source.label``.
-        seed: free for the user.
+        seed: not used by the engine.
 
-    Any further attribute may be set, here or later; it stays over the runs of the engine.
+    Other attributes can be passed to the constructor or set later. The runs of the engine keep them.
     """
 
-    # Slots, because a look at vars() would slow down every later access to plain attributes; __dict__ holds
-    # the user's.
+    # Slots, because calling vars() on an object makes every later access to attributes in its dict slower. The user's
+    # attributes are in __dict__.
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -77,28 +78,28 @@ class State:
         for name, value in attributes.items():
             setattr(self, name, value)
 
-    if TYPE_CHECKING:  # the user's attributes are unknown to type checkers
+    if TYPE_CHECKING:  # type checkers do not know the user's attributes
 
         def __getattr__(self, name: str) -> Any: ...
 
         def __setattr__(self, name: str, value: Any) -> None: ...
 
     def get_event_attrib_value(self, event: AnyEvent) -> int:
-        """Return the counter that filters on `event` are given.
+        """Return the value of the counter that filters of `event` read.
 
         Raises:
-            RuntimeError: if no counter belongs to `event`.
+            RuntimeError: `event` has no counter.
         """
         attribute = self.event_to_attr.get(without_filter(event))  # type: ignore[arg-type]  # an edge has none
         if attribute is None:
             raise RuntimeError(
-                f"Unknown event name '{event}': no counter belongs to it. Those that have one: "
+                f"Unknown event name '{event}': no counter belongs to it. Events with a counter: "
                 f"{', '.join(map(str, self.event_to_attr))}."
             )
         return getattr(self, attribute)  # type: ignore[no-any-return]
 
     def map_events(self, event_to_attr: Mapping[Event, str]) -> None:
-        """Let filters on these events read these attributes; one that is missing is created with 0."""
+        """Make filters of these events read these attributes. Missing attributes are created with the value 0."""
         if event_to_attr:
             self.event_to_attr = {**self.event_to_attr, **event_to_attr}
         for attribute in event_to_attr.values():
@@ -106,7 +107,7 @@ class State:
                 setattr(self, attribute, 0)
 
     def attributes(self) -> dict[str, Any]:
-        """Return every attribute by name, the user's last."""
+        """Return all attributes by name, the user's last."""
         own = [name for name in State.__slots__ if not name.startswith("__") and name != "event_to_attr"]
         return {**{name: getattr(self, name) for name in own}, **self.__dict__}
 

@@ -13,7 +13,7 @@ from fsm_engine._util.rng import restore_rng_states, rng_states
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.runtime.data_iter import is_map_style_loader, sampler_of
+from fsm_engine.runtime.data_iter import is_map_style_loader, sampler_attribute
 from fsm_engine.runtime.exact_data import saves_position
 from fsm_engine.runtime.run_limits import length_of
 from fsm_engine.supervised.eager_sampling import (
@@ -118,7 +118,7 @@ class DeterministicEngine(Engine):
         # workers are started in the first pass only. To make all passes alike, the indices are then drawn before that
         # seed, and the RNGs are seeded again after it.
         persistent = data.persistent_workers
-        with getattr(data, sampler_of(data)).one_pass(draw_first=persistent):
+        with getattr(data, sampler_attribute(data)).one_pass(draw_first=persistent):
             opened = super()._open_pass(data, start, skip)
         if persistent:
             self._seed_pass(start)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader
 
-from fsm_engine.runtime.data_iter import sampler_of, with_attributes
+from fsm_engine.runtime.data_iter import sampler_attribute, with_attributes
 from fsm_engine.runtime.run_limits import length_of
 
 ORIGINAL = "_original_loader"
@@ -110,7 +110,7 @@ def update_dataloader(dataloader: DataLoader[Any], new_batch_sampler: BatchSampl
 
 def with_eager_sampler(loader: Any) -> Any:
     """Return a copy of `loader` whose sampler draws all indices of a pass when the pass begins."""
-    name = sampler_of(loader)
+    name = sampler_attribute(loader)
     sampler = getattr(loader, name)
     has_batches = isinstance(sampler, BatchSampler) and length_of(sampler) is not None
     eager = ReproducibleBatchSampler(sampler) if has_batches else EagerSampler(sampler)

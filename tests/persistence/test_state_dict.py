@@ -100,10 +100,8 @@ def test_events_have_the_same_counters_as_in_pytorch_ignite() -> None:
 
 
 def test_an_event_without_a_counter_is_an_error_that_lists_events_with_a_counter() -> None:
-    known = ", ".join(map(str, COUNTERS))
-    with pytest.raises(
-        RuntimeError, match=f"^Unknown event name {re.escape(repr('Mine.FOO(filter=every=2)'))}.*{known}"
-    ):
+    known = re.escape(", ".join(map(str, COUNTERS)))
+    with pytest.raises(RuntimeError, match=rf"^Unknown event name .*Mine\.FOO.*{known}"):
         State().get_event_attrib_value(Mine.FOO(every=2))
 
 

@@ -1,4 +1,4 @@
-"""Opening data in the middle: what is skipped is not loaded, where that can be done."""
+"""Passes that start at a later batch: skipped batches are not loaded if that is possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 
 class Squares(torch.utils.data.Dataset):
-    """Numbers and nothing else; knows which were asked for."""
+    """Square numbers; records the indices that are loaded."""
 
     def __init__(self) -> None:
         self.loaded: list[int] = []
@@ -42,13 +42,13 @@ def loader(**options: Any) -> Any:
 def test_a_sequence_is_indexed() -> None:
     class Touchy(list[int]):
         def __iter__(self) -> Any:
-            raise AssertionError("gone through from the start")
+            raise AssertionError("iterated over from the start")
 
     assert list(iter_from(Touchy([0, 1, 2, 3]), 2)) == [2, 3]
     assert list(iter_from([0, 1], 5)) == []
 
 
-def test_an_iterable_is_consumed_up_to_there() -> None:
+def test_an_iterable_is_consumed_up_to_the_first_batch() -> None:
     assert list(iter_from(iter([0, 1, 2, 3]), 3)) == [3]
     assert list(iter_from({0: None, 1: None}, 3)) == []
 
@@ -80,7 +80,7 @@ def test_a_loader_with_workers_skips_by_sampler_index(persistent: bool) -> None:
     assert [batch.tolist() for batch in data] == whole
 
 
-def test_a_shuffled_loader_goes_on_in_the_order_of_its_seed() -> None:
+def test_a_shuffled_loader_continues_in_the_order_of_its_seed() -> None:
     whole = [batch.tolist() for batch in loader(shuffle=True, generator=torch.Generator().manual_seed(3))]
     again = loader(shuffle=True, generator=torch.Generator().manual_seed(3))
     assert [batch.tolist() for batch in iter_from(again, 2)] == whole[2:]
@@ -98,7 +98,7 @@ def suspend(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("event", [Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED, Events.ITERATION_COMPLETED])
-def test_a_pickled_run_over_a_shuffled_loader_gives_the_batches_still_to_come(event: Events) -> None:
+def test_a_pickled_run_over_a_shuffled_loader_resumes_with_the_remaining_batches(event: Events) -> None:
     def data() -> Any:
         return loader(shuffle=True, generator=torch.Generator().manual_seed(5))
 
@@ -115,7 +115,7 @@ def test_a_pickled_run_over_a_shuffled_loader_gives_the_batches_still_to_come(ev
     again.run(given)
     assert SEEN[:5] == whole[:5]
     assert sorted(chain(*SEEN)) == sorted(chain(*whole))
-    # All of the second pass is loaded, and of the first what had not been when the run was suspended.
+    # The resumed run loads the remaining batches of the first pass and the whole second pass.
     taken = 3 if event is Events.GET_BATCH_COMPLETED else 2
     assert len(given.dataset.loaded) == 20 - 2 * taken
 
