@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
@@ -288,6 +289,63 @@ def test_a_persistent_bar_shows_the_last_values_of_an_epoch_that_is_too_short_fo
     engine.run(range(3), max_epochs=20)
     closed = [call for call in backend.calls if call.startswith("close")]
     assert closed == [f"close Epoch [{epoch}/20] 3/3 {{'output': 1.0}}" for epoch in range(1, 21)]
+
+
+@pytest.mark.usefixtures("stopped_clock")
+@pytest.mark.parametrize("persist", [False, True])
+def test_a_bar_of_a_whole_run_is_closed_once_with_the_last_values(persist: bool) -> None:
+    clock, engine = Clock(0.0), Engine(halved)
+    whole = {"closing_event_name": Events.COMPLETED, "output_transform": lambda output: output}
+    backend = fake_bar(engine, clock, persist=persist, **whole)
+    for _ in range(2):
+        engine.run(range(3), max_epochs=2)
+        engine.state.max_epochs = None
+    shown = 1.0 if persist else 0.0  # without persist, the values of the last draw
+    assert backend.calls == ["open Iteration 1/6", f"close Iteration 6/6 {{'output': {shown}}}"] * 2
+
+
+@pytest.mark.parametrize("backend", ["tqdm", "rich"])
+@pytest.mark.parametrize("terminated", [False, True])
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED])
+def test_a_whole_run_leaves_one_persistent_bar(backend: str, terminated: bool, event: Any) -> None:
+    file, engine = io.StringIO(), Engine(terminating if terminated else halved)
+    bar = ProgressBar(persist=True, backend=backend, file=file)
+    bar.attach(engine, event_name=event, closing_event_name=Events.COMPLETED)
+    engine.run(range(4), max_epochs=3)
+    if event is Events.ITERATION_COMPLETED:
+        name, n, total = "Iteration", 2 if terminated else 12, 12
+    else:
+        name, n, total = "Epoch", 1 if terminated else 3, 3
+    left = [line.split("\r")[-1] for line in file.getvalue().split("\n") if line.strip()]
+    assert len(left) == 1
+    assert re.search(rf"^{name}.* ?\[?{n}/{total}", left[0])
+    assert list(getattr(tqdm.tqdm, "_instances", ())) == []
+
+
+def test_a_bar_of_a_whole_run_is_closed_once_however_the_run_ends() -> None:
+    ends: list[tuple[Any, str]] = [
+        (failing, "close Iteration 2/8 {}"),
+        (interrupting, "close Iteration 2/8 {}"),
+        (terminating, "close Iteration 2/8 {}"),
+        (lambda engine, batch: engine.terminate(skip_completed=True), "close Iteration 1/8 {}"),
+    ]
+    for step, closed in ends:
+        clock, engine = Clock(0.0), Engine(step)
+        backend = fake_bar(engine, clock, closing_event_name=Events.COMPLETED)
+        with contextlib.suppress(ArithmeticError):
+            engine.run(range(4), max_epochs=2)
+        assert backend.calls == ["open Iteration 1/8", closed]
+
+
+@pytest.mark.parametrize("event", [Events.INTERRUPT, Events.EXCEPTION_RAISED])
+@pytest.mark.parametrize("closing", [Events.EPOCH_COMPLETED, Events.COMPLETED])
+def test_a_bar_is_closed_before_the_handlers_of_an_interrupt_or_exception(event: Any, closing: Any) -> None:
+    clock, engine = Clock(0.0), Engine(interrupting if event is Events.INTERRUPT else failing)
+    seen: list[str] = []
+    engine.add_event_handler(event, lambda *_: seen.extend(backend.calls))
+    backend = fake_bar(engine, clock, closing_event_name=closing)
+    engine.run(range(4), max_epochs=1)
+    assert seen == ["open Iteration 1/4", "close Iteration 2/4 {}"]
 
 
 def failing(engine: Engine, batch: Any) -> None:

@@ -7,12 +7,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import Event, Events, name_of
+from fsm_engine.graph.transitions import Transition, Trigger
 from fsm_engine.handlers.progress_bar.backend import DRAWS_PER_SECOND, Backend, Bar, BarContent
 from fsm_engine.handlers.run_length import planned_epochs, planned_iterations
 from fsm_engine.loggers.state_reader import StateReader
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
+    from fsm_engine.graph.graph import Graph
     from fsm_engine.runtime.state import State
 
 
@@ -59,6 +61,14 @@ class EngineBar:
             self._bar = self._bar or self._backend.open(self._content(engine.state))
         self.close(engine)
 
+    def leave_run(self, engine: Engine, transition: Transition) -> None:
+        """Close the bar when `Scope.RUN` is left, unless the closing event follows without a signal.
+
+        The bar is closed before the handlers of the next phase, which may print.
+        """
+        if not _follows(engine.lifecycle.graph, transition.target, self._closing_event):
+            self.close(engine)
+
     def close(self, engine: Engine) -> None:
         """Close the bar if one is open. Reads no values, because the run may have failed."""
         if self._bar is not None:
@@ -85,3 +95,17 @@ class EngineBar:
         if not one_bar_per_run and epochs not in (None, 1):
             name = f"{name} [{state.epoch}/{epochs}]"
         return BarContent(name, n, total, self._values)
+
+
+def _follows(graph: Graph, phase: Any, event: Event) -> bool:
+    """Return True if `event` is `phase`, or if automatic transitions can lead from `phase` to it."""
+    found, pending = set(), [phase]
+    while pending:
+        phase = pending.pop()
+        if phase == event:
+            return True
+        if phase in graph.index and phase not in found:
+            found.add(phase)
+            exits = graph.exits[graph.index[phase]]
+            pending += [exit_.target for exit_ in exits if exit_.trigger is Trigger.AUTOMATIC]
+    return False

@@ -77,7 +77,8 @@ class ProgressBar:
         bar = EngineBar(self._backend, self._description, reader, event, closing_event)  # type: ignore[arg-type]  # edges have no counter, so the check has refused them
         engine.add_event_handler(event_name, bar.update)
         engine.add_event_handler(closing_event_name, bar.finish)
-        engine.add_event_handler(EventsList(*exits_of(Scope.RUN), *exits_of(Scope.ENGINE)), bar.close)
+        engine.add_event_handler(EventsList(*exits_of(Scope.RUN)), bar.leave_run)
+        engine.add_event_handler(EventsList(*exits_of(Scope.ENGINE)), bar.close)
 
     def log_message(self, message: str) -> None:
         """Print a line above the open bars."""
