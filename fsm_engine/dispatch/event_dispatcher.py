@@ -270,6 +270,14 @@ class EventDispatcher(Run):
             if entry.handlers is handlers:  # otherwise another thread has attached a handler
                 return fire
 
+    def _wrap_handlers(self, wrapper: HandlerWrapper, is_active: bool) -> None:
+        """Call the results of `wrapper` in place of the handlers, or stop doing so."""
+        others = tuple([other for other in self._wrappers if other != wrapper])
+        self._wrappers = (*others, wrapper) if is_active else others
+        for entry in self._entries.values():
+            entry.fire = None
+        self._invalidate()
+
     @property
     def outcome(self) -> Outcome | None:
         """How the last run ended: completed, terminated, interrupted or failed. None before the end of the first run.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.signatures import call_error
 from fsm_engine.compiler.program import Program, program_for
-from fsm_engine.dispatch.entries import Handler, HandlerWrapper
+from fsm_engine.dispatch.entries import Handler
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
 from fsm_engine.dispatch.step_moves import FirableMoves, firable_moves, resolve_history
@@ -107,6 +107,7 @@ class Engine(EventDispatcher):
 
         Raises:
             ValueError: `event` is not registered, or it is an edge or an exit.
+            TypeError: `event` is not an event.
         """
         target = self._registry.entry(event).event
         graph, cursor = self._graph, self._cursor
@@ -245,14 +246,6 @@ class Engine(EventDispatcher):
         into = Timeline(CAPACITY if capacity is None else capacity) if timeline is None else timeline
         check_every(every, self._graph)
         return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
-
-    def _wrap_handlers(self, wrapper: HandlerWrapper, is_active: bool) -> None:
-        """Call the results of `wrapper` in place of the handlers, or stop doing so."""
-        others = tuple([other for other in self._wrappers if other != wrapper])
-        self._wrappers = (*others, wrapper) if is_active else others
-        for entry in self._entries.values():
-            entry.fire = None
-        self._invalidate()
 
     def discover(self) -> Discovery:
         """Record where callback events are fired until the ``with`` block ends.

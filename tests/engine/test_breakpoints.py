@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle, Outcome, Scope, Signal, Transition, Trigger
+from fsm_engine import Edge, Engine, EventEnum, Events, Lifecycle, Outcome, Scope, Signal, Transition, Trigger
 from fsm_engine.lifecycle.training import TRAINING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +88,17 @@ def test_a_run_that_stops_at_a_breakpoint_resumes_without_repeating_or_skipping_
     assert (engine.outcome, engine.state.output) == (Outcome.COMPLETED, 8)
     assert [entry for entry in log if entry[0] not in ("INTERRUPT", "RESUMED")] == expected
     assert [name for name, _ in log].count("RESUMED") == 1
+
+
+def test_a_phase_named_by_a_string_is_a_breakpoint() -> None:
+    lifecycle = Lifecycle("play")
+    lifecycle.add_phase("play", scope=Scope.RUN)
+    lifecycle.add_path(Edge(Events.STARTED, "play") >> Events.COMPLETED)
+    engine = Engine(lifecycle=lifecycle)
+    engine.run(until="play")
+    assert (engine.outcome, engine.has_handlers("play")) == ("interrupted", False)
+    engine.run()
+    assert engine.outcome == "completed"
 
 
 def test_all_handlers_of_the_event_are_called_before_the_run_stops() -> None:
