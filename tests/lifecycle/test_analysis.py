@@ -1,4 +1,4 @@
-"""Paths, what can be reached, what comes before: against brute force, and against what runs were seen to do."""
+"""Test paths, reachable phases and dominators against brute force, and against the moves of random runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def names(events: Any) -> list[str]:
 # Paths
 
 
-def test_a_path_is_a_walk_to_print() -> None:
+def test_a_path_is_a_printable_walk() -> None:
     [path] = training().paths(E.STARTED, E.ITERATION_COMPLETED(every=2), shortest=True)
     assert (
         str(path)
@@ -59,7 +59,7 @@ def test_parallel_transitions_are_different_paths() -> None:
     ]
 
 
-def test_paths_are_found_as_they_are_asked_for() -> None:
+def test_paths_are_computed_on_demand() -> None:
     phases = [f"p{number}" for number in range(200)]
     graph = Graph(
         (*OUTER.phases, *(Phase(name, Scope.RUN) for name in phases)),
@@ -76,7 +76,7 @@ def test_paths_are_found_as_they_are_asked_for() -> None:
     assert len(list(lifecycle.paths("p0", "p2", shortest=True))) == 1
 
 
-def test_a_limit_is_the_most_moves_of_a_path() -> None:
+def test_limit_is_the_maximum_number_of_moves() -> None:
     lifecycle = training()
     lengths = sorted(len(path) for path in lifecycle.paths(E.STARTED, E.COMPLETED))
     assert lengths[0] == 1
@@ -88,14 +88,14 @@ def test_a_limit_is_the_most_moves_of_a_path() -> None:
         lifecycle.paths(E.STARTED, E.COMPLETED, limit=0)
 
 
-def test_the_ways_back_to_a_phase() -> None:
+def test_paths_from_a_phase_to_itself_are_cycles() -> None:
     ways_back = training().paths(E.ITERATION_STARTED, E.ITERATION_STARTED, shortest=True)
     assert list(map(str, ways_back)) == [
         "ITERATION_STARTED --step_done--> ITERATION_COMPLETED --no_data--> ITERATION_STARTED"
     ]
 
 
-def test_a_question_about_no_phase_is_an_error_at_once() -> None:
+def test_a_query_about_an_unknown_phase_raises_before_iteration() -> None:
     for ask in (
         lambda c: c.paths(P.A, E.STARTED),
         lambda c: c.paths(E.STARTED, P.A, shortest=True),
@@ -130,7 +130,7 @@ def test_history_leads_to_where_a_run_may_have_been_suspended() -> None:
         assert "go_on" not in str(path)
 
 
-def test_history_leads_from_a_recovery_to_what_may_have_failed() -> None:
+def test_history_leads_from_a_recovery_to_phases_that_may_have_failed() -> None:
     lifecycle = training()
     lifecycle.add_path(E.ITERATION_STARTED >> P.A >> P.B >> E.ITERATION_COMPLETED)
     lifecycle.add_transition(P.B >> P.SKIP, error=ValueError)
@@ -144,7 +144,7 @@ def test_history_leads_from_a_recovery_to_what_may_have_failed() -> None:
     assert [path[0].target for path in lifecycle.paths(P.SKIP, E.ITERATION_COMPLETED, limit=2)] == [E.ITERATION_STARTED]
 
 
-def test_a_fired_phase_is_not_left_by_signals_and_an_inner_scope_answers_first() -> None:
+def test_signals_do_not_leave_fired_phases_and_inner_scopes_take_precedence() -> None:
     lifecycle = training()
     lifecycle.add_path(E.ITERATION_STARTED >> P.A >> E.ITERATION_COMPLETED)
     assert {move.label for path in lifecycle.paths(P.A, E.TERMINATE, limit=1) for move in path} == set()
@@ -155,7 +155,7 @@ def test_a_fired_phase_is_not_left_by_signals_and_an_inner_scope_answers_first()
 # Before
 
 
-def test_what_every_run_has_been_in_before() -> None:
+def test_dominators_are_the_phases_that_every_run_visits_before() -> None:
     before = {str(event): names(chain) for event, chain in training().dominators().items()}
     expected = {
         "IDLE": [],
@@ -179,7 +179,7 @@ def test_what_every_run_has_been_in_before() -> None:
     assert {event: before[event] for event in expected} == expected
 
 
-def test_phases_that_no_run_comes_to_have_nothing_before_them() -> None:
+def test_unreachable_phases_have_no_dominators() -> None:
     lifecycle = training()
     lifecycle.add_phase(P.A)
     assert P.A not in lifecycle.dominators()
@@ -202,7 +202,7 @@ def small_graph(seed: int) -> Graph:
 
 
 def simple_paths(graph: Graph, at: Any, end: Any, been: tuple[Any, ...] = ()) -> Iterator[tuple[Transition, ...]]:
-    """Yield the paths that come to no phase twice, and not past the first one."""
+    """Yield the simple paths that do not pass through the first phase."""
     for exit_ in graph.exits[graph.index[at]]:
         if exit_.target in been:
             continue
@@ -229,7 +229,7 @@ SEEDS = st.integers(0, 2**32)
 
 @settings(deadline=None, max_examples=150)
 @given(SEEDS, st.data())
-def test_paths_are_those_of_brute_force(seed: int, data: Any) -> None:
+def test_paths_equal_brute_force(seed: int, data: Any) -> None:
     graph = small_graph(seed)
     lifecycle = Lifecycle.of(graph)
     start, end = (data.draw(st.sampled_from([phase.event for phase in graph.phases])) for _ in range(2))
@@ -245,7 +245,7 @@ def test_paths_are_those_of_brute_force(seed: int, data: Any) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(SEEDS)
-def test_what_is_reached_and_what_comes_before_are_those_of_brute_force(seed: int) -> None:
+def test_reachable_phases_and_dominators_equal_brute_force(seed: int) -> None:
     graph = small_graph(seed)
     lifecycle = Lifecycle.of(graph)
     events = [phase.event for phase in graph.phases]
@@ -262,7 +262,7 @@ def test_what_is_reached_and_what_comes_before_are_those_of_brute_force(seed: in
 
 @settings(deadline=None, max_examples=60)
 @given(SEEDS)
-def test_test_paths_take_every_edge_of_a_small_graph_that_can_be_reached(seed: int) -> None:
+def test_test_paths_take_every_reachable_edge_of_a_small_graph(seed: int) -> None:
     graph = small_graph(seed)
     lifecycle = Lifecycle.of(graph)
     paths = lifecycle.test_paths()
@@ -278,11 +278,11 @@ def test_test_paths_take_every_edge_of_a_small_graph_that_can_be_reached(seed: i
     assert len(paths) <= len(graph.transitions)
 
 
-# What runs are seen to do
+# Random runs
 
 
-def look_at(plan: Any) -> set[str]:
-    """Assert that a random run is what the answers say, and return what it has been through."""
+def check_run(plan: Any) -> set[str]:
+    """Assert that a random run agrees with the queries, and return the kinds of moves that it made."""
     building = Building(plan, ("compiled",))
     if building.wrong:
         return set()
@@ -307,16 +307,16 @@ def look_at(plan: Any) -> set[str]:
 
 @settings(deadline=None, max_examples=60)
 @given(plans())
-def test_a_run_is_what_the_answers_say(plan: Any) -> None:
-    look_at(plan)
+def test_a_run_agrees_with_the_queries(plan: Any) -> None:
+    check_run(plan)
 
 
-def test_random_runs_have_everything_in_them() -> None:
-    seen = {what for seed in range(80) for what in look_at(plan_of(seed))}
+def test_random_runs_have_moves_of_all_kinds() -> None:
+    seen = {what for seed in range(80) for what in check_run(plan_of(seed))}
     assert seen == {"", "automatic", "signal", "fired", "error", "history"}
 
 
-def test_a_suspended_run_is_one_run() -> None:
+def test_queries_include_the_moves_after_a_suspension() -> None:
     engine = Engine(lambda engine, batch: batch)
     walk: list[Transition] = []
     engine.observe(lambda _, transition: walk.append(transition))

@@ -1,4 +1,4 @@
-"""What tells two lifecycles apart."""
+"""Test the differences between two lifecycles."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def own() -> Lifecycle:
 
 
 def without(edge: Any, *more: Any, **given: Any) -> Callable[[Lifecycle], None]:
-    """Take an edge out and put another in."""
+    """Remove one edge and add another."""
 
     def edit(lifecycle: Lifecycle) -> None:
         lifecycle.remove_transition(edge)
@@ -136,14 +136,14 @@ def test_a_difference_says_what_was_added_removed_and_changed(edit: Any, expecte
     assert bool(difference) == (expected != "no difference")
 
 
-def test_a_difference_counts_itself_where_it_is_not_printed() -> None:
+def test_repr_of_a_difference_counts_the_changes() -> None:
     longer = own()
     longer.add_transition(P.B >> E.TERMINATE, guard=solved, label="enough")
     assert repr(own().diff(longer)) == "<Difference: 1 added, 0 removed, 0 changed>"
     assert repr(own().diff(own())) == "<Difference: 0 added, 0 removed, 0 changed>"
 
 
-def test_a_difference_has_what_a_picture_needs() -> None:
+def test_a_difference_holds_both_versions_of_each_part() -> None:
     before, after = own(), own()
     after.insert("look", after=P.A)
     difference = before.diff(after)
@@ -160,7 +160,7 @@ def test_a_difference_has_what_a_picture_needs() -> None:
     )
 
 
-def test_the_same_definitions_are_the_same_functions() -> None:
+def test_functions_of_the_same_definition_are_equal() -> None:
     def make(epochs: int, other: Any = None) -> Lifecycle:
         def enough(engine: Engine) -> bool:
             return bool(engine.state.epoch >= epochs)
@@ -177,7 +177,7 @@ def test_the_same_definitions_are_the_same_functions() -> None:
     assert str(make(3).diff(make(3, other=True))) == "~ phase A (activity: another run of training)"
 
 
-def test_arguments_that_cannot_be_compared_are_another_activity() -> None:
+def test_arguments_that_cannot_be_compared_count_as_different() -> None:
     class Odd:
         def __eq__(self, other: object) -> bool:
             raise RuntimeError("as tensors do")
@@ -191,14 +191,14 @@ def test_arguments_that_cannot_be_compared_are_another_activity() -> None:
     assert not one.diff(one)
 
 
-def test_only_lifecycles_are_compared() -> None:
+def test_diff_accepts_only_lifecycles() -> None:
     with pytest.raises(TypeError, match=r"lifecycle.*got <fsm_engine\.engine\.engine\.Engine"):
         own().diff(Engine(lambda engine, batch: batch))  # type: ignore[arg-type]
 
 
 @settings(deadline=None, max_examples=60)
 @given(plans(), plans())
-def test_differences_go_both_ways(one: Any, other: Any) -> None:
+def test_differences_are_symmetric(one: Any, other: Any) -> None:
     before, after = (Building(plan, ("compiled",)) for plan in (one, other))
     if before.wrong or after.wrong:
         return

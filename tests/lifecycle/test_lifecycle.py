@@ -1,4 +1,4 @@
-"""The lifecycle as data: its rules, what it prints, what it exports, and how an engine keeps it."""
+"""Test lifecycles as data: rules, tables, exports, and the copy that an engine keeps."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_an_unfinished_graph_is_found_by_check_and_does_not_run(
     assert str(error.value) == str(finding)
 
 
-def test_phases_of_one_name_are_a_warning_and_run() -> None:
+def test_two_phases_with_one_name_are_a_warning_and_run() -> None:
     namesake = EventEnum("Namesake", {"ONE": "one"}).ONE
     on, home = Transition(Extra.ONE, namesake, "on"), Transition(namesake, IDLE, "done")
     lifecycle = Lifecycle.of(graph_of([IDLE, Extra.ONE, namesake], [START, on, home]))
@@ -147,7 +147,7 @@ def test_phases_of_one_name_are_a_warning_and_run() -> None:
     assert engine.outcome == "completed"
 
 
-def test_a_refused_change_changes_nothing() -> None:
+def test_a_rejected_change_changes_nothing() -> None:
     lifecycle = Lifecycle.training(echo)
     before = lifecycle.graph
     with pytest.raises(LifecycleError, match="the event STARTED"):
@@ -157,7 +157,7 @@ def test_a_refused_change_changes_nothing() -> None:
     assert lifecycle.graph is before
 
 
-# What it is
+# The training lifecycle
 
 
 def test_the_phases_of_training_and_their_scopes() -> None:
@@ -191,7 +191,7 @@ def test_scopes_nest() -> None:
     assert not Scope.ENGINE.contains(None)
 
 
-def test_where_scopes_begin_and_end_is_read_off_the_graph() -> None:
+def test_scope_bounds_follow_from_the_graph() -> None:
     assert SCOPE_BOUNDS == {
         Scope.ITERATION: (Events.ITERATION_STARTED, Events.ITERATION_COMPLETED),
         Scope.EPOCH: (Events.EPOCH_STARTED, Events.EPOCH_COMPLETED),
@@ -213,7 +213,7 @@ def test_successors_are_the_exits_of_the_phase_and_of_its_scopes() -> None:
     ]
 
 
-def test_successors_of_no_phase_are_an_error() -> None:
+def test_successors_of_an_unknown_phase_are_an_error() -> None:
     with pytest.raises(LifecycleError, match=r"^Extra\.ONE is not a phase of <Lifecycle training: "):
         Lifecycle.training().successors(Extra.ONE)
 
@@ -257,7 +257,7 @@ def test_the_table_shows_every_phase_exit_and_scope() -> None:
 # networkx
 
 
-def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
+def test_networkx_has_a_node_per_phase_and_an_edge_per_exit() -> None:
     nx = pytest.importorskip("networkx")
     graph = Lifecycle.training().to_networkx()
     assert graph.name == "training"
@@ -303,14 +303,14 @@ def test_networkx_has_a_node_per_phase_and_an_edge_per_way_out() -> None:
 # An engine's own
 
 
-def test_an_engine_keeps_a_copy_of_its_own() -> None:
+def test_an_engine_keeps_its_own_copy() -> None:
     one, other = Engine(echo), Engine(echo)
     one.lifecycle.add(Phase(Extra.ONE), Transition(Events.ITERATION_STARTED, Extra.ONE, "more", Trigger.FIRED), HOME)
     assert len(one.lifecycle.phases) == len(other.lifecycle.phases) + 1 == len(TRAINING.phases) + 1
 
 
 @pytest.mark.parametrize("how", ["running", "suspended"])
-def test_the_graph_does_not_change_under_a_run(how: str) -> None:
+def test_the_graph_cannot_change_during_a_run(how: str) -> None:
     engine = Engine(echo)
 
     def change() -> None:
@@ -329,7 +329,7 @@ def test_the_graph_does_not_change_under_a_run(how: str) -> None:
         change()
 
 
-def test_an_engine_runs_the_graph_it_is_given() -> None:
+def test_an_engine_runs_a_given_graph() -> None:
     engine = Engine(echo)
     engine.lifecycle.remove(
         next(t for t in engine.lifecycle.transitions if (t.source, t.target) == (Events.COMPLETED, IDLE))
@@ -351,7 +351,7 @@ def test_an_engine_runs_the_graph_it_is_given() -> None:
     assert engine.state.epoch == 2
 
 
-def test_phase_and_may_say_where_the_run_is_and_what_may_come() -> None:
+def test_phase_and_may_report_the_current_phase_and_possible_moves() -> None:
     engine = Engine(echo)
     engine.register_events(*Extra)
     seen: list[Any] = []
@@ -377,7 +377,7 @@ def test_phase_and_may_say_where_the_run_is_and_what_may_come() -> None:
         engine.may("nonsense")
 
 
-def test_a_suspended_run_may_go_on_where_it_was() -> None:
+def test_a_suspended_run_may_resume_where_it_was() -> None:
     engine = Engine(echo)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda: engine.interrupt())
     engine.run([1, 2])
@@ -388,7 +388,7 @@ def test_a_suspended_run_may_go_on_where_it_was() -> None:
     assert seen == ["ITERATION_COMPLETED", "EXCEPTION_RAISED", "TERMINATE", "INTERRUPT"]
 
 
-def test_what_an_error_left_may_come_again_where_history_leads_back_to_it() -> None:
+def test_a_failed_phase_may_be_entered_again_through_history() -> None:
     batches: list[int] = []
 
     def step(engine: Engine, batch: int) -> None:
@@ -406,7 +406,7 @@ def test_what_an_error_left_may_come_again_where_history_leads_back_to_it() -> N
     assert seen == ["ITERATION_STARTED", *("EXCEPTION_RAISED", "TERMINATE", "TERMINATE_SINGLE_EPOCH", "INTERRUPT")]
 
 
-def test_the_last_event_is_known_though_nobody_observes() -> None:
+def test_the_last_event_is_known_without_observers() -> None:
     seen: list[Any] = []
 
     def step(engine: Engine, batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""Lifecycles of one's own: without data, without epochs, with phases that act, counters, engines inside."""
+"""Test custom lifecycles: without data, without epochs, with activities, counters and engines as activities."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_collect_and_learn_until_solved(driver: str) -> None:
     assert log[8:] == log[:8]
 
 
-def test_a_counter_is_what_filters_are_given() -> None:
+def test_filters_use_the_counter() -> None:
     engine, seen = Engine(lifecycle=ppo()), []
     engine.on(P.COLLECT(every=2))(lambda: seen.append(engine.state.rounds))
     engine.on(P.LEARN(once=3))(lambda: seen.append("learned thrice"))
@@ -71,18 +71,18 @@ def test_a_counter_is_what_filters_are_given() -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_it_is_interrupted_copied_pickled_and_goes_on(driver: str) -> None:
+def test_a_copy_of_an_interrupted_run_resumes(driver: str) -> None:
     engine = Engine(lifecycle=ppo())
     engine.run(until=P.LEARN(once=2), driver=driver)
-    for twin in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine)), engine):
-        assert (twin.phase.name, twin.state.rounds, twin.state.output) == ("INTERRUPT", 2, [2, 2, 2])
-        log = log_of(twin)
-        twin.run(driver=driver)
+    for resumed in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine)), engine):
+        assert (resumed.phase.name, resumed.state.rounds, resumed.state.output) == ("INTERRUPT", 2, [2, 2, 2])
+        log = log_of(resumed)
+        resumed.run(driver=driver)
         assert log == [("RESUMED", 2), ("COLLECT", 3), ("LEARN", 3), ("COMPLETED", 3)]
-        assert twin.state.output == 9
+        assert resumed.state.output == 9
 
 
-def test_its_state_dict_is_its_phase_and_its_counters() -> None:
+def test_the_state_dict_has_the_phase_and_the_counters() -> None:
     engine = Engine(lifecycle=ppo())
     engine.run(until=P.LEARN(once=2))
     saved = engine.state_dict()
@@ -96,35 +96,30 @@ def test_its_state_dict_is_its_phase_and_its_counters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "fragments"),
     [
-        ({"rounds": 2}, "Required state attribute 'phase' is absent in provided state_dict '['rounds']'"),
-        ({"phase": "P.LEARN"}, "Required state attribute 'rounds' is absent in provided state_dict '['phase']'"),
-        (
-            {"rounds": 2, "phase": "P.SLEEP"},
-            "'phase' in the state dictionary is 'P.SLEEP', where no run of this lifecycle can be suspended. Its phases "
-            "are IDLE, Events.STARTED, P.COLLECT, P.LEARN, Events.RESUMED, Events.TERMINATE, Events.COMPLETED, "
-            "Events.INTERRUPT, Events.EXCEPTION_RAISED.",
-        ),
+        ({"rounds": 2}, ("'phase' is absent", "['rounds']")),
+        ({"phase": "P.LEARN"}, ("'rounds' is absent", "['phase']")),
+        ({"rounds": 2, "phase": "P.SLEEP"}, ("'P.SLEEP'", "P.COLLECT, P.LEARN")),
     ],
 )
-def test_a_bad_state_dict_is_refused_and_changes_nothing(given: dict[str, Any], message: str) -> None:
+def test_an_invalid_state_dict_raises_and_changes_nothing(given: dict[str, Any], fragments: tuple[str, ...]) -> None:
     engine = Engine(lifecycle=ppo())
     before = engine.state.attributes()
     with pytest.raises(ValueError, match=r"^(Required|'phase')") as error:
         engine.load_state_dict(given)
-    assert str(error.value) == message
+    assert all(fragment in str(error.value) for fragment in fragments), str(error.value)
     assert engine.state.attributes() == before
 
 
 @pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_iters": 2}, {"epoch_length": 2}])
-def test_limits_of_epochs_mean_nothing_there(limit: dict[str, int]) -> None:
+def test_limits_of_epochs_are_rejected_without_epochs(limit: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"^{next(iter(limit))}=2") as error:
         Engine(lifecycle=ppo()).run(**limit)  # type: ignore[arg-type]
     assert "ppo" in str(error.value)
 
 
-def test_signals_work_as_ever() -> None:
+def test_signals_work_without_epochs() -> None:
     engine = Engine(lifecycle=ppo())
     engine.on(P.LEARN(once=2))(lambda: engine.terminate())
     log = log_of(engine)
@@ -144,7 +139,7 @@ def test_engine_with_a_step_is_the_training_lifecycle() -> None:
     assert other.run([7]).output == 7
 
 
-def test_a_step_beside_a_lifecycle_is_refused() -> None:
+def test_a_step_and_a_lifecycle_together_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"both a step and a lifecycle.*Lifecycle\.training\(step\)"):
         Engine(lambda engine, batch: None, lifecycle=ppo())
     with pytest.raises(TypeError, match="lifecycle must be a Lifecycle, got <function"):
@@ -159,7 +154,7 @@ def test_a_lifecycle_is_a_definition_that_engines_copy() -> None:
     assert not other.has_registered_events(P.REPORT)
 
 
-def test_what_is_not_finished_does_not_run() -> None:
+def test_an_unfinished_lifecycle_does_not_run() -> None:
     with pytest.raises(LifecycleError, match=r"^STARTED gets stuck"):
         Engine(lifecycle=Lifecycle("empty")).run()
 
@@ -193,7 +188,7 @@ def test_a_result_that_is_not_none_becomes_the_output() -> None:
     assert seen == [None, 1, 1]
 
 
-def test_keywords_go_to_the_activity() -> None:
+def test_keyword_arguments_are_passed_to_the_activity() -> None:
     lifecycle = Lifecycle("chain")
     lifecycle.add_phase(P.COLLECT, activity=lambda count: count, count=5)
     lifecycle.add_path(Events.STARTED >> P.COLLECT >> Events.COMPLETED)
@@ -220,7 +215,7 @@ def test_an_activity_may_fire_phases(driver: str) -> None:
     assert log == ["run", "collect", *["evaluate", "report"] * 2, "completed", "done"]
 
 
-def test_a_scope_of_ones_own_is_left_as_a_whole() -> None:
+def test_a_custom_scope_has_an_exit() -> None:
     rollout = Scope("rollout", Scope.RUN)
     lifecycle = ppo()
     lifecycle.add_phase(P.EVALUATE, scope=rollout)
@@ -233,13 +228,13 @@ def test_a_scope_of_ones_own_is_left_as_a_whole() -> None:
     assert log == [(1, "REPORT --collect--> COLLECT"), (2, "REPORT --collect--> COLLECT")]
 
 
-def test_data_may_be_given_and_is_the_users_to_read() -> None:
+def test_data_is_available_to_activities() -> None:
     engine = Engine(lifecycle=ppo())
     engine.run([1, 2, 3])
     assert engine.state.dataloader == [1, 2, 3]
 
 
-def test_it_cannot_change_under_a_run() -> None:
+def test_a_custom_lifecycle_cannot_change_during_a_run() -> None:
     engine = Engine(lifecycle=ppo())
     engine.run(until=P.LEARN)
     with pytest.raises(BusyError, match="lifecycle cannot be changed while its engine is in INTERRUPT"):

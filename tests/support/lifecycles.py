@@ -1,7 +1,7 @@
-"""Random lifecycles with a program that runs on them: what happened comes back as a list, whichever driver ran it.
+"""Random lifecycles with a program that runs on them and logs its calls, so that drivers can be compared.
 
-A plan is plain data: the edits that make the lifecycle, what is done at the n-th call of a place, who listens. The
-same plan is built anew for every driver.
+A plan is plain data: the edits of the lifecycle, the acts at the n-th call of a place, and the observed events. Each
+driver runs an engine that is built from the same plan.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fsm_engine.timeline import Timeline
 
 
 class P(EventEnum):
-    """Phases of the user's."""
+    """Phases of the user."""
 
     A = "a"
     B = "b"
@@ -45,7 +45,7 @@ class R(EventEnum):
 
 
 class Halt(BaseException):
-    """What no error edge takes."""
+    """Exception that no error edge takes."""
 
 
 OWN = Scope("own", Scope.RUN)
@@ -65,7 +65,7 @@ TO = ("EPOCH_STARTED", "ITERATION_COMPLETED", "EPOCH_COMPLETED", "COMPLETED", "G
 
 @dataclass(frozen=True)
 class Plan:
-    """What is built and run: see the module."""
+    """Lifecycle and program; see the module docstring."""
 
     base: str
     edits: tuple[tuple[Any, ...], ...]
@@ -81,12 +81,12 @@ class Plan:
 
 
 def plans() -> st.SearchStrategy[Plan]:
-    """Random plans, each from a seed of its own, so that rare things happen as often as they should."""
+    """Return a strategy of plans by seed: Hypothesis would otherwise prefer small ones."""
     return st.integers(0, 2**64 - 1).map(plan_of)
 
 
 def plan_of(seed: int) -> Plan:
-    """Return the plan of that seed."""
+    """Return the plan that `seed` generates."""
     return _plan(random.Random(seed))
 
 
@@ -193,7 +193,9 @@ def _error_edges(rng: random.Random, phases: tuple[str, ...], scopes: tuple[str,
             source = rng.choice((usual, usual, rng.choice(phases), *scopes))
             out = rng.choice((*phases, *scopes, "like"))
             error = rng.choice(list(ERRORS))
-            limit = rng.choice((1, 2) if error == "any" else (None, 1, 2))  # the way back may fail without end
+            limit = rng.choice(
+                (1, 2) if error == "any" else (None, 1, 2)
+            )  # without a limit, a recovery that fails repeats forever
             if rng.random() < 0.2:
                 source, out = rng.choice((usual, scopes[-1])), scopes[-1]
             edits.append(("error", source, name, error, limit, out, rng.random() < 0.2))
@@ -201,7 +203,7 @@ def _error_edges(rng: random.Random, phases: tuple[str, ...], scopes: tuple[str,
 
 
 def end_of(name: str | None) -> Any:
-    """Return the event or scope of that name."""
+    """Return the event or scope named `name`."""
     scopes = {str(scope): scope for scope in (Scope.RUN, Scope.EPOCH, Scope.ITERATION, OWN, INNER)}
     for kind in (P, R, Events):
         if name in kind.__members__:
@@ -210,13 +212,13 @@ def end_of(name: str | None) -> Any:
 
 
 class Building:
-    """A plan's engine, run by one driver or by several in turn.
+    """Engine of a plan, run by one driver or by several in turn.
 
     Attributes:
-        lifecycle: what the edits made, also where it cannot run.
-        log: what happened, the same whoever drove it.
-        walk: the transitions that an observer was told of.
-        seen: which kinds of things occurred.
+        lifecycle: lifecycle after the edits, even if it is not valid.
+        log: calls and results, equal for all drivers.
+        walk: transitions that an observer received.
+        seen: counts of the kinds of acts and moves that occurred.
     """
 
     def __init__(self, plan: Plan, drivers: tuple[str, ...]) -> None:
@@ -246,7 +248,7 @@ class Building:
             self._apply(lifecycle, *edit)
         except LifecycleError as error:
             self.refused.append(str(error))
-            if edit[0] != "error":  # which is two edits
+            if edit[0] != "error":  # an error edit adds two transitions
                 assert lifecycle.graph is before
 
     def _apply(self, lifecycle: Lifecycle, kind: str, *what: Any) -> None:
@@ -275,8 +277,8 @@ class Building:
     def _apply_error(
         self, lifecycle: Lifecycle, source: str, name: str, error: str, limit: int | None, out: str, guarded: bool
     ) -> None:
-        twin = Lifecycle.of(lifecycle.graph)
-        for target in (twin, lifecycle):  # with both its edges, or not at all
+        trial = Lifecycle.of(lifecycle.graph)
+        for target in (trial, lifecycle):  # add both edges or neither
             guard = self._guard(source, 2) if guarded else None
             target.add_transition(end_of(source) >> R[name], error=ERRORS[error], limit=limit, guard=guard)
             if out == "like":
@@ -314,7 +316,7 @@ class Building:
             if engine.has_registered_events(move):
                 engine.add_event_handler(move, self._moved, kind)
         if self.plan.watched:
-            engine.observe(lambda _engine, transition: self._told(transition))
+            engine.observe(lambda _engine, transition: self._observe(transition))
 
     def run(self) -> Building:
         """Run the plan."""
@@ -349,9 +351,9 @@ class Building:
         self.log.append((engine.phase.name, str(engine.last_event_name), repr(state)))
         self.seen[str(engine.outcome)] += 1
         self.seen["resumed"] += resumes
-        self._look_at(engine)
+        self._count_errors(engine)
 
-    def _look_at(self, engine: Engine) -> None:
+    def _count_errors(self, engine: Engine) -> None:
         taken, graph = engine.state.errors, engine.lifecycle.graph
         for edge in (t for t in graph.transitions if t.error and error_edge_name(t) in taken):
             self.seen["error from a scope" if isinstance(edge.source, Scope) else "error from a phase"] += 1
@@ -376,7 +378,7 @@ class Building:
         self._act("action")
 
     def _wander(self, who: str) -> None:
-        """Fire phases at random, until one may be left by itself, or for long enough."""
+        """Fire up to eight random phases; stop early at random where an automatic exit exists."""
         engine = self.engine
         for _ in range(8):
             exits = engine.lifecycle.successors(engine.phase.event)
@@ -406,7 +408,7 @@ class Building:
         self.seen[f"handler of {kind}"] += 1
         self._act(kind)
 
-    def _told(self, transition: Transition) -> None:
+    def _observe(self, transition: Transition) -> None:
         self.walk.append(transition)
         self.log.append(("told", str(transition)))
         graph = self.engine.lifecycle.graph
@@ -460,14 +462,14 @@ class Building:
 
 
 def built(plan: Plan) -> Building:
-    """Return what `plan` makes; hypothesis tries another plan if that cannot run."""
+    """Return the building of `plan`; Hypothesis rejects a plan whose lifecycle is not valid."""
     building = Building(plan, ("compiled",))
     hypothesis.assume(not building.wrong)
     return building
 
 
 def recorded_run(plan: Plan) -> tuple[Building, Timeline]:
-    """Return what `plan` makes, after its runs, and what was recorded of them."""
+    """Return the building of `plan` after its runs, and their timeline."""
     building = built(plan)
     with building.engine.record() as timeline:
         building.run()

@@ -1,7 +1,7 @@
-"""Random training programs, run on any engine with Ignite's API: what happened comes back as a list.
+"""Random training programs that run on any engine with Ignite's API and log its calls.
 
-A program is plain data: the kind of data, the limits, which events are observed, and what is done at the n-th
-firing of an event, in a step or in a fetch. The same program runs on pytorch-ignite and on ours.
+A program is plain data: the kind of data, the limits, the observed events, and the acts at the n-th firing of an event,
+in a step or in a fetch. The same program runs on pytorch-ignite and on fsm_engine.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ KINDS = ("list", "sized", "generator", "endless", "none")
 
 
 class Boom(Exception):
-    """What a program raises."""
+    """Exception that a program raises."""
 
 
 class Runaway(BaseException):
-    """A program that would never end."""
+    """Exception for a program that makes too many calls to end."""
 
 
 class Sized:
-    """Data with a length that starts anew on every pass, and tells when it is fetched from."""
+    """Data with a length, restarted by every pass; calls `fetched` before each batch."""
 
     def __init__(self, length: int | None, fetched: Any) -> None:
         self.length, self.fetched = length, fetched
@@ -60,7 +60,7 @@ class Sized:
 
 
 class Pass:
-    """One pass over such data: an iterator, used up when it has ended."""
+    """Iterator of one pass over `Sized`."""
 
     def __init__(self, length: int | None, fetched: Any) -> None:
         self.left = itertools.count() if length is None else iter(range(length))
@@ -76,7 +76,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Run:
-    """The arguments of one call of `run`."""
+    """Arguments of one call of `run`."""
 
     has_data: bool = True
     max_epochs: int | None = None
@@ -85,7 +85,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Program:
-    """What is run: see the module."""
+    """Random program; see the module docstring."""
 
     kind: str
     length: int
@@ -95,7 +95,7 @@ class Program:
     observed: tuple[str, ...] = EVENTS
 
     def data(self, fetched: Any) -> Any:
-        """Make the data of the program."""
+        """Return new data for the program."""
         if self.kind == "none":
             return None
         if self.kind == "list":
@@ -106,7 +106,7 @@ class Program:
 
 
 class Recording:
-    """Runs a program on the engine of `library` and keeps what happened."""
+    """Run of a program on the engine of `library`, with a log of its calls."""
 
     def __init__(self, library: Any, program: Program) -> None:
         self.log: list[Any] = []
@@ -132,7 +132,7 @@ class Recording:
         for run in self._program.runs:
             self._call_run(data if run.has_data else None, run)
         self.log, log = [], self.log
-        with contextlib.suppress(BaseException):  # pytorch-ignite's interrupted runs complain when they are dropped
+        with contextlib.suppress(BaseException):  # pytorch-ignite's interrupted runs warn when they are deleted
             self.engine._internal_run_generator.close()
         self.log = log
         return self
@@ -187,7 +187,7 @@ class Recording:
 
 
 def programs() -> st.SearchStrategy[Program]:
-    """Random programs; up to three runs, up to three things done."""
+    """Return a strategy of programs with up to three runs and up to three acts."""
     return st.builds(_program, st.randoms(use_true_random=False))
 
 
@@ -195,7 +195,7 @@ def _program(random: Any) -> Program:
     kind = random.choice(KINDS)
     needs_length = kind in ("endless", "none")
     by_iterations = random.random() < 0.3
-    # On a generator that is used up, pytorch-ignite never ends a run of known epoch length under max_iters.
+    # On an exhausted generator, pytorch-ignite never ends a run of known epoch length under max_iters.
     once = kind == "generator" and by_iterations
     epoch_length = random.randint(1, 5) if needs_length or (not once and random.random() < 0.4) else None
     limit = random.randint(1, 9) if by_iterations else random.randint(1, 3)
