@@ -115,7 +115,7 @@ class Recorder:
         assert engine is not None
         if self._ranges is not None:
             self._ranges.close()
-        if engine.outcome is Outcome.INTERRUPTED:
+        if engine._cursor.outcome is Outcome.INTERRUPTED:  # `engine.outcome` is None until `run` returns
             self._add_pause(engine, "rest")
         else:
             self._add_end(engine, qualified_name(engine.lifecycle.graph.phases[0]))
