@@ -9,7 +9,6 @@ changed; the loop in `Engine.run` handles all of these and calls the function ag
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -19,7 +18,7 @@ from fsm_engine.compiler.loops import Loop, find_loops, open_exits
 from fsm_engine.dispatch.entries import EventEntry, HandlerWrapper
 from fsm_engine.dispatch.handler_calls import names_of_calls, text_of_calls
 from fsm_engine.dispatch.step_moves import announce_move, return_to_history, stuck_error
-from fsm_engine.graph.code import NAMES, Code, CodeFragment, UserCallable, code_name, is_static, runs_user_code
+from fsm_engine.graph.code import Code, CodeFragment, UserCallable, assignments, code_name, is_static, runs_user_code
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
@@ -102,7 +101,7 @@ class CodeGenerator:
     def text(self) -> str:
         """Return the text of the function."""
         body = self._blocks([number for number in sorted(self.exits) if number], None)
-        lines = _assignments(body) + _unpacking(self.specialization.bound_names(self.graph)) + body
+        lines = assignments(body) + _unpacking(self.specialization.bound_names(self.graph)) + body
         return "\n".join(["def run(engine, position, bound):", *_indented(lines), ""])
 
     def _blocks(self, numbers: Sequence[int], loop: Loop | None) -> Lines:
@@ -286,12 +285,6 @@ class CodeGenerator:
         name = f"{kind}{len(self.names)}"
         self.names[name] = thing
         return name
-
-
-def _assignments(body: Lines) -> Lines:
-    """Return the assignments of the `NAMES` that `body` uses."""
-    used = set(re.findall(r"\w+", "\n".join(body)))
-    return [f"{name} = {value}" for name, value in NAMES.items() if name in used]
 
 
 def _unpacking(names: Sequence[str]) -> Lines:

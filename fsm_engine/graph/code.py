@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, TypeGuard
@@ -17,6 +18,12 @@ NAMES = {
     "step": "engine._process_function",
 }
 """The names that code fragments can use besides ``engine``, and the expressions that they stand for."""
+
+
+def assignments(body: Iterable[str]) -> list[str]:
+    """Return the assignments of the `NAMES` that these lines use."""
+    used = set(re.findall(r"\w+", "\n".join(body)))
+    return [f"{name} = {value}" for name, value in NAMES.items() if name in used]
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,9 @@ class CodeFragment:
     is_step: bool = False
 
     def _function(self, body: str) -> Callable[[Any], Any]:
-        lines = [
-            "def run(engine):",
-            *(f"{name} = {value}" for name, value in NAMES.items()),
-            *body.splitlines(),
-        ]
+        lines = body.splitlines()
         scope = dict(self.names)
-        exec("\n    ".join(lines), scope)
+        exec("\n    ".join(["def run(engine):", *assignments(lines), *lines]), scope)
         return scope["run"]  # type: ignore[no-any-return]
 
     @cached_property
