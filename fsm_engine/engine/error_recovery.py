@@ -70,7 +70,7 @@ def _find_error_edge(engine: EventDispatcher, error: BaseException, tried: list[
 
 
 def _would_repeat(engine: EventDispatcher, edge: Transition) -> bool:
-    """Return True if taking an error edge of a scope could go on for ever: its recovery has already failed."""
+    """Return True if taking an error edge of a scope would repeat for ever: its recovery has already failed."""
     if edge.via is None:
         return False
     is_unlimited = edge.limit is None and edge.guard is None

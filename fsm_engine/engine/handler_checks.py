@@ -63,11 +63,11 @@ def _silent_filters(engine: EventDispatcher, limits: RunLimits) -> Iterator[tupl
 def _not_called(entry: EventEntry, handler_entry: HandlerEntry, most: float) -> Finding:
     handler = f"{name_of_handler(handler_entry.handler)} is not called on {entry.event} ({handler_entry.filter})"
     if most == inf:
-        return Finding("never-passes", f"{handler}: no number passes.", "Give it other bounds.", is_error=False)
+        return Finding("never-passes", f"{handler}: no value passes the filter.", "Change its bounds.", is_error=False)
     return Finding(
         "never-passes",
-        f"{handler}: in this run, {entry.counter} comes to {most} at most.",
-        "Change the filter, or let the run go further.",
+        f"{handler}: {entry.counter} is at most {most} in this run.",
+        "Change the filter, or raise the limit of the run.",
         is_error=False,
     )
 
@@ -112,8 +112,8 @@ def _never_fired(engine: EventDispatcher) -> Iterator[Finding]:
         if entry.callback_event is not None and entry.handlers and not entry.fire_count:
             yield Finding(
                 "never-fired",
-                f"{entry.event} has handlers, and nothing fired it in the last run.",
-                f"Fire it, engine.fire_event({entry.event}), or make it a phase that the step moves to, "
+                f"{entry.event} has handlers, but the last run did not fire it.",
+                f"Fire it with engine.fire_event({entry.event}), or make it a phase that the step fires, with "
                 f"lifecycle.add_path(...).",
                 is_error=False,
             )

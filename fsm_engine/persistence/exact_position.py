@@ -94,7 +94,7 @@ def _name_position(graph: Graph, position: int | None) -> list[Any] | None:
 
 
 def plain_attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
-    """Return the attributes of the state that are plain data, except those of this process and those in `without`.
+    """Return the attributes of the state that are plain data, except the process attributes and the names `without`.
 
     Warns about attributes of the user that are not plain data and have no state dict.
     """

@@ -43,7 +43,7 @@ def load_step_state(engine: EventDispatcher, saved: Any) -> None:
 def load_handler_states(engine: EventDispatcher, saved: Mapping[str, Any]) -> None:
     """Load the states that `handler_states` returned into the handlers of `engine`.
 
-    The handlers have to be attached before, and those of one class in the same order. States without a handler and
+    The handlers have to be attached before, and handlers of one class in the same order. States without a handler and
     handlers without a state are logged.
     """
     owners = dict(_owners(engine))

@@ -138,7 +138,7 @@ def faults(make: Callable[[], Program], every: int) -> Iterator[tuple[str, Progr
 
 
 def broken_engines(name: str, every: int) -> tuple[int, list[tuple[str, str]]]:
-    """Return the number of faults, and the places of those that broke the engine, with what is wrong."""
+    """Return the number of faults, and the place and the effect of each fault that broke the engine."""
     expected, broken, number = PROGRAMS[name]().run_again(), [], 0
     for place, program in faults(PROGRAMS[name], every):
         number += 1

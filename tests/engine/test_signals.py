@@ -1,4 +1,4 @@
-"""Signals: the order and the phases in which an engine handles them, and what it reports about pending ones."""
+"""Signals: the order and the phases in which an engine handles them, and its reports of pending ones."""
 
 from __future__ import annotations
 

@@ -529,29 +529,29 @@ def engine_with(*events: Any) -> Engine:
 
 
 def never(event: str, most: str) -> tuple[str, str, str, bool]:
-    sentence = f"log is not called on Events.{event}: in this run, {most} at most."
-    return "never-passes", sentence, "Change the filter, or let the run go further.", False
+    sentence = f"log is not called on Events.{event}: {most} in this run."
+    return "never-passes", sentence, "Change the filter, or raise the limit of the run.", False
 
 
 @pytest.mark.parametrize(
     ("event", "limits", "expected"),
     [
-        (E.EPOCH_STARTED(once=11), {"max_epochs": 10}, [never("EPOCH_STARTED (once=11)", "epoch comes to 10")]),
+        (E.EPOCH_STARTED(once=11), {"max_epochs": 10}, [never("EPOCH_STARTED (once=11)", "epoch is at most 10")]),
         (E.EPOCH_STARTED(once=[3, 11]), {"max_epochs": 10}, []),
-        (E.EPOCH_COMPLETED(after=10), {"max_epochs": 10}, [never("EPOCH_COMPLETED (after=10)", "epoch comes to 10")]),
+        (E.EPOCH_COMPLETED(after=10), {"max_epochs": 10}, [never("EPOCH_COMPLETED (after=10)", "epoch is at most 10")]),
         (E.EPOCH_COMPLETED(every=10), {"max_epochs": 10}, []),
-        (E.EPOCH_COMPLETED(every=11), {"max_epochs": 10}, [never("EPOCH_COMPLETED (every=11)", "epoch comes to 10")]),
+        (E.EPOCH_COMPLETED(every=11), {"max_epochs": 10}, [never("EPOCH_COMPLETED (every=11)", "epoch is at most 10")]),
         (E.EPOCH_COMPLETED(every=11), {"max_iters": 10, "epoch_length": 1}, []),  # epochs may end early
         (E.EPOCH_COMPLETED(every=11), {}, []),
         (
             E.ITERATION_COMPLETED(every=1000),
             {"max_iters": 100},
-            [never("ITERATION_COMPLETED (every=1000)", "iteration comes to 100")],
+            [never("ITERATION_COMPLETED (every=1000)", "iteration is at most 100")],
         ),
         (
             E.ITERATION_STARTED(once=31),
             {"data": [1, 2, 3], "max_epochs": 10},
-            [never("ITERATION_STARTED (once=31)", "iteration comes to 30")],
+            [never("ITERATION_STARTED (once=31)", "iteration is at most 30")],
         ),
         (E.ITERATION_STARTED(once=31), {"data": iter([1, 2, 3]), "max_epochs": 10}, []),
         (E.ITERATION_STARTED(once=31), {"max_epochs": 10}, []),
@@ -563,8 +563,8 @@ def never(event: str, most: str) -> tuple[str, str, str, bool]:
             [
                 (
                     "never-passes",
-                    "log is not called on Events.COMPLETED (before=4, after=3): no number passes.",
-                    "Give it other bounds.",
+                    "log is not called on Events.COMPLETED (before=4, after=3): no value passes the filter.",
+                    "Change its bounds.",
                     False,
                 )
             ],
@@ -604,9 +604,9 @@ def test_a_filter_that_never_passes_is_logged_once(caplog: pytest.LogCaptureFixt
     engine.add_event_handler(E.ITERATION_COMPLETED(every=7), log)
     engine.run([1], max_epochs=6)
     expected = [
-        ("EPOCH_STARTED (once=50)", "epoch comes to 3"),
-        ("EPOCH_COMPLETED (once=9)", "epoch comes to 5"),
-        ("ITERATION_COMPLETED (every=7)", "iteration comes to 6"),
+        ("EPOCH_STARTED (once=50)", "epoch is at most 3"),
+        ("EPOCH_COMPLETED (once=9)", "epoch is at most 5"),
+        ("ITERATION_COMPLETED (every=7)", "iteration is at most 6"),
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING"] * len(expected)
     for record, (event, most) in zip(caplog.records, expected):
@@ -633,8 +633,8 @@ def test_events_that_were_never_fired_are_found_after_a_run() -> None:
     assert shown(engine.check()) == [
         (
             "never-fired",
-            "C.FORGOTTEN has handlers, and nothing fired it in the last run.",
-            "Fire it, engine.fire_event(C.FORGOTTEN), or make it a phase that the step moves to, "
+            "C.FORGOTTEN has handlers, but the last run did not fire it.",
+            "Fire it with engine.fire_event(C.FORGOTTEN), or make it a phase that the step fires, with "
             "lifecycle.add_path(...).",
             False,
         )

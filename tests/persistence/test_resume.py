@@ -1,6 +1,6 @@
 """A run that is suspended in any phase and resumed in any way equals the run that was not stopped, bit by bit.
 
-What is guaranteed, for each way to resume:
+Guarantees for each way to resume:
 
 - The same engine, a deep copy, or a pickle, in this process or another: the events, batches, losses and weights of the
   run that was not stopped. With a `DeterministicEngine` (``deterministic=True``) this includes the order of a
