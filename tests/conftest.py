@@ -15,7 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # with one worker per core, more thread
 
 _TORCH_FACING = [
     *("compat", "loggers", "metrics", "supervised"),
-    *("handlers/test_checkpoint.py", "handlers/test_checkpoint_files.py", "handlers/test_early_stopping.py"),
+    *("handlers/test_checkpoint.py", "handlers/test_checkpoint_files.py"),
+    *("handlers/test_checkpoint_loading.py", "handlers/test_early_stopping.py"),
     *("handlers/test_ema.py", "handlers/test_lr_finder.py", "handlers/test_param_scheduler.py"),
     *("handlers/test_profilers.py", "handlers/test_progress_bar.py", "handlers/test_terminate_on_nan.py"),
     *("persistence/test_resume.py", "timeline/test_timeline_exports.py"),

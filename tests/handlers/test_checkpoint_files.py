@@ -151,6 +151,7 @@ def test_a_manifest_describes_its_file(tmp_path: Path) -> None:
         "save_number": 1,
         "global_step": "3",
         "keys": ["number", "more"],
+        "classes": {"['number']": "Number", "['more']": "Number"},
         "iteration": 3,
         "epoch": 0,
         "versions": {

@@ -21,6 +21,7 @@ from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
 from fsm_engine.handlers.checkpoint.checksummed_file import read_manifest
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
+from fsm_engine.handlers.checkpoint.loading import load_state_dicts
 from fsm_engine.handlers.checkpoint.resume import files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
 
@@ -247,7 +248,8 @@ class Checkpoint:
             state = next(iter(tree.engines_in(objects)), engine).state
             metadata["save_number"] = self.save_handler.next_number()
             metadata["global_step"] = None if request.step is None else str(request.step)
-            metadata.update(keys=[str(key) for key in objects], iteration=state.iteration, epoch=state.epoch)
+            metadata.update(keys=[str(key) for key in objects], classes=tree.class_names(objects))
+            metadata.update(iteration=state.iteration, epoch=state.epoch)
         return metadata
 
     def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any], dropped: list[Saved]) -> None:
@@ -269,7 +271,8 @@ class Checkpoint:
 
         Each file has a number that counts the saves, so the newest file is found even if the clock was set back.
         A file that is not valid is skipped with a warning: a file that was cut off or changed, that has another format,
-        that does not hold plain data, or that does not fit the objects. No code in a file is run.
+        that does not hold plain data, or that does not fit the objects. No code in a file is run, and a file that does
+        not fit changes no object.
 
         Args:
             to_load: the objects to load instead of `to_save`, under the same names. A `ModelCheckpoint` needs it.
@@ -325,7 +328,11 @@ class Checkpoint:
 
     @staticmethod
     def load_objects(to_load: Mapping[str, Any], checkpoint: str | Path | Mapping[str, Any], **kwargs: Any) -> None:
-        """Load the objects from a checkpoint.
+        """Load the objects from a checkpoint, or raise an exception and change none of them.
+
+        Modules must have the saved weights with their shapes, unless ``strict=False`` allows otherwise. An optimizer
+        must have the saved class, parameter groups and state. The class is known if a `DiskSaver` wrote the file; to
+        ignore it, give the content of the file instead of its path.
 
         Args:
             to_load: the objects by name, possibly in nested mappings and lists. For a single object, the checkpoint may
@@ -337,16 +344,19 @@ class Checkpoint:
 
         Raises:
             TypeError: `checkpoint` is neither a path nor a mapping, or an object has no ``load_state_dict``.
-            ValueError: a name is missing in the checkpoint; no object has been changed.
-            RuntimeError: the file is damaged.
-            Exception: `torch.load` or a ``load_state_dict`` raised it.
+            ValueError: a name is missing in the checkpoint.
+            RuntimeError: the file is damaged, or it does not fit an object. The message names the object and the
+                difference.
+            Exception: `torch.load` raised it.
         """
         if not isinstance(checkpoint, (str, Path, Mapping)):
             raise TypeError(f"Argument checkpoint should be a string or a dictionary, but given {type(checkpoint)}")
         tree.check_objects(to_load, "load_state_dict", "to_load")
+        classes: Mapping[str, str] = {}
         if isinstance(checkpoint, (str, Path)):
-            checkpoint = load_file(Path(checkpoint), needs_manifest=False)
-        tree.load_state_dicts(to_load, checkpoint, **kwargs)
+            checkpoint, manifest = load_file(Path(checkpoint), needs_manifest=False)
+            classes = manifest.get("classes", {})
+        load_state_dicts(to_load, checkpoint, classes, **kwargs)
 
     @staticmethod
     def manifest(path: str | Path) -> dict[str, Any]:
@@ -370,11 +380,12 @@ class Checkpoint:
             )
         return self.save_handler
 
-    def _load(self, objects: Mapping[str, Any], states: Any) -> None:
+    def _load(self, objects: Mapping[str, Any], states: Any, manifest: Mapping[str, Any]) -> None:
         if self.include_self:
             states.pop(_SELF, None)
         names = self._objects or objects
-        tree.load_state_dicts(objects, {tree.name_of(names): states} if len(names) == 1 else states)
+        states = {tree.name_of(names): states} if len(names) == 1 else states
+        load_state_dicts(objects, states, manifest.get("classes", {}))
 
     # Retention
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-
 from fsm_engine._util.plain_data import find, find_not_plain, items_of, map_leaves
 from fsm_engine.engine.engine import Engine
-from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped, with_prefixes_of
+from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped
 from fsm_engine.handlers.weak_engine import WeakEngine
 
 
@@ -78,43 +76,18 @@ def check_plain(checkpoint: Any) -> None:
         )
 
 
-def load_state_dicts(objects: Mapping[str, Any], states: Any, **module_kwargs: Any) -> None:
-    """Load each object's state dict after checking that there is one for every object.
-
-    Args:
-        objects: the objects; for a single object, `states` may be its state dict itself.
-        states: the result of `state_dicts`.
-        **module_kwargs: arguments of ``load_state_dict`` of modules, such as ``strict=False``.
-
-    Raises:
-        ValueError: a state dict is missing; no object has been changed.
-        Exception: an object's ``load_state_dict`` raised it.
-    """
-    if len(objects) == 1 and not (isinstance(states, Mapping) and objects.keys() <= states.keys()):
-        states = {name_of(objects): states}
-    for leaf, state in list(_pairs(objects, states)):
-        target = unwrapped(leaf)
-        if isinstance(target, torch.nn.Module):
-            target.load_state_dict(with_prefixes_of(target, state), **module_kwargs)
-        else:
-            target.load_state_dict(state)
+def class_names(objects: Any) -> dict[str, str]:
+    """Return the name of the class of each leaf, or of the module inside a wrapper, by the path of the leaf."""
+    return {path: type(unwrapped(leaf)).__name__ for path, leaf in _leaves(objects, "")}
 
 
-def _pairs(objects: Any, states: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(objects, Mapping):
-        for key, part in objects.items():
-            if not isinstance(states, Mapping) or key not in states:
-                found = list(states) if isinstance(states, Mapping) else type(states)
-                raise ValueError(f"Key '{key}' from to_load is not found in the checkpoint: {found}")
-            yield from _pairs(part, states[key])
-    elif isinstance(objects, (list, tuple)):
-        if not isinstance(states, (list, tuple)) or len(states) != len(objects):
-            length = f"one of {len(states)}" if isinstance(states, (list, tuple)) else f"{type(states)}"
-            raise ValueError(f"to_load has a list of {len(objects)} objects where the checkpoint has {length}.")
-        for part, state in zip(objects, states):
-            yield from _pairs(part, state)
-    else:
-        yield objects, states
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    items = items_of(node)
+    if items is None:
+        yield path, node
+        return
+    for key, part in items:
+        yield from _leaves(part, f"{path}[{key!r}]")
 
 
 def _weak(leaf: Any) -> Any:

@@ -16,7 +16,7 @@ from fsm_engine.handlers.checkpoint.retention import EXTENSION
 from fsm_engine.handlers.checkpoint.shared_folder import SharedFolder, shared_folder
 from fsm_engine.handlers.checkpoint.written_files import WrittenFiles
 
-_FACTS = ("basename", "score_name", "priority", "save_number", "global_step", "keys", "iteration", "epoch")
+_FACTS = ("basename", "score_name", "priority", "save_number", "global_step", "keys", "classes", "iteration", "epoch")
 
 
 class BaseSaveHandler(ABC):

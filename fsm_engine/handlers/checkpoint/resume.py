@@ -58,16 +58,16 @@ def files_in(folder: Path, name: re.Pattern[str], basename: str, score_name: str
 
 
 def load_newest_valid(
-    files: Sequence[CheckpointFile], load: Callable[[Any], None], logger: logging.Logger
+    files: Sequence[CheckpointFile], load: Callable[[Any, Mapping[str, Any]], None], logger: logging.Logger
 ) -> tuple[Path, list[Saved]] | None:
-    """Call `load` with the content of the newest valid file.
+    """Call `load` with the content and the manifest of the newest valid file.
 
     A file is valid if its checksum is right, it holds only plain data, and `load` does not raise. Newer files that are
     not valid are skipped with a warning.
 
     Args:
         files: the files, newest first.
-        load: called with the content of a file.
+        load: called with the content and the manifest of a file.
         logger: the logger for the warnings.
 
     Returns:
@@ -79,7 +79,7 @@ def load_newest_valid(
     reasons: dict[Path, str] = {}
     for file in files:
         try:
-            load(load_file(file.path))
+            load(*load_file(file.path))
         except Exception as error:
             reasons[file.path] = _reason(error)
             logger.warning("%s is skipped: %s.", file.path, reasons[file.path])
@@ -92,23 +92,27 @@ def load_newest_valid(
     return None
 
 
-def load_file(path: Path, needs_manifest: bool = True) -> Any:
-    """Return the content of a file, with tensors on the CPU, after checking its SHA-256. No code in it is run.
+def load_file(path: Path, needs_manifest: bool = True) -> tuple[Any, Mapping[str, Any]]:
+    """Return the content of a file, with tensors on the CPU, and its manifest, after checking its SHA-256.
+
+    No code in the file is run.
 
     Args:
         path: the path of the file.
-        needs_manifest: whether a file without a manifest is refused; otherwise it is loaded unchecked.
+        needs_manifest: whether a file without a manifest is refused; otherwise it is loaded unchecked, and its
+            manifest is empty.
 
     Raises:
         BadFileError: the file is not as it was written.
         Exception: `torch.load` raised it.
     """
+    manifest: Mapping[str, Any] = {}
     try:
-        read_manifest(path)
+        manifest = read_manifest(path)
     except NoManifestError:
         if needs_manifest:
             raise
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True), manifest
 
 
 def _file(path: Path) -> CheckpointFile:
