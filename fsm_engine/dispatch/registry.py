@@ -40,6 +40,7 @@ class Registry:
         self.has_callback_events = False
         self.has_move_handlers = False
         self.graph: Graph | None = None
+        self.version = object()  # another one after each change of handlers
         self._counters = counters
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,8 +188,10 @@ class Registry:
             handler_entry.set_arguments(handler_arguments(self.entry(event), handler, args, kwargs))
             handler_entries.append(handler_entry)
         with CHANGING:
+            self.version = object()  # before and after the change, which an exception may cut short
             for handler_entry in handler_entries:
                 self._insert(self.entries[handler_entry.event], handler_entry)
+            self.version = object()
         return handler_entries
 
     def _insert(self, entry: EventEntry, handler_entry: HandlerEntry) -> None:
@@ -200,11 +203,13 @@ class Registry:
         """Detach every entry that is still attached, and return True if there was one."""
         found = False
         with CHANGING:
+            self.version = object()
             for handler_entry in handler_entries:
                 entry = self.entries[handler_entry.event]
                 others = tuple([other for other in entry.handlers if other is not handler_entry])
                 found |= len(others) < len(entry.handlers)
                 entry.handlers, entry.fire = others, None
+            self.version = object()
         return found
 
     def entries_of(self, handler: Handler, event: AnyEvent | None = None) -> list[HandlerEntry]:

@@ -367,12 +367,14 @@ class Engine(EventDispatcher):
                 self._cursor.outcome = Outcome.FAILED
             raise
         finally:
-            if self._has_breakpoints:
-                breakpoints.replace(self, None)
-            if has_begun:
-                unhandled = run_loop.end(self, position)
-            self._claim = no_claim
-            del claim
+            try:
+                if self._has_breakpoints:
+                    breakpoints.replace(self, None)
+                if has_begun:
+                    unhandled = run_loop.end(self, position)
+            finally:
+                self._claim = no_claim
+                del claim
         if unhandled is not None:
             try:
                 raise unhandled
@@ -388,7 +390,7 @@ class Engine(EventDispatcher):
         return program.compiled.function, program.bound
 
     def _current_program(self) -> Program:
-        self._program = program = program_for(self, self._program, self._version)
+        self._program = program = program_for(self, self._program, (self._version, self._registry.version))
         return program
 
     def _current_moves(self) -> dict[int, FirableMoves]:

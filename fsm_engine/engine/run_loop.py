@@ -66,6 +66,7 @@ def begin(
     cursor.is_finished &= previous_limits == (state.max_epochs, state.max_iters)
     signals.requests.clear()
     signals.callbacks.clear()
+    engine._failure.reset_process()
     engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
     engine._driver = engine._machine_driver() if driver == "transitions" else None
     engine._firable_moves = None
