@@ -1,4 +1,8 @@
-"""Timelines: what happened in a run, when, and what its time was spent on."""
+"""Timelines: the recorded moves and handler calls of a run, with their times.
+
+A recorder observes an engine and fills a `Timeline`; summaries, files, exports and comparisons read it. The package
+imports `engine` and packages below it; `render` and the packages above it may import it.
+"""
 
 from __future__ import annotations
 

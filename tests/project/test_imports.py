@@ -35,7 +35,7 @@ ORDER = [  # a package imports only from those above it in this list
     "compat",
     "cli",
 ]
-DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import upwards when they are called
+DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import a module above them when they are called
     ("engine.engine", "timeline.device"),
     ("engine.engine", "timeline.recorder"),
     ("engine.engine", "timeline.sampling"),
@@ -51,6 +51,11 @@ DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import u
     ("lifecycle.lifecycle", "serialization.scxml"),
     ("lifecycle.lifecycle", "timeline"),
     ("timeline.timeline", "render.timeline"),
+    ("timeline.timeline", "timeline.chrome"),
+    ("timeline.timeline", "timeline.export"),
+    ("timeline.timeline", "timeline.files"),
+    ("timeline.timeline", "timeline.merging"),
+    ("timeline.timeline", "timeline.summary"),
 }
 LAZY = {  # modules that import the package's own modules by names from a table
     "",  # fsm_engine itself: names that need torch
@@ -72,9 +77,9 @@ def test_packages_import_only_those_below_them() -> None:
 
 
 def test_each_door_is_used_belongs_to_a_facade_and_opens_late() -> None:
-    upwards = {i for i in all_imports() if goes_up(i)}
-    assert DOORS - {i[:2] for i in upwards} == set()
-    assert [i for i in upwards if i.at_load] == []
+    imports = all_imports()
+    assert DOORS - {i[:2] for i in imports} == set()
+    assert [i for i in imports if i.at_load and (goes_up(i) or i[:2] in DOORS)] == []
     assert {importer for importer, _ in DOORS} <= FACADES
     assert len(DOORS) <= 35
 
@@ -95,14 +100,12 @@ def test_only_listed_modules_import_by_computed_names() -> None:
     assert dynamic == LAZY
 
 
-@pytest.mark.xfail(reason="the packages are being taken apart", strict=True)
 def test_import_cycles_among_files_are_small() -> None:
     graph = networkx.DiGraph([i[:2] for i in all_imports() if i[:2] not in DOORS and i.importer])
     cycles = [sorted(files) for files in networkx.strongly_connected_components(graph) if len(files) > 5]
     assert cycles == []
 
 
-@pytest.mark.xfail(reason="the packages are being taken apart", strict=True)
 def test_every_package_says_who_may_import_it() -> None:
     for package in ORDER:
         text = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text()))
