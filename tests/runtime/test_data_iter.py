@@ -11,9 +11,10 @@ import pytest
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.runtime.data_iter import iter_from
-from fsm_engine.supervised.deterministic import DeterministicEngine
 
 torch = pytest.importorskip("torch")
+
+from fsm_engine.supervised.deterministic import DeterministicEngine  # noqa: E402
 
 
 class Squares(torch.utils.data.Dataset):
