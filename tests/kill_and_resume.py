@@ -4,7 +4,8 @@
 
 Each process trains on handwritten digits and gets SIGKILL or SIGTERM at a random moment, often while it writes a file.
 The next process resumes from the folder. At the end of a job, its weights must equal the weights of an undisturbed job
-bit by bit. A process must not start further back than one interval between checkpoints.
+bit by bit, and its CSV and JSON Lines logs must have the same lines, except for the times. A process must not start
+further back than one interval between checkpoints.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import mmap
 import os
 import random
+import re
 import signal
 import struct
 import sys
@@ -27,8 +29,16 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from fsm_engine import Events, create_supervised_evaluator, create_supervised_trainer
-from fsm_engine.handlers import Checkpoint, CosineAnnealingScheduler, EarlyStopping, EMAHandler, GracefulStop
+from fsm_engine import Engine, Events, create_supervised_evaluator, create_supervised_trainer
+from fsm_engine.handlers import (
+    Checkpoint,
+    CosineAnnealingScheduler,
+    EarlyStopping,
+    EMAHandler,
+    GracefulStop,
+    global_step_from_engine,
+)
+from fsm_engine.loggers import CSVLogger, JSONLinesLogger
 from fsm_engine.metrics import Accuracy, RunningAverage
 
 EPOCHS, EVERY, BATCH = 4, 3, 32
@@ -68,6 +78,7 @@ def job(folder: Path, shared: Shared) -> int:
     checkpoint = Checkpoint(to_save, folder / "checkpoints", n_saved=2)
     trainer.add_event_handler(Events.ITERATION_COMPLETED(every=EVERY), checkpoint)
     stop = GracefulStop(save=checkpoint).attach(trainer)
+    attach_loggers(folder, trainer, evaluator, optimizer)
     checkpoint.resume()
     shared.write(0, trainer.state.iteration)
     shared.write(1, trainer.state.iteration)
@@ -81,6 +92,30 @@ def job(folder: Path, shared: Shared) -> int:
     weights = [p.detach().numpy().tobytes() for m in (model, average.ema_model) for p in m.parameters()]
     (folder / "weights").write_text(hashlib.sha256(b"".join([*weights, loss])).hexdigest())
     return 0
+
+
+def attach_loggers(folder: Path, trainer: Engine, evaluator: Engine, optimizer: torch.optim.Optimizer) -> None:
+    """Log values of both engines to a CSV and a JSON Lines file."""
+    paths = folder / "log.csv", folder / "log.jsonl"
+    if not list((folder / "checkpoints").glob("*.pt")):  # the job starts again, and loggers keep existing lines
+        for path in paths:
+            path.unlink(missing_ok=True)
+    for logger in (CSVLogger(paths[0]), JSONLinesLogger(paths[1])):
+        logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, "training", metric_names=["loss"])
+        logger.attach_opt_params_handler(trainer, Events.ITERATION_COMPLETED(every=2), optimizer)
+        logger.attach_output_handler(
+            evaluator,
+            Events.COMPLETED,
+            "evaluation",
+            metric_names=["accuracy"],
+            global_step_transform=global_step_from_engine(trainer),
+        )
+
+
+def log_lines(folder: Path) -> list[str]:
+    """Return the lines of both logs without their times."""
+    text = (folder / "log.csv").read_text() + (folder / "log.jsonl").read_text()
+    return re.sub(r",\d{10}\.\d{3}$|\"time\": [\d.]+, ", "", text, flags=re.MULTILINE).splitlines()
 
 
 def start(folder: Path, shared: Shared) -> int:
@@ -118,7 +153,7 @@ def main() -> int:
         started = time.monotonic()
         assert wait(start(undisturbed, shared)) == 0
         length = time.monotonic() - started
-        expected = (undisturbed / "weights").read_text()
+        expected = (undisturbed / "weights").read_text(), log_lines(undisturbed)
         for number, count in ((signal.SIGKILL, given.kills), (signal.SIGTERM, given.terms)):
             disturb(Path(temporary), number, count, length, expected, shared, tally)
     for name, count in sorted(tally.items()):
@@ -127,7 +162,13 @@ def main() -> int:
 
 
 def disturb(
-    folder: Path, number: int, count: int, length: float, expected: str, shared: Shared, tally: Counter[str]
+    folder: Path,
+    number: int,
+    count: int,
+    length: float,
+    expected: tuple[str, list[str]],
+    shared: Shared,
+    tally: Counter[str],
 ) -> None:
     """Send the signal `count` times to running jobs, one job after the other."""
     name, jobs = signal.Signals(number).name, 0
@@ -154,8 +195,10 @@ def disturb(
             tally["kills while a file was written"] += code == -number and bool(leftovers(own))
             reached = max(reached, shared.read(0))
         if code == 0:
-            same = (own / "weights").read_text() == expected
+            same = (own / "weights").read_text() == expected[0]
             tally["jobs with the same weights" if same else f"WRONG: jobs with other weights after {name}"] += 1
+            same = log_lines(own) == expected[1]
+            tally["jobs with the same logs" if same else f"WRONG: jobs with other logs after {name}"] += 1
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -24,5 +24,6 @@ def test_killed_jobs_end_with_the_same_weights() -> None:
     tally = {name: int(count) for count, name in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
     assert (tally["times SIGKILL"], tally["times SIGTERM"]) == (8, 3)
     assert tally["jobs with the same weights"] >= 2
+    assert tally["jobs with the same logs"] >= 2
     assert tally["processes that resumed"] >= 2
     assert not [name for name in tally if name.startswith("WRONG")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import itertools
@@ -28,6 +29,7 @@ from torch import nn  # noqa: E402
 from fsm_engine import Engine, Events  # noqa: E402
 from fsm_engine.handlers import global_step_from_engine, mlflow_logger, tensorboard_logger, wandb_logger  # noqa: E402
 from fsm_engine.handlers.base_logger import BaseHandler  # noqa: E402
+from fsm_engine.handlers.checkpoint import Checkpoint  # noqa: E402
 from fsm_engine.loggers import (  # noqa: E402
     BaseLogger,
     CSVLogger,
@@ -716,6 +718,92 @@ def test_pictures_are_saved_beside_the_file(lines: Any) -> None:
     lines.close()
     there = {path.name: path.read_text()[:4] for path in lines.path.parent.iterdir() if path != lines.path}
     assert there == {"run.lifecycle.svg": "<svg", "run.first.svg": "<svg"}
+
+
+# Resuming a run with a text file
+
+
+def logged_job(kind: Any, folder: Path, ends_at: int, loggers: int = 1) -> list[Any]:
+    """Start or resume a job that saves every second iteration and exits at iteration `ends_at`; return its lines."""
+
+    def step(engine: Engine, batch: int) -> int:
+        if engine.state.iteration == ends_at:
+            raise SystemExit
+        return batch * engine.state.iteration
+
+    trainer, evaluator = Engine(step), Engine(halve)
+    lines = [kind(folder / "run.txt") for _ in range(loggers)]
+    lines[0].attach_output_handler(trainer, Events.ITERATION_COMPLETED, "train", output_transform=unchanged)
+    lines[-1].attach_output_handler(
+        evaluator,
+        Events.COMPLETED,
+        "val",
+        output_transform=unchanged,
+        global_step_transform=global_step_from_engine(trainer),
+    )
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([4]))
+    checkpoint = Checkpoint({"trainer": trainer, "evaluator": evaluator}, folder / "saved")
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=2), checkpoint)
+    checkpoint.resume()
+    with contextlib.suppress(SystemExit):
+        trainer.run([1, 2, 3], max_epochs=3)
+    return rows(lines[0])
+
+
+@pytest.mark.parametrize("loggers", [1, 2])
+@pytest.mark.parametrize("killed_at", range(3, 10))
+@pytest.mark.parametrize("kind", [CSVLogger, JSONLinesLogger])
+def test_each_line_is_there_once_after_a_run_was_killed_and_resumed(
+    tmp_path: Path, kind: Any, killed_at: int, loggers: int
+) -> None:
+    whole = logged_job(kind, tmp_path / "whole", 0, loggers)
+    (tmp_path / "killed").mkdir()
+    logged_job(kind, tmp_path / "killed", killed_at, loggers)
+    with (tmp_path / "killed" / "run.txt").open("a") as file:
+        file.write("a line that was cut o")
+    assert logged_job(kind, tmp_path / "killed", 0, loggers) == whole
+
+
+def test_lines_of_a_run_that_was_killed_before_its_first_checkpoint_are_kept(tmp_path: Path) -> None:
+    whole = logged_job(CSVLogger, tmp_path / "whole", 0)
+    before = logged_job(CSVLogger, tmp_path / "killed", 2)
+    assert len(before) == 1
+    assert logged_job(CSVLogger, tmp_path / "killed", 0) == before + whole
+
+
+def test_lines_are_removed_only_when_the_run_goes_on(lines: Any) -> None:
+    lines.log_values({"a": 1}, 1)
+    state = lines.state_dict()
+    lines.log_values({"a": 2}, 2)
+    text, newer = lines.path.read_bytes(), lines.state_dict()
+    lines.load_state_dict(state)
+    assert (lines.path.read_bytes(), lines.state_dict()) == (text, state)
+    lines.load_state_dict(newer)  # as after a load that has failed
+    lines.flush()
+    assert lines.path.read_bytes() == text
+    lines.load_state_dict(state)
+    lines.flush()
+    assert rows(lines) == [(1, {"a": "1"})]
+
+
+def test_lines_of_another_file_are_kept(lines: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines.log_values({"a": 1}, 1)
+    state = lines.state_dict()
+    lines.log_values({"a": 2}, 2)
+    other = type(lines)(tmp_path / "other.txt")
+    other.load_state_dict(state)  # it is shorter, as after the log was moved away
+    for step in (3, 4, 5):
+        other.log_values({"a": step}, step)
+    assert caplog.messages == []
+    other.load_state_dict(state)
+    other.log_values({"a": 6}, 6)
+    assert [step for step, _ in rows(other)] == [3, 4, 5, 6]
+    (message,) = caplog.messages
+    assert str(other.path) in message
+    other.close()
+    for wrong, error in (([], TypeError), ({"position": 1}, ValueError)):
+        with pytest.raises(error):
+            other.load_state_dict(wrong)
 
 
 # Code as users of pytorch-ignite write it
