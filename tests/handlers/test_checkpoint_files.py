@@ -840,6 +840,27 @@ def test_only_temporary_files_that_no_process_writes_to_are_removed(
     assert (tmp_path / "new.txt").read_bytes() == b"whole"
 
 
+def test_a_process_whose_last_save_fails_in_the_background_does_not_exit_with_zero(
+    children: Children, tmp_path: Path
+) -> None:
+    code = """
+        import resource, sys
+        import torch
+        from fsm_engine import Engine, Events
+        from fsm_engine.handlers.checkpoint import Checkpoint
+
+        engine = Engine(lambda engine, batch: None)
+        checkpoint = Checkpoint({"module": torch.nn.Linear(500, 500)}, sys.argv[1], background=True)
+        engine.add_event_handler(Events.COMPLETED, checkpoint)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # as if the disk was full
+        engine.run([1])
+    """
+    child = children.start(tmp_path, code, str(tmp_path / "saved"))
+    assert child.wait() == 1
+    assert "module_1.pt could not be written in the background" in child.err.read_text()
+    assert names_in(tmp_path / "saved") == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("background", [False, True])
 def test_the_newest_file_is_valid_after_a_kill_at_any_time(

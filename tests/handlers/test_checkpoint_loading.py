@@ -166,6 +166,31 @@ def test_the_class_of_a_single_object_is_checked_under_any_name(tmp_path: Path) 
     Checkpoint.load_objects({"second": stepped(torch.optim.AdamW)}, torch.load(path, weights_only=True))
 
 
+def test_an_optimizer_of_a_renamed_class_is_loaded(tmp_path: Path) -> None:
+    class Before(torch.optim.Adam):
+        pass
+
+    class After(torch.optim.Adam):
+        pass
+
+    path = saved_by_path(tmp_path, {"optimizer": stepped(Before)})
+    target = After([nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(4))])
+    Checkpoint.load_objects({"optimizer": target}, path)
+    assert len(target.state) == 2
+
+
+@pytest.mark.parametrize(
+    "state", [[1], {"state": {}, "param_groups": [1]}, {"state": [], "param_groups": [{}]}, {"a": 1}]
+)
+def test_a_state_that_no_optimizer_has_is_refused(state: Any) -> None:
+    number, optimizer = Number("own"), stepped(torch.optim.Adam)
+    with pytest.raises(RuntimeError, match=r"to_load\['optimizer'\] \(Adam\)"):
+        Checkpoint.load_objects(
+            {"number": number, "optimizer": optimizer}, {"number": {"value": "saved"}, "optimizer": state}
+        )
+    assert number.value == "own"
+
+
 def test_options_that_a_version_of_torch_has_added_are_not_missing() -> None:
     state = stepped(torch.optim.Adam).state_dict()
     for name in ("foreach", "fused", "capturable", "differentiable"):

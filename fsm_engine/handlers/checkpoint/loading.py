@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from fsm_engine._util.errors import BusyError
@@ -54,7 +55,10 @@ def load_state_dicts(
         classes = {f"[{name!r}]": saved for saved in classes.values()} if len(classes) == 1 else {}
     loads = [_load_of(path, leaf, state, classes, module_kwargs) for path, leaf, state in _pairs(objects, states, "")]
     for load in loads:
-        reason = _difference(load)
+        try:
+            reason = _difference(load)
+        except Exception as error:  # the state is not as torch makes it
+            raise _error(load, repr(error)) from error
         if reason is not None:
             raise _error(load, reason)
     exact = [load for load in loads if _is_exact(load)]
@@ -102,11 +106,14 @@ def _load_of(path: str, leaf: Any, state: Any, classes: Mapping[str, str], modul
 
 
 def _difference(load: _Load) -> str | None:
-    """Return why a state does not fit its object, as far as that can be known without loading it."""
+    """Return why a state does not fit its object, as far as that can be known without loading it.
+
+    Classes are compared only if both are torch's own: users may rename theirs, or wrap an optimizer.
+    """
     target, state = load.target, load.state
-    if isinstance(target, (torch.optim.Optimizer, LRScheduler)):
-        own_class = type(target).__name__
-        if load.saved_class not in (None, own_class):
+    own_class = type(target).__name__
+    for module in (torch.optim, lr_scheduler):
+        if load.saved_class != own_class and hasattr(module, own_class) and hasattr(module, load.saved_class or ""):
             return f"it was saved from {load.saved_class}"
     if has_standard_loading(target):
         return optimizer_checks.difference(target, state)

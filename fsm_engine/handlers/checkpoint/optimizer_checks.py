@@ -26,13 +26,19 @@ def difference(optimizer: Optimizer, state: Any) -> str | None:
     own, groups = optimizer.param_groups, state["param_groups"]
     if len(own) != len(groups):
         return f"it has {len(groups)} parameter groups, and the optimizer has {len(own)}"
+    expected: dict[tuple[int, int], dict[str, Any]] = {}
     for number, (group, saved) in enumerate(zip(own, groups)):
         if len(group["params"]) != len(saved["params"]):
             sizes = len(saved["params"]), len(group["params"])
             return f"its parameter group {number} has {sizes[0]} parameters, and the optimizer's has {sizes[1]}"
         for index, parameter in zip(saved["params"], group["params"]):
             found = state["state"].get(index)
-            wrong = _state_difference(optimizer, saved, parameter, found) if found else None
+            if not found:
+                continue
+            kind = number, parameter.dim()
+            if kind not in expected:
+                expected[kind] = _state_after_step(optimizer, saved, parameter.dim())
+            wrong = _state_difference(expected[kind], parameter, found)
             if wrong is not None:
                 missing = sorted(required_options(optimizer) - saved.keys())
                 options = f"its parameter group {number} has no {', '.join(missing)}, and " if missing else ""
@@ -58,9 +64,8 @@ def missing_options(optimizer: Optimizer, required: set[str]) -> str | None:
     return None
 
 
-def _state_difference(optimizer: Optimizer, group: Mapping[str, Any], parameter: Any, found: Any) -> str | None:
-    """Compare the state of one parameter with the state after a step of an optimizer of the same class."""
-    expected = _state_after_step(optimizer, group, parameter.dim())
+def _state_difference(expected: Mapping[str, Any], parameter: Any, found: Any) -> str | None:
+    """Compare the state of one parameter with the result of `_state_after_step`."""
     missing = [name for name in expected if name not in found]
     if missing:
         return f"there is no {', '.join(missing)}, but {', '.join(map(str, found))}"
@@ -73,7 +78,8 @@ def _state_difference(optimizer: Optimizer, group: Mapping[str, Any], parameter:
 def _state_after_step(optimizer: Optimizer, group: Mapping[str, Any], dimensions: int) -> dict[str, Any]:
     """Return the names in the state of a parameter with their shapes; None for another shape than the parameter's.
 
-    The result is empty if the names are unknown, for example for an optimizer that is not torch's own.
+    They are found by a step of an optimizer of the same class with one parameter of so many dimensions. The result is
+    empty if that is not possible, for example for an optimizer that is not torch's own.
     """
     kind = type(optimizer)
     if not kind.__module__.startswith("torch.optim") or kind is LBFGS:  # it has one state for all parameters

@@ -66,5 +66,6 @@ def _highest_number(folder: Path) -> int:
     highest = 0
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(BadFileError, OSError):
-            highest = max(highest, number_of(read_manifest(path, verify=False)))
+            if path.is_file():  # opening a pipe would wait for its other end
+                highest = max(highest, number_of(read_manifest(path, verify=False)))
     return highest
