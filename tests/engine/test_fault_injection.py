@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -21,7 +22,8 @@ PROGRAMS = ["plain", "observed", "edges", "recovery", "changes", "breakpoint", "
 def inject(program: str, every: int) -> tuple[int, list[str]]:
     """Return the number of runs that were stopped, and the engines that this broke."""
     command = [sys.executable, str(SCRIPT), program, str(every)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SCRIPT.parents[2])
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}  # the package need not be installed
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     number, *broken = done.stdout.splitlines()
     return int(number), broken
