@@ -145,7 +145,7 @@ def evaluated_run() -> tuple[Lifecycle, Timeline]:
     def save_checkpoint() -> None:
         clock.spend(60)
 
-    with mock.patch("fsm_engine.timeline.recorder.perf_counter_ns", clock), trainer.record() as timeline:
+    with mock.patch("fsm_engine.timeline.track_writer.perf_counter_ns", clock), trainer.record() as timeline:
         trainer.run(training, max_epochs=10)
     return trainer.lifecycle, timeline
 

@@ -50,7 +50,7 @@ def main(folder: Path) -> float:
     with trainer.record() as timeline:  # includes the evaluator, because a handler runs it
         trainer.run(train_loader, max_epochs=EPOCHS)
 
-    trained, evaluated = timeline.summary().accounts
+    trained, evaluated = timeline.summary().tracks
     print(trained)
     print(f"\nThe evaluator took {evaluated.total / trained.total:.0%} of that.")
 

@@ -230,7 +230,7 @@ class Engine(EventDispatcher):
             ValueError: `capacity` is not positive, or is given together with `timeline`; `every` is not a positive
                 integer, or the lifecycle has no iterations.
         """
-        from fsm_engine.timeline.device import Cuda
+        from fsm_engine.timeline.device import CudaDevice
         from fsm_engine.timeline.recorder import Recorder
         from fsm_engine.timeline.sampling import check_every
         from fsm_engine.timeline.timeline import CAPACITY, Timeline
@@ -245,7 +245,7 @@ class Engine(EventDispatcher):
             )
         into = Timeline(CAPACITY if capacity is None else capacity) if timeline is None else timeline
         check_every(every, self._graph)
-        return Recorder(self, into, handlers, profile, every, Cuda() if device else None)
+        return Recorder(self, into, handlers, profile, every, CudaDevice() if device else None)
 
     def discover(self) -> Discovery:
         """Record where callback events are fired until the ``with`` block ends.

@@ -14,10 +14,10 @@ from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text
 from fsm_engine.render.themes import HEAT_THRESHOLDS
-from fsm_engine.timeline.columns import moves
-from fsm_engine.timeline.gaps import Estimate
-from fsm_engine.timeline.track import Kind, Track
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.columns import move_columns
+from fsm_engine.timeline.estimate import Estimate
+from fsm_engine.timeline.track import MoveKind, Track
+from fsm_engine.timeline.visits import Visits
 
 SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
 _THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
@@ -35,11 +35,11 @@ class HeatMap:
         self._most = max(self._moves.values(), default=1)
         self._visits: Counter[str] = Counter()
         self._times: Counter[str] = Counter()
-        found = visits(track)
-        estimate = Estimate(track, found)
-        for kind, count, took, _ in found.totals():
+        visits = Visits(track)
+        estimate = Estimate(track, visits)
+        for kind, count, time, _ in visits.totals():
             self._visits[kind.target] += count
-            self._times[kind.target] += estimate.of(kind.target, took)
+            self._times[kind.target] += estimate.scale(kind.target, time)
 
     def time_share(self, phase: Phase) -> float | None:
         """Return the share of `phase` in the time of all runs, from 0 to 1; None if no run visited it."""
@@ -68,14 +68,14 @@ def _count_transitions(graph: Graph, track: Track) -> Counter[int]:
     """Return how often each transition was taken, by its id, because not every transition can be hashed."""
     found: Counter[int] = Counter()
     exits = {qualified_name(phase): transitions for phase, transitions in zip(graph.phases, graph.exits)}
-    for number, count in Counter(moves(track).kinds).items():
+    for number, count in Counter(move_columns(track).kinds).items():
         kind = track.kinds[number]
-        if not kind.is_rest:
+        if kind.is_transition:
             found[id(_transition_of(graph, kind, exits.get(kind.source, ())))] += count
     return found
 
 
-def _transition_of(graph: Graph, kind: Kind, exits: Iterable[Transition]) -> Transition:
+def _transition_of(graph: Graph, kind: MoveKind, exits: Iterable[Transition]) -> Transition:
     """Return the transition of a recorded move.
 
     A transition to a scope's history is recorded with the phase that it led back to, so its label decides.

@@ -1,12 +1,12 @@
-"""Timelines: the recorded moves and handler calls of a run, with their times.
+"""Timelines: recorded runs, their summary, verification and comparison, and their files.
 
-A recorder observes an engine and fills a `Timeline`; summaries, files, exports and comparisons read it. The package
-imports `engine` and packages below it; `render` and the packages above it may import it.
+A `recorder` writes the moves and handler calls of an engine into a `Timeline`. It is saved, exported to trace viewers,
+and drawn by `render.timeline`. Packages from `render` upwards may import this one; it imports `engine` and below.
 """
 
 from __future__ import annotations
 
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import HandlerRef, Kind, Move, Span, Track
+from fsm_engine.timeline.track import HandlerRef, Move, MoveKind, Span, Track
 
-__all__ = ["HandlerRef", "Kind", "Move", "Span", "Timeline", "Track"]
+__all__ = ["HandlerRef", "Move", "MoveKind", "Span", "Timeline", "Track"]

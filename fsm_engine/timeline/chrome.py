@@ -1,7 +1,7 @@
-"""A timeline in the format of Chrome's tracing, which Perfetto reads.
+"""A timeline in Chrome's trace event format, which Perfetto reads, too.
 
-Source: "Trace Event Format" (Google, 2016). Times are microseconds, written with three decimals so that no nanosecond
-is lost; a process is a rank, a thread is a lane.
+Source: "Trace Event Format" (Google, 2016). A process is a rank, a thread is a lane. Times are microseconds with three
+decimals, so that no nanosecond is lost.
 """
 
 from __future__ import annotations
@@ -11,66 +11,62 @@ from collections.abc import Iterator
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.timeline.lanes import Flow, Flows, Lane, Slice, What, slices
+from fsm_engine.timeline.slices import Flow, Flows, Lane, Slice, SliceType, slices
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
 
-ALWAYS = -inf, inf
-
 
 def to_chrome(timeline: Timeline, rank: int = 0) -> dict[str, Any]:
-    """Return `timeline` as an object for `json.dump`; see `written`."""
-    return json.loads("".join(written(timeline, rank)))  # type: ignore[no-any-return]
+    """Return `timeline` as an object for `json.dump`; see `trace_lines`."""
+    return json.loads("".join(trace_lines(timeline, rank)))  # type: ignore[no-any-return]
 
 
-def written(timeline: Timeline, rank: int = 0) -> Iterator[str]:
-    """Yield the text of a trace, an event per line.
+def trace_lines(timeline: Timeline, rank: int = 0) -> Iterator[str]:
+    """Yield the text of a trace, one event per line.
 
-    ``baseTimeNanoseconds`` puts the times on the wall clock, as in traces of `torch.profiler`.
+    ``baseTimeNanoseconds`` makes the times absolute, as in traces of `torch.profiler`.
     """
     yield f'{{"displayTimeUnit":"ns","baseTimeNanoseconds":{timeline.wall},"traceEvents":[\n'
-    events = Events(timeline, rank)
+    events = TraceEvents(timeline, rank)
     yield events.process(f"rank {rank}", rank)
     for event in events:
         yield f",\n{event}"
     yield "\n]}\n"
 
 
-class Events:
+class TraceEvents:
     """The events of a timeline as JSON texts.
 
     Args:
-        timeline: what they are of.
-        pid: the number of the process in which they are shown.
-        shift: added to their times, in nanoseconds.
-        window: what does not overlap these times is left out.
+        timeline: the timeline.
+        pid: the number of the process that the viewer shows.
+        shift: nanoseconds to add to all times.
+        window: the start and the end of the time to include; events that do not overlap it are left out.
     """
 
-    def __init__(self, timeline: Timeline, pid: int, shift: int = 0, window: tuple[float, float] = ALWAYS) -> None:
+    def __init__(self, timeline: Timeline, pid: int, shift: int = 0, window: tuple[float, float] = (-inf, inf)) -> None:
         self.timeline, self.pid, self.shift, self.window = timeline, pid, shift, window
-        self._heads: dict[tuple[int, What], str] = {}
+        self._heads: dict[tuple[int, SliceType], str] = {}
         self._lanes: set[int] = set()
 
-    def process(self, name: str, place: int) -> str:
-        """Return the two events that name the process, and say where it is shown."""
-        named = {"ph": "M", "pid": self.pid, "tid": 0, "name": "process_name", "args": {"name": name}}
-        sorted_ = {**named, "name": "process_sort_index", "args": {"sort_index": place}}
-        return f"{json.dumps(named)},\n{json.dumps(sorted_)}"
+    def process(self, name: str, position: int) -> str:
+        """Return the two events that set the name of the process and its position in the viewer."""
+        return self._metadata("process", 0, name, position)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the events, each lane's name before what is in it."""
+        """Yield the events. The name of a lane comes before its slices."""
         first, last = self.window
-        arrows = Flows(self.timeline)
+        flows = Flows(self.timeline)
         for slice_ in slices(self.timeline):
-            if arrows.is_needed:
-                arrows.see(slice_)
+            if flows.is_needed:
+                flows.add(slice_)
             if slice_.end < first or slice_.start > last:
                 continue
             if slice_.lane.number not in self._lanes:
                 yield self._thread(slice_.lane)
             yield self._slice(slice_)
-        for number, flow in enumerate(arrows.found(), 1):
+        for number, flow in enumerate(flows.found(), 1):
             if first <= flow.target.start <= last:
                 yield self._flow(number, flow)
         for name, counter in self.timeline.counters.items():
@@ -78,30 +74,34 @@ class Events:
                 if first <= time <= last:
                     yield self._value(name, time, value)
 
-    def _slice(self, slice_: Slice) -> str:
-        lane, what, start, end, counters, device = slice_
-        head = self._heads.get((lane.number, what))
-        if head is None:
-            head = self._heads[lane.number, what] = self._head(lane, what)
-        times = f'"ts":{(start + self.shift) / 1000:.3f},"dur":{(end - start) / 1000:.3f}'
-        if counters is None:
-            return f"{head}{times}}}"
-        took = "" if device is None else f',"device us":{device / 1000:.3f}'
-        return f'{head}{times},"args":{{"epoch":{counters[0]},"iteration":{counters[1]}{took}}}}}'
-
-    def _head(self, lane: Lane, what: What) -> str:
-        head = {"ph": "X", "name": what.name, "cat": what.category, "pid": self.pid, "tid": lane.number}
-        return json.dumps({**head, "args": dict(what.args)} if what.args else head)[:-1] + ","
+    def _metadata(self, what: str, tid: int, name: str, position: int) -> str:
+        event = {"ph": "M", "pid": self.pid, "tid": tid}
+        named = {**event, "name": f"{what}_name", "args": {"name": name}}
+        sorted_ = {**event, "name": f"{what}_sort_index", "args": {"sort_index": position}}
+        return f"{json.dumps(named)},\n{json.dumps(sorted_)}"
 
     def _thread(self, lane: Lane) -> str:
         self._lanes.add(lane.number)
         name = f"{self.timeline.tracks[lane.track].name} {lane.track}: {lane.name}"
-        named = {"ph": "M", "pid": self.pid, "tid": lane.number, "name": "thread_name", "args": {"name": name}}
-        sorted_ = {**named, "name": "thread_sort_index", "args": {"sort_index": lane.number}}
-        return f"{json.dumps(named)},\n{json.dumps(sorted_)}"
+        return self._metadata("thread", lane.number, name, lane.number)
+
+    def _slice(self, slice_: Slice) -> str:
+        lane, type_, start, end, counters, device = slice_
+        head = self._heads.get((lane.number, type_))
+        if head is None:
+            head = self._heads[lane.number, type_] = self._head(lane, type_)
+        times = f'"ts":{(start + self.shift) / 1000:.3f},"dur":{(end - start) / 1000:.3f}'
+        if counters is None:
+            return f"{head}{times}}}"
+        device_time = "" if device is None else f',"device us":{device / 1000:.3f}'
+        return f'{head}{times},"args":{{"epoch":{counters[0]},"iteration":{counters[1]}{device_time}}}}}'
+
+    def _head(self, lane: Lane, type_: SliceType) -> str:
+        head = {"ph": "X", "name": type_.name, "cat": type_.category, "pid": self.pid, "tid": lane.number}
+        return json.dumps({**head, "args": dict(type_.args)} if type_.args else head)[:-1] + ","
 
     def _flow(self, number: int, flow: Flow) -> str:
-        """Return an arrow from inside one slice to inside another: at their edges it would be in neither for some."""
+        """Return an arrow that begins and ends inside its slices: some viewers find no slice at an edge."""
         source, target = flow
         begins = {"ph": "s", "name": "run", "cat": "run", "id": number, **self._at(source, target.start)}
         ends = {**begins, "ph": "f", "bp": "e", **self._at(target, min(target.start + 1, target.end))}
@@ -111,7 +111,7 @@ class Events:
         return {"pid": self.pid, "tid": slice_.lane.number, "ts": (time + self.shift) / 1000}
 
     def _value(self, name: str, time: int, value: float) -> str:
-        """Return the event of a counter's value; one that JSON has no number for becomes a mark that names it."""
+        """Return the event for a value of a counter: an instant event with a name for a value that JSON lacks."""
         event = {"ph": "C", "name": name, "cat": "counter", "pid": self.pid, "ts": (time + self.shift) / 1000}
         if isfinite(value):
             return json.dumps({**event, "args": {"value": value}})

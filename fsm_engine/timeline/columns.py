@@ -1,4 +1,4 @@
-"""A track column by column: a million moves are read in a fraction of a second, without an object for each."""
+"""A track as columns of numbers: reading a million moves takes a fraction of a second, without an object for each."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from operator import neg, sub
 from typing import NamedTuple
 
 from fsm_engine.timeline.ring import Ring
-from fsm_engine.timeline.track import Kind, Track
+from fsm_engine.timeline.track import MoveKind, Track
 
 
-class Moves(NamedTuple):
-    """The moves of a track, in the order in which they were made.
+class MoveColumns(NamedTuple):
+    """The moves of a track, oldest first.
 
     Attributes:
-        times: when, in nanoseconds of the monotonic clock.
-        kinds: the numbers of their kinds.
+        times: in nanoseconds of the monotonic clock.
+        kinds: indices into ``track.kinds``.
         epochs: ``state.epoch`` at that time.
         iterations: ``state.iteration`` at that time.
     """
@@ -29,14 +29,14 @@ class Moves(NamedTuple):
     iterations: array[int]
 
 
-class Spans(NamedTuple):
-    """Calls of handlers.
+class SpanColumns(NamedTuple):
+    """Handler calls in the order in which they began, an outer call before the calls inside it.
 
     Attributes:
-        starts: when they began, in nanoseconds of the monotonic clock.
-        ends: when they ended.
-        handlers: the numbers of the handlers.
-        raised: 1 for those that ended with an exception.
+        starts: in nanoseconds of the monotonic clock.
+        ends: likewise.
+        handlers: indices into ``track.handlers``.
+        raised: 1 for a call that raised an exception.
     """
 
     starts: array[int]
@@ -45,78 +45,82 @@ class Spans(NamedTuple):
     raised: array[int]
 
 
-class Stays(NamedTuple):
-    """The visits of a track, in their order; see `timeline.visits`.
+class VisitColumns(NamedTuple):
+    """The visits of a track, in order; see `timeline.visits`.
 
     Attributes:
-        entered: the places of the moves that began them; the move behind each ended it.
-        handled: how long handlers took in each, in nanoseconds.
-        first: the place in `outermost` of the first call in each, or where it would be.
-        stop: the place behind the last one.
+        entered: the index of the move that began the visit; the next move ended it.
+        in_handlers: the time of the handlers in the visit, in nanoseconds.
+        first_call: the index in `outermost` of the first call in the visit, or where that call would be.
+        end_call: the index after the last call in the visit.
     """
 
     entered: list[int]
-    handled: list[int]
-    first: list[int]
-    stop: list[int]
+    in_handlers: list[int]
+    first_call: list[int]
+    end_call: list[int]
 
 
-def moves(track: Track) -> Moves:
-    """Return the moves of a track."""
+def move_columns(track: Track) -> MoveColumns:
+    """Return the moves of `track`."""
     long, short = _words(track.move_ring)
-    return Moves(long[0::3], short[2::6], short[3::6], long[2::3])
+    return MoveColumns(long[0::3], short[2::6], short[3::6], long[2::3])
 
 
-def spans(track: Track) -> Spans:
-    """Return the calls of handlers of a track, in the order in which they began, outer ones before inner ones."""
+def span_columns(track: Track) -> SpanColumns:
+    """Return the handler calls of `track`."""
     long, short = _words(track.span_ring)
-    found = Spans(long[0::3], long[1::3], short[4::6], short[5::6])
-    order = sorted(range(len(found.starts)), key=list(zip(found.starts, map(neg, found.ends))).__getitem__)
-    return Spans(*(array(column.typecode, map(column.__getitem__, order)) for column in found))
+    spans = SpanColumns(long[0::3], long[1::3], short[4::6], short[5::6])
+    keys = list(zip(spans.starts, map(neg, spans.ends)))
+    return _select(spans, sorted(range(len(keys)), key=keys.__getitem__))
 
 
-def values(ring: Ring) -> tuple[array[int], array[float]]:
+def counter_columns(counter: Ring) -> tuple[array[int], array[float]]:
     """Return the times and the values of a counter."""
-    content = ring.content()
-    times, numbers = array("q", content), array("d", content)
-    _swap(times, numbers)
-    return times[0::2], numbers[1::2]
+    content = counter.to_bytes()
+    times, values = array("q", content), array("d", content)
+    _to_native_order(times, values)
+    return times[0::2], values[1::2]
 
 
-def outermost(calls: Spans) -> Spans:
-    """Return the calls that are not inside another one, in the order in which they began."""
-    kept, end = array("q"), None
-    for place, (start, finish) in enumerate(zip(calls.starts, calls.ends)):
-        if end is None or start >= end:
-            kept.append(place)
-            end = finish
-    return Spans(*(array(column.typecode, map(column.__getitem__, kept)) for column in calls))
+def outermost(spans: SpanColumns) -> SpanColumns:
+    """Return the calls that are not inside another call."""
+    kept, last_end = [], None
+    for index, (start, end) in enumerate(zip(spans.starts, spans.ends)):
+        if last_end is None or start >= last_end:
+            kept.append(index)
+            last_end = end
+    return _select(spans, kept)
 
 
-def stays(made: Moves, kinds: list[Kind], outer: Spans) -> Stays:
-    """Return the visits between moves, with the calls of `outer` that began in each."""
-    lasts = [kind.is_last for kind in kinds]
-    begins = [kind.trigger == "run" for kind in kinds]
-    is_visit = (not lasts[entered] and not begins[left] for entered, left in pairwise(made.kinds))
-    found = list(compress(range(len(made.times) - 1), is_visit))
-    if not outer.starts:
-        nothing = [0] * len(found)
-        return Stays(found, nothing, nothing, nothing)
-    first = [bisect_left(outer.starts, made.times[place]) for place in found]
-    stop = [bisect_left(outer.starts, made.times[place + 1]) for place in found]
-    sums = [0, *accumulate(map(sub, outer.ends, outer.starts))]
-    return Stays(found, [sums[end] - sums[begin] for begin, end in zip(first, stop)], first, stop)
+def visit_columns(moves: MoveColumns, kinds: list[MoveKind], spans: SpanColumns) -> VisitColumns:
+    """Return the visits between `moves`, with the calls of `spans`, which are outermost, that began in each visit."""
+    starts_visit = [kind.starts_visit for kind in kinds]
+    starts_run = [kind.trigger == "run" for kind in kinds]
+    is_visit = (starts_visit[entered] and not starts_run[left] for entered, left in pairwise(moves.kinds))
+    entered = list(compress(range(len(moves.times) - 1), is_visit))
+    if not spans.starts:
+        zeros = [0] * len(entered)
+        return VisitColumns(entered, zeros, zeros, zeros)
+    first = [bisect_left(spans.starts, moves.times[index]) for index in entered]
+    end = [bisect_left(spans.starts, moves.times[index + 1]) for index in entered]
+    sums = [0, *accumulate(map(sub, spans.ends, spans.starts))]
+    return VisitColumns(entered, [sums[after] - sums[before] for before, after in zip(first, end)], first, end)
+
+
+def _select(spans: SpanColumns, indices: list[int]) -> SpanColumns:
+    return SpanColumns(*(array(column.typecode, map(column.__getitem__, indices)) for column in spans))
 
 
 def _words(ring: Ring) -> tuple[array[int], array[int]]:
-    """Return the records of a ring as words of 64 and of 32 bits."""
-    content = ring.content()
+    """Return the records of a ring as words of 64 bits and as words of 32 bits."""
+    content = ring.to_bytes()
     long, short = array("q", content), array("i", content)
-    _swap(long, short)
+    _to_native_order(long, short)
     return long, short
 
 
-def _swap(*columns: array[int] | array[float]) -> None:
-    if sys.byteorder == "big":  # records are little-endian everywhere
+def _to_native_order(*columns: array[int] | array[float]) -> None:
+    if sys.byteorder == "big":  # records are little-endian
         for column in columns:
             column.byteswap()

@@ -1,9 +1,8 @@
-"""Numbers beside a run, such as its loss: when each was told, and what it was."""
+"""Counters: values such as the loss, recorded beside the run with their times."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from numbers import Real
 from struct import Struct
 from time import perf_counter_ns
@@ -12,38 +11,31 @@ from typing import Any
 from fsm_engine.timeline.ring import Ring
 
 VALUE = Struct("<qd")
-"""A value: when, in nanoseconds of the monotonic clock; the number."""
+"""The record of a value: time in nanoseconds of the monotonic clock, number."""
 
 _lock = threading.Lock()
 
 
-class Counter:
-    """The values of one name.
+class Counter(Ring):
+    """The values of one counter. Iterating over it yields each time with its value, oldest first."""
 
-    Attributes:
-        ring: where they are kept.
-    """
+    __slots__ = ()
 
     def __init__(self, capacity: int) -> None:
-        self.ring = Ring(VALUE, capacity)
+        super().__init__(VALUE, capacity)
 
-    def add(self, name: str, value: Any) -> None:
-        """Add a value at the present time; any thread may.
+    def add_value(self, name: str, value: Any) -> None:
+        """Add a value at the present time. Any thread may call this.
+
+        Args:
+            name: the name of the counter, for the message.
+            value: a real number. A tensor is refused, because reading it may have to wait for a device.
 
         Raises:
-            TypeError: something that is no number; a tensor is none, because to read it may have to wait for a device.
+            TypeError: `value` is not a real number.
         """
         if not isinstance(value, Real):
-            fix = f"Give {name}.item(), which waits for its device" if hasattr(value, "item") else "Give a number"
-            raise TypeError(f"count({name!r}, ...) keeps numbers, and {type(value).__name__} is none. {fix}.")
+            fix = f"Pass {name}.item(), which waits for its device" if hasattr(value, "item") else "Pass a number"
+            raise TypeError(f"count({name!r}, ...) takes a real number, but got {type(value).__name__}. {fix}.")
         with _lock:
-            self.ring.add(perf_counter_ns(), float(value))
-
-    def __iter__(self) -> Iterator[tuple[int, float]]:
-        """Yield the times and values that are kept, in their order."""
-        return iter(self.ring)
-
-    @property
-    def dropped(self) -> int:
-        """How many values were forgotten, because there was no more room."""
-        return self.ring.dropped
+            self.add(perf_counter_ns(), float(value))

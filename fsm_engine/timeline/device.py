@@ -1,4 +1,4 @@
-"""How long phases take on a CUDA device: an event is recorded in its stream at each move, and read when it is there."""
+"""Device times: a CUDA event is recorded in the stream at each move, and read once the device has passed it."""
 
 from __future__ import annotations
 
@@ -9,43 +9,41 @@ from typing import Any, Protocol
 
 from fsm_engine.timeline.ring import Ring
 
-PENDING = 4096
-"""How many events may wait for the device at once."""
+MAX_PENDING = 4096
+"""The number of events that may wait for the device at once. Beyond it, moves get no device time."""
 
 
 class Event(Protocol):
-    """What is needed of a `torch.cuda.Event`."""
+    """The methods of `torch.cuda.Event` that a `DeviceClock` calls."""
 
     def record(self) -> Any:
-        """Put it behind what the current stream has to do."""
-        raise NotImplementedError
+        """Record the event in the current stream."""
 
     def query(self) -> bool:
-        """Say whether the stream has come to it."""
-        raise NotImplementedError
+        """Return True if the stream has passed the event."""
+        ...
 
     def synchronize(self) -> Any:
-        """Wait until the stream has come to it."""
-        raise NotImplementedError
+        """Wait until the stream has passed the event."""
 
     def elapsed_time(self, other: Any) -> float:
-        """Return the milliseconds from this event to another."""
-        raise NotImplementedError
+        """Return the time from this event to `other`, in milliseconds."""
+        ...
 
 
 class Device(Protocol):
-    """What makes events, and says when they must not be recorded."""
+    """A device whose streams can record events."""
 
     def event(self) -> Event:
         """Return a new event."""
-        raise NotImplementedError
+        ...
 
     def is_capturing(self) -> bool:
-        """Say whether the current stream is being captured into a graph, which an event with a time would spoil."""
-        raise NotImplementedError
+        """Return True while the current stream is captured into a graph. Recording an event would break the capture."""
+        ...
 
 
-class Cuda:
+class CudaDevice:
     """The CUDA devices of torch.
 
     Raises:
@@ -58,8 +56,8 @@ class Cuda:
 
         if not torch.cuda.is_available():
             raise RuntimeError(
-                "record(device=True) takes the time of a CUDA device, and torch.cuda.is_available() is False here. "
-                "Leave device= out, where there is no GPU: times are then those of the host."
+                "record(device=True) records times of a CUDA device, but torch.cuda.is_available() is False. "
+                "Without a GPU, call record() without device=: it records the times of the host."
             )
         self._torch = torch
         self.is_capturing: Callable[[], bool] = torch.cuda.is_current_stream_capturing
@@ -70,59 +68,61 @@ class Cuda:
 
 
 class DeviceClock:
-    """Takes the time between moves on a device, without ever waiting for it while the run goes on.
+    """Measures the time between moves on a device. It waits for the device only when it is closed.
+
+    If the device raises an error, a warning is logged and no more times are measured.
 
     Args:
-        device: what makes events.
-        ring: where times are put, as records of `track.DEVICE`.
-        logger: told if the device refuses; no times are taken then.
+        device: the device.
+        ring: the ring for the times, as records of `track.DEVICE`.
+        logger: the logger for the warning.
     """
 
     def __init__(self, device: Device, ring: Ring, logger: logging.Logger) -> None:
         self._device, self._ring, self._logger = device, ring, logger
-        self._free: list[Event] = []
-        self._pending: deque[tuple[int, Event | None]] = deque()
-        self._is_over = False
+        self._unused: list[Event] = []
+        self._pending: deque[tuple[int, Event | None]] = deque()  # None: no time from or to this move
+        self._is_closed = False
 
     def mark(self, number: int) -> None:
-        """Take note that the move of that number is made; nothing raises."""
-        if self._is_over:
+        """Record an event for the move with this number. Never raises."""
+        if self._is_closed:
             return
         try:
-            event, pending = self._recorded(), self._pending
+            event, pending = self._record_event(), self._pending
             if event is not None or not pending or pending[-1][1] is not None:
                 pending.append((number, event))
-            self._collect()
+            self._read_finished()
         except Exception:
-            self._give_up()
+            self._disable()
 
     def close(self) -> None:
-        """Wait for the device, read what is left, and take no more times."""
-        if self._is_over:
+        """Wait for the device and read the remaining times. A second call does nothing."""
+        if self._is_closed:
             return
-        self._is_over = True
+        self._is_closed = True
         try:
             for _, event in self._pending:
                 if event is not None:
                     event.synchronize()
-            self._collect()
+            self._read_finished()
         except Exception:
-            self._give_up()
+            self._disable()
         self._pending.clear()
-        self._free.clear()
+        self._unused.clear()
 
-    def _recorded(self) -> Event | None:
-        """Return an event behind what was handed over so far; None if there must or can be none."""
-        if self._device.is_capturing() or len(self._pending) >= PENDING:
+    def _record_event(self) -> Event | None:
+        """Record an event in the current stream; return None during a graph capture, or if too many are pending."""
+        if self._device.is_capturing() or len(self._pending) >= MAX_PENDING:
             return None
-        event = self._free.pop() if self._free else self._device.event()
+        event = self._unused.pop() if self._unused else self._device.event()
         event.record()
         return event
 
-    def _collect(self) -> None:
-        """Read what the device has done by now: of at most two events for each that is recorded, so few are left."""
+    def _read_finished(self) -> None:
+        """Read the times of passed events: at most two per recorded event, which keeps few events pending."""
         pending = self._pending
-        for _ in range(len(pending) if self._is_over else 2):
+        for _ in range(len(pending) if self._is_closed else 2):
             if len(pending) < 2:
                 return
             (number, before), (_, after) = pending[0], pending[1]
@@ -131,9 +131,9 @@ class DeviceClock:
             if before is not None:
                 if after is not None:
                     self._ring.add(number, round(before.elapsed_time(after) * 1e6))
-                self._free.append(before)
+                self._unused.append(before)
             pending.popleft()
 
-    def _give_up(self) -> None:
-        self._is_over = True
-        self._logger.warning("The device refuses to tell times, so none are recorded any more.", exc_info=True)
+    def _disable(self) -> None:
+        self._is_closed = True
+        self._logger.warning("The device raised an error. No more device times are recorded.", exc_info=True)

@@ -1,4 +1,4 @@
-"""Timelines as files for other programs."""
+"""Export of timelines to files for other programs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from fsm_engine.timeline import chrome, perfetto
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
 
-_LINES = 4096
+_LINES_PER_WRITE = 4096
 
 
-def _json(timeline: Timeline, file: IO[bytes], rank: int) -> None:
-    _write_lines(file, chrome.written(timeline, rank))
+def _write_json(timeline: Timeline, file: IO[bytes], rank: int) -> None:
+    _write_lines(file, chrome.trace_lines(timeline, rank))
 
 
-def _json_gz(timeline: Timeline, file: IO[bytes], rank: int) -> None:
-    with gzip.GzipFile("", "wb", 3, file) as packed:
-        _write_lines(packed, chrome.written(timeline, rank))
+def _write_json_gz(timeline: Timeline, file: IO[bytes], rank: int) -> None:
+    with gzip.GzipFile("", "wb", 3, file) as compressed:
+        _write_lines(compressed, chrome.trace_lines(timeline, rank))
 
 
 FORMATS: dict[str, Callable[[Timeline, IO[bytes], int], None]] = {
-    "json": _json,
-    "json.gz": _json_gz,
+    "json": _write_json,
+    "json.gz": _write_json_gz,
     "perfetto": perfetto.write,
 }
 SUFFIXES = {".json": "json", ".json.gz": "json.gz", ".perfetto": "perfetto", ".pftrace": "perfetto"}
@@ -37,32 +37,31 @@ SUFFIXES = {".json": "json", ".json.gz": "json.gz", ".perfetto": "perfetto", ".p
 
 def export(timeline: Timeline, path: str | os.PathLike[str], format: str | None = None, rank: int = 0) -> Path:  # noqa: A002
     """Write `timeline` for another program; see `Timeline.export`."""
-    write = FORMATS[format_of(Path(path), format)]
+    write = FORMATS[get_format(Path(path), format)]
     with open_atomically(path) as file:
         write(timeline, file, rank)
     return Path(path)
 
 
-def format_of(path: Path, format_: str | None = None) -> str:
-    """Return the format to write to `path`: the one that is given, or else the one that it ends in.
+def get_format(path: Path, format_: str | None = None) -> str:
+    """Return `format_`, or else the format for the suffix of `path`.
 
     Raises:
-        ValueError: a format that is not known.
+        ValueError: the format or the suffix is unknown.
     """
     if format_ is None:
         format_ = next((f for suffix, f in SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
         if format_ is None:
             raise ValueError(
-                f"what {path.name} is to hold cannot be told from its name. End it in {', '.join(SUFFIXES)}, or give "
-                f"format={' or '.join(map(repr, FORMATS))}. A timeline for this library is written by save()."
+                f"{path.name} has an unknown suffix. Use one of {', '.join(SUFFIXES)}, or pass "
+                f"format={' or '.join(map(repr, FORMATS))}. To write a file for Timeline.load, call save()."
             )
     if format_ not in FORMATS:
-        raise ValueError(f"format={format_!r} is not known. Give {', '.join(map(repr, FORMATS))}.")
+        raise ValueError(f"format={format_!r} is unknown. Use one of {', '.join(map(repr, FORMATS))}.")
     return format_
 
 
 def _write_lines(file: IO[bytes] | gzip.GzipFile, lines: Iterable[str]) -> None:
-    """Write texts to `file`, many at a time."""
     rest = iter(lines)
-    while block := "".join(islice(rest, _LINES)):
+    while block := "".join(islice(rest, _LINES_PER_WRITE)):
         file.write(block.encode())

@@ -13,7 +13,7 @@ Each track has two more blocks, its moves and its handler calls, as records of `
 block follows if it has ``device``, with records of `track.DEVICE`. Then each counter has one block, with records of
 `counters.VALUE`.
 
-Reading one evaluates nothing, checks everything, and takes memory in proportion to the size of the file.
+Loading a file evaluates no code, checks every value, and takes memory in proportion to the size of the file.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from struct import Struct
-from typing import Any
+from typing import Any, TypeVar
 
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, HandlerRef, Kind, Sampling, Track
+from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, HandlerRef, MoveKind, Sampling, Track
 
 MAGIC, VERSION = b"FSMT", 1
-_HEAD = Struct("<II")
-_MOST = 200
-"""How many times larger a block may be than its compressed content: ours are not a fifth of that."""
+_BLOCK_HEADER = Struct("<II")
+_MAX_RATIO = 200
+"""How many times larger than its compressed content a block may be. Blocks of recorded runs stay under 40."""
+
+R = TypeVar("R", bound=Ring)
 
 
 def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
-    """Write `timeline` to a file, whole or not at all."""
+    """Write `timeline` to a file atomically."""
     header = {
         "wall": timeline.wall,
         "capacity": timeline.capacity,
-        "tracks": [_described(track) for track in timeline.tracks],
+        "tracks": [_describe(track) for track in timeline.tracks],
         "counters": [{"name": name, "dropped": counter.dropped} for name, counter in timeline.counters.items()],
     }
-    blocks = [json.dumps(header).encode()]
-    for track in timeline.tracks:
-        blocks += [ring.content() for ring in (track.move_ring, track.span_ring, track.device_ring) if ring is not None]
-    blocks += [counter.ring.content() for counter in timeline.counters.values()]
-    return write_atomically(path, MAGIC + b"%04d" % VERSION + b"".join(map(_packed, blocks)))
+    rings = [ring for track in timeline.tracks for ring in (track.move_ring, track.span_ring, track.device_ring)]
+    rings += timeline.counters.values()
+    blocks = [json.dumps(header).encode(), *(ring.to_bytes() for ring in rings if ring is not None)]
+    return write_atomically(path, MAGIC + b"%04d" % VERSION + b"".join(map(_pack, blocks)))
 
 
-def _described(track: Track) -> dict[str, Any]:
+def _describe(track: Track) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": track.name,
         "thread": track.thread,
@@ -69,80 +70,79 @@ def _described(track: Track) -> dict[str, Any]:
     return described
 
 
-def _packed(content: bytes) -> bytes:
+def _pack(content: bytes) -> bytes:
     compressed = zlib.compress(content, 6)
-    return _HEAD.pack(len(compressed), zlib.crc32(content)) + compressed
+    return _BLOCK_HEADER.pack(len(compressed), zlib.crc32(content)) + compressed
 
 
 def load(path: str | os.PathLike[str]) -> Timeline:
-    """Return the timeline of a file.
+    """Return the timeline in a file.
 
     Raises:
-        ValueError: a file that is none, is damaged, or of a newer version.
+        ValueError: the file is not a timeline, is damaged, or has a newer version.
     """
-    content = Path(path).read_bytes()
+    content, name = Path(path).read_bytes(), Path(path).name
     if content[:4] != MAGIC or not content[4:8].isdigit():
-        raise ValueError(f"{Path(path).name} is no timeline: it does not begin with {MAGIC.decode()} and a version.")
-    if int(content[4:8]) > VERSION:
-        newer = f"{Path(path).name} is of version {int(content[4:8])}"
-        raise ValueError(f"{newer}, and this fsm_engine reads up to {VERSION}. Update it.")
+        raise ValueError(f"{name} is not a timeline: it does not begin with {MAGIC.decode()} and a version.")
+    version = int(content[4:8])
+    if version > VERSION:
+        raise ValueError(f"{name} has version {version}, and this fsm_engine reads up to {VERSION}. Update fsm_engine.")
     try:
         return _read(content)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise ValueError(f"{Path(path).name} is damaged: {what}.") from error
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{name} is damaged: {reason}.") from error
 
 
 def _read(content: bytes) -> Timeline:
-    blocks = _blocks(memoryview(content)[8:])
+    blocks = _read_blocks(memoryview(content)[8:])
     if not blocks:
-        raise ValueError("it ends behind its version")
+        raise ValueError("it ends after its version")
     header = json.loads(blocks[0])
     tracks, counters = header["tracks"], header["counters"]
     rings = [2 + ("device" in described) for described in tracks]
     if len(blocks) != 1 + sum(rings) + len(counters):
         raise ValueError(f"it has {len(blocks) - 1} blocks for {len(tracks)} tracks and {len(counters)} counters")
     timeline = Timeline(header["capacity"])
-    timeline.wall = _number(header["wall"])
+    timeline.wall = _integer(header["wall"])
     rest = iter(blocks[1:])
     for described, count in zip(tracks, rings):
         timeline.tracks.append(_track(described, *islice(rest, count)))
     for described, values in zip(counters, rest):
-        counter = timeline.counters[_text(described["name"])] = Counter(1)
-        counter.ring = _ring(VALUE, values, described["dropped"])
+        counter = Counter(_record_count(VALUE, values))
+        timeline.counters[_text(described["name"])] = _loaded(counter, values, described["dropped"])
     return timeline
 
 
-def _blocks(content: memoryview) -> list[bytes]:
+def _read_blocks(content: memoryview) -> list[bytes]:
     blocks = []
     while content:
-        if len(content) < _HEAD.size or len(content) < _HEAD.size + _HEAD.unpack_from(content)[0]:
+        header, content = content[: _BLOCK_HEADER.size], content[_BLOCK_HEADER.size :]
+        size, checksum = _BLOCK_HEADER.unpack(header) if len(header) == _BLOCK_HEADER.size else (1, 0)
+        if len(content) < size:
             raise ValueError("it ends in the middle of a block")
-        size, check = _HEAD.unpack_from(content)
-        blocks.append(_unpacked(content[_HEAD.size : _HEAD.size + size], check))
-        content = content[_HEAD.size + size :]
+        blocks.append(_unpack(content[:size], checksum))
+        content = content[size:]
     return blocks
 
 
-def _unpacked(compressed: memoryview, check: int) -> bytes:
-    unpacking = zlib.decompressobj()
+def _unpack(compressed: memoryview, checksum: int) -> bytes:
+    decompressor = zlib.decompressobj()
     try:
-        content = unpacking.decompress(compressed, _MOST * (len(compressed) + 1))
+        content = decompressor.decompress(compressed, _MAX_RATIO * (len(compressed) + 1))
     except zlib.error as error:
-        raise ValueError(f"a block cannot be unpacked, {error}") from None
-    if not unpacking.eof or unpacking.unused_data:
-        raise ValueError(f"a block is not what was compressed, or more than {_MOST} times as large")
-    if zlib.crc32(content) != check:
-        raise ValueError("a block has another checksum than it should have")
+        raise ValueError(f"a block cannot be decompressed, {error}") from None
+    if not decompressor.eof or decompressor.unused_data:
+        raise ValueError(f"a block has another length, or is more than {_MAX_RATIO} times larger than its compression")
+    if zlib.crc32(content) != checksum:
+        raise ValueError("a block has a wrong checksum")
     return content
 
 
 def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes = b"") -> Track:
     track = Track(_text(described["name"]), _text(described["thread"]), 1)
     track.kinds = [_kind(**kind) for kind in described["kinds"]]
-    track.handlers = [
-        HandlerRef(**{key: _text(text) for key, text in handler.items()}) for handler in described["handlers"]
-    ]
+    track.handlers = [HandlerRef(**dict(zip(ref, map(_text, ref.values())))) for ref in described["handlers"]]
     dropped_moves, dropped_spans = described["dropped"]
     track.move_ring = _ring(MOVE, moves, dropped_moves)
     track.span_ring = _ring(SPAN, spans, dropped_spans)
@@ -150,49 +150,57 @@ def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes 
         track.device_ring = _ring(DEVICE, device, described["device"])
     if "sampling" in described:
         track.sampling = _sampling(**described["sampling"])
-    _refuse_unknown(MOVE, moves, 1, len(track.kinds))
-    _refuse_unknown(SPAN, spans, 2, len(track.handlers))
+    _check_indices(MOVE, moves, 1, len(track.kinds))
+    _check_indices(SPAN, spans, 2, len(track.handlers))
     return track
 
 
-def _kind(source_scopes: list[str], target_scopes: list[str], **rest: Any) -> Kind:
+def _kind(source_scopes: list[str], target_scopes: list[str], **rest: Any) -> MoveKind:
     source, target = (tuple(map(_text, names)) for names in (source_scopes, target_scopes))
     for name, value in rest.items():
-        if not isinstance(value, bool if name.startswith("is_") else str):
+        if not isinstance(value, bool if name in ("is_error", "starts_gap") else str):
             raise ValueError(f"{name} of a move is {value!r:.40}")
-    return Kind(source_scopes=source, target_scopes=target, **rest)
+    return MoveKind(source_scopes=source, target_scopes=target, **rest)
 
 
 def _sampling(phases: list[str], **numbers: int) -> Sampling:
-    if any(_number(value) < 0 for value in numbers.values()):
-        raise ValueError(f"iterations are counted as {numbers}")
+    if any(_integer(value) < 0 for value in numbers.values()):
+        raise ValueError(f"the numbers of iterations are {numbers}")
     return Sampling(phases=frozenset(map(_text, phases)), **numbers)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r:.40} is no string")
+        raise ValueError(f"{value!r:.40} is not a string")
     return value
 
 
-def _number(value: Any) -> int:
+def _integer(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
-        raise ValueError(f"{value!r:.40} is no number of 64 bits")
+        raise ValueError(f"{value!r:.40} is not an integer of 64 bits")
     return value
 
 
 def _ring(record: Struct, content: bytes, dropped: Any) -> Ring:
+    return _loaded(Ring(record, _record_count(record, content)), content, dropped)
+
+
+def _record_count(record: Struct, content: bytes) -> int:
     count, rest = divmod(len(content), record.size)
     if rest:
-        raise ValueError(f"a block of {len(content)} bytes is no number of records of {record.size}")
-    if _number(dropped) < 0:
-        raise ValueError(f"{dropped} records were dropped")
-    ring = Ring(record, count or 1)
-    ring.fill(content)
-    ring.forgotten = dropped
+        raise ValueError(f"a block of {len(content)} bytes ends inside a record of {record.size} bytes")
+    return count or 1
+
+
+def _loaded(ring: R, content: bytes, dropped: Any) -> R:
+    if _integer(dropped) < 0:
+        raise ValueError(f"the number of dropped records is {dropped}")
+    ring.load_bytes(content)
+    ring.dropped_before = dropped
     return ring
 
 
-def _refuse_unknown(record: Struct, content: bytes, place: int, known: int) -> None:
-    if any(not 0 <= fields[place] < known for fields in record.iter_unpack(content)):
-        raise ValueError(f"a record has a number of which there are only {known}")
+def _check_indices(record: Struct, content: bytes, field: int, count: int) -> None:
+    """Raise ValueError if a field of a record is not an index into a list of `count` items."""
+    if any(not 0 <= fields[field] < count for fields in record.iter_unpack(content)):
+        raise ValueError(f"a record has an index outside a list of {count}")

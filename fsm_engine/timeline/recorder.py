@@ -1,4 +1,4 @@
-"""Records an engine into a timeline: a few hundred nanoseconds per move, and per call of a handler."""
+"""Recorders: one records one engine into a timeline, at a few hundred nanoseconds per move and per handler call."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.timeline.device import Device, DeviceClock
-from fsm_engine.timeline.ranges import Ranges
+from fsm_engine.timeline.profiler_ranges import ProfilerRanges
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.sampling import Sampler
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import DEVICE, Kind, Sampling, Track
+from fsm_engine.timeline.track import DEVICE, MoveKind, Sampling, Track
 from fsm_engine.timeline.track_writer import MoveObserver, TrackWriter, scope_names
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Recorder:
         self.track = track = Track(engine.lifecycle.name, threading.current_thread().name, timeline.capacity)
         self._engine = weakref.ref(engine)
         self._nested: list[Recorder] = []
-        self._ranges = Ranges() if profile else None
+        self._ranges = ProfilerRanges() if profile else None
         self._clock: DeviceClock | None = None
         if device is not None:
             track.device_ring = Ring(DEVICE, timeline.capacity)
@@ -59,14 +59,14 @@ class Recorder:
         observer = self._move_observer()
         if every > 1:
             track.sampling = Sampling(every)
-            self._sampler = Sampler(track.sampling, observer, self._move_observer(is_cut=True))
+            self._sampler = Sampler(track.sampling, observer, self._move_observer(starts_gap=True))
             observer = self._sampler.move_observer()
         if engine.is_running:
             self._learn(engine.lifecycle.graph)
-            self._add_pause(engine, "begin")
+            self._write_phase(engine, "begin")
         timeline.tracks.append(track)
         self._observation = engine._observers.add(engine, observer, is_trusted=True)
-        self._following = engine.observe(self._ranges.follow) if self._ranges is not None else None
+        self._range_observation = engine.observe(self._ranges.observe) if self._ranges is not None else None
         engine._recorder = self
         engine._wrap_handlers(self._timed, handlers)
 
@@ -83,8 +83,8 @@ class Recorder:
         self._observation.remove()
         if self._clock is not None:
             self._clock.close()
-        if self._following is not None and self._ranges is not None:
-            self._following.remove()
+        if self._range_observation is not None and self._ranges is not None:
+            self._range_observation.remove()
             self._ranges.close()
         for recorder in self._nested:
             recorder.remove()
@@ -105,9 +105,9 @@ class Recorder:
         if not len(self.track.move_ring):
             self.track.thread = threading.current_thread().name
         self._learn(engine.lifecycle.graph)
-        last = self.track.last
+        last = self.track.last_move
         if last is not None:  # the run before may be suspended for ever, or may have ended without a move
-            self._add_end(engine, qualified_name(engine.phase), last.time)
+            self._write_end(engine, qualified_name(engine.phase), last.time)
 
     def end(self) -> None:
         """Record that a run ends or is suspended."""
@@ -116,34 +116,34 @@ class Recorder:
         if self._ranges is not None:
             self._ranges.close()
         if engine._cursor.outcome is Outcome.INTERRUPTED:  # `engine.outcome` is None until `run` returns
-            self._add_pause(engine, "rest")
+            self._write_phase(engine, "end")
         else:
-            self._add_end(engine, qualified_name(engine.lifecycle.graph.phases[0]))
+            self._write_end(engine, qualified_name(engine.lifecycle.graph.phases[0]))
 
-    def _add_pause(self, engine: Engine, trigger: str) -> None:
+    def _write_phase(self, engine: Engine, trigger: str) -> None:
         """Record that the run stays in its phase: it is suspended there, or the recording begins there."""
         name, scopes = qualified_name(engine.phase), scope_names(engine.phase.scope)
-        self._writer.write(engine, Kind(name, "", name, scopes, scopes, trigger))
+        self._writer.write(engine, MoveKind(name, "", name, scopes, scopes, trigger))
 
-    def _add_end(self, engine: Engine, phase: str, time: int | None = None) -> None:
+    def _write_end(self, engine: Engine, phase: str, time: int | None = None) -> None:
         """Record that the run is in `phase`, unless the last move led there."""
-        last = self.track.last
+        last = self.track.last_move
         if last is not None and last.kind.target != phase:
-            kind = Kind(last.kind.target, "", phase, last.kind.target_scopes, (), "rest")
+            kind = MoveKind(last.kind.target, "", phase, last.kind.target_scopes, (), "end")
             self._writer.write(engine, kind, time)
 
     def _learn(self, graph: Graph) -> None:
         if self._writer.learn(graph) and self._sampler is not None:
-            self._sampler.know(graph)
+            self._sampler.learn(graph)
 
-    def _timed(self, entry: HandlerEntry, handler: Handler, alone: bool) -> Handler:
+    def _timed(self, entry: HandlerEntry, handler: Handler, engine_only: bool) -> Handler:
         """Return a function that calls `handler` and records the call; see `TrackWriter.timed`."""
-        timed = self._writer.timed(entry, handler, alone)
-        return timed if self._sampler is None else self._sampler.around(handler, timed, alone)
+        timed = self._writer.timed(entry, handler, engine_only)
+        return timed if self._sampler is None else self._sampler.wrap(handler, timed, engine_only)
 
-    def _move_observer(self, is_cut: bool = False) -> MoveObserver:
+    def _move_observer(self, starts_gap: bool = False) -> MoveObserver:
         """Return an observer that writes each move, and marks it on the device if device times are recorded."""
-        move, ring, clock = self._writer.move_observer(is_cut), self.track.move_ring, self._clock
+        move, ring, clock = self._writer.move_observer(starts_gap), self.track.move_ring, self._clock
         if clock is None:
             return move
 

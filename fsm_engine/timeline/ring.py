@@ -18,17 +18,17 @@ class Ring:
 
     Attributes:
         block: the memory.
-        at: the offset of the next record, in bytes.
+        offset: where the next record goes, in bytes.
         laps: how often the block was filled.
-        forgotten: the number of records dropped before this ring was loaded from a file.
+        dropped_before: the number of records dropped before the ring was loaded from a file.
     """
 
-    __slots__ = ("at", "block", "capacity", "forgotten", "laps", "record")
+    __slots__ = ("block", "capacity", "dropped_before", "laps", "offset", "record")
 
     def __init__(self, record: Struct, capacity: int) -> None:
         self.record, self.capacity = record, capacity
         self.block = bytearray(record.size * capacity)
-        self.at = self.laps = self.forgotten = 0
+        self.offset = self.laps = self.dropped_before = 0
 
     @property
     def dropped(self) -> int:
@@ -38,28 +38,28 @@ class Ring:
     @property
     def count(self) -> int:
         """The number of records added so far, the dropped ones included."""
-        return self.forgotten + self.laps * self.capacity + self.at // self.record.size
+        return self.dropped_before + self.laps * self.capacity + self.offset // self.record.size
 
     def add(self, *values: Any) -> None:
         """Add a record."""
-        self.record.pack_into(self.block, self.at, *values)
-        self.at += self.record.size
-        if self.at == len(self.block):
-            self.at, self.laps = 0, self.laps + 1
+        self.record.pack_into(self.block, self.offset, *values)
+        self.offset += self.record.size
+        if self.offset == len(self.block):
+            self.offset, self.laps = 0, self.laps + 1
 
     def __len__(self) -> int:
-        return self.capacity if self.laps else self.at // self.record.size
+        return self.capacity if self.laps else self.offset // self.record.size
 
-    def content(self) -> bytes:
-        """Return the records that are kept as bytes, oldest first."""
-        block = memoryview(self.block)
-        return bytes(block[self.at :]) + bytes(block[: self.at]) if self.laps else bytes(block[: self.at])
+    def to_bytes(self) -> bytes:
+        """Return the kept records, oldest first."""
+        block, offset = memoryview(self.block), self.offset
+        return bytes(block[offset:]) + bytes(block[:offset]) if self.laps else bytes(block[:offset])
 
-    def fill(self, content: bytes) -> None:
-        """Replace the records by those in `content`, which `content()` returned."""
+    def load_bytes(self, content: bytes) -> None:
+        """Replace the records by those that `to_bytes` returned."""
         self.block[: len(content)] = content
-        self.at = len(content) % len(self.block) if self.block else 0
-        self.laps = int(bool(content) and self.at == 0)
+        self.offset = len(content) % len(self.block)
+        self.laps = int(bool(content) and self.offset == 0)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return self.record.iter_unpack(self.content())
+        return self.record.iter_unpack(self.to_bytes())

@@ -1,4 +1,4 @@
-"""Which iterations are recorded, if not all of them: one in so many, whole, and everything outside of iterations."""
+"""Sampling: record one iteration in every so many, and everything outside iterations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fsm_engine.timeline.track import Sampling
 from fsm_engine.timeline.track_writer import MoveObserver
 
 
-class Turn:
-    """The phases that come again with each iteration: those of its scope, and those that lead from one to the next.
+class IterationPhases:
+    """The phases that an iteration passes: those of the scope ``iteration``, and those between two iterations.
 
     Attributes:
-        phases: their numbers.
-        before: those of them that come before the scope, such as the wait for a batch.
+        phases: the numbers of all these phases.
+        before: the numbers of those that come before the scope, such as the wait for a batch.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -28,27 +28,26 @@ class Turn:
         steps = {number for number, phase in enumerate(graph.phases) if Scope.ITERATION.contains(phase.scope)}
         self._steps = steps
         epoch = {number for number, phase in enumerate(graph.phases) if Scope.EPOCH.contains(phase.scope)}
-        ways = {number: {target for _, target in self._moves(number)} & epoch for number in epoch}
-        there = _reached(ways, steps)
-        self.phases = {number for number in there if _reached(ways, ways[number]) & steps} | steps
-        entries = {graph.index[transition.target] for transition in self.entries()}  # type: ignore[index]
-        onward = {number: ways[number] & self.phases - steps for number in self.phases}
-        self.before = _reached(onward, entries - steps)
+        targets = {number: {target for _, target in self._moves(number)} & epoch for number in epoch}
+        after_steps = _reachable(targets, steps)
+        self.phases = {number for number in after_steps if _reachable(targets, targets[number]) & steps} | steps
+        first = {graph.index[transition.target] for transition in self.entries()}  # type: ignore[index]
+        onward = {number: targets[number] & self.phases - steps for number in self.phases}
+        self.before = _reachable(onward, first - steps)
 
     def _moves(self, number: int) -> list[tuple[Transition, int]]:
-        index = self._graph.index
-        exits = self._graph.exits[number]
+        index, exits = self._graph.index, self._graph.exits[number]
         return [(t, index[t.target]) for t in exits if not isinstance(t.target, History)]
 
     def entries(self) -> Iterator[Transition]:
-        """Yield the moves from elsewhere that begin an iteration; one back to where a run was goes on with it."""
+        """Yield the transitions from other phases that begin an iteration. A history continues an iteration."""
         for number in set(range(len(self._graph.phases))) - self.phases:
             for transition, target in self._moves(number):
                 if transition.trigger is Trigger.AUTOMATIC and target in self.phases:
                     yield transition
 
     def inside(self) -> Iterator[tuple[Transition, bool]]:
-        """Yield the moves from a phase of the turn to another, and whether each begins the next iteration."""
+        """Yield the transitions between these phases, and whether each begins the next iteration."""
         after = self.phases - self.before - self._steps
         for number in self.phases:
             for transition, target in self._moves(number):
@@ -58,104 +57,100 @@ class Turn:
                     yield transition, number in after and target in self._steps
 
 
-def _reached(ways: dict[int, set[int]], start: Iterable[int]) -> set[int]:
-    found, waiting = set(start), list(start)
-    while waiting:
-        new = ways.get(waiting.pop(), set()) - found
+def _reachable(targets: dict[int, set[int]], start: Iterable[int]) -> set[int]:
+    found, pending = set(start), list(start)
+    while pending:
+        new = targets.get(pending.pop(), set()) - found
         found |= new
-        waiting += new
+        pending += new
     return found
 
 
 def check_every(every: int, graph: Graph) -> None:
-    """Refuse to record one iteration in so many where that means nothing.
-
-    Raises:
-        ValueError: no positive integer, or there are no iterations.
-    """
+    """Raise ValueError if `every` is not a positive integer, or more than 1 for a graph without iterations."""
     check_positive_integer("every", every, "one iteration in every so many is recorded")
-    if every > 1 and not Turn(graph).phases:
+    if every > 1 and not IterationPhases(graph).phases:
         raise ValueError(
-            f"every={every} records one iteration in {every}, and this lifecycle has none: no phase is in the scope "
-            f"iteration. Leave every= out, or put the phases that come again into Scope.ITERATION."
+            f"every={every} records one iteration in {every}, but this lifecycle has no iterations: no phase is in the "
+            f"scope iteration. Call record() without every=, or put the phases of an iteration into Scope.ITERATION."
         )
 
 
 class Sampler:
-    """Passes on the moves of one iteration in so many, and those outside of iterations.
+    """Passes on the moves of one iteration in every so many, and the moves outside iterations.
 
     Args:
-        sampling: where iterations are counted.
-        record: what is called with a move that is recorded.
-        record_last: what is called instead if those that follow are left out.
+        sampling: counts the iterations.
+        record: called with a move to record.
+        record_gap: called instead if the iteration after the move is not recorded.
 
     Attributes:
-        left_out: whether the iteration that is going on is not recorded.
+        is_skipping: True during an iteration that is not recorded.
     """
 
     __slots__ = (
-        "_begins",
+        "_begins_iteration",
         "_entries",
         "_is_kept",
+        "_iteration_phases",
         "_record",
-        "_record_last",
+        "_record_gap",
         "_sampling",
-        "_silent",
-        "_turns",
-        "left_out",
+        "_silent_labels",
+        "is_skipping",
     )
 
-    def __init__(self, sampling: Sampling, record: MoveObserver, record_last: MoveObserver) -> None:
-        self._sampling, self._record, self._record_last = sampling, record, record_last
-        self._turns: dict[Graph, Turn] = {}
-        self._begins: dict[int, bool] = {}  # for the moves inside a turn, by their id: whether they begin the next
-        self._entries: set[int] = set()  # the ids of moves from elsewhere that begin an iteration
-        self._silent: set[str] = set()  # the labels that only moves within an iteration have: looked up in no time
+    def __init__(self, sampling: Sampling, record: MoveObserver, record_gap: MoveObserver) -> None:
+        self._sampling, self._record, self._record_gap = sampling, record, record_gap
+        self._iteration_phases: dict[Graph, IterationPhases] = {}
+        self._begins_iteration: dict[int, bool] = {}  # by the id of a transition inside an iteration
+        self._entries: set[int] = set()  # the ids of transitions from outside that begin an iteration
+        self._silent_labels: set[str] = set()  # labels that only transitions within an iteration have
         self._is_kept = True
-        self.left_out = False
+        self.is_skipping = False
 
-    def know(self, graph: Graph) -> None:
-        """Learn which moves of a graph are those of an iteration."""
-        turn = self._turns[graph] = Turn(graph)
-        self._begins.update((id(transition), begins) for transition, begins in turn.inside())
-        self._sampling.phases |= {qualified_name(graph.phases[number]) for number in turn.phases}
-        self._entries.update(map(id, turn.entries()))
-        moves = [transition for known in self._turns for exits in known.exits for transition in exits]
-        within = [self._begins.get(id(transition)) is False for transition in moves]
-        self._silent.update(move.label for move, is_within in zip(moves, within) if is_within)
-        self._silent.difference_update(move.label for move, is_within in zip(moves, within) if not is_within)
+    def learn(self, graph: Graph) -> None:
+        """Find the transitions of `graph` that belong to an iteration."""
+        phases = self._iteration_phases[graph] = IterationPhases(graph)
+        self._begins_iteration.update((id(transition), begins) for transition, begins in phases.inside())
+        self._sampling.phases |= {qualified_name(graph.phases[number]) for number in phases.phases}
+        self._entries.update(map(id, phases.entries()))
+        transitions = [t for known in self._iteration_phases for exits in known.exits for t in exits]
+        within = [self._begins_iteration.get(id(transition)) is False for transition in transitions]
+        self._silent_labels.update(t.label for t, is_within in zip(transitions, within) if is_within)
+        self._silent_labels.difference_update(t.label for t, is_within in zip(transitions, within) if not is_within)
 
     def move_observer(self) -> MoveObserver:
-        """Return what has to be called with each move."""
-        begins_of, record, silent, sampling = self._begins.get, self._record, self._silent, self._sampling
-        every = sampling.every
+        """Return the observer to call with every move."""
+        begins_iteration, record, silent = self._begins_iteration.get, self._record, self._silent_labels
+        sampling, every = self._sampling, self._sampling.every
 
-        def move(engine: Any, transition: Transition) -> None:
-            if self.left_out and transition.label in silent:
+        def observe(engine: Any, transition: Transition) -> None:
+            if self.is_skipping and transition.label in silent:  # the usual case
                 return
-            begins = begins_of(id(transition))
-            if begins and self.left_out and sampling.iterations % every:
+            begins = begins_iteration(id(transition))
+            if begins and self.is_skipping and sampling.iterations % every:
                 sampling.iterations += 1
             elif begins:
                 self._begin()
                 self._pass(engine, transition, True)
             elif begins is None:
-                self._outside(engine, transition)
-            elif not self.left_out:
+                self._observe_outside(engine, transition)
+            elif not self.is_skipping:
                 record(engine, transition)
 
-        return move
+        return observe
 
-    def around(self, handler: Handler, timed: Handler, alone: bool) -> Handler:
-        """Return what calls `handler` in iterations that are left out, and `timed` else."""
+    def wrap(self, handler: Handler, timed: Handler, engine_only: bool) -> Handler:
+        """Return a function that calls `handler` in iterations that are not recorded, and else `timed`."""
 
-        def called(*args: Any, **kwargs: Any) -> Any:
-            return (handler if self.left_out else timed)(*args, **kwargs)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return (handler if self.is_skipping else timed)(*args, **kwargs)
 
-        def called_alone(engine: Any) -> None:
-            (handler if self.left_out else timed)(engine)
+        def call_engine_only(engine: Any) -> None:
+            (handler if self.is_skipping else timed)(engine)
 
-        return called_alone if alone else called
+        return call_engine_only if engine_only else call
 
     def _begin(self) -> None:
         self._is_kept = self._sampling.iterations % self._sampling.every == 0
@@ -166,21 +161,21 @@ class Sampler:
         self._sampling.kept += number * self._is_kept
 
     def _pass(self, engine: Any, transition: Transition, is_inside: bool) -> None:
-        self.left_out = is_inside and not self._is_kept
-        (self._record_last if self.left_out else self._record)(engine, transition)
+        self.is_skipping = is_inside and not self._is_kept
+        (self._record_gap if self.is_skipping else self._record)(engine, transition)
 
-    def _outside(self, engine: Any, transition: Transition) -> None:
-        """Pass on a move that is none from phase to phase of an iteration: it may enter one, or leave it."""
+    def _observe_outside(self, engine: Any, transition: Transition) -> None:
+        """Pass on a move that is not inside an iteration: it may enter one or leave one."""
         graph = engine.lifecycle.graph
-        turn = self._turns.get(graph)
-        if turn is None:
+        known = self._iteration_phases.get(graph)
+        if known is None:
             self._record(engine, transition)
             return
         source, target = graph.index.get(transition.source), graph.index.get(transition.target)
-        if source in turn.before:
-            self._count(-1)  # it has not come to its step
+        if source in known.before:
+            self._count(-1)  # the iteration is left before its step
         if id(transition) in self._entries:
             self._begin()
-        elif target in turn.before:
+        elif target in known.before:
             self._count(1)
-        self._pass(engine, transition, target in turn.phases)
+        self._pass(engine, transition, target in known.phases)

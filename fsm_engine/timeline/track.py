@@ -1,4 +1,4 @@
-"""The track of one engine in a timeline: its moves, and when its handlers were called."""
+"""The track of one engine in a timeline: its moves and the calls of its handlers."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from struct import Struct
 from fsm_engine.timeline.ring import Ring
 
 MOVE = Struct("<qiiq")
-"""A move: when, in nanoseconds of the monotonic clock; the number of its kind; the epoch; the iteration."""
+"""The record of a move: time, number of its kind, epoch, iteration."""
 
 SPAN = Struct("<qqii")
-"""A call of a handler: from when, to when; the number of what was called; 1 if it raised."""
+"""The record of a handler call: start, end, number of the handler, 1 if the call raised."""
 
 DEVICE = Struct("<qq")
-"""A time on a device: the number of a move, counted from 0; how long what was done after it took, in nanoseconds."""
+"""The record of a device time: number of a move, from 0; time that the work submitted after it took."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A transition as a timeline keeps it: by names alone.
+class MoveKind:
+    """A transition, by names alone, so that a timeline outlives its lifecycle.
+
+    Moves that are not transitions have an empty label and the trigger ``begin`` or ``end``.
 
     Attributes:
         source: the qualified name of the phase that is left.
-        label: the label of the transition; empty for the end of a run that made no move: it was suspended, and rests
-            where it is, or is over, and its target is the first phase. Also for where it was when recording began.
+        label: the label of the transition.
         target: the qualified name of the phase that is entered.
-        source_scopes: the scopes around the source, the outermost first.
-        target_scopes: the scopes around the target.
-        trigger: what makes it happen: ``automatic``, ``fired``, ``signal``; ``run`` if it begins a run or goes on with
-            one; ``rest`` for the end of a run; ``begin`` for a recording that began within one.
-        is_error: whether it took an exception.
-        is_cut: whether what followed it is not recorded, because that iteration is left out.
+        source_scopes: the scopes around the source, outermost first.
+        target_scopes: the scopes around the target, outermost first.
+        trigger: ``automatic``, ``fired`` or ``signal``; ``run`` for the signal that starts or resumes a run; ``begin``
+            where the recording begins inside a run; ``end`` where a run is suspended, or ended without a transition.
+        is_error: True if the transition handles an exception.
+        starts_gap: True if the iteration after the move is not recorded.
     """
 
     source: str
@@ -42,24 +43,24 @@ class Kind:
     target_scopes: tuple[str, ...] = ()
     trigger: str = "automatic"
     is_error: bool = False
-    is_cut: bool = False
+    starts_gap: bool = False
 
     @property
-    def is_last(self) -> bool:
-        """Whether the next move that is recorded does not leave the phase that this one entered."""
-        return self.is_rest or self.is_cut
+    def is_transition(self) -> bool:
+        """True for a transition, False where a recording begins or a run ends without one."""
+        return bool(self.label)
 
     @property
-    def is_rest(self) -> bool:
-        """Whether it is no transition but a run that rests where it is, is over without a move, or was going on."""
-        return not self.label
+    def starts_visit(self) -> bool:
+        """True if the next recorded move leaves the phase that this one enters."""
+        return self.is_transition and not self.starts_gap
 
     def __str__(self) -> str:
+        if self.is_transition:
+            return f"{self.source} --{self.label}--> {self.target}"
         if self.trigger == "begin":
-            return f"{self.source} is where the recording began"
-        if self.is_rest:
-            return f"{self.source} rests" if self.source == self.target else f"{self.source} is where the run ended"
-        return f"{self.source} --{self.label}--> {self.target}"
+            return f"recording began in {self.source}"
+        return f"run {'suspended' if self.source == self.target else 'ended'} in {self.source}"
 
 
 @dataclass(frozen=True)
@@ -76,33 +77,36 @@ class HandlerRef:
     event: str
     place: str
 
+    def __str__(self) -> str:
+        return f"{self.name} on {self.event}"
+
 
 @dataclass(frozen=True)
 class Move:
-    """A move of a run.
+    """A recorded move.
 
     Attributes:
         time: when it was made, in nanoseconds of the monotonic clock.
-        kind: which transition.
+        kind: its transition.
         epoch: ``state.epoch`` at that time, before the entry action of the target.
         iteration: ``state.iteration`` at that time.
     """
 
     time: int
-    kind: Kind
+    kind: MoveKind
     epoch: int
     iteration: int
 
 
 @dataclass(frozen=True)
 class Span:
-    """A call of a handler.
+    """A recorded call of a handler.
 
     Attributes:
         start: when it began, in nanoseconds of the monotonic clock.
         end: when it ended.
         handler: the handler.
-        raised: whether it ended with an exception.
+        raised: True if it raised an exception.
     """
 
     start: int
@@ -112,7 +116,7 @@ class Span:
 
     @property
     def duration(self) -> int:
-        """How long it took, in nanoseconds."""
+        """The duration in nanoseconds."""
         return self.end - self.start
 
 
@@ -121,10 +125,10 @@ class Sampling:
     """Which iterations of a track are recorded.
 
     Attributes:
-        every: one in so many.
-        iterations: how many there were.
-        kept: how many of them are recorded.
-        phases: the qualified names of the phases that come again with each iteration.
+        every: one iteration in this many is recorded.
+        iterations: the number of iterations.
+        kept: the number of recorded ones.
+        phases: the qualified names of the phases that an iteration passes.
     """
 
     every: int
@@ -134,7 +138,7 @@ class Sampling:
 
     @property
     def left_out(self) -> int:
-        """How many iterations are not recorded."""
+        """The number of iterations that are not recorded."""
         return self.iterations - self.kept
 
     def __str__(self) -> str:
@@ -142,15 +146,18 @@ class Sampling:
 
 
 class Track:
-    """What one engine did.
+    """The record of one engine.
+
+    Args:
+        capacity: the number of moves, and of handler calls, to keep.
 
     Attributes:
-        name: of its lifecycle.
-        thread: of the thread that ran it first.
-        kinds: the transitions that moves refer to by their number.
-        handlers: the handlers to which spans refer by their number.
-        sampling: which iterations are recorded; None if all are.
-        device_ring: how long phases took on a device; None if that was not recorded.
+        name: the name of the lifecycle.
+        thread: the name of the thread that ran it first.
+        kinds: the kinds of moves; a move has an index into this list.
+        handlers: the handlers; a span has an index into this list.
+        sampling: which iterations are recorded; None for all.
+        device_ring: the device times; None if they were not recorded.
     """
 
     sampling: Sampling | None = None
@@ -158,53 +165,53 @@ class Track:
 
     def __init__(self, name: str, thread: str, capacity: int) -> None:
         self.name, self.thread = name, thread
-        self.kinds: list[Kind] = []
+        self.kinds: list[MoveKind] = []
         self.handlers: list[HandlerRef] = []
         self.move_ring, self.span_ring = Ring(MOVE, capacity), Ring(SPAN, capacity)
 
     @property
     def moves(self) -> Iterator[Move]:
-        """The moves that are kept, in the order in which they were made."""
+        """The kept moves, oldest first."""
         kinds = self.kinds
         return (Move(time, kinds[kind], epoch, iteration) for time, kind, epoch, iteration in self.move_ring)
 
     @property
-    def last(self) -> Move | None:
-        """The move that was made last; None before the first."""
+    def last_move(self) -> Move | None:
+        """The last move; None before the first."""
         ring = self.move_ring
         if not len(ring):
             return None
-        time, kind, epoch, iteration = MOVE.unpack_from(ring.block, (ring.at or len(ring.block)) - MOVE.size)
+        time, kind, epoch, iteration = MOVE.unpack_from(ring.block, (ring.offset or len(ring.block)) - MOVE.size)
         return Move(time, self.kinds[kind], epoch, iteration)
 
     @property
     def spans(self) -> Iterator[Span]:
-        """The calls of handlers that are kept, in the order in which they ended."""
+        """The kept calls of handlers, in the order in which they ended."""
         handlers = self.handlers
         return (Span(start, end, handlers[number], bool(raised)) for start, end, number, raised in self.span_ring)
 
     @property
     def device_times(self) -> dict[int, int]:
-        """How long a device took for what was done after a move, in nanoseconds, by the place of that in `moves`."""
+        """By index in `moves`, the time that the work submitted after the move took on the device, in nanoseconds."""
         first = self.move_ring.dropped
-        return {place - first: time for place, time in self.device_ring or () if place >= first}
+        return {index - first: time for index, time in self.device_ring or () if index >= first}
 
     @property
     def dropped(self) -> tuple[int, int]:
-        """How many moves and spans were forgotten, because there was no more room."""
+        """The number of moves and of spans that were dropped because the track was full."""
         return self.move_ring.dropped, self.span_ring.dropped
 
-    def number(self, kind: Kind) -> int:
-        """Return the number of a kind of move."""
+    def kind_number(self, kind: MoveKind) -> int:
+        """Return the index of `kind` in `kinds`, and add it if it is new."""
         if kind not in self.kinds:
             self.kinds.append(kind)
         return self.kinds.index(kind)
 
-    def number_of_handler(self, handler: HandlerRef) -> int:
-        """Return the number of a handler, which is new if `handler` is."""
+    def handler_number(self, handler: HandlerRef) -> int:
+        """Return the index of `handler` in `handlers`, and add it if it is new."""
         if handler not in self.handlers:
             self.handlers.append(handler)
         return self.handlers.index(handler)
 
     def __repr__(self) -> str:
-        return f"<Track {self.name}: {len(self.move_ring)} moves, {len(self.span_ring)} calls of handlers>"
+        return f"<Track {self.name}: {len(self.move_ring)} moves, {len(self.span_ring)} handler calls>"

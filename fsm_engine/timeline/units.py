@@ -1,14 +1,14 @@
-"""Times as people read them."""
+"""Durations as text."""
 
 from __future__ import annotations
 
 SECOND, MINUTE, HOUR = 10**9, 60 * 10**9, 3600 * 10**9
 UNITS = ((SECOND, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
-"""What is shorter than a minute is told in one of these, each in nanoseconds, the longest first."""
+"""The units of durations under a minute, in nanoseconds, longest first."""
 
 
-def duration(nanoseconds: float) -> str:
-    """Return a duration with three digits and its unit, such as ``1.25 ms`` or ``2 h 5 min``."""
+def format_duration(nanoseconds: float) -> str:
+    """Return a duration with three digits and its unit, such as ``1.25 ms``, or as ``2 h 5 min``."""
     if nanoseconds >= HOUR:
         return f"{nanoseconds // HOUR:.0f} h {nanoseconds % HOUR // MINUTE:.0f} min"
     if nanoseconds >= MINUTE:

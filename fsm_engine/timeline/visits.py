@@ -1,4 +1,4 @@
-"""Visits: from entering a phase to leaving it, and what that time was spent on."""
+"""Visits: the time from entering a phase to leaving it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from functools import cached_property
 from fsm_engine.graph.code import CodeFragment
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.timeline.columns import moves, outermost, spans, stays
-from fsm_engine.timeline.track import Kind, Move, Span, Track
+from fsm_engine.timeline.columns import move_columns, outermost, span_columns, visit_columns
+from fsm_engine.timeline.track import Move, MoveKind, Span, Track
 
-_DATA = {
+_DATA_PHASES = {
     qualified_name(phase)
     for phase in TRAINING.phases
     if isinstance(phase.activity, CodeFragment) and phase.activity.runs_user_code and not phase.activity.is_step
 }
-"""The phases of training in which the user's code runs that is no step: the data."""
+"""The phases of the training lifecycle whose activity reads the data."""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """A phase, from the move that entered it to the one that left it.
+    """A visit of a phase.
 
     Attributes:
-        entered: the move into it.
-        left: the move out of it; a rest if the run ended there.
-        spans: the calls of handlers in between, those inside other calls left out.
-        device: how long a device took for what was done meanwhile, in nanoseconds; None if that is not known.
+        entered: the move that entered the phase.
+        left: the move that left it, or the one that ended the run there.
+        spans: the handler calls in the visit, without those inside other calls.
+        device: how long the work submitted in the visit took on a device, in nanoseconds; None if unknown.
     """
 
     entered: Move
@@ -43,113 +43,101 @@ class Visit:
         return self.entered.kind.target
 
     @property
-    def spent_on(self) -> str:
-        """What its time was for, unless handlers took it; see `spent_on`."""
-        return spent_on(self.entered.kind)
-
-    @property
-    def way_out(self) -> Kind:
-        """The transition that left it."""
-        return self.left.kind
+    def category(self) -> str:
+        """The category of the activity; see `category`."""
+        return category(self.entered.kind)
 
     @property
     def duration(self) -> int:
-        """How long it took, in nanoseconds."""
+        """The duration in nanoseconds."""
         return self.left.time - self.entered.time
 
     @property
     def in_handlers(self) -> int:
-        """How long handlers took, in nanoseconds."""
+        """The time of the handlers, in nanoseconds."""
         return sum(span.duration for span in self.spans)
 
     @property
     def in_activity(self) -> int:
-        """How long everything else took: the activity, or that stretch of the step, and the engine itself."""
+        """The rest of the time: the activity, or its part of the step, and the engine itself."""
         return self.duration - self.in_handlers
 
 
-def spent_on(entered: Kind) -> str:
-    """Return what the time of visits is for that begin so: ``data``, ``step``, or ``phase`` for all other phases."""
-    if entered.target in _DATA:
+def category(entered: MoveKind) -> str:
+    """Return the category of the activity that begins with a move: ``data``, ``step``, or ``phase`` for all others."""
+    if entered.target in _DATA_PHASES:
         return "data"
     return "step" if "iteration" in entered.target_scopes else "phase"
 
 
 class Visits:
-    """The visits of a track in their order; between runs, and where iterations are left out, there are none.
+    """The visits of a track, in order. Between runs, and where iterations are not recorded, there are none.
 
-    A visit is made when it is asked for: there may be millions. What is asked of all of them is read off columns.
+    A track may have millions of visits, so a `Visit` is created when it is read.
 
     Attributes:
-        track: what was recorded.
+        track: the track.
         moves: its moves.
-        spans: its calls of handlers, those inside other calls left out.
-        stays: where the visits are in these.
-        numbers: the numbers of the kinds of move that the visits began with.
+        spans: its handler calls, without those inside other calls.
+        columns: the visits, as indices into `moves` and `spans`.
+        kinds: for each visit, the index in ``track.kinds`` of the move that entered it.
     """
 
     def __init__(self, track: Track) -> None:
         self.track = track
-        self.moves, self.spans = moves(track), outermost(spans(track))
-        self.stays = stays(self.moves, track.kinds, self.spans)
-        self.numbers = list(map(self.moves.kinds.__getitem__, self.stays.entered))
+        self.moves, self.spans = move_columns(track), outermost(span_columns(track))
+        self.columns = visit_columns(self.moves, track.kinds, self.spans)
+        self.kinds = list(map(self.moves.kinds.__getitem__, self.columns.entered))
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.kinds)
 
     def __iter__(self) -> Iterator[Visit]:
         return map(self.__getitem__, range(len(self)))
 
-    def __getitem__(self, place: int) -> Visit:
-        entered = self.stays.entered[place]
-        inside = range(self.stays.first[place], self.stays.stop[place])
+    def __getitem__(self, index: int) -> Visit:
+        entered = self.columns.entered[index]
+        calls = range(self.columns.first_call[index], self.columns.end_call[index])
         return Visit(
-            self._move(entered), self._move(entered + 1), tuple(map(self._span, inside)), self._device.get(entered)
+            self._move(entered), self._move(entered + 1), tuple(map(self._span, calls)), self._device_times.get(entered)
         )
 
-    def start(self, place: int) -> int:
+    def start(self, index: int) -> int:
         """Return when a visit began, in nanoseconds of the monotonic clock."""
-        return self.moves.times[self.stays.entered[place]]
+        return self.moves.times[self.columns.entered[index]]
 
-    def end(self, place: int) -> int:
-        """Return when it ended."""
-        return self.moves.times[self.stays.entered[place] + 1]
+    def end(self, index: int) -> int:
+        """Return when a visit ended."""
+        return self.moves.times[self.columns.entered[index] + 1]
 
     @cached_property
     def starts(self) -> list[int]:
-        """When the visits began."""
-        return list(map(self.moves.times.__getitem__, self.stays.entered))
+        """The times when the visits began."""
+        return list(map(self.moves.times.__getitem__, self.columns.entered))
 
     @cached_property
     def durations(self) -> list[int]:
-        """How long they took, in nanoseconds."""
+        """The durations of the visits, in nanoseconds."""
         times = self.moves.times
-        return [times[place + 1] - times[place] for place in self.stays.entered]
+        return [times[index + 1] - times[index] for index in self.columns.entered]
 
-    def totals(self) -> Iterator[tuple[Kind, int, int, int]]:
-        """Yield for each kind of move how many visits began with it, how long they took, and handlers in them."""
-        counts = Counter(self.numbers)
-        took, handled = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
-        for number, duration, in_handlers in zip(self.numbers, self.durations, self.stays.handled):
-            took[number] += duration
-            handled[number] += in_handlers
-        return ((self.track.kinds[number], counts[number], took[number], handled[number]) for number in counts)
+    def totals(self) -> Iterator[tuple[MoveKind, int, int, int]]:
+        """Yield each kind of move, the number of visits that it began, their time, and the handlers' part of it."""
+        counts = Counter(self.kinds)
+        times, in_handlers = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
+        for kind, duration, handlers in zip(self.kinds, self.durations, self.columns.in_handlers):
+            times[kind] += duration
+            in_handlers[kind] += handlers
+        return ((self.track.kinds[kind], counts[kind], times[kind], in_handlers[kind]) for kind in counts)
 
     @cached_property
-    def _device(self) -> dict[int, int]:
+    def _device_times(self) -> dict[int, int]:
         return self.track.device_times
 
-    def _move(self, place: int) -> Move:
-        made = self.moves
-        kind = self.track.kinds[made.kinds[place]]
-        return Move(made.times[place], kind, made.epochs[place], made.iterations[place])
+    def _move(self, index: int) -> Move:
+        times, kinds, epochs, iterations = self.moves
+        return Move(times[index], self.track.kinds[kinds[index]], epochs[index], iterations[index])
 
-    def _span(self, place: int) -> Span:
-        spans = self.spans
-        handler = self.track.handlers[spans.handlers[place]]
-        return Span(spans.starts[place], spans.ends[place], handler, bool(spans.raised[place]))
-
-
-def visits(track: Track) -> Visits:
-    """Return the visits of a track. The phase that a suspended run rests in is left then."""
-    return Visits(track)
+    def _span(self, index: int) -> Span:
+        starts, ends, handlers, raised = self.spans
+        return Span(starts[index], ends[index], self.track.handlers[handlers[index]], bool(raised[index]))

@@ -54,8 +54,8 @@ DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import a
     ("timeline.timeline", "timeline.chrome"),
     ("timeline.timeline", "timeline.export"),
     ("timeline.timeline", "timeline.files"),
-    ("timeline.timeline", "timeline.merging"),
     ("timeline.timeline", "timeline.summary"),
+    ("timeline.timeline", "timeline.torch_trace"),
 }
 LAZY = {  # modules that import the package's own modules by names from a table
     "",  # fsm_engine itself: names that need torch

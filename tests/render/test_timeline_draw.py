@@ -1,4 +1,4 @@
-"""The picture of a timeline: what was recorded is there, in its place, and nothing stands on anything else."""
+"""Timeline pictures: they show the record at the right positions, and nothing overlaps."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from fsm_engine import Engine, Events, Lifecycle
 from fsm_engine.render import DiagramOptions, build_diagram, render
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline import render_timeline
+from fsm_engine.render.timeline.axis_units import format_moment
+from fsm_engine.render.timeline.layout import lay_out
 from fsm_engine.render.timeline.picture import TimelinePicture
-from fsm_engine.render.timeline.place import place
-from fsm_engine.render.timeline.units import moment
 from fsm_engine.timeline import Timeline
-from fsm_engine.timeline.units import duration
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.units import format_duration
+from fsm_engine.timeline.visits import Visits
 
 MS = 1_000_000
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 class Clock:
-    """Stands still but for what is spent, and a little for each look at it."""
+    """A clock that advances by the time spent, and by 200 ns when it is read."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -44,7 +44,7 @@ class Clock:
 
 
 def run(epochs: int, iterations: int, fetch: float = 8, step: float = 22, evaluate: bool = True) -> Timeline:
-    """Return the timeline of a training that is evaluated after every epoch, by a clock that is told the time."""
+    """Return the timeline of a training with an evaluation after every epoch, with simulated times."""
     clock = Clock()
     trainer = Engine(lambda _engine, _batch: clock.spend(step))
     evaluator = Engine(lambda _engine, _batch: clock.spend(step / 3))
@@ -73,26 +73,29 @@ def run(epochs: int, iterations: int, fetch: float = 8, step: float = 22, evalua
 
 
 def labels(picture: TimelinePicture) -> list[Label]:
-    found = [picture.title, picture.note, *picture.headings, *(mark.text for mark in picture.marks)]
-    found += [tick.name for tick in picture.ticks]
+    found = [picture.title, picture.note, *picture.headings, *(tick.text for tick in picture.ticks)]
+    found += [event.name for event in picture.event_lines]
     found += [label for row in picture.rows for label in (row.name, row.share, *(bar.text for bar in row.bars))]
     found += [label for sample in picture.legend for label in (sample.text, sample.letter)]
     return [*(label for label in found if label is not None), *(gap.text for gap in picture.breaks)]
 
 
 def wrong(picture: TimelinePicture) -> list[str]:
-    """Return what is wrong with the places of things."""
+    """Return a description of each overlap, and of each shape outside the page."""
     page = Rect(picture.width / 2, picture.height / 2, picture.width, picture.height)
     texts = labels(picture)
-    rooms = [*(label.bounds for label in texts), *(bar.room for row in picture.rows for bar in row.bars)]
-    found = [f"{room} is not on the page" for room in rooms if not _holds(page, room)]
+    bounds = [*(label.bounds for label in texts), *(bar.bounds for row in picture.rows for bar in row.bars)]
+    found = [f"{one} is not on the page" for one in bounds if not _holds(page, one)]
     for one, other in combinations(texts, 2):
         if one.bounds.overlaps(other.bounds, -0.5):
             found.append(f"{one.text.lines} and {other.text.lines} overlap")
-    for tick in picture.ticks:
-        for label in (other.name for other in picture.ticks if other is not tick and other.name is not None):
-            if label.bounds.left + 0.5 < tick.x < label.bounds.right - 0.5 and tick.top < label.bounds.y < tick.bottom:
-                found.append(f"{tick.tip} runs through {label.text.lines}")
+    for event in picture.event_lines:
+        for label in (other.name for other in picture.event_lines if other is not event and other.name is not None):
+            if (
+                label.bounds.left + 0.5 < event.x < label.bounds.right - 0.5
+                and event.top < label.bounds.y < event.bottom
+            ):
+                found.append(f"{event.tip} runs through {label.text.lines}")
     for row in picture.rows:
         for one, other in zip(row.bars, row.bars[1:]):
             if one.item.end > other.item.start:
@@ -100,16 +103,16 @@ def wrong(picture: TimelinePicture) -> list[str]:
     return found
 
 
-def _holds(page: Rect, room: Rect) -> bool:
-    return page.left <= room.left and room.right <= page.right and page.top <= room.top and room.bottom <= page.bottom
+def _holds(page: Rect, one: Rect) -> bool:
+    return page.left <= one.left and one.right <= page.right and page.top <= one.top and one.bottom <= page.bottom
 
 
 def lines(label: Label | None) -> str:
     return "" if label is None else " ".join(label.text.lines)
 
 
-def test_a_short_run_is_all_there() -> None:
-    picture = place(run(2, 3), "")
+def test_a_short_run_is_shown_completely() -> None:
+    picture = lay_out(run(2, 3), "")
     names = [lines(row.name) for row in picture.rows]
     assert names == [
         *("engine, run", "epoch", "iteration", "data", "step", "handlers"),
@@ -122,8 +125,8 @@ def test_a_short_run_is_all_there() -> None:
     assert len(picture.joins) == 2
 
 
-def test_what_is_repeated_is_left_out_with_its_number() -> None:
-    picture = place(run(10, 500), "")
+def test_repetitions_are_left_out_and_counted() -> None:
+    picture = lay_out(run(10, 500), "")
     told = [lines(gap.text) for gap in picture.breaks]
     assert [text.partition("(")[0] for text in told] == [
         *("497 more iterations ", "497 more iterations ", "8 more epochs "),
@@ -132,58 +135,58 @@ def test_what_is_repeated_is_left_out_with_its_number() -> None:
     assert [lines(bar.text) for bar in picture.rows[1].bars] == ["epoch 1", "epoch 10"]
 
 
-def test_a_long_time_in_which_nothing_happens_is_cut_short() -> None:
+def test_a_long_pause_is_shortened() -> None:
     def cut(fetch: float) -> list[str]:
-        return [lines(gap.text) for gap in place(run(1, 2, fetch=fetch, evaluate=False), "").breaks]
+        return [lines(gap.text) for gap in lay_out(run(1, 2, fetch=fetch, evaluate=False), "").breaks]
 
     assert cut(100) == []
     assert cut(1000) == ["(912 ms)", "(912 ms)"]
 
 
-def test_a_run_that_went_on_is_drawn_and_what_was_not_kept_is_told() -> None:
+def test_a_resumed_run_is_drawn_with_a_note_about_dropped_moves() -> None:
     engine = Engine(lambda _engine, _batch: None)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=7), Engine.interrupt)
     with engine.record(capacity=40) as timeline:
         engine.run(range(10))
         engine.run()
-    picture = place(timeline, "")
+    picture = lay_out(timeline, "")
     assert lines(picture.note) == f"The first {timeline.dropped[0]} moves were not kept."
     assert wrong(picture) == []
 
 
-def test_events_are_named_once_at_least() -> None:
-    picture = place(run(1, 2, evaluate=False), "")
-    named = {lines(tick.name) for tick in picture.ticks} - {""}
+def test_every_event_is_named_at_least_once() -> None:
+    picture = lay_out(run(1, 2, evaluate=False), "")
+    named = {lines(event.name) for event in picture.event_lines} - {""}
     (track,) = run(1, 2, evaluate=False).tracks
-    assert named == {visit.phase.removeprefix("Events.") for visit in visits(track)}
+    assert named == {visit.phase.removeprefix("Events.") for visit in Visits(track)}
 
 
-def test_bars_are_as_long_as_what_they_show() -> None:
-    picture = place(run(1, 2, fetch=10, step=30, evaluate=False), "")
+def test_the_lengths_of_bars_are_proportional_to_durations() -> None:
+    picture = lay_out(run(1, 2, fetch=10, step=30, evaluate=False), "")
     data, step = (next(row for row in picture.rows if lines(row.name) == name) for name in ("data", "step"))
-    waits = [bar.room.width for bar in data.bars if bar.room.width > 1]
-    assert [bar.room.width for bar in step.bars] == pytest.approx([3 * wait for wait in waits], rel=0.01)
+    waits = [bar.bounds.width for bar in data.bars if bar.bounds.width > 1]
+    assert [bar.bounds.width for bar in step.bars] == pytest.approx([3 * wait for wait in waits], rel=0.01)
     assert (lines(data.share), lines(step.share)) == ("24%", "73%")
 
 
 @pytest.mark.parametrize("name", ["gif", "", "SVG "])
-def test_an_unknown_format_is_refused(name: str) -> None:
+def test_an_unknown_format_raises(name: str) -> None:
     with pytest.raises(ValueError, match=r"format=.*'svg'"):
         render_timeline(run(1, 1), name)
 
 
-def test_a_title_that_is_no_text_is_refused() -> None:
+def test_a_title_that_is_not_a_string_raises() -> None:
     with pytest.raises(TypeError, match="title=5 has to be a string"):
         render_timeline(run(1, 1), "svg", title=5)  # type: ignore[arg-type]
 
 
-def test_nothing_recorded_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no run was recorded"):
+def test_drawing_an_empty_timeline_raises(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no run to draw"):
         Timeline().draw(tmp_path / "timeline.svg")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_is_one_svg_without_anything_that_runs(tmp_path: Path) -> None:
+def test_a_picture_is_one_svg_without_scripts_or_links(tmp_path: Path) -> None:
     path = run(3, 50).draw(tmp_path / "timeline.svg", title="<script>")
     elements = list(ElementTree.parse(path).iter())
     tags = {element.tag.rpartition("}")[2] for element in elements}
@@ -198,8 +201,8 @@ def test_a_picture_is_one_svg_without_anything_that_runs(tmp_path: Path) -> None
         *((59 * 10**9, "59 s"), (61 * 10**9, "1 min 1 s"), (7_500 * 10**9, "2 h 5 min")),
     ],
 )
-def test_durations_are_read_easily(nanoseconds: int, text: str) -> None:
-    assert duration(nanoseconds) == text
+def test_durations_are_formatted_with_three_digits(nanoseconds: int, text: str) -> None:
+    assert format_duration(nanoseconds) == text
 
 
 @pytest.mark.parametrize(
@@ -212,19 +215,19 @@ def test_durations_are_read_easily(nanoseconds: int, text: str) -> None:
         (3_661_000 * MS, 1_000 * MS, 9_000_000 * MS, "1:01:01"),
     ],
 )
-def test_marks_have_as_many_digits_as_they_need(nanoseconds: int, step: int, whole: int, text: str) -> None:
-    assert moment(nanoseconds, step, whole) == text
+def test_ticks_have_the_necessary_digits(nanoseconds: int, step: int, whole: int, text: str) -> None:
+    assert format_moment(nanoseconds, step, whole) == text
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 300), st.floats(0, 200), st.floats(0.001, 500), st.booleans())
-def test_nothing_stands_on_anything_else(epochs: int, iterations: int, fetch: float, step: float, both: bool) -> None:
-    assert wrong(place(run(epochs, iterations, fetch, step, both), "A title")) == []
+def test_nothing_overlaps(epochs: int, iterations: int, fetch: float, step: float, both: bool) -> None:
+    assert wrong(lay_out(run(epochs, iterations, fetch, step, both), "A title")) == []
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans(), st.randoms(use_true_random=False))
-def test_random_lifecycles_are_drawn_with_every_scope(plan: Plan, chance: random.Random) -> None:
+def test_pictures_of_random_lifecycles_have_every_scope(plan: Plan, chance: random.Random) -> None:
     building = built(plan)
     clock = Clock()
 
@@ -235,10 +238,10 @@ def test_random_lifecycles_are_drawn_with_every_scope(plan: Plan, chance: random
     with mock.patch("fsm_engine.timeline.track_writer.perf_counter_ns", tell), building.engine.record() as timeline:
         building.run()
     (track, *_) = timeline.tracks
-    hypothesis.assume(list(visits(track)))
-    picture = place(timeline, "A title")
+    hypothesis.assume(list(Visits(track)))
+    picture = lay_out(timeline, "A title")
     assert wrong(picture) == []
-    scopes = {scope for visit in visits(track) for scope in visit.entered.kind.target_scopes}
+    scopes = {scope for visit in Visits(track) for scope in visit.entered.kind.target_scopes}
     assert scopes <= {
         name for row in picture.rows for part in lines(row.name).split(" / ") for name in part.split(", ")
     }
@@ -256,7 +259,7 @@ def groups(picture: ElementTree.Element, kind: str) -> dict[tuple[str, ...], Ele
     return {tuple(str(group.get(key)) for key in keys): group for group in found}
 
 
-def test_a_run_is_laid_over_its_lifecycle() -> None:
+def test_a_lifecycle_is_drawn_with_the_heat_map_of_a_run() -> None:
     picture = heated(run(2, 5, fetch=10, step=30, evaluate=False))
     nodes, edges = groups(picture, "node"), groups(picture, "edge")
     told = {name: [text.text for text in group.iter() if text.tag.endswith("text")] for (name,), group in nodes.items()}
@@ -280,7 +283,7 @@ def test_a_run_is_laid_over_its_lifecycle() -> None:
     assert (edges[loop].get("data-label"), edges[never].get("data-label")) == (f"10{TIMES}", "")
 
 
-def test_a_run_of_another_lifecycle_is_not_laid_over_one() -> None:
+def test_a_heat_map_of_another_lifecycle_raises() -> None:
     other = Lifecycle("other")
     with pytest.raises(ValueError, match="but this lifecycle has no such edge"):
         render(other, "svg", timeline=run(1, 1))
@@ -288,7 +291,7 @@ def test_a_run_of_another_lifecycle_is_not_laid_over_one() -> None:
         render(other, "svg", timeline=Timeline())
 
 
-def test_any_track_can_be_laid_over_a_lifecycle() -> None:
+def test_a_heat_map_can_show_any_track() -> None:
     timeline = run(2, 4)
     lifecycle = Engine(lambda _engine, _batch: None).lifecycle
     first, second = (render(lifecycle, "svg", timeline=track) for track in timeline.tracks)
@@ -298,10 +301,10 @@ def test_any_track_can_be_laid_over_a_lifecycle() -> None:
 
 @settings(deadline=None, max_examples=15, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
-def test_random_runs_are_laid_over_their_lifecycles(plan: Plan) -> None:
+def test_heat_maps_of_random_runs(plan: Plan) -> None:
     building, timeline = recorded_run(plan)
     track = timeline.tracks[0]
     drawn = build_diagram(building.engine.lifecycle, DiagramOptions(track=track))
-    came = {visit.phase for visit in visits(track)}
+    came = {visit.phase for visit in Visits(track)}
     assert {node.id for node in drawn.nodes if node.heat is not None} == came
     assert sum(node.heat for node in drawn.nodes if node.heat is not None) == pytest.approx(1 if came else 0)

@@ -1,4 +1,4 @@
-"""The page of a timeline: what is in it, and, in a browser, what it does."""
+"""The timeline page: its content, and its behaviour in a browser."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from training_graph import ONE_BATCH, path
 
 from fsm_engine import Engine, Events
 from fsm_engine.render.timeline import render_timeline
-from fsm_engine.render.timeline.packed import LARGEST, packed
-from fsm_engine.render.timeline.walked import walked
+from fsm_engine.render.timeline.packed_columns import LARGEST, pack_columns
+from fsm_engine.render.timeline.visited_diagram import visited_diagram
 from fsm_engine.timeline import Timeline
-from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef, Kind, Track
-from fsm_engine.timeline.units import duration
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef, MoveKind, Track
+from fsm_engine.timeline.units import format_duration
+from fsm_engine.timeline.visits import Visits
 
 if TYPE_CHECKING:
     from chromium import Tab
@@ -38,14 +38,14 @@ US, MS = 1_000, 1_000_000
 
 
 def trained(iterations: int, epochs: int = 1, handlers: bool = True, start: int = 5_000_000_000) -> Timeline:
-    """Return the timeline of a training, by a clock of our own: as real ones, but of any size in no time."""
+    """Return the timeline of a training of any size, with simulated times."""
     engine = Engine(lambda _engine, batch: batch)
     with engine.record(capacity=8 * epochs * (iterations + 2)) as timeline:
         engine.run([1, 2], max_epochs=2)
     track = timeline.tracks[0]
-    numbers = {(kind.source, kind.target): number for number, kind in enumerate(track.kinds) if not kind.is_rest}
+    numbers = {(kind.source, kind.target): number for number, kind in enumerate(track.kinds) if kind.is_transition}
     track.handlers = [HandlerRef("train.log", "Events.ITERATION_COMPLETED", "train.py:7")]
-    track.move_ring.at = track.move_ring.laps = track.span_ring.at = 0
+    track.move_ring.offset = track.move_ring.laps = track.span_ring.offset = 0
     dice, now = random.Random(3), start
 
     def spend(lowest: int, highest: int) -> None:
@@ -103,11 +103,11 @@ def told(text: str) -> dict[str, Any]:
     return dict(json.loads(found[1]))
 
 
-# What is in it
+# Content
 
 
 def columns(text: str, shapes: list[list[int]]) -> list[list[float]]:
-    """Read columns as their description says, in another way than the page does."""
+    """Read columns according to their description, independently of the page."""
     whole, found = zlib.decompress(base64.b64decode(text), -zlib.MAX_WBITS), []
     for count, width in shapes:
         size = count * (width or 8)
@@ -126,17 +126,17 @@ NUMBERS = st.lists(st.integers(-LARGEST, LARGEST) | st.integers(-300, 300))
 
 
 @given(st.lists(NUMBERS), st.lists(st.floats(allow_nan=False)))
-def test_columns_come_out_as_they_went_in(numbers: list[list[int]], values: list[float]) -> None:
-    shapes, text = packed([*(array("q", column) for column in numbers), array("d", values)])
+def test_packed_columns_can_be_read(numbers: list[list[int]], values: list[float]) -> None:
+    shapes, text = pack_columns([*(array("q", column) for column in numbers), array("d", values)])
     assert columns(text, [list(shape) for shape in shapes]) == [*numbers, values]
 
 
-def test_numbers_that_scripts_cannot_tell_apart_are_cut_off() -> None:
-    shapes, text = packed([array("q", [2**63 - 1, 5, -(2**63)])])
+def test_numbers_beyond_the_precision_of_javascript_are_clamped() -> None:
+    shapes, text = pack_columns([array("q", [2**63 - 1, 5, -(2**63)])])
     assert columns(text, [list(shape) for shape in shapes]) == [[LARGEST, 5, -LARGEST]]
 
 
-def test_the_page_lets_nothing_run_or_load_but_what_is_in_it() -> None:
+def test_the_page_loads_and_runs_nothing_from_outside() -> None:
     text = page(trained(3))
     script, style = (re.findall(rf"<{tag}>(.*?)</", text, re.DOTALL)[-1] for tag in ('script type="module"', "style"))
     hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (script, style)]
@@ -147,11 +147,11 @@ def test_the_page_lets_nothing_run_or_load_but_what_is_in_it() -> None:
 
 
 @pytest.mark.parametrize("name", [NASTY, "</script><b>", "<!--<script>", "$title", "${data}"])
-def test_names_stay_text(name: str) -> None:
+def test_names_are_escaped(name: str) -> None:
     timeline = trained(2)
     track = timeline.tracks[0]
     track.name, track.handlers = name, [HandlerRef(name, name, name)]
-    track.kinds = [Kind(kind.source, name, kind.target, (name,), (name,), kind.trigger) for kind in track.kinds]
+    track.kinds = [MoveKind(kind.source, name, kind.target, (name,), (name,), kind.trigger) for kind in track.kinds]
     timeline.count(name, 1)
     text = page(timeline, name)
     known = told(text)
@@ -163,15 +163,15 @@ def test_names_stay_text(name: str) -> None:
     assert text.count("<script") == page(trained(2)).count("<script")
 
 
-def test_a_page_of_a_million_moves_is_a_few_megabytes() -> None:
+def test_a_page_of_many_moves_is_small() -> None:
     timeline = trained(20_000, handlers=False)
     moves = sum(1 for _ in timeline.tracks[0].moves)
     assert len(page(timeline)) < 5 * moves + 200_000
 
 
-def test_the_lifecycle_is_the_part_that_was_run_through() -> None:
+def test_the_diagram_has_the_visited_phases() -> None:
     timeline = trained(3, epochs=2)
-    drawn = walked(timeline.tracks[0], timeline.summary().accounts[0].phases)
+    drawn = visited_diagram(timeline.tracks[0], timeline.summary().tracks[0].phases)
     batch = ["GET_BATCH_STARTED", *(transition.target.name for transition in path(*ONE_BATCH))]
     names = ["STARTED", "EPOCH_STARTED", *batch, "EPOCH_COMPLETED", "COMPLETED"]
     assert [node.text for node in drawn.main] == ["", *names, ""]
@@ -185,24 +185,24 @@ def test_the_lifecycle_is_the_part_that_was_run_through() -> None:
     }
 
 
-def test_nothing_recorded_is_told() -> None:
-    with pytest.raises(ValueError, match=r"^There is nothing to draw: no run was recorded"):
+def test_a_page_of_an_empty_timeline_raises() -> None:
+    with pytest.raises(ValueError, match=r"no run to draw"):
         page(Timeline())
 
 
-# What it does
+# Behaviour in a browser
 
 
 POINT = """
 const canvas = document.getElementById("lanes");
 const row = canvas.chart.rows().find(({ lane }) => lane?.name === arguments[1]);
-const room = canvas.getBoundingClientRect();
-return [room.left + canvas.chart.x(arguments[0]), room.top + row.top + 8];
+const box = canvas.getBoundingClientRect();
+return [box.left + canvas.chart.x(arguments[0]), box.top + row.top + 8];
 """
 
 
 def point(tab: Tab, since: float, lane: str) -> dict[str, str]:
-    """Move the mouse to a time of a lane, in nanoseconds since the start, and return what the tip tells."""
+    """Move the mouse to a time in a lane, in nanoseconds since the start, and return the content of the tooltip."""
     x, y = tab.js(POINT, since, lane)
     tab.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     tab.until(lambda: tab.find("#tip").is_displayed())
@@ -215,36 +215,36 @@ def show(tab: Tab, start: float, end: float) -> None:
 
 
 def shown(tab: Tab) -> tuple[float, float]:
-    """Return from when to when the lanes show the run."""
+    """Return the start and the end of the shown time."""
     start, end = tab.js("const { start, end } = document.getElementById('lanes').chart; return [start, end];")
     return start, end
 
 
-def test_what_is_pointed_at_is_told_and_lit(tab: Tab, tmp_path: Path) -> None:
+def test_pointing_at_an_item_shows_a_tooltip_and_highlights_its_phase(tab: Tab, tmp_path: Path) -> None:
     timeline = trained(40, epochs=3)
     timeline.count("loss", 0.5)
     track = timeline.tracks[0]
     start = next(track.moves).time
-    timeline.counters["loss"].ring.at = 0
-    timeline.counters["loss"].ring.add(start + 10, 0.25)
+    timeline.counters["loss"].offset = 0
+    timeline.counters["loss"].add(start + 10, 0.25)
     tab.open(written(tmp_path, timeline))
-    for visit in random.Random(1).sample(list(visits(track)), 6):
+    for visit in random.Random(1).sample(list(Visits(track)), 6):
         if visit.duration < US:
             continue
         since = visit.entered.time - start
         show(tab, since - 5 * US, since + visit.duration + 5 * US)
-        lane = {"data": "data", "step": "step", "phase": "other phases"}[visit.spent_on]
+        lane = {"data": "data", "step": "step", "phase": "other phases"}[visit.category]
         first = since if not visit.spans else visit.spans[0].end - start
         facts = point(tab, first + (since + visit.duration - first) / 2, lane)
         name = visit.phase.rpartition(".")[2]
         assert (facts["name"], facts["epoch"], facts["iteration"], facts["loss"]) == (
             *(name, f"{visit.left.epoch}", f"{visit.left.iteration}", "0.25"),
         )
-        assert facts["took"] == duration(visit.duration - (visit.in_handlers + 50 if visit.spans else 0))
+        assert facts["took"] == format_duration(visit.duration - (visit.in_handlers + 50 if visit.spans else 0))
         assert tab.js("return document.querySelector('.graph .here').dataset.node") == visit.phase
 
 
-def test_zooming_by_wheel_keys_and_buttons_keeps_what_is_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
+def test_zooming_keeps_the_time_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
     tab.open(written(tmp_path, trained(50)))
     whole = shown(tab)
     middle = sum(whole) / 2
@@ -267,7 +267,7 @@ def test_zooming_by_wheel_keys_and_buttons_keeps_what_is_under_the_pointer(tab: 
     assert shown(tab) == whole
 
 
-def test_dragging_moves_the_time(tab: Tab, tmp_path: Path) -> None:
+def test_dragging_changes_the_shown_time(tab: Tab, tmp_path: Path) -> None:
     tab.open(written(tmp_path, trained(50)), "#from=1000000&to=2000000")
     start, _ = shown(tab)
     x, y = tab.js(POINT, 1_500_000, "step")
@@ -293,7 +293,7 @@ def test_search_finds(tab: Tab, tmp_path: Path, wanted: str, found: str, name: s
     tab.keys("/", wanted)
     assert tab.text("#results [aria-selected=true] .found-text") == found
     tab.keys("\ue007")
-    assert tab.text("#chosen h2") == name
+    assert tab.text("#selected h2") == name
     tab.until(lambda: tab.text("#number").startswith("1 of "))
     selected = tab.js(
         "const { selected: { lane, place }, start, end } = document.getElementById('lanes').chart;"
@@ -302,12 +302,12 @@ def test_search_finds(tab: Tab, tmp_path: Path, wanted: str, found: str, name: s
     assert selected
 
 
-def test_enter_goes_through_all_that_is_found(tab: Tab, tmp_path: Path) -> None:
+def test_enter_selects_the_results_one_after_the_other(tab: Tab, tmp_path: Path) -> None:
     tab.open(written(tmp_path, trained(4, epochs=3)))
     tab.keys("/", "epoch_started", "\ue007")
     seen = []
     for _ in range(4):
-        facts = dict(zip(tab.texts("#chosen dt"), tab.texts("#chosen dd")))
+        facts = dict(zip(tab.texts("#selected dt"), tab.texts("#selected dd")))
         seen.append((tab.text("#number"), facts["epoch"]))
         tab.keys("\ue007")
     assert seen == [("1 of 3", "1"), ("2 of 3", "2"), ("3 of 3", "3"), ("1 of 3", "1")]
@@ -315,41 +315,41 @@ def test_enter_goes_through_all_that_is_found(tab: Tab, tmp_path: Path) -> None:
     assert tab.text("#number") == "1 of 3"
 
 
-def test_the_summary_is_that_of_the_timeline(tab: Tab, tmp_path: Path) -> None:
+def test_the_page_has_the_summary_of_the_timeline(tab: Tab, tmp_path: Path) -> None:
     timeline = trained(30, epochs=2)
     tab.open(written(tmp_path, timeline))
     tab.keys("s")
-    account = timeline.summary().accounts[0]
+    summary = timeline.summary().tracks[0]
     for table, times in (
-        ("phases", account.phases),
-        ("transitions", account.transitions),
-        ("handlers", account.handlers),
+        ("phases", summary.phases),
+        ("transitions", summary.transitions),
+        ("handlers", summary.handlers),
     ):
         rows = zip(tab.texts(f"[data-table={table}] .name"), read(tab.texts(f"[data-table={table}] td"), 7))
         assert dict(rows) == {
             name: [
                 f"{of.count:,}",
-                *(duration(one) for one in (of.total, of.mean, of.p50, of.p95, of.max)),
+                *(format_duration(one) for one in (of.total, of.mean, of.p50, of.p95, of.max)),
                 f"{of.share:.1%}",
             ]
             for name, of in times.items()
         }
-    parts = (account.data, account.step, account.in_handlers, account.other)
-    assert tab.texts(".spent dd") == [f"{duration(part)} {part / account.total:.0%}" for part in parts]
+    parts = (summary.data, summary.step, summary.in_handlers, summary.other)
+    assert tab.texts(".spent dd") == [f"{format_duration(part)} {part / summary.total:.0%}" for part in parts]
 
 
 def read(cells: list[str], width: int) -> list[list[str]]:
     return [cells[at : at + width] for at in range(0, len(cells), width)]
 
 
-def test_names_do_nothing(tab: Tab, tmp_path: Path) -> None:
+def test_names_in_a_browser_are_text(tab: Tab, tmp_path: Path) -> None:
     timeline = trained(5)
     timeline.count(NASTY, 1)
     track = timeline.tracks[0]
     track.handlers = [HandlerRef(NASTY, NASTY, NASTY)]
     other = {"Events.ITERATION_STARTED": f"Events.{NASTY}"}
     track.kinds = [
-        Kind(other.get(k.source, k.source), NASTY, other.get(k.target, k.target), (NASTY,), (NASTY,), k.trigger)
+        MoveKind(other.get(k.source, k.source), NASTY, other.get(k.target, k.target), (NASTY,), (NASTY,), k.trigger)
         for k in track.kinds
     ]
     tab.open(written(tmp_path, timeline, NASTY))
@@ -363,11 +363,11 @@ def test_names_do_nothing(tab: Tab, tmp_path: Path) -> None:
     assert tab.js("return document.scripts.length") == 2
 
 
-def test_what_happens_in_several_threads_at_once_has_lanes_of_its_own(tab: Tab, tmp_path: Path) -> None:
+def test_calls_in_several_threads_at_once_have_several_lanes(tab: Tab, tmp_path: Path) -> None:
     timeline = Timeline(capacity=10)
     track = Track("odd", "thread", 10)
     timeline.tracks.append(track)
-    track.kinds = [Kind("A", "go", "B", (), ("run",), "run"), Kind("B", "stop", "A", ("run",), ())]
+    track.kinds = [MoveKind("A", "go", "B", (), ("run",), "run"), MoveKind("B", "stop", "A", ("run",), ())]
     track.handlers = [HandlerRef("one", "B", "here:1"), HandlerRef("other", "B", "here:2")]
     track.move_ring.add(0, 0, 0, 0)
     track.move_ring.add(100, 1, 0, 0)
@@ -397,12 +397,12 @@ def test_a_million_moves(tab: Tab, tmp_path: Path, capsys: pytest.CaptureFixture
     drawn = time.perf_counter() - before
     tab.open(path)
     painted = tab.js("return document.documentElement.dataset.painted")
-    found = visits(track)
+    found = Visits(track)
     for place in random.Random(7).sample(range(len(found)), 4):
         visit, since = found[place], found.start(place) - found.start(0)
-        if visit.spent_on != "step" or visit.duration < US:
+        if visit.category != "step" or visit.duration < US:
             visit, since = found[place - place % 4 + 4], found.start(place - place % 4 + 4) - found.start(0)
-        lane = {"data": "data", "step": "step", "phase": "other phases"}[visit.spent_on]
+        lane = {"data": "data", "step": "step", "phase": "other phases"}[visit.category]
         show(tab, since - US, since + visit.duration + US)
         facts = point(tab, since + visit.duration - 20, lane)
         assert (facts["name"], facts["iteration"]) == (

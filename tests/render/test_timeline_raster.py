@@ -40,10 +40,10 @@ def test_a_png_has_twice_the_pixels_of_the_svg_and_its_colours(tmp_path: Path) -
     svg = render_timeline(timeline, "svg", theme="light").decode()
     drawn = [int(number) for number in re.findall(r'<svg [^>]*?width="(\d+)" height="(\d+)"', svg)[0]]
     assert [width, height] == [2 * number for number in drawn]
-    assert {(255, 255, 255, 255), (0x0B, 0x62, 0xA8, 255)} <= colours(path)  # the page, and steps
+    assert {(255, 255, 255, 255), (0x0B, 0x62, 0xA8, 255)} <= colours(path)  # the background, and steps
 
 
-def test_without_a_background_a_png_is_clear(tmp_path: Path) -> None:
+def test_a_png_without_background_is_transparent(tmp_path: Path) -> None:
     pytest.importorskip("typst")
     assert any(alpha == 0 for *_, alpha in colours(run().draw(tmp_path / "run.png")))
 
@@ -54,7 +54,7 @@ def test_a_pdf_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["png", "pdf"])
-def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_a_missing_package_raises_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(ImportError, match=rf"^A \.{form} .* typst.*pip install .fsm-engine\[draw\]"):
         render_timeline(run(), form)

@@ -1,4 +1,4 @@
-"""`engine.record()`: every move and every call of a handler is there, in order, whatever happens in the run."""
+"""`engine.record()`: the timeline has every move and every handler call, in order, for every kind of run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine._util.errors import BusyError
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.track import MOVE, SPAN
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.visits import Visits
 
 
 class Own(EventEnum):
@@ -51,7 +51,7 @@ def observed(engine: Engine) -> list[str]:
     return moves
 
 
-def test_every_move_is_there_with_its_time_and_counters() -> None:
+def test_every_move_is_recorded_with_time_and_counters() -> None:
     engine = Engine(step)
     moves = observed(engine)
     with engine.record() as timeline:
@@ -67,7 +67,7 @@ def test_every_move_is_there_with_its_time_and_counters() -> None:
     assert track.dropped == (0, 0)
 
 
-def test_calls_of_handlers_are_spans_inside_the_visit_of_their_phase() -> None:
+def test_handler_calls_are_spans_inside_the_visit_of_their_phase() -> None:
     engine = Engine(step)
 
     @engine.on(Events.ITERATION_COMPLETED(every=2))
@@ -85,12 +85,12 @@ def test_calls_of_handlers_are_spans_inside_the_visit_of_their_phase() -> None:
     assert names == ["always", "now_and_then", "always", "always"]
     assert {span.handler.event for span in track.spans} == {"Events.ITERATION_COMPLETED"}
     assert {span.handler.place.rpartition(":")[0] for span in track.spans} == {__file__}
-    inside = [(visit.phase, len(visit.spans)) for visit in visits(track) if visit.spans]
+    inside = [(visit.phase, len(visit.spans)) for visit in Visits(track) if visit.spans]
     assert inside == [("Events.ITERATION_COMPLETED", count) for count in (1, 2, 1)]
-    assert all(0 <= visit.in_activity <= visit.duration for visit in visits(track))
+    assert all(0 <= visit.in_activity <= visit.duration for visit in Visits(track))
 
 
-def test_handlers_get_what_they_always_get_and_come_and_go() -> None:
+def test_recorded_handlers_get_their_usual_arguments_and_can_be_added_and_removed() -> None:
     engine, given = Engine(step), []
     engine.register_events(Own.CALLBACK)
 
@@ -114,7 +114,7 @@ def test_handlers_get_what_they_always_get_and_come_and_go() -> None:
     ]
 
 
-def test_a_handler_that_raises_is_a_span_that_says_so() -> None:
+def test_the_span_of_a_handler_that_raises_is_marked() -> None:
     engine = Engine(step)
 
     @engine.on(Events.ITERATION_STARTED)
@@ -131,25 +131,25 @@ def test_a_handler_that_raises_is_a_span_that_says_so() -> None:
     ]
 
 
-def test_a_suspended_run_rests_and_goes_on() -> None:
+def test_a_suspended_run_is_recorded_until_it_is_resumed() -> None:
     engine = Engine(step)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), Engine.interrupt)
     with engine.record() as timeline:
         engine.run([1, 2])
         engine.run()
     moves = walk(timeline)
-    place = moves.index("Events.INTERRUPT rests")
+    place = moves.index("run suspended in Events.INTERRUPT")
     assert moves[place - 1].endswith("--interrupt--> Events.INTERRUPT")
     assert moves[place + 1] == "Events.INTERRUPT --run--> Events.RESUMED"
-    assert [visit.phase for visit in visits(timeline.tracks[0])].count("Events.INTERRUPT") == 1
+    assert [visit.phase for visit in Visits(timeline.tracks[0])].count("Events.INTERRUPT") == 1
 
 
-def test_engines_that_run_inside_are_recorded_beside() -> None:
+def test_engines_that_run_inside_a_run_are_recorded() -> None:
     trainer, evaluator, other = Engine(step), Engine(step), Engine(step)
     trainer.add_event_handler(Events.EPOCH_COMPLETED, nested, evaluator)
     with trainer.record() as timeline:
         trainer.run([1], max_epochs=2)
-        other.run([1])  # not inside
+        other.run([1])  # outside a recorded run
     assert [track.name for track in timeline.tracks] == ["training", "training"]
     assert walk(timeline, 1).count("IDLE --run--> Events.STARTED") == 2
     spans, runs = list(timeline.tracks[0].spans), [m.time for m in timeline.tracks[1].moves if m.kind.trigger == "run"]
@@ -159,7 +159,7 @@ def test_engines_that_run_inside_are_recorded_beside() -> None:
     assert evaluator._recorder is None
 
 
-def test_a_recorder_that_is_removed_in_a_run_has_no_more_guests() -> None:
+def test_a_recorder_removed_in_a_run_records_no_nested_engines() -> None:
     trainer, evaluator, other = Engine(step), Engine(step), Engine(step)
     recorder = trainer.record()
     trainer.add_event_handler(Events.ITERATION_STARTED, recorder.remove)
@@ -169,7 +169,7 @@ def test_a_recorder_that_is_removed_in_a_run_has_no_more_guests() -> None:
     assert len(recorder.timeline.tracks) == 1
 
 
-def test_an_engine_as_an_activity_is_recorded_beside() -> None:
+def test_an_engine_as_an_activity_is_recorded() -> None:
     inner = Engine(step)
     lifecycle = Lifecycle.training(step)
     lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=inner, data=[1])
@@ -177,7 +177,7 @@ def test_an_engine_as_an_activity_is_recorded_beside() -> None:
     with trainer.record() as timeline:
         trainer.run([1])
     assert len(timeline.tracks) == 2
-    (visit,) = [visit for visit in visits(timeline.tracks[0]) if visit.phase == "Own.CHECK"]
+    (visit,) = [visit for visit in Visits(timeline.tracks[0]) if visit.phase == "Own.CHECK"]
     times = [move.time for move in timeline.tracks[1].moves]
     assert visit.entered.time < times[0] <= times[-1] < visit.left.time
 
@@ -215,7 +215,7 @@ def test_a_full_track_keeps_the_newest_records() -> None:
     assert (MOVE.size, SPAN.size) == (24, 24)
 
 
-def test_moves_of_a_step_are_there() -> None:
+def test_moves_of_a_step_are_recorded() -> None:
     def fires(engine: Engine, batch: int) -> None:
         engine.fire_event(Own.FIRED)
 
@@ -230,7 +230,7 @@ def test_moves_of_a_step_are_there() -> None:
     ]
 
 
-def test_recording_twice_is_refused() -> None:
+def test_recording_twice_raises() -> None:
     engine = Engine(step)
     with engine.record() as timeline:
         with pytest.raises(BusyError, match="already being recorded"):
@@ -249,7 +249,7 @@ def test_an_invalid_capacity_raises(capacity: Any) -> None:
         Engine(step).record(Timeline(), capacity=5)
 
 
-def test_counters_that_are_no_numbers_do_not_break_a_run() -> None:
+def test_counters_that_do_not_fit_do_not_break_a_run() -> None:
     engine = Engine(step)
 
     @engine.on(Events.EPOCH_COMPLETED)
@@ -274,7 +274,7 @@ def test_copies_and_pickles_are_not_recorded() -> None:
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_a_recorded_engine_is_free_without_the_collector(every: int) -> None:
+def test_a_recorded_engine_is_freed_without_the_garbage_collector(every: int) -> None:
     gc.disable()
     try:
         engine = Engine(step)
@@ -289,7 +289,7 @@ def test_a_recorded_engine_is_free_without_the_collector(every: int) -> None:
         gc.enable()
 
 
-def test_what_is_not_recorded_costs_nothing() -> None:
+def test_an_engine_costs_nothing_after_the_recording() -> None:
     engine = Engine(step)
     before = engine.source
     with engine.record():
@@ -299,23 +299,23 @@ def test_what_is_not_recorded_costs_nothing() -> None:
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
-def test_the_recorded_walk_is_the_observed_one_and_verifies(plan: Plan) -> None:
+def test_recorded_moves_equal_observed_moves_and_verify(plan: Plan) -> None:
     building = built(plan)
     moves = observed(building.engine)
     with building.engine.record() as timeline:
         building.run()
     (track, *_) = timeline.tracks
-    recorded = [str(move.kind) for move in track.moves if not move.kind.is_rest]
+    recorded = [str(move.kind) for move in track.moves if move.kind.is_transition]
     assert recorded == moves
     assert timeline.verify(building.engine.lifecycle) is None
-    spent = list(visits(track))
+    spent = list(Visits(track))
     assert all(one.left.time <= other.entered.time for one, other in pairwise(spent))
     assert all(
         span.start >= visit.entered.time and span.end <= visit.left.time for visit in spent for span in visit.spans
     )
 
 
-def test_a_recorder_that_a_step_removes_records_nothing_more() -> None:
+def test_a_recorder_removed_by_the_step_records_nothing_more() -> None:
     def removes(engine: Engine, batch: int) -> None:
         recorder.remove()
 
@@ -325,7 +325,7 @@ def test_a_recorder_that_a_step_removes_records_nothing_more() -> None:
     assert walk(recorder.timeline)[-1].endswith("--> Events.ITERATION_STARTED")
 
 
-def test_what_a_handler_is_given_by_hand_it_gets_while_it_is_recorded() -> None:
+def test_a_recorded_handler_gets_the_arguments_of_fire_event() -> None:
     engine, given = Engine(step), []
     engine.register_events(Own.CALLBACK)
 
@@ -340,7 +340,7 @@ def test_what_a_handler_is_given_by_hand_it_gets_while_it_is_recorded() -> None:
     assert [span.handler.event for span in timeline.tracks[0].spans] == ["Own.CALLBACK", "Events.STARTED"]
 
 
-def test_moves_are_logged_when_debugging_begins_between_runs(caplog: pytest.LogCaptureFixture) -> None:
+def test_moves_are_logged_when_debugging_is_enabled_between_runs(caplog: pytest.LogCaptureFixture) -> None:
     engine = Engine(step)
     with engine.record():
         engine.run([1])

@@ -1,4 +1,4 @@
-"""Timelines for other programs: everything that was recorded is there, nests, and reads back as it was."""
+"""Exports of timelines: they contain the whole record, nest, and can be read back."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lifecycles import Plan, plans, recorded_run
 from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.counters import VALUE
-from fsm_engine.timeline.lanes import flows, slices
+from fsm_engine.timeline.slices import Flows, slices
 from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.visits import Visits
 
 
 class Own(EventEnum):
@@ -31,7 +31,7 @@ class Own(EventEnum):
 
 
 class Shown(NamedTuple):
-    """A slice as a reader of a file sees it, times in nanoseconds since 1970."""
+    """A slice as a reader of a file sees it. Times are nanoseconds since 1970."""
 
     lane: str
     name: str
@@ -58,11 +58,11 @@ def two_steps() -> Timeline:
 
 
 def recorded(timeline: Timeline) -> list[Shown]:
-    """Return what has to be shown, scopes left out, from what was recorded."""
+    """Return the slices that an export has to contain, without scopes."""
     found = []
     for place, track in enumerate(timeline.tracks):
         lane = f"{track.name} {place}"
-        for visit in visits(track):
+        for visit in Visits(track):
             args = (("epoch", visit.left.epoch), ("iteration", visit.left.iteration))
             times = visit.entered.time + timeline.wall, visit.left.time + timeline.wall
             found.append(Shown(f"{lane}: phases", visit.phase.rpartition(".")[2], "phase", *times, args))
@@ -75,7 +75,7 @@ def recorded(timeline: Timeline) -> list[Shown]:
 
 
 def read_chrome(path: Path) -> tuple[list[Shown], list[tuple[str, str]], dict[str, list[tuple[int, float]]]]:
-    """Read a trace strictly: every lane has a name and nests, arrows begin and end inside slices."""
+    """Read a trace and check it: every lane has a name and nests, flows begin and end inside slices."""
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     trace = json.loads(text, parse_float=Decimal, parse_constant=pytest.fail)
     base = trace["baseTimeNanoseconds"]
@@ -119,7 +119,7 @@ def exact(microseconds: Decimal) -> int:
 
 
 def nest(shown: list[Shown]) -> None:
-    """Refuse two slices of one lane of which neither holds the other, nor ends before it begins."""
+    """Check that two slices of a lane are either nested or do not overlap."""
     open_: dict[str, list[Shown]] = defaultdict(list)
     for one in sorted(shown, key=lambda s: (s.start, -s.end)):
         assert one.start <= one.end
@@ -131,7 +131,7 @@ def nest(shown: list[Shown]) -> None:
 
 
 def read_perfetto(path: Path) -> tuple[list[Shown], list[tuple[str, str]], dict[str, list[tuple[int, float]]]]:
-    """Read a trace strictly: tracks are described and names told before they are used, begins and ends pair up."""
+    """Read a trace and check it: tracks and names are defined before they are used, every begin has an end."""
     from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TracePacket, TrackEvent
 
     packets = Trace.FromString(path.read_bytes()).packet
@@ -185,14 +185,14 @@ def read_perfetto(path: Path) -> tuple[list[Shown], list[tuple[str, str]], dict[
 
 
 def check_scopes(timeline: Timeline) -> None:
-    """Check that each phase lies inside slices of exactly the scopes that it is in."""
+    """Check that each phase is inside the slices of its scopes and of no others."""
     for place, track in enumerate(timeline.tracks):
         found: dict[str, list[Any]] = defaultdict(list)
         for slice_ in slices(timeline):
-            if slice_.lane.track == place and slice_.what.category == "scope":
+            if slice_.lane.track == place and slice_.type.category == "scope":
                 found[slice_.lane.name].append(slice_)
         names = {name for kind in track.kinds for name in kind.target_scopes}
-        for visit in visits(track):
+        for visit in Visits(track):
             around = {
                 name
                 for name in names
@@ -202,7 +202,7 @@ def check_scopes(timeline: Timeline) -> None:
 
 
 def exported(timeline: Timeline, folder: Path) -> tuple[list[Shown], list[tuple[str, str]], dict[str, Any]]:
-    """Export in every format, and return what all of them show."""
+    """Export in every format, check that the results are equal, and return them."""
     chrome, packed, perfetto = (folder / f"out{suffix}" for suffix in (".json", ".json.gz", ".pftrace"))
     seen = read_chrome(timeline.export(chrome))
     assert read_chrome(timeline.export(packed)) == seen
@@ -228,7 +228,7 @@ def test_every_slice_is_in_its_lane(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
-def test_whatever_happens_everything_is_there_and_nests(tmp_path: Path, plan: Plan) -> None:
+def test_exports_of_random_runs_are_complete_and_nest(tmp_path: Path, plan: Plan) -> None:
     _, timeline = recorded_run(plan)
     shown, _, _ = exported(timeline, tmp_path)
     lanes = {s.lane for s in shown if s.category == "handler"}
@@ -237,7 +237,7 @@ def test_whatever_happens_everything_is_there_and_nests(tmp_path: Path, plan: Pl
     check_scopes(timeline)
 
 
-def test_a_suspended_run_is_closed_and_opened_again(tmp_path: Path) -> None:
+def test_the_scopes_of_a_suspended_run_end_and_begin_again(tmp_path: Path) -> None:
     engine = Engine(step)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), Engine.interrupt)
     with engine.record() as timeline:
@@ -254,7 +254,7 @@ def test_a_suspended_run_is_closed_and_opened_again(tmp_path: Path) -> None:
     check_scopes(timeline)
 
 
-def test_what_was_cut_off_is_shown_as_far_as_it_was_recorded(tmp_path: Path) -> None:
+def test_a_track_without_its_beginning_is_exported(tmp_path: Path) -> None:
     engine = Engine(step)
     with engine.record(capacity=50) as timeline:
         engine.run(range(100))
@@ -269,12 +269,12 @@ def test_what_was_cut_off_is_shown_as_far_as_it_was_recorded(tmp_path: Path) -> 
     assert epoch.end == max(s.end for s in shown if s.category == "phase")
 
 
-def test_a_run_that_was_torn_off_ends_where_it_was(tmp_path: Path) -> None:
+def test_a_run_without_its_end_is_closed_at_its_last_move(tmp_path: Path) -> None:
     engine = Engine(step)
     with engine.record() as timeline:
         engine.run([1, 2])
         (track,) = timeline.tracks
-        track.move_ring.at -= 4 * MOVE.size  # as after a second Ctrl-C while the first was being handled
+        track.move_ring.offset -= 4 * MOVE.size  # as after a second Ctrl-C while the first was being handled
         *_, last = track.moves
         engine.run([1, 2])
     shown, _, _ = exported(timeline, tmp_path)
@@ -283,7 +283,7 @@ def test_a_run_that_was_torn_off_ends_where_it_was(tmp_path: Path) -> None:
     check_scopes(timeline)
 
 
-def test_an_arrow_leads_from_a_handler_to_the_run_that_it_begins(tmp_path: Path) -> None:
+def test_a_flow_leads_from_a_handler_to_the_run_that_it_starts(tmp_path: Path) -> None:
     trainer, evaluator, inner = Engine(step), Engine(step), Engine(step)
 
     @trainer.on(Events.EPOCH_COMPLETED)
@@ -298,13 +298,13 @@ def test_an_arrow_leads_from_a_handler_to_the_run_that_it_begins(tmp_path: Path)
     with trainer.record() as timeline:
         trainer.run([1], max_epochs=2)
     _, arrows, _ = exported(timeline, tmp_path)
-    prefix = "test_an_arrow_leads_from_a_handler_to_the_run_that_it_begins.<locals>."
+    prefix = "test_a_flow_leads_from_a_handler_to_the_run_that_it_starts.<locals>."
     outer = (f"training 0: handlers: {prefix}evaluate", "training 1: run: run")
     innermost = (f"training 1: handlers: {prefix}once_more", "training 2: run: run")
     assert Counter(arrows) == {outer: 2, innermost: 4}
 
 
-def test_an_arrow_leads_from_an_activity_to_the_run_that_it_is(tmp_path: Path) -> None:
+def test_a_flow_leads_from_an_activity_to_its_run(tmp_path: Path) -> None:
     lifecycle = Lifecycle.training(step)
     lifecycle.insert(Own.CHECK, after=Events.EPOCH_COMPLETED, activity=Engine(step), data=[1])
     trainer = Engine(lifecycle=lifecycle)
@@ -313,7 +313,7 @@ def test_an_arrow_leads_from_an_activity_to_the_run_that_it_is(tmp_path: Path) -
     assert exported(timeline, tmp_path)[1] == [("training 0: phases: CHECK", "training 1: run: run")]
 
 
-def test_a_run_in_another_thread_is_nobodys_guest() -> None:
+def test_a_run_in_another_thread_has_no_flow() -> None:
     trainer, other = Engine(step), Engine(step)
 
     @trainer.on(Events.EPOCH_COMPLETED)
@@ -326,10 +326,10 @@ def test_a_run_in_another_thread_is_nobodys_guest() -> None:
     with trainer.record(timeline), other.record(timeline):
         trainer.run([1])
     assert len(list(timeline.tracks[1].moves)) > 0
-    assert flows(timeline) == []
+    assert Flows(timeline).found() == []
 
 
-def test_calls_that_do_not_nest_have_lanes_of_their_own(tmp_path: Path) -> None:
+def test_calls_that_do_not_nest_are_in_different_lanes(tmp_path: Path) -> None:
     engine = Engine(step)
     with engine.record() as timeline:
         engine.run([1])
@@ -338,7 +338,7 @@ def test_calls_that_do_not_nest_have_lanes_of_their_own(tmp_path: Path) -> None:
     times = [(0, 100), (10, 50), (20, 60), (30, 55), (40, 70), (100, 110), (200, 210), (200, 250)]
     for place, (start, end) in enumerate(times):
         SPAN.pack_into(track.span_ring.block, place * SPAN.size, start, end, 0, 0)
-    track.span_ring.at = len(times) * SPAN.size
+    track.span_ring.offset = len(times) * SPAN.size
     shown, _, _ = exported(timeline, tmp_path)
     placed = {(s.start - timeline.wall, s.end - timeline.wall): s.lane for s in shown if s.name == "f"}
     assert placed == {
@@ -353,7 +353,7 @@ def test_calls_that_do_not_nest_have_lanes_of_their_own(tmp_path: Path) -> None:
     }
 
 
-def test_numbers_beside_the_run_are_curves(tmp_path: Path) -> None:
+def test_counters_are_curves(tmp_path: Path) -> None:
     engine, timeline = Engine(step), Timeline()
 
     @engine.on(Events.ITERATION_COMPLETED)
@@ -370,24 +370,24 @@ def test_numbers_beside_the_run_are_curves(tmp_path: Path) -> None:
     assert b"loss is nan" in (tmp_path / "out.pftrace").read_bytes()
 
 
-def test_counter_keeps_the_newest_values() -> None:
+def test_a_counter_keeps_the_newest_values() -> None:
     timeline = Timeline(capacity=3)
     for value in range(5):
         timeline.count("it", value)
     assert [value for _, value in timeline.counters["it"]] == [2, 3, 4]
     assert timeline.counters["it"].dropped == 2
-    assert len(timeline.counters["it"].ring.block) == 3 * VALUE.size
+    assert len(timeline.counters["it"].block) == 3 * VALUE.size
 
 
-def test_what_is_no_number_is_refused() -> None:
+def test_counting_a_value_that_is_not_a_number_raises() -> None:
     timeline = Timeline()
-    with pytest.raises(TypeError, match=r"^count\('loss', ...\) keeps numbers, and Tensor is none. Give loss.item\(\)"):
+    with pytest.raises(TypeError, match=r"count\('loss', .*Tensor.*Pass loss\.item\(\)"):
         timeline.count("loss", torch.tensor(1.0))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"str is none. Give a number\.$"):
+    with pytest.raises(TypeError, match=r"got str\. Pass a number"):
         timeline.count("loss", "1")  # type: ignore[arg-type]
 
 
-def test_to_chrome_is_what_is_written(tmp_path: Path) -> None:
+def test_to_chrome_returns_the_content_of_the_exported_file(tmp_path: Path) -> None:
     engine = Engine(step)
     with engine.record() as timeline:
         engine.run([1])
@@ -395,7 +395,7 @@ def test_to_chrome_is_what_is_written(tmp_path: Path) -> None:
     assert {event["pid"] for event in timeline.to_chrome(3)["traceEvents"]} == {3}
 
 
-def test_files_of_ranks_may_be_joined(tmp_path: Path) -> None:
+def test_files_of_several_ranks_can_be_concatenated(tmp_path: Path) -> None:
     from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
 
     engine = Engine(step)
@@ -409,42 +409,44 @@ def test_files_of_ranks_may_be_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "format_"), [("t.trace", None), ("t.json", "svg"), ("json", None)])
-def test_a_format_that_is_not_known_is_refused(tmp_path: Path, name: str, format_: str | None) -> None:
+def test_an_unknown_format_raises(tmp_path: Path, name: str, format_: str | None) -> None:
     with pytest.raises(ValueError, match=r"'json', 'json\.gz'|'json' or 'json\.gz' or 'perfetto'"):
         Timeline().export(tmp_path / name, format_)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_format_may_be_given(tmp_path: Path) -> None:
+def test_a_format_can_be_passed(tmp_path: Path) -> None:
     path = Timeline().export(tmp_path / "t.bin", "json.gz")
     assert json.loads(gzip.decompress(path.read_bytes()))["displayTimeUnit"] == "ns"
 
 
 @pytest.mark.parametrize("suffix", [".json", ".json.gz", ".pftrace"])
-def test_a_failed_export_leaves_what_was_there(tmp_path: Path, suffix: str) -> None:
+def test_a_failed_export_leaves_the_old_file(tmp_path: Path, suffix: str) -> None:
     engine = Engine(step)
     with engine.record() as timeline:
         engine.run(range(10_000))
     path = tmp_path / f"t{suffix}"
     path.write_text("old")
     timeline.count("loss", 1)
-    timeline.counters["loss"].ring = iter([(1, "no number")])  # type: ignore[assignment]
+    timeline.counters["loss"] = [(1, "not a number")]  # type: ignore[assignment]
     with pytest.raises(TypeError):
         timeline.export(path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(path.name, "old")]
 
 
-def test_what_is_missing_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_raises_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("pandas", "perfetto.protos.perfetto.trace"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"pip install fsm-engine\[perfetto\], or export to .json\.$"):
+    with pytest.raises(ImportError, match=r"pip install fsm-engine\[perfetto\], or export to .json"):
         Timeline().export(tmp_path / "t.pftrace")
-    with pytest.raises(ImportError, match=r"pip install pandas\.$"):
+    with pytest.raises(ImportError, match=r"pip install pandas"):
         Timeline().to_pandas()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pandas_reads_the_table() -> None:
+def test_to_pandas_has_moves_and_calls() -> None:
     timeline = two_steps()
     table = timeline.to_pandas()
     assert len(table) == len(timeline.to_dicts())
@@ -458,7 +460,7 @@ def test_pandas_reads_the_table() -> None:
     assert len(Timeline().to_pandas()) == 0
 
 
-def test_pandas_reads_numbers_beside_the_run() -> None:
+def test_to_pandas_has_values_of_counters() -> None:
     engine = Engine(step)
 
     @engine.on(Events.ITERATION_COMPLETED)
@@ -478,7 +480,7 @@ def test_pandas_reads_numbers_beside_the_run() -> None:
 
 
 def profiled(folder: Path) -> tuple[Timeline, Path]:
-    """Return a timeline of a run whose second epoch was profiled, and the profile."""
+    """Return the timeline of a run whose second epoch was profiled, and the path of the profile."""
     engine, profiler = Engine(work), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
     engine.add_event_handler(Events.EPOCH_STARTED(once=2), profiler.start)
     engine.add_event_handler(Events.EPOCH_COMPLETED(once=2), profiler.stop)
@@ -494,7 +496,7 @@ def work(_engine: Engine, batch: int) -> float:
 
 
 @pytest.mark.parametrize("suffix", [".json", ".json.gz"])
-def test_phases_stand_where_they_happened_in_a_trace_of_torch(tmp_path: Path, suffix: str) -> None:
+def test_phases_have_the_right_times_in_a_merged_torch_trace(tmp_path: Path, suffix: str) -> None:
     timeline, trace = profiled(tmp_path)
     before = trace.read_bytes()
     path = timeline.merge_torch_trace(trace, tmp_path / f"merged{suffix}")
@@ -515,29 +517,29 @@ def test_phases_stand_where_they_happened_in_a_trace_of_torch(tmp_path: Path, su
     assert len({event["pid"] for event in ours} - {event["pid"] for event in theirs["traceEvents"]}) == 1
 
 
-def test_a_trace_that_cannot_be_merged_says_why(tmp_path: Path) -> None:
+def test_merging_an_unsuitable_trace_raises(tmp_path: Path) -> None:
     timeline, trace = profiled(tmp_path)
     foreign = tmp_path / "foreign.json"
     good = json.loads(trace.read_bytes())
     late = [{**event, "ts": event["ts"] + 1e9} for event in good["traceEvents"] if "ts" in event]
     for content, complaint in (
-        ("{", "is no trace: "),
+        ("{", "is not a trace: "),
         ("[1]", "no list of traceEvents"),
         ('{"traceEvents": []}', "has no baseTimeNanoseconds"),
         ('{"traceEvents": [], "baseTimeNanoseconds": 0}', "no events with a time"),
-        (json.dumps({**good, "traceEvents": late}), "nothing of it happened meanwhile"),
+        (json.dumps({**good, "traceEvents": late}), "no event overlaps"),
     ):
         foreign.write_text(content)
         with pytest.raises(ValueError, match=complaint):
             timeline.merge_torch_trace(foreign, tmp_path / "merged.json")
     foreign.write_bytes(gzip.compress(trace.read_bytes())[:100])
-    with pytest.raises(ValueError, match="is no trace: "):
+    with pytest.raises(ValueError, match="is not a trace: "):
         timeline.merge_torch_trace(foreign, tmp_path / "merged.json")
     assert not (tmp_path / "merged.json").exists()
 
 
 def ranges_of(profiler: Any, folder: Path) -> list[Shown]:
-    """Return the ranges of a profile, which have to nest."""
+    """Return the ranges of a profile, and check that they nest."""
     profiler.export_chrome_trace(str(folder / "ranges.json"))
     events = json.loads((folder / "ranges.json").read_text(), parse_float=Decimal)["traceEvents"]
     found = [event for event in events if event.get("cat") == "user_annotation"]
@@ -567,7 +569,7 @@ def test_phases_are_ranges_while_a_profiler_is_active(tmp_path: Path) -> None:
     assert names == [*one, *inside, *one]
 
 
-def test_ranges_are_closed_whatever_happens(tmp_path: Path) -> None:
+def test_ranges_are_closed_after_errors(tmp_path: Path) -> None:
     class Halt(BaseException):
         pass
 

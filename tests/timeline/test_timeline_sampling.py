@@ -1,4 +1,4 @@
-"""`record(every=)`: whole iterations, one in so many, and everything outside of iterations."""
+"""`record(every=)`: records one iteration in every so many, and everything outside iterations."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from lifecycles import Building, Plan, plans
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
-from fsm_engine.timeline import Kind, Timeline, Track
-from fsm_engine.timeline.sampling import Turn
+from fsm_engine.timeline import MoveKind, Timeline, Track
+from fsm_engine.timeline.sampling import IterationPhases
 from fsm_engine.timeline.track import MOVE, Sampling
-from fsm_engine.timeline.visits import visits
+from fsm_engine.timeline.visits import Visits
 
 TURN = {phase.name for phase in Lifecycle.training().phases if Scope.EPOCH.contains(phase.scope)} - {"EPOCH_STARTED"}
 
@@ -32,12 +32,12 @@ def step(_engine: Engine, batch: Any) -> Any:
     return batch
 
 
-def ends(kind: Kind) -> tuple[str, str]:
+def ends(kind: MoveKind) -> tuple[str, str]:
     return kind.source.rpartition(".")[2], kind.target.rpartition(".")[2]
 
 
-def sampled(kinds: list[Kind], every: int) -> Iterator[Kind]:
-    """Yield what is to be recorded of a walk along the lifecycle of training."""
+def sampled(kinds: list[MoveKind], every: int) -> Iterator[MoveKind]:
+    """Yield the moves to record of a run of the training lifecycle."""
     turns, is_kept, was_kept = 0, True, True
     for kind in kinds:
         source, target = ends(kind)
@@ -47,14 +47,16 @@ def sampled(kinds: list[Kind], every: int) -> Iterator[Kind]:
         if not is_inside or is_kept or was_kept:
             yield kind
         if target == "EPOCH_COMPLETED" and source in ("GET_BATCH_STARTED", "DATALOADER_STOP_ITERATION"):
-            turns -= 1  # there was no batch
+            turns -= 1  # no batch was left
 
 
 @settings(deadline=None, max_examples=25)
 @given(
     st.integers(1, 7), st.integers(1, 3), st.integers(2, 5), st.sampled_from(["list", "generator", "none", "longer"])
 )
-def test_what_is_recorded_are_whole_iterations_and_all_else(length: int, epochs: int, every: int, data: str) -> None:
+def test_whole_iterations_and_everything_outside_them_are_recorded(
+    length: int, epochs: int, every: int, data: str
+) -> None:
     def batches() -> Any:
         return {"list": list(range(length)), "generator": iter(range(length)), "longer": list(range(length))}.get(data)
 
@@ -76,7 +78,7 @@ def test_what_is_recorded_are_whole_iterations_and_all_else(length: int, epochs:
     assert timeline.verify(engine.lifecycle) is None
 
 
-def test_a_suspended_run_goes_on_with_the_iteration_that_it_was_in() -> None:
+def test_a_resumed_run_continues_its_iteration() -> None:
     for place in (Events.GET_BATCH_COMPLETED, Events.ITERATION_COMPLETED):
         for when in (1, 2, 3):
             engine = Engine(step)
@@ -94,11 +96,11 @@ def test_a_suspended_run_goes_on_with_the_iteration_that_it_was_in() -> None:
 
 @settings(deadline=None, max_examples=30, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans(), st.integers(2, 4))
-def test_whatever_happens_what_is_recorded_is_part_of_the_walk_and_verifies(plan: Plan, every: int) -> None:
+def test_sampled_moves_of_random_runs_are_a_subsequence_and_verify(plan: Plan, every: int) -> None:
     building = Building(plan, ("compiled",))
     hypothesis.assume(not building.wrong)
     engine = building.engine
-    turn = Turn(engine.lifecycle.graph)
+    turn = IterationPhases(engine.lifecycle.graph)
     hypothesis.assume(turn.phases)
     observed: list[Any] = []
     engine.observe(lambda engine, transition: observed.append((transition, str(transition))))
@@ -106,7 +108,7 @@ def test_whatever_happens_what_is_recorded_is_part_of_the_walk_and_verifies(plan
         building.run()
     (track, *_) = timeline.tracks
     graph = engine.lifecycle.graph
-    recorded = [move.kind for move in track.moves if not move.kind.is_rest]
+    recorded = [move.kind for move in track.moves if move.kind.is_transition]
     names = [(ends(kind)[0], kind.label, ends(kind)[1]) for kind in recorded]
     walk = iter([_named(graph, transition) for transition, _ in observed])
     assert all(name in walk for name in names)  # a subsequence
@@ -122,7 +124,7 @@ def test_whatever_happens_what_is_recorded_is_part_of_the_walk_and_verifies(plan
     ]
     assert kept == outside
     assert timeline.verify(engine.lifecycle) is None
-    spent = list(visits(track))
+    spent = list(Visits(track))
     assert all(one.left.time <= other.entered.time for one, other in pairwise(spent))
     within = [span for visit in spent for span in visit.spans]
     assert all(visit.entered.time <= s.start <= s.end <= visit.left.time for visit in spent for s in visit.spans)
@@ -140,7 +142,7 @@ def _name(transition: Any) -> str:
     return target if isinstance(target, str) else target.name
 
 
-def test_handlers_are_recorded_with_their_iteration_and_outside_of_iterations() -> None:
+def test_handlers_are_recorded_in_kept_iterations_and_outside_iterations() -> None:
     engine = Engine(step)
     engine.register_events(Own.CHECK)
     for event in (Events.GET_BATCH_STARTED, Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Own.CHECK):
@@ -153,7 +155,7 @@ def test_handlers_are_recorded_with_their_iteration_and_outside_of_iterations() 
     assert called == [*kept, *kept, "EPOCH_COMPLETED", *kept, *kept, "EPOCH_COMPLETED"]
 
 
-def test_an_iteration_that_is_left_out_and_fails_shows_how_it_was_left() -> None:
+def test_the_failure_of_an_unrecorded_iteration_is_recorded() -> None:
     def fails(engine: Engine, _batch: int) -> None:
         if engine.state.iteration == 3:
             raise ValueError
@@ -173,7 +175,7 @@ def test_an_iteration_that_is_left_out_and_fails_shows_how_it_was_left() -> None
     assert timeline.verify(engine.lifecycle) is None
 
 
-def test_a_step_that_moves_is_recorded_with_its_iteration() -> None:
+def test_moves_of_the_step_are_recorded_with_their_iteration() -> None:
     engine = Engine(lambda engine, _batch: engine.fire_event(Own.FIRED))
     engine.lifecycle.add_path(Events.ITERATION_STARTED >> Own.FIRED >> Events.ITERATION_COMPLETED, required=True)
     with engine.record(every=2) as timeline:
@@ -183,7 +185,7 @@ def test_a_step_that_moves_is_recorded_with_its_iteration() -> None:
     assert timeline.verify(engine.lifecycle) is None
 
 
-def test_engines_inside_are_sampled_alike_each_by_itself() -> None:
+def test_nested_engines_are_sampled_independently() -> None:
     trainer, evaluator = Engine(step), Engine(step)
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(range(3)))
     with trainer.record(every=4) as timeline:
@@ -194,49 +196,49 @@ def test_engines_inside_are_sampled_alike_each_by_itself() -> None:
     ]
 
 
-def test_a_change_of_what_was_kept_is_noticed() -> None:
+def test_a_changed_sampled_run_violates_its_lifecycle() -> None:
     engine = Engine(step)
     with engine.record(every=3) as timeline:
         engine.run(range(7))
     (track,) = timeline.tracks
     records = list(track.move_ring)
-    cuts = {number for number, kind in enumerate(track.kinds) if kind.is_cut}
+    cuts = {number for number, kind in enumerate(track.kinds) if kind.starts_gap}
     found = []
     for place in range(1, len(records) - 1):
         changed = records[:place] + records[place + 1 :]
-        track.move_ring.fill(b"".join(MOVE.pack(*fields) for fields in changed))
-        track.move_ring.at, track.move_ring.laps = len(changed) * MOVE.size, 0
+        track.move_ring.load_bytes(b"".join(MOVE.pack(*fields) for fields in changed))
+        track.move_ring.offset, track.move_ring.laps = len(changed) * MOVE.size, 0
         if timeline.verify(engine.lifecycle) is None:
             found.append(place)
     left_out = [place for place, fields in enumerate(records) if fields[1] in cuts]
-    # Where iterations were left out the run may stand anywhere; without the move before that, it came from the same.
+    # After a gap the run may be in any phase; without the move before the gap, it comes from the same phase.
     assert found == [place for cut in left_out for place in (cut, cut + 1)]
     assert len(left_out) == 2
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "all"])
-def test_an_every_that_is_none_is_refused(every: Any) -> None:
+def test_an_invalid_every_raises(every: Any) -> None:
     with pytest.raises(ValueError, match=r"every=.* has to be a positive integer"):
         Engine(step).record(every=every)
 
 
-def test_a_lifecycle_without_iterations_is_refused() -> None:
+def test_sampling_a_lifecycle_without_iterations_raises() -> None:
     lifecycle = Lifecycle("own")
     lifecycle.add_phase(Own.CHECK, scope=Scope.RUN, activity=lambda: None)
     lifecycle.add_path(Events.STARTED >> Own.CHECK >> Events.COMPLETED)
     engine = Engine(lifecycle=lifecycle)
-    with pytest.raises(ValueError, match=r"^every=2 records one iteration in 2, and this lifecycle has none: "):
+    with pytest.raises(ValueError, match=r"every=2 .*no iterations"):
         engine.record(every=2)
     with engine.record(every=1) as timeline:
         engine.run()
     assert timeline.tracks[0].sampling is None
 
 
-# What comes of it
+# Results
 
 
 def by_hand() -> Timeline:
-    """Two iterations of which the first is recorded, with times that can be added up."""
+    """Return the timeline of two iterations, of which the first is recorded, with round times."""
     timeline = Timeline(100)
     track = Track("by hand", "MainThread", 100)
     track.sampling = Sampling(2, 2, 1, frozenset({"Events.GET_BATCH_STARTED", "Events.ITERATION_STARTED"}))
@@ -249,40 +251,40 @@ def by_hand() -> Timeline:
         (1400, "Events.ITERATION_STARTED", "Events.COMPLETED", (), False),
         (1500, "Events.COMPLETED", "IDLE", (), False),
     ]
-    for time, source, target, scopes, is_cut in walk:
+    for time, source, target, scopes, starts_gap in walk:
         trigger = "run" if source == "IDLE" else "automatic"
-        number = track.number(Kind(source, "on", target, (), scopes, trigger, is_cut=is_cut))
+        number = track.kind_number(MoveKind(source, "on", target, (), scopes, trigger, starts_gap=starts_gap))
         track.move_ring.add(time, number, 1, 1)
     return timeline
 
 
-def test_a_summary_says_that_there_are_gaps_and_takes_them_to_be_like_the_rest() -> None:
-    (account,) = by_hand().summary().accounts
-    # 500 in all: 100 and 100 outside, 100 in the iteration that was kept, 200 in the one that was not
-    assert (account.total, account.data, account.step, account.in_handlers, account.other) == (500, 30, 270, 0, 200)
-    shares = {name.rpartition(".")[2]: (t.count, t.total, t.share) for name, t in account.phases.items()}
+def test_a_summary_reports_gaps_and_estimates_times() -> None:
+    (summary,) = by_hand().summary().tracks
+    # 500 in total: 100 and 100 outside iterations, 100 in the recorded iteration, 200 in the other one
+    assert (summary.total, summary.data, summary.step, summary.in_handlers, summary.other) == (500, 30, 270, 0, 200)
+    shares = {name.rpartition(".")[2]: (t.count, t.total, t.share) for name, t in summary.phases.items()}
     assert shares == {
         "STARTED": (1, 100, 0.2),
         "GET_BATCH_STARTED": (1, 10, 0.06),
         "ITERATION_STARTED": (1, 90, 0.54),
         "COMPLETED": (1, 100, 0.2),
     }
-    assert str(account).splitlines()[1] == (
-        "1 of 2 iterations were not recorded (every=2): shares, and what is above, take them to be like the others"
+    assert str(summary).splitlines()[1] == (
+        "1 of 2 iterations were not recorded (every=2): the times above and the shares are estimates"
     )
 
 
-def test_a_file_a_table_and_a_trace_have_the_gaps(tmp_path: Path) -> None:
+def test_files_tables_and_traces_have_gaps(tmp_path: Path) -> None:
     timeline = by_hand()
     loaded = Timeline.load(timeline.save(tmp_path / "run.fsmt"))
     assert loaded.tracks[0].sampling == timeline.tracks[0].sampling
     assert str(loaded.summary()) == str(timeline.summary())
-    assert [row["is_cut"] for row in loaded.to_dicts()] == [False, False, False, True, False, False]
+    assert [row["starts_gap"] for row in loaded.to_dicts()] == [False, False, False, True, False, False]
     events = [event for event in loaded.to_chrome()["traceEvents"] if event["ph"] == "X" and event["cat"] == "gap"]
     assert [(event["name"], event["ts"], event["dur"]) for event in events] == [("iterations not recorded", 1.2, 0.2)]
 
 
-def test_pictures_say_so(tmp_path: Path) -> None:
+def test_pictures_report_gaps(tmp_path: Path) -> None:
     engine = Engine(step)
     with engine.record(every=3) as timeline:
         engine.run(range(10), max_epochs=2)
@@ -293,12 +295,12 @@ def test_pictures_say_so(tmp_path: Path) -> None:
     assert "13 of 20 iterations were not recorded (every=3)" in page
 
 
-def test_runs_that_leave_out_other_iterations_are_not_compared() -> None:
+def test_comparing_runs_with_different_iterations_raises() -> None:
     engine, found = Engine(step), []
     for every in (1, 3, 3):
         with engine.record(every=every) as timeline:
             engine.run(range(10))
         found.append(timeline)
     assert found[1].diff(found[2]) is None
-    with pytest.raises(ValueError, match=r"^one was recorded with every=1, the other with every=3, so they keep"):
+    with pytest.raises(ValueError, match=r"every=1, the other with every=3"):
         found[0].diff(found[1])

@@ -1,4 +1,8 @@
-"""Pictures of timelines: lanes of what went on, along a time axis that is broken where nothing new happens; a page."""
+"""Pictures and pages of recorded runs.
+
+A `Timeline` is drawn as lanes of bars along a time axis, which is broken where the run repeats itself, and written as
+SVG, PNG or PDF, or as a page with zoom. `render` and the packages above it may import this one.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,18 @@ from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render.choices import choose
 from fsm_engine.render.formats import format_of
 from fsm_engine.render.themes import Theme, get_theme
-from fsm_engine.render.timeline.place import place
 
 if TYPE_CHECKING:
     from fsm_engine.timeline.timeline import Timeline
 
-Format = Callable[["Timeline", str, Theme], bytes]
+Writer = Callable[["Timeline", str, Theme], bytes]
 
 
 def _svg(timeline: Timeline, title: str, theme: Theme) -> bytes:
-    from fsm_engine.render.timeline.svg import svg
+    from fsm_engine.render.timeline.layout import lay_out
+    from fsm_engine.render.timeline.svg import to_svg
 
-    return svg(place(timeline, title), theme).encode()
+    return to_svg(lay_out(timeline, title), theme).encode()
 
 
 def _converted(format: Literal["png", "pdf"], timeline: Timeline, title: str, theme: Theme) -> bytes:  # noqa: A002
@@ -33,18 +37,18 @@ def _converted(format: Literal["png", "pdf"], timeline: Timeline, title: str, th
 
 
 def _html(timeline: Timeline, title: str, theme: Theme) -> bytes:
-    from fsm_engine.render.timeline.page import page
+    from fsm_engine.render.timeline.page import timeline_page
 
-    return page(timeline, title or "timeline", theme).encode()
+    return timeline_page(timeline, title or "timeline", theme).encode()
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, Writer] = {
     "svg": _svg,
     "png": partial(_converted, "png"),
     "pdf": partial(_converted, "pdf"),
     "html": _html,
 }
-"""What writes each format of a timeline's picture; its name is the suffix of a file."""
+"""Writers of all formats, by the suffix of the file."""
 
 
 def render_timeline(
@@ -54,10 +58,11 @@ def render_timeline(
     title: str | None = None,
     theme: str = "auto",
 ) -> bytes:
-    """Return a picture of `timeline` as the content of a file. The arguments are those of `Timeline.draw`.
+    """Return a picture of `timeline` as the content of a file. The arguments are the same as in `Timeline.draw`.
 
     Raises:
-        ValueError: there is no such format or theme, or nothing was recorded.
+        TypeError: the title is not a string.
+        ValueError: the format or the theme is unknown, or no run was recorded.
         ImportError: png and pdf need Typst; the message has the command that installs it.
     """
     write = choose("format", format, FORMATS)
@@ -74,6 +79,6 @@ def draw_timeline(
     title: str | None = None,
     theme: str = "auto",
 ) -> Path:
-    """Write a picture of `timeline` to a file, whole or not at all. See `Timeline.draw`."""
+    """Write a picture of `timeline` to a file atomically. See `Timeline.draw`."""
     content = render_timeline(timeline, format or format_of(path, FORMATS), title=title, theme=theme)
     return write_atomically(path, content)

@@ -1,4 +1,4 @@
-"""What is left out of the picture of a long run: the middle of what is done again and again."""
+"""The gaps in the picture of a long run: repetitions in the middle are left out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from fsm_engine.render.timeline.stretches import Cycle, Stretch, Walk
+from fsm_engine.render.timeline.segments import Cycle, Segment, VisitFeatures
 
-MANY = 24
-"""How many visits in a row are shown one by one."""
+MAX_VISITS = 24
+"""The number of consecutive visits that are shown one by one."""
 
 
-class Keep(NamedTuple):
-    """How many of what is repeated are shown, at the beginning and at the end."""
+class Ends(NamedTuple):
+    """How many repetitions are shown at the beginning and at the end."""
 
     first: int
     last: int
@@ -26,14 +26,14 @@ class Gap(NamedTuple):
     Attributes:
         start: when it begins, in nanoseconds.
         end: when it ends.
-        what: what is left out, such as ``1,874 more iterations``.
-        depth: how many scopes what is left out lies in.
-        track: the number of the track that it lies in.
+        content: a description of the content, such as ``1,874 more iterations``.
+        depth: the number of scopes around the content.
+        track: the index of the track.
     """
 
     start: int
     end: int
-    what: str
+    content: str
     depth: int
     track: int
 
@@ -41,90 +41,91 @@ class Gap(NamedTuple):
 _Found = tuple[int, int, str, int]
 
 
-class Detail(NamedTuple):
+class DetailLevel(NamedTuple):
     """How much is shown.
 
     Attributes:
-        outer: of what holds others, such as epochs.
-        inner: of what does not, such as iterations.
-        phases: whether the first visit of each phase is shown; the first of each scope and call always is.
+        outer: of repetitions with inner repetitions, such as epochs.
+        inner: of repetitions without, such as iterations.
+        first_phases: whether the first visit of each phase is shown. The first visits of scopes and calls of handlers
+            always are.
     """
 
-    outer: Keep
-    inner: Keep
-    phases: bool = True
+    outer: Ends
+    inner: Ends
+    first_phases: bool = True
 
 
-DETAILS = (
-    *(Detail(Keep(9, 9), inner) for inner in (Keep(9, 9), Keep(3, 2), Keep(2, 1))),
-    *(Detail(Keep(2, 1), inner) for inner in (Keep(3, 2), Keep(2, 1))),
-    *(Detail(Keep(1, 1), inner) for inner in (Keep(3, 2), Keep(2, 1))),
-    *(Detail(Keep(1, 1), inner, False) for inner in (Keep(3, 2), Keep(2, 1))),
-    *(Detail(Keep(1, 1), Keep(1, 1), phases) for phases in (True, False)),
-    *(Detail(Keep(1, 0), inner, False) for inner in (Keep(1, 1), Keep(1, 0))),
+DETAIL_LEVELS = (
+    *(DetailLevel(Ends(9, 9), inner) for inner in (Ends(9, 9), Ends(3, 2), Ends(2, 1))),
+    *(DetailLevel(Ends(2, 1), inner) for inner in (Ends(3, 2), Ends(2, 1))),
+    *(DetailLevel(Ends(1, 1), inner) for inner in (Ends(3, 2), Ends(2, 1))),
+    *(DetailLevel(Ends(1, 1), inner, False) for inner in (Ends(3, 2), Ends(2, 1))),
+    *(DetailLevel(Ends(1, 1), Ends(1, 1), first_phases) for first_phases in (True, False)),
+    *(DetailLevel(Ends(1, 0), inner, False) for inner in (Ends(1, 1), Ends(1, 0))),
 )
-"""From much to little."""
+"""All levels, most detail first."""
 
 
-def gaps(stretch: Stretch, detail: Detail, track: int) -> Iterator[Gap]:
-    """Yield what is left out of a stretch that is shown: never the first time that something happens in it."""
-    for begin, finish, what, depth in _Eliding(stretch.walk, detail).gaps(stretch, -1):
-        yield Gap(begin, finish, what, depth, track)
+def find_gaps(segment: Segment, level: DetailLevel, track: int) -> Iterator[Gap]:
+    """Yield the gaps in a shown segment."""
+    for start, end, content, depth in _GapFinder(segment.features, level).find(segment, -1):
+        yield Gap(start, end, content, depth, track)
 
 
-class _Eliding:
-    """Finds what is left out.
+class _GapFinder:
+    """Finds the gaps.
 
     Attributes:
-        seen: what the visits that are shown have come to so far.
+        seen: the bits of the features of the visits that are shown so far.
     """
 
-    def __init__(self, walk: Walk, detail: Detail) -> None:
-        self.walk, self.detail, self.seen = walk, detail, 0
+    def __init__(self, features: VisitFeatures, level: DetailLevel) -> None:
+        self.features, self.level, self.seen = features, level, 0
 
-    def gaps(self, stretch: Stretch, depth: int) -> Iterator[_Found]:
-        hidden = self._hidden(stretch.cycles, self.detail.outer if stretch.is_outer else self.detail.inner)
-        for is_hidden, chain in groupby(zip(stretch.cycles, hidden), lambda pair: pair[1]):
-            together = [cycle for cycle, _ in chain]
-            if is_hidden and len(together) > 1:
-                yield together[0].start, together[-1].end, _what(together), depth + 1
+    def find(self, segment: Segment, depth: int) -> Iterator[_Found]:
+        hidden = self._hidden(segment.cycles, self.level.outer if segment.is_outer else self.level.inner)
+        for is_hidden, pairs in groupby(zip(segment.cycles, hidden), lambda pair: pair[1]):
+            cycles = [cycle for cycle, _ in pairs]
+            if is_hidden and len(cycles) > 1:
+                yield cycles[0].start, cycles[-1].end, _describe(cycles), depth + 1
             else:
-                for cycle in together:
-                    yield from self._in_cycle(cycle, depth)
+                for cycle in cycles:
+                    yield from self._find_in_cycle(cycle, depth)
 
-    def _hidden(self, cycles: Sequence[Cycle], keep: Keep) -> Iterator[bool]:
-        """Yield for each cycle whether it is left out."""
-        known, counted = self.seen, -1 if self.detail.phases else self.walk.notable
-        for place, cycle in enumerate(cycles):
-            is_new = cycle.kinds & ~known & counted
-            yield keep.first <= place < len(cycles) - keep.last and not is_new
-            known |= cycle.kinds
+    def _hidden(self, cycles: Sequence[Cycle], ends: Ends) -> Iterator[bool]:
+        """Yield for each cycle whether it may be left out: it is in the middle and has no new feature."""
+        seen, relevant = self.seen, -1 if self.level.first_phases else self.features.always_shown
+        for index, cycle in enumerate(cycles):
+            is_new = cycle.mask & ~seen & relevant
+            yield ends.first <= index < len(cycles) - ends.last and not is_new
+            seen |= cycle.mask
 
-    def _in_cycle(self, cycle: Cycle, depth: int) -> Iterator[_Found]:
-        """Yield what is left out of a cycle that is shown: visits without end, and what its stretches leave out."""
-        visits = self.walk.visits
+    def _find_in_cycle(self, cycle: Cycle, depth: int) -> Iterator[_Found]:
+        """Yield the gaps in a shown cycle: in a long row of visits, and in its inner segment."""
+        visits = self.features.visits
         for part in cycle.parts:
-            if isinstance(part, Stretch):
-                yield from self.gaps(part, depth + 1)
+            if isinstance(part, Segment):
+                yield from self.find(part, depth + 1)
                 continue
-            if len(part) > MANY:
-                hidden = part[MANY // 2 : -MANY // 4]
+            if len(part) > MAX_VISITS:
+                hidden = part[MAX_VISITS // 2 : -MAX_VISITS // 4]
                 yield visits.start(hidden[0]), visits.end(hidden[-1]), f"{len(hidden):,} more phases", depth + 1
-            self.seen |= self.walk.kinds_of(part)
+            self.seen |= self.features.of(part)
 
 
-def _what(cycles: Sequence[Cycle]) -> str:
+def _describe(cycles: Sequence[Cycle]) -> str:
     names = Counter(cycle.inner.name for cycle in cycles if cycle.inner is not None)
     return ", ".join(f"{count:,} more {name}{'s' * (count > 1)}" for name, count in names.items())
 
 
-def merged(found: list[Gap]) -> list[Gap]:
-    """Return gaps in their order, with one for those that overlap: the longest tells what is left out."""
-    whole: list[Gap] = []
-    for gap in sorted(found):
-        if whole and gap.start < whole[-1].end:
-            last = whole.pop()
+def merge_gaps(gaps: list[Gap]) -> list[Gap]:
+    """Return gaps in order, with overlapping ones merged. The longest of them gives the description."""
+    merged: list[Gap] = []
+    for gap in sorted(gaps):
+        if merged and gap.start < merged[-1].end:
+            last = merged.pop()
             longer = max(last, gap, key=lambda one: one.end - one.start)
             gap = longer._replace(start=last.start, end=max(last.end, gap.end))
-        whole.append(gap)
-    return whole
+        merged.append(gap)
+    return merged

@@ -1,4 +1,4 @@
-"""The lanes of one engine: what goes on at the same time stands below each other."""
+"""The lanes of one engine: bars for scopes, activities and handler calls."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fsm_engine.render.text_metrics import text_width
-from fsm_engine.render.timeline.quiet import among, shown
-from fsm_engine.render.timeline.recorded import Recorded
-from fsm_engine.render.timeline.scale import Scale
-from fsm_engine.render.timeline.stretches import Stretch, end, first, start
+from fsm_engine.render.timeline.engine_records import EngineRecord
+from fsm_engine.render.timeline.pauses import shown_segments, shown_visits
+from fsm_engine.render.timeline.segments import Segment
+from fsm_engine.render.timeline.time_axis import TimeAxis
 from fsm_engine.timeline.track import Span
-from fsm_engine.timeline.units import duration
-from fsm_engine.timeline.visits import Visit, spent_on
+from fsm_engine.timeline.units import format_duration
+from fsm_engine.timeline.visits import Visit, category
 
-KINDS = {"data": "data", "step": "step", "phase": "other phases"}
-"""What the time of phases is for, and what their lane is called."""
+CATEGORIES = {"data": "data", "step": "step", "phase": "other phases"}
+"""The categories of activities, with the names of their lanes."""
 
-
-NAMES, SMALL = 86.0, 9.5
-"""How wide the name of a lane may be, in pixels, and the size of a font that does not stand out."""
+NAME_WIDTH, SMALL = 86.0, 9.5
+"""The greatest width of a lane name, in pixels, and the size of a small font."""
 
 SAME = 4.0
-"""How far apart two times may be, in pixels, to be taken for the same by the eye."""
+"""Times that are at most this many pixels apart look the same."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something that takes time.
+    """A bar.
 
     Attributes:
         start: when it begins, in nanoseconds.
         end: when it ends.
         role: ``scope``, ``data``, ``step``, ``phase`` or ``handler``.
-        names: what may be written in it, the longest first.
-        tip: all there is to say.
+        names: the texts that may be inside, longest first.
+        tip: the text of the tooltip.
     """
 
     start: int
@@ -46,13 +45,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Lane:
-    """A row of items that do not overlap.
+    """A row of bars that do not overlap.
 
     Attributes:
-        name: written before it.
-        share: of the time of all runs, None where that says nothing.
-        items: in their order.
-        depths: how many scopes inside each other it stands for.
+        name: the text before the row.
+        share: the share of the time of all runs; None for scopes.
+        items: the bars, in order.
+        depths: the number of nested scopes that the row shows.
     """
 
     name: str
@@ -61,76 +60,75 @@ class Lane:
     depths: int = 0
 
 
-def lanes(one: Recorded, scale: Scale) -> Iterator[Lane]:
-    """Yield the lanes of an engine, the outermost scopes first, with the items that are shown."""
-    yield from _scopes(one, scale)
-    spent, handled = dict.fromkeys(KINDS, 0), 0
-    for kind, _, took, in_handlers in one.visits.totals():
-        spent[spent_on(kind)] += one.estimate.of(kind.target, took - in_handlers)
-        handled += one.estimate.of(kind.target, in_handlers)
-    visits = list(shown(one, scale))
-    whole = one.duration or 1
-    for what, name in KINDS.items():
-        activities = (item for visit in visits if visit.spent_on == what for item in _activities(visit))
-        yield Lane(name, spent[what] / whole, tuple(item for item in activities if scale.shows(item.start, item.end)))
-    calls = tuple(_call(span) for visit in visits for span in visit.spans if scale.shows(span.start, span.end))
-    yield Lane("handlers", handled / whole, calls)
+def engine_lanes(engine: EngineRecord, axis: TimeAxis) -> Iterator[Lane]:
+    """Yield the lanes of an engine with the bars that are shown: outermost scopes first, handlers last."""
+    yield from _scope_lanes(engine, axis)
+    spent, in_handlers = dict.fromkeys(CATEGORIES, 0), 0
+    for kind, _, time, handlers in engine.visits.totals():
+        spent[category(kind)] += engine.estimate.scale(kind.target, time - handlers)
+        in_handlers += engine.estimate.scale(kind.target, handlers)
+    visits = list(shown_visits(engine, axis))
+    whole = engine.duration or 1
+    for key, name in CATEGORIES.items():
+        items = (item for visit in visits if visit.category == key for item in _activity_items(visit))
+        yield Lane(name, spent[key] / whole, tuple(item for item in items if axis.shows(item.start, item.end)))
+    calls = tuple(_call_item(span) for visit in visits for span in visit.spans if axis.shows(span.start, span.end))
+    yield Lane("handlers", in_handlers / whole, calls)
 
 
-def _scopes(one: Recorded, scale: Scale) -> Iterator[Lane]:
-    """Yield a lane per depth of scopes; scopes that last as long as the ones around them share theirs."""
-    chains = [_chain(stretch, scale) for run in one.runs for stretch in among(run.inner, scale)]
+def _scope_lanes(engine: EngineRecord, axis: TimeAxis) -> Iterator[Lane]:
+    """Yield a lane for each depth of scopes. Scopes that begin and end together share a lane."""
+    chains = [_chain(segment, axis) for run in engine.runs for segment in shown_segments(run.inner, axis)]
     while chains:
         depths = min(map(len, chains))
         chains = [chain[:depths] for chain in chains]
-        names = list(dict.fromkeys(tuple(stretch.name for stretch in chain) for chain in chains))
-        told = len(names) > 1
-        yield Lane(" / ".join(map(", ".join, names)), None, tuple(_scope(chain, told) for chain in chains), depths)
-        chains = [_chain(stretch, scale) for chain in chains for stretch in among(chain[-1].inner, scale)]
+        names = list(dict.fromkeys(tuple(segment.name for segment in chain) for chain in chains))
+        has_names = len(names) > 1
+        items = tuple(_scope_item(chain, has_names) for chain in chains)
+        yield Lane(" / ".join(map(", ".join, names)), None, items, depths)
+        chains = [_chain(segment, axis) for chain in chains for segment in shown_segments(chain[-1].inner, axis)]
 
 
-def _chain(stretch: Stretch, scale: Scale) -> list[Stretch]:
-    """Return a scope with those in it that look the same, if their names fit."""
-    chain = [stretch]
+def _chain(segment: Segment, axis: TimeAxis) -> list[Segment]:
+    """Return a scope with the inner scopes that look the same, as long as their names fit."""
+    chain = [segment]
     while len(chain[-1].inner) == 1:
         (inner,) = chain[-1].inner
         names = ", ".join(part.name for part in (*chain, inner))
-        if scale(start(inner)) - scale(start(stretch)) > SAME or scale(end(stretch)) - scale(end(inner)) > SAME:
+        if axis(inner.start) - axis(segment.start) > SAME or axis(segment.end) - axis(inner.end) > SAME:
             break
-        if text_width(names, SMALL) > NAMES:
+        if text_width(names, SMALL) > NAME_WIDTH:
             break
         chain.append(inner)
     return chain
 
 
-def _scope(chain: list[Stretch], told: bool) -> Item:
-    """Return scopes as one item, named by what is counted in them, or if told to."""
+def _scope_item(chain: list[Segment], has_names: bool) -> Item:
+    """Return a bar for scopes, with the number of the epoch or iteration; with `has_names`, also with other names."""
     names: tuple[str, ...] = ()
     tips = []
-    for stretch in chain:
-        at = first(stretch).left
-        number = {"epoch": at.epoch, "iteration": at.iteration}.get(stretch.name)
-        full = stretch.name if number is None else f"{stretch.name} {number}"
+    for segment in chain:
+        counters = segment.first_visit.left
+        number = {"epoch": counters.epoch, "iteration": counters.iteration}.get(segment.name)
+        full = segment.name if number is None else f"{segment.name} {number}"
         if number is not None:
             names = (full, str(number))
-        elif told:
+        elif has_names:
             names = (full,)
-        tips.append(f"{full}: {duration(end(stretch) - start(stretch))}")
-    return Item(start(chain[0]), end(chain[0]), "scope", names, "\n".join(tips))
+        tips.append(f"{full}: {format_duration(segment.end - segment.start)}")
+    return Item(chain[0].start, chain[0].end, "scope", names, "\n".join(tips))
 
 
-def _activities(visit: Visit) -> Iterator[Item]:
-    """Yield the times of a visit in which no handler was called."""
+def _activity_items(visit: Visit) -> Iterator[Item]:
+    """Yield bars for the times of a visit between its handler calls."""
     time = visit.entered.time
     name = visit.phase.rpartition(".")[2]
-    for begin, finish in (*((span.start, span.end) for span in visit.spans), (visit.left.time, visit.left.time)):
-        if begin > time:
-            yield Item(time, begin, visit.spent_on, (name,), f"{name}: {duration(begin - time)}")
-        time = finish
+    for start, end in (*((span.start, span.end) for span in visit.spans), (visit.left.time, visit.left.time)):
+        if start > time:
+            yield Item(time, start, visit.category, (name,), f"{name}: {format_duration(start - time)}")
+        time = end
 
 
-def _call(span: Span) -> Item:
-    handler = span.handler
-    raised = ", raised" if span.raised else ""
-    tip = f"{handler.name} on {handler.event}: {duration(span.duration)}{raised}"
-    return Item(span.start, span.end, "handler", (handler.name.rpartition(".")[2],), tip)
+def _call_item(span: Span) -> Item:
+    tip = f"{span.handler}: {format_duration(span.duration)}{', raised' if span.raised else ''}"
+    return Item(span.start, span.end, "handler", (span.handler.name.rpartition(".")[2],), tip)

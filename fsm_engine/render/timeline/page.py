@@ -1,4 +1,4 @@
-"""A timeline as a web page to zoom into: lanes on a canvas, in one file that loads nothing."""
+"""A timeline as a self-contained web page with zoom, search and summary."""
 
 from __future__ import annotations
 
@@ -11,101 +11,103 @@ from fsm_engine.render.layout import lay_out
 from fsm_engine.render.page import page_theme, standalone_page
 from fsm_engine.render.svg import to_svg
 from fsm_engine.render.themes import THEMES, Theme
-from fsm_engine.render.timeline.packed import packed
-from fsm_engine.render.timeline.recorded import heading, recorded
-from fsm_engine.render.timeline.walked import walked
-from fsm_engine.timeline.columns import Moves, Spans, moves, spans, values
-from fsm_engine.timeline.summary import Account, Times
+from fsm_engine.render.timeline.engine_records import engine_records
+from fsm_engine.render.timeline.packed_columns import pack_columns
+from fsm_engine.render.timeline.visited_diagram import visited_diagram
+from fsm_engine.timeline.columns import MoveColumns, SpanColumns, counter_columns, move_columns, span_columns
+from fsm_engine.timeline.summary import DurationStats, TrackSummary
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import Kind, Track
-from fsm_engine.timeline.visits import spent_on
+from fsm_engine.timeline.track import MoveKind, Track
+from fsm_engine.timeline.visits import category
 
-_PARTS = ("times", "read", "lane", "tracks", "chart", "hands", "search", "panel", "main")
+_PARTS = ("times", "read", "lane", "tracks", "chart", "gestures", "search", "panel", "main")
 SCRIPTS = ("dom.js", "mode.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
-"""The parts of the script, each after those that it uses."""
+"""The parts of the script, each after the parts that it uses."""
 
 
-def page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
-    """Return a page of all that was recorded. See `render.page.page` for what comes from users, and for themes.
+def timeline_page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
+    """Return a page with the whole record. See `render.page.lifecycle_page` for escaping and themes.
 
     Raises:
         ValueError: no run was recorded.
     """
-    engines = recorded(timeline)
+    engines = engine_records(timeline)
     tracks = [timeline.tracks[engine.number] for engine in engines]
-    columns = [(moves(track), spans(track)) for track in tracks]
-    counters = [values(counter.ring) for counter in timeline.counters.values()]
-    accounts = timeline.summary().accounts
-    pictures = [_picture(track, accounts[engine.number]) for track, engine in zip(tracks, engines)]
-    drawn = list(dict.fromkeys(pictures))
-    start = min(min(made.times) for made, _ in columns)
-    numbers = packed(_numbers(columns, counters, start))
-    told = {
+    columns = [(move_columns(track), span_columns(track)) for track in tracks]
+    counters = list(map(counter_columns, timeline.counters.values()))
+    summaries = timeline.summary().tracks
+    pictures = [_picture(track, summaries[engine.number]) for track, engine in zip(tracks, engines)]
+    distinct = list(dict.fromkeys(pictures))
+    start = min(min(moves.times) for moves, _ in columns)
+    packed = pack_columns(_numbers(columns, counters, start))
+    data = {
         "wall": (start + timeline.wall) / 1e6,
         "dropped": timeline.dropped,
-        "shapes": numbers.shapes,
+        "shapes": packed.shapes,
         "tracks": [
             {
-                "heading": heading(engine),
-                "picture": drawn.index(picture),
+                "heading": engine.heading,
+                "picture": distinct.index(picture),
                 "leftOut": str(track.sampling or ""),
             }
             | _names(track)
-            | _account(accounts[engine.number])
+            | _summary(summaries[engine.number])
             for engine, track, picture in zip(engines, tracks, pictures)
         ],
         "counters": list(timeline.counters),
     }
-    parts = {"pictures": "\n".join(drawn), "data": numbers.text}
+    parts = {"pictures": "\n".join(distinct), "data": packed.text}
     return standalone_page(
-        "timeline/page.html", ("page.css", "timeline/page.css"), SCRIPTS, told, title, theme, **parts
+        "timeline/page.html", ("page.css", "timeline/page.css"), SCRIPTS, data, title, theme, **parts
     )
 
 
-def _picture(track: Track, account: Account) -> str:
-    return to_svg(lay_out(walked(track, account.phases)), page_theme())
+def _picture(track: Track, summary: TrackSummary) -> str:
+    return to_svg(lay_out(visited_diagram(track, summary.phases)), page_theme())
 
 
 def _numbers(
-    columns: Sequence[tuple[Moves, Spans]], counters: Sequence[tuple[array[int], array[float]]], start: int
+    columns: Sequence[tuple[MoveColumns, SpanColumns]],
+    counters: Sequence[tuple[array[int], array[float]]],
+    start: int,
 ) -> Iterator[array[int] | array[float]]:
-    """Yield all columns, with times from `start` on, and calls of handlers with how long they took."""
-    for made, called in columns:
-        yield from made._replace(times=_since(start, made.times))
-        lasting = array("q", (end - begin for begin, end in zip(called.starts, called.ends)))
-        yield from called._replace(starts=_since(start, called.starts), ends=lasting)
-    for times, numbers in counters:
-        yield from (_since(start, times), numbers)
+    """Yield all columns, with times relative to `start`, and the durations of handler calls instead of their ends."""
+    for moves, spans in columns:
+        yield from moves._replace(times=_relative(moves.times, start))
+        durations = array("q", (end - begin for begin, end in zip(spans.starts, spans.ends)))
+        yield from spans._replace(starts=_relative(spans.starts, start), ends=durations)
+    for times, values in counters:
+        yield from (_relative(times, start), values)
 
 
-def _since(start: int, times: array[int]) -> array[int]:
+def _relative(times: array[int], start: int) -> array[int]:
     return array("q", (time - start for time in times))
 
 
 def _names(track: Track) -> dict[str, Any]:
-    return {"kinds": list(map(_kind, track.kinds)), "handlers": [asdict(handler) for handler in track.handlers]}
+    return {"kinds": list(map(_kind, track.kinds)), "handlers": list(map(asdict, track.handlers))}
 
 
-def _kind(kind: Kind) -> dict[str, Any]:
+def _kind(kind: MoveKind) -> dict[str, Any]:
     return {
         "source": kind.source,
         "label": kind.label,
         "target": kind.target,
         "scopes": kind.target_scopes,
-        "spent": spent_on(kind),
-        "rests": kind.is_rest,
-        "last": kind.is_last,
-        "begins": kind.trigger == "run",
+        "category": category(kind),
+        "isTransition": kind.is_transition,
+        "startsVisit": kind.starts_visit,
+        "startsRun": kind.trigger == "run",
     }
 
 
-def _account(account: Account) -> dict[str, Any]:
-    tables = {"phases": account.phases, "transitions": account.transitions, "handlers": account.handlers}
-    spent = {"data": account.data, "step": account.step, "handlers": account.in_handlers, "other": account.other}
-    return {"total": account.total, "spent": spent, "tables": {name: _rows(times) for name, times in tables.items()}}
+def _summary(summary: TrackSummary) -> dict[str, Any]:
+    tables = {"phases": summary.phases, "transitions": summary.transitions, "handlers": summary.handlers}
+    spent = {"data": summary.data, "step": summary.step, "handlers": summary.in_handlers, "other": summary.other}
+    return {"total": summary.total, "spent": spent, "tables": {name: _rows(stats) for name, stats in tables.items()}}
 
 
-def _rows(times: Mapping[str, Times]) -> list[dict[str, Any]]:
-    """Return the rows of a table, those that took the longest first."""
-    ordered = sorted(times.items(), key=lambda item: (-item[1].share, -item[1].total))
-    return [{"name": name, "mean": of.mean, **asdict(of)} for name, of in ordered]
+def _rows(stats: Mapping[str, DurationStats]) -> list[dict[str, Any]]:
+    """Return the rows of a table, greatest share first."""
+    ordered = sorted(stats.items(), key=lambda item: (-item[1].share, -item[1].total))
+    return [{"name": name, "mean": one.mean, **asdict(one)} for name, one in ordered]

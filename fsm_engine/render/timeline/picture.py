@@ -1,4 +1,4 @@
-"""A timeline that was laid out: where everything stands, in pixels from the upper left corner."""
+"""The picture of a timeline after layout: shapes and texts with their positions in pixels."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from fsm_engine.render.timeline.lanes import Item
 
 @dataclass(frozen=True)
 class Bar:
-    """An item where it stands.
+    """A bar.
 
     Attributes:
-        item: what it shows.
-        room: all of it.
-        shown: the parts of it that lie in no break of the axis.
-        text: its name, or a letter that the legend explains; in the bar or below it.
+        item: the item that it shows.
+        bounds: the whole bar.
+        shown: its parts outside the breaks of the axis.
+        text: its name, or a letter of the legend; inside the bar or below it.
     """
 
     item: Item
-    room: Rect
+    bounds: Rect
     shown: tuple[Rect, ...]
     text: Label | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A lane where it stands.
+    """A lane.
 
     Attributes:
-        name: at its left.
-        share: below the name: its part of the time of all runs.
-        grounds: the parts of it where something is shown.
-        bars: its items.
+        name: the name at its left.
+        share: the share of the time of all runs.
+        backgrounds: the parts of the lane where something can be shown.
+        bars: the bars.
     """
 
     name: Label
     share: Label | None
-    grounds: tuple[Rect, ...]
+    backgrounds: tuple[Rect, ...]
     bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True)
-class Tick:
-    """An event: a line from `top` to `bottom`, and its name where there is room for it."""
+class EventLine:
+    """The line of an event from `top` to `bottom`, with its name if there is space."""
 
     x: float
     top: float
@@ -55,39 +55,39 @@ class Tick:
 
 @dataclass(frozen=True)
 class Break:
-    """A part of the axis where something is left out."""
+    """A part of the axis that stands for a gap."""
 
-    room: Rect
+    bounds: Rect
     text: Label
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A time at the axis."""
+class Tick:
+    """A tick of the axis."""
 
     x: float
     text: Label
 
 
 @dataclass(frozen=True)
-class Sample:
-    """An entry of the legend: a bar of that role, or a letter, and what it stands for."""
+class LegendEntry:
+    """An entry of the legend: a sample of a role, or a letter, and its meaning."""
 
     role: str
-    room: Rect
+    bounds: Rect
     text: Label
     letter: Label | None = None
 
 
 @dataclass(frozen=True)
 class TimelinePicture:
-    """Everything where it stands.
+    """The whole picture.
 
     Attributes:
-        headings: the names of engines, where there is more than one.
-        joins: what leads from a call of a handler to the engine that it ran.
-        bands: from where to where the lanes of each engine reach down.
-        axis: the parts of the axis along which time runs evenly.
+        headings: the names of the engines, if there are several.
+        joins: areas that lead from a handler call to the engine that it ran.
+        bands: the top and the bottom of the lanes of each engine.
+        axis: the linear pieces of the axis.
     """
 
     width: float
@@ -95,11 +95,11 @@ class TimelinePicture:
     title: Label | None
     headings: tuple[Label, ...]
     rows: tuple[Row, ...]
-    ticks: tuple[Tick, ...]
+    event_lines: tuple[EventLine, ...]
     breaks: tuple[Break, ...]
     joins: tuple[Rect, ...]
     bands: tuple[tuple[float, float], ...]
     axis: tuple[Rect, ...]
-    marks: tuple[Mark, ...]
-    legend: tuple[Sample, ...]
+    ticks: tuple[Tick, ...]
+    legend: tuple[LegendEntry, ...]
     note: Label | None

@@ -1,10 +1,10 @@
-/* The canvas. However many items there are, a frame looks at a few for each of its pixels. */
+/* The canvas. Drawing a frame reads only a few items per pixel, however many items there are. */
 
-const [GUTTER, EDGE, OVERVIEW, AXIS] = [138, 14, 40, 26]; // left, right; the heights of the whole run and of the times
-const [TALL, APART, HEADING, EVENTS, CURVE] = [19, 7, 26, 17, 44];
-const SHORTEST = 20; // nanoseconds, over the whole width
-const THIN = 3; // pixels: what is less wide is drawn together with what else is there
-const SHADES = 16; // of what is drawn together, by how much of the time it takes
+const [GUTTER, EDGE, OVERVIEW, AXIS] = [138, 14, 40, 26]; // left and right margin; heights of the overview and of the axis
+const [LANE, LANE_GAP, HEADING, EVENTS, CURVE] = [19, 7, 26, 17, 44];
+const SHORTEST = 20; // nanoseconds; the least time that the whole width shows
+const THIN = 3; // pixels; narrower items are drawn together with their neighbours
+const SHADES = 16; // of items that are drawn together, by their share of the time
 const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif';
 const ROLES = { scope: "phase", step: "main", data: "custom", phase: "phase", handler: "changed" };
 const COLOURS = ["page", "surface", "raised", "edge", "ink", "quiet", "accent", "line", "error",
@@ -19,11 +19,11 @@ class Chart {
     [this.first, this.last] = [-0.01 * this.whole, 1.01 * this.whole];
     [this.scroll, this.cursor, this.hovered, this.selected, this.found] = [0, null, null, null, null];
     this.widths = new Map();
-    this.colour();
+    this.readColours();
     this.fit(false);
   }
 
-  /* What is shown */
+  /* The shown time */
 
   get width() {
     return Math.max(this.canvas.clientWidth - GUTTER - EDGE, 1);
@@ -45,7 +45,7 @@ class Chart {
     this.show(this.first, this.last, glide);
   }
 
-  /** Show the time from `start` to `end`, as far as there is any. */
+  /** Show the time from `start` to `end`, within the run. */
   show(start, end, glide = false) {
     const wide = Math.min(Math.max(end - start, SHORTEST), this.last - this.first);
     const middle = (start + end) / 2;
@@ -87,7 +87,7 @@ class Chart {
     this.show(this.start + by, this.end + by, glide);
   }
 
-  /** Bring an item into sight, large enough to be seen. */
+  /** Bring an item into view, at a visible size. */
   reveal(start, end) {
     const wide = Math.max(end - start, SHORTEST / 4);
     const pixels = (wide / (this.end - this.start)) * this.width;
@@ -95,8 +95,8 @@ class Chart {
     else this.show(start - wide * 1.2, start + wide * 2.2, true);
   }
 
-  /** Read the colours anew; they are those of the page. */
-  colour() {
+  /** Read the colours of the page. */
+  readColours() {
     const read = (name) => {
       this.probe.style.color = `var(--${name})`;
       return getComputedStyle(this.probe).color;
@@ -114,9 +114,9 @@ class Chart {
     });
   }
 
-  /* Where everything stands */
+  /* Layout */
 
-  /** The rows from top to bottom, with their places; they take the room that there is. */
+  /** The rows from top to bottom, with their positions. They fill the height of the canvas. */
   rows() {
     const found = [];
     const several = this.tracks.length > 1;
@@ -124,14 +124,14 @@ class Chart {
     for (const track of this.tracks) {
       if (several) found.push({ kind: "heading", track, tall: HEADING });
       found.push({ kind: "events", track, tall: EVENTS });
-      for (const lane of track.lanes) found.push({ kind: "lane", track, lane, tall: TALL + APART });
+      for (const lane of track.lanes) found.push({ kind: "lane", track, lane, tall: LANE + LANE_GAP });
       lanes += track.lanes.length;
     }
-    for (const curve of this.curves) found.push({ kind: "curve", curve, tall: CURVE + APART });
+    for (const curve of this.curves) found.push({ kind: "curve", curve, tall: CURVE + LANE_GAP });
     const top = OVERVIEW + AXIS;
     const used = found.reduce((sum, row) => sum + row.tall, top + EDGE);
     const free = Math.max(this.height - used, 0) / (lanes + 2.5 * this.curves.length);
-    this.laneTall = TALL + APART + Math.min(free, 26);
+    this.laneTall = LANE + LANE_GAP + Math.min(free, 26);
     let y = top;
     for (const row of found) {
       row.tall += row.kind === "lane" ? Math.min(free, 26) : row.kind === "curve" ? Math.min(2.5 * free, 90) : 0;
@@ -144,7 +144,7 @@ class Chart {
     return found;
   }
 
-  /** The row, the time, and the item at a place; without an item, the nearest one that is drawn there. */
+  /** The row, the time and the item at a position, or the nearest item that is drawn there. */
   at(x, y) {
     if (x < GUTTER || x > GUTTER + this.width || y < OVERVIEW + AXIS) return null;
     const row = this.rows().find((row) => y >= row.top && y < row.top + row.tall);
@@ -157,7 +157,7 @@ class Chart {
   #itemAt(lane, time) {
     const near = ((this.end - this.start) / this.width) * 0.75;
     const first = lane.from(time - near);
-    const count = lane.behind(time + near, first) - first;
+    const count = lane.firstAt(time + near, first) - first;
     if (count <= 0) return null;
     const exact = lane.from(time);
     if (count === 1) return { lane, place: first, count };
@@ -178,7 +178,7 @@ class Chart {
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
     const rows = this.rows();
-    this.#clipped(0, OVERVIEW, width, height - OVERVIEW, () => this.#marks(rows));
+    this.#clipped(0, OVERVIEW, width, height - OVERVIEW, () => this.#ticks(rows));
     this.#clipped(0, OVERVIEW + AXIS, width, height, () => rows.forEach((row) => this.#row(row)));
     this.#cursor();
     this.#overview();
@@ -194,7 +194,7 @@ class Chart {
     this.pen.restore();
   }
 
-  #marks(rows) {
+  #ticks(rows) {
     const { pen } = this;
     const step = stepFor(((this.end - this.start) / this.width) * 96);
     const bottom = Math.min(Math.max(...rows.map((row) => row.top + row.tall)), this.height);
@@ -221,14 +221,14 @@ class Chart {
     if (row.kind === "curve") this.#curve(row);
   }
 
-  /** The names of phases where they are entered, as many as there is room for. */
+  /** The names of phases where they are entered, as many as fit. */
   #events({ track, top }) {
     const { pen } = this;
     const { times } = track;
-    const first = placeAbove(times, this.start, { equal: true });
-    const last = placeAbove(times, this.end, { from: first });
+    const first = indexAbove(times, this.start, { equal: true });
+    const last = indexAbove(times, this.end, { from: first });
     if (last - first > this.width / 4) return;
-    const height = EVENTS + track.lanes.length * this.laneTall - APART;
+    const height = EVENTS + track.lanes.length * this.laneTall - LANE_GAP;
     const names = [];
     let before = -Infinity;
     for (let move = first; move < last; move++) {
@@ -250,7 +250,7 @@ class Chart {
   }
 
   #lane({ track, lane, top, tall }) {
-    const height = tall - APART;
+    const height = tall - LANE_GAP;
     this.#text(lane.name, 14, top + height / 2, this.colours.ink, 12, 400, GUTTER - 50);
     const share = track.spent[lane.role === "handler" ? "handlers" : lane.role === "phase" ? "other" : lane.role];
     if (share !== undefined && !lane.isFurther) {
@@ -268,7 +268,7 @@ class Chart {
     const pixel = (this.end - this.start) / this.width;
     const dim = this.found && !this.found.lanes.has(lane) ? 0.4 : 1;
     let at = lane.from(this.start);
-    const thin = { from: 0, to: 0, shade: 0 }; // columns of pixels that look the same, drawn at once
+    const thin = { from: 0, to: 0, shade: 0 }; // columns of pixels with the same look, drawn at once
     const flush = (from, shade) => {
       this.pen.fillStyle = paint.solid;
       this.pen.globalAlpha = dim * (0.3 + 0.7 * (thin.shade / SHADES));
@@ -285,7 +285,7 @@ class Chart {
         continue;
       }
       const column = Math.floor(left);
-      const next = Math.max(lane.behind(this.timeAt(column + 1), at), at + 1);
+      const next = Math.max(lane.firstAt(this.timeAt(column + 1), at), at + 1);
       const wide = next - 1 > at && this.x(lane.ends[next - 1]) - this.x(lane.starts[next - 1]) >= THIN;
       const stop = wide ? next - 1 : next;
       const shade = Math.round(Math.min((lane.busy[stop] - lane.busy[at]) / pixel, 1) * SHADES);
@@ -341,7 +341,7 @@ class Chart {
 
   #curve({ curve, top, tall }) {
     const { pen } = this;
-    const height = tall - APART;
+    const height = tall - LANE_GAP;
     this.#text(curve.name, 14, top + 9, this.colours.ink, 12, 400, GUTTER - 28);
     const [low, high] = curve.low < curve.high ? [curve.low, curve.high] : [curve.low - 1, curve.high + 1];
     const y = (value) => top + 4 + (1 - (value - low) / (high - low)) * (height - 8);
@@ -351,16 +351,16 @@ class Chart {
     this.#clipped(GUTTER, top, this.width, height, () => this.#line(curve, y));
   }
 
-  /** A line from value to value; where there are several in a pixel, from the lowest to the highest. */
+  /** A line through the values; in a pixel with several values, from the lowest to the highest. */
   #line(curve, y) {
     const { pen } = this;
-    let at = Math.max(placeAbove(curve.times, this.start) - 1, 0);
+    let at = Math.max(indexAbove(curve.times, this.start) - 1, 0);
     pen.beginPath();
     let drawn = false;
     while (at < curve.times.length) {
       const x = this.x(curve.times[at]);
-      const next = Math.max(placeAbove(curve.times, this.timeAt(Math.floor(x) + 1), { from: at, equal: true }), at + 1);
-      const [low, high] = curve.within(at, next);
+      const next = Math.max(indexAbove(curve.times, this.timeAt(Math.floor(x) + 1), { from: at, equal: true }), at + 1);
+      const [low, high] = curve.range(at, next);
       if (low <= high) {
         if (drawn) pen.lineTo(x, y(low));
         else pen.moveTo(x, y(low));
@@ -384,7 +384,7 @@ class Chart {
     this.pen.globalAlpha = 1;
   }
 
-  /* The whole run, and which part of it is shown */
+  /* The overview of the whole run */
 
   overviewX(time) {
     return GUTTER + ((time - this.first) / (this.last - this.first)) * this.width;
@@ -414,7 +414,7 @@ class Chart {
     pen.strokeRect(left, top - 1, wide, height + 2);
   }
 
-  /** What the time was spent on all along, as an image: it stays the same however far one zooms. */
+  /** The shares of the lanes over the whole run, as an image that is reused until the width changes. */
   #wholeRun(height) {
     const scale = devicePixelRatio || 1;
     const wide = Math.round(this.width * scale);
@@ -445,7 +445,7 @@ class Chart {
     return { fill, text, border, solid: role === "scope" || role === "phase" || role === "data" || role === "handler" ? border : fill };
   }
 
-  /** What waits for data is hatched, so that no colour is needed to tell it apart. */
+  /** The pattern for waits for data, which makes them recognizable without colours. */
   hatch(paint) {
     if (!this.hatches.data) {
       const tile = Object.assign(document.createElement("canvas"), { width: 12, height: 12 });
@@ -464,12 +464,12 @@ class Chart {
     return this.hatches.data;
   }
 
-  #text(text, x, y, colour, size, weight = 400, room = Infinity) {
+  #text(text, x, y, colour, size, weight = 400, width = Infinity) {
     const { pen } = this;
     pen.fillStyle = colour;
     pen.textBaseline = "middle";
     let shown = text;
-    while (shown.length > 1 && this.textWidth(shown === text ? text : `${shown}\u2026`, size, weight) > room) {
+    while (shown.length > 1 && this.textWidth(shown === text ? text : `${shown}\u2026`, size, weight) > width) {
       shown = shown.slice(0, -1);
     }
     pen.font = `${weight} ${size}px ${FONT}`;
@@ -489,7 +489,7 @@ class Chart {
   }
 }
 
-/** What may be written into an item, the longest first. */
+/** The names that an item may show, longest first. */
 function namesOf(track, lane, place) {
   const ref = lane.refs[place];
   if (lane.role === "handler") return [lastOf(track.handlers[track.called[ref]].name)];

@@ -1,7 +1,7 @@
-/* A lane: items that follow each other. It is asked by time, and answers in a few steps however many there are. */
+/* A lane: consecutive items. A search by time takes a logarithmic number of steps. */
 
-/** The first place from `from` on whose number is larger than `wanted`, or not smaller if `equal`; `numbers` grow. */
-function placeAbove(numbers, wanted, { from = 0, equal = false } = {}) {
+/** The first index from `from` on with a number above `wanted`, or with `equal` at least `wanted`; `numbers` is sorted. */
+function indexAbove(numbers, wanted, { from = 0, equal = false } = {}) {
   let [low, step] = [from, 1];
   while (low + step <= numbers.length && !(numbers[low + step - 1] > wanted || (equal && numbers[low + step - 1] === wanted))) {
     low += step;
@@ -17,12 +17,12 @@ function placeAbove(numbers, wanted, { from = 0, equal = false } = {}) {
 }
 
 class Lane {
-  /** `refs` tells what each item is: the number of the move that began it, or of a call of a handler. */
-  constructor(name, role, room) {
+  /** `refs` has the index of each item: of the move that began it, or of the handler call. */
+  constructor(name, role, capacity) {
     Object.assign(this, { name, role, length: 0, depth: 0, isFurther: false });
-    this.starts = new Float64Array(room);
-    this.ends = new Float64Array(room);
-    this.refs = new Int32Array(room);
+    this.starts = new Float64Array(capacity);
+    this.ends = new Float64Array(capacity);
+    this.refs = new Int32Array(capacity);
   }
 
   push(start, end, ref) {
@@ -40,7 +40,7 @@ class Lane {
     }
   }
 
-  /** Let nothing be added any more, and sum up how long the items took. */
+  /** Finish the lane: trim its arrays, and sum up the durations. */
   close() {
     for (const name of ["starts", "ends", "refs"]) this[name] = this[name].slice(0, this.length);
     this.busy = new Float64Array(this.length + 1);
@@ -48,17 +48,17 @@ class Lane {
     return this;
   }
 
-  /** The place of the first item that ends after a time. */
+  /** The index of the first item that ends after a time. */
   from(time) {
-    return placeAbove(this.ends, time);
+    return indexAbove(this.ends, time);
   }
 
-  /** The place of the first item, from one on, that begins at a time or after it. */
-  behind(time, from) {
-    return placeAbove(this.starts, time, { from, equal: true });
+  /** The index of the first item from `from` on that begins at a time or later. */
+  firstAt(time, from) {
+    return indexAbove(this.starts, time, { from, equal: true });
   }
 
-  /** How long items took until a time. */
+  /** The time of all items before a time. */
   busyUntil(time) {
     const at = this.from(time);
     return this.busy[at] + (at < this.length ? Math.max(time - this.starts[at], 0) : 0);

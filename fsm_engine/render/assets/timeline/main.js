@@ -1,20 +1,20 @@
-/* The page: what is pointed at, what was chosen, what the keys do, and the address that keeps the time that is shown. */
+/* The timeline page: pointing, selection, keys, and the address, which stores the shown time. */
 
-const given = JSON.parse(byId("details").textContent);
-const stream = columns(await unpacked(byId("data").textContent), given.shapes);
+const data = JSON.parse(byId("details").textContent);
+const stream = columns(await decompress(byId("data").textContent), data.shapes);
 byId("data").remove();
-const tracks = given.tracks.map((one) => new Track(one, stream));
-const curves = given.counters.map((name) => new Curve(name, stream.next().value, stream.next().value));
+const tracks = data.tracks.map((one) => new Track(one, stream));
+const curves = data.counters.map((name) => new Curve(name, stream.next().value, stream.next().value));
 const canvas = byId("lanes");
 const tip = byId("tip");
 const chart = new Chart(canvas, byId("probe"), tracks, curves);
-canvas.chart = chart; // for those who look at it from the console
-const graphs = new Graphs(byId("graph"), tracks);
+canvas.chart = chart; // for the console
+const diagrams = new Diagrams(byId("graph"), tracks);
 const tabs = { lifecycle: byId("tab-lifecycle"), summary: byId("tab-summary") };
-const search = new Search(byId("query"), byId("results"), tracks, { go, light, now: () => chart.start });
-let keeping = 0;
+const search = new Search(byId("query"), byId("results"), tracks, { go, highlightLanes, now: () => chart.start });
+let saving = 0;
 
-/* Pointing and choosing */
+/* Pointing and selection */
 
 function hover(at) {
   const found = at && chart.at(at.x, at.y);
@@ -23,30 +23,30 @@ function hover(at) {
   chart.touch();
   tip.hidden = !found;
   if (found) {
-    tip.replaceChildren(make("strong", {}, titleOf(found)), facts(told(found, curves, given.wall)));
-    place(at);
+    tip.replaceChildren(make("strong", {}, titleOf(found)), definitionList(detailsOf(found, curves, data.wall)));
+    placeTip(at);
   }
-  light_(found ?? chart.selected);
+  highlightPhase(found ?? chart.selected);
 }
 
-/** Put the tip beside the pointer, where it does not leave the page. */
-function place({ x, y }) {
+/** Place the tooltip beside the pointer, inside the page. */
+function placeTip({ x, y }) {
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];
   const left = x + 18 + width > canvas.clientWidth ? x - width - 14 : x + 18;
   tip.style.left = `${Math.max(left, 4)}px`;
   tip.style.top = `${Math.max(Math.min(y + 18, canvas.clientHeight - height - 6), 4)}px`;
 }
 
-/** Light the phase of an item, or of a moment. */
-function light_(found) {
+/** Highlight the phase of an item, or of a moment. */
+function highlightPhase(found) {
   if (!found) return;
   const move = found.lane && !["handler", "scope"].includes(found.lane.role) ? found.lane.refs[found.place] : found.track.moveAt(found.time);
   const phase = move < 0 ? "" : found.track.phaseOf(move);
-  graphs.show(found.track, phase);
+  diagrams.show(found.track, phase);
   byId("phase").textContent = phase ? `${found.track.heading}: ${phase}` : found.track.heading;
 }
 
-function choose(at) {
+function selectAt(at) {
   const found = chart.at(at.x, at.y);
   select(found?.lane ? found : null);
 }
@@ -54,39 +54,39 @@ function choose(at) {
 function select(found) {
   chart.selected = found;
   chart.touch();
-  const chosen = byId("chosen");
-  chosen.hidden = !found;
+  const box = byId("selected");
+  box.hidden = !found;
   if (!found) return;
-  chosen.replaceChildren(make("h2", { class: "name" }, titleOf(found)), facts(told({ ...found, count: 1 }, curves, given.wall)));
-  light_(found);
+  box.replaceChildren(make("h2", { class: "name" }, titleOf(found)), definitionList(detailsOf({ ...found, count: 1 }, curves, data.wall)));
+  highlightPhase(found);
   announce(`${titleOf(found)}: ${duration(found.lane.ends[found.place] - found.lane.starts[found.place])}`);
 }
 
-/** Zoom to what is double-clicked. */
-function open(at) {
+/** Zoom to the item at a position. */
+function zoomAt(at) {
   const found = chart.at(at.x, at.y);
-  if (found?.lane) closer(found);
+  if (found?.lane) zoomTo(found);
 }
 
-function closer({ lane, place }) {
+function zoomTo({ lane, place }) {
   const [start, end] = [lane.starts[place], lane.ends[place]];
   chart.show(start - (end - start) * 0.06, end + (end - start) * 0.06, true);
 }
 
-/** Choose an item, and bring it into sight. */
+/** Select an item and bring it into view. */
 function go(track, { lane, place }) {
   const [start, end] = [lane.starts[place], lane.ends[place]];
   chart.reveal(start, end);
   select({ track, lane, place, time: start, count: 1 });
 }
 
-function light(lanes, text) {
+function highlightLanes(lanes, text) {
   chart.found = lanes && { lanes };
   byId("number").textContent = text;
   chart.touch();
 }
 
-/** Choose the item before or behind the one that is chosen. */
+/** Select the next or previous item of the lane. */
 function step(by) {
   const { selected } = chart;
   if (!selected) return;
@@ -94,13 +94,13 @@ function step(by) {
   if (place >= 0 && place < selected.lane.length) go(selected.track, { lane: selected.lane, place });
 }
 
-/* What is shown, and the address */
+/* The shown time and the address */
 
 function shown() {
-  if (!tip.hidden) hover(null); // what it told of is somewhere else now
+  if (!tip.hidden) hover(null); // its item has moved
   byId("fit").textContent = duration(Math.min(chart.end - chart.start, chart.whole));
-  clearTimeout(keeping);
-  keeping = setTimeout(() => history.replaceState(null, "", address()), 300);
+  clearTimeout(saving);
+  saving = setTimeout(() => history.replaceState(null, "", address()), 300);
 }
 
 function address() {
@@ -124,11 +124,11 @@ const KEYS = {
   "=": () => chart.zoom(1.7, undefined, true),
   "-": () => chart.zoom(1 / 1.7, undefined, true),
   0: () => chart.fit(),
-  f: () => chart.selected && closer(chart.selected),
-  Enter: () => chart.selected && closer(chart.selected),
+  f: () => chart.selected && zoomTo(chart.selected),
+  Enter: () => chart.selected && zoomTo(chart.selected),
   n: () => step(1),
   p: () => step(-1),
-  s: () => turnTo(tabs.summary.getAttribute("aria-selected") === "true" ? "lifecycle" : "summary"),
+  s: () => showTab(tabs.summary.getAttribute("aria-selected") === "true" ? "lifecycle" : "summary"),
   d: () => toggleMode(),
   Home: () => chart.show(chart.first, chart.first + chart.end - chart.start, true),
   End: () => chart.show(chart.last - chart.end + chart.start, chart.last, true),
@@ -146,7 +146,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-function turnTo(name) {
+function showTab(name) {
   for (const [other, button] of Object.entries(tabs)) {
     button.setAttribute("aria-selected", other === name);
     button.tabIndex = other === name ? 0 : -1;
@@ -156,7 +156,7 @@ function turnTo(name) {
 
 for (const [name, button] of Object.entries(tabs)) {
   button.addEventListener("click", () => {
-    turnTo(name);
+    showTab(name);
     unfold();
   });
 }
@@ -176,16 +176,16 @@ byId("skip").addEventListener("click", (event) => {
   byId("panel").focus();
 });
 
-/* Begin */
+/* Start */
 
-new Hands(chart, { hover, choose, open });
+new Gestures(chart, { hover, select: selectAt, open: zoomAt });
 new ResizeObserver(() => chart.touch()).observe(canvas);
-new MutationObserver(() => chart.colour()).observe(document.documentElement, { attributeFilter: ["data-mode"] });
-systemDark.addEventListener("change", () => chart.colour());
+new MutationObserver(() => chart.readColours()).observe(document.documentElement, { attributeFilter: ["data-mode"] });
+systemDark.addEventListener("change", () => chart.readColours());
 addEventListener("hashchange", readAddress);
 const moves = tracks.reduce((sum, track) => sum + track.times.length, 0);
 byId("count").textContent = `${plural(NUMBER.format(moves), "move")} in ${duration(chart.whole)}`;
-byId("summary").append(...summary(tracks, given.dropped).filter(Boolean));
+byId("summary").append(...summary(tracks, data.dropped).filter(Boolean));
 byId("phase").textContent = tracks[0].heading;
 chart.changed = shown;
 readAddress();

@@ -1,28 +1,28 @@
-/* What is told beside the lanes: of one item, of the phase in the lifecycle, and of all in numbers. */
+/* The details of an item, the diagram of the visited phases, and the summary. */
 
-/** What is known of an item, or of a moment, as names and texts. */
-function told({ track, time, lane, place, count }, curves, wall) {
-  const facts = [];
+/** The details of an item, or of a moment, as pairs of a name and a text. */
+function detailsOf({ track, time, lane, place, count }, curves, wall) {
+  const details = [];
   const [start, end] = lane ? [lane.starts[place], lane.ends[place]] : [time, time];
   const move = lane && lane.role !== "handler" ? lane.refs[place] : track.moveAt(time);
-  if (lane) facts.push(["took", duration(end - start)]);
-  facts.push([lane ? "began" : "at", moment(start, lane ? Math.max((end - start) / 100, 1) : 1) || "0"]);
+  if (lane) details.push(["took", duration(end - start)]);
+  details.push([lane ? "began" : "at", moment(start, lane ? Math.max((end - start) / 100, 1) : 1) || "0"]);
   if (move >= 0) {
     const { epoch, iteration } = track.countersOf(move);
-    facts.push(["epoch", NUMBER.format(epoch)], ["iteration", NUMBER.format(iteration)]);
+    details.push(["epoch", NUMBER.format(epoch)], ["iteration", NUMBER.format(iteration)]);
   }
   if (lane?.role === "handler") {
     const handler = track.handlers[track.called[lane.refs[place]]];
-    facts.push(["on", handler.event], ["defined", handler.place]);
-    if (track.raised[lane.refs[place]]) facts.push(["ended", "raised"]);
+    details.push(["on", handler.event], ["defined", handler.place]);
+    if (track.raised[lane.refs[place]]) details.push(["ended", "raised"]);
   }
   for (const curve of curves) {
     const number = curve.at(lane ? end : time);
-    if (number !== undefined) facts.push([curve.name, value(number)]);
+    if (number !== undefined) details.push([curve.name, value(number)]);
   }
-  facts.push(["clock", new Date(wall + start / 1e6).toLocaleString(undefined, { hour12: false })]);
-  if (count > 1) facts.push(["here", `${NUMBER.format(count)} in this pixel: zoom in`]);
-  return facts;
+  details.push(["clock", new Date(wall + start / 1e6).toLocaleString(undefined, { hour12: false })]);
+  if (count > 1) details.push(["here", `${NUMBER.format(count)} items in this pixel: zoom in`]);
+  return details;
 }
 
 /** The name of an item. */
@@ -35,49 +35,49 @@ function titleOf({ track, lane, place, time }) {
   return namesOf(track, lane, place)[0];
 }
 
-function facts(pairs) {
+function definitionList(pairs) {
   return make("dl", { class: "facts" }, pairs.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
 }
 
-/** The pictures of lifecycles, of which one is shown. */
-class Graphs {
-  constructor(place, tracks) {
-    this.svgs = [...place.querySelectorAll(":scope > svg")];
+/** The diagrams of the visited phases; one of them is shown. */
+class Diagrams {
+  constructor(container, tracks) {
+    this.svgs = [...container.querySelectorAll(":scope > svg")];
     this.nodes = this.svgs.map((svg) => new Map([...svg.querySelectorAll("g.node")].map((node) => [node.dataset.node, node])));
-    this.lit = null;
-    for (const svg of this.svgs) svg.setAttribute("aria-label", "The lifecycle, as far as it was run through");
+    this.highlighted = null;
+    for (const svg of this.svgs) svg.setAttribute("aria-label", "Phases that the run visited");
     this.show(tracks[0], "");
   }
 
-  /** Light a phase of a track, none for "". */
+  /** Highlight a phase of a track; none for "". */
   show(track, phase) {
     this.svgs.forEach((svg, number) => svg.toggleAttribute("data-shown", number === track.picture));
-    const node = this.nodes[track.picture].get(plain(phase));
-    if (node === this.lit) return;
-    this.lit?.classList.remove("here");
-    this.svgs[track.picture].classList.toggle("lighting", Boolean(node));
+    const node = this.nodes[track.picture].get(asInPage(phase));
+    if (node === this.highlighted) return;
+    this.highlighted?.classList.remove("here");
+    this.svgs[track.picture].classList.toggle("highlighting", Boolean(node));
     node?.classList.add("here");
-    this.lit = node ?? null;
+    this.highlighted = node ?? null;
   }
 }
 
 /** A text as the browser reads it from a page. */
-function plain(text) {
+function asInPage(text) {
   return text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd");
 }
 
-const TABLES = { phases: "Phases", transitions: "Transitions: what came before them", handlers: "Handlers" };
+const TABLES = { phases: "Phases", transitions: "Transitions, with the activities that they ended", handlers: "Handlers" };
 const COLUMNS = { count: NUMBER.format, total: duration, mean: duration, p50: duration, p95: duration, max: duration };
 
 /** The tables of `Timeline.summary()`. */
 function summary(tracks, dropped) {
-  const forgotten = dropped[0] || dropped[1];
+  const [moves, calls] = dropped;
   return [
-    forgotten ? make("p", { class: "hint" }, `${plural(NUMBER.format(dropped[0]), "move")} and ${plural(NUMBER.format(dropped[1]), "call")} of handlers were not kept: only what came after them is here.`) : null,
+    moves || calls ? make("p", { class: "hint" }, `The first ${plural(NUMBER.format(moves), "move")} and ${plural(NUMBER.format(calls), "handler call")} were not kept.`) : null,
     ...tracks.map((track) => make("section", {},
       make("h2", {}, track.heading),
       make("p", { class: "lead" }, duration(track.total)),
-      track.leftOut ? make("p", { class: "hint" }, `${track.leftOut}: shares take them to be like the others.`) : null,
+      track.leftOut ? make("p", { class: "hint" }, `${track.leftOut}: times and shares are estimates.`) : null,
       make("dl", { class: "spent" }, Object.entries(track.spent).map(([name, time]) => [
         make("dt", { class: name }, name),
         make("dd", {}, `${duration(time)} `, make("small", {}, `${Math.round((time / (track.total || 1)) * 100)}%`)),

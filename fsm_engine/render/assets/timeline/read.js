@@ -1,7 +1,7 @@
-/* What was recorded, out of the text that holds it: see `packed.py`. */
+/* Reads the packed columns; see `packed_columns.py` for their format. */
 
-/** Give the bytes of a text in base 64 that were compressed. */
-async function unpacked(text) {
+/** Return the bytes of a compressed text in base 64. */
+async function decompress(text) {
   const letters = atob(text);
   const packed = new Uint8Array(letters.length);
   for (let at = 0; at < letters.length; at++) packed[at] = letters.charCodeAt(at);
@@ -9,33 +9,33 @@ async function unpacked(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Give the columns one after the other. */
+/** Yield the columns. */
 function* columns(bytes, shapes) {
   let at = 0;
   for (const [count, width] of shapes) {
-    const planes = Array.from({ length: width || 8 }, (_, place) => bytes.subarray(at + place * count, at + (place + 1) * count));
-    yield width ? added(planes, count) : floats(planes, count);
+    const planes = Array.from({ length: width || 8 }, (_, byte) => bytes.subarray(at + byte * count, at + (byte + 1) * count));
+    yield width ? sumDifferences(planes, count) : readFloats(planes, count);
     at += count * planes.length;
   }
 }
 
-/** The numbers whose differences these are, byte by byte. */
-function added(planes, count) {
+/** Return the numbers with these differences, which are stored byte by byte. */
+function sumDifferences(planes, count) {
   const numbers = new Float64Array(count);
   const top = planes.length - 1;
   let last = 0;
   for (let at = 0; at < count; at++) {
     let difference = (planes[top][at] << 24) >> 24;
-    for (let place = top - 1; place >= 0; place--) difference = difference * 256 + planes[place][at];
+    for (let byte = top - 1; byte >= 0; byte--) difference = difference * 256 + planes[byte][at];
     numbers[at] = last += difference;
   }
   return numbers;
 }
 
-function floats(planes, count) {
+function readFloats(planes, count) {
   const bytes = new Uint8Array(count * 8);
-  planes.forEach((plane, place) => {
-    for (let at = 0; at < count; at++) bytes[at * 8 + place] = plane[at];
+  planes.forEach((plane, byte) => {
+    for (let at = 0; at < count; at++) bytes[at * 8 + byte] = plane[at];
   });
   const view = new DataView(bytes.buffer);
   return Float64Array.from({ length: count }, (_, at) => view.getFloat64(at * 8, true));

@@ -2,22 +2,22 @@
 
 const MOST_SHOWN = 40;
 
-/** Something that can be found in a lane or along the moves of a track, with where it is; `items` is made when asked. */
-class Found {
+/** A search result: the items of a lane with the same name or number. They are collected when they are read. */
+class Result {
   constructor(track, kind, text, find) {
     Object.assign(this, { track, kind, text, find });
   }
 
-  /** Where it is: `[lane, place]` of an item, or the number of a move that took no time. */
+  /** The items, each with its lane and its index there. */
   get items() {
     return (this.list ??= this.find());
   }
 }
 
 class Search extends Listbox {
-  constructor(input, list, tracks, { go, light, now }) {
+  constructor(input, list, tracks, { go, highlightLanes, now }) {
     super(input, list, MOST_SHOWN);
-    Object.assign(this, { tracks, go, lightLanes: light, now, current: null });
+    Object.assign(this, { tracks, go, highlightLanes, now, current: null });
     this.entries = tracks.flatMap(entriesOf);
   }
 
@@ -30,15 +30,15 @@ class Search extends Listbox {
     const found = wanted ? [...this.tracks.flatMap((track) => numbered(track, wanted)), ...this.#named(wanted)] : [];
     const row = (entry, number) => this.#option(entry, number, wanted);
     this.current = null;
-    this.show(found, row, wanted !== "", "Nothing has such a name or number.");
-    this.lightLanes(null, "");
+    this.show(found, row, wanted !== "", "No results.");
+    this.highlightLanes(null, "");
   }
 
   #named(wanted) {
     const words = wanted.split(/\s+/);
-    const fitting = this.entries.filter(({ text }) => words.every((word) => text.toLowerCase().includes(word)));
+    const matching = this.entries.filter(({ text }) => words.every((word) => text.toLowerCase().includes(word)));
     const rank = ({ text }) => (lastOf(text).toLowerCase().startsWith(words[0]) ? 0 : 1);
-    return fitting.sort((one, other) => rank(one) - rank(other));
+    return matching.sort((one, other) => rank(one) - rank(other));
   }
 
   #option(entry, number, wanted) {
@@ -72,7 +72,7 @@ class Search extends Listbox {
     this.#go();
   }
 
-  /** Go to the next of what was found, or back. */
+  /** Go to the next or previous item of the result. */
   step(by) {
     if (!this.current) return;
     const { length } = this.current.items;
@@ -83,7 +83,7 @@ class Search extends Listbox {
   #go() {
     const { track, items, text } = this.current;
     const lanes = new Set(items.slice(0, 1).map(({ lane }) => lane));
-    this.lightLanes(lanes, `${NUMBER.format(this.number + 1)} of ${NUMBER.format(items.length)}`);
+    this.highlightLanes(lanes, `${NUMBER.format(this.number + 1)} of ${NUMBER.format(items.length)}`);
     announce(`${text}, ${this.number + 1} of ${items.length}`);
     this.go(track, items[this.number]);
   }
@@ -91,22 +91,22 @@ class Search extends Listbox {
 
 const startOf = (track, { lane, place }) => lane.starts[place];
 
-/** What has a name in a track, and is there. */
+/** The phases, handlers and scopes of a track that have items. */
 function entriesOf(track) {
   const entries = [];
-  const inLanes = (role, fits) => {
+  const inLanes = (role, matches) => {
     const items = [];
     for (const lane of track.lanes.filter((lane) => lane.role === role)) {
-      for (let place = 0; place < lane.length; place++) if (fits(lane.refs[place])) items.push({ lane, place });
+      for (let place = 0; place < lane.length; place++) if (matches(lane.refs[place])) items.push({ lane, place });
     }
     return items.sort((one, other) => one.lane.starts[one.place] - other.lane.starts[other.place]);
   };
-  const came = new Set(track.numbers);
-  const spent = new Map([...came].map((number) => track.kinds[number]).filter((kind) => !kind.rests)
-    .map((kind) => [kind.target, kind.spent]));
-  for (const [phase, role] of spent) {
+  const taken = new Set(track.numbers);
+  const roles = new Map([...taken].map((number) => track.kinds[number]).filter((kind) => kind.isTransition)
+    .map((kind) => [kind.target, kind.category]));
+  for (const [phase, role] of roles) {
     const numbers = new Set(track.kinds.flatMap((kind, number) => (kind.target === phase ? [number] : [])));
-    entries.push(new Found(track, "phase", phase, () => inLanes(role, (move) => numbers.has(track.numbers[move]))));
+    entries.push(new Result(track, "phase", phase, () => inLanes(role, (move) => numbers.has(track.numbers[move]))));
   }
   const handlers = new Map();
   track.handlers.forEach(({ name, event }, number) => {
@@ -114,16 +114,16 @@ function entriesOf(track) {
     handlers.set(full, [...(handlers.get(full) ?? []), number]);
   });
   for (const [name, numbers] of handlers) {
-    entries.push(new Found(track, "handler", name, () => inLanes("handler", (call) => numbers.includes(track.called[call]))));
+    entries.push(new Result(track, "handler", name, () => inLanes("handler", (call) => numbers.includes(track.called[call]))));
   }
   for (const lane of track.lanes.filter((lane) => lane.role === "scope")) {
     const items = () => Array.from({ length: lane.length }, (_, place) => ({ lane, place }));
-    for (const name of lane.name.split(", ")) entries.push(new Found(track, "scope", name, items));
+    for (const name of lane.name.split(", ")) entries.push(new Result(track, "scope", name, items));
   }
   return entries.filter((entry) => entry.items.length);
 }
 
-/** The epoch or the iteration of a number, by the word before it, or both. */
+/** The epoch and the iteration with a number; only one of them if its name is before the number. */
 function numbered(track, wanted) {
   const read = /^(?:(e)(?:poch)?|(i)(?:teration)?)?\s*#?([\d,]+)$/.exec(wanted);
   if (!read) return [];
@@ -133,8 +133,8 @@ function numbered(track, wanted) {
     const lane = track.lanes.find((lane) => lane.role === "scope" && lane.name.split(", ").includes(name));
     if (!lane) return [];
     const find = () => placesOf(track, lane, name, number).map((place) => ({ lane, place }));
-    const found = new Found(track, name, `${name} ${NUMBER.format(number)}`, find);
-    return found.items.length ? [found] : [];
+    const result = new Result(track, name, `${name} ${NUMBER.format(number)}`, find);
+    return result.items.length ? [result] : [];
   });
 }
 

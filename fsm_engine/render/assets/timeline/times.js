@@ -1,9 +1,9 @@
-/* Times as people read them; all are nanoseconds. */
+/* Times as text. All times are nanoseconds. */
 
 const [SECOND, MINUTE, HOUR, DAY] = [1e9, 60e9, 3600e9, 86400e9];
 const UNITS = [[SECOND, "s"], [1e6, "ms"], [1e3, "\u00b5s"], [1, "ns"]];
 const STEPS = [
-  ...Array.from({ length: 30 }, (_, place) => [1, 2, 5][place % 3] * 10 ** Math.floor(place / 3)),
+  ...Array.from({ length: 30 }, (_, number) => [1, 2, 5][number % 3] * 10 ** Math.floor(number / 3)),
   ...[10, 20, 30].map((count) => count * SECOND),
   ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
   ...[1, 2, 5, 10].map((count) => count * HOUR),
@@ -19,7 +19,7 @@ function duration(time) {
   return `${Number((time / size).toPrecision(3))} ${unit}`;
 }
 
-/** A time since the start, with the digits that tell marks apart that are `step` from each other. */
+/** A time since the start, with enough digits for ticks that are `step` apart. */
 function moment(time, step) {
   if (time < 0) return `\u2212${moment(-time, step)}`;
   const digits = Math.min(Math.max(Math.ceil(9 - Math.log10(step) - 1e-9), 0), 9);
@@ -30,11 +30,11 @@ function moment(time, step) {
   return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
 
-/** A time of less than a minute, in the largest unit in which it is not below one. */
+/** A time under a minute, in the largest unit in which it is at least one. */
 function short(time, step) {
   const [size, unit] = UNITS.find(([size]) => time >= size) ?? UNITS.at(-1);
   return `${(time / size).toFixed(Math.max(Math.ceil(Math.log10(size / step) - 1e-9), 0))} ${unit}`;
 }
 
-/** How far apart marks of an axis are, which are to be at least that far. */
+/** The distance between ticks: the smallest step that is at least `least`. */
 const stepFor = (least) => STEPS.find((step) => step >= least) ?? STEPS.at(-1);

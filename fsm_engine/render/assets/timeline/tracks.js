@@ -1,71 +1,71 @@
-/* From columns to lanes: what one engine did. */
+/* The tracks of engines: columns become lanes. */
 
-const SPENT = { data: "data", step: "step", phase: "other phases" };
+const CATEGORIES = { data: "data", step: "step", phase: "other phases" };
 
 class Track {
-  constructor(told, columns) {
-    Object.assign(this, told);
+  constructor(data, columns) {
+    Object.assign(this, data);
     [this.times, this.numbers, this.epochs, this.iterations] = Array.from({ length: 4 }, () => columns.next().value);
-    [this.starts, this.lasting, this.called, this.raised] = Array.from({ length: 4 }, () => columns.next().value);
+    [this.starts, this.durations, this.called, this.raised] = Array.from({ length: 4 }, () => columns.next().value);
     const calls = handlerLanes(this);
     this.lanes = [...scopeLanes(this), ...activityLanes(this, calls[0]), ...calls].filter((lane) => lane.length);
     this.end = Math.max(this.times.at(-1), ...this.lanes.map((lane) => lane.ends.at(-1)));
   }
 
-  /** The number of the move that entered the phase in which the engine was at a time; -1 if it was in none. */
+  /** The index of the move that entered the phase at a time; -1 if the engine was in no phase. */
   moveAt(time) {
-    const move = placeAbove(this.times, time) - 1;
+    const move = indexAbove(this.times, time) - 1;
     return this.isVisit(move) ? move : -1;
   }
 
-  /** Whether a move entered a phase that the next one left. */
+  /** Whether a visit of a phase begins with a move, and ends with the next one. */
   isVisit(move) {
-    return move >= 0 && move + 1 < this.times.length && !this.kinds[this.numbers[move]].last &&
-      !this.kinds[this.numbers[move + 1]].begins;
+    return move >= 0 && move + 1 < this.times.length && this.kinds[this.numbers[move]].startsVisit &&
+      !this.kinds[this.numbers[move + 1]].startsRun;
   }
 
   phaseOf(move) {
     return this.kinds[this.numbers[move]].target;
   }
 
-  /** The epoch and the iteration of what a move began: they count in its entry action, so the next move has them. */
+  /** The epoch and the iteration after a move. The entry action of its phase counts, so the next move has them. */
   countersOf(move) {
     const next = Math.min(move + 1, this.times.length - 1);
     return { epoch: this.epochs[next], iteration: this.iterations[next] };
   }
 }
 
-/** A lane per scope, from the move that enters it to the one that leaves it; those that are the same share one. */
+/** The lanes of scopes, from the move that enters a scope to the move that leaves it. */
 function scopeLanes(track) {
   const { kinds, times, numbers } = track;
   const paths = new Map();
   const chains = kinds.map((kind) => kind.scopes.map((_, depth) => scopeLane(paths, kind.scopes.slice(0, depth + 1))));
   let [around, entered] = [[], 0];
   let open = [];
-  const close = (stays, time) => {
-    while (open.length > stays) {
+  const close = (kept, time) => {
+    while (open.length > kept) {
       const [lane, move] = open.pop();
       lane.push(times[move], time, move);
     }
   };
   for (let move = 0; move < times.length; move++) {
     const kind = kinds[numbers[move]];
-    const wanted = kind.rests ? [] : chains[numbers[move]];
-    if (kind.begins) {
+    const scopes = kind.isTransition ? chains[numbers[move]] : [];
+    if (kind.startsRun) {
       close(0, entered);
       around = [];
     }
-    if (wanted !== around) {
-      let stays = 0;
-      while (stays < open.length && stays < wanted.length && open[stays][0] === wanted[stays]) stays++;
-      close(stays, times[move]);
-      for (const lane of wanted.slice(stays)) open.push([lane, move]);
-      around = wanted;
+    if (scopes !== around) {
+      let kept = 0;
+      while (kept < open.length && kept < scopes.length && open[kept][0] === scopes[kept]) kept++;
+      close(kept, times[move]);
+      for (const lane of scopes.slice(kept)) open.push([lane, move]);
+      around = scopes;
     }
     entered = times[move];
   }
   close(0, entered);
-  return joined([...paths.values()].map((lane) => lane.close()).filter((lane) => lane.length));
+  return mergeLanes([...paths.values()].map((lane) => lane.close()).filter((lane) => lane.length));
 }
 
 function scopeLane(paths, path) {
@@ -74,42 +74,42 @@ function scopeLane(paths, path) {
   return paths.get(key);
 }
 
-/** Scopes that begin and end together have one lane. */
-function joined(lanes) {
-  const found = [];
+/** Merge the lanes of scopes that begin and end together. */
+function mergeLanes(lanes) {
+  const merged = [];
   for (const lane of lanes.sort((one, other) => one.depth - other.depth)) {
-    const last = found.at(-1);
+    const last = merged.at(-1);
     const same = last && last.length === lane.length && lane.total > 0.98 * last.total;
     if (same) last.name = `${last.name}, ${lane.name}`;
-    else found.push(lane);
+    else merged.push(lane);
   }
-  return found;
+  return merged;
 }
 
-/** A lane for what time was spent on where no handler was called. */
+/** A lane for each category of activities, without the time of handler calls. */
 function activityLanes(track, calls) {
-  const lanes = Object.fromEntries(Object.entries(SPENT).map(([spent, name]) => [spent, new Lane(name, spent, 1024)]));
-  let place = 0;
+  const lanes = Object.fromEntries(Object.entries(CATEGORIES).map(([role, name]) => [role, new Lane(name, role, 1024)]));
+  let call = 0;
   for (let move = 0; move + 1 < track.times.length; move++) {
     if (!track.isVisit(move)) continue;
-    const lane = lanes[track.kinds[track.numbers[move]].spent];
+    const lane = lanes[track.kinds[track.numbers[move]].category];
     let time = track.times[move];
     const left = track.times[move + 1];
-    while (place < calls.length && calls.starts[place] < time) place++;
-    for (; place < calls.length && calls.starts[place] < left; place++) {
-      if (calls.starts[place] > time) lane.push(time, calls.starts[place], move);
-      time = calls.ends[place];
+    while (call < calls.length && calls.starts[call] < time) call++;
+    for (; call < calls.length && calls.starts[call] < left; call++) {
+      if (calls.starts[call] > time) lane.push(time, calls.starts[call], move);
+      time = calls.ends[call];
     }
     if (left > time) lane.push(time, left, move);
   }
   return Object.values(lanes).map((lane) => lane.close());
 }
 
-/** The calls of handlers; those inside others, or at the same time in other threads, have lanes of their own. */
+/** The lanes of handler calls. Calls inside other calls, or at the same time in other threads, get further lanes. */
 function handlerLanes(track) {
   const lanes = [new Lane("handlers", "handler", 1024)];
   for (let call = 0; call < track.starts.length; call++) {
-    const [start, end] = [track.starts[call], track.starts[call] + track.lasting[call]];
+    const [start, end] = [track.starts[call], track.starts[call] + track.durations[call]];
     let lane = lanes.find((lane) => !lane.length || lane.ends[lane.length - 1] <= start);
     if (!lane) {
       lane = Object.assign(new Lane(`handlers ${lanes.length + 1}`, "handler", 64), { isFurther: true });
@@ -120,49 +120,50 @@ function handlerLanes(track) {
   return lanes.map((lane) => lane.close());
 }
 
-/** A value over time; the lowest and the highest of any stretch of it are found in a few steps. */
+/** The values of a counter over time. The lowest and highest value of any range are found in a few steps. */
 class Curve {
   constructor(name, times, values) {
     const finite = values.map((value) => (Number.isFinite(value) ? value : NaN));
     Object.assign(this, { name, times, values, levels: [{ low: finite, high: finite }] });
-    while (this.levels.at(-1).low.length > 32) this.levels.push(coarser(this.levels.at(-1)));
-    const [low, high] = this.within(0, values.length);
+    while (this.levels.at(-1).low.length > 32) this.levels.push(coarseLevel(this.levels.at(-1)));
+    const [low, high] = this.range(0, values.length);
     [this.low, this.high] = low <= high ? [low, high] : [0, 0];
   }
 
-  /** The last value until a time; undefined before the first. */
+  /** The last value before a time; undefined before the first. */
   at(time) {
-    return this.values[placeAbove(this.times, time) - 1];
+    return this.values[indexAbove(this.times, time) - 1];
   }
 
-  within(from, to) {
+  /** The lowest and the highest value from one index up to another. */
+  range(from, to) {
     let [low, high] = [Infinity, -Infinity];
     let level = 0;
-    const see = (at) => {
+    const add = (at) => {
       if (this.levels[level].low[at] < low) low = this.levels[level].low[at];
       if (this.levels[level].high[at] > high) high = this.levels[level].high[at];
     };
     while (from < to) {
       const last = level === this.levels.length - 1;
-      while (from < to && (last || from % WIDER)) see(from++);
-      while (from < to && to % WIDER) see(--to);
-      [from, to] = [from / WIDER, to / WIDER];
+      while (from < to && (last || from % GROUP)) add(from++);
+      while (from < to && to % GROUP) add(--to);
+      [from, to] = [from / GROUP, to / GROUP];
       level++;
     }
     return [low, high];
   }
 }
 
-const WIDER = 16;
+const GROUP = 16;
 
-/** The lowest and highest of every so many values; what is no number is left out. */
-function coarser({ low, high }) {
-  const count = Math.ceil(low.length / WIDER);
+/** The lowest and highest value of each group of values. NaN is ignored. */
+function coarseLevel({ low, high }) {
+  const count = Math.ceil(low.length / GROUP);
   const next = { low: new Float64Array(count).fill(Infinity), high: new Float64Array(count).fill(-Infinity) };
   for (let at = 0; at < low.length; at++) {
-    const place = Math.floor(at / WIDER);
-    if (low[at] < next.low[place]) next.low[place] = low[at];
-    if (high[at] > next.high[place]) next.high[place] = high[at];
+    const group = Math.floor(at / GROUP);
+    if (low[at] < next.low[group]) next.low[group] = low[at];
+    if (high[at] > next.high[group]) next.high[group] = high[at];
   }
   return next;
 }

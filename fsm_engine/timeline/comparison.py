@@ -1,4 +1,4 @@
-"""What recorded runs have covered of a lifecycle, and where two of them part."""
+"""Comparison of a recorded run with another run, and with its lifecycle."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Parting:
+class Divergence:
     """The first step in which two runs differ.
 
     Attributes:
-        step: its number, counted from 1.
-        move: what the first did then; None if it had ended.
-        other: what the second did.
+        step: the number of the step, from 1.
+        move: the move of the first run; None if that run had ended.
+        other: the move of the second run, likewise.
     """
 
     step: int
@@ -33,50 +33,46 @@ class Parting:
     other: Move | None
 
     def __str__(self) -> str:
-        return f"step {self.step}: {_told(self.move)} | {_told(self.other)}"
+        return f"step {self.step}: {_describe(self.move)} | {_describe(self.other)}"
 
 
-def every(track: Track) -> int:
-    """Return of how many iterations one is recorded."""
-    return 1 if track.sampling is None else track.sampling.every
-
-
-def _told(move: Move | None) -> str:
+def _describe(move: Move | None) -> str:
     return "the end" if move is None else f"{move.kind} (epoch {move.epoch}, iteration {move.iteration})"
 
 
-def parting(track: Track, other: Track) -> Parting | None:
-    """Return where two tracks part; see `Timeline.diff`.
+def find_divergence(track: Track, other: Track) -> Divergence | None:
+    """Return the first step in which two tracks differ; see `Timeline.diff`.
 
     Raises:
-        ValueError: if one has lost its beginning, or they do not record the same iterations.
+        ValueError: a track has dropped its first moves, or the tracks record different iterations.
     """
-    if every(track) != every(other):
+    every, other_every = (1 if one.sampling is None else one.sampling.every for one in (track, other))
+    if every != other_every:
         raise ValueError(
-            f"one was recorded with every={every(track)}, the other with every={every(other)}, so they keep other "
-            f"iterations. Record both alike."
+            f"One run was recorded with every={every}, the other with every={other_every}, so they have different "
+            f"iterations. Record both with the same value."
         )
     for one in (track, other):
         if one.move_ring.dropped:
             raise ValueError(
-                f"{one!r} has lost its first {one.move_ring.dropped} moves, so there is no common beginning. "
-                f"Record with more room."
+                f"{one!r} has dropped its first {one.move_ring.dropped} moves, so the beginnings cannot be compared. "
+                f"Record with a larger capacity: record(capacity=...)."
             )
     for step, (move, twin) in enumerate(zip_longest(track.moves, other.moves), 1):
-        if move is None or twin is None or _course(move) != _course(twin):
-            return Parting(step, move, twin)
+        if move is None or twin is None or _without_time(move) != _without_time(twin):
+            return Divergence(step, move, twin)
     return None
 
 
-def _course(move: Move) -> tuple[object, ...]:
+def _without_time(move: Move) -> tuple[object, ...]:
     return move.kind.source, move.kind.label, move.kind.target, move.epoch, move.iteration
 
 
-def covered(track: Track, lifecycle: Lifecycle) -> Coverage:
-    """Return what `track` has covered; see `Timeline.coverage`.
+def coverage_of(track: Track, lifecycle: Lifecycle) -> Coverage:
+    """Return the coverage of `lifecycle` by `track`; see `Timeline.coverage`.
 
     Raises:
-        ValueError: for a move that `lifecycle` does not have.
+        ValueError: the track has a move that `lifecycle` does not have.
     """
     known = {
         (qualified_name(phase), transition.label, qualified_name(target)): replace(transition, target=target.event)
@@ -84,17 +80,20 @@ def covered(track: Track, lifecycle: Lifecycle) -> Coverage:
         for transition in exits
         for target in _targets(lifecycle.graph, transition)
     }
-    return lifecycle.coverage([list(_walk(track, known))])
+    return lifecycle.coverage([list(_transitions(track, known))])
 
 
-def _walk(track: Track, known: dict[tuple[str, str, str], Transition]) -> Iterator[Transition]:
+def _transitions(track: Track, known: dict[tuple[str, str, str], Transition]) -> Iterator[Transition]:
     for step, move in enumerate(track.moves, 1):
         kind = move.kind
-        if kind.is_rest:
+        if not kind.is_transition:
             continue
         transition = known.get((kind.source, kind.label, kind.target))
         if transition is None:
-            raise ValueError(f"step {step}, {kind}, is no transition of this lifecycle. verify() tells what was legal.")
+            raise ValueError(
+                f"Step {step}, {kind}, is not a transition of this lifecycle. timeline.verify(lifecycle) shows the "
+                f"legal ones."
+            )
         yield transition
 
 

@@ -1,4 +1,4 @@
-"""Times as they are written at an axis."""
+"""The steps and the labels of a time axis."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from itertools import count
 
 from fsm_engine.timeline.units import HOUR, MINUTE, SECOND, UNITS
 
-_LONG = tuple(n * MINUTE for n in (1, 2, 5, 10, 15, 30)) + tuple(n * HOUR for n in (1, 2, 5, 10))
+_LONG_STEPS = tuple(n * MINUTE for n in (1, 2, 5, 10, 15, 30)) + tuple(n * HOUR for n in (1, 2, 5, 10))
 
 
-def steps() -> Iterator[int]:
-    """Yield the distances that marks of an axis may have, in nanoseconds, in their order."""
+def tick_steps() -> Iterator[int]:
+    """Yield the possible distances between ticks, in nanoseconds, shortest first."""
     yield from (digit * 10**power for power in range(10) for digit in (1, 2, 5))
     yield from (10 * SECOND, 20 * SECOND, 30 * SECOND)
-    yield from _LONG
+    yield from _LONG_STEPS
     yield from (day * 24 * HOUR for day in count(1))
 
 
-def moment(nanoseconds: int, step: int, whole: int) -> str:
-    """Return a time since the start as it is written at a mark of an axis.
+def format_moment(nanoseconds: int, step: int, whole: int) -> str:
+    """Return the label of a tick.
 
     Args:
-        nanoseconds: the time.
-        step: how far apart the marks are, which says how many digits are needed.
-        whole: the last time of the axis, which says in which unit all are.
+        nanoseconds: the time since the start of the axis.
+        step: the distance between ticks, which determines the number of digits.
+        whole: the length of the axis, which determines the unit.
     """
     if not nanoseconds:
         return "0"
@@ -40,6 +40,7 @@ def moment(nanoseconds: int, step: int, whole: int) -> str:
 
 
 def _digits(step: int, size: int) -> int:
+    """Return the number of decimals that a multiple of `step` needs in units of `size`."""
     digits = 0
     while step * 10**digits % size:
         digits += 1

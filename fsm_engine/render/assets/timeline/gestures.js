@@ -1,8 +1,8 @@
-/* Pointers and the wheel on the canvas. */
+/* Gestures on the canvas: pointers and the wheel. */
 
-class Hands {
-  constructor(chart, { hover, choose, open }) {
-    Object.assign(this, { chart, hover, choose, open, pointers: new Map(), dragged: false, held: null });
+class Gestures {
+  constructor(chart, { hover, select, open }) {
+    Object.assign(this, { chart, hover, select, open, pointers: new Map(), dragged: false, held: null });
     const { canvas } = chart;
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
@@ -13,8 +13,8 @@ class Hands {
   }
 
   #at(event) {
-    const room = this.chart.canvas.getBoundingClientRect();
-    return { x: event.clientX - room.left, y: event.clientY - room.top };
+    const box = this.chart.canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
   }
 
   #wheel(event) {
@@ -39,7 +39,7 @@ class Hands {
     this.chart.canvas.setPointerCapture(event.pointerId);
   }
 
-  /** Show the part of the run around a place in the overview. */
+  /** Show the part of the run around a position in the overview. */
   #centre(x) {
     const { chart } = this;
     const half = (chart.end - chart.start) / 2;
@@ -65,12 +65,12 @@ class Hands {
     const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
     this.chart.pan((before.x - now.x) / this.pointers.size, (before.y - now.y) / this.pointers.size);
     if (!other) return;
-    const apart = (one) => Math.max(Math.abs(one.x - other.x), 1);
-    this.chart.zoom(apart(now) / apart(before), (now.x + other.x) / 2);
+    const distance = (one) => Math.max(Math.abs(one.x - other.x), 1);
+    this.chart.zoom(distance(now) / distance(before), (now.x + other.x) / 2);
   }
 
   #up(event) {
     if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
-    if (!this.dragged && this.held === "lanes" && event.type === "pointerup") this.choose(this.#at(event));
+    if (!this.dragged && this.held === "lanes" && event.type === "pointerup") this.select(this.#at(event));
   }
 }

@@ -1,4 +1,4 @@
-"""Whether a recorded run is one that a lifecycle allows: a judge that shares nothing with what ran it."""
+"""Verification of a recorded run against a lifecycle, by a machine that shares nothing with the engine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Misstep:
-    """The first move of a run that the lifecycle does not have there.
+class Violation:
+    """The first move of a run that its lifecycle does not allow.
 
     Attributes:
-        step: its number, counted from 1.
+        step: the number of the move, from 1.
         move: the move.
-        phase: where the run was by then, according to the lifecycle.
-        legal: what was legal there, as ``--label--> target``.
+        phase: the phase that the run was in, according to the lifecycle.
+        legal: the moves that were allowed there, as ``--label--> target``.
     """
 
     step: int
@@ -36,12 +36,11 @@ class Misstep:
         )
 
 
-def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
-    """Return the first step of `track` that the flat machine of `lifecycle` refuses; see `Timeline.verify`.
+def find_violation(track: Track, lifecycle: Lifecycle) -> Violation | None:
+    """Return the first move of `track` that the flat machine of `lifecycle` does not have; see `Timeline.verify`.
 
-    A track that has lost its beginning, or began within a run, is taken from where it begins, and so is what comes
-    after iterations that were left out. What was over without a move, as a run that was suspended and not gone on with,
-    begins anew.
+    A track without its beginning is checked from the phase of its first move, and so is the part after iterations that
+    were not recorded. A run may end without a transition: then the next one starts from the first phase.
     """
     machine = lifecycle.to_transitions()
     table: dict[str, set[tuple[str, str]]] = {state: set() for state in machine.states}
@@ -58,8 +57,8 @@ def replayed(track: Track, lifecycle: Lifecycle) -> Misstep | None:
             continue
         phase = kind.source if phase is None else phase
         legal = table.get(phase, set())
-        rests = kind.trigger == "rest" and (kind.target == machine.initial != phase or kind.target == phase in terminal)
-        if kind.source != phase or not (rests or (kind.label, kind.target) in legal):
-            return Misstep(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
-        phase = None if kind.is_cut else kind.target
+        ends = kind.trigger == "end" and (kind.target == machine.initial != phase or kind.target == phase in terminal)
+        if kind.source != phase or not (ends or (kind.label, kind.target) in legal):
+            return Violation(step, move, phase, tuple(f"--{label}--> {target}" for label, target in sorted(legal)))
+        phase = None if kind.starts_gap else kind.target
     return None
