@@ -23,7 +23,7 @@ from fsm_engine.runtime.run import Claim
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
-_claiming = threading.Lock()
+_claiming = threading.RLock()  # an exception that leaves it locked must not block its own thread
 
 NOT_STARTED = -1
 """The position of a run before `take_run_edge`."""

@@ -36,7 +36,7 @@ def test_an_engine_survives_an_exception_at_some_lines(program: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("program", "every"), [("plain", 1), ("changes", 3), ("breakpoint", 3), ("recovery", 5)])
+@pytest.mark.parametrize(("program", "every"), [("plain", 3), ("changes", 3), ("breakpoint", 3), ("recovery", 5)])
 def test_an_engine_survives_an_exception_at_many_lines(program: str, every: int) -> None:
     number, broken = inject(program, every)
     assert (number > 400, broken) == (True, [])
