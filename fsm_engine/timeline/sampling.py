@@ -16,7 +16,7 @@ from fsm_engine.timeline.track_writer import MoveObserver
 
 
 class IterationPhases:
-    """The phases that an iteration passes: those of the scope ``iteration``, and those between two iterations.
+    """The phases that an iteration passes: in the scope ``iteration``, and between two iterations.
 
     Attributes:
         phases: the numbers of all these phases.

@@ -244,6 +244,12 @@ def test_pointing_at_an_item_shows_a_tooltip_and_highlights_its_phase(tab: Tab, 
         assert tab.js("return document.querySelector('.graph .here').dataset.node") == visit.phase
 
 
+def test_the_lane_of_a_single_epoch_has_the_number_of_the_epoch(tab: Tab, tmp_path: Path) -> None:
+    tab.open(written(tmp_path, trained(40)))
+    facts = point(tab, sum(shown(tab)) / 2, "engine, run, epoch")
+    assert (facts["name"], facts["epoch"]) == ("epoch 1", "1")
+
+
 def test_zooming_keeps_the_time_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
     tab.open(written(tmp_path, trained(50)))
     whole = shown(tab)

@@ -17,13 +17,13 @@ from fsm_engine.timeline.visits import Visits
 
 
 class Queue:
-    """A device that does what it is given in that order, when it is told to: all of its times are made up.
+    """A simulated device that works through a queue. The test sets how far it gets.
 
     Attributes:
-        given: how long all took that was handed over so far, in milliseconds.
-        done: how much of that it has done.
-        made: how many events there are.
-        is_running: whether a run is going on, in which nobody may wait.
+        given: the time of all submitted work, in milliseconds.
+        done: the time of the finished work.
+        made: the number of events that were created.
+        is_running: True during a run, in which waiting for the device is an error.
     """
 
     def __init__(self) -> None:

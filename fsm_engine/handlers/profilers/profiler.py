@@ -119,7 +119,7 @@ class TimeProfiler(ABC):
         return observe
 
     def _learn(self, graph: Graph, transition: Transition) -> tuple[Measure | None, Visit] | None:
-        """Return what a transition means; None for a history, which is made anew for each move."""
+        """Return the measure and the target of a transition; None for a history, which is a new object each time."""
         if graph not in self._graphs:
             self._graphs.append(graph)
             for exits in graph.exits:
@@ -168,7 +168,7 @@ class TimeProfiler(ABC):
 
     @abstractmethod
     def _measure(self, source: Any, target: Any) -> Measure | None:
-        """Return a function that measures what a move from `source` to `target` ends; None if it ends nothing.
+        """Return a function that measures the end of an activity or of a visit in a move; None if neither ends.
 
         The function takes the time and the state, and returns whether it updated the statistics.
         """

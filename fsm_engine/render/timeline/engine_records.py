@@ -111,7 +111,7 @@ def _find_host(record: EngineRecord, start: int, end: int) -> Host | None:
 
 
 def _with_hosts(record: EngineRecord, others: Sequence[EngineRecord]) -> EngineRecord:
-    """Return `record` with the hosts of its runs: those of the engine whose calls and visits were the shortest."""
+    """Return `record` with the hosts of its runs, from the engine whose calls and visits were the shortest."""
     candidates: list[tuple[Host, ...]] = []
     for other in others:
         found = [_find_host(other, run.start, run.end) for run in record.runs if other.number != record.number]

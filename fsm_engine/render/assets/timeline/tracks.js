@@ -74,13 +74,13 @@ function scopeLane(paths, path) {
   return paths.get(key);
 }
 
-/** Merge the lanes of scopes that begin and end together. */
+/** Merge the lanes of scopes that begin and end together. Their items have the counters of the innermost scope. */
 function mergeLanes(lanes) {
   const merged = [];
   for (const lane of lanes.sort((one, other) => one.depth - other.depth)) {
     const last = merged.at(-1);
     const same = last && last.length === lane.length && lane.total > 0.98 * last.total;
-    if (same) last.name = `${last.name}, ${lane.name}`;
+    if (same) Object.assign(last, { name: `${last.name}, ${lane.name}`, refs: lane.refs });
     else merged.push(lane);
   }
   return merged;
