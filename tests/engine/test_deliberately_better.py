@@ -1,4 +1,4 @@
-"""Deliberate differences from pytorch-ignite: the rows of the table in the README."""
+"""Deliberate differences from pytorch-ignite: rows of the tables in docs/differences.md."""
 
 from __future__ import annotations
 

@@ -74,10 +74,5 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     assert own.splitlines() == ["[]", "{'rounds': 2, 'phase': 'Rl.LEARN'}", "31"]
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert [link for link in links if not link.startswith("https://") and not (ROOT / link).exists()] == []
-
-
 def test_design_shows_the_lifecycle_as_it_is() -> None:
     assert blocks((ROOT / "DESIGN.md").read_text(), "text")[0] == str(Lifecycle.training()) + "\n"
