@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsm_engine.dispatch.step_moves import move
+from fsm_engine.dispatch.step_moves import announce_move, entries_of_move, move
 from fsm_engine.events.edges import name_of_end
 from fsm_engine.graph.code import evaluate
 from fsm_engine.graph.positions import phase_at
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 def take_error_edge(engine: EventDispatcher, error: BaseException) -> tuple[Transition, BaseException]:
     """Leave the phase in which `error` was raised; return the edge that was taken and the exception that it took.
 
-    If a guard, an action or a handler raises on the way, its exception replaces `error`, which becomes its context. No
-    guard is evaluated twice and no handler is called twice.
+    If a guard, an action or a handler raises on the way, its exception replaces `error`, which becomes its context.
+    Each of them is called at most once.
 
     Raises:
-        BaseException: no edge takes the exception, because EXCEPTION_RAISED or a phase after it raised it.
+        BaseException: no edge takes the exception, because EXCEPTION_RAISED or a phase after it raised it, or an edge
+            that can be taken raises each time.
     """
     tried: list[Transition] = []
+    raised: list[Transition] = []  # the action of each has been called, and it or a handler raised
     if phase_at(engine._cursor.position) not in engine._graph.recovery_only_phases:
         engine._failure.edges_tried = frozenset()
     while True:
@@ -36,11 +38,18 @@ def take_error_edge(engine: EventDispatcher, error: BaseException) -> tuple[Tran
         if edge is None:
             _leave_finally(engine)
             raise error
-        tried.append(edge)
         _log_and_count(engine, edge, error)
+        called = len(engine._failure.called)
         try:
-            move(engine, edge)
+            if edge in raised:
+                announce_move(engine, edge, entries_of_move(engine._registry, engine._graph, edge))
+            else:
+                move(engine, edge)
         except BaseException as other:
+            if edge in raised and len(engine._failure.called) == called:
+                raise  # no handler is left to call, so the edge would raise for ever
+            tried.append(edge)
+            raised.append(edge)
             error = other
         else:
             return edge, error

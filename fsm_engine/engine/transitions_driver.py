@@ -27,6 +27,7 @@ from fsm_engine.graph.code import evaluate, execute, runs_user_code
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
+from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.edits import user_callable
 from fsm_engine.lifecycle.table import qualified_name
@@ -126,6 +127,8 @@ class Driver:
         """Let the machine follow a transition caused by a signal, an exception or the step."""
         if transition is self._chosen:
             return
+        if transition.signal is Signal.EXCEPTION:  # raised in a transition that the machine took, but not the run
+            self.set_phase(phase_at(engine._cursor.position))
         self._model.trigger(transition.label, engine)
         target = self._names[self.graph.index[transition.target]]  # type: ignore[index]
         if self._model.phase != target:
@@ -151,7 +154,7 @@ class Driver:
             if isinstance(transition.target, History):
                 return return_to_history(engine, transition)
             entries = entries_of_move(engine._registry, self.graph, transition)
-            self._take_transition(engine, transition, entries, position)
+            self._take_transition(engine, transition, entries)
             may_signal = may_signal or bool(entries) or runs_user_code(transition.action)
             if not target:
                 return IDLE_POSITION
@@ -183,17 +186,14 @@ class Driver:
         return cursor.position, runs_user_code(phase.activity)
 
     def _take_transition(
-        self, engine: EventDispatcher, transition: Transition, entries: tuple[EventEntry, ...], position: int
+        self, engine: EventDispatcher, transition: Transition, entries: tuple[EventEntry, ...]
     ) -> None:
-        """Run the action and handlers of the transition that the machine took; if they raise, reset the machine."""
+        """Run the action and handlers of the transition that the machine took."""
         self._chosen = transition
         try:
             if transition.action is not None:
                 execute(transition.action, engine)
             announce_move(engine, transition, entries)
-        except BaseException:
-            self.set_phase(phase_at(position))
-            raise
         finally:
             self._chosen = None
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from fsm_engine import Edge, Engine, EventEnum, Events, IllegalTransition, Lifecycle, LifecycleError, Scope
+from fsm_engine.graph.code import UserCallable
 from fsm_engine.graph.phases import IDLE
+from fsm_engine.graph.signals import Signal
 
 DRIVERS = ("compiled", "transitions")
 
@@ -371,6 +374,40 @@ def test_each_recovery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = caplog.records
     for fragment in ("ValueError(8)", "ITERATION_STARTED", "R.SKIP_BATCH", "time 1 of at most 2"):
         assert fragment in record.getMessage()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_action_of_the_exception_edge_that_raises_replaces_the_error_and_is_called_once(driver: str) -> None:
+    calls: list[str] = []
+
+    def fail_thrice() -> None:
+        calls.append("action")
+        if len(calls) < 4:
+            raise OSError("the disk is full")
+
+    engine = failing_on(8)
+    edge = next(t for t in engine.lifecycle.transitions if t.signal is Signal.EXCEPTION)
+    engine.lifecycle.add(
+        replace(edge, label="reported", action=UserCallable(fail_thrice, "report", takes_engine=False))
+    )
+    engine.lifecycle.remove(edge)
+    seen: list[list[str]] = []
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda error: seen.append(context_of(error)))
+    engine.run([8], driver=driver)
+    assert (calls, seen) == (["action"], [["OSError('the disk is full')", "ValueError(8)"]])
+    assert engine.outcome == "failed"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_action_of_an_error_edge_with_a_guard_is_called(driver: str) -> None:
+    calls: list[str] = []
+
+    def report() -> None:
+        calls.append("action")
+
+    engine = skipping(failing_on(8), guard=lambda: True, action=report, label="skip")
+    engine.run([7, 8, 9], driver=driver)
+    assert (calls, engine.outcome) == (["action"], "completed")
 
 
 # Failures during recovery and after EXCEPTION_RAISED
