@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from fsm_engine._util.extras import import_extra
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import CallableEventWithFilter, EventEnum, EventsList, name_of
 from fsm_engine.runtime.state import State
@@ -176,6 +177,7 @@ class AdaptedHandler:
     handler: Callable[..., Any]
 
     def __post_init__(self) -> None:
+        check_runs_when_called(self.handler, "the handler")
         name = getattr(self.handler, "__qualname__", type(self.handler).__qualname__)
         object.__setattr__(self, "__qualname__", name)  # for logs and tables
 
@@ -217,6 +219,7 @@ def _filtered(engine: Engine, event: Any) -> Any:
     known = _events_by_name(engine).get(_name(event), _name(event))
     if event.filter is None or isinstance(known, str):
         return known
+    check_runs_when_called(event.filter, "event_filter")
     return known(_AdaptedFilter(event))
 
 

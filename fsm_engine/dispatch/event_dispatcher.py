@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.dispatch.entries import EventEntry, Firing, Handler, HandlerEntry, HandlerWrapper
 from fsm_engine.dispatch.firing import firing_for
 from fsm_engine.dispatch.handles import RemovableEventHandle
@@ -359,10 +360,11 @@ class EventDispatcher(Run):
         once. An exception of the callback is handled like an exception of a handler.
 
         Raises:
-            TypeError: `callback` is not callable.
+            TypeError: `callback` is not callable, or it is a coroutine or generator function.
         """
         if not callable(callback):
             raise TypeError(f"call_when_safe() requires a callable that takes the engine, got {callback!r}.")
+        check_runs_when_called(callback, "the callback")
         if not self.is_running:
             callback(self)
             return

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.dispatch.registry import CHANGING
 from fsm_engine.graph.transitions import Transition
 
@@ -58,10 +59,11 @@ class Observers:
         that happens after its removal.
 
         Raises:
-            TypeError: `observer` is not callable.
+            TypeError: `observer` is not callable, or a call does not run it: it is a coroutine or generator function.
         """
         if not callable(observer):
             raise TypeError(f"an observer is called as observer(engine, transition), but {observer!r} is not callable.")
+        check_runs_when_called(observer, "the observer")
         observation = Observation(engine, observer, is_trusted)
         with CHANGING:
             self._all += (observation,)

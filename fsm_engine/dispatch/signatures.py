@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
-from fsm_engine._util.signatures import accepts, parameter_names
+from fsm_engine._util.signatures import accepts, check_runs_when_called, parameter_names
 from fsm_engine.dispatch.entries import EventEntry, Handler
 
 
@@ -20,7 +20,7 @@ def handler_arguments(
     passed: a handler of EXCEPTION_RAISED must take the exception.
 
     Raises:
-        TypeError: `handler` is not callable.
+        TypeError: `handler` is not callable, or a call does not run it: it is a coroutine or generator function.
         ValueError: `handler` does not accept the arguments of the call, or `kwargs` repeats a keyword of the payload.
     """
     if not callable(handler):
@@ -28,6 +28,7 @@ def handler_arguments(
             f"a handler of {entry.event} must be callable, got {handler!r}. "
             f"If it has an attach method, call handler.attach(engine) instead."
         )
+    check_runs_when_called(handler, f"the handler of {entry.event}")
     positional, keywords = entry.payload.positional, entry.payload.keywords
     repeated = [name for name in kwargs if name in keywords]
     if repeated:

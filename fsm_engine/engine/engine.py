@@ -8,7 +8,7 @@ from enum import EnumMeta
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
-from fsm_engine._util.signatures import call_error
+from fsm_engine._util.signatures import call_error, check_runs_when_called
 from fsm_engine.compiler.program import Program, program_for
 from fsm_engine.dispatch.entries import Handler
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
@@ -65,7 +65,8 @@ class Engine(EventDispatcher):
     Raises:
         ValueError: there is no step, the step cannot be called with an engine and a batch, or both a step and a
             lifecycle are given.
-        TypeError: `lifecycle` is not a `Lifecycle`.
+        TypeError: `lifecycle` is not a `Lifecycle`, or the step is a coroutine or generator function, whose call runs
+            none of its code.
     """
 
     def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
@@ -523,6 +524,7 @@ def _with_step(step: Step | None, lifecycle: Lifecycle | None) -> Lifecycle:
 def _check_step(step: Any) -> None:
     if step is None:
         raise ValueError("Engine must be given a processing function in order to run.")
+    check_runs_when_called(step, "the step")
     error = call_error(step, None, None)
     if error is not None:
         raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from fsm_engine._util.signatures import call_error, parameter_names
+from fsm_engine._util.signatures import call_error, check_runs_when_called, parameter_names
 
 EventFilter = Callable[[Any, int], Any]
 
@@ -130,6 +130,7 @@ def _checked_event_filter(event_filter: Any) -> EventFilter | None:
         return None
     if not callable(event_filter):
         raise TypeError(f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}")
+    check_runs_when_called(event_filter, "event_filter")
     error = call_error(event_filter, None, None)
     if error is not None:
         raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.events.edges import Exit
 from fsm_engine.events.events import Events, EventsList
 from fsm_engine.events.priorities import FIRST, LAST
@@ -65,7 +66,7 @@ class GracefulStop:
 
     Raises:
         ValueError: a signal does not exist or cannot be caught.
-        TypeError: a handler in `save` is not callable.
+        TypeError: a handler in `save` is not callable, or is a coroutine or generator function.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GracefulStop:
         for handler in self._save_handlers:
             if not callable(handler):
                 raise TypeError(f"save= is called as a handler of INTERRUPT, but {handler!r} is not callable.")
+            check_runs_when_called(handler, "save=")
         self.signal: signal.Signals | None = None
         self._running: list[weakref.ref[Engine]] = []  # the outermost first
         self._previous: dict[int, Any] = {}  # signal handlers before the run

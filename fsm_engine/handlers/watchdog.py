@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.events import AnyEvent, Events, without_filter
 from fsm_engine.events.priorities import FIRST
@@ -61,7 +62,7 @@ class Watchdog:
 
     Raises:
         ValueError: `after` is not positive.
-        TypeError: `callback` is not callable.
+        TypeError: `callback` is not callable, or it is a coroutine or generator function.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Watchdog:
             raise ValueError(f"after={after!r} has to be a positive number of seconds.")
         if callback is not None and not callable(callback):
             raise TypeError(f"callback is called with the stall, but {callback!r} is not callable.")
+        check_runs_when_called(callback, "the callback")
         self.after, self._callback = after, callback
         self._ignored = {without_filter(event) for event in ignore}
         self._stop_flags: WeakKeyDictionary[Engine, threading.Event] = WeakKeyDictionary()

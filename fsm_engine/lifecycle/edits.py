@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
-from fsm_engine._util.signatures import accepts, parameter_names
+from fsm_engine._util.signatures import accepts, check_runs_when_called, parameter_names
 from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
@@ -330,7 +330,7 @@ def user_callable(
     """Return `function`, or the `run` of an engine, as the guard, action or activity that `role` names in errors.
 
     Raises:
-        TypeError: if it is not callable.
+        TypeError: if it is not callable, or is a coroutine or generator function, whose call runs none of its code.
         ValueError: if it accepts `kwargs` neither with nor without the engine, or is a lambda and `name` is None.
     """
     if hasattr(function, "lifecycle") and hasattr(function, "run"):
@@ -340,6 +340,7 @@ def user_callable(
         return UserCallable(function.run, f"run of {function.lifecycle.name}", False, dict(kwargs), False, function)
     if not callable(function):
         raise TypeError(f"{role} must be callable or an engine, got {function!r}.")
+    check_runs_when_called(function, role)
     shown = getattr(function, "__name__", type(function).__name__)
     if shown == "<lambda>":
         if name is None:

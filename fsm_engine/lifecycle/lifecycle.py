@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event
 from fsm_engine.graph.graph import Graph
@@ -47,7 +48,11 @@ class Lifecycle(LifecycleBuilder):
         """Return the training lifecycle with `step`, a function of (engine, batch).
 
         If the step fires phases, its attribute ``paths``, a tuple of paths, adds them to the lifecycle.
+
+        Raises:
+            TypeError: `step` is a coroutine or generator function, whose call runs none of its code.
         """
+        check_runs_when_called(step, "the step")
         lifecycle = cls("training")
         lifecycle.step = step
         lifecycle._graph = _training_with(tuple(getattr(step, "paths", ())))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any, TypeVar
 
+from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.events.events import Event, EventEnum
 from fsm_engine.events.placeholders import Unbound, unbound_error
 from fsm_engine.events.scopes import Scope
@@ -184,6 +185,10 @@ class _Reader:
         function = self.bind.get(key, Unbound(key, name))
         if not callable(function):
             raise value.error(f"{key!r} is bound to {short_repr(function)}, but must be a function.")
+        try:
+            check_runs_when_called(function, f"bind[{key!r}],")
+        except TypeError as error:
+            raise value.error(str(error)) from error
         return function
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fsm_engine._util.atomic_files import remove_leftovers
-from fsm_engine._util.signatures import accepts
+from fsm_engine._util.signatures import accepts, check_runs_when_called
 from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.engine.run_ends import call_after_run
 from fsm_engine.events.events import EventEnum
@@ -440,6 +440,7 @@ def _check_arguments(save_handler: Any, score_function: Any, global_step_transfo
             f"Argument `save_handler` should be a string or Path object or callable or inherit from BaseSaveHandler, "
             f"got {save_handler!r}."
         )
+    check_runs_when_called(save_handler, "the save handler")
     for name, function in (("score_function", score_function), ("global_step_transform", global_step_transform)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} should be a function, got {type(function)} instead.")
