@@ -169,20 +169,55 @@ class LifecycleBuilder:
         self._edit(lambda draft: draft.add_transition(edge, guard_code, label, error, limit, action_code))
 
     def insert(
-        self, event: Event, *, after: Event, activity: Any = None, counter: str | None = None, **kwargs: Any
+        self,
+        event: Event,
+        *,
+        after: Event | None = None,
+        before: Event | None = None,
+        activity: Any = None,
+        counter: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Add a phase between `after` and the targets of its automatic exits; other arguments as in `add_phase`.
+        """Add a phase between two phases; other arguments as in `add_phase`.
 
-        The exit from STARTED to RESUMED, by which a run resumes from a loaded state, stays where it is.
+        With `after`, it takes over all automatic exits of that phase. With `before`, it takes over all automatic
+        transitions to that phase, which every run then enters through the new phase, and joins the innermost scope
+        around them. The exit from STARTED to RESUMED, by which a run resumes from a loaded state, stays where it is.
+
+            trainer.lifecycle.insert("CLIP", before=StepEvents.OPTIM_STEP_STARTED, activity=clip_gradients)
 
         Raises:
-            LifecycleError: if `after` is not a phase or has no automatic exits, or `event` already is a phase.
+            LifecycleError: if `after` or `before` is not a phase or has no such transitions, or `event` already is a
+                phase.
+            TypeError, ValueError: if an argument is invalid, or not exactly one of `after` and `before` is given.
+            BusyError: if the engine is running or suspended.
+        """
+        if (after is None) == (before is None):
+            raise ValueError(f"insert({event}) takes either after= or before=, got after={after} and before={before}.")
+        edits.check_counter(counter)
+        code = _activity(event, activity, kwargs)
+        if after is not None:
+            self._edit(lambda draft: draft.insert(event, after, code, counter))
+        elif before is not None:
+            self._edit(lambda draft: draft.insert_before(event, before, code, counter))
+
+    def replace(self, event: Event, *, activity: Any, **kwargs: Any) -> None:
+        """Replace the activity of a phase: the step, a part of it, or a function of yours; None removes it.
+
+            trainer.lifecycle.replace(StepEvents.OPTIM_STEP_STARTED, activity=step_both_optimizers)
+
+        Args:
+            event: the phase.
+            activity: function or engine, as in `add_phase`.
+            **kwargs: arguments of the activity, as in `add_phase`.
+
+        Raises:
+            LifecycleError: if `event` is not a phase, or the graph would break a rule.
             TypeError, ValueError: if an argument is invalid.
             BusyError: if the engine is running or suspended.
         """
-        edits.check_counter(counter)
         code = _activity(event, activity, kwargs)
-        self._edit(lambda draft: draft.insert(event, after, code, counter))
+        self._edit(lambda draft: draft.replace_activity(event, code))
 
     def add_exits(self, event: Event, *, like: Event) -> None:
         """Copy the automatic exits of the phase `like` to the phase `event`.

@@ -129,6 +129,42 @@ class Draft:
             self.transitions[self.transitions.index(transition)] = replace(transition, source=event)
         self._connect(Edge(after, event), fired=False)
 
+    def insert_before(self, event: Event, before: Event, activity: Code | None, counter: str | None) -> None:
+        """Add a phase that takes over the automatic transitions to `before`, except the exit to RESUMED.
+
+        The phase joins the innermost scope that contains `before` and the phases that lead to it.
+        """
+        self._check_new(event)
+        place = self._place(before)
+        entries = [t for t in self.transitions if is_same(t.target, before) and t.action != RETURN_TO_STARTED]
+        moved = [t for t in entries if t.trigger is Trigger.AUTOMATIC]
+        if any(t.trigger is Trigger.FIRED for t in entries):
+            raise LifecycleError(
+                f"{before} is fired by the step, so the engine cannot call {event} before it. Fire it from the step, "
+                f"with add_path(A >> {event} >> {before}), where A is the phase before."
+            )
+        if not moved:
+            raise LifecycleError(
+                f"no automatic transition leads to {before}, so {event} cannot take one over. Use add_transition."
+            )
+        scope = self.phases[place].scope
+        for transition in moved:
+            scope = _common_scope(scope, self._scope_of(transition.source))  # type: ignore[arg-type]  # no scope
+        self.phases.insert(place, _phase(event, activity, scope, counter))
+        for transition in moved:
+            has_default_label = transition.label == name_of_end(before).lower()
+            label = self._label(Edge(transition.source, event)) if has_default_label else transition.label
+            number = self.transitions.index(transition)
+            self.transitions[number] = replace(transition, target=event, label=label)
+        self._connect(Edge(event, before), fired=False)
+
+    def replace_activity(self, event: Event, activity: Code | None) -> None:
+        """Replace the activity of the phase of `event`."""
+        place = self._place(event)
+        if place == 0:
+            raise LifecycleError(f"{event} is the phase of an engine that does not run; it has no activity.")
+        self.phases[place] = replace(self.phases[place], activity=activity)
+
     def add_exits(self, event: Event, like: Event) -> None:
         """Copy the automatic exits of `like` to `event`, without an exit that would repeat the activity of `event`."""
         has_activity = self.phases[self._place(event)].activity is not None
@@ -295,6 +331,12 @@ class Draft:
 
 def _target(edge: Edge) -> Event | History:
     return History(edge.target) if isinstance(edge.target, Scope) else edge.target
+
+
+def _common_scope(one: Scope | None, other: Scope | None) -> Scope | None:
+    """Return the innermost scope that contains both scopes; None if there is none."""
+    shared = [scope for scope in (one.path if one else ()) if scope.contains(other)]
+    return shared[-1] if shared else None
 
 
 def _phase(event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> Phase:

@@ -114,8 +114,12 @@ def _transition(source: Any, target: Any, guard: Any, label: Any, error: Any, li
     )
 
 
-def _insert(event: Any, after: Any, activity: Any, counter: Any) -> Change:
-    return lambda lifecycle: lifecycle.insert(event, after=after, activity=activity, counter=counter)
+def _insert(event: Any, side: str, other: Any, activity: Any, counter: Any) -> Change:
+    return lambda lifecycle: lifecycle.insert(event, **{side: other}, activity=activity, counter=counter)
+
+
+def _replace(event: Any, activity: Any) -> Change:
+    return lambda lifecycle: lifecycle.replace(event, activity=activity)
 
 
 def _exits(event: Any, like: Any) -> Change:
@@ -154,7 +158,8 @@ CHANGES = {
     "add_transition": st.builds(
         _transition, sources, sources, maybe_solved, labels, errors, st.sampled_from((None, None, 2)), maybe_act
     ),
-    "insert": st.builds(_insert, ends, ends, maybe_act, counters),
+    "insert": st.builds(_insert, ends, st.sampled_from(("after", "before")), ends, maybe_act, counters),
+    "replace": st.builds(_replace, ends, maybe_act),
     "add_exits": st.builds(_exits, ends, ends) | st.builds(_exits, st.sampled_from(P), st.just(E.COMPLETED)),
     "remove_transition": st.builds(_remove_edge, st.integers(0, 60), st.none() | st.tuples(sources, sources)),
     "add": st.builds(_add, st.lists(parts, min_size=1, max_size=3)),
@@ -267,6 +272,14 @@ def assert_raises(
             lambda c: c.insert(P.A, after=E.INTERRUPT),
             ("Events.INTERRUPT has no automatic exits", "P.A", "add_transition"),
         ),
+        (lambda c: c.insert(E.STARTED, before=E.EPOCH_STARTED), ("Events.STARTED already is a phase",)),
+        (lambda c: c.insert(P.A, before=P.B), ("P.B is not a phase", "The phases are IDLE, STARTED")),
+        (
+            lambda c: c.insert(P.A, before=E.STARTED),
+            ("no automatic transition leads to Events.STARTED", "P.A", "add_transition"),
+        ),
+        (lambda c: c.replace(P.A, activity=act), ("P.A is not a phase", "The phases are IDLE, STARTED")),
+        (lambda c: c.replace(IDLE, activity=act), ("IDLE", "no activity")),
         (lambda c: c.add_exits(P.A, like=E.STARTED), ("P.A is not a phase",)),
         (lambda c: c.add_exits(E.STARTED, like=P.A), ("P.A is not a phase",)),
         (lambda c: c.add_exits(E.STARTED, like=E.STARTED), ("STARTED", "the label 'loaded'")),
@@ -316,6 +329,13 @@ def test_impossible_edits_raise_and_change_nothing(edit: Edit, fragments: tuple[
             ValueError,
             ("the activity of P.A", "data, max_epochs, max_iters, epoch_length, until, driver", "dta=, max_epoch="),
         ),
+        (lambda c: c.insert(P.A), ValueError, ("insert(P.A)", "after=None and before=None")),
+        (
+            lambda c: c.insert(P.A, after=E.STARTED, before=E.COMPLETED),
+            ValueError,
+            ("insert(P.A)", "after=Events.STARTED and before=Events.COMPLETED"),
+        ),
+        (lambda c: c.replace(E.STARTED, activity=5), TypeError, ("the activity of Events.STARTED", "got 5")),
         (lambda c: c.add_phase(P.A, rate=1), ValueError, ("rate=", "P.A", "activity=")),
         (lambda c: c.add_phase(P.A, counter="iteration"), ValueError, ("counter='iteration'", "every State")),
         (
@@ -441,6 +461,14 @@ def test_invalid_arguments_raise(edit: Edit, kind: type[Exception], fragments: t
             ("INTERRUPT --completed--> COMPLETED can never be taken", "RUN"),
         ),
         (
+            lambda c: c.insert(P.B, before=P.A),
+            ("P.A is fired by the step", "add_path(A >> P.B >> P.A)"),
+        ),
+        (
+            lambda c: c.replace(E.ITERATION_STARTED, activity=None),
+            ("ITERATION_STARTED --a--> A", "an activity in ITERATION_STARTED"),
+        ),
+        (
             lambda c: c.add_path(E.STARTED >> P.B >> E.EPOCH_STARTED, required=True),
             ("STARTED --b--> B", "an activity in STARTED", "add_phase(P.B, activity=...)"),
         ),
@@ -461,6 +489,60 @@ def test_an_edit_that_would_break_a_rule_raises(edit: Edit, fragments: tuple[str
 def test_a_graph_without_phases_is_rejected() -> None:
     with pytest.raises(LifecycleError, match="no phases"):
         Lifecycle.of(Graph((), ()))
+
+
+# Inserted phases and replaced activities
+
+
+def exits_of(lifecycle: Lifecycle, event: Any) -> list[str]:
+    return [str(transition) for transition in lifecycle.successors(event) if transition.via is None]
+
+
+def test_a_phase_inserted_before_another_takes_over_every_automatic_transition_to_it() -> None:
+    lifecycle = Lifecycle("rounds")
+    lifecycle.add_phase(P.A, act)
+    lifecycle.add_phase(P.B, act)
+    lifecycle.add_path(E.STARTED >> P.A >> P.B >> E.COMPLETED)
+    lifecycle.add_transition(P.A >> E.COMPLETED, guard=solved)
+    lifecycle.add_transition(P.B >> P.A, guard=solved, label="again")
+    lifecycle.insert(P.C, before=P.A, activity=act)
+    assert exits_of(lifecycle, E.STARTED)[-1] == "STARTED --c--> C"
+    assert exits_of(lifecycle, P.B) == ["B --again--> C", "B --completed--> COMPLETED"]
+    assert exits_of(lifecycle, P.C) == ["C --a--> A"]
+    names = [phase.name for phase in lifecycle.phases]
+    assert names.index("C") == names.index("A") - 1
+
+
+def test_a_phase_inserted_before_an_iteration_is_in_the_epoch_and_signals_do_not_wait_in_it() -> None:
+    log: list[str] = []
+    engine = Engine(echo)
+    engine.lifecycle.insert(P.A, before=E.ITERATION_STARTED, activity=lambda: log.append("act"))
+    engine.lifecycle.insert(P.B, before=E.ITERATION_COMPLETED)
+    assert [engine.lifecycle.phases[engine.lifecycle.graph.index[p]].scope for p in (P.A, P.B)] == [Scope.EPOCH] * 2
+    for event in (P.A, E.ITERATION_STARTED, P.B, E.ITERATION_COMPLETED):
+        engine.add_event_handler(event, log.append, str(event))
+    engine.add_event_handler(P.A(once=2), engine.terminate)
+    engine.run([1, 2, 3])
+    iteration = ["P.A", "act", "ITERATION_STARTED", "P.B", "ITERATION_COMPLETED"]
+    assert [name.removeprefix("Events.") for name in log] == [*iteration, "P.A"]
+
+
+def test_the_exit_to_the_phase_of_a_loaded_run_stays_with_its_phases() -> None:
+    lifecycle = Lifecycle.training(echo)
+    with pytest.raises(LifecycleError, match="no automatic transition leads to"):
+        lifecycle.insert(P.A, before=E.RESUMED)
+
+
+def test_replace_changes_the_activity_and_nothing_else() -> None:
+    engine = Engine(echo)
+    before = engine.lifecycle.graph
+    engine.lifecycle.replace(E.ITERATION_STARTED, activity=lambda engine, plus: engine.state.batch + plus, plus=10)
+    after = engine.lifecycle.graph
+    assert before.transitions == after.transitions
+    assert [p.event for p, q in zip(before.phases, after.phases) if p != q] == [E.ITERATION_STARTED]
+    assert engine.run([1, 2]).output == 12
+    engine.lifecycle.replace(E.ITERATION_STARTED, activity=None)
+    assert engine.run([1, 2]).output is None
 
 
 # Unfinished lifecycles
