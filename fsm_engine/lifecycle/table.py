@@ -31,7 +31,7 @@ def to_rows(graph: Graph) -> list[tuple[str, ...]]:
         rows += [("", "", "", "", other) for other in exits[1:]]
     for scope in dict.fromkeys(t.source for t in graph.transitions if isinstance(t.source, Scope)):
         exits = [_exit_text(t) for t in graph.transitions if t.source == scope]
-        rows.append((f"any of {scope}", "", "", "", exits[0]))
+        rows.append((f"any phase of {scope}", "", "", "", exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
     return rows
 
@@ -51,7 +51,7 @@ def to_markdown(graph: Graph) -> str:
 def _exit_text(transition: Transition) -> str:
     target = transition.target
     target_text = (
-        f"the phase left in {target} (history)" if isinstance(target, History) else str(getattr(target, "name", target))
+        f"the last phase in {target} (history)" if isinstance(target, History) else str(getattr(target, "name", target))
     )
     if transition.error:
         kinds = " or ".join(kind.__name__ for kind in transition.error)

@@ -34,7 +34,8 @@ _no_data = CodeFragment("no data", "not data_pass.has_data", is_static=True)
 _got_batch = _code("got a batch", "not data_pass.at_end")
 _length_known = _code("exhausted, length known", "state.epoch_length is not None")
 _epoch_full = _code(
-    "epoch full", "(length := state.epoch_length) is not None and state.iteration - cursor.epoch_start >= length"
+    "epoch_length reached",
+    "(length := state.epoch_length) is not None and state.iteration - cursor.epoch_start >= length",
 )
 _max_iters = _code("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
 _loaded = _code("a state was loaded", "cursor.is_loaded")
@@ -47,7 +48,7 @@ _last_epoch_skipped = _code(
 )
 
 RETURN_TO_STARTED = _code(
-    "to come back to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1"
+    "set the history to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1"
 )
 """Action of the exit to RESUMED: history returns to the phase that the run left, whose activity starts again."""
 
@@ -58,7 +59,7 @@ _start_epoch = _code(
     "clocks.start_epoch()",
 )
 _no_batch = _code("batch = output = None", "state.batch = state.output = None")
-_check_not_empty = _code("not at the first fetch", "raise_if_empty(engine)", raise_if_empty=data.raise_if_empty)
+_check_not_empty = _code("raise if the data is empty", "raise_if_empty(engine)", raise_if_empty=data.raise_if_empty)
 
 _open = CodeFragment(
     "open the data unless it is open",
@@ -80,13 +81,13 @@ _reopen = CodeFragment(
     runs_user_code=True,
 )
 _step = CodeFragment("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
-_epoch_time = _code("take the time", "clocks.stop_epoch(state)")
+_epoch_time = _code("record the time", "clocks.stop_epoch(state)")
 _end_epoch = _code(
-    "take the time",
+    "record the time",
     "clocks.stop_epoch(state)\n"
     "engine.logger.info('Epoch %s completed in %.3f s.', state.epoch, state.times['EPOCH_COMPLETED'])",
 )
-_run_time = _code("take the time", "clocks.stop_run(state)")
+_run_time = _code("record the time", "clocks.stop_run(state)")
 
 _before = (
     Phase(IDLE),
@@ -106,7 +107,7 @@ _outer = (
     Transition(E.COMPLETED, IDLE, "done"),
     Transition(E.EXCEPTION_RAISED, IDLE, "done"),
     Transition(E.INTERRUPT, E.RESUMED, "run", Trigger.SIGNAL, Signal.RUN),
-    Transition(E.RESUMED, History(S.RUN), "go_on"),
+    Transition(E.RESUMED, History(S.RUN), "resume"),
     _signal(S.RUN, Signal.TERMINATE, E.TERMINATE),
     _signal(S.RUN, Signal.INTERRUPT, E.INTERRUPT),
     _signal(S.ENGINE, Signal.EXCEPTION, E.EXCEPTION_RAISED),
@@ -129,9 +130,9 @@ TRAINING = Graph(
         Phase(
             E.TERMINATE_SINGLE_EPOCH,
             S.RUN,
-            entry=(_code("drop the open iterator", "data_pass.iterator, data_pass.at_end = None, False"),),
+            entry=(_code("close the data", "data_pass.iterator, data_pass.at_end = None, False"),),
             payload=Payload(keywords={"iter_counter": "state.iteration - cursor.epoch_start"}),
-            defer=_code("EPOCH_COMPLETED to come", "not cursor.skip_epoch_completed"),
+            defer=_code("EPOCH_COMPLETED not skipped", "not cursor.skip_epoch_completed"),
         ),
         Phase(E.EPOCH_COMPLETED, S.RUN, entry=(_epoch_time,), activity=_end_epoch),
         *_after,
@@ -162,8 +163,8 @@ TRAINING = Graph(
         Transition(
             E.DATALOADER_STOP_ITERATION,
             E.EPOCH_COMPLETED,
-            "gave_nothing",
-            action=_code("run dry, warn unless done", "note_exhausted(engine)", note_exhausted=data.note_exhausted),
+            "still_exhausted",
+            action=_code("mark the data as exhausted", "note_exhausted(engine)", note_exhausted=data.note_exhausted),
         ),
         Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_no_work_left),
         Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),

@@ -142,7 +142,7 @@ class _Builder:
                 "H*",
                 NodeKind.HISTORY,
                 box=_box_id(scope),
-                tip=f"the phase left in {scope}",
+                tip=f"the last phase in {scope}",
                 unvisited=self.heat is not None and not any(map(self.heat.edge_weight, entries)),
             )
 

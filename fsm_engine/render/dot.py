@@ -55,7 +55,7 @@ class _Graph:
         self.order = {node.id: number for number, node in enumerate(diagram.nodes)}
         self.boxes = {box.id: box for box in diagram.boxes}
         sources = (edge.source for edge in diagram.edges if not self._can_be_clipped(edge))
-        self.any_of = {box: names.new(f"any of {box}") for box in dict.fromkeys(sources)}
+        self.any_of = {box: names.new(f"any phase of {box}") for box in dict.fromkeys(sources)}
 
     def nodes(self, box: Box | None = None) -> Iterator[str]:
         """Yield the nodes and clusters in `box`, or those outside all boxes for None."""
@@ -69,7 +69,7 @@ class _Graph:
             elif node.box == at:
                 yield f"{_quoted(self.names[node.id])} {_attribute_list(self._node_attributes(node))}"
         if at in self.any_of:
-            attributes = {"label": _text(f"any of {self.boxes[at].text}"), "style": "rounded,dashed"}
+            attributes = {"label": _text(f"any phase of {self.boxes[at].text}"), "style": "rounded,dashed"}
             attributes |= {"fontcolor": self.theme.text, "color": self.theme.box}
             yield f"{_quoted(self.any_of[at])} {_attribute_list(attributes)}"
         for inner in self.diagram.boxes_in(at):

@@ -84,7 +84,7 @@ class _Chart:
             yield from _composite(one_line(inner.text), self.names[inner.id], inside)
         if box is not None and at in self.any_of:
             self.ids.classes["any"].append(self.any_of[box.id])
-            yield _declared(f"any of {one_line(box.text)}", self.any_of[box.id])
+            yield _declared(f"any phase of {one_line(box.text)}", self.any_of[box.id])
 
     def _state(self, node: Node) -> Iterator[str]:
         name, notes = self.names[node.id], [one_line(note) for note in node.notes]

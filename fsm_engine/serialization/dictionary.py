@@ -29,7 +29,7 @@ Keys of phases and transitions are left out where their value is empty::
                 "error": ["MemoryError"],
                 "limit": 3,
                 "guard": "nothing left to do",
-                "action": "to come back to STARTED",
+                "action": "set the history to STARTED",
             },
         ],
         "required": [{"event": "P.A", "before": "P.B"}],

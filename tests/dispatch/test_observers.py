@@ -72,7 +72,7 @@ def test_observers_are_called_with_moves_by_signals_and_exceptions(engine: Engin
         "STARTED --next_epoch--> EPOCH_STARTED",
         "ITERATION_COMPLETED --interrupt--> INTERRUPT",
         "INTERRUPT --run--> RESUMED",
-        "RESUMED --go_on--> ITERATION_COMPLETED",
+        "RESUMED --resume--> ITERATION_COMPLETED",
         "ITERATION_COMPLETED --terminate_epoch--> TERMINATE_SINGLE_EPOCH",
         "TERMINATE_SINGLE_EPOCH --end_epoch--> EPOCH_COMPLETED",
         "EPOCH_COMPLETED --next_epoch--> EPOCH_STARTED",

@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "support"))
 
 from sample_diagrams import RICH  # noqa: E402  # tests/support is on the path now
+from sample_lifecycle import small  # noqa: E402
 
 from fsm_engine.lifecycle.lifecycle import Lifecycle  # noqa: E402
 from fsm_engine.render.dot import to_dot  # noqa: E402
@@ -21,6 +22,9 @@ GOLDENS: dict[str, Callable[[], str]] = {
     "rich_dark.mmd": lambda: to_mermaid(RICH, get_theme("dark")),
     "rich.dot": lambda: to_dot(RICH),
     "training.md": lambda: Lifecycle.training().to_markdown() + "\n",
+    "ppo.json": lambda: small().to_json(),
+    "ppo.graphml": lambda: small().to_graphml(),
+    "ppo.scxml": lambda: small().to_scxml(),
 }
 
 if __name__ == "__main__":

@@ -124,10 +124,10 @@ def test_history_leads_to_where_a_run_may_have_been_suspended() -> None:
     lifecycle = training()
     assert E.ITERATION_COMPLETED in lifecycle.reachable(E.INTERRUPT)
     assert list(map(str, lifecycle.paths(E.INTERRUPT, E.ITERATION_COMPLETED, shortest=True))) == [
-        "INTERRUPT --run--> RESUMED --go_on--> ITERATION_COMPLETED"
+        "INTERRUPT --run--> RESUMED --resume--> ITERATION_COMPLETED"
     ]
     for path in lifecycle.paths(E.EPOCH_STARTED, E.EPOCH_COMPLETED):  # it would only lead back to where it came from
-        assert "go_on" not in str(path)
+        assert "resume" not in str(path)
 
 
 def test_history_leads_from_a_recovery_to_phases_that_may_have_failed() -> None:

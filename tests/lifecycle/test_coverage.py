@@ -287,9 +287,9 @@ def test_a_resumed_run_covers_a_copy_of_its_lifecycle() -> None:
     engine = Engine(lambda engine, batch: batch)
     walk = recorded(engine, [1, 2], until=E.ITERATION_COMPLETED) + recorded(engine)
     coverage = training().coverage(walk)
-    assert {"run --interrupt--> INTERRUPT", "RESUMED --go_on--> run"} <= set(map(str, coverage.taken))
+    assert {"run --interrupt--> INTERRUPT", "RESUMED --resume--> run"} <= set(map(str, coverage.taken))
     resumed = [str(transition) for transition in walk if transition.source is E.RESUMED]
-    assert resumed == ["RESUMED --go_on--> ITERATION_COMPLETED"]
+    assert resumed == ["RESUMED --resume--> ITERATION_COMPLETED"]
 
 
 RECOVERING_PATHS = recovering().test_paths()
@@ -338,8 +338,8 @@ def test_walks_that_do_not_fit_the_lifecycle_are_rejected(walks: Any, kind: Any,
 
 def test_a_walk_is_printed_as_a_chain() -> None:
     exits = training().graph.exits
-    run, loaded, go_on = exits[0][0], exits[1][0], exits[2][0]
-    walk = Walk([run, loaded, replace(go_on, target=E.STARTED)])
-    assert str(walk) == "IDLE --run--> STARTED --loaded--> RESUMED --go_on--> STARTED"
+    run, loaded, resume = exits[0][0], exits[1][0], exits[2][0]
+    walk = Walk([run, loaded, replace(resume, target=E.STARTED)])
+    assert str(walk) == "IDLE --run--> STARTED --loaded--> RESUMED --resume--> STARTED"
     assert repr(walk) == f"<Walk {walk}>"
     assert str(Walk()) == "(no move)"

@@ -235,22 +235,22 @@ def test_the_table_shows_every_phase_exit_and_scope() -> None:
             *("GET_BATCH_STARTED", "epoch", "batch = None", "next batch"),
             "[got a batch] -> GET_BATCH_COMPLETED",
         ],
-        ["[exhausted, length known] -> DATALOADER_STOP_ITERATION / not at the first fetch"],
+        ["[exhausted, length known] -> DATALOADER_STOP_ITERATION / raise if the data is empty"],
         ["-> EPOCH_COMPLETED / epoch_length = count"],
     ]
     assert cells[1:5] == [
-        ["STARTED", "run", "start the clock", "[a state was loaded] -> RESUMED / to come back to STARTED"],
+        ["STARTED", "run", "start the clock", "[a state was loaded] -> RESUMED / set the history to STARTED"],
         ["[nothing left to do] -> COMPLETED"],
         ["-> EPOCH_STARTED"],
-        ["RESUMED", "run", "-> the phase left in run (history)"],
+        ["RESUMED", "run", "-> the last phase in run (history)"],
     ]
     assert cells[-6:] == [
         ["INTERRUPT", "engine", "signal run -> RESUMED"],
         ["EXCEPTION_RAISED", "-> IDLE"],
-        ["any of epoch", "signal terminate_epoch -> TERMINATE_SINGLE_EPOCH"],
-        ["any of run", "signal terminate -> TERMINATE"],
+        ["any phase of epoch", "signal terminate_epoch -> TERMINATE_SINGLE_EPOCH"],
+        ["any phase of run", "signal terminate -> TERMINATE"],
         ["signal interrupt -> INTERRUPT"],
-        ["any of engine", "signal exception -> EXCEPTION_RAISED"],
+        ["any phase of engine", "signal exception -> EXCEPTION_RAISED"],
     ]
 
 

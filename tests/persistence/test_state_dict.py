@@ -362,7 +362,7 @@ def test_a_loaded_run_that_had_entered_a_user_phase_is_resumed() -> None:
     assert moves_of(engine, [7, 8])[:4] == [
         "IDLE --run--> STARTED",
         "STARTED --loaded--> RESUMED",
-        "RESUMED --go_on--> STARTED",
+        "RESUMED --resume--> STARTED",
         "STARTED --bar--> BAR",
     ]
     assert engine.state.bars == 2
@@ -377,7 +377,7 @@ def test_a_loaded_run_enters_resumed_and_returns_to_started() -> None:
     assert moves[:4] == [
         "IDLE --run--> STARTED",
         "STARTED --loaded--> RESUMED",
-        "RESUMED --go_on--> STARTED",
+        "RESUMED --resume--> STARTED",
         "STARTED --next_epoch--> EPOCH_STARTED",
     ]
 
@@ -426,7 +426,7 @@ def test_the_exit_to_resumed_stays_with_started_when_a_phase_is_inserted_after_i
         == [
             "IDLE --run--> STARTED",
             "STARTED --loaded--> RESUMED",
-            "RESUMED --go_on--> STARTED",
+            "RESUMED --resume--> STARTED",
             "STARTED --foo--> FOO",
         ]
     )
@@ -474,7 +474,7 @@ def test_a_loaded_run_that_is_suspended_at_started_is_resumed_once(driver: str) 
     ]
     assert moves_of(engine, driver=driver)[:3] == [
         "INTERRUPT --run--> RESUMED",
-        "RESUMED --go_on--> STARTED",
+        "RESUMED --resume--> STARTED",
         "STARTED --next_epoch--> EPOCH_STARTED",
     ]
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from fsm_engine.lifecycle.lifecycle import Lifecycle
-
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -72,7 +70,3 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     assert [line for line in until.splitlines() if not line.startswith("Iter[")] == ["interrupted INTERRUPT 9"]
     assert recovered.splitlines() == ["15 {'ITERATION_STARTED.skip_batch': 1, 'iteration.smaller': 1}"]
     assert own.splitlines() == ["[]", "{'rounds': 2, 'phase': 'Rl.LEARN'}", "31"]
-
-
-def test_design_shows_the_lifecycle_as_it_is() -> None:
-    assert blocks((ROOT / "DESIGN.md").read_text(), "text")[0] == str(Lifecycle.training()) + "\n"

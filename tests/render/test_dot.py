@@ -84,7 +84,7 @@ def test_graphviz_shows_all_texts_of_a_diagram(theme, capfd):
     plain = [node for part in whole for node in part.nodes if node.inner is None and node.kind is not NodeKind.INITIAL]
     expected = [" ".join([node_text(node), *node.notes]) for node in plain if node.kind is not NodeKind.FINAL]
     squeezed = [re.sub(" ", "", text) for text in texts(picture, "node")]
-    assert squeezed == sorted(re.sub(" ", "", text) for text in [*expected, "any of epoch"])
+    assert squeezed == sorted(re.sub(" ", "", text) for text in [*expected, "any phase of epoch"])
     edges = [edge_text(edge) for part in whole for edge in part.edges]
     assert texts(picture, "edge") == sorted(filter(None, edges))
     assert texts(picture, "cluster") == sorted(["engine", "run", "epoch", "ROLLOUT, rollout", "run"])
@@ -115,8 +115,8 @@ def test_edges_of_a_scope_with_an_inner_target_start_at_an_any_of_node():
     picture = Diagram(nodes, (Box("run", "run"),), (Edge("run", "B", "x"), Edge("run", "C", "y")))
     edges = [line.strip() for line in to_dot(picture).splitlines() if "->" in line]
     assert edges == [
-        '"any of run" -> "B" [label=" x " style="dashed"]',
-        '"any of run" -> "C" [label=" y " style="dashed"]',
+        '"any phase of run" -> "B" [label=" x " style="dashed"]',
+        '"any phase of run" -> "C" [label=" y " style="dashed"]',
     ]
 
 

@@ -17,4 +17,4 @@ def test_the_output_equals_the_golden_file(name):
 
 
 def test_every_golden_file_has_a_writer():
-    assert {path.name for kind in ("mmd", "dot", "md") for path in GOLDENS.glob(f"*.{kind}")} == {*WRITTEN}
+    assert {path.name for path in GOLDENS.iterdir() if path.suffix != ".py"} == {*WRITTEN}

@@ -56,7 +56,7 @@ def test_a_small_diagram_as_mermaid():
         '    state "run" as scope_run {',
         '        state "A" as A',
         "        A : next batch",
-        '        state "any of run" as any_of_run',
+        '        state "any phase of run" as any_of_run',
         "    }",
         "    [*] --> A : run",
         "    A --> [*]",
@@ -95,7 +95,7 @@ def shown_in(picture: Diagram) -> Counter[str]:
     """Return the texts of a diagram that its picture must show, without the title."""
     left = {edge.source for edge in picture.edges}
     shown = Counter(box.text for box in picture.boxes)
-    shown += Counter(f"any of {box.text}" for box in picture.boxes if box.id in left)
+    shown += Counter(f"any phase of {box.text}" for box in picture.boxes if box.id in left)
     shown += Counter(edge_text(edge) for edge in picture.edges if edge_text(edge))
     for node in picture.nodes:
         if node.inner is not None:

@@ -233,7 +233,7 @@ def test_the_details_of_a_phase(monkeypatch):
     assert [exit_.guard for exit_ in told["Rl.LEARN"].exits] == ["", "", "", "solved", ""]
     assert told["Rl.SKIP"].recovers
     assert told["Events.RESUMED"].exits[0] == move(
-        "go_on", history="engine.run", edge=("Events.RESUMED", "engine.run history", "RESUMED --go_on--> run")
+        "resume", history="engine.run", edge=("Events.RESUMED", "engine.run history", "RESUMED --resume--> run")
     )
 
 
@@ -492,9 +492,9 @@ def test_search_finds_phases_guards_and_handlers(shown):
     tab.keys(Keys.ARROW_DOWN, Keys.ENTER)
     assert (tab.text("#phase h2"), hash_of(tab)) == ("GET_BATCH_STARTED", "#phase=Events.GET_BATCH_STARTED")
     assert tab.texts("#results li") == []
-    tab.keys("/", "epoch full")
+    tab.keys("/", "epoch_length reached")
     assert tab.texts("#results li") == [
-        "guard epoch full ITERATION_COMPLETED",
+        "guard epoch_length reached ITERATION_COMPLETED",
         "exit epoch_full ITERATION_COMPLETED",
     ]
     tab.keys(Keys.ESCAPE, "/", "collect")
@@ -625,7 +625,7 @@ def test_simulated_history_has_the_target_of_an_engine(interrupts, back, shown):
     for step in moves:
         tab.keys(number_of(tab, step))
     assert path(tab) == [str(step).split(" ", 1)[1] for step in moves]
-    labels = ("go_on", "iteration")
+    labels = ("resume", "iteration")
     assert [step.target.name for step in moves if step.label in labels] == back
 
 
@@ -646,8 +646,8 @@ def test_an_error_in_RESUMED_is_recovered_before_the_interrupt(shown):
     for step in moves:
         tab.keys(number_of(tab, step))
     assert path(tab) == [str(step).split(" ", 1)[1] for step in moves]
-    back = [way for way in path(tab) if way.startswith(("--back", "--go_on"))]
-    assert back == ["--back--> RESUMED", "--go_on--> EPOCH_STARTED"]
+    back = [way for way in path(tab) if way.startswith(("--back", "--resume"))]
+    assert back == ["--back--> RESUMED", "--resume--> EPOCH_STARTED"]
 
 
 @pytest.mark.slow

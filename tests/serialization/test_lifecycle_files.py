@@ -18,9 +18,9 @@ import networkx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_lifecycle import BIND, Ppo, learn, small
 
 from fsm_engine import (
-    Engine,
     EventEnum,
     Events,
     Lifecycle,
@@ -38,56 +38,6 @@ from fsm_engine.serialization import library
 from fsm_engine.serialization.files import READERS
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-
-
-class Ppo(EventEnum):
-    """The phases of `small`."""
-
-    COLLECT = "collect"
-    LEARN = "learn"
-    RETRY = "retry"
-
-
-class SolverError(Exception):
-    """An exception of the learning phase."""
-
-
-def collect(engine: Engine, steps: int, source: object) -> int:
-    return steps
-
-
-def learn() -> None: ...
-
-
-def is_solved() -> bool:
-    return True
-
-
-SOURCE = object()
-
-
-def small() -> Lifecycle:
-    """Return a lifecycle that uses every key of a document."""
-    lifecycle = Lifecycle("ppo")
-    rollout = Scope("roll.out", Scope.RUN)
-    lifecycle.add_phase(Ppo.COLLECT, activity=collect, scope=rollout, counter="rounds", steps=64, source=SOURCE)
-    lifecycle.add_phase(Ppo.LEARN, activity=learn, scope=rollout)
-    lifecycle.add_path(Events.STARTED >> Ppo.COLLECT >> Ppo.LEARN >> Ppo.COLLECT)
-    lifecycle.add_transition(Ppo.LEARN >> Events.COMPLETED, guard=is_solved, label="solved")
-    lifecycle.add_transition(rollout >> Ppo.RETRY, error=(SolverError, MemoryError), limit=3)
-    lifecycle.add_transition(Ppo.RETRY >> rollout)
-    lifecycle.require(Ppo.COLLECT, before=Ppo.LEARN)
-    return lifecycle
-
-
-BIND = {
-    "Ppo": Ppo,
-    "collect": collect,
-    "collect.source": SOURCE,
-    "learn": learn,
-    "is_solved": is_solved,
-    "SolverError": SolverError,
-}
 
 
 def assert_refused(fragments: tuple[str, ...], call: Callable[..., object], *arguments: Any) -> None:
@@ -419,7 +369,7 @@ def test_an_edited_graph_is_read_back() -> None:
     graph.add_node("Ppo.REST", scopes="engine.run", activity="rest")
     graph.add_edge("Ppo.LEARN", "Ppo.REST", label="rest", guard="is_tired", order=edge["order"] - 1)
     graph.add_edge("Ppo.REST", "Ppo.COLLECT", label="go")
-    graph.add_edge("Events.RESUMED", "Ppo.REST", **graph.edges["Events.RESUMED", "Ppo.LEARN", "go_on"])
+    graph.add_edge("Events.RESUMED", "Ppo.REST", **graph.edges["Events.RESUMED", "Ppo.LEARN", "resume"])
     lifecycle = Lifecycle.from_networkx(graph)
     exits = [str(exit_) for exit_ in lifecycle.successors("Ppo.LEARN") if exit_.via is None]
     expected = ("rest--> Ppo.REST", "solved--> COMPLETED", "collect--> Ppo.COLLECT")

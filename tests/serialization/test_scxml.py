@@ -106,7 +106,7 @@ def replay(plan_seed: int) -> Counter[str]:
     seen: Counter[str] = Counter()
     for step in walk:
         led = chart.take(step)
-        if step.label == "go_on" or History in map(type, _written(building, step)):
+        if step.label == "resume" or History in map(type, _written(building, step)):
             seen["history"] += led == str(step.target)
             if led != str(step.target):  # the scope was never exited, or a state was loaded: the chart has no record
                 return seen

@@ -128,7 +128,7 @@ function conditions(exit) {
   return marks.length ? make("div", { class: "conditions" }, marks) : null;
 }
 
-const historyText = (exit) => `the phase left in ${lastOf(exit.history)}`;
+const historyText = (exit) => `the last phase in ${lastOf(exit.history)}`;
 
 function handlers(list) {
   return make("ol", { class: "handlers" }, list.map((handler) => make("li", {},
