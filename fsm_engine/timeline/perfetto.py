@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import IO, TYPE_CHECKING, Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.timeline.slices import Flows, Lane, Slice, SliceType, slices
 
 if TYPE_CHECKING:
@@ -22,15 +23,10 @@ def write(timeline: Timeline, file: IO[bytes], rank: int) -> None:
     """Write `timeline` to `file`.
 
     Raises:
-        ImportError: the package `perfetto` is not installed.
+        ModuleNotFoundError: the package `perfetto` is not installed.
     """
-    try:
-        from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as schema  # type: ignore[import-untyped]
-    except ImportError:
-        raise ImportError(
-            "Perfetto's format needs the package perfetto. Install it with pip install fsm-engine[perfetto], or export "
-            "to .json."
-        ) from None
+    needs = "Perfetto's format needs perfetto, .json needs no other package"
+    schema = import_extra("perfetto.protos.perfetto.trace.perfetto_trace_pb2", "perfetto", needs)
     _Writer(timeline, file, rank, schema).write()
 
 

@@ -184,7 +184,8 @@ class Timeline:
 
         Raises:
             ValueError: the format or the suffix is unknown.
-            ImportError: the package for Perfetto's format is not installed: ``pip install fsm-engine[perfetto]``.
+            ModuleNotFoundError: the package for Perfetto's format is not installed:
+                ``pip install "fsm-engine[perfetto]"``.
             OSError: the file cannot be written.
         """
         from fsm_engine.timeline.export import export
