@@ -9,7 +9,7 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.runtime.data_iter import batches_to_skip
+from fsm_engine.runtime.data_iter import batches_to_skip, is_open
 from fsm_engine.runtime.run import PARTS
 
 D = TypeVar("D", bound=EventDispatcher)
@@ -92,5 +92,6 @@ def _other_attributes(engine: EventDispatcher) -> dict[str, Any]:
 def _copy_parts(engine: EventDispatcher) -> dict[str, Any]:
     """Return copies of the parts of the run; the copy of an open pass holds the number of batches to skip."""
     parts: dict[str, Any] = {name: copy.copy(getattr(engine, name)) for name in PARTS}
-    parts["_data_pass"].skip = batches_to_skip(engine)
+    data_pass = parts["_data_pass"]
+    data_pass.skip, data_pass.must_reopen = batches_to_skip(engine), is_open(engine)
     return parts

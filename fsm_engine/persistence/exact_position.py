@@ -17,7 +17,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
-from fsm_engine.runtime.data_iter import batches_to_skip
+from fsm_engine.runtime.data_iter import batches_to_skip, is_open
 from fsm_engine.runtime.exact_data import data_state
 
 _PROCESS_ATTRIBUTES = ("dataloader", "batch", "event_to_attr")
@@ -52,7 +52,7 @@ def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
         "edges_tried": sorted(failure.edges_tried),
         "clocks": _elapsed(engine),
         "skip": batches_to_skip(engine),
-        "must_reopen": data_pass.must_reopen or (data_pass.iterator is not None and not data_pass.at_end),
+        "must_reopen": is_open(engine),
         "loader_state": _loader_state(engine),
         "requests": {signal.value: skip for signal, skip in requests.items() if signal is not Signal.INTERRUPT},
         "state": plain_attributes(engine),

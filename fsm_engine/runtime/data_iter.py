@@ -33,7 +33,7 @@ def open_data(run: Run, pending: int = 0) -> None:
     start = data_pass.start if skip else state.iteration + pending
     opened = open_exactly(run, start, skip) if run.resumes_exactly else run._open_pass(state.dataloader, start, skip)
     data_pass.iterator = opened if run._graph.pending_batches is not None else CountingIterator(opened, skip)
-    data_pass.at_end = data_pass.data_exhausted = False
+    data_pass.at_end = data_pass.data_exhausted = data_pass.must_reopen = False
     data_pass.start = start
     data_pass.times_opened += 1
 
@@ -100,20 +100,26 @@ def _set_data(run: Run, data: Any) -> None:
     is_unpickled = state.dataloader is None and data_pass.has_data  # `data` is then taken for the data left out
     if data is not None and data is not state.dataloader and not is_unpickled:
         data_pass.iterator, data_pass.skip, data_pass.times_opened, data_pass.at_end = None, 0, 0, False
+        data_pass.must_reopen, opens = False, _needs_new_data(run)
+    else:
+        opens = data_pass.must_reopen
     state.dataloader = state.dataloader if data is None else data
     data_pass.has_data = state.dataloader is not None
-    if not data_pass.has_data or data_pass.iterator is not None:
-        return
-    if not (data_pass.skip or data_pass.at_end or _needs_open_data(run)):
+    if data_pass.iterator is not None or not opens:
         return
     if data_pass.at_end:
-        data_pass.iterator = iter(())
+        data_pass.iterator, data_pass.must_reopen = iter(()), False
     else:
         open_data(run, pending_batches(run))
 
 
-def _needs_open_data(run: Run) -> bool:
-    """Return True if the run was suspended after EPOCH_STARTED in an epoch; otherwise EPOCH_STARTED opens the data."""
+def is_open(run: Run) -> bool:
+    """Return True if a pass is open, or was open where the run was saved or copied."""
+    return run._data_pass.iterator is not None or run._data_pass.must_reopen
+
+
+def _needs_new_data(run: Run) -> bool:
+    """Return True if the run was suspended after EPOCH_STARTED in an epoch; otherwise EPOCH_STARTED opens new data."""
     phase = run._graph.phases[phase_at(run._cursor.suspended_at)]  # type: ignore[arg-type]  # it was suspended
     return Scope.EPOCH.contains(phase.scope) and phase.event is not Events.EPOCH_STARTED
 

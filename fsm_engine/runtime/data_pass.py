@@ -20,7 +20,7 @@ class DataPass(Part):
         times_opened: the number of times that this run has opened its data.
         skip: the number of batches to skip when the data is opened next.
         opening_rng: the RNG states when the pass was opened, if the run `resumes_exactly`.
-        must_reopen: True if a loaded run was inside a pass, which has to be opened again.
+        must_reopen: True if a loaded or copied run was inside a pass, which has to be opened again before it resumes.
         loader_state: from a loaded run, the state dict of data that saves its own position.
         resume_rng: from a loaded run, the RNG states to restore when the next run starts.
     """

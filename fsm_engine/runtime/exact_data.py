@@ -20,8 +20,7 @@ def open_exactly(run: Run, start: int, skip: int) -> Iterator[Any]:
     differ.
     """
     data_pass, data = run._data_pass, run.state.dataloader
-    loader_state, must_reopen = data_pass.loader_state, data_pass.must_reopen
-    data_pass.loader_state, data_pass.must_reopen = None, False
+    must_reopen, loader_state, data_pass.loader_state = data_pass.must_reopen, data_pass.loader_state, None
     if data_pass.opening_rng is None or not must_reopen:
         _warn_inexact(run, must_reopen)
         data_pass.opening_rng = {**rng_states(data), "length": length_of(data)}

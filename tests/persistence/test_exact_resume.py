@@ -15,9 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from lifecycles import Building, Plan, built, plans
+from lifecycles import Building, Plan, built, plan_of, plans
 from programs import Sized
 
 from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, Scope, StepEvents
@@ -298,9 +298,25 @@ def test_a_user_lifecycle_resumes_exactly() -> None:
 # Random lifecycles, with errors and requests at random places
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-@given(plan=plans(), times=st.sets(st.integers(1, 40), min_size=3, max_size=4))
+PLACES = st.integers(1, 40)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(plan=plans(), times=st.sets(PLACES, min_size=3, max_size=4))
+@example(plan=plan_of(2454144), times={34, 36})  # an error edge leads past the phase that opens the data
 def test_random_lifecycles_resume_from_any_place(plan: Plan, times: set[int]) -> None:
+    assert_resumes(plan, times)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(plan=plans(), times=st.sets(PLACES, min_size=1, max_size=2))
+def test_thousands_of_random_lifecycles_resume_from_any_place(plan: Plan, times: set[int]) -> None:
+    assert_resumes(plan, times)
+
+
+def assert_resumes(plan: Plan, times: set[int]) -> None:
+    """Run `plan`, save at these calls of handlers, resume each save in a new engine, and compare the logs."""
     plan = repeatable(plan)
     saved: list[tuple[int, bytes, Any, int]] = []
     building = built(plan)
@@ -313,16 +329,17 @@ def test_random_lifecycles_resume_from_any_place(plan: Plan, times: set[int]) ->
     attach_last(building, lambda engine: engine.call_when_safe(save))
     for number in range(plan.runs):
         run_once(building, number)
+    whole = building.log
     for done, state, of_the_plan, first in saved:
-        other = built(plan)
-        attach_last(other, lambda engine: None)
-        other.engine.load_state_dict(torch.load(io.BytesIO(state), weights_only=True))
-        if other.engine.phase.name == "IDLE":
+        building.make_engine()
+        attach_last(building, lambda engine: None)
+        building.engine.load_state_dict(torch.load(io.BytesIO(state), weights_only=True))
+        if building.engine.phase.name == "IDLE":
             continue  # the run had ended
-        vars(other).update(of_the_plan)
+        vars(building).update(of_the_plan)
         for rest in range(first, plan.runs):
-            run_once(other, rest)
-        assert without_old_batches(other.log) == without_old_batches(building.log[done:])
+            run_once(building, rest)
+        assert without_old_batches(building.log) == without_old_batches(whole[done:])
 
 
 def repeatable(plan: Plan) -> Plan:

@@ -472,3 +472,17 @@ def test_data_whose_batches_are_all_skipped_is_not_empty() -> None:
     engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, handle.remove)
     engine.run([1, 2, 3])
     assert engine.state.taken == [1, 2, 3]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_copy_opens_the_data_only_if_it_was_open(copied: bool) -> None:
+    engine = Engine(take)
+    engine.lifecycle.add_transition(Events.STARTED >> R.SKIP, error=ValueError)
+    engine.lifecycle.add_transition(R.SKIP >> Events.GET_BATCH_STARTED)
+    engine.add_event_handler(Events.STARTED, refuse_all)
+    engine.add_event_handler(Events.GET_BATCH_STARTED, lambda e: e.interrupt())
+    engine.run([1, 2, 3])
+    if copied:
+        engine = copy.deepcopy(engine)
+    with pytest.raises(ValueError, match="data is not open"):
+        engine.run()

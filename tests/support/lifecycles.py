@@ -235,9 +235,13 @@ class Building:
             self._edit(lifecycle, edit)
         self.lifecycle = lifecycle
         self.wrong = [finding.code for finding in lifecycle.check() if finding.is_error]
-        if self.wrong:
-            return
-        self.engine = Engine(lifecycle=lifecycle)
+        if not self.wrong:
+            self.make_engine()
+
+    def make_engine(self) -> None:
+        """Make a new engine with the lifecycle and the handlers of the plan, and clear the log."""
+        self.log = []
+        self.engine = Engine(lifecycle=self.lifecycle)
         self.engine.logger = logging.getLogger("silent")
         self.engine.logger.disabled = True
         self._attach()
