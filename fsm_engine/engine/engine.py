@@ -325,7 +325,7 @@ class Engine(EventDispatcher):
             max_epochs: the total number of epochs; 1 if neither limit is given.
             max_iters: the total number of iterations, instead of `max_epochs`.
             epoch_length: the number of iterations per epoch, if it is not ``len(data)``. For data without a length, the
-                default is the number of batches of the first pass.
+                default is the length given to an earlier run, else the number of batches of the first pass.
             until: a breakpoint: a phase or an edge, filtered or not. When the run has entered the phase, or the target
                 of the edge, and the handlers have run, it is suspended as by `interrupt`. The next `run` resumes it.
             driver: ``"compiled"``, or ``"transitions"`` to let a machine of the `transitions` library choose the

@@ -104,7 +104,7 @@ def _set_limits(
     if resumes and data is None and data_pass.has_data and data_pass.iterator is None and state.dataloader is None:
         raise ValueError("this run had data, which a pickle or a state dict does not contain. Pass it: run(data).")
     set_limits = run_limits.start_limits if is_new else run_limits.resume_limits
-    set_limits(state, state.dataloader if resumes and data is None else data, max_epochs, max_iters, epoch_length)
+    set_limits(engine, state.dataloader if resumes and data is None else data, max_epochs, max_iters, epoch_length)
     return is_new, resumes
 
 

@@ -284,7 +284,7 @@ def set_epoch_length(run: Run) -> None:
     raise_if_empty(run)
     count = run.state.iteration - run._cursor.epoch_start
     if count:
-        run.state.epoch_length = count
+        run.state.epoch_length = run._data_pass.derived_length = count
     else:
         note_exhausted(run)
 

@@ -22,13 +22,18 @@ class DataPass(Part):
         opening_rng: the RNG states when the pass was opened, if the run `resumes_exactly`.
         must_reopen: True if a loaded or copied run was inside a pass, which has to be opened again before it resumes.
         loader_state: from a loaded run, the state dict of data that saves its own position.
+        derived_length: the epoch length that came from the length of the data or from counting its batches; None if the
+            user gave the epoch length. A new run does not reset it.
+        has_warned_of_length: True after the warning that data is longer than the epochs of a continued run.
         resume_rng: from a loaded run, the RNG states to restore when the next run starts.
     """
 
     __slots__ = (
         "at_end",
         "data_exhausted",
+        "derived_length",
         "has_data",
+        "has_warned_of_length",
         "iterator",
         "loader_state",
         "must_reopen",
@@ -39,14 +44,16 @@ class DataPass(Part):
         "times_opened",
     )
     PROCESS = frozenset({"iterator"})
-    SAVED = ("has_data", "data_exhausted", "at_end", "start", "times_opened", "opening_rng")
+    SAVED = ("has_data", "data_exhausted", "at_end", "start", "times_opened", "opening_rng", "derived_length")
 
     def __init__(self) -> None:
         self.resume_rng: Mapping[str, Any] | None = None
+        self.derived_length: int | None = None
+        self.has_warned_of_length = False
         super().__init__()
 
     def restart(self) -> None:
-        """Close the pass, and reset all attributes but `resume_rng`."""
+        """Close the pass, and reset all attributes that concern one run only."""
         self.has_data = False
         self.at_end = False
         self.data_exhausted = False

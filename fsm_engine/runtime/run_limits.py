@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any
 
+from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.state import State
 
 
@@ -104,41 +106,74 @@ def raise_if_limited(name: str, max_epochs: int | None, max_iters: int | None, e
             )
 
 
-def start_limits(
-    state: State, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None
-) -> None:
+def start_limits(run: Run, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
     """Set counters and limits for a run that starts from zero.
 
+    Without `epoch_length` and with data without a length, an epoch length that was given to an earlier run is kept. One
+    that came from the data of an earlier run is dropped.
+
     Raises:
-        ValueError: there is no data and no epoch length; `state` does not change.
+        ValueError: there is no data and no epoch length; the state does not change.
     """
-    if epoch_length is None:
-        epoch_length = state.epoch_length if data is None else length_of(data)
-    if data is None and epoch_length is None:
-        raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
+    state, derived_length = run.state, None
+    if epoch_length is None and data is not None:
+        derived_length = length_of(data)
+    if epoch_length is None and derived_length is None and (data is None or _is_given(run)):
+        epoch_length = state.epoch_length
+    _check_has_length(data, epoch_length)
     if max_iters is None and max_epochs is None:
         max_epochs = 1
     state.iteration = state.epoch = 0
-    state.epoch_length, state.max_epochs, state.max_iters = epoch_length, max_epochs, max_iters
+    state.epoch_length, state.max_epochs, state.max_iters = epoch_length or derived_length, max_epochs, max_iters
+    run._data_pass.derived_length = derived_length
 
 
-def resume_limits(
-    state: State, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None
-) -> None:
-    """Set the limits for a run that continues with the counters of `state`; given limits replace the state's.
+def resume_limits(run: Run, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
+    """Set the limits for a run that continues with the counters of its state; given limits replace the state's.
+
+    Warns once if the epoch length came from earlier data, and the data is longer.
 
     Raises:
-        ValueError: `epoch_length` differs from the state's, or there is no data and no epoch length; `state` does not
+        ValueError: `epoch_length` differs from the state's, or there is no data and no epoch length; the state does not
             change.
     """
+    state, data_pass = run.state, run._data_pass
     if epoch_length is not None and state.epoch_length not in (None, epoch_length):
         raise ValueError(
             f"Argument epoch_length should be same as in the state, got {epoch_length} vs {state.epoch_length}. "
             f"To start from zero with another length, set engine.state.max_epochs = None before engine.run()."
         )
-    epoch_length = state.epoch_length or epoch_length or length_of(data)
-    if data is None and epoch_length is None:
-        raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
-    state.epoch_length = epoch_length
+    length = length_of(data)
+    _check_has_length(data, state.epoch_length or epoch_length)
+    if epoch_length is not None:
+        data_pass.derived_length = None
+    elif state.epoch_length is None:
+        data_pass.derived_length = length
+    elif length is not None and data is not state.dataloader and not _is_given(run):
+        _warn_if_longer(run, length)
+    state.epoch_length = state.epoch_length or epoch_length or length
     state.max_epochs = max_epochs or state.max_epochs
     state.max_iters = max_iters or state.max_iters
+
+
+def _is_given(run: Run) -> bool:
+    """Return True if the user has given the epoch length of the state, to `run` or by setting it."""
+    return run.state.epoch_length != run._data_pass.derived_length
+
+
+def _check_has_length(data: Any, epoch_length: int | None) -> None:
+    if data is None and epoch_length is None:
+        raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
+
+
+def _warn_if_longer(run: Run, length: int) -> None:
+    epoch_length, data_pass = run.state.epoch_length, run._data_pass
+    if epoch_length is None or length <= epoch_length or data_pass.has_warned_of_length:
+        return
+    data_pass.has_warned_of_length = True
+    warnings.warn(
+        f"The data has {length} batches, but this run continues with epochs of {epoch_length} iterations, the length "
+        f"of its earlier data. For epochs of {length} iterations, set engine.state.epoch_length = {length} before "
+        f"engine.run(); to keep {epoch_length}, pass run(..., epoch_length={epoch_length}).",
+        stacklevel=7,  # the caller of run()
+    )

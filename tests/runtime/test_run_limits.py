@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -246,7 +247,8 @@ def test_a_continued_run_can_drop_its_data_and_get_data_again(walk: Walk) -> Non
     assert walk.run([7, 8], max_epochs=1) == [(1, 1, 7), (1, 2, 8)]
     assert walk.run(max_epochs=2) == [(2, 3, None), (2, 4, None)]
     assert walk.engine.state.dataloader is None
-    assert walk.run([7, 8, 9], max_epochs=3) == [(3, 5, 7), (3, 6, 8)]
+    with pytest.warns(UserWarning, match="3 batches"):
+        assert walk.run([7, 8, 9], max_epochs=3) == [(3, 5, 7), (3, 6, 8)]
 
 
 # Epoch length
@@ -280,8 +282,77 @@ def test_a_new_run_takes_the_epoch_length_from_its_data_again(walk: Walk) -> Non
 
 def test_data_of_another_length_does_not_change_the_epoch_length_of_a_continued_run(walk: Walk) -> None:
     walk.run([7, 8], max_epochs=1)
-    assert walk.run([1, 2, 3], max_epochs=2) == [(2, 3, 1), (2, 4, 2)]
+    with pytest.warns(UserWarning, match="3 batches"):
+        assert walk.run([1, 2, 3], max_epochs=2) == [(2, 3, 1), (2, 4, 2)]
     assert walk.run([1, 2, 3], max_epochs=3, epoch_length=2) == [(3, 5, 1), (3, 6, 2)]
+
+
+def lengths_of_later_runs(first: dict[str, Any], *later: Any) -> list[int]:
+    """Return the epoch lengths of new runs with `later` data after a run with the arguments `first`."""
+    walk, lengths = Walk(), []
+    walk.run(**first)
+    for data in later:
+        walk.engine.state.max_epochs = None
+        with walk.engine.add_event_handler(Events.ITERATION_COMPLETED(once=9), lambda: walk.engine.terminate()):
+            lengths.append(len(walk.run(data)))
+    return lengths
+
+
+@pytest.mark.parametrize("endless", [itertools.count, lambda: Unsized(50)])
+def test_a_new_run_on_data_without_a_length_keeps_an_epoch_length_that_was_given(endless: Callable[[], Any]) -> None:
+    assert lengths_of_later_runs({"data": endless(), "epoch_length": 5}, endless(), endless()) == [5, 5]
+
+
+@pytest.mark.parametrize("data", [[7, 8], Unsized(2)])
+def test_a_new_run_on_data_without_a_length_drops_an_epoch_length_of_earlier_data(data: Any) -> None:
+    assert lengths_of_later_runs({"data": data}, Unsized(4), Unsized(3)) == [4, 3]
+
+
+def test_data_with_a_length_replaces_an_epoch_length_that_was_given() -> None:
+    assert lengths_of_later_runs({"data": Unsized(9), "epoch_length": 5}, [7, 8], Unsized(4)) == [2, 4]
+
+
+def test_an_epoch_length_that_is_given_again_or_set_on_the_state_counts_as_given(walk: Walk) -> None:
+    walk.run([7, 8])
+    walk.run([7, 8], max_epochs=2, epoch_length=2)
+    walk.engine.state.max_epochs = None
+    assert len(walk.run(Unsized(9))) == 2
+    walk.engine.state.max_epochs, walk.engine.state.epoch_length = None, 3
+    assert len(walk.run(Unsized(9))) == 3
+
+
+def test_a_pickle_knows_whether_an_epoch_length_was_given() -> None:
+    for arguments, length in (({"epoch_length": 5}, 5), ({}, 7)):
+        engine = Engine(repeat)
+        engine.run(Unsized(9), **arguments)
+        engine = pickle.loads(pickle.dumps(engine))
+        assert engine.run(Unsized(7)).iteration == length
+
+
+def repeat(_engine: Engine, batch: Any) -> Any:
+    return batch
+
+
+def test_longer_data_for_a_continued_run_warns_once_with_the_numbers(walk: Walk) -> None:
+    walk.run(range(20))
+    with pytest.warns(UserWarning, match=r"100 batches.* 20 iterations.*epoch_length = 100.*epoch_length=20") as caught:
+        walk.engine.run(range(100), max_epochs=2)
+    assert [warning.filename for warning in caught] == [__file__]
+    walk.run(range(100), max_epochs=3)
+    walk.run(range(50), max_epochs=5)
+    walk.engine.state.epoch_length = 100
+    assert len(walk.run(range(100), max_epochs=6)) == 100
+
+
+def test_longer_data_does_not_warn_if_the_epoch_length_was_given_or_the_run_is_new(walk: Walk) -> None:
+    walk.run(range(20), epoch_length=10)
+    walk.run(range(100), max_epochs=2)
+    walk.engine.state.max_epochs = None
+    walk.run(range(20))
+    walk.run(range(30))
+    walk.run(range(30), max_epochs=2)
+    walk.run(range(10), max_epochs=3)
+    walk.run(range(100), max_epochs=4, epoch_length=30)
 
 
 def test_a_continued_run_cannot_have_another_epoch_length(walk: Walk) -> None:
