@@ -93,11 +93,13 @@ def main(argv: Sequence[str] | None = None) -> tuple[float, float]:
     # The training lifecycle, with two phases instead of a step.
 
     lifecycle = Lifecycle.training()
-    lifecycle.add_phase(GanEvents.D_STEP, activity=train_discriminator)
-    lifecycle.add_phase(GanEvents.G_STEP, activity=train_generator)
-    lifecycle.add_path(
-        Events.ITERATION_STARTED >> GanEvents.D_STEP >> GanEvents.G_STEP >> Events.ITERATION_COMPLETED, required=True
-    )
+    with lifecycle.edit():
+        lifecycle.add_phase(GanEvents.D_STEP, activity=train_discriminator)
+        lifecycle.add_phase(GanEvents.G_STEP, activity=train_generator)
+        lifecycle.add_path(
+            Events.ITERATION_STARTED >> GanEvents.D_STEP >> GanEvents.G_STEP >> Events.ITERATION_COMPLETED,
+            required=True,
+        )
     lifecycle.require(GanEvents.D_STEP, before=GanEvents.G_STEP)
     trainer = Engine(lifecycle=lifecycle)
 

@@ -62,10 +62,11 @@ def main() -> float:
     trainer = Engine(step)
     trainer.state.micro_batch = 96
     lifecycle = trainer.lifecycle
-    lifecycle.add_transition(Events.ITERATION_STARTED >> Recovery.SKIP_BATCH, error=ValueError, limit=100)
-    lifecycle.add_exits(Recovery.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
-    lifecycle.add_transition(Scope.ITERATION >> Recovery.SMALLER, error=torch.cuda.OutOfMemoryError, limit=5)
-    lifecycle.add_transition(Recovery.SMALLER >> Scope.ITERATION)
+    with lifecycle.edit():  # all edits or none; the engine adopts the graph once
+        lifecycle.add_transition(Events.ITERATION_STARTED >> Recovery.SKIP_BATCH, error=ValueError, limit=100)
+        lifecycle.add_exits(Recovery.SKIP_BATCH, like=Events.ITERATION_COMPLETED)
+        lifecycle.add_transition(Scope.ITERATION >> Recovery.SMALLER, error=torch.cuda.OutOfMemoryError, limit=5)
+        lifecycle.add_transition(Recovery.SMALLER >> Scope.ITERATION)
 
     @trainer.on(Recovery.SMALLER)
     def halve(engine: Engine, error: Exception) -> None:

@@ -90,11 +90,12 @@ def main() -> int:
     # A new lifecycle has only the phases in which a run starts and ends. The phases in between are added here.
 
     lifecycle = Lifecycle("catch")
-    lifecycle.add_phase(RlEvents.COLLECT, activity=collect, counter="rounds")
-    lifecycle.add_phase(RlEvents.LEARN, activity=learn)
-    lifecycle.add_path(Events.STARTED >> RlEvents.COLLECT >> RlEvents.LEARN >> RlEvents.COLLECT)
-    lifecycle.add_transition(RlEvents.LEARN >> Events.COMPLETED, guard=solved)
-    lifecycle.add_transition(RlEvents.LEARN >> Events.TERMINATE, guard=too_many_rounds)
+    with lifecycle.edit():
+        lifecycle.add_phase(RlEvents.COLLECT, activity=collect, counter="rounds")
+        lifecycle.add_phase(RlEvents.LEARN, activity=learn)
+        lifecycle.add_path(Events.STARTED >> RlEvents.COLLECT >> RlEvents.LEARN >> RlEvents.COLLECT)
+        lifecycle.add_transition(RlEvents.LEARN >> Events.COMPLETED, guard=solved)
+        lifecycle.add_transition(RlEvents.LEARN >> Events.TERMINATE, guard=too_many_rounds)
     player = Engine(lifecycle=lifecycle)
 
     # A handler of LEARN's exit is called when the activity of LEARN has set state.output.

@@ -242,25 +242,37 @@ def from_transitions(machine: transitions.Machine, activities: Mapping[str, Any]
         raise LifecycleError(f"unknown state {unknown[0]!r} in activities. The states are {', '.join(machine.states)}.")
     lifecycle = Lifecycle(name)
     choice = _Choice(machine)
-    for state in machine.states:
-        activity = activities.get(state)
-        lifecycle.add_phase(state, None if activity is None else choice.wrap(activity), Scope.RUN)
-    lifecycle.add_transition(Edge(Events.STARTED, choice.initial), action=choice.start)
-    for state in machine.states:
-        exits = [t for event in machine.events.values() for t in _of_state(event, state)]
-        for number, (trigger, transition) in enumerate(sorted(exits, key=lambda exit_: not exit_[1].conditions)):
-            guard = None if number == len(exits) - 1 else choice.guard(trigger, transition, exits)
-            labels = [t.label for t in lifecycle.successors(state)]
-            label = trigger if trigger not in labels else f"{trigger}_{transition.dest}"
-            edge = Edge(state, transition.dest)
-            lifecycle.add_transition(edge, guard=guard, label=label, action=choice.take(trigger, exits))
-        if not exits:
-            lifecycle.add_transition(Edge(state, Events.COMPLETED))
+    with lifecycle.edit():
+        for state in machine.states:
+            activity = activities.get(state)
+            lifecycle.add_phase(state, None if activity is None else choice.wrap(activity), Scope.RUN)
+        lifecycle.add_transition(Edge(Events.STARTED, choice.initial), action=choice.start)
+        inherited = {t.label for t in lifecycle.successors(choice.initial) if t.via is not None}
+        for state, exits in _exits_by_state(machine).items():
+            _add_exits(lifecycle, state, exits, choice, set(inherited))
     return lifecycle
 
 
-def _of_state(event: Any, state: str) -> list[tuple[str, Any]]:
-    return [(event.name, t) for t in event.transitions.get(state, []) if t.dest is not None]
+def _add_exits(
+    lifecycle: Lifecycle, state: str, exits: list[tuple[str, Any]], choice: _Choice, labels: set[str]
+) -> None:
+    for number, (trigger, transition) in enumerate(sorted(exits, key=lambda exit_: not exit_[1].conditions)):
+        guard = None if number == len(exits) - 1 else choice.guard(trigger, transition, exits)
+        label = trigger if trigger not in labels else f"{trigger}_{transition.dest}"
+        labels.add(label)
+        edge = Edge(state, transition.dest)
+        lifecycle.add_transition(edge, guard=guard, label=label, action=choice.take(trigger, exits))
+    if not exits:
+        lifecycle.add_transition(Edge(state, Events.COMPLETED))
+
+
+def _exits_by_state(machine: transitions.Machine) -> dict[str, list[tuple[str, Any]]]:
+    """Return the triggers and transitions that leave each state, in the order in which the machine tries them."""
+    exits: dict[str, list[tuple[str, Any]]] = {state: [] for state in machine.states}
+    for event in machine.events.values():
+        for state, leaving in event.transitions.items():
+            exits[state] += [(event.name, transition) for transition in leaving if transition.dest is not None]
+    return exits
 
 
 class _Choice:

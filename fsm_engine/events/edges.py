@@ -6,6 +6,7 @@ not an event; it is an argument of `Lifecycle.add_path`.
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
 from typing import Any
 
 from fsm_engine.events.events import CallableEventWithFilter, Event, EventEnum, EventsList, is_same, name_of
@@ -73,15 +74,32 @@ class Path:
     """
 
     def __init__(self, *ends: End) -> None:
-        self.ends = tuple([_end(end) for end in ends])
+        self._parts: tuple[Path | None, tuple[End, ...]] = (None, tuple([_end(end) for end in ends]))
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """The events and scopes in order. ``>>`` leaves collecting them to this property, so it takes constant time."""
+        shorter, added = self._parts
+        if shorter is not None:
+            parts = [added]
+            while shorter is not None:
+                shorter, added = shorter._parts
+                parts.append(added)
+            self._parts = None, tuple(chain.from_iterable(reversed(parts)))
+        return self._parts[1]
 
     @property
     def edges(self) -> tuple[Edge, ...]:
         """The edges in order."""
-        return tuple([Edge(a, b) for a, b in zip(self.ends, self.ends[1:])])
+        return tuple([Edge(a, b) for a, b in pairwise(self.ends)])
 
     def __rshift__(self, other: Any) -> Path:
-        return Path(*self.ends, other)
+        longer = Path(other)
+        longer._parts = self, longer._parts[1]
+        return longer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path, self.ends
 
     def __or__(self, other: Any) -> EventsList:
         return EventsList(self).__or__(other)  # type: ignore[arg-type]  # raises TypeError

@@ -61,7 +61,7 @@ class Graph:
         """Per phase, the exit that each signal takes. Error edges are not included; inner scopes take precedence."""
         per_phase: list[dict[Signal, Transition]] = [{} for _ in self.phases]
         for by_signal, exits in zip(per_phase, self.exits):
-            for transition in _innermost_first(exits):
+            for transition in innermost_first(exits):
                 if transition.signal is not None and not transition.error:
                     by_signal.setdefault(transition.signal, transition)
         return tuple(per_phase)
@@ -69,7 +69,7 @@ class Graph:
     @cached_property
     def error_edges(self) -> tuple[tuple[Transition, ...], ...]:
         """Per phase, its error edges in the order in which they are tried: innermost scopes first."""
-        return tuple(tuple(t for t in _innermost_first(exits) if t.error) for exits in self.exits)
+        return tuple(tuple(t for t in innermost_first(exits) if t.error) for exits in self.exits)
 
     @cached_property
     def fired_exits(self) -> tuple[dict[Event, Transition], ...]:
@@ -239,5 +239,6 @@ def _exits_of(phase: Phase, by_source: Mapping[Event | Scope, list[tuple[int, Tr
             yield transition
 
 
-def _innermost_first(exits: Iterable[Transition]) -> list[Transition]:
+def innermost_first(exits: Iterable[Transition]) -> list[Transition]:
+    """Return the exits of a phase, then those of its scopes, innermost scope first; otherwise in the given order."""
     return sorted(exits, key=lambda t: (t.via is not None, -len(t.via.path) if t.via else 0))

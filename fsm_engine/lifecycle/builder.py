@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from fsm_engine._util.errors import LifecycleError
+from fsm_engine._util.errors import BusyError, LifecycleError
 from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.placeholders import Unbound
@@ -18,8 +19,9 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle import edits
+from fsm_engine.lifecycle.mutable_graph import ChangedPart
 from fsm_engine.lifecycle.training import OUTER
-from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, Finding, findings, raise_first, unbound_finding
+from fsm_engine.lifecycle.validation import Finding, edit_findings, findings, raise_errors, unbound_finding
 
 E = TypeVar("E", bound="LifecycleBuilder")
 
@@ -45,7 +47,7 @@ class LifecycleBuilder:
         self.name = name
         self.step: Callable[[Any, Any], Any] | None = None
         self._graph = OUTER
-        self._unscoped: frozenset[Event] = frozenset()
+        self._open_blocks = 0
         self.discovered: dict[Edge, int] = {}
         self._required: tuple[tuple[Event, Event], ...] = ()
         self._validated: Graph | None = None  # the graph that passed all checks last
@@ -54,7 +56,25 @@ class LifecycleBuilder:
     @property
     def graph(self) -> Graph:
         """Current graph of phases and transitions; it is immutable, so an edit replaces it."""
-        return self._graph
+        return self._base if self._draft is None else self._draft.graph
+
+    @property
+    def _graph(self) -> Graph:
+        return self.graph
+
+    @_graph.setter
+    def _graph(self, graph: Graph) -> None:
+        self._base, self._base_unscoped = graph, frozenset[Event]()
+        self._draft: edits.Draft | None = None  # the graph in a form that changes in place, once it is edited
+
+    @property
+    def _unscoped(self) -> frozenset[Event]:
+        """Phases that were added without a scope and are not connected yet."""
+        return self._base_unscoped if self._draft is None else frozenset(self._draft.unscoped)
+
+    @_unscoped.setter
+    def _unscoped(self, events: frozenset[Event]) -> None:
+        self._base, self._base_unscoped, self._draft = self.graph, events, None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -237,7 +257,7 @@ class LifecycleBuilder:
             LifecycleError: if there is no such transition.
             BusyError: if the engine is running or suspended.
         """
-        self._edit(lambda draft: draft.remove_transition(edge, label))
+        self._edit(lambda draft: draft.disconnect(edge, label))
 
     def add(self, *parts: Phase | Transition) -> None:
         """Add phases and transitions, all of them or none.
@@ -252,10 +272,7 @@ class LifecycleBuilder:
         for part in parts:
             if not isinstance(part, (Phase, Transition)):
                 raise TypeError(f"{part!r} is neither a Phase nor a Transition. Use add_transition for an edge.")
-        self._change(
-            self.phases + tuple(part for part in parts if isinstance(part, Phase)),
-            self.transitions + tuple(part for part in parts if isinstance(part, Transition)),
-        )
+        self._edit(lambda draft: draft.add_parts(parts))
 
     def remove(self, *parts: Phase | Transition) -> None:
         """Remove phases and transitions, all of them or none.
@@ -264,30 +281,69 @@ class LifecycleBuilder:
             LifecycleError: if one of them is not in the lifecycle, or the graph would break a rule.
             BusyError: if the engine is running or suspended.
         """
-        for part in parts:
-            if part not in self.phases and part not in self.transitions:
-                raise LifecycleError(f"{part} is not in {self!r}, so it cannot be removed.")
-        self._change(
-            tuple(phase for phase in self.phases if phase not in parts),
-            tuple(transition for transition in self.transitions if transition not in parts),
-        )
+        self._edit(lambda draft: draft.remove_parts(parts, repr(self)))
+
+    @contextmanager
+    def edit(self: E) -> Iterator[E]:
+        """Make several edits as one: check the graph once, at the end of the ``with`` block, and adopt it as a whole.
+
+        An exception that leaves the block restores the lifecycle as it was before. An edit that raises inside the block
+        changes nothing. Inside the block the lifecycle shows the edits so far, whose graph may break rules, and no run
+        can start. A nested block is checked at the end of the outermost one; an exception restores only its own edits.
+
+            with lifecycle.edit():
+                lifecycle.add_phase(Rounds.PLAY, play)
+                lifecycle.add_path(Events.STARTED >> Rounds.PLAY >> Events.COMPLETED)
+
+        The block costs time in proportion to its edits. An engine adopts the graph once; without the block it does so
+        after each edit, which costs O(n) for n phases.
+
+        Raises:
+            LifecycleError: at the end of the block, if the graph breaks rules that hold after every edit; the message
+                lists all findings.
+            ValueError: at the end of the block, if a handler cannot be called with the arguments of its changed event.
+            BusyError: if the engine is running or suspended.
+        """
+        self._allow_change()
+        if self._draft is None:
+            self._draft = edits.Draft(self._base, self._base_unscoped)
+        draft, mark, required = self._draft, len(self._draft.changes), self._required
+        self._open_blocks += 1
+        try:
+            yield self
+            if self._open_blocks == 1:
+                self._adopt(draft)
+        except BaseException:
+            draft.undo_changes(mark)
+            self._required = required
+            raise
+        finally:
+            self._open_blocks -= 1
 
     def _edit(self, edit: Callable[[edits.Draft], None]) -> None:
-        draft = edits.Draft(self._graph, self._unscoped)
-        edit(draft)
-        self._change(draft.phases, draft.transitions)
-        self._unscoped = frozenset(draft.unscoped)
+        with self.edit():
+            assert self._draft is not None
+            edit(self._draft)
 
-    def _change(self, phases: Iterable[Phase], transitions: Iterable[Transition]) -> None:
+    def _allow_change(self) -> None:
         engine = self._engine()
         if engine is not None:
             engine._allow_change()
-        graph = Graph(tuple(phases), tuple(transitions))
-        raise_first(graph, FOR_EVERY_EDIT)
+
+    def _adopt(self, draft: edits.Draft) -> None:
+        """Check the changes of `draft` and pass its graph to the engine."""
+        if not draft.changes:
+            return
+        self._allow_change()
+        raise_errors(edit_findings(ChangedPart(draft)))
+        engine = self._engine()
         if engine is not None:
-            engine._adopt_graph(graph)  # before the assignment, because it may raise
-        self._graph = graph
-        self._unscoped &= frozenset(graph.index)
+            engine._adopt_graph(draft.graph)
+        draft.forget_changes()
+
+    def _ensure_no_open_block(self) -> None:
+        if self._open_blocks:
+            raise BusyError(f"{self!r} is being edited. Leave its `with lifecycle.edit():` block first.")
 
     # Checking
 
@@ -312,6 +368,8 @@ class LifecycleBuilder:
             LifecycleError: if the requirement does not hold; the message shows a path around `event`. The requirement
                 is not kept then.
         """
+        if self._draft is not None:
+            raise_errors(edit_findings(ChangedPart(self._draft)))  # a block may be open
         broken = self._broken_requirement(event, before)
         if broken is not None:
             raise LifecycleError(str(broken))
@@ -337,22 +395,24 @@ class LifecycleBuilder:
 
         Raises:
             LifecycleError: with the messages and fixes of all errors.
+            BusyError: if an edit block is open.
         """
+        self._ensure_no_open_block()
         if self._validated is self._graph:
             return
-        errors = [str(finding) for finding in self.check() if finding.is_error]
-        if errors:
-            raise LifecycleError(" ".join(errors))
+        raise_errors(self.check())
         self._validated = self._graph
 
     # With an engine
 
     def _copy_for(self: E, engine: Owner) -> E:
+        self._ensure_no_open_block()
         copy = type(self)(self.name)
-        copy.step, copy._graph, copy._unscoped, copy._required = self.step, self._graph, self._unscoped, self._required
+        copy.step, copy._graph, copy._required = self.step, self._graph, self._required
         copy.discovered = dict(self.discovered)
         if self.step is None:
             copy._graph = _without_step(self._graph)
+        copy._unscoped = self._unscoped
         copy._engine = weakref.ref(engine)
         engine._adopt_graph(copy._graph)
         return copy
@@ -364,6 +424,10 @@ class LifecycleBuilder:
         return mine is others or (mine.phases, mine.transitions) == (others.phases, others.transitions)
 
     __hash__ = None  # type: ignore[assignment]  # it can change
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._ensure_no_open_block()
+        return {**vars(self), "_base": self.graph, "_base_unscoped": self._unscoped, "_draft": None}
 
     def __repr__(self) -> str:
         return f"<Lifecycle {self.name}: {len(self.phases)} phases, {len(self.transitions)} transitions>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -14,11 +14,12 @@ from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code, CodeFragment, Payload, UserCallable
-from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
+from fsm_engine.lifecycle.mutable_graph import MutableGraph
 from fsm_engine.lifecycle.training import RETURN_TO_STARTED
+from fsm_engine.lifecycle.validation import phase_twice_finding
 
 _UNFINISHED = CodeFragment("the iteration is open", "True")
 _ERROR = Payload(keywords={"error": "failure.error"})
@@ -26,22 +27,12 @@ _ERROR = Payload(keywords={"error": "failure.error"})
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
 
-class Draft:
-    """Phases and transitions of a graph during an edit; `graph` returns the new graph.
+class Draft(MutableGraph):
+    """Graph during an edit; each phase in `unscoped` joins the scope of the phase that first leads to it.
 
-    Attributes:
-        unscoped: phases that were added without a scope and are not connected yet. Each joins the scope of the phase
-            that first leads to it.
+    An edit looks at the exits of the phases that it connects. Only a phase that is listed anew takes along the phases
+    that it alone leads to, so a chain that is connected from its end to its beginning costs O(n) per edge.
     """
-
-    def __init__(self, graph: Graph, unscoped: frozenset[Event]) -> None:
-        self.phases, self.transitions = list(graph.phases), list(graph.transitions)
-        self.unscoped = set(unscoped)
-
-    @property
-    def graph(self) -> Graph:
-        """Graph of the current phases and transitions, not validated."""
-        return Graph(tuple(self.phases), tuple(self.transitions))
 
     def add_phase(self, event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> None:
         """Add a phase that the engine enters along automatic transitions."""
@@ -49,7 +40,7 @@ class Draft:
         if scope is not None and not isinstance(scope, Scope):
             raise TypeError(f"scope={scope!r} must be a scope, such as Scope.RUN.")
         if scope is None:
-            self.unscoped.add(event)
+            self.set_unscoped(event, True)
         self._put(event, activity, scope or Scope.RUN, counter)
 
     def _put(
@@ -60,8 +51,7 @@ class Draft:
         counter: str | None = None,
         after: Event | None = None,
     ) -> None:
-        place = len(self.phases) if after is None else self._place(after) + 1
-        self.phases.insert(place, _phase(event, activity, scope, counter))
+        self.put_phase(_phase(event, activity, scope, counter), after)
 
     def add_path(self, path: Edge | Path, required: bool) -> None:
         """Add the edges of `path`, with new phases as fired phases of the activity in which the path starts."""
@@ -71,17 +61,20 @@ class Draft:
             if isinstance(end, Scope):
                 raise LifecycleError(f"the path {path} contains the scope {end}. Use a phase of that scope.")
         events: list[Event] = list(path.ends)  # type: ignore[arg-type]
-        if self._find(events[0]) is None:
+        if self.phase(events[0]) is None:
             raise LifecycleError(f"{self._unknown(events[0])} Start the path at one of them.")
-        fired = {t.target for t in self.transitions if t.trigger is Trigger.FIRED}
-        for place, (before, event) in enumerate(pairwise(events)):
-            if self._find(event) is None:
-                fired.add(event)
+        new: set[Event] = set()
+        earlier = {events[0]}
+        for before, event in pairwise(events):
+            if self.phase(event) is None:
+                new.add(event)
                 self._put(event, scope=self._scope_of(before), after=before)
-            elif event not in events[: place + 1]:
+            elif event not in earlier:
                 self._list_after(event, before)
+            earlier.add(event)
         if required and len(path.ends) > 2:
             self._remove_direct_exit(events[0], events[-1])
+        fired = {event for event in events if event in new or self.is_fired(event)}
         for edge in path.edges:
             self._connect(edge, edge.target in fired)
 
@@ -97,7 +90,7 @@ class Draft:
         """Add one transition, and its target as a phase if it is not one yet."""
         _check_edge(edge)
         source, target = edge.ends
-        if not isinstance(source, Scope) and self._find(source) is None:
+        if not isinstance(source, Scope) and self.phase(source) is None:
             raise LifecycleError(f"{self._unknown(source)} Add it first with add_phase({source}, ...).")
         if label is not None and not (isinstance(label, str) and label):
             raise TypeError(f"label={label!r} must be a non-empty string.")
@@ -109,10 +102,10 @@ class Draft:
         if isinstance(source, Scope):
             raise LifecycleError(f"{edge} leaves a scope without error=. Pass error=, or use a phase as the source.")
         if not isinstance(target, Scope):
-            if self._find(target) is None:
+            if self.phase(target) is None:
                 self._put(target, scope=self._scope_of(source), after=source)
             self._list_after(target, source)
-        fired = any(is_same(t.target, target) and t.trigger is Trigger.FIRED for t in self.transitions)
+        fired = not isinstance(target, Scope) and self.is_fired(target)
         if fired and guard is not None:
             raise LifecycleError(f"{edge} is taken when {target} is fired, so it cannot have a guard. Omit guard=.")
         self._connect(edge, fired, guard, label, action, parallel=True)
@@ -120,13 +113,13 @@ class Draft:
     def insert(self, event: Event, after: Event, activity: Code | None, counter: str | None) -> None:
         """Add a phase that takes over the automatic exits of `after`, except one that returns to `after`."""
         self._check_new(event)
-        place = self._place(after)
-        moved = [t for t in self._automatic(after) if t.action != RETURN_TO_STARTED]
+        scope = self._known(after).scope
+        moved = [(number, t) for number, t in self._automatic(after) if t.action != RETURN_TO_STARTED]
         if not moved:
             raise LifecycleError(f"{after} has no automatic exits for {event} to take over. Use add_transition.")
-        self._put(event, activity, self.phases[place].scope, counter, after)
-        for transition in moved:
-            self.transitions[self.transitions.index(transition)] = replace(transition, source=event)
+        self._put(event, activity, scope, counter, after)
+        for number, transition in moved:
+            self.replace_transition(number, replace(transition, source=event))
         self._connect(Edge(after, event), fired=False)
 
     def insert_before(self, event: Event, before: Event, activity: Code | None, counter: str | None) -> None:
@@ -135,10 +128,10 @@ class Draft:
         The phase joins the innermost scope that contains `before` and the phases that lead to it.
         """
         self._check_new(event)
-        place = self._place(before)
-        entries = [t for t in self.transitions if is_same(t.target, before) and t.action != RETURN_TO_STARTED]
-        moved = [t for t in entries if t.trigger is Trigger.AUTOMATIC]
-        if any(t.trigger is Trigger.FIRED for t in entries):
+        scope = self._known(before).scope
+        entries = [(number, t) for number, t in self.into(before) if t.action != RETURN_TO_STARTED]
+        moved = [(number, t) for number, t in entries if t.trigger is Trigger.AUTOMATIC]
+        if any(t.trigger is Trigger.FIRED for _, t in entries):
             raise LifecycleError(
                 f"{before} is fired by the step, so the engine cannot call {event} before it. Fire it from the step, "
                 f"with add_path(A >> {event} >> {before}), where A is the phase before."
@@ -147,46 +140,72 @@ class Draft:
             raise LifecycleError(
                 f"no automatic transition leads to {before}, so {event} cannot take one over. Use add_transition."
             )
-        scope = self.phases[place].scope
-        for transition in moved:
+        for _, transition in moved:
             scope = _common_scope(scope, self._scope_of(transition.source))  # type: ignore[arg-type]  # no scope
-        self.phases.insert(place, _phase(event, activity, scope, counter))
-        for transition in moved:
+        self._put(event, activity, scope, counter, self.previous_phase(before))
+        for number, transition in moved:
             has_default_label = transition.label == name_of_end(before).lower()
             label = self._label(Edge(transition.source, event)) if has_default_label else transition.label
-            number = self.transitions.index(transition)
-            self.transitions[number] = replace(transition, target=event, label=label)
+            self.replace_transition(number, replace(transition, target=event, label=label))
         self._connect(Edge(event, before), fired=False)
 
     def replace_activity(self, event: Event, activity: Code | None) -> None:
         """Replace the activity of the phase of `event`."""
-        place = self._place(event)
-        if place == 0:
+        phase = self._known(event)
+        if self.previous_phase(event) is None:
             raise LifecycleError(f"{event} is the phase of an engine that does not run; it has no activity.")
-        self.phases[place] = replace(self.phases[place], activity=activity)
+        self.replace_phase(replace(phase, activity=activity))
 
     def add_exits(self, event: Event, like: Event) -> None:
         """Copy the automatic exits of `like` to `event`, without an exit that would repeat the activity of `event`."""
-        has_activity = self.phases[self._place(event)].activity is not None
-        self._place(like)
-        for transition in self._automatic(like):
+        has_activity = self._known(event).activity is not None
+        self._known(like)
+        for _, transition in self._automatic(like):
             if not (has_activity and transition.action == RETURN_TO_STARTED):
-                self.transitions.append(replace(transition, source=event))
+                self.put_transition(replace(transition, source=event))
 
-    def _automatic(self, source: Event) -> list[Transition]:
-        return [t for t in self.transitions if is_same(t.source, source) and t.trigger is Trigger.AUTOMATIC]
+    def _automatic(self, source: Event) -> list[tuple[int, Transition]]:
+        return [(number, t) for number, t in self.exits(source) if t.trigger is Trigger.AUTOMATIC]
 
-    def remove_transition(self, edge: Edge, label: str | None) -> None:
+    def disconnect(self, edge: Edge, label: str | None) -> None:
         """Remove the transitions along `edge`, or only the one with `label`."""
         _check_edge(edge)
-        found = [t for t in self.transitions if t.edge == edge and label in (None, t.label)]
+        exits = list(self.exits(edge.source))
+        found = [number for number, t in exits if t.edge == edge and label in (None, t.label)]
         if not found:
-            exits = [str(t) for t in self.transitions if is_same(t.source, edge.source)]
             raise LifecycleError(
                 f"the lifecycle has no transition {edge}{'' if label is None else f' with the label {label!r}'}. "
-                f"The exits of {name_of_end(edge.source)} are: {', '.join(exits) or 'none'}."
+                f"The exits of {name_of_end(edge.source)} are: {', '.join(str(t) for _, t in exits) or 'none'}."
             )
-        self.transitions = [t for t in self.transitions if t not in found]
+        for number in found:
+            self.remove_transition(number)
+
+    def add_parts(self, parts: Iterable[Phase | Transition]) -> None:
+        """Add phases and transitions after the existing ones."""
+        for part in parts:
+            if isinstance(part, Transition):
+                self.put_transition(part)
+            elif self.phase(part.event) is None:
+                self.put_phase(part)
+            else:
+                raise LifecycleError(str(phase_twice_finding(part.event)))
+
+    def remove_parts(self, parts: Iterable[Phase | Transition], owner: str) -> None:
+        """Remove phases, and all transitions that are equal to one of `parts`; `owner` names the lifecycle."""
+        numbers: dict[int, None] = {}
+        phases: dict[Event, None] = {}
+        for part in parts:
+            found = isinstance(part, Transition) and [n for n, t in self.exits(part.source) if t == part]
+            if found:
+                numbers.update(dict.fromkeys(found))
+            elif isinstance(part, Phase) and self.phase(part.event) == part:
+                phases[part.event] = None
+            else:
+                raise LifecycleError(f"{part} is not in {owner}, so it cannot be removed.")
+        for number in numbers:
+            self.remove_transition(number)
+        for event in phases:
+            self.remove_phase(event)
 
     def _connect(
         self,
@@ -199,19 +218,16 @@ class Draft:
     ) -> None:
         """Add a transition along `edge`, unless there is one already and `parallel` is false."""
         trigger = Trigger.FIRED if fired else Trigger.AUTOMATIC
-        if not parallel and any(t.edge == edge and t.trigger is trigger for t in self.transitions):
+        if not parallel and any(t.edge == edge and t.trigger is trigger for _, t in self.exits(edge.source)):
             return
-        added = Transition(edge.source, _target(edge), label or self._label(edge), trigger, guard=guard, action=action)
-        self.transitions.insert(self._place_of_exit(added), added)
+        self._add_exit(Transition(edge.source, _target(edge), label or self._label(edge), trigger, None, guard, action))
 
-    def _place_of_exit(self, added: Transition) -> int:
-        """Return the index for `added`: before an unguarded sibling if it has a guard, otherwise after all siblings."""
-        siblings = [n for n, t in enumerate(self.transitions) if is_same(t.source, added.source)]
-        for number in siblings:
-            other = self.transitions[number]
-            if added.guard is not None and other.trigger is Trigger.AUTOMATIC and other.guard is None:
-                return number
-        return siblings[-1] + 1 if siblings else len(self.transitions)
+    def _add_exit(self, added: Transition) -> None:
+        """Add `added` before an unguarded sibling if it has a guard, otherwise after all siblings."""
+        siblings = list(self.exits(added.source))
+        unguarded = (n for n, t in siblings if t.trigger is Trigger.AUTOMATIC and t.guard is None)
+        before = next(unguarded, None) if added.guard is not None else None
+        self.put_transition(added, before=before, after=siblings[-1][0] if siblings else None)
 
     def _connect_error(
         self,
@@ -227,79 +243,96 @@ class Draft:
             raise LifecycleError(
                 f"the target of the error edge {edge} is a scope. Use a phase, and add a transition from there."
             )
-        if self._find(target) is None:
+        phase = self.phase(target)
+        if phase is None:
             self._put(target, scope=self._scope_around(source))
         elif target in self.unscoped and source not in self.unscoped:
             self._assign_scope(target, self._scope_around(source))
-        place = self._place(target)
-        if self.phases[place].payload == Payload():
-            self.phases[place] = replace(self.phases[place], payload=_ERROR)
-        added = Transition(
-            source, target, label or self._label(edge), Trigger.SIGNAL, Signal.EXCEPTION, guard, action, errors, limit
+        phase = self._known(target)
+        if phase.payload == Payload():
+            self.replace_phase(replace(phase, payload=_ERROR))
+        self._add_exit(
+            Transition(
+                source,
+                target,
+                label or self._label(edge),
+                Trigger.SIGNAL,
+                Signal.EXCEPTION,
+                guard,
+                action,
+                errors,
+                limit,
+            )
         )
-        self.transitions.insert(self._place_of_exit(added), added)
 
     def _label(self, edge: Edge) -> str:
         """Return a label that no exit from the same phases has: the name of the target, numbered if necessary."""
         name = name_of_end(edge.target).lower()
-        used = {t.label for t in self.transitions if self._overlap(t.source, edge.source)}
+        used = {t.label for end in self._overlapping(edge.source) for _, t in self.exits(end)}
         number, label = 2, name
         while label in used:
             number, label = number + 1, f"{name}_{number}"
         return label
 
-    def _overlap(self, one: End, other: End) -> bool:
-        """Return True if `one` and `other` may contain the same phase."""
-        return is_same(one, other) or self._lies_in(one, other) or self._lies_in(other, one)
-
-    def _lies_in(self, inner: End, outer: End) -> bool:
-        scope = inner if isinstance(inner, Scope) else self._scope_of(inner)
-        return isinstance(outer, Scope) and outer.contains(scope)
+    def _overlapping(self, end: End) -> list[End]:
+        """Return the phases and scopes that may contain a phase of `end`. For a scope, these are all phases in it."""
+        if not isinstance(end, Scope):
+            scope = self._scope_of(end)
+            return [end, *(scope.path if scope is not None else ())]
+        inner = [scope for scope in self.sources() if isinstance(scope, Scope) and end.contains(scope)]
+        return [*dict.fromkeys([*end.path, *inner]), *self.members(end)]
 
     def _remove_direct_exit(self, source: Event, target: Event) -> None:
-        self.transitions = [
-            t
-            for t in self.transitions
-            if t.edge != Edge(source, target) or t.trigger is not Trigger.AUTOMATIC or t.guard
-        ]
+        edge = Edge(source, target)
+        for number, transition in self._automatic(source):
+            if transition.edge == edge and not transition.guard:
+                self.remove_transition(number)
 
     def _list_after(self, event: Event, before: Event) -> None:
         """List a phase without sources after `before`, and assign the scope of `before` to an unscoped phase."""
         gets_scope = event in self.unscoped and before not in self.unscoped
-        if gets_scope or not (is_same(event, before) or self._sources(event)):
-            self._move_after(event, before, {event, before})
+        if gets_scope or not (is_same(event, before) or self.has_source(event)):
+            self._move_after(event, before)
         if gets_scope:
             self._assign_scope(event, self._scope_of(before))
 
-    def _move_after(self, event: Event, before: Event, moved: set[Event]) -> None:
+    def _move_after(self, event: Event, before: Event) -> None:
         """List a phase after `before`, followed by the phases that only it leads to: the order in which a run goes."""
-        phase = self.phases.pop(self._place(event))
-        self.phases.insert(self._place(before) + 1, phase)
-        for transition in self.transitions:
-            target = transition.target
-            if not is_same(transition.source, event) or isinstance(target, History) or target in moved:
-                continue
-            if self._sources(target) == {event}:
-                moved.add(target)
-                self._move_after(target, event, moved)
+        moved = {event, before}
+        pending = [(event, before)]
+        while pending:
+            event, before = pending.pop()
+            self.move_phase(event, before)
+            targets = [target for target in self._targets(event) if target not in moved]
+            inner = dict.fromkeys(target for target in targets if self._is_only_source(event, target))
+            moved.update(inner)
+            pending += [(target, event) for target in reversed(inner)]
 
-    def _sources(self, event: Event) -> set[End]:
-        return {t.source for t in self.transitions if is_same(t.target, event)}
+    def _targets(self, event: Event) -> list[Event]:
+        return [t.target for _, t in self.exits(event) if not isinstance(t.target, History)]
+
+    def _is_only_source(self, event: Event, target: Event) -> bool:
+        return all(is_same(transition.source, event) for _, transition in self.into(target))
 
     def _assign_scope(self, event: Event, scope: Scope | None) -> None:
         """Put an unscoped phase into `scope`, and the unscoped phases that it leads to into theirs."""
-        self.unscoped.discard(event)
-        place = self._place(event)
-        phase = self.phases[place]
-        self.phases[place] = replace(_phase(event, phase.activity, scope, phase.counter), payload=phase.payload)
-        for transition in self.transitions:
-            target = transition.target
-            if not is_same(transition.source, event) or isinstance(target, History) or target not in self.unscoped:
+        pending = [(event, scope)]
+        while pending:
+            event, scope = pending.pop()
+            if event not in self.unscoped:
                 continue
-            if transition.error:
-                self._assign_scope(target, self._scope_around(event))
-            else:
-                self._list_after(target, event)
+            self.set_unscoped(event, False)
+            phase = self._known(event)
+            self.replace_phase(replace(_phase(event, phase.activity, scope, phase.counter), payload=phase.payload))
+            inner: list[tuple[Event, Scope | None]] = []
+            for _, transition in self.exits(event):
+                target = transition.target
+                if isinstance(target, History) or target not in self.unscoped:
+                    continue
+                if not transition.error and not self._is_only_source(event, target):
+                    self._move_after(target, event)
+                inner.append((target, self._scope_around(event) if transition.error else scope))
+            pending += reversed(inner)
 
     def _scope_around(self, source: End) -> Scope | None:
         """Return the scope for the target of an error edge: the parent of the scope that failed, inside the run."""
@@ -307,26 +340,23 @@ class Draft:
         return scope if scope in (None, Scope.RUN, Scope.ENGINE) else scope.parent
 
     def _scope_of(self, event: Event) -> Scope | None:
-        return self.phases[self._place(event)].scope
+        return self._known(event).scope
 
-    def _find(self, event: End) -> int | None:
-        return next((place for place, phase in enumerate(self.phases) if is_same(phase.event, event)), None)
-
-    def _place(self, event: Event) -> int:
-        place = self._find(event)
-        if place is None:
+    def _known(self, event: Event) -> Phase:
+        phase = self.phase(event)
+        if phase is None:
             raise LifecycleError(self._unknown(event))
-        return place
+        return phase
 
     def _check_new(self, event: Any) -> None:
         if not isinstance(event, (EventEnum, str)):
             hint = " Remove its filter." if isinstance(getattr(event, "event", None), EventEnum) else ""
             raise TypeError(f"{event!r} cannot be a phase. Use a member of an EventEnum or a string.{hint}")
-        if self._find(event) is not None:
+        if self.phase(event) is not None:
             raise LifecycleError(f"{event} already is a phase. Connect it with add_transition, or use another event.")
 
     def _unknown(self, event: End) -> str:
-        return f"{event} is not a phase. The phases are {', '.join(phase.name for phase in self.phases)}."
+        return f"{event} is not a phase. The phases are {', '.join(self.names())}."
 
 
 def _target(edge: Edge) -> Event | History:

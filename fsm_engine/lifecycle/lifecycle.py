@@ -12,8 +12,9 @@ from fsm_engine.events.events import AnyEvent, Event
 from fsm_engine.graph.graph import Graph
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.builder import LifecycleBuilder
+from fsm_engine.lifecycle.graph_view import WholeGraph
 from fsm_engine.lifecycle.training import TRAINING
-from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT, raise_first
+from fsm_engine.lifecycle.validation import edit_findings, raise_errors
 
 if TYPE_CHECKING:
     import os
@@ -65,7 +66,7 @@ class Lifecycle(LifecycleBuilder):
         Raises:
             LifecycleError: if the graph breaks a rule that holds after every edit.
         """
-        raise_first(graph, FOR_EVERY_EDIT)
+        raise_errors(edit_findings(WholeGraph(graph)))
         lifecycle = cls(name)
         lifecycle._graph = graph
         return lifecycle
@@ -346,5 +347,5 @@ def _training_with(paths: tuple[Path | Edge, ...]) -> Graph:
     for path in paths:
         draft.add_path(path, required=True)
     graph = draft.graph if paths else TRAINING
-    raise_first(graph, FOR_EVERY_EDIT)
+    raise_errors(edit_findings(WholeGraph(graph)))
     return graph

@@ -1,7 +1,8 @@
 """Check lifecycle graphs against a table of rules; each rule reports the problem and its fix.
 
-The rules in `FOR_EVERY_EDIT` hold after every edit: an edit that breaks one raises. The rules in `FOR_EVERY_RUN` are
-about the whole graph, which takes several edits to build: a run raises while the graph breaks one.
+The rules in `FOR_EVERY_EDIT` hold after every edit: an edit that breaks one raises. Each looks at one phase with its
+exits, or at one transition, so only the changed part of a graph is checked after an edit. The rules in `FOR_EVERY_RUN`
+are about the whole graph, which takes several edits to build: a run raises while the graph breaks one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import pairwise
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine._util.similar_names import similar_names
-from fsm_engine.events.events import Event
+from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.placeholders import Unbound, UnboundError, how_to_bind
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import UserCallable
@@ -21,7 +22,11 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.bounds import SCOPE_BOUNDS, TERMINATIONS
+from fsm_engine.lifecycle.graph_view import GraphView, WholeGraph
 from fsm_engine.lifecycle.traversal import possible_moves
+
+_SHOWN = 20
+"""How many findings an error shows."""
 
 
 @dataclass(frozen=True)
@@ -44,39 +49,46 @@ class Finding:
         return f"{self.message} {self.fix}"
 
 
-def _no_phases(graph: Graph) -> Iterator[Finding]:
-    if not graph.phases:
+def _no_phases(view: GraphView) -> Iterator[Finding]:
+    if view.is_empty():
         yield Finding("no-phases", "the lifecycle has no phases.", "Add one: a run starts and ends in the first phase.")
 
 
-def _phase_twice(graph: Graph) -> Iterator[Finding]:
-    for number, phase in enumerate(graph.phases):
-        if graph.index[phase.event] != number:
-            yield Finding(
-                "duplicate-phase", f"two phases have the event {phase}.", "Remove one: an event has one phase."
-            )
+def _phase_twice(view: GraphView) -> Iterator[Finding]:
+    seen: set[Event] = set()
+    for phase in view.phases:
+        if phase.event in seen:
+            yield phase_twice_finding(phase.event)
+        seen.add(phase.event)
 
 
-def _unknown_end(graph: Graph) -> Iterator[Finding]:
-    scopes = {scope for phase in graph.phases if phase.scope is not None for scope in phase.scope.path}
-    for transition in graph.transitions:
+def phase_twice_finding(event: Event) -> Finding:
+    """Return the finding that two phases have this event."""
+    message = f"two phases have the event {name_of(event)}."
+    return Finding("duplicate-phase", message, "Remove one: an event has one phase.")
+
+
+def _unknown_end(view: GraphView) -> Iterator[Finding]:
+    for transition in view.transitions:
         for end in transition.edge.ends:
-            if isinstance(end, Scope) and end not in scopes:
+            if view.has_end(end):
+                continue
+            if isinstance(end, Scope):
                 yield Finding(
                     "unknown-end",
                     f"{transition} starts or ends in the scope {end}, which has no phases.",
-                    f"The scopes are {', '.join(sorted(map(str, scopes)))}.",
+                    f"The scopes are {', '.join(sorted(map(str, view.scopes())))}.",
                 )
-            elif not isinstance(end, Scope) and end not in graph.index:
+            else:
                 yield Finding(
                     "unknown-end",
                     f"{transition} starts or ends in {end}, which is not a phase.",
-                    f"The phases are {', '.join(graph.by_name)}.",
+                    f"The phases are {', '.join(view.names())}.",
                 )
 
 
-def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
-    for transition in graph.transitions:
+def _trigger_without_signal(view: GraphView) -> Iterator[Finding]:
+    for transition in view.transitions:
         if (transition.trigger is Trigger.SIGNAL) != (transition.signal is not None):
             yield Finding(
                 "signal",
@@ -93,10 +105,10 @@ def _trigger_without_signal(graph: Graph) -> Iterator[Finding]:
             )
 
 
-def _ambiguous_fired_exit(graph: Graph) -> Iterator[Finding]:
-    for phase, exits in zip(graph.phases, graph.exits):
+def _ambiguous_fired_exit(view: GraphView) -> Iterator[Finding]:
+    for phase in view.phases:
         seen: dict[Event | History, Transition] = {}
-        for exit_ in (t for t in exits if t.trigger is Trigger.FIRED):
+        for exit_ in (t for t in view.exits(phase) if t.trigger is Trigger.FIRED):
             if isinstance(exit_.target, History) or exit_.guard is not None:
                 obstacle = "a guard" if exit_.guard is not None else f"the scope {exit_.target} as target"
                 yield Finding(
@@ -113,8 +125,8 @@ def _ambiguous_fired_exit(graph: Graph) -> Iterator[Finding]:
             seen[exit_.target] = exit_
 
 
-def _scope_without_signal(graph: Graph) -> Iterator[Finding]:
-    for transition in graph.transitions:
+def _scope_without_signal(view: GraphView) -> Iterator[Finding]:
+    for transition in view.transitions:
         if isinstance(transition.source, Scope) and transition.trigger is not Trigger.SIGNAL:
             yield Finding(
                 "scope",
@@ -123,21 +135,22 @@ def _scope_without_signal(graph: Graph) -> Iterator[Finding]:
             )
 
 
-def _exit_of_terminal(graph: Graph) -> Iterator[Finding]:
-    for number, exits in enumerate(graph.automatic_exits):
-        if number in graph.terminal:
-            for exit_ in exits:
+def _exit_of_terminal(view: GraphView) -> Iterator[Finding]:
+    for phase in view.phases:
+        exits = view.exits(phase)
+        if any(t.signal is Signal.RUN and not t.error for t in exits):
+            for exit_ in (t for t in exits if t.trigger is Trigger.AUTOMATIC):
                 yield Finding(
                     "dead-exit",
-                    f"{exit_} can never be taken: the next run leaves {graph.phases[number]} by the signal RUN.",
+                    f"{exit_} can never be taken: the next run leaves {phase} by the signal RUN.",
                     "Use the target of that signal as the source.",
                 )
 
 
-def _duplicate_label(graph: Graph) -> Iterator[Finding]:
-    for phase, exits in zip(graph.phases, graph.exits):
+def _duplicate_label(view: GraphView) -> Iterator[Finding]:
+    for phase in view.phases:
         seen: dict[str, Transition] = {}
-        for exit_ in exits:
+        for exit_ in view.exits(phase):
             other = seen.setdefault(exit_.label, exit_)
             if other is not exit_ and not _overrides(other, exit_):
                 inherited = [f", one of them from the scope {t.via}" for t in (other, exit_) if t.via is not None]
@@ -153,9 +166,10 @@ def _overrides(one: Transition, other: Transition) -> bool:
     return one.via != other.via and one.signal is other.signal is not None and not one.error and not other.error
 
 
-def _dead_exit(graph: Graph) -> Iterator[Finding]:
-    for exits in graph.automatic_exits:
-        for earlier, later in pairwise(t for t in exits if t.via is None):
+def _dead_exit(view: GraphView) -> Iterator[Finding]:
+    for phase in view.phases:
+        own = [t for t in view.exits(phase) if t.via is None and t.trigger is Trigger.AUTOMATIC]
+        for earlier, later in pairwise(own):
             if earlier.guard is not None:
                 continue
             if later.guard is None:
@@ -172,23 +186,22 @@ def _dead_exit(graph: Graph) -> Iterator[Finding]:
                 )
 
 
-def _unfireable(graph: Graph) -> Iterator[Finding]:
-    for phase, fired in zip(graph.phases, graph.fired_exits):
-        number = graph.index[phase.event]
-        for transition in fired.values():
-            if not phase.may_fire and number not in graph.fired_phases:
-                yield Finding(
-                    "unfireable",
-                    f"{transition} needs an activity in {phase} that fires its target.",
-                    f"Add the target with add_phase({transition.target}, activity=...) before you connect it, so that "
-                    "the engine enters it by itself.",
-                )
+def _unfireable(view: GraphView) -> Iterator[Finding]:
+    for phase in view.phases:
+        if phase.may_fire or view.is_fired(phase.event):
+            continue
+        for transition in (t for t in view.exits(phase) if t.trigger is Trigger.FIRED):
+            yield Finding(
+                "unfireable",
+                f"{transition} needs an activity in {phase} that fires its target.",
+                f"Add the target with add_phase({transition.target}, activity=...) before you connect it, so that "
+                "the engine enters it by itself.",
+            )
 
 
-def _fired_with_activity(graph: Graph) -> Iterator[Finding]:
-    for number in sorted(graph.fired_phases):
-        phase = graph.phases[number]
-        if phase.activity is not None:
+def _fired_with_activity(view: GraphView) -> Iterator[Finding]:
+    for phase in view.phases:
+        if phase.activity is not None and view.is_fired(phase.event):
             yield Finding(
                 "two-activities",
                 f"{phase} has an activity, but is fired while the activity of another phase runs.",
@@ -379,9 +392,7 @@ def unbound_finding(keys: Iterable[str]) -> Finding:
     return Finding("unbound", message, how_to_bind(names))
 
 
-Rule = Callable[[Graph], Iterator[Finding]]
-
-FOR_EVERY_EDIT: tuple[Rule, ...] = (
+FOR_EVERY_EDIT: tuple[Callable[[GraphView], Iterator[Finding]], ...] = (
     _no_phases,
     _phase_twice,
     _unknown_end,
@@ -394,7 +405,7 @@ FOR_EVERY_EDIT: tuple[Rule, ...] = (
     _unfireable,
     _fired_with_activity,
 )
-FOR_EVERY_RUN: tuple[Rule, ...] = (
+FOR_EVERY_RUN: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     _no_start,
     _unreachable,
     _stuck,
@@ -409,22 +420,24 @@ FOR_EVERY_RUN: tuple[Rule, ...] = (
 
 def findings(graph: Graph) -> list[Finding]:
     """Return the findings for `graph`. `FOR_EVERY_RUN` is checked only if `FOR_EVERY_EDIT` holds."""
-    found = list(_first_broken(graph, FOR_EVERY_EDIT))
-    return found or [finding for rule in FOR_EVERY_RUN for finding in rule(graph)]
+    return edit_findings(WholeGraph(graph)) or [finding for rule in FOR_EVERY_RUN for finding in rule(graph)]
 
 
-def _first_broken(graph: Graph, rules: Iterable[Rule]) -> Iterable[Finding]:
-    """Return the findings of the first broken rule: a rule may rely on the rules before it."""
-    return next((found for rule in rules if (found := list(rule(graph)))), [])
+def edit_findings(view: GraphView) -> list[Finding]:
+    """Return the findings of `FOR_EVERY_EDIT` for the part of a graph that `view` shows."""
+    return [finding for rule in FOR_EVERY_EDIT for finding in rule(view)]
 
 
-def raise_first(graph: Graph, rules: Iterable[Rule]) -> None:
-    """Raise for the first error that `rules` find in `graph`.
+def raise_errors(found: Iterable[Finding]) -> None:
+    """Raise one error for all findings that are errors.
 
     Raises:
-        LifecycleError: with the message and the fix of the finding.
+        LifecycleError: with the message and the fix of each finding, up to 20 of them.
     """
-    for rule in rules:
-        for finding in rule(graph):
-            if finding.is_error:
-                raise LifecycleError(str(finding))
+    messages = list(dict.fromkeys(str(finding) for finding in found if finding.is_error))
+    if len(messages) == 1:
+        raise LifecycleError(messages[0])
+    if messages:
+        shown = [f"- {message}" for message in messages[:_SHOWN]]
+        more = [f"- and {len(messages) - _SHOWN} more"] if len(messages) > _SHOWN else []
+        raise LifecycleError("\n".join([f"the lifecycle has {len(messages)} errors:", *shown, *more]))

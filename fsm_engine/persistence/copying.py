@@ -47,8 +47,8 @@ def pickle_state(engine: EventDispatcher) -> dict[str, Any]:
         BusyError: `engine` is running.
     """
     _raise_if_running(engine, "pickled")
-    lifecycle = vars(engine.lifecycle).copy()
-    lifecycle["_graph"] = None if engine._graph is TRAINING else engine._graph
+    lifecycle = engine.lifecycle.__getstate__()
+    lifecycle["_base"] = None if engine._graph is TRAINING else engine._graph
     for name in ("_engine", "_validated", "step"):
         del lifecycle[name]
     state = copy.copy(engine.state)
@@ -69,7 +69,7 @@ def restore_pickle(engine: EventDispatcher, state: dict[str, Any]) -> None:
     engine._reset_process()
     vars(engine).update(state)
     lifecycle = Lifecycle()
-    vars(lifecycle).update(attributes, step=engine._process_function, _graph=attributes["_graph"] or TRAINING)
+    vars(lifecycle).update(attributes, step=engine._process_function, _base=attributes["_base"] or TRAINING)
     engine.lifecycle = lifecycle._copy_for(engine)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -30,7 +32,9 @@ from fsm_engine import (
 )
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import IDLE
-from fsm_engine.lifecycle.validation import FOR_EVERY_EDIT
+from fsm_engine.lifecycle import validation
+from fsm_engine.lifecycle.graph_view import WholeGraph
+from fsm_engine.lifecycle.validation import edit_findings
 
 
 class P(EventEnum):
@@ -189,7 +193,7 @@ def known(engine: Engine) -> list[Any]:
 
 
 def broken(graph: Graph) -> list[str]:
-    return [str(finding) for rule in FOR_EVERY_EDIT for finding in rule(graph)]
+    return [str(finding) for finding in edit_findings(WholeGraph(graph))]
 
 
 @pytest.mark.slow
@@ -235,6 +239,273 @@ def test_a_valid_lifecycle_is_compiled_printed_and_exported(changes: list[tuple[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # phases with the same name
         assert Engine(lifecycle=lifecycle).source.startswith("def run(engine, position, bound):")
+
+
+# Checks of the changed part, and of a block, against checks of the whole graph
+
+
+def messages(error: Exception | None) -> set[str]:
+    """Return the findings that an error lists; none without an error."""
+    if error is None:
+        return set()
+    first, *more = str(error).split("\n- ")
+    return set(more or [first])
+
+
+def attempt_in_block(lifecycle: Lifecycle, changes: list[Change]) -> tuple[list[Exception | None], set[str], Any]:
+    """Make `changes` in one block. Return their errors, the findings for the whole graph, and the error of the block.
+
+    A change that raises inside the block must change nothing.
+    """
+    errors: list[Exception | None] = []
+    found: set[str] = set()
+    try:
+        with lifecycle.edit():
+            for change in changes:
+                before, unscoped = lifecycle.graph, lifecycle._unscoped
+                errors.append(attempt(lifecycle, change))
+                if errors[-1] is not None:
+                    assert (lifecycle.graph, lifecycle._unscoped) == (before, unscoped)
+            found = set(broken(lifecycle.graph))
+    except LifecycleError as error:
+        return errors, found, error
+    return errors, found, None
+
+
+found_by: Counter[str] = Counter()
+
+
+def test_an_edit_a_block_and_a_whole_check_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "_SHOWN", 1000)
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.booleans(), named_changes)
+    def agree(trains: bool, changes: list[tuple[str, Change]]) -> None:
+        one_by_one = Lifecycle.training(echo) if trains else Lifecycle("own")
+        blocks = Lifecycle.training(echo) if trains else Lifecycle("own")
+        for _, change in changes:
+            before = blocks.graph
+            error = attempt(one_by_one, change)
+            (inside,), whole, at_end = attempt_in_block(blocks, [change])
+            if inside is not None:
+                assert repr(inside) == repr(error)
+                found_by["argument"] += 1
+            else:
+                assert messages(error) == messages(at_end) == whole
+                found_by["rule" if whole else "none"] += 1
+            assert blocks == one_by_one
+            assert blocks._unscoped == one_by_one._unscoped
+            assert (inside, at_end) == (None, None) or blocks.graph is before
+
+    agree()
+    assert set(found_by) == {"argument", "rule", "none"}
+
+
+at_the_end: Counter[str] = Counter()
+
+
+def test_a_block_of_edits_finds_what_a_whole_check_finds_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "_SHOWN", 1000)
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.booleans(), st.lists(named_changes, min_size=1, max_size=3))
+    def agree(trains: bool, blocks: list[list[tuple[str, Change]]]) -> None:
+        engine = Engine(lifecycle=Lifecycle.training(echo) if trains else Lifecycle("own"))
+        for changes in blocks:
+            before, registered, unscoped = engine.lifecycle.graph, known(engine), engine.lifecycle._unscoped
+            _, whole, error = attempt_in_block(engine.lifecycle, [change for _, change in changes])
+            assert messages(error) == whole
+            at_the_end["rules" if whole else "valid"] += 1
+            if error is not None:
+                assert engine.lifecycle.graph is before
+                assert (engine.lifecycle._unscoped, known(engine)) == (unscoped, registered)
+            assert broken(engine.lifecycle.graph) == []
+            assert engine._graph is engine.lifecycle.graph
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # phases with the same name
+        agree()
+    assert set(at_the_end) == {"rules", "valid"}
+
+
+# Blocks of edits
+
+
+def edit_in_block(lifecycle: Lifecycle, *edits: Callable[[], Any]) -> None:
+    with lifecycle.edit():
+        for edit in edits:
+            edit()
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def edit() -> None:
+        raise error
+
+    return edit
+
+
+def test_a_block_may_break_rules_that_hold_at_its_end() -> None:
+    lifecycle = Lifecycle("own")
+    with lifecycle.edit() as same:
+        assert same is lifecycle
+        lifecycle.add(Transition(P.A, E.COMPLETED, "done"))
+        assert [finding.code for finding in lifecycle.check()] == ["unknown-end"]
+        lifecycle.add(Phase(P.A, Scope.RUN, activity=act))
+        lifecycle.add_transition(E.STARTED >> P.A)
+    assert lifecycle.check() == []
+    other = Lifecycle("own")
+    other.add_phase(P.A, act, scope=Scope.RUN)
+    other.add_path(E.STARTED >> P.A >> E.COMPLETED)
+    assert set(map(str, lifecycle.transitions)) ^ set(map(str, other.transitions)) == {
+        "A --done--> COMPLETED",
+        "A --completed--> COMPLETED",
+    }
+
+
+def test_a_block_with_an_invalid_end_lists_every_finding_and_restores() -> None:
+    engine = Engine(echo)
+    before, registered = engine.lifecycle.graph, known(engine)
+    first, second = Transition(P.A, E.COMPLETED, "done"), Transition(E.STARTED, P.B, "next_epoch", guard=solved)
+    with pytest.raises(LifecycleError) as error:
+        edit_in_block(engine.lifecycle, lambda: engine.lifecycle.add(first), lambda: engine.lifecycle.add(second))
+    assert "4 errors" in str(error.value)
+    assert "P.A, which is not a phase" in str(error.value)
+    assert "P.B, which is not a phase" in str(error.value)
+    assert "two exits of STARTED have the label 'next_epoch'" in str(error.value)
+    assert engine.lifecycle.graph is engine._graph is before
+    assert known(engine) == registered
+    engine.run([1], max_epochs=1)
+
+
+def test_an_error_lists_at_most_twenty_findings() -> None:
+    lifecycle = Lifecycle("own")
+    with pytest.raises(LifecycleError, match="and 10 more") as error, lifecycle.edit():
+        lifecycle.add(*[Transition(f"unknown {n}", E.COMPLETED, "done") for n in range(30)])
+    assert str(error.value).count("\n- ") == 21
+
+
+@pytest.mark.parametrize("kind", [KeyError, KeyboardInterrupt])
+def test_an_exception_that_leaves_a_block_restores_the_lifecycle(kind: type[BaseException]) -> None:
+    engine = Engine(echo)
+    lifecycle = engine.lifecycle
+    lifecycle.add_phase(P.C, act)
+    before, unscoped, registered = lifecycle.graph, lifecycle._unscoped, known(engine)
+    with pytest.raises(kind):
+        edit_in_block(
+            lifecycle,
+            lambda: lifecycle.insert(P.A, after=E.STARTED),
+            lambda: lifecycle.require(P.A, before=E.EPOCH_STARTED),
+            lambda: lifecycle.add_path(E.EPOCH_COMPLETED >> P.C >> E.COMPLETED),
+            lambda: lifecycle.remove_transition(E.EPOCH_COMPLETED >> E.COMPLETED),
+            raising(kind()),
+        )
+    assert lifecycle.graph is before
+    assert (lifecycle._unscoped, lifecycle._required, known(engine)) == (unscoped, (), registered)
+
+
+def test_an_edit_that_raises_inside_a_block_changes_nothing_and_the_block_continues() -> None:
+    lifecycle = Lifecycle("own")
+    with lifecycle.edit():
+        lifecycle.add_phase(P.A, act)
+        before = lifecycle.graph
+        with pytest.raises(LifecycleError, match=r"P\.B is not a phase"):
+            lifecycle.insert(P.C, after=P.B)
+        assert lifecycle.graph is before
+        lifecycle.add_path(E.STARTED >> P.A >> E.COMPLETED)
+    assert lifecycle.check() == []
+
+
+def test_a_nested_block_is_checked_with_the_outer_one_and_restored_alone() -> None:
+    lifecycle = Lifecycle("own")
+    with lifecycle.edit():
+        lifecycle.add_phase(P.A, act)
+        with lifecycle.edit():
+            lifecycle.add(Transition(P.A, P.B, "on"))  # no check at the end of the inner block
+        with pytest.raises(KeyError):
+            edit_in_block(lifecycle, lambda: lifecycle.add_phase(P.C, act), raising(KeyError()))
+        lifecycle.add(Phase(P.B, Scope.RUN))
+    assert {P.A, P.B} <= set(lifecycle.graph.index)
+    assert P.C not in lifecycle.graph.index
+    with pytest.raises(LifecycleError, match=r"P\.C, which is not a phase"), lifecycle.edit(), lifecycle.edit():
+        lifecycle.add(Transition(P.B, P.C, "on"))
+
+
+def test_an_engine_adopts_the_graph_of_a_block_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(echo)
+    adopted: list[Graph] = []
+    monkeypatch.setattr(engine, "_adopt_graph", adopted.append)
+    with engine.lifecycle.edit():
+        engine.lifecycle.insert(P.A, after=E.STARTED)
+        engine.lifecycle.insert(P.B, after=P.A)
+        assert adopted == []
+    assert adopted == [engine.lifecycle.graph]
+    with engine.lifecycle.edit():
+        pass
+    assert len(adopted) == 1
+
+
+def test_a_handler_that_does_not_fit_at_the_end_of_a_block_restores_the_lifecycle() -> None:
+    engine = Engine(echo)
+    engine.lifecycle.add_transition(E.EPOCH_STARTED >> P.A, error=ValueError)
+    engine.lifecycle.add_transition(P.A >> Scope.EPOCH)
+
+    @engine.on(P.A)
+    def recover(engine: Engine, error: BaseException) -> None:
+        pass
+
+    before = engine.lifecycle.graph
+    phase = before.phases[before.index[P.A]]
+    edges = [t for t in before.transitions if P.A in (t.source, t.target)]
+    with pytest.raises(ValueError, match="recover"):
+        edit_in_block(
+            engine.lifecycle,
+            lambda: engine.lifecycle.remove(phase, *edges),
+            lambda: engine.lifecycle.insert(P.A, after=E.EPOCH_STARTED),
+        )
+    assert engine.lifecycle.graph is engine._graph is before
+
+
+def test_a_run_and_a_copy_wait_for_the_end_of_a_block() -> None:
+    engine = Engine(echo)
+    with engine.lifecycle.edit():
+        engine.lifecycle.insert(P.A, after=E.STARTED)
+        for act_on in (lambda: engine.run([1]), lambda: Engine(lifecycle=engine.lifecycle)):
+            with pytest.raises(BusyError, match="edit"):
+                act_on()
+        with pytest.raises(BusyError, match="edit"):
+            pickle.dumps(engine.lifecycle)
+    engine.run([1], max_epochs=1)
+    assert engine.state.iteration == 1
+
+
+def test_a_block_needs_an_engine_between_runs() -> None:
+    engine = Engine(echo)
+    errors: list[str] = []
+
+    @engine.on(E.STARTED)
+    def edit() -> None:
+        with pytest.raises(BusyError) as error, engine.lifecycle.edit():
+            errors.append("entered")
+        errors.append(type(error.value).__name__)
+
+    engine.run([1], max_epochs=1)
+    assert errors == ["BusyError"]
+
+
+def test_a_path_is_written_in_linear_time_and_shares_its_beginning() -> None:
+    names = [f"p{number}" for number in range(20_000)]
+    path: Any = Edge("start", names[0])
+    for name in names[1:]:
+        path = path >> name
+    assert path.ends == ("start", *names)
+    assert (path >> "one").ends[-2:] == (names[-1], "one")
+    assert (path >> "two").ends[-2:] == (names[-1], "two")
+    assert copy.deepcopy(path) == pickle.loads(pickle.dumps(path)) == path
+    assert hash(path >> "one") == hash(path >> "one")
+    longest = path
+    for name in names:
+        longest = longest >> name
+    del path, longest  # freeing a long chain must not exhaust the stack
 
 
 # Edits that raise
