@@ -21,6 +21,7 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render import FORMATS, THEMES, render
 from fsm_engine.render.difference import draw_difference
+from fsm_engine.serialization.files import READERS
 from fsm_engine.timeline import Timeline
 
 
@@ -58,7 +59,7 @@ def _phases(incomplete: str) -> list[str]:
 
 TARGET = (
     "module:name or path/to/file.py:name of an engine, a lifecycle, or a function without required arguments that "
-    "returns one; or a .json, .scxml or .graphml file. Default: [bold]training[/bold], the standard lifecycle."
+    f"returns one; or a file: {', '.join(READERS)}. Default: [bold]training[/bold], the standard lifecycle."
 )
 TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET, show_default=False)]
 Files = Annotated[

@@ -256,16 +256,16 @@ class Lifecycle(LifecycleBuilder):
 
     def to_json(self) -> str:
         """Return the lifecycle as JSON text with one phase or transition per line. See `serialization.dictionary`."""
-        from fsm_engine.serialization.json_text import to_json
+        from fsm_engine.serialization.files import WRITERS
 
-        return to_json(self)
+        return WRITERS[".json"](self)
 
     @classmethod
     def from_json(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
         """Return the lifecycle of a JSON text; `bind` and errors as in `from_dict`."""
-        from fsm_engine.serialization.json_text import from_json
+        from fsm_engine.serialization.files import READERS
 
-        return from_json(text, bind)
+        return READERS[".json"](text, bind)
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
         """Return a networkx graph. A transition from a scope has an edge for each phase of the scope."""
@@ -282,29 +282,29 @@ class Lifecycle(LifecycleBuilder):
 
     def to_graphml(self) -> str:
         """Return the graph of `to_networkx` as GraphML."""
-        from fsm_engine.serialization.graphml import to_graphml
+        from fsm_engine.serialization.files import WRITERS
 
-        return to_graphml(self)
+        return WRITERS[".graphml"](self)
 
     @classmethod
     def from_graphml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
         """Return the lifecycle of a GraphML text; `bind` and errors as in `from_dict`."""
-        from fsm_engine.serialization.graphml import from_graphml
+        from fsm_engine.serialization.files import READERS
 
-        return from_graphml(text, bind)
+        return READERS[".graphml"](text, bind)
 
     def to_scxml(self) -> str:
         """Return the lifecycle as SCXML, the W3C format of state charts. See `serialization.scxml`."""
-        from fsm_engine.serialization.scxml import to_scxml
+        from fsm_engine.serialization.files import WRITERS
 
-        return to_scxml(self)
+        return WRITERS[".scxml"](self)
 
     @classmethod
     def from_scxml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
         """Return the lifecycle of an SCXML text from any tool; `bind` and errors as in `from_dict`."""
-        from fsm_engine.serialization.scxml import from_scxml
+        from fsm_engine.serialization.files import READERS
 
-        return from_scxml(text, bind)
+        return READERS[".scxml"](text, bind)
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Save the lifecycle to a file for `load`, and return its path. An existing file is replaced atomically.

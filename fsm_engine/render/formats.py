@@ -14,6 +14,7 @@ from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.themes import Theme, get_theme
+from fsm_engine.serialization.files import WRITERS
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
@@ -77,24 +78,14 @@ def _html(lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:
     return lifecycle_page(svg, page_details(lifecycle), options.title or lifecycle.name, theme).encode()
 
 
-def _json(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
-    return lifecycle.to_json().encode()
-
-
-def _scxml(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
-    return lifecycle.to_scxml().encode()
-
-
-def _graphml(lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
-    return lifecycle.to_graphml().encode()
+def _file(write: Callable[[Lifecycle], str], lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:
+    return write(lifecycle).encode()
 
 
 FORMATS: dict[str, LifecycleWriter] = {
     **{name: partial(_picture, write) for name, write in DIAGRAM_FORMATS.items()},
     "html": _html,
-    "json": _json,
-    "scxml": _scxml,
-    "graphml": _graphml,
+    **{suffix[1:]: partial(_file, write) for suffix, write in WRITERS.items()},
 }
 """Writers of all formats, by the suffix of the file."""
 

@@ -2,6 +2,6 @@
 
 A `Lifecycle` goes in and a dictionary, graph or text comes out, and the other way round; `dictionary` describes the
 content that all formats share. Nothing read from a file is evaluated or imported: the library's own parts are looked up
-by name in `library`, and the user's objects in the ``bind`` argument. Only `cli` imports this package when it is
-loaded; methods of `Lifecycle` import it when they are called.
+by name in `library`, and the user's objects in the ``bind`` argument. `render`, which draws the same files, and `cli`
+may import this package; methods of `Lifecycle` import it when they are called.
 """

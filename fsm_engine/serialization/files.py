@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 READERS: dict[str, Callable[[str, Mapping[str, Any] | None], Lifecycle]] = {
     ".json": from_json,
-    ".graphml": from_graphml,
     ".scxml": from_scxml,
+    ".graphml": from_graphml,
 }
-WRITERS: dict[str, Callable[[Lifecycle], str]] = {".json": to_json, ".graphml": to_graphml, ".scxml": to_scxml}
+WRITERS: dict[str, Callable[[Lifecycle], str]] = {".json": to_json, ".scxml": to_scxml, ".graphml": to_graphml}
 
 
 def save(lifecycle: Lifecycle, path: str | os.PathLike[str]) -> Path:

@@ -82,7 +82,7 @@ def test_save_and_draw_write_the_same_file(tmp_path: Path) -> None:
 
 def test_save_refuses_other_suffixes_and_missing_folders(tmp_path: Path) -> None:
     for name in ("any.svg", "any"):
-        with pytest.raises(ValueError, match=rf"{name}'.*\.json, \.graphml, \.scxml"):
+        with pytest.raises(ValueError, match=rf"{name}'.*\.json, \.scxml, \.graphml"):
             small().save(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         small().save(tmp_path / "nowhere" / "any.json")
@@ -97,7 +97,7 @@ def test_save_keeps_the_file_that_it_cannot_replace(tmp_path: Path) -> None:
 
 
 def test_errors_of_load_name_the_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"any\.yaml.*'\.yaml'.*\.json, \.graphml, \.scxml"):
+    with pytest.raises(ValueError, match=r"any\.yaml.*'\.yaml'.*\.json, \.scxml, \.graphml"):
         Lifecycle.load(tmp_path / "any.yaml")
     with pytest.raises(FileNotFoundError):
         Lifecycle.load(tmp_path / "any.json")
