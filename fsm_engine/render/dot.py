@@ -9,9 +9,10 @@ lead up.
 from __future__ import annotations
 
 import html
-import itertools
 from collections.abc import Iterator
+from functools import partial
 
+from fsm_engine._util.unique_names import unique_name
 from fsm_engine.render.diagram import Box, Change, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.labels import edge_text, node_text, one_line
 from fsm_engine.render.themes import THEMES, Theme
@@ -22,40 +23,26 @@ _INDENT = "  "
 
 def to_dot(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
     """Return `diagram` as DOT text."""
-    graph = _Graph(diagram, theme, _Names())
+    graph = _Graph(diagram, theme, set())
     lines = [*_defaults(diagram, theme), *graph.nodes(), *graph.edges()]
     return "\n".join(["digraph lifecycle {", *(_INDENT + line for line in lines), "}"]) + "\n"
 
 
-class _Names:
-    """Gives names to nodes and clusters."""
-
-    def __init__(self) -> None:
-        self.used: set[str] = set()
-
-    def new(self, text: str) -> str:
-        """Return a unique name made from `text` that needs no escapes."""
-        name = one_line(text).translate(str.maketrans('\\"%', "/'_"))  # Graphviz reserves names that start with %
-        names = itertools.chain([name], (f"{name} {number}" for number in itertools.count(2)))
-        unique = next(name for name in names if name not in self.used)
-        self.used.add(unique)
-        return unique
-
-
 class _Graph:
-    """Writes one diagram: the outermost one, or one inside a node."""
+    """Writes one diagram: the outermost one, or one inside a node. `names` has all names of nodes and clusters."""
 
-    def __init__(self, diagram: Diagram, theme: Theme, names: _Names) -> None:
+    def __init__(self, diagram: Diagram, theme: Theme, names: set[str]) -> None:
         self.diagram, self.theme = diagram, theme
+        new_name = partial(_new_name, names)
         nested = {n.id: n.inner for n in diagram.nodes if n.inner is not None and n.inner.nodes}
-        self.names = {node.id: names.new(node.id) for node in diagram.nodes if node.id not in nested}
-        self.group = names.new("main")
+        self.names = {node.id: new_name(node.id) for node in diagram.nodes if node.id not in nested}
+        self.group = new_name("main")
         self.inner = {node: _Graph(inner, theme, names) for node, inner in nested.items()}
-        self.clusters = {end: names.new(f"cluster {end}") for end in (*self.inner, *(box.id for box in diagram.boxes))}
+        self.clusters = {end: new_name(f"cluster {end}") for end in (*self.inner, *(box.id for box in diagram.boxes))}
         self.order = {node.id: number for number, node in enumerate(diagram.nodes)}
         self.boxes = {box.id: box for box in diagram.boxes}
         sources = (edge.source for edge in diagram.edges if not self._can_be_clipped(edge))
-        self.any_of = {box: names.new(f"any phase of {box}") for box in dict.fromkeys(sources)}
+        self.any_of = {box: new_name(f"any phase of {box}") for box in dict.fromkeys(sources)}
 
     def nodes(self, box: Box | None = None) -> Iterator[str]:
         """Yield the nodes and clusters in `box`, or those outside all boxes for None."""
@@ -168,6 +155,12 @@ class _Graph:
         if end in self.any_of:
             return -1
         return self.order[end] if end in self.order else self.order[self._last(end).id]
+
+
+def _new_name(names: set[str], text: str) -> str:
+    """Return a unique name made from `text` that needs no escapes."""
+    name = one_line(text).translate(str.maketrans('\\"%', "/'_"))  # Graphviz reserves names that start with %
+    return unique_name(name, names, " ")
 
 
 _ARROWS = {EdgeKind.FIRED: "vee", EdgeKind.ERROR: "onormal"}

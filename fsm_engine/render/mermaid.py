@@ -8,12 +8,12 @@ Edges have no colours, so their labels name the kind.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from fsm_engine._util.unique_names import unique_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, Mark, Node, NodeKind
 from fsm_engine.render.labels import edge_text, node_text, one_line
 from fsm_engine.render.themes import THEMES, Paint, Theme, node_role
@@ -47,10 +47,7 @@ class _Ids:
         else:
             word = re.sub("[^A-Za-z0-9]+", "_", text).strip("_")
             name = f"{kind}_{word}" if word and not re.search(_READ_ANYWHERE, word) else kind
-        names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
-        unique = next(name for name in names if name not in self.used)
-        self.used.add(unique)
-        return unique
+        return unique_name(name, self.used, "_")
 
 
 class _Chart:

@@ -21,10 +21,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from fsm_engine._util.unique_names import unique_name
 from fsm_engine.serialization.attributes import flatten
 from fsm_engine.serialization.dictionary import END_KEYS, VERSION, is_within, split_path, to_dict
 from fsm_engine.serialization.safe_xml import parse_xml
-from fsm_engine.serialization.scxml_chart import NS, OWN, unique_name
+from fsm_engine.serialization.scxml_chart import NS, OWN
 from fsm_engine.serialization.scxml_import import import_chart
 from fsm_engine.serialization.scxml_reader import read_chart
 

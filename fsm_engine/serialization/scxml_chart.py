@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, count
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.serialization.safe_xml import Element
@@ -132,14 +131,6 @@ class Chart:
             for transition in element.find_all(f"{NS} transition"):
                 named = transition.attributes.get("target")
         return state.children[0] if named is None else self.find(state.element, named)
-
-
-def unique_name(wanted: str, taken: set[str], separator: str) -> str:
-    """Return `wanted`, with a number appended if it is in `taken`, and add the result to `taken`."""
-    names = chain([wanted], (f"{wanted}{separator}{number}" for number in count(2)))
-    name = next(one for one in names if one not in taken)
-    taken.add(name)
-    return name
 
 
 def _scxml_children(element: Element) -> list[Element]:

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from fsm_engine._util.unique_names import unique_name
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.dictionary import escaped_name, path_of, to_dict
 from fsm_engine.serialization.dictionary_reader import from_dict
 from fsm_engine.serialization.safe_xml import Element
-from fsm_engine.serialization.scxml_chart import Chart, State, unique_name
+from fsm_engine.serialization.scxml_chart import Chart, State
 
 _DONE = "done.state."
 
