@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 import networkx
-from package_imports import MODULES, PACKAGE, all_imports, package_of
+from package_imports import PACKAGE, all_imports, package_of
 
 FACADES = ("engine.engine", "lifecycle.lifecycle", "timeline.timeline")
 WIDTH, HEIGHT, GAP, LAYER, MARGIN = 250, 78, 26, 126, 24
@@ -80,13 +80,12 @@ def places(rows: list[list[str]]) -> dict[str, tuple[float, float]]:
 def box(package: str, x: float, y: float) -> str:
     """Draw a package."""
     lines = summary(package)
-    count = sum(package_of(module) == package for module in MODULES)
     texts = "".join(
         f'<text class="what" x="{x}" y="{y + 38 + 15 * number}" text-anchor="middle">{escape(line)}</text>'
         for number, line in enumerate(lines)
     )
     return (
-        f'<rect x="{x - WIDTH / 2}" y="{y}" width="{WIDTH}" height="{HEIGHT}"><title>{count} modules</title></rect>'
+        f'<rect x="{x - WIDTH / 2}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>'
         f'<text class="name" x="{x}" y="{y + 21}" text-anchor="middle">{package}</text>{texts}'
     )
 
