@@ -31,7 +31,7 @@ class _Exits(RegexHighlighter):
     highlights = (  # with the styles of _STYLES
         r"(?m)(?P<guard>^\[.*?\])",
         r"(?P<kind>\b(signal|fired|error)\b)",
-        r"-> (?!the phase left)(?P<target>\w+)",
+        r"-> (?!the last phase)(?P<target>\w+)",
         r"(?m)(?P<action> / .*$)",
     )
 

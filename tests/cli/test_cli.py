@@ -593,6 +593,7 @@ def shown_on(terminal: tuple[int, int], *arguments: str, **environment: str) -> 
 def test_a_terminal_gets_colours_and_a_table_that_fits(here, terminal):
     text = shown_on(terminal, "show", "train:trainer")
     assert "\x1b[1;36mFORWARD\x1b[0m" in text
+    assert "\x1b[1;36mthe\x1b[0m" not in text  # a history is no phase
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     assert max(map(len, plain)) <= 80
     words = re.findall(r"[A-Z_]{4,}", " ".join(plain))
