@@ -16,8 +16,9 @@ from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.heat_map import HeatMap
+from fsm_engine.render.heat_map import HeatMap, visits_text
 from fsm_engine.render.main_path import main_path
+from fsm_engine.timeline.summary import DurationStats
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
@@ -99,26 +100,27 @@ class _Builder:
             marks = {Mark.CUSTOM} if _is_custom(phase) else set()
             if phase is current:
                 marks.add(Mark.CURRENT)
+            visits = None if self.heat is None else self.heat.visits(phase)
             yield Node(
                 self.ids[phase.event],
                 phase.name,
                 box=_box_id(phase.scope),
-                notes=tuple(self._notes(phase)),
+                notes=tuple(self._notes(phase, visits)),
                 main=self._is_on_path(phase),
                 marks=frozenset(marks),
                 inner=self._inner(phase),
                 tip=self.ids[phase.event],
-                heat=self.heat.time_share(phase) if self.heat is not None else None,
-                unvisited=self.heat is not None and self.heat.time_share(phase) is None,
+                heat=None if visits is None else visits.share,
+                unvisited=self.heat is not None and visits is None,
             )
 
     def _is_on_path(self, phase: Phase) -> bool:
         """Return True if the main path leads to `phase`."""
         return phase.event in self.reached
 
-    def _notes(self, phase: Phase) -> Iterator[str]:
-        if self.heat is not None and self.heat.phase_note(phase):
-            yield self.heat.phase_note(phase)
+    def _notes(self, phase: Phase, visits: DurationStats | None) -> Iterator[str]:
+        if visits is not None:
+            yield visits_text(visits)
         if self.options.guards and phase.activity is not None and _is_shown(phase.activity):
             yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:

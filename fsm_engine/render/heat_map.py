@@ -15,9 +15,8 @@ from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text
 from fsm_engine.render.themes import HEAT_THRESHOLDS
 from fsm_engine.timeline.columns import move_columns
-from fsm_engine.timeline.estimate import Estimate
+from fsm_engine.timeline.summary import DurationStats, summarize_track
 from fsm_engine.timeline.track import MoveKind, Track
-from fsm_engine.timeline.visits import Visits
 
 SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
 _THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
@@ -33,35 +32,19 @@ class HeatMap:
     def __init__(self, graph: Graph, track: Track) -> None:
         self._moves = _count_transitions(graph, track)
         self._most = max(self._moves.values(), default=1)
-        self._visits: Counter[str] = Counter()
-        self._times: Counter[str] = Counter()
-        visits = Visits(track)
-        estimate = Estimate(track, visits)
-        for kind, count, time, _ in visits.totals():
-            self._visits[kind.target] += count
-            self._times[kind.target] += estimate.scale(kind.target, time)
+        self._phases = summarize_track(track).phases
 
-    def time_share(self, phase: Phase) -> float | None:
-        """Return the share of `phase` in the time of all runs, from 0 to 1; None if no run visited it."""
-        name = qualified_name(phase)
-        return self._times[name] / (self._times.total() or 1) if self._visits[name] else None
-
-    def phase_note(self, phase: Phase) -> str:
-        """Return the number of visits and the share of the time as text; empty if no run visited `phase`."""
-        share = self.time_share(phase)
-        if share is None:
-            return ""
-        return f"{self._visits[qualified_name(phase)]:,}\N{MULTIPLICATION SIGN}, {format_percent(share)}"
+    def visits(self, phase: Phase) -> DurationStats | None:
+        """Return the statistics of the visits of `phase`; None if no run visited it."""
+        return self._phases.get(qualified_name(phase))
 
     def edge_weight(self, transition: Transition) -> float:
         """Return how often `transition` was taken, on a logarithmic scale from 0 (never) to 1 (most often)."""
-        count = self._moves[id(transition)]
-        return (1 + log(count)) / (1 + log(self._most)) if count else 0.0
+        return edge_weight(self._moves[id(transition)], self._most)
 
     def edge_label(self, transition: Transition) -> str:
         """Return how often `transition` was taken, as text; empty if never."""
-        count = self._moves[id(transition)]
-        return f"{count:,}\N{MULTIPLICATION SIGN}" if count else ""
+        return count_text(self._moves[id(transition)])
 
 
 def _count_transitions(graph: Graph, track: Track) -> Counter[int]:
@@ -89,9 +72,20 @@ def _transition_of(graph: Graph, kind: MoveKind, exits: Iterable[Transition]) ->
     raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its own engine.")
 
 
-def format_percent(share: float) -> str:
-    """Return a share as a whole percentage, or "<1%"."""
-    return f"{share:.0%}" if share >= 0.01 else "<1%"
+def edge_weight(count: int, most: int) -> float:
+    """Return the weight of an edge that was taken `count` times, if the most frequent one was taken `most` times."""
+    return (1 + log(count)) / (1 + log(most)) if count else 0.0
+
+
+def count_text(count: int) -> str:
+    """Return how often an edge was taken, as text; empty if never."""
+    return f"{count:,}\N{MULTIPLICATION SIGN}" if count else ""
+
+
+def visits_text(stats: DurationStats) -> str:
+    """Return the number of visits of a phase and their share of the time, as a whole percentage or "<1%"."""
+    share = f"{stats.share:.0%}" if stats.share >= 0.01 else "<1%"
+    return f"{count_text(stats.count)}, {share}"
 
 
 def with_legend(picture: Picture) -> Picture:

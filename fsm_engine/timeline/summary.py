@@ -107,7 +107,7 @@ class Summary:
 
 def summarize(timeline: Timeline) -> Summary:
     """Return the summary of each track."""
-    return Summary(tuple(map(_summarize_track, timeline.tracks)))
+    return Summary(tuple(map(summarize_track, timeline.tracks)))
 
 
 class _Durations:
@@ -134,7 +134,8 @@ class _Durations:
 _Table = defaultdict[str, _Durations]
 
 
-def _summarize_track(track: Track) -> TrackSummary:
+def summarize_track(track: Track) -> TrackSummary:
+    """Return the summary of one track."""
     visits = Visits(track)
     estimate = Estimate(track, visits)
     total = sum(visits.durations) + estimate.left_out

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import log
 
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Node, NodeKind
 from fsm_engine.render.diagram_builder import FINAL, INITIAL
-from fsm_engine.render.heat_map import format_percent
+from fsm_engine.render.heat_map import count_text, edge_weight, visits_text
 from fsm_engine.timeline.columns import move_columns
 from fsm_engine.timeline.summary import DurationStats
 from fsm_engine.timeline.track import MoveKind, Track
@@ -72,7 +71,7 @@ class _Builder:
 
     def _node(self, name: str, main: bool) -> Node:
         stats = self.phases.get(name)
-        notes = () if stats is None else (f"{stats.count:,}\N{MULTIPLICATION SIGN}, {format_percent(stats.share)}",)
+        notes = () if stats is None else (visits_text(stats),)
         box = ".".join(self.scopes[name]) or None
         return Node(name, name.rpartition(".")[2], box=box, notes=notes, main=main, tip=name)
 
@@ -86,5 +85,5 @@ class _Builder:
         source = INITIAL if kind.source == self.first_phase else kind.source
         target = FINAL if kind.target == self.first_phase else kind.target
         edge_kind = EdgeKind.ERROR if kind.is_error else _EDGE_KINDS.get(kind.trigger, EdgeKind.AUTOMATIC)
-        weight = (1 + log(count)) / (1 + log(self.most))
-        return Edge(source, target, f"{count:,}\N{MULTIPLICATION SIGN}", edge_kind, main, tip=str(kind), weight=weight)
+        text, weight = count_text(count), edge_weight(count, self.most)
+        return Edge(source, target, text, edge_kind, main, tip=str(kind), weight=weight)
