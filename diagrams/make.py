@@ -21,7 +21,9 @@ import torch
 from packages import packages_svg
 
 from fsm_engine import Engine, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
-from fsm_engine.render import DiagramOptions, build_diagram, compare_diagrams, render
+from fsm_engine.render import render
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
+from fsm_engine.render.difference import compare_diagrams
 from fsm_engine.render.formats import DIAGRAM_FORMATS
 from fsm_engine.render.themes import get_theme
 from fsm_engine.render.timeline import render_timeline

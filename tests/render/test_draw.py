@@ -17,8 +17,10 @@ import pytest
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, Scope
 from fsm_engine._util.atomic_files import write_atomically
-from fsm_engine.render import FORMATS, THEMES, DiagramOptions, Mark, build_diagram, render
+from fsm_engine.render import FORMATS, THEMES, render
 from fsm_engine.render.convert import convert_svg
+from fsm_engine.render.diagram import Mark
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 
 BEGINNINGS = {
     "svg": b"<svg ",

@@ -15,9 +15,11 @@ from lifecycles import Plan, built, plans
 from training_graph import ONE_BATCH
 
 from fsm_engine import EventEnum, Events, Lifecycle, Scope
-from fsm_engine.render import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind, build_diagram, get_theme
+from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
+from fsm_engine.render.diagram_builder import build_diagram
 from fsm_engine.render.formats import DIAGRAM_FORMATS, render
 from fsm_engine.render.text_metrics import text_width, wrap_name
+from fsm_engine.render.themes import get_theme
 
 LOOKS = [{"direction": direction, "guards": guards} for direction in ("down", "right") for guards in (False, True)]
 TWENTY = EventEnum("TWENTY", {f"PHASE_{letter}": letter for letter in "abcdefghijklmnopqrst"})

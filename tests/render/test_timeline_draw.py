@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lifecycles import Plan, built, plans, recorded_run
 
 from fsm_engine import Engine, Events, Lifecycle
-from fsm_engine.render import DiagramOptions, build_diagram, render
+from fsm_engine.render import render
+from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.render.timeline.axis_units import format_moment
