@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render.choices import choose
@@ -18,8 +18,6 @@ from fsm_engine.serialization.files import WRITERS
 from fsm_engine.timeline.track import Track
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from fsm_engine.lifecycle.lifecycle import Lifecycle
     from fsm_engine.timeline.timeline import Timeline
 
@@ -123,24 +121,13 @@ def _track(timeline: Timeline | Track | None) -> Track | None:
     return timeline.tracks[0]
 
 
-class RenderOptions(TypedDict, total=False):
-    """The keyword arguments of `render`."""
-
-    title: str | None
-    direction: str
-    theme: str
-    guards: bool
-    handlers: bool
-    timeline: Timeline | Track | None
-
-
 def draw(
     lifecycle: Lifecycle,
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002
-    **options: Unpack[RenderOptions],
+    **options: Any,
 ) -> Path:
-    """Write a picture of `lifecycle` to a file, completely or not at all. See `Lifecycle.draw`."""
+    """Write a picture of `lifecycle` to a file, completely or not at all; the options are arguments of `render`."""
     return write_atomically(path, render(lifecycle, format or format_of(path, FORMATS), **options))
 
 
