@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from math import log
 
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
-from fsm_engine.graph.transitions import History, Transition
+from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text
 from fsm_engine.render.themes import HEAT_THRESHOLDS
 from fsm_engine.timeline.columns import move_columns
+from fsm_engine.timeline.comparison import transitions_by_names
 from fsm_engine.timeline.summary import DurationStats, summarize_track
-from fsm_engine.timeline.track import MoveKind, Track
+from fsm_engine.timeline.track import Track
 
 SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
 _THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
@@ -50,26 +50,15 @@ class HeatMap:
 def _count_transitions(graph: Graph, track: Track) -> Counter[int]:
     """Return how often each transition was taken, by its id, because not every transition can be hashed."""
     found: Counter[int] = Counter()
-    exits = {qualified_name(phase): transitions for phase, transitions in zip(graph.phases, graph.exits)}
+    known = transitions_by_names(graph)
     for number, count in Counter(move_columns(track).kinds).items():
         kind = track.kinds[number]
-        if kind.is_transition:
-            found[id(_transition_of(graph, kind, exits.get(kind.source, ())))] += count
+        if not kind.is_transition:
+            continue
+        if kind.names not in known:
+            raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its engine.")
+        found[id(known[kind.names][0])] += count
     return found
-
-
-def _transition_of(graph: Graph, kind: MoveKind, exits: Iterable[Transition]) -> Transition:
-    """Return the transition of a recorded move.
-
-    A transition to a scope's history is recorded with the phase that it led back to, so its label decides.
-    """
-    for transition in exits:
-        target = transition.target
-        if transition.label == kind.label and (
-            isinstance(target, History) or qualified_name(graph.phases[graph.index[target]]) == kind.target
-        ):
-            return transition
-    raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its own engine.")
 
 
 def edge_weight(count: int, most: int) -> float:

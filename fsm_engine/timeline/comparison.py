@@ -65,7 +65,7 @@ def find_divergence(track: Track, other: Track) -> Divergence | None:
 
 
 def _without_time(move: Move) -> tuple[object, ...]:
-    return move.kind.source, move.kind.label, move.kind.target, move.epoch, move.iteration
+    return move.kind.names, move.epoch, move.iteration
 
 
 def coverage_of(track: Track, lifecycle: Lifecycle) -> Coverage:
@@ -74,27 +74,36 @@ def coverage_of(track: Track, lifecycle: Lifecycle) -> Coverage:
     Raises:
         ValueError: the track has a move that `lifecycle` does not have.
     """
-    known = {
-        (qualified_name(phase), transition.label, qualified_name(target)): replace(transition, target=target.event)
-        for phase, exits in zip(lifecycle.phases, lifecycle.graph.exits)
-        for transition in exits
-        for target in _targets(lifecycle.graph, transition)
-    }
-    return lifecycle.coverage([list(_transitions(track, known))])
+    return lifecycle.coverage([list(_transitions(track, lifecycle.graph))])
 
 
-def _transitions(track: Track, known: dict[tuple[str, str, str], Transition]) -> Iterator[Transition]:
+def _transitions(track: Track, graph: Graph) -> Iterator[Transition]:
+    known = transitions_by_names(graph)
     for step, move in enumerate(track.moves, 1):
         kind = move.kind
         if not kind.is_transition:
             continue
-        transition = known.get((kind.source, kind.label, kind.target))
-        if transition is None:
+        found = known.get(kind.names)
+        if found is None:
             raise ValueError(
                 f"Step {step}, {kind}, is not a transition of this lifecycle. timeline.verify(lifecycle) shows the "
                 f"legal ones."
             )
-        yield transition
+        transition, target = found
+        yield replace(transition, target=target.event)
+
+
+def transitions_by_names(graph: Graph) -> dict[tuple[str, str, str], tuple[Transition, Phase]]:
+    """Return the transitions and their targets, by the names that a track has for them.
+
+    A track names the phase that a history led back to, so a transition to a history is there once for each phase.
+    """
+    return {
+        (qualified_name(phase), transition.label, qualified_name(target)): (transition, target)
+        for phase, exits in zip(graph.phases, graph.exits)
+        for transition in exits
+        for target in _targets(graph, transition)
+    }
 
 
 def _targets(graph: Graph, transition: Transition) -> list[Phase]:

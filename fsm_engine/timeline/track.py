@@ -51,6 +51,11 @@ class MoveKind:
         return bool(self.label)
 
     @property
+    def names(self) -> tuple[str, str, str]:
+        """The source, the label and the target."""
+        return self.source, self.label, self.target
+
+    @property
     def starts_visit(self) -> bool:
         """True if the next recorded move leaves the phase that this one enters."""
         return self.is_transition and not self.starts_gap
