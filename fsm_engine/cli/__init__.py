@@ -29,7 +29,7 @@ def main() -> None:
             name = (error.name or "").partition(".")[0]
             if name not in _REQUIRED:
                 raise
-            print(f"fsm-engine needs {name}: pip install 'fsm-engine[cli]'", file=sys.stderr)
+            print(f'fsm-engine needs {name}: pip install "fsm-engine[cli]"', file=sys.stderr)
             sys.exit(2)
         app(prog_name="fsm-engine")
     except KeyboardInterrupt:  # during imports; commands handle their own

@@ -122,7 +122,7 @@ def draw(
         "timeline": timeline and Timeline.load(timeline),
     }
     for path in files or ():
-        output.note(f"Wrote {found.lifecycle.draw(path, format, **options)}")
+        typer.echo(f"Wrote {found.lifecycle.draw(path, format, **options)}", err=True)
     if not files:
         output.write_bytes(render(found.lifecycle, format or "mmd", **options), format or "mmd")
 
@@ -200,7 +200,7 @@ def diff(
     difference = before.diff(after)
     for path in files or ():
         written = draw_difference(before, after, path, title=f"{a} -> {b}", direction=direction, theme=theme)
-        output.note(f"Wrote {written}")
+        typer.echo(f"Wrote {written}", err=True)
     if difference:
         output.write_difference(difference)
         raise typer.Exit(NEGATIVE)
@@ -220,7 +220,7 @@ def demo(
 ) -> None:
     r"""Train a small network on handwritten digits with handlers on the phases of the step, and draw its lifecycle.
 
-    Requires torch and scikit-learn: [cyan]pip install 'fsm-engine\[examples]'[/cyan].
+    Requires torch and scikit-learn: [cyan]pip install "fsm-engine\[examples]"[/cyan].
     """
     from fsm_engine.cli.demo import run
 

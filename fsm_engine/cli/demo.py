@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fsm_engine.cli import output
-from fsm_engine.cli.errors import CommandError
+from fsm_engine._util.extras import import_extra
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.lifecycle.step_events import StepEvents
@@ -37,17 +36,17 @@ def run(epochs: int, folder: Path) -> None:
     """Train for `epochs` epochs, print the accuracy on the held-out images, and draw the lifecycle into `folder`.
 
     Raises:
-        CommandError: torch or scikit-learn is not installed.
+        ModuleNotFoundError: torch or scikit-learn is not installed; the message has the pip command.
     """
-    _check_libraries()
-    import torch
+    torch = import_extra("torch", "examples", "the demo needs torch")
+    load_digits = import_extra("sklearn.datasets", "examples", "the demo needs scikit-learn").load_digits
     from torch import nn
 
     from fsm_engine.supervised import create_supervised_trainer
 
     torch.manual_seed(0)
     torch.set_num_threads(1)  # a network this small is slower with more threads
-    digits = _digits()
+    digits = _digits(load_digits)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss())
@@ -64,15 +63,8 @@ def run(epochs: int, folder: Path) -> None:
     _draw(trainer, folder)
 
 
-def _check_libraries() -> None:
-    for module, package in (("torch", "torch"), ("sklearn", "scikit-learn")):
-        if find_spec(module) is None:
-            raise CommandError(f"the demo needs {package}: pip install 'fsm-engine[examples]'")
-
-
-def _digits() -> Digits:
+def _digits(load_digits: Any) -> Digits:
     import torch
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     from torch.utils.data import DataLoader, TensorDataset
 
     x, y = load_digits(return_X_y=True)
@@ -102,4 +94,4 @@ def _follow(trainer: Engine, progress: Progress, model: torch.nn.Module, iterati
 def _draw(trainer: Engine, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("lifecycle.svg", "lifecycle.html", "lifecycle.mmd"):
-        output.note(f"Wrote {trainer.lifecycle.draw(folder / name)}")
+        typer.echo(f"Wrote {trainer.lifecycle.draw(folder / name)}", err=True)

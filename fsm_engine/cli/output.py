@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
@@ -107,9 +108,7 @@ def write_bytes(content: bytes, format: str) -> None:  # noqa: A002
     """
     if sys.stdout.isatty() and not _is_text(content):
         raise CommandError(f"{format} is a binary format, which a terminal cannot show. Add -o lifecycle.{format}.")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    typer.echo(content, nl=False)
 
 
 def _is_text(content: bytes) -> bool:
@@ -118,11 +117,6 @@ def _is_text(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def note(text: str) -> None:
-    """Print a message to standard error."""
-    print(text, file=sys.stderr)
 
 
 def flush() -> None:

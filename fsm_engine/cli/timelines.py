@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fsm_engine.cli import output
 from fsm_engine.cli.errors import NEGATIVE, CommandError
 from fsm_engine.cli.examples import epilog
 from fsm_engine.cli.targets import find
@@ -88,7 +87,7 @@ def draw(
         _check_suffix(path)
     for path in files:
         written = recorded.draw(path) if path.suffix[1:] in FORMATS else recorded.export(path)
-        output.note(f"Wrote {written}")
+        typer.echo(f"Wrote {written}", err=True)
 
 
 def _check_suffix(path: Path) -> None:
