@@ -1,7 +1,8 @@
 """Draw the packages and what they import: ``python diagrams/packages.py`` writes ``packages.svg`` beside itself.
 
 The layers and arrows are derived from the import statements of the package. Imports that another path of arrows implies
-are left out, and so are the imports inside methods of `Engine`, `Lifecycle` and `Timeline`.
+are left out, and so are the imports inside methods of `Engine`, `Lifecycle` and `Timeline`, and the imports of
+`fsm_engine.engine` for type checkers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import networkx
 from package_imports import PACKAGE, all_imports, package_of
 
-FACADES = ("engine.engine", "lifecycle.lifecycle", "timeline.timeline")
+FACADES = ("engine", "engine.engine", "lifecycle.lifecycle", "timeline.timeline")
 WIDTH, HEIGHT, GAP, LAYER, MARGIN = 250, 78, 26, 126, 24
 
 STYLE = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util import lazy_modules
 from fsm_engine._util.errors import BusyError, IllegalTransition, LifecycleError
 from fsm_engine._util.version import __version__ as __version__
 from fsm_engine.dispatch.handles import RemovableEventHandle
@@ -88,7 +89,12 @@ _ON_FIRST_USE = {  # and the modules that they are in: those that import torch, 
 }
 
 
+_MODULES = ("base", "contrib", "distributed", "exceptions", "handlers", "metrics", "utils")  # as in ``ignite.handlers``
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"fsm_engine.{name}")
     if name not in _ON_FIRST_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"fsm_engine.{_ON_FIRST_USE[name]}"), name)
@@ -96,3 +102,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *_ON_FIRST_USE]
+
+
+lazy_modules.install()

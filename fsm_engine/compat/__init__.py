@@ -1,5 +1,5 @@
-"""Bridges to other libraries, one module per library.
+"""Bridges to other libraries, one package per library.
 
-An fsm_engine engine goes in, and an object with the other library's interface comes out. Only users and `cli` may
-import this package.
+They adapt an engine to the interface of the other library, or programs written for that library to this one. Only users
+and `cli` may import this package; the table of pytorch-ignite's paths leads to it, too.
 """

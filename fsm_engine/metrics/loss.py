@@ -47,6 +47,10 @@ class Loss(PairMetric):
         self._loss_fn = loss_fn
         self._batch_size = batch_size
 
+    def _required_items(self, output: Mapping[str, Any]) -> Any:
+        pair = super()._required_items(output)
+        return (*pair, output["criterion_kwargs"]) if "criterion_kwargs" in output else pair
+
     def update(self, output: Any) -> None:
         """Add one batch, given as (y_pred, y) or as a mapping with these keys.
 

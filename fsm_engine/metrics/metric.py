@@ -5,24 +5,33 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Number
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from fsm_engine._util.lazy_modules import names_of, public_names
 from fsm_engine.metrics.operators import MetricOperators
-from fsm_engine.metrics.state_dict import attributes_of, check_state_dict, copy_of
+from fsm_engine.metrics.state_dict import attributes_of, check_state_dict, load_attributes
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
     from fsm_engine.events.events import CallableEventWithFilter
+else:
+    __getattr__ = names_of(__name__)  # names that pytorch-ignite has in this module
+
+__all__ = ["Metric", "NotComputableError", *public_names(__name__)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 OutputTransform = Callable[[Any], Any]
 
 EventHandlers = list[tuple[Callable[..., None], "CallableEventWithFilter"]]
 """Handlers, each with the event that it is attached to."""
+
+
+_RESULT_MODES = ("flatten", "named", "both")
 
 
 class NotComputableError(RuntimeError):
@@ -44,15 +53,24 @@ class Metric(MetricOperators, ABC):
     engine itself, as some metrics written for pytorch-ignite do, overrides these.
 
     If `output_transform` returns two lists (or tuples) of tensors or numbers, an attached metric is updated with one
-    pair after the other, each as a batch of one.
+    pair after the other, each as a batch of one. If it returns a mapping, `update` gets a tuple of the values of
+    `required_output_keys`.
 
     Args:
         output_transform: function from ``engine.state.output`` to the argument of `update`.
-        device: device on which the metric computes; None means the device of the data.
+        device: device on which the metric computes; None means the device of the data. ``self._device`` is a
+            `torch.device` in any case: the CPU for None.
         skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
+        metrics_result_mode: how to store a value that is a mapping: "flatten" stores its items under their own keys,
+            "named" the mapping under the name of the metric, "both" stores both.
+
+    Attributes:
+        required_output_keys: keys of the values that `update` gets, if the output is a mapping; None if `update`
+            does not accept the values of a mapping.
 
     Raises:
         TypeError: `output_transform` is not callable.
+        ValueError: `metrics_result_mode` is not one of these.
 
     Example:
         >>> class Longest(Metric):
@@ -71,18 +89,60 @@ class Metric(MetricOperators, ABC):
     _state_dict_all_req_keys: ClassVar[tuple[str, ...] | None] = None
     """Names of the attributes that `state_dict` saves; None means all attributes that hold data."""
 
+    required_output_keys: tuple[str, ...] | None = ("y_pred", "y")
+    _required_output_keys = required_output_keys
+    _metrics_result_mode = "both"
+
     def __init__(
         self,
         output_transform: OutputTransform = unchanged,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
+        metrics_result_mode: str = "both",
     ) -> None:
         if not callable(output_transform):
             raise TypeError(f"Argument output_transform should be callable, got {output_transform!r}.")
+        if metrics_result_mode not in _RESULT_MODES:
+            raise ValueError(
+                f"Argument metrics_result_mode should be one of {', '.join(_RESULT_MODES)}, got "
+                f"{metrics_result_mode!r}."
+            )
         self.output_transform = output_transform
         self.device = device
         self.skip_unrolling = skip_unrolling
+        if metrics_result_mode != "both":
+            self._metrics_result_mode = metrics_result_mode
         self.reset()
+
+    # The names of these attributes in pytorch-ignite, for subclasses that were written for it
+
+    @property
+    def _output_transform(self) -> OutputTransform:
+        return self.output_transform
+
+    @_output_transform.setter
+    def _output_transform(self, function: OutputTransform) -> None:
+        self.output_transform = function
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device(self.device or "cpu")
+
+    @_device.setter
+    def _device(self, device: str | torch.device) -> None:
+        self.device = device
+
+    @property
+    def _skip_unrolling(self) -> bool:
+        return self.skip_unrolling
+
+    @_skip_unrolling.setter
+    def _skip_unrolling(self, skip: bool) -> None:
+        self.skip_unrolling = skip
+
+    @property
+    def _double_dtype(self) -> torch.dtype:
+        return torch.float32 if self._device.type == "mps" else torch.float64  # MPS has no float64
 
     @abstractmethod
     def reset(self) -> None:
@@ -104,14 +164,36 @@ class Metric(MetricOperators, ABC):
         """Reset the metric. The engine calls this method at the event `Usage.STARTED`."""
         self.reset()
 
+    @torch.no_grad()
     def iteration_completed(self, engine: Engine) -> None:
-        """Update the metric from ``engine.state.output``.
+        """Update the metric from ``engine.state.output``, without gradients.
 
         The engine calls this method at the event `Usage.ITERATION_COMPLETED`.
+
+        Raises:
+            TypeError: the output is a mapping, and the metric has no `required_output_keys`.
+            ValueError: the output is a mapping without these keys, or has two lists of different lengths.
         """
         output = self.output_transform(engine.state.output)
+        if isinstance(output, Mapping):
+            output = self._required_items(output)
         for item in (output,) if self.skip_unrolling else _unroll(output):
             self.update(item)
+
+    def _required_items(self, output: Mapping[str, Any]) -> Any:
+        """Return the argument of `update` for an output that is a mapping."""
+        keys = self.required_output_keys
+        if keys is None:
+            raise TypeError(
+                f"Transformed engine output for {self._class_name()} metric should be a tuple/list, but given "
+                f"{type(output)}. Give the metric an output_transform= that returns its argument."
+            )
+        if not all(key in output for key in keys):
+            raise ValueError(
+                f"When transformed engine's output is a mapping, it should contain {keys} keys, but given "
+                f"{list(output)}."
+            )
+        return tuple(output[key] for key in keys)
 
     def completed(self, engine: Engine, name: str) -> None:
         """Compute the metric and store its value in ``engine.state.metrics[name]``.
@@ -122,21 +204,27 @@ class Metric(MetricOperators, ABC):
             ValueError: the value is a mapping that has `name` as a key.
             NotComputableError: the metric has no data.
         """
-        value = _without_scalar_tensors(self.compute())
-        if isinstance(value, dict):
-            if name in value:
-                raise ValueError(
-                    f"Argument name {name!r} is conflicting with mapping keys: {list(value)}. "
-                    f"Attach the metric under another name."
-                )
+        value = _as_stored(self.compute())
+        if not isinstance(value, dict):
+            engine.state.metrics[name] = value
+            return
+        mode = self._metrics_result_mode
+        if mode != "flatten" and name in value:
+            raise ValueError(
+                f"Argument name {name!r} is conflicting with mapping keys: {list(value)}. "
+                f"Attach the metric under another name."
+            )
+        if mode != "named":
             engine.state.metrics.update(value)
-        engine.state.metrics[name] = value
+        if mode != "flatten":
+            engine.state.metrics[name] = value
 
     def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
         """Let `engine` compute this metric and store its value in ``engine.state.metrics[name]``.
 
-        A 0-d tensor becomes a Python number, for which the host waits for the device each time the metric is computed.
-        If the value is a mapping, its items are stored under their own keys, too.
+        A 0-d tensor becomes a Python number and another tensor is moved to the CPU, for which the host waits for the
+        device each time the metric is computed. If the value is a mapping, its items are stored under their own keys,
+        too, unless `metrics_result_mode` says otherwise.
 
         Warns if another metric is attached to `engine` under this name, because each overwrites the value of the other.
 
@@ -199,8 +287,7 @@ class Metric(MetricOperators, ABC):
             ValueError: `state_dict` belongs to another metric. This metric stays unchanged.
         """
         check_state_dict(self, state_dict, self.state_dict(), more=self._state_dict_all_req_keys is None)
-        for name, value in state_dict.items():
-            setattr(self, name, copy_of(value))
+        load_attributes(self, state_dict)
 
     def _usage_of(self, usage: AnyUsage | None) -> Usage:
         return usage_of(EpochWise if usage is None else usage)
@@ -247,34 +334,56 @@ def _as_batch(value: Any, device: torch.device | None) -> torch.Tensor:
     return value.unsqueeze(0) if isinstance(value, torch.Tensor) else torch.tensor([value], device=device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MetricHandler:
-    """Base class of event handlers for a metric; equal for equal metrics, so that an engine finds them again."""
+    """Base class of event handlers for a metric; equal for equal metrics, so that an engine finds them again.
+
+    A handler is also equal to the bound method of the metric that it calls, so `has_event_handler` and
+    `remove_event_handler` find it by ``metric.started``, ``metric.iteration_completed`` or ``metric.completed``.
+    """
 
     metric: Metric
+    _method: ClassVar[str]
 
     @property
     def owner(self) -> Metric | None:
         """Metric whose state dict an engine saves for this handler."""
         return self.metric._state_owner()
 
+    def _key(self) -> tuple[Any, ...]:
+        return (self.metric,)
 
-@dataclass(frozen=True)
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, MethodType):
+            return bool(other == getattr(self.metric, self._method))
+        return type(other) is type(self) and other._key() == self._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
 class _ResetHandler(MetricHandler):
+    _method = "started"
+
     def __call__(self, engine: Engine) -> None:
         self.metric.started(engine)
 
 
-@dataclass(frozen=True)
 class _UpdateHandler(MetricHandler):
+    _method = "iteration_completed"
+
     def __call__(self, engine: Engine) -> None:
         self.metric.iteration_completed(engine)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _ComputeHandler(MetricHandler):
     usage: Usage
-    name: str = field(default="", compare=False)  # not compared, so that `detach` finds the handlers of all names
+    name: str = ""
+    _method = "completed"
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.metric, self.usage  # without the name, so that `detach` finds the handlers of all names
 
     def __call__(self, engine: Engine) -> None:
         self.metric.completed(engine, self.name)
@@ -298,10 +407,12 @@ def _warn_name_taken(engine: Engine, name: str, metric: Metric) -> None:
         )
 
 
-def _without_scalar_tensors(value: Any) -> Any:
-    """Return `value` with 0-d tensors as numbers, also in nested mappings."""
+def _as_stored(value: Any) -> Any:
+    """Return `value` with 0-d tensors as numbers and other tensors on the CPU, also in nested mappings."""
     if isinstance(value, (float, int)):  # first, because checks for Mapping and Tensor take much longer
         return value
     if isinstance(value, Mapping):
-        return {key: _without_scalar_tensors(item) for key, item in value.items()}
-    return value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value
+        return {key: _as_stored(item) for key, item in value.items()}
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.cpu() if value.ndim else value.item()

@@ -24,6 +24,7 @@ class MetricsLambda(Metric):
     Args:
         f: called with `args` and `kwargs`, in which metrics are replaced by their values, tensors moved to the CPU.
         *args: positional arguments of `f`: metrics, or anything else.
+        metrics_result_mode: as for `Metric`.
         **kwargs: keyword arguments of `f`: metrics, or anything else.
 
     Example:
@@ -33,12 +34,13 @@ class MetricsLambda(Metric):
         0.5
     """
 
-    def __init__(self, f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, f: Callable[..., Any], *args: Any, metrics_result_mode: str = "both", **kwargs: Any) -> None:
         self.function = f
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self._attached = False
-        super().__init__()  # before the arguments are set, so that it does not reset them
+        # Before the arguments are set, so that it does not reset them
+        super().__init__(metrics_result_mode=metrics_result_mode)
         self.args, self.kwargs = args, kwargs
 
     def reset(self) -> None:

@@ -165,11 +165,12 @@ class RunningAverage(Metric):
         self.iteration_completed(engine)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _UpdateSourceHandler(MetricHandler):
     """Updates the copy of `src` from the output of the step; the state of the average includes the copy."""
 
     metric: RunningAverage
+    _method = "_update_source"
 
     def __call__(self, engine: Engine) -> None:
         self.metric._update_source(engine)

@@ -8,16 +8,17 @@ from typing import Any
 
 import torch
 
-from fsm_engine._util.plain_data import copy_plain, find_not_plain, plain_numbers
+from fsm_engine._util.plain_data import copy_plain, find, find_not_plain, items_of, map_leaves, plain_numbers
 
-_ARGUMENTS = ("output_transform", "device", "skip_unrolling")
+_ARGUMENTS = ("output_transform", "device", "skip_unrolling", "_metrics_result_mode")
 _SETTINGS = (torch.device, torch.dtype, ModuleType)
 
 
 def attributes_of(metric: Any, names: Iterable[str] | None) -> dict[str, Any]:
     """Return copies of the attributes `names`; if `names` is None, of all attributes that hold data.
 
-    The arguments of `Metric`, devices, dtypes, modules and callables do not count as data.
+    The arguments of `Metric`, devices, dtypes, modules and callables do not count as data. Metrics inside an attribute
+    are saved as their state dicts.
 
     Raises:
         TypeError: an attribute holds something else than plain data and tensors.
@@ -28,7 +29,33 @@ def attributes_of(metric: Any, names: Iterable[str] | None) -> dict[str, Any]:
             for name, value in vars(metric).items()
             if name not in _ARGUMENTS and not isinstance(value, _SETTINGS) and not callable(value)
         ]
-    return {name: copy_of(getattr(metric, name), f"{type(metric).__name__}.{name}") for name in names}
+    saved = {name: map_leaves(_state_of, getattr(metric, name)) for name in names}
+    return {name: copy_of(value, f"{type(metric).__name__}.{name}") for name, value in saved.items()}
+
+
+def load_attributes(metric: Any, state_dict: Mapping[str, Any]) -> None:
+    """Set the attributes that `attributes_of` returned; metrics inside them load their state dicts."""
+    for name, value in state_dict.items():
+        setattr(metric, name, _loaded(getattr(metric, name, None), value))
+
+
+def _has_state_dict(value: Any) -> bool:
+    return callable(getattr(value, "state_dict", None))
+
+
+def _state_of(leaf: Any) -> Any:
+    return leaf.state_dict() if _has_state_dict(leaf) else leaf
+
+
+def _loaded(present: Any, value: Any) -> Any:
+    if _has_state_dict(present):
+        present.load_state_dict(value)
+        return present
+    if find(_has_state_dict, present) is None:
+        return copy_of(value)
+    for key, part in items_of(present) or ():
+        _loaded(part, value[key])
+    return present
 
 
 def copy_of(value: Any, name: str = "the value") -> Any:

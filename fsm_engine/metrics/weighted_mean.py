@@ -7,7 +7,7 @@ import torchmetrics
 
 
 class WeightedMean(torchmetrics.Metric):
-    """Weighted mean of scalars, accumulated in the dtype of the metric.
+    """Weighted mean of tensors, accumulated in the dtype of the metric.
 
     `torchmetrics.MeanMetric` checks for NaN, which makes the host wait for the device, and with
     ``nan_strategy="disable"`` version 1.9 ignores the weights. Here a NaN makes the mean NaN.
@@ -22,10 +22,10 @@ class WeightedMean(torchmetrics.Metric):
         self.add_state("weight", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, value: torch.Tensor, weight: float) -> None:
-        """Add `value`, a 0-d tensor, with `weight`."""
-        self.total += value.to(self.total.dtype) * weight
+        """Add `value`, a tensor of the same shape each time, with `weight`."""
+        self.total = self.total + value.to(self.total.dtype) * weight  # not in place: `value` may be a vector
         self.weight += weight
 
     def compute(self) -> torch.Tensor:
-        """Return the mean, a 0-d tensor."""
+        """Return the mean, a tensor of the shape of the values."""
         return self.total / self.weight

@@ -41,7 +41,8 @@ from torch.nn.functional import cross_entropy
 
 from fsm_engine import Engine, EventEnum, Events
 from fsm_engine import State as OurState
-from fsm_engine.compat.ignite import AdaptedEngine, adapt
+from fsm_engine.compat.ignite import adapt
+from fsm_engine.compat.ignite.adapter import AdaptedEngine
 from fsm_engine.persistence.handler_state import handler_states, load_handler_states
 
 Make = Callable[[Callable[[Any, Any], Any]], Any]
@@ -458,7 +459,8 @@ def test_a_profiler_of_ignite_is_refused_with_a_hint():
 def test_without_ignite_the_error_has_the_pip_command():
     code = (
         "import sys; sys.modules['ignite'] = None\n"
-        "try: import fsm_engine.compat.ignite\n"
+        "from fsm_engine import Engine; from fsm_engine.compat.ignite import adapt\n"
+        "try: adapt(Engine(print))\n"
         "except ModuleNotFoundError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fsm_engine.handlers.param_scheduler.base import BaseParamScheduler, ParamScheduler
+from fsm_engine.handlers.param_scheduler.batch_size import BatchSizeScheduler
 from fsm_engine.handlers.param_scheduler.concat import ConcatScheduler
 from fsm_engine.handlers.param_scheduler.cyclical import (
     CosineAnnealingScheduler,
@@ -17,6 +18,7 @@ from fsm_engine.handlers.param_scheduler.warmup import create_lr_scheduler_with_
 
 __all__ = [
     "BaseParamScheduler",
+    "BatchSizeScheduler",
     "ConcatScheduler",
     "CosineAnnealingScheduler",
     "CyclicalScheduler",

@@ -109,7 +109,33 @@ class BaseParamScheduler(ABC):
         return lines
 
 
-class ParamScheduler(BaseParamScheduler):
+class SavedAttributes(BaseParamScheduler):
+    """Base class of schedulers whose state dict holds the attributes that `_saved` lists."""
+
+    _saved: tuple[str, ...] = ("event_index",)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position and the arguments of this scheduler as plain data."""
+        return {name: copy.deepcopy(_state_of(getattr(self, name))) for name in self._saved}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Load a state dict that `state_dict` returned; the next event gets the value that was next then.
+
+        Raises:
+            TypeError: `state_dict` is not a mapping.
+            ValueError: a key is missing; nothing was changed.
+        """
+        check_keys(state_dict, self._saved)
+        for name in self._saved:
+            value = copy.deepcopy(state_dict[name])
+            present = getattr(self, name)
+            if hasattr(present, "load_state_dict"):
+                present.load_state_dict(value)
+            else:
+                setattr(self, name, value)
+
+
+class ParamScheduler(SavedAttributes):
     """Set one setting of an optimizer, such as its learning rate, at each event.
 
     A subclass defines `get_param`, and lists in `_saved` the attributes to save in the state dict. An attribute that
@@ -164,7 +190,7 @@ class ParamScheduler(BaseParamScheduler):
         for group, value in zip(groups, values):
             set_value(group, self.param_name, value)
         if self.save_history and engine is not None:
-            record_history(engine, name or self.param_name, values)
+            record_history(engine, name or self.param_name, list(values))
         self._advance()
 
     @staticmethod
@@ -180,26 +206,6 @@ class ParamScheduler(BaseParamScheduler):
 
     def _advance(self) -> None:
         self.event_index += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position and the arguments of this scheduler as plain data."""
-        return {name: copy.deepcopy(_state_of(getattr(self, name))) for name in self._saved}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a state dict that `state_dict` returned; the next event gets the value that was next then.
-
-        Raises:
-            TypeError: `state_dict` is not a mapping.
-            ValueError: a key is missing; nothing was changed.
-        """
-        check_keys(state_dict, self._saved)
-        for name in self._saved:
-            value = copy.deepcopy(state_dict[name])
-            present = getattr(self, name)
-            if hasattr(present, "load_state_dict"):
-                present.load_state_dict(value)
-            else:
-                setattr(self, name, value)
 
     @classmethod
     def simulate_values(cls, num_events: int, **scheduler_kwargs: Any) -> list[list[Any]]:

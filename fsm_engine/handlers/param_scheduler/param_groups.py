@@ -23,9 +23,9 @@ def number_or_list(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else list(values)
 
 
-def record_history(engine: Engine, name: str, values: Sequence[Any]) -> None:
-    """Append `values`, one per parameter group, to ``engine.state.param_history[name]``."""
+def record_history(engine: Engine, name: str, value: Any) -> None:
+    """Append `value`, a list with one number per parameter group or a single one, to ``state.param_history[name]``."""
     history = getattr(engine.state, "param_history", None)
     if history is None:
         history = engine.state.param_history = {}
-    history.setdefault(name, []).append(list(values))
+    history.setdefault(name, []).append(value)

@@ -41,20 +41,26 @@ class PiecewiseLinear(ParamScheduler):
         param_group_index: int | None = None,
     ) -> None:
         super().__init__(optimizer, param_name, save_history, param_group_index)
-        _check_pairs(milestones_values)
+        check_pairs(milestones_values)
         self.milestones = [int(milestone) for milestone, _ in milestones_values]
         self.values = [value for _, value in milestones_values]
 
     def get_param(self) -> float:
         """Return the value for the next event."""
-        after = bisect_right(self.milestones, self.event_index)
-        if after == 0 or after == len(self.milestones):
-            return self.values[max(after - 1, 0)]
-        (begin, end), (start, goal) = self.milestones[after - 1 : after + 1], self.values[after - 1 : after + 1]
-        return start + (goal - start) * (self.event_index - begin) / (end - begin)
+        return interpolated(self.milestones, self.values, self.event_index)
 
 
-def _check_pairs(pairs: Any) -> None:
+def interpolated(milestones: Sequence[int], values: Sequence[float], event: int) -> float:
+    """Return the value at `event` on the lines between `values`, which belong to the events `milestones`."""
+    after = bisect_right(milestones, event)
+    if after == 0 or after == len(milestones):
+        return values[max(after - 1, 0)]
+    (begin, end), (start, goal) = milestones[after - 1 : after + 1], values[after - 1 : after + 1]
+    return start + (goal - start) * (event - begin) / (end - begin)
+
+
+def check_pairs(pairs: Any) -> None:
+    """Raise TypeError or ValueError unless `pairs` is a list of pairs of an event and a value, sorted by event."""
     if not isinstance(pairs, (list, tuple)):
         raise TypeError(f"Argument milestones_values should be a list or tuple, but given {type(pairs)}")
     if not pairs:

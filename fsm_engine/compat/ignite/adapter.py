@@ -30,13 +30,7 @@ _adapted: weakref.WeakKeyDictionary[Engine, weakref.ref[AdaptedEngine]] = weakre
 
 
 def adapt(engine: Engine) -> AdaptedEngine:
-    """Return `engine` as an engine of pytorch-ignite, to which its handlers and metrics can be attached.
-
-    They are attached to `engine` itself, and called among its other handlers in the order of attachment. A handler that
-    takes the engine receives the adapted one. Events are matched by name.
-
-    The profilers of pytorch-ignite use private attributes of its engines, so they cannot be attached; use the profilers
-    with the same names in `fsm_engine.handlers`.
+    """Return the adapted engine of `engine`; see `fsm_engine.compat.ignite.adapt`.
 
     Raises:
         TypeError: `engine` is not an fsm_engine.Engine.

@@ -1,0 +1,132 @@
+"""One process: the same results as ``ignite.distributed`` has without a process group."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import Any
+
+import ignite.distributed
+import pytest
+import torch
+from torch.utils.data import TensorDataset, WeightedRandomSampler
+
+from fsm_engine import distributed
+
+CALLS = {
+    "get_rank": lambda d: d.get_rank(),
+    "get_local_rank": lambda d: d.get_local_rank(),
+    "get_world_size": lambda d: d.get_world_size(),
+    "get_nproc_per_node": lambda d: d.get_nproc_per_node(),
+    "get_nnodes": lambda d: d.get_nnodes(),
+    "get_node_rank": lambda d: d.get_node_rank(),
+    "backend": lambda d: d.backend(),
+    "model_name": lambda d: d.model_name(),
+    "device": lambda d: d.device(),
+    "hostname": lambda d: d.hostname(),
+    "all_reduce": lambda d: d.all_reduce(2.5, op="MAX"),
+    "all_gather of a number": lambda d: d.all_gather(2),
+    "all_gather of a string": lambda d: d.all_gather("a"),
+    "all_gather of a tensor": lambda d: d.all_gather(torch.tensor([1, 2])).tolist(),
+    "all_gather_tensors_with_shapes": lambda d: [
+        t.tolist() for t in d.all_gather_tensors_with_shapes(torch.ones(1, 2), ((1, 2),))
+    ],
+    "broadcast": lambda d: d.broadcast("a", src=0),
+    "barrier": lambda d: d.barrier(),
+    "new_group": lambda d: d.new_group([0]),
+    "sync": lambda d: d.sync(),
+    "one_rank_only": lambda d: d.one_rank_only()(lambda: "called")(),
+    "one_rank_only elsewhere": lambda d: d.one_rank_only(rank=1)(lambda: "called")(),
+    "auto_optim": lambda d: type(d.auto_optim(torch.optim.SGD([torch.zeros(1)], lr=0.1))),
+    "auto_model": lambda d: d.auto_model(torch.nn.Linear(1, 1)).weight.device.type,
+    "auto_dataloader": lambda d: len(d.auto_dataloader(TensorDataset(torch.zeros(5)), batch_size=2)),
+    "Parallel": lambda d: parallel_calls(d),
+}
+
+
+def parallel_calls(library: Any) -> list[Any]:
+    calls: list[Any] = []
+    with library.Parallel(backend=None) as parallel:
+        parallel.run(lambda *args, **kwargs: calls.append((args, kwargs)), 1, key=2)
+    return calls
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")
+@pytest.mark.parametrize("call", CALLS)
+def test_results_are_those_of_ignite(call: str) -> None:
+    assert CALLS[call](distributed) == CALLS[call](ignite.distributed)
+
+
+def test_arguments_are_those_of_ignite() -> None:
+    for name in distributed.__all__:
+        ours, theirs = getattr(distributed, name), getattr(ignite.distributed, name)
+        if not callable(ours):
+            continue
+        accepts = inspect.signature(ours).parameters
+        for parameter in inspect.signature(theirs).parameters:
+            assert parameter in accepts or "kwargs" in accepts, (name, parameter)
+
+
+def test_one_rank_first_runs_the_block() -> None:
+    with distributed.one_rank_first():
+        ran = True
+    assert ran
+    with pytest.raises(ValueError, match="rank should be between 0 and 0"), distributed.one_rank_first(rank=3):
+        pass
+
+
+def test_new_group_of_something_else_is_an_error() -> None:
+    for library in (distributed, ignite.distributed):
+        with pytest.raises(ValueError, match="list of int"):
+            library.new_group("0")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: distributed.Parallel("gloo", nproc_per_node=2),
+        lambda: distributed.Parallel(nnodes=2),
+        lambda: distributed.spawn("gloo", print, (), nproc_per_node=2),
+        lambda: distributed.spawn("gloo", print, (), nnodes=2),
+    ],
+)
+def test_several_processes_are_refused_with_the_number(ask: Any) -> None:
+    with pytest.raises(NotImplementedError, match=r"=2.*one process.*DistributedDataParallel"):
+        ask()
+
+
+def test_a_launcher_of_several_processes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    for begin in (distributed.Parallel, distributed.initialize):
+        with pytest.raises(NotImplementedError, match="WORLD_SIZE is 4"):
+            begin("nccl")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    distributed.initialize("gloo")
+
+
+def test_spawn_calls_the_function_with_the_local_rank() -> None:
+    calls: list[Any] = []
+    distributed.spawn("gloo", lambda *args, **kwargs: calls.append((args, kwargs)), (1,), {"key": 2})
+    assert calls == [((0, 1), {"key": 2})]
+
+
+def test_show_config_logs_the_rank(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "fsm_engine.distributed"):
+        distributed.show_config()
+    assert "rank 0" in caplog.text
+    distributed.set_local_rank(0)
+    distributed.finalize()
+    distributed.barrier()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_proxy_sampler_draws_the_share_that_it_draws_in_ignite(rank: int) -> None:
+    weighted = WeightedRandomSampler([1.0, 2.0, 3.0, 4.0, 5.0], 5)
+    drawn = []
+    for library in (distributed, ignite.distributed):
+        sampler = library.DistributedProxySampler(weighted, num_replicas=2, rank=rank)
+        sampler.set_epoch(3)
+        drawn.append(list(sampler))
+        with pytest.raises(TypeError, match="Argument sampler"):
+            library.DistributedProxySampler(None)
+    assert drawn[0] == drawn[1]
