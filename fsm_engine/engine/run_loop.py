@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.step_moves import move
-from fsm_engine.engine import handler_checks, recording, run_ends
+from fsm_engine.engine import handler_checks, recording
 from fsm_engine.engine.error_recovery import take_error_edge
 from fsm_engine.engine.signals import call_callbacks, enter_unobserved, handle_signal, is_safe_point
+from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.persistence.state_dict import has_begun, resume_epoch
-from fsm_engine.runtime import data_iter, run_limits
+from fsm_engine.runtime import data_iter, run_ends, run_limits
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.exact_data import restore_rng_states
 from fsm_engine.runtime.run import Claim
@@ -63,7 +64,8 @@ def begin(
     cursor, signals, data_pass, state = engine._cursor, engine._signals, engine._data_pass, engine.state
     previous_limits = state.max_epochs, state.max_iters
     is_new, resumes = _set_limits(engine, data, max_epochs, max_iters, epoch_length)
-    cursor.is_finished &= previous_limits == (state.max_epochs, state.max_iters)
+    if cursor.loaded_end is Outcome.COMPLETED and previous_limits != (state.max_epochs, state.max_iters):
+        cursor.loaded_end = None
     signals.requests.clear()
     signals.callbacks.clear()
     engine._failure.reset_process()
@@ -77,10 +79,10 @@ def begin(
         _resume(engine, data)
     else:
         _start(engine, data, is_new)
-    data_pass.resume_rng = None
+    data_pass.resume_rng = cursor.loaded_end = None
     cursor.outcome, cursor.callback_event = None, None
     recording.begin(engine)
-    run_ends.begin()
+    run_ends.begin(engine)
 
 
 def _raise_if_cannot_run(engine: Engine, driver: str) -> None:
@@ -99,7 +101,7 @@ def _set_limits(
     if not engine._graph.has_epochs:
         run_limits.raise_if_limited(engine.lifecycle.name, max_epochs, max_iters, epoch_length)
         return not suspended and not engine._has_loaded_state, suspended
-    is_new = run_limits.is_new_run(state, max_epochs, max_iters, suspended or cursor.is_finished)
+    is_new = run_limits.is_new_run(state, max_epochs, max_iters, suspended or cursor.loaded_end is Outcome.COMPLETED)
     resumes = suspended and not is_new
     if resumes and data is None and data_pass.has_data and data_pass.iterator is None and state.dataloader is None:
         raise ValueError("this run had data, which a pickle or a state dict does not contain. Pass it: run(data).")
@@ -124,10 +126,10 @@ def _start(engine: Engine, data: Any, is_new: bool) -> None:
     state.dataloader = data
     if is_loaded:
         resume_epoch(engine)
-    if cursor.is_finished and not run_limits.limits_reached(state):
-        engine.logger.info("The loaded run had ended, so this run ends at once. To continue it, pass a higher limit.")
-        signals.requests[Signal.TERMINATE] = False
-    cursor.is_finished = False
+    if cursor.loaded_end is Outcome.COMPLETED:
+        engine.logger.info("The loaded run had completed, so this run ends at once. %s", how_to_continue(engine))
+        if not run_limits.limits_reached(state):
+            signals.requests[Signal.TERMINATE] = False
     engine.logger.info("Engine run starting with max_epochs=%s, max_iters=%s.", state.max_epochs, state.max_iters)
 
 
@@ -138,7 +140,21 @@ def _resume(engine: Engine, data: Any) -> None:
     phase = engine._graph.phases[phase_at(cursor.suspended_at)]
     data_iter.resume_data(engine, data)
     engine._clocks.toggle()
-    engine.logger.info("Engine run resuming in %s, iteration %s, epoch %s.", phase, state.iteration, state.epoch)
+    how = " after it was terminated" if cursor.loaded_end is Outcome.TERMINATED else ""
+    engine.logger.info("Engine run resuming%s in %s, iteration %s, epoch %s.", how, phase, state.iteration, state.epoch)
+    unfinished = Scope.EPOCH if state.max_iters is None else Scope.ITERATION
+    if not unfinished.contains(phase.scope) and run_limits.limits_reached(state):
+        engine.logger.info("The run has reached its limit, so it ends at once. %s", how_to_continue(engine))
+
+
+def how_to_continue(engine: Engine) -> str:
+    """Return a sentence for the log of a loaded run that ends at once."""
+    state = engine.state
+    if not engine._graph.has_epochs:
+        return "Call run() again to start a new run."
+    if state.max_iters is None:
+        return f"To continue it, pass a higher limit than max_epochs={state.max_epochs}."
+    return f"To continue it, pass a higher limit than max_iters={state.max_iters}."
 
 
 def take_run_edge(engine: Engine) -> int:

@@ -9,6 +9,7 @@ from fsm_engine.graph.code import evaluate, execute
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import Transition
+from fsm_engine.persistence.exact_position import current_place
 from fsm_engine.runtime.cursor import Outcome
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _take_edge(engine: EventDispatcher, signal: Signal, edge: Transition, skip: 
     target = graph.index[edge.target]  # type: ignore[index]
     engine.logger.info("Handling %s in %s.", signal.value, graph.phases[phase_at(position)])
     if signal is Signal.TERMINATE:
+        cursor.stop = current_place(engine) if engine.resumes_exactly else None
         cursor.skip_completed, cursor.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:
         cursor.skip_epoch_completed = skip

@@ -17,8 +17,10 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
+from fsm_engine.runtime import run_ends
+from fsm_engine.runtime.cursor import Place
 from fsm_engine.runtime.data_iter import batches_to_skip, is_open
-from fsm_engine.runtime.exact_data import data_state
+from fsm_engine.runtime.exact_data import data_state, rng_states
 
 _PROCESS_ATTRIBUTES = ("dataloader", "batch", "event_to_attr")
 """Attributes of the state that each process sets itself."""
@@ -29,17 +31,49 @@ _NOTHING = object()
 def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
     """Return the exact position of the run of `engine`; None if no run can resume from where it is.
 
-    After a failure, it is the position at which the exception was raised: the activity of that phase runs again. The
-    result contains the attributes of the state that are plain data, the position of data that saves its own, and the
-    current batch if the rest of the run needs it.
+    After a failure, it is the position at which the exception was raised: the activity of that phase runs again. After
+    `terminate`, it is the position that the run left for TERMINATE. The result contains the attributes of the state
+    that are plain data, the position of data that saves its own, and the current batch if the rest of the run needs it.
 
     Raises:
         ValueError: the run needs the current batch, which is not plain data. After a failure this is logged, and the
             result is None.
     """
-    graph, signals, data_pass, failure = engine._graph, engine._signals, engine._data_pass, engine._failure
-    if engine._cursor.suspended_at is None and not _may_suspend(engine):
+    stop = stopped_place(engine)
+    if stop is None and engine._cursor.suspended_at is None and not _may_suspend(engine):
         return None
+    place = stop or current_place(engine)
+    saved = {**place.position, "state": plain_attributes(engine)}
+    batch = copy_plain(engine.state.batch, _detached)
+    problem = _batch_problem(place, batch)
+    if problem is None and (place.needs_batch or place.keeps_batch):
+        saved["batch"] = batch
+    if problem is None or not place.needs_batch:
+        return saved
+    if engine._failure.failed_position is None:
+        raise ValueError(problem)
+    # Raising here would mask the original error.
+    engine.logger.warning("No exact position is saved: %s A run that resumes skips this batch.", problem)
+    return None
+
+
+def stopped_place(engine: EventDispatcher) -> Place | None:
+    """Return the place at which the active or last run was terminated; None if it was not, or is not exact.
+
+    If the run of an engine has returned and another run is active, such as the run that calls an evaluator, the result
+    is None, because the next run of the engine is a new one.
+    """
+    if not engine.is_running and run_ends.active_runs():
+        return None
+    return engine._cursor.stop
+
+
+def current_place(engine: EventDispatcher) -> Place:
+    """Return the place from which the run of `engine` can be resumed now.
+
+    A pending request to terminate is not saved, because the process that resumes continues the run.
+    """
+    graph, signals, data_pass, failure = engine._graph, engine._signals, engine._data_pass, engine._failure
     position = engine._resume_position
     has_failed = failure.failed_position is not None
     requests = signals.saved_requests if has_failed else {**signals.saved_requests, **signals.requests}
@@ -54,21 +88,28 @@ def save_position(engine: EventDispatcher) -> dict[str, Any] | None:
         "skip": batches_to_skip(engine),
         "must_reopen": is_open(engine),
         "loader_state": _loader_state(engine),
-        "requests": {signal.value: skip for signal, skip in requests.items() if signal is not Signal.INTERRUPT},
-        "state": plain_attributes(engine),
+        "requests": {signal.value: skip for signal, skip in requests.items() if signal is Signal.TERMINATE_EPOCH},
     }
-    needs_batch = phase_at(position) in graph.before_step
-    batch = copy_plain(engine.state.batch, _detached)
-    problem = _batch_problem(engine, batch)
-    if problem is None and (needs_batch or graph.pending_batches is None or phase_at(position) in graph.before_use):
-        saved["batch"] = batch
-    if problem is None or not needs_batch:
-        return saved
-    if not has_failed:
-        raise ValueError(problem)
-    # Raising here would mask the original error.
-    engine.logger.warning("No exact position is saved: %s A run that resumes skips this batch.", problem)
-    return None
+    phase = phase_at(position)
+    return Place(
+        position=saved,
+        is_in_iteration=Scope.ITERATION.contains(graph.phases[phase].scope),
+        needs_batch=phase in graph.before_step,
+        keeps_batch=graph.pending_batches is None or phase in graph.before_use,
+        generators=saved_rng_states(engine),
+        fire_counts=fire_counts(engine),
+    )
+
+
+def saved_rng_states(engine: EventDispatcher) -> Mapping[str, Any]:
+    """Return the states of the RNGs, or the loaded states that a suspended run has not restored yet."""
+    loaded = engine._data_pass.resume_rng
+    return rng_states(engine.state.dataloader) if loaded is None else loaded
+
+
+def fire_counts(engine: EventDispatcher) -> dict[str, int]:
+    """Return how often each event of `engine` was fired, without events that were not fired."""
+    return {str(event): entry.fire_count for event, entry in engine._registry.entries.items() if entry.fire_count}
 
 
 def _may_suspend(engine: EventDispatcher) -> bool:
@@ -126,15 +167,16 @@ def _detached(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def _batch_problem(engine: EventDispatcher, batch: Any) -> str | None:
+def _batch_problem(place: Place, batch: Any) -> str | None:
     """Return the reason why the current batch cannot be saved; None if it can."""
-    not_plain, phase = find_not_plain(batch), engine._graph.phases[phase_at(engine._resume_position)]
+    not_plain = find_not_plain(batch)
     if not_plain is None:
         return None
     path, part = not_plain
+    phase, _ = place.position["suspended_at"]
     return (
-        f"the current batch in {phase} contains {type(part).__name__}{path and ' at ' + path}, which is not plain "
-        f"data. Save at an event at which no step needs the batch, such as ITERATION_COMPLETED."
+        f"the current batch in {phase.rpartition('.')[2]} contains {type(part).__name__}{path and ' at ' + path}, "
+        f"which is not plain data. Save at an event at which no step needs the batch, such as ITERATION_COMPLETED."
     )
 
 

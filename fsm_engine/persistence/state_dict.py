@@ -14,14 +14,18 @@ from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, phase_at
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.persistence.exact_position import (
     check_position,
+    fire_counts,
     load_position,
     phase_numbers,
     plain_attributes,
     save_position,
+    saved_rng_states,
     set_attributes,
+    stopped_place,
 )
 from fsm_engine.persistence.handler_state import (
     handler_states,
@@ -29,8 +33,8 @@ from fsm_engine.persistence.handler_state import (
     load_step_state,
     step_state,
 )
+from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.data_iter import batches_before
-from fsm_engine.runtime.exact_data import rng_states
 from fsm_engine.runtime.run_limits import reaches
 from fsm_engine.runtime.state import State
 
@@ -51,9 +55,11 @@ def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
         )
     values = OrderedDict((key, copy.copy(getattr(state, key))) for key in keys)
     cursor = engine._cursor
+    stop = stopped_place(engine)
     if not graph.has_epochs:
-        values["phase"] = qualified_name(graph.phases[phase_at(cursor.suspended_at or 0)])
-    elif _is_before_step(engine):
+        suspended_at = qualified_name(graph.phases[phase_at(cursor.suspended_at or 0)])
+        values["phase"] = suspended_at if stop is None else stop.position["suspended_at"][0]
+    elif _is_before_step(engine) if stop is None else stop.is_in_iteration:
         values["iteration"] -= 1  # its step has not run yet
     if engine.resumes_exactly:
         values.update(_exact_state(engine))
@@ -76,32 +82,28 @@ def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
             engine.phase,
         )
         return {}
-    position, is_finished = save_position(engine), signals.is_calling_back and _is_finished(engine)
+    position, end, stop = save_position(engine), _end(engine), stopped_place(engine)
+    # Only a run saves the RNGs, because they belong to the process: if an engine that is not running saved them, such
+    # as an evaluator, its next run would reset them.
+    generators = saved_rng_states(engine) if position or end else None
     return {
         "position": position,
         "state": plain_attributes(engine, "output") if position is None else None,
-        "finished": is_finished,
-        "generators": _rng_states(engine) if position or is_finished else None,
+        "ended": end and end.value,
+        "generators": generators if stop is None else stop.generators,
         "step": step_state(engine),
         "handlers": handler_states(engine),
-        "fired": {
-            str(event): entry.fire_count for event, entry in engine._registry.entries.items() if entry.fire_count
-        },
+        "fired": fire_counts(engine) if stop is None else stop.fire_counts,
     }
 
 
-def _is_finished(engine: EventDispatcher) -> bool:
-    return engine._graph.phases[phase_at(engine._resume_position)].scope == Scope.ENGINE
-
-
-def _rng_states(engine: EventDispatcher) -> Mapping[str, Any]:
-    """Return the states of the RNGs, or the loaded states that a suspended run has not restored yet.
-
-    Only a run saves them, because RNGs belong to the process: if an engine that is not running saved them, such as an
-    evaluator, its next run would reset them.
-    """
-    loaded = engine._data_pass.resume_rng
-    return rng_states(engine.state.dataloader) if loaded is None else loaded
+def _end(engine: EventDispatcher) -> Outcome | None:
+    """Return how the run of `engine` has ended or is about to end; None if a process that loads it just goes on."""
+    signals = engine._signals
+    if stopped_place(engine) is not None or (signals.is_calling_back and Signal.TERMINATE in signals.requests):
+        return Outcome.TERMINATED
+    is_ending = engine._graph.phases[phase_at(engine._resume_position)].scope == Scope.ENGINE
+    return Outcome.COMPLETED if signals.is_calling_back and is_ending else None
 
 
 def _extra_counters(graph: Graph) -> list[str]:
@@ -138,11 +140,11 @@ def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if "handlers" in given:
         load_handler_states(engine, given["handlers"])
     engine._data_pass.resume_rng = given.get("generators")
-    engine._cursor.is_finished = given.get("finished", False)
-    fire_counts = given.get("fired")
-    if fire_counts:
+    engine._cursor.loaded_end = given["ended"] and Outcome(given["ended"]) if "ended" in given else None
+    counts = given.get("fired")
+    if counts:
         for event, entry in engine._registry.entries.items():
-            entry.fire_count = fire_counts.get(str(event), 0)
+            entry.fire_count = counts.get(str(event), 0)
 
 
 def _load_finished(engine: EventDispatcher, attributes: Mapping[str, Any]) -> None:
@@ -198,7 +200,7 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if engine.is_running:
         resume_epoch(engine)
     else:
-        cursor.position, cursor.suspended_at, data_pass.iterator = IDLE_POSITION, None, None
+        cursor.position, cursor.suspended_at, cursor.stop, data_pass.iterator = IDLE_POSITION, None, None, None
         engine._has_loaded_state = True
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from fsm_engine.graph.positions import IDLE_POSITION
 from fsm_engine.runtime.part import Part
@@ -21,6 +22,26 @@ class Outcome(str, Enum):
         return self.value
 
 
+class Place(NamedTuple):
+    """A place of a run from which another process can resume it.
+
+    Attributes:
+        position: the position in the lifecycle and in the data, as plain data.
+        is_in_iteration: True if the step of the current iteration has not run.
+        needs_batch: True if a step is still to use the current batch.
+        keeps_batch: True if the current batch is saved if it is plain data.
+        generators: the states of the RNGs.
+        fire_counts: how often each event had been fired.
+    """
+
+    position: dict[str, Any]
+    is_in_iteration: bool
+    needs_batch: bool
+    keeps_batch: bool
+    generators: Mapping[str, Any]
+    fire_counts: dict[str, int]
+
+
 class Cursor(Part):
     """The position of a run, and the values on which its next moves depend.
 
@@ -30,7 +51,9 @@ class Cursor(Part):
         moves: the phases that an activity can fire from here; None while no phase can be fired.
         last_phase: the number of the phase in which the last run ended.
         outcome: how the last run ended, or, once it is decided, how the current run ends; otherwise None.
-        is_finished: True if the loaded state is the end of a run; the next `run` ends at once unless limits change.
+        loaded_end: how the loaded run had ended; None if it had not, or if no state was loaded. A run that had
+            completed ends at once when it is run again, unless limits change.
+        stop: the place at which the run was terminated, if the run `resumes_exactly`.
         suspended_at: the position at which the run was interrupted; the history of the run scope.
         activity_position: the position of the activity that fires phases.
         is_loaded: True at STARTED of a run that resumes from a loaded state.
@@ -45,16 +68,17 @@ class Cursor(Part):
         "activity_position",
         "callback_event",
         "epoch_start",
-        "is_finished",
         "is_loaded",
         "is_terminated",
         "last_phase",
+        "loaded_end",
         "loaded_iterations",
         "moves",
         "outcome",
         "position",
         "skip_completed",
         "skip_epoch_completed",
+        "stop",
         "suspended_at",
     )
     PROCESS = frozenset({"moves"})
@@ -65,12 +89,13 @@ class Cursor(Part):
         self.callback_event: Any = None
         self.last_phase = 0
         self.outcome: Outcome | None = None
-        self.is_finished = False
+        self.loaded_end: Outcome | None = None
         super().__init__()
 
     def restart(self) -> None:
         """Reset the attributes of one run. The position, the outcome and the last phase do not change."""
         self.suspended_at: int | None = None
+        self.stop: Place | None = None
         self.activity_position = IDLE_POSITION
         self.is_loaded = False
         self.epoch_start = 0

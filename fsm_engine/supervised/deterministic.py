@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -143,7 +143,8 @@ class DeterministicEngine(Engine):
         resumed in the middle then continues with the random numbers of its beginning.
         """
         values = super().state_dict()
-        values["rng_states"] = _rng_states()
+        generators = values.get("generators")
+        values["rng_states"] = _in_order(rng_states() if generators is None else generators["process"])
         return values
 
 
@@ -184,7 +185,10 @@ def _seed_all(seed: int) -> None:
 
 
 def _rng_states() -> list[Any]:
-    states = rng_states()
+    return _in_order(rng_states())
+
+
+def _in_order(states: Mapping[str, Any]) -> list[Any]:
     return [states[library] for library in _LIBRARIES if library in states]
 
 

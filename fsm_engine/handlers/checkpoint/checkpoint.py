@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from fsm_engine._util.atomic_files import remove_leftovers
 from fsm_engine._util.signatures import accepts, check_runs_when_called
 from fsm_engine._util.state_dicts import check_keys
-from fsm_engine.engine.run_ends import call_after_run
 from fsm_engine.events.events import EventEnum
 from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
@@ -24,6 +23,7 @@ from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
 from fsm_engine.handlers.checkpoint.loading import load_state_dicts
 from fsm_engine.handlers.checkpoint.resume import files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
+from fsm_engine.runtime.run_ends import call_after_run
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine

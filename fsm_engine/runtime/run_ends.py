@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from fsm_engine.runtime.cursor import Outcome
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
+from fsm_engine.runtime.run import Claim, Run
 
 
 class _Active(threading.local):
-    """The number of active runs in this thread, each inside the one before, and the functions to call at the end."""
+    """The claims of the active runs in this thread, each inside the one before, and the functions to call at the end.
+
+    The claims are weak references, because an exception at any line may end a run without a call of `end`.
+    """
 
     def __init__(self) -> None:
-        self.runs = 0
+        self.claims: list[Callable[[], Claim | None]] = []
         self.callbacks: list[Callable[[], None]] = []
 
 
@@ -29,19 +29,24 @@ def call_after_run(callback: Callable[[], None]) -> None:
     An exception that it raises leaves `Engine.run`, unless the run raises an exception itself. Without an active run in
     this thread, `callback` is not called.
     """
-    if _active.runs and callback not in _active.callbacks:
+    if active_runs() and callback not in _active.callbacks:
         _active.callbacks.append(callback)
 
 
-def begin() -> None:
+def active_runs() -> int:
+    """Return the number of active runs in this thread, each inside the one before."""
+    return sum(claim() is not None for claim in _active.claims)
+
+
+def begin(run: Run) -> None:
     """Count a run that begins."""
-    _active.runs += 1
+    _active.claims = [claim for claim in _active.claims if claim() is not None] + [run._claim]
 
 
-def end(engine: Engine) -> Exception | None:
-    """Count a run of `engine` that ends. If it is the outermost one, call the callbacks; return the first exception."""
-    _active.runs -= 1
-    if _active.runs or not _active.callbacks:
+def end(run: Run) -> Exception | None:
+    """Count a run that ends. If it is the outermost one, call the callbacks; return the first exception."""
+    _active.claims = [claim for claim in _active.claims if claim() is not None and claim is not run._claim]
+    if _active.claims or not _active.callbacks:
         return None
     errors: list[Exception] = []
     callbacks, _active.callbacks = _active.callbacks, []
@@ -50,8 +55,8 @@ def end(engine: Engine) -> Exception | None:
             callback()
         except Exception as error:
             errors.append(error)
-    if errors and engine._cursor.outcome is not Outcome.INTERRUPTED:
-        engine._cursor.outcome = Outcome.FAILED
+    if errors and run._cursor.outcome is not Outcome.INTERRUPTED:
+        run._cursor.outcome = Outcome.FAILED
     try:
         return errors[0] if errors else None
     finally:
