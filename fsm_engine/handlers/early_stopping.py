@@ -32,6 +32,9 @@ class EarlyStopping:
     The first score only sets the score to compare with. NaN is never an improvement. The reference to `trainer` is
     weak.
 
+    If a state that is out of patience is loaded, the loaded run of `trainer` ends when it resumes. To continue it, give
+    a higher `patience`, or call `reset` before `run`.
+
     Args:
         patience: number of consecutive calls without an improvement after which the run is terminated.
         score_function: function from the engine that this handler is attached to, to the score, a number.
@@ -174,6 +177,31 @@ class EarlyStopping:
         check_keys(state_dict, _KEYS)
         for key in _KEYS:
             setattr(self, key, state_dict[key])
+        trainer = self.trainer
+        if trainer is None or self.counter < self.patience:
+            return
+        attached = trainer.handlers(Events.RESUMED)
+        if not any(isinstance(handler, _EndAgain) and handler.stopping is self for handler in attached):
+            trainer.add_event_handler(Events.RESUMED, _EndAgain(self))
+
+
+class _EndAgain:
+    """Terminates a loaded run of the trainer if the loaded state of `stopping` is out of patience; a handler."""
+
+    def __init__(self, stopping: EarlyStopping) -> None:
+        self.stopping = stopping
+
+    def __call__(self, engine: Engine) -> None:
+        stopping = self.stopping
+        if stopping.counter >= stopping.patience:
+            engine.logger.info(
+                "EarlyStopping: the score had not improved on %s in %s calls when the run was saved, so it ends at "
+                "once. To continue it, give a higher patience than %s, or call reset() of the handler before run().",
+                stopping.best_score,
+                stopping.counter,
+                stopping.patience,
+            )
+            engine.terminate()
 
 
 def _plain_number(score: Any) -> Any:
