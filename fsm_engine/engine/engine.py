@@ -457,7 +457,9 @@ class Engine(EventDispatcher):
         holds the exact position: the position in the lifecycle and in the data, the states of the RNGs, and the current
         batch if a step is still to use it. Called while handlers run, it holds only the progress, and a warning is
         logged. At EXCEPTION_RAISED, the position is where the exception was raised: the step or the fetch runs again.
-        If a handler raised it, the remaining handlers of that event are skipped.
+        If a handler raised it, the remaining handlers of that event are skipped. After `terminate`, also when `run` has
+        returned, the position is where the run was left for TERMINATE. An engine that has returned while another runs,
+        such as an evaluator, saves no position, because its next run is a new one.
 
         Raises:
             ValueError: the state has no attribute for a user's key, or the current batch is not plain data.
@@ -475,8 +477,14 @@ class Engine(EventDispatcher):
 
         Not restored are: gradients that wait for the optimizer, unless a step of `create_supervised_trainer`
         accumulates them; ``state.batch`` after its iteration; random numbers of worker processes until the pass ends;
-        random numbers of data without a sampler that draws its order later than in ``iter``. A run that had ended fires
-        STARTED, and TERMINATE if it was terminated, and ends again, unless a higher limit is given.
+        random numbers of data without a sampler that draws its order later than in ``iter``.
+
+        A run that was terminated continues with the next batch, whatever called `terminate`: the request is not loaded,
+        and the random numbers drawn since are drawn again. COMPLETED fires again when the run ends. It ends at once
+        only if its limits are reached, or if the loaded state of a handler says that it is over, such as
+        `EarlyStopping` out of patience; the log says how to continue it then. A handler of your own that ended the run
+        for good has to call `terminate` again at RESUMED, for example because of a state that it saves. A run that had
+        completed fires STARTED and ends again, unless a higher limit is given.
 
         Without an exact position, `run` skips the batches that the current epoch has used. It fires STARTED, then
         RESUMED unless the loaded run had done nothing.

@@ -15,6 +15,9 @@ class TimeLimit:
     The time is compared only when the event is fired, so the run continues until then. A pickled or copied handler
     starts its time again when it is loaded or copied.
 
+    The limit counts for each process: a run that another process resumes from a checkpoint continues with the next
+    batch, see `Engine.load_state_dict`. Attach the `Checkpoint` to COMPLETED, too, to save the run at the limit.
+
     Args:
         limit_sec: the limit in seconds; eight hours unless given.
 

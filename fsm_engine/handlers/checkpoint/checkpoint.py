@@ -65,8 +65,11 @@ class Checkpoint:
     `Checkpoint` saves immediately.
 
     Attached to EXCEPTION_RAISED, it saves the state from which the failed iteration is repeated. Like any handler of
-    that event, it stops the exception from leaving `run`. A checkpoint saved at COMPLETED does not start a new run
-    when it is resumed; a checkpoint saved after `run` has returned does.
+    that event, it stops the exception from leaving `run`.
+
+    A run that was terminated, for example by `TimeLimit`, continues when it is resumed, see `Engine.load_state_dict`.
+    A checkpoint of a completed run saved at COMPLETED does not start a new run when it is resumed; one saved after
+    `run` has returned does.
 
     With a `DiskSaver`, files hold only tensors and plain data, so that loading a file cannot run code. Anything else is
     refused when it is saved.
