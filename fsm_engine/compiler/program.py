@@ -40,7 +40,7 @@ def program_for(engine: EventDispatcher, current: Program | None, version: objec
     key = (graph, static_values, notify, version)
     if current is not None and current.key == key:
         return current
-    entries = {n: entry for event, n in graph.index.items() if n and (entry := engine._entries[event]).handlers}
+    entries = {n: entry for event, n in graph.index.items() if n and (entry := engine._entries[event]).attached}
     has_callback_events = engine._registry.has_callback_events
     specialization = Specialization(
         entries, static_values, notify is not None, has_callback_events, _move_entries(engine)

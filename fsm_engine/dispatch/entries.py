@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from fsm_engine.events.edges import Edge, Exit
@@ -117,20 +118,26 @@ class EventEntry:
         payload: the arguments that handlers receive besides the engine.
         callback_event: the event, if it is not a phase of the lifecycle; None if it is.
         is_fired_phase: True for a phase that is entered by firing its event.
-        handlers: the handler entries in the order in which they are called.
+        attached: the handler entries in the order in which they were attached, as the keys of a dictionary: adding and
+            removing one is atomic, so no change of another thread is lost.
         fire_count: how often the event was fired in this run. A run does not count phases, edges and exits that have
             no handlers.
         fire: the functions that `fire_event` calls; None until they are needed.
     """
 
-    __slots__ = ("callback_event", "counter", "event", "fire", "fire_count", "handlers", "is_fired_phase", "payload")
+    __slots__ = ("attached", "callback_event", "counter", "event", "fire", "fire_count", "is_fired_phase", "payload")
 
     def __init__(self, event: Key, counter: str | None, payload: Payload, callback_event: Event | None = None) -> None:
         self.event, self.counter, self.payload, self.callback_event = event, counter, payload, callback_event
         self.is_fired_phase = False
-        self.handlers: tuple[HandlerEntry, ...] = ()
+        self.attached: dict[HandlerEntry, None] = {}
         self.fire_count = 0
         self.fire: Firing | None = None
+
+    @property
+    def handlers(self) -> tuple[HandlerEntry, ...]:
+        """The handler entries in the order in which they are called."""
+        return tuple(sorted(self.attached, key=attrgetter("priority"), reverse=True))  # copies them first, atomically
 
     @property
     def shape(self) -> tuple[Any, ...]:

@@ -238,7 +238,7 @@ class EventDispatcher(Run):
             raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]  # a phase, not an edge or exit
         entry.fire_count += 1
         cursor.callback_event = entry.callback_event
-        if not entry.handlers:
+        if not entry.attached:
             return
         fire = entry.fire or self._compile_firing(entry)
         if args or kwargs:
@@ -254,7 +254,7 @@ class EventDispatcher(Run):
         entry.fire_count += 1
         if entry.callback_event is not None:
             self._cursor.callback_event = entry.callback_event
-        if not entry.handlers:
+        if not entry.attached:
             return
         fire = entry.fire or self._compile_firing(entry)
         if args or kwargs:
@@ -268,16 +268,21 @@ class EventDispatcher(Run):
             handlers = entry.handlers
             fire = firing_for(entry, False), firing_for(entry, True), entry.bound_objects(self._wrappers)[1:]
             entry.fire = fire
-            if entry.handlers is handlers:  # otherwise another thread has attached a handler
+            if entry.handlers == handlers:  # otherwise another thread has attached a handler
                 return fire
 
     def _wrap_handlers(self, wrapper: HandlerWrapper, is_active: bool) -> None:
         """Call the results of `wrapper` in place of the handlers, or stop doing so."""
         others = tuple([other for other in self._wrappers if other != wrapper])
+        self._invalidate()  # before and after the change, which an exception may cut short
+        self._drop_firings()
         self._wrappers = (*others, wrapper) if is_active else others
+        self._drop_firings()
+        self._invalidate()
+
+    def _drop_firings(self) -> None:
         for entry in self._entries.values():
             entry.fire = None
-        self._invalidate()
 
     @property
     def outcome(self) -> Outcome | None:

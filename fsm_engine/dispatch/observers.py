@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.signatures import check_runs_when_called
-from fsm_engine.dispatch.registry import CHANGING
 from fsm_engine.graph.transitions import Transition
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Observers:
     """The observers of one engine."""
 
     def __init__(self) -> None:
-        self._all: tuple[Observation, ...] = ()
+        self._all: dict[Observation, None] = {}  # a dictionary, because adding and removing a key is atomic
 
     def __bool__(self) -> bool:
         return bool(self._all)
@@ -48,9 +47,10 @@ class Observers:
     @property
     def notifier(self) -> Observer | None:
         """The function to call with each move: `notify`, or a single trusted observer; None if there is none."""
-        if len(self._all) == 1 and self._all[0].is_trusted:
-            return self._all[0].observer
-        return self.notify if self._all else None
+        observations = list(self._all)
+        if len(observations) == 1 and observations[0].is_trusted:
+            return observations[0].observer
+        return self.notify if observations else None
 
     def add(self, engine: EventDispatcher, observer: Observer, is_trusted: bool = False) -> Observation:
         """Add `observer` after the others.
@@ -65,20 +65,16 @@ class Observers:
             raise TypeError(f"an observer is called as observer(engine, transition), but {observer!r} is not callable.")
         check_runs_when_called(observer, "the observer")
         observation = Observation(engine, observer, is_trusted)
-        with CHANGING:
-            self._all += (observation,)
+        self._all[observation] = None
         return observation
 
     def discard(self, observation: Observation) -> bool:
         """Remove `observation`, and return True if it was present."""
-        with CHANGING:
-            before = len(self._all)
-            self._all = tuple([other for other in self._all if other is not observation])
-            return len(self._all) < before
+        return self._all.pop(observation, self) is None
 
     def notify(self, engine: EventDispatcher, transition: Transition) -> None:
         """Call every observer; remove one that raises, and log its exception."""
-        for observation in self._all:
+        for observation in list(self._all):
             try:
                 observation.observer(engine, transition)
             except Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,10 +16,6 @@ from fsm_engine.graph.code import Payload
 from fsm_engine.graph.graph import Graph
 
 _MOVE = Payload(keywords={"transition": "transition"})
-
-CHANGING = threading.RLock()
-"""Held while handlers or observers are replaced, so that no change of another thread is lost. A signal handler may
-interrupt a change in the same thread."""
 
 
 class Registry:
@@ -118,7 +113,7 @@ class Registry:
     def has_handlers(self, events: Iterable[AnyEvent]) -> bool:
         """Return True if one of `events`, its exit, or an edge from or to it has a handler."""
         wanted = {without_filter(event) for event in events}
-        return any(entry.handlers and not wanted.isdisjoint((key, *_ends(key))) for key, entry in self.entries.items())
+        return any(entry.attached and not wanted.isdisjoint((key, *_ends(key))) for key, entry in self.entries.items())
 
     def entry(self, event: AnyEvent) -> EventEntry:
         """Return the entry of `event`; create it for an edge or an exit that has none yet.
@@ -187,29 +182,26 @@ class Registry:
             handler_entry = HandlerEntry(event, handler, args, kwargs)
             handler_entry.set_arguments(handler_arguments(self.entry(event), handler, args, kwargs))
             handler_entries.append(handler_entry)
-        with CHANGING:
-            self.version = object()  # before and after the change, which an exception may cut short
-            for handler_entry in handler_entries:
-                self._insert(self.entries[handler_entry.event], handler_entry)
-            self.version = object()
+        self.version = object()  # before and after the change, which an exception may cut short
+        for handler_entry in handler_entries:
+            entry = self.entries[handler_entry.event]
+            handler_entry.count_when_attached = entry.fire_count
+            entry.fire = None
+            entry.attached[handler_entry] = None
+            entry.fire = None
+        self.version = object()
         return handler_entries
-
-    def _insert(self, entry: EventEntry, handler_entry: HandlerEntry) -> None:
-        handler_entry.count_when_attached = entry.fire_count
-        entry.handlers = tuple(sorted((*entry.handlers, handler_entry), key=_priority, reverse=True))
-        entry.fire = None
 
     def detach(self, handler_entries: Iterable[HandlerEntry]) -> bool:
         """Detach every entry that is still attached, and return True if there was one."""
         found = False
-        with CHANGING:
-            self.version = object()
-            for handler_entry in handler_entries:
-                entry = self.entries[handler_entry.event]
-                others = tuple([other for other in entry.handlers if other is not handler_entry])
-                found |= len(others) < len(entry.handlers)
-                entry.handlers, entry.fire = others, None
-            self.version = object()
+        self.version = object()
+        for handler_entry in handler_entries:
+            entry = self.entries[handler_entry.event]
+            entry.fire = None
+            found |= entry.attached.pop(handler_entry, self) is None
+            entry.fire = None
+        self.version = object()
         return found
 
     def entries_of(self, handler: Handler, event: AnyEvent | None = None) -> list[HandlerEntry]:
@@ -238,14 +230,10 @@ def _ends(key: Key) -> tuple[Event | Scope, ...]:
 
 def _copy(entry: EventEntry) -> EventEntry:
     twin = copy.copy(entry)
-    twin.handlers = tuple([copy.copy(handler_entry) for handler_entry in entry.handlers])
-    for handler_entry in twin.handlers:
+    twin.attached = {copy.copy(handler_entry): None for handler_entry in list(entry.attached)}
+    for handler_entry in twin.attached:
         handler_entry.has_warned = False
     return twin
-
-
-def _priority(handler_entry: HandlerEntry) -> int:
-    return handler_entry.priority
 
 
 def _same(one: Handler, other: Handler) -> bool:

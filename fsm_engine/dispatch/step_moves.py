@@ -67,7 +67,7 @@ def entries_of_move(registry: Registry, graph: Graph, transition: Transition) ->
     keys: list[Edge | Exit] = [Exit(end) for end in graph.exited_by(transition)]
     keys.append(transition.edge)
     keys += [Edge(scope, transition.target) for scope in reversed(source.path if source else ())]
-    return tuple([entry for key in keys if (entry := registry.entries.get(key)) is not None and entry.handlers])
+    return tuple([entry for key in keys if (entry := registry.entries.get(key)) is not None and entry.attached])
 
 
 def announce_move(engine: EventDispatcher, transition: Transition, entries: tuple[EventEntry, ...]) -> None:
@@ -168,7 +168,7 @@ def _observed_move(graph: Graph, registry: Registry, transition: Transition, is_
     target = graph.index[transition.target]  # type: ignore[index]  # a fired exit never leads to a history
     phase = graph.phases[target]
     target_entry, entries = registry.entries[phase.event], entries_of_move(registry, graph, transition)
-    if not (is_observed or phase.entry or target_entry.handlers or entries or transition.action is not None):
+    if not (is_observed or phase.entry or target_entry.attached or entries or transition.action is not None):
         return None
     return ObservedMove(transition, entries, is_observed or bool(entries), before(target), phase.entry, target_entry)
 

@@ -23,8 +23,8 @@ from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.persistence import copying
 from fsm_engine.persistence.state_dict import load_state_dict, make_state_dict
 from fsm_engine.runtime import data_iter, run_limits
+from fsm_engine.runtime.claim import nobody
 from fsm_engine.runtime.cursor import Outcome
-from fsm_engine.runtime.run import no_claim
 from fsm_engine.runtime.state import State
 
 if TYPE_CHECKING:
@@ -345,37 +345,36 @@ class Engine(EventDispatcher):
             Exception: raised by the step, a handler or the data, unless an error edge takes it or EXCEPTION_RAISED has
                 a handler. KeyboardInterrupt and the like are raised even if EXCEPTION_RAISED has one.
         """
-        claim = run_loop.claim(self)  # the engine is running until this frame ends
         has_begun, position, unhandled = False, run_loop.NOT_STARTED, None
-        try:
-            if until is not None or self._has_breakpoints:  # an exception may have left the breakpoints of another run
-                breakpoints.replace(self, until)
-            self._begin(data, max_epochs, max_iters, epoch_length, driver)
-            has_begun, terminal = True, self._graph.terminal_positions
-            while True:
-                try:
-                    if position == run_loop.NOT_STARTED:
-                        position = run_loop.take_run_edge(self)
-                    position = run_loop.handle_requests(self, position)
-                    if position in terminal:
-                        break
-                    function, bound = self._runner()
-                    position = function(self, position, bound)
-                except BaseException as error:
-                    position = run_loop.fail(self, error)
-        except BaseException:
-            if has_begun:  # the exception ended the run without EXCEPTION_RAISED
-                self._cursor.outcome = Outcome.FAILED
-            raise
-        finally:
+        with run_loop.claim(self):  # the engine is running until the end of this block
             try:
-                if self._has_breakpoints:
-                    breakpoints.replace(self, None)
-                if has_begun:
-                    unhandled = run_loop.end(self, position)
+                if until is not None or self._has_breakpoints:  # an exception may have left those of another run
+                    breakpoints.replace(self, until)
+                self._begin(data, max_epochs, max_iters, epoch_length, driver)
+                has_begun, terminal = True, self._graph.terminal_positions
+                while True:
+                    try:
+                        if position == run_loop.NOT_STARTED:
+                            position = run_loop.take_run_edge(self)
+                        position = run_loop.handle_requests(self, position)
+                        if position in terminal:
+                            break
+                        function, bound = self._runner()
+                        position = function(self, position, bound)
+                    except BaseException as error:
+                        position = run_loop.fail(self, error)
+            except BaseException:
+                if has_begun:  # the exception ended the run without EXCEPTION_RAISED
+                    self._cursor.outcome = Outcome.FAILED
+                raise
             finally:
-                self._claim = no_claim
-                del claim
+                try:
+                    if self._has_breakpoints:
+                        breakpoints.replace(self, None)
+                    if has_begun:
+                        unhandled = run_loop.end(self, position)
+                finally:
+                    self._claim.holder = nobody
         if unhandled is not None:
             try:
                 raise unhandled

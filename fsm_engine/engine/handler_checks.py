@@ -51,7 +51,8 @@ def warn(engine: EventDispatcher) -> None:
 
 
 def _silent_filters(engine: EventDispatcher, limits: RunLimits) -> Iterator[tuple[HandlerEntry, Finding]]:
-    filtered = [(entry, a) for entry in engine._entries.values() for a in entry.handlers if a.filter is not None]
+    observed = [entry for entry in engine._entries.values() if entry.attached]
+    filtered = [(entry, a) for entry in observed for a in entry.handlers if a.filter is not None]
     ranges = _ranges(engine._graph, limits) if filtered else {}
     for entry, handler_entry in filtered:
         assert handler_entry.filter is not None
@@ -109,7 +110,7 @@ def _never_fired(engine: EventDispatcher) -> Iterator[Finding]:
     if engine.outcome not in (Outcome.COMPLETED, Outcome.TERMINATED):
         return
     for entry in engine._entries.values():
-        if entry.callback_event is not None and entry.handlers and not entry.fire_count:
+        if entry.callback_event is not None and entry.attached and not entry.fire_count:
             yield Finding(
                 "never-fired",
                 f"{entry.event} has handlers, but the last run did not fire it.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from fsm_engine.runtime.claim import Claim
+
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
@@ -28,10 +30,10 @@ class Recording(Protocol):
 
 
 class _Active(threading.local):
-    """The recorders of the runs active in this thread, the outermost run first."""
+    """The recorders of the runs active in this thread, and the claims of these runs, the outermost run first."""
 
     def __init__(self) -> None:
-        self.recorders: list[Recording] = []
+        self.recorders: list[tuple[Claim, Recording]] = []
 
 
 _active = _Active()
@@ -40,18 +42,18 @@ _active = _Active()
 def begin(engine: Engine) -> None:
     """Record the beginning of a run of `engine`, if it has a recorder or runs inside a recorded run."""
     recorders = _active.recorders
-    while recorders and recorders[-1].is_over:  # removed while its engine ran
-        recorders.pop()
+    while recorders and (recorders[-1][1].is_over or recorders[-1][0].holder() is None):
+        recorders.pop()  # removed while its engine ran, or an exception ended the run without a call of `end`
     if engine._recorder is None and recorders:
-        recorders[-1].record_nested(engine)
+        recorders[-1][1].record_nested(engine)
     if engine._recorder is not None:
-        recorders.append(engine._recorder)
+        recorders.append((engine._claim, engine._recorder))
         engine._recorder.begin()
 
 
 def end(engine: Engine) -> None:
     """Record the end of a run of `engine`, if it is recorded."""
     recorder = engine._recorder
-    if recorder is not None and recorder in _active.recorders:
-        _active.recorders.remove(recorder)
+    if recorder is not None and (engine._claim, recorder) in _active.recorders:
+        _active.recorders.remove((engine._claim, recorder))
         recorder.end()

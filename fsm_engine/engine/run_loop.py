@@ -17,37 +17,41 @@ from fsm_engine.graph.positions import IDLE_POSITION, before, entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.persistence.state_dict import has_begun, resume_epoch
 from fsm_engine.runtime import data_iter, run_ends, run_limits
+from fsm_engine.runtime.claim import Claim
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.exact_data import restore_rng_states
-from fsm_engine.runtime.run import Claim
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
-
-_claiming = threading.RLock()  # an exception that leaves it locked must not block its own thread
 
 NOT_STARTED = -1
 """The position of a run before `take_run_edge`."""
 
 
-def claim(engine: Engine) -> Claim:
-    """Claim `engine` for a run, in one step, so that of two threads only one can.
+def claim(engine: Engine) -> threading.Lock:
+    """Claim `engine` for a run, so that of several threads only one can.
 
-    The engine is running as long as the caller keeps the claim. So an exception at any line leaves no engine that is
-    running for ever.
+    Returns:
+        A context manager. The engine is running as long as this object exists, so it must be kept on the stack, and
+        not in a variable: the traceback of an exception keeps the variables of each frame. It is a lock because a lock
+        has no Python code that an exception could interrupt; nothing waits for it.
 
     Raises:
         BusyError: the engine is running.
     """
-    claimed = Claim()
-    with _claiming:
-        if engine.is_running:
+    holder = [threading.Lock()]
+    claimed = Claim(weakref.ref(holder[0]))
+    try:
+        if not claimed.succeed(engine._claim):
             raise BusyError(
                 f"run() was called while this engine is running; it is in {engine.phase}. Use another Engine for a run "
                 f"inside this one, or call run() again after this run has ended."
             )
-        engine._claim = weakref.ref(claimed)
-    return claimed
+        engine._claim = claimed
+        return holder.pop()
+    except BaseException:
+        holder.clear()  # the traceback keeps the variables of this frame
+        raise
 
 
 def begin(
@@ -71,7 +75,8 @@ def begin(
     engine._failure.reset_process()
     engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
     engine._driver = engine._machine_driver() if driver == "transitions" else None
-    engine._firable_moves = None
+    engine._firable_moves = None  # with the next line: an exception may have cut short the last change of handlers
+    engine._has_handlers_cache.clear()
     handler_checks.warn(engine)
     if data_pass.resume_rng is not None:
         restore_rng_states(state.dataloader if data is None else data, data_pass.resume_rng)
@@ -203,7 +208,7 @@ def fail(engine: Engine, error: BaseException) -> int:
             failure.recovered_from = position
         else:
             entry = engine._registry.entries[edge.target]  # type: ignore[index]
-            failure.is_handled = bool(entry.handlers) and isinstance(error, Exception)
+            failure.is_handled = bool(entry.attached) and isinstance(error, Exception)
             signals.requests.clear()
             failure.final_error, failure.failed_position = error, position
         failure.error = error

@@ -22,7 +22,7 @@ def enter_unobserved(engine: EventDispatcher, position: int) -> int:
     A phase with handlers is entered by the generated function, so its handlers run before signals are handled.
     """
     phase = engine._graph.phases[phase_at(position)]
-    if is_entered(position) or engine._registry.entries[phase.event].handlers:
+    if is_entered(position) or engine._registry.entries[phase.event].attached:
         return position
     for action in phase.entry:
         execute(action, engine)

@@ -166,7 +166,7 @@ class Driver:
         for action in phase.entry:
             execute(action, engine)
         entry = engine._entries[phase.event]
-        if not entry.handlers:
+        if not entry.attached:
             return False
         engine._call_handlers(entry, *phase.payload.values(engine))
         return engine._signals.needs_attention

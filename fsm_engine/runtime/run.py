@@ -10,6 +10,7 @@ from typing import Any
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import phase_at
+from fsm_engine.runtime.claim import Claim
 from fsm_engine.runtime.clocks import Clocks
 from fsm_engine.runtime.cursor import Cursor
 from fsm_engine.runtime.data_pass import DataPass
@@ -19,16 +20,6 @@ from fsm_engine.runtime.state import COUNTERS, State
 
 PARTS = ("_cursor", "_clocks", "_signals", "_data_pass", "_failure")
 """The attributes of a `Run` that are its parts."""
-
-
-class Claim:
-    """Held by the frame of `Engine.run`, so it ends with the frame, whatever ends that."""
-
-    __slots__ = ("__weakref__",)
-
-
-def no_claim() -> None:
-    """Stand for a weak reference to the claim of an engine that does not run."""
 
 
 class Run:
@@ -50,7 +41,7 @@ class Run:
         self._data_pass = DataPass()
         self._failure = Failure()
         self.state = State()
-        self._claim: Callable[[], Claim | None] = no_claim
+        self._claim = Claim()
         self._has_loaded_state = False
         self.state_dict_user_keys: list[str] = []
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
@@ -75,7 +66,7 @@ class Run:
     @property
     def is_running(self) -> bool:
         """True from the beginning of `run` until it returns or raises."""
-        return self._claim() is not None
+        return self._claim.holder() is not None
 
     @property
     def is_resuming(self) -> bool:

@@ -5,22 +5,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from fsm_engine.runtime.claim import Claim
 from fsm_engine.runtime.cursor import Outcome
-from fsm_engine.runtime.run import Claim, Run
+from fsm_engine.runtime.run import Run
 
 
 class _Active(threading.local):
     """The claims of the active runs in this thread, each inside the one before, and the functions to call at the end.
 
-    The claims are weak references, because an exception at any line may end a run without a call of `end`.
+    An exception may have ended a run without a call of `end`; then its claim is not held.
     """
 
     def __init__(self) -> None:
-        self.claims: list[Callable[[], Claim | None]] = []
+        self.claims: list[Claim] = []
         self.callbacks: list[Callable[[], None]] = []
 
 
 _active = _Active()
+
+
+def _drop_ended_runs() -> list[Claim]:
+    """Return the claims of the active runs in this thread, after those that have ended were removed."""
+    claims = _active.claims
+    while claims and claims[-1].holder() is None:
+        claims.pop()
+    return claims
 
 
 def call_after_run(callback: Callable[[], None]) -> None:
@@ -35,18 +44,20 @@ def call_after_run(callback: Callable[[], None]) -> None:
 
 def active_runs() -> int:
     """Return the number of active runs in this thread, each inside the one before."""
-    return sum(claim() is not None for claim in _active.claims)
+    return len(_drop_ended_runs())
 
 
 def begin(run: Run) -> None:
-    """Count a run that begins."""
-    _active.claims = [claim for claim in _active.claims if claim() is not None] + [run._claim]
+    """Add a run that begins."""
+    _drop_ended_runs().append(run._claim)
 
 
 def end(run: Run) -> Exception | None:
-    """Count a run that ends. If it is the outermost one, call the callbacks; return the first exception."""
-    _active.claims = [claim for claim in _active.claims if claim() is not None and claim is not run._claim]
-    if _active.claims or not _active.callbacks:
+    """Remove a run that ends. If it is the outermost, call the callbacks; return the first exception."""
+    claims = _active.claims
+    if run._claim in claims:
+        del claims[claims.index(run._claim) :]
+    if claims or not _active.callbacks:
         return None
     errors: list[Exception] = []
     callbacks, _active.callbacks = _active.callbacks, []

@@ -1,17 +1,23 @@
-"""Raise an exception at each line of a run, and report the engines that it breaks.
+"""Raise an exception at each line or instruction of a run, and report the engines that it breaks.
 
-    python tests/support/fault_injection.py PROGRAM EVERY
+    python tests/support/fault_injection.py PROGRAM --every 1
+    python tests/support/fault_injection.py PROGRAM --opcodes --sample 500 --seed 7
 
-It stops one run at the first line of the library, another at line 1 + EVERY, and so on. It prints the number of runs
-and a line per broken engine. It runs in a process of its own, because exceptions in trace functions can damage the
-interpreter's count of recursions (CPython 3.11).
+The first command stops one run at the first line of the library, another at the second line, and so on. The second
+command stops runs at random bytecode instructions. It prints the number of runs and a line per broken engine. It runs
+in a process of its own, because exceptions in trace functions can damage the interpreter's count of recursions
+(CPython 3.11).
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
+import random
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,35 +25,40 @@ from typing import Any
 
 import fsm_engine
 from fsm_engine import Engine, EventEnum, Events, Outcome, Scope
+from fsm_engine.engine import recording
 from fsm_engine.engine.breakpoints import _interrupt
+from fsm_engine.runtime import run_ends
 
 PACKAGE = str(Path(fsm_engine.__file__).parent)
 DATA = [1, 2]
 
 
 class Stop(BaseException):
-    """Raised at one line of the library, as Ctrl-C raises KeyboardInterrupt."""
-
-
-class Recovery(EventEnum):
-    RETRY = "retry"
+    """Raised at one place in the library, as Ctrl-C raises KeyboardInterrupt."""
 
 
 @contextmanager
-def fault_at(line: int) -> Iterator[list[int]]:
-    """Raise `Stop` at line event number `line` inside the library; the list has the number of line events."""
+def fault_at(place: int, kind: str) -> Iterator[list[int]]:
+    """Raise `Stop` at event number `place` inside the library; the list has the number of events.
+
+    Args:
+        place: the number of the event, from 1 on; 0 for no exception.
+        kind: "line" or "opcode".
+    """
     count = [0]
 
-    def on_line(frame: FrameType, event: str, _arg: Any) -> Any:
-        if event == "line":
+    def on_event(frame: FrameType, event: str, _arg: Any) -> Any:
+        if event == kind:
             count[0] += 1
-            if count[0] == line:
+            if count[0] == place:
                 raise Stop(f"{frame.f_code.co_filename}:{frame.f_lineno}")
-        return on_line
+        return on_event
 
     def on_call(frame: FrameType, _event: str, _arg: Any) -> Any:
-        name = frame.f_code.co_filename
-        return on_line if name.startswith((PACKAGE, "<fsm_engine")) else None
+        if not frame.f_code.co_filename.startswith((PACKAGE, "<fsm_engine")):
+            return None
+        frame.f_trace_opcodes = kind == "opcode"
+        return on_event
 
     sys.settrace(on_call)
     try:
@@ -56,11 +67,20 @@ def fault_at(line: int) -> Iterator[list[int]]:
         sys.settrace(None)
 
 
+class Recovery(EventEnum):
+    RETRY = "retry"
+    PART = "part"
+
+
 class Program:
     """An engine with a log of its handlers, and one way to run it."""
 
     def __init__(self, prepare: Callable[[Program], None] = lambda program: None, **arguments: Any) -> None:
         self.log: list[str] = []
+        self.inner = Engine(self.step)
+        self.recorder: Any = None
+        self.checkpoint: Any = None
+        self.folder: str | None = None
         self.arguments = {"max_epochs": 2, **arguments}
         self.engine = Engine(self.step)
         for event in Events:
@@ -72,6 +92,9 @@ class Program:
 
     def note(self, *given: Any) -> None:
         self.log.append(given[-1])
+
+    def late(self) -> None:
+        self.log.append("late")
 
     def run(self) -> None:
         self.engine.run(DATA, **self.arguments)
@@ -115,51 +138,143 @@ def with_changes(program: Program) -> None:
     program.engine.add_event_handler(Events.GET_BATCH_STARTED(once=2), attach)
 
 
+def with_callback_events(program: Program) -> None:
+    def fire(engine: Engine, batch: int) -> int:
+        engine.fire_event("mine")
+        return batch
+
+    def attach(engine: Engine) -> None:
+        if program.late not in engine.handlers("mine"):
+            engine.add_event_handler("mine", program.late)
+
+    program.engine._process_function = fire
+    program.engine.register_events("mine")
+    program.engine.add_event_handler("mine", program.note, "mine")
+    program.engine.add_event_handler(Events.EPOCH_STARTED(once=2), attach)
+
+
+def recorded(program: Program) -> None:
+    program.recorder = program.engine.record()
+
+
+def with_inner_engine(program: Program) -> None:
+    program.recorder = program.engine.record()
+    program.engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: program.inner.run(DATA))
+
+
+def with_checkpoint(program: Program) -> None:
+    from fsm_engine.handlers import Checkpoint
+
+    program.folder = tempfile.mkdtemp()
+    program.checkpoint = Checkpoint({"engine": program.engine}, program.folder, n_saved=1)
+    program.engine.add_event_handler(Events.ITERATION_COMPLETED, program.checkpoint)
+
+
+def with_phases(program: Program) -> None:
+    def step(engine: Engine, batch: int) -> int:
+        engine.fire_event(Recovery.PART)
+        return batch
+
+    program.engine._process_function = step
+    program.engine.lifecycle.add_path(
+        Events.ITERATION_STARTED >> Recovery.PART >> Events.ITERATION_COMPLETED, required=True
+    )
+    program.engine.add_event_handler(Recovery.PART, program.note, "part")
+
+
 PROGRAMS: dict[str, Callable[[], Program]] = {
     "plain": Program,
     "observed": lambda: Program(observed),
     "edges": lambda: Program(with_edges),
     "recovery": lambda: Program(with_recovery),
     "changes": lambda: Program(with_changes),
+    "callbacks": lambda: Program(with_callback_events),
+    "phases": lambda: Program(with_phases),
+    "recording": lambda: Program(recorded),
+    "nested": lambda: Program(with_inner_engine),
+    "checkpoint": lambda: Program(with_checkpoint),
     "breakpoint": lambda: Program(until=Events.ITERATION_COMPLETED(once=3)),
     "transitions": lambda: Program(driver="transitions"),
 }
 
 
-def faults(make: Callable[[], Program], every: int) -> Iterator[tuple[str, Program]]:
-    """Yield programs whose run was stopped at one line of the library: the first, and one in `every` after it."""
+def count_places(make: Callable[[], Program], kind: str) -> int:
+    """Return the number of lines or instructions of the library that a run of the program executes."""
     make().run()  # compiles the functions, which later runs find in the caches
+    with fault_at(0, kind) as count:
+        make().run()
+    return count[0]
+
+
+def stopped_at(make: Callable[[], Program], place: int, kind: str) -> tuple[Program, Stop | None]:
+    """Return a program whose run was stopped at one place, and the exception.
+
+    The exception keeps the frames of the run, as ``sys.last_traceback`` does in an interactive session.
+    """
     program = make()
-    with fault_at(0) as count:
-        program.run()
-    for line in range(1, count[0] + 1, every):
-        program, place = make(), ""
-        with fault_at(line):
-            try:
-                program.run()
-            except Stop as stop:
-                place = str(stop)
-        yield place, program
-
-
-def broken_engines(name: str, every: int) -> tuple[int, list[tuple[str, str]]]:
-    """Return the number of faults, and the places of those that broke the engine, with what is wrong."""
-    expected, broken, number = PROGRAMS[name]().run_again(), [], 0
-    for place, program in faults(PROGRAMS[name], every):
-        number += 1
+    with fault_at(place, kind):
         try:
-            assert not program.engine.is_running
-            assert program.run_again() == expected
-            assert program.engine.outcome is Outcome.COMPLETED
-            assert _interrupt not in program.engine.handlers()
+            program.run()
+        except Stop as stop:
+            return program, stop
+    return program, None
+
+
+def check(program: Program, expected: list[str]) -> None:
+    """Raise AssertionError unless the engine runs again and calls the attached handlers and no others."""
+    engine = program.engine
+    assert not engine.is_running
+    assert not program.inner.is_running
+    if program.recorder is not None:
+        program.recorder.remove()
+        assert (engine._wrappers, engine._recorder, program.inner._recorder) == ((), None, None)
+    was_attached = program.late in engine.handlers()
+    log = program.run_again()
+    assert [name for name in log if name != "late"] == [name for name in expected if name != "late"]
+    assert log.count("late") == expected.count("late") * (2 if was_attached else 1)
+    assert engine.outcome is Outcome.COMPLETED
+    assert _interrupt not in engine.handlers()
+    assert run_ends._active.claims == recording._active.recorders == []
+    program.inner.run(DATA)
+    if program.checkpoint is not None:
+        assert program.checkpoint.resume()
+        assert engine.state.iteration == 4
+
+
+def broken_engines(make: Callable[[], Program], places: Iterable[int], kind: str) -> Iterator[str]:
+    """Yield a line for each engine that does not work after its run was stopped, with the place and the problem."""
+    expected = make().run_again()
+    for place in places:
+        program, stop = stopped_at(make, place, kind)
+        try:
+            check(program, expected)
         except (Exception, Stop) as error:
-            broken.append((place, f"{type(error).__name__}: {error}, at {error.__traceback__.tb_lineno}"))
-    return number, broken
+            trace = error.__traceback__
+            yield f"{place} {stop}: {type(error).__name__}: {error}, at {trace.tb_lineno if trace else None}"
+        finally:
+            if program.folder is not None:
+                shutil.rmtree(program.folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", choices=PROGRAMS)
+    parser.add_argument("--every", type=int, default=1, help="stop at every n-th place")
+    parser.add_argument("--sample", type=int, help="stop at this many random places")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random places")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--lines", action="store_const", const="line", dest="kind", default="line", help="the default")
+    kinds.add_argument("--opcodes", action="store_const", const="opcode", dest="kind", help="stop at instructions")
+    arguments = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    kind, make = arguments.kind, PROGRAMS[arguments.program]
+    places: Sequence[int] = range(1, count_places(make, kind) + 1, arguments.every)
+    if arguments.sample is not None:
+        places = sorted(random.Random(arguments.seed).sample(places, min(arguments.sample, len(places))))
+    print(len(places))
+    for line in broken_engines(make, places, kind):
+        print(line)
 
 
 if __name__ == "__main__":
-    logging.disable(logging.CRITICAL)
-    count, failures = broken_engines(sys.argv[1], int(sys.argv[2]))
-    print(count)
-    for place, problem in failures:
-        print(place, problem)
+    main()
