@@ -10,7 +10,6 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from fsm_engine._util.tables import align
-from fsm_engine.timeline.columns import span_columns
 from fsm_engine.timeline.estimate import Estimate
 from fsm_engine.timeline.track import MoveKind, Sampling, Track
 from fsm_engine.timeline.units import format_duration
@@ -148,8 +147,8 @@ def summarize_track(track: Track) -> TrackSummary:
         moves = (visits.columns.entered[index] for index in indices)
         device = [device_times[move] for move in moves if move in device_times]
         phase = entered.target
-        phases[phase].add(durations, sum(estimate.scale(phase, duration) for duration in durations), device)
-        estimated = sum(estimate.scale(phase, duration) for duration in active)
+        phases[phase].add(durations, estimate.scale(phase, sum(durations)), device)
+        estimated = estimate.scale(phase, sum(active))
         spent[category(entered)] += estimated
         if left.is_transition:
             transitions[str(left)].add(active, estimated, device)
@@ -174,7 +173,7 @@ def _handler_table(track: Track, visits: Visits, estimate: Estimate) -> _Table:
     """Return the durations of calls, by handler and event. A call belongs to the visit that began last before it."""
     table = _Table(_Durations)
     names = list(map(str, track.handlers))
-    starts, ends, handlers, _ = span_columns(track)
+    starts, ends, handlers, _ = visits.calls
     for start, end, number in zip(starts, ends, handlers):
         estimated = end - start
         if estimate.left_out and visits:

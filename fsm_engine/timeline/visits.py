@@ -78,14 +78,16 @@ class Visits:
     Attributes:
         track: the track.
         moves: its moves.
-        spans: its handler calls, without those inside other calls.
+        calls: its handler calls.
+        spans: those of them that are not inside another call.
         columns: the visits, as indices into `moves` and `spans`.
         kinds: for each visit, the index in ``track.kinds`` of the move that entered it.
     """
 
     def __init__(self, track: Track) -> None:
         self.track = track
-        self.moves, self.spans = move_columns(track), outermost(span_columns(track))
+        self.moves, self.calls = move_columns(track), span_columns(track)
+        self.spans = outermost(self.calls)
         self.columns = visit_columns(self.moves, track.kinds, self.spans)
         self.kinds = list(map(self.moves.kinds.__getitem__, self.columns.entered))
 
