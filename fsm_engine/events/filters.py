@@ -83,10 +83,10 @@ def make_filter(
             "Put all values into once, or omit once."
         )
     built = Filter(
-        every=_checked_every(every),
+        every=_checked_number("every", every, 1),
         once=_checked_once(once),
-        before=_checked_bound("before", before),
-        after=_checked_bound("after", after),
+        before=_checked_number("before", before, 0),
+        after=_checked_number("after", after, 0),
         event_filter=_checked_event_filter(event_filter),
     )
     if built.every == 1 and not built.bounded:
@@ -94,12 +94,13 @@ def make_filter(
     return None if built == Filter() else built
 
 
-def _checked_every(every: Any) -> int | None:
-    if every is None:
+def _checked_number(name: str, number: Any, least: int) -> int | None:
+    if number is None:
         return None
-    if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
-        raise ValueError(f"Argument every should be integer and greater than zero, got {every!r}")
-    return int(every)
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
+        rule = "greater than zero" if least else "greater or equal to zero"
+        raise ValueError(f"Argument {name} should be integer and {rule}, got {number!r}")
+    return int(number)
 
 
 def _checked_once(once: Any) -> tuple[int, ...] | None:
@@ -115,14 +116,6 @@ def _checked_once(once: Any) -> tuple[int, ...] | None:
             f"Argument once should either be a positive integer or a list of positive integers, got {once!r}"
         )
     return tuple(numbers)
-
-
-def _checked_bound(name: str, bound: Any) -> int | None:
-    if bound is None:
-        return None
-    if not isinstance(bound, Integral) or isinstance(bound, bool) or bound < 0:
-        raise ValueError(f"Argument {name} should be integer and greater or equal to zero, got {bound!r}")
-    return int(bound)
 
 
 def _checked_event_filter(event_filter: Any) -> EventFilter | None:

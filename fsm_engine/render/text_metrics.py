@@ -69,9 +69,9 @@ def wrap_evenly(text: str, most: int, size: float) -> Text:
     return Text(tuple(next((lines for lines in attempts if len(lines) <= count), wrap(text, most))), size)
 
 
-def wrap_name(text: str, most: int = 20) -> Text:
-    """Break the name of a phase into two lines, at the underscore nearest its middle, if it has over `most` letters."""
-    if len(text) <= most or "_" not in text.strip("_"):
+def wrap_name(text: str) -> Text:
+    """Break the name of a phase into two lines, at the underscore nearest its middle, if it has over 20 letters."""
+    if len(text) <= 20 or "_" not in text.strip("_"):
         return Text((text,), NAME_SIZE)
     breaks = [index + 1 for index, letter in enumerate(text) if letter == "_" and 0 < index < len(text) - 1]
     middle = min(breaks, key=lambda index: abs(index - len(text) / 2), default=0)

@@ -530,6 +530,24 @@ def test_a_run_that_ends_earlier_diverges_at_its_end() -> None:
     assert str(found).partition(": ")[2] == "the end | IDLE --run--> Events.STARTED (epoch 0, iteration 0)"
 
 
+def test_a_track_of_an_engine_inside_a_run_is_verified_and_compared() -> None:
+    def recorded_with(inner_batches: int) -> tuple[Engine, Timeline]:
+        inner, outer = Engine(step), Engine(step)
+        inner.lifecycle.insert("INNER", after=Events.EPOCH_STARTED)
+        outer.add_event_handler(Events.EPOCH_COMPLETED, lambda: inner.run([1] * inner_batches))
+        with outer.record() as timeline:
+            outer.run([1, 2])
+        return inner, timeline
+
+    inner, timeline = recorded_with(1)
+    assert timeline.verify(inner.lifecycle, track=1) is None
+    assert timeline.verify(inner.lifecycle) is not None
+    assert timeline.coverage(inner.lifecycle, track=1).visited
+    other = recorded_with(2)[1]
+    assert timeline.diff(other) is None
+    assert timeline.diff(other, track=1) is not None
+
+
 def test_comparing_runs_without_their_beginning_raises() -> None:
     engine = Engine(step)
     with engine.record(capacity=5) as timeline:
