@@ -5,18 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fsm_engine.dispatch.handles import RemovableEventHandle
+from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.events.priorities import LAST
 from fsm_engine.events.scopes import Scope
 from fsm_engine.loggers.handlers import OptimizerParamsHandler, OutputHandler
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 Self = TypeVar("Self", bound="BaseLogger")
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import AnyEvent
 from fsm_engine.loggers.state_reader import NameParts, StateReader
 
 if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
     from fsm_engine.loggers.base import BaseLogger
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from fsm_engine.runtime.state import State
+from fsm_engine.runtime.state import State
 
 NameParts = tuple[str, ...]
 """Name of a value in nested containers: ``("loss", "0")`` is the first item of the list ``loss``."""

@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.extras import import_extra
+from fsm_engine.engine.engine import Engine
 from fsm_engine.loggers import handlers, weights_handlers
 from fsm_engine.loggers.base import BaseLogger
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 
 class TensorboardLogger(BaseLogger):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Number
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 
+from fsm_engine.engine.engine import Engine
+from fsm_engine.loggers.base import BaseLogger
 from fsm_engine.loggers.handlers import BaseHandler
 from fsm_engine.loggers.state_reader import NameParts
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
-    from fsm_engine.loggers.base import BaseLogger
 
 Whitelist = Sequence[str] | Callable[[str, torch.nn.Parameter], bool] | None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from fsm_engine.engine.engine import engine_of
 from fsm_engine.events.edges import Edge as Move
@@ -14,15 +13,13 @@ from fsm_engine.graph.code import Code, CodeFragment, UserCallable, code_name
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import History, Transition, Trigger
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.heat_map import HeatMap, visits_text
 from fsm_engine.render.main_path import main_path
 from fsm_engine.timeline.summary import DurationStats
 from fsm_engine.timeline.track import Track
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 INITIAL, FINAL = "initial", "final"
 """Ids of the initial and the final point. Both stand for the first phase of the graph."""

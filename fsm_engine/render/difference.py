@@ -6,16 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from fsm_engine._util.atomic_files import write_atomically
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.diagram import Change, Diagram, Edge, Node
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.formats import DIAGRAM_FORMATS, format_of
 from fsm_engine.render.themes import get_theme
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 Part = TypeVar("Part", Node, Edge)
 

@@ -7,19 +7,17 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fsm_engine._util.atomic_files import write_atomically
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.themes import Theme, get_theme
 from fsm_engine.serialization.files import WRITERS
+from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Track
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
-    from fsm_engine.timeline.timeline import Timeline
 
 DiagramWriter = Callable[[Diagram, Theme], bytes]
 LifecycleWriter = Callable[["Lifecycle", DiagramOptions, Theme], bytes]

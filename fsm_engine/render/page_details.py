@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.entries import HandlerEntry
-from fsm_engine.engine.engine import engine_of
+from fsm_engine.engine.engine import Engine, engine_of
 from fsm_engine.engine.explain import describe_handler, entries_of, handlers_of_move
 from fsm_engine.events.events import Event
 from fsm_engine.graph.code import Code, code_name
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import History, Transition
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.traversal import possible_moves
 from fsm_engine.render.diagram_builder import FINAL, INITIAL, edge_ends, scope_id
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True)

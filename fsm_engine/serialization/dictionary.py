@@ -50,7 +50,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.events.scopes import Scope
@@ -58,12 +58,10 @@ from fsm_engine.graph.code import Code, CodeFragment, UserCallable, code_name
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.edits import count_action
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization import library
 from fsm_engine.serialization.binding_names import BindingNames, check_name
 from fsm_engine.serialization.values import is_json
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 FORMAT, VERSION = "fsm_engine.lifecycle", 1
 PHASE_KEYS = ("event", "scope", "entry", "activity", "payload", "defer", "counter", "unscoped")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine._util.errors import LifecycleError
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.graphml import from_graphml, to_graphml
 from fsm_engine.serialization.json_text import from_json, to_json
 from fsm_engine.serialization.scxml import from_scxml, to_scxml
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 READERS: dict[str, Callable[[str, Mapping[str, Any] | None], Lifecycle]] = {
     ".json": from_json,

@@ -5,14 +5,12 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.networkx_graph import from_networkx, to_networkx
 from fsm_engine.serialization.safe_xml import parse_xml
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 _NS = "http://graphml.graphdrawing.org/xmlns"
 

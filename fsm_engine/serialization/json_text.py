@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from fsm_engine._util.errors import LifecycleError
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.dictionary import to_dict
 from fsm_engine.serialization.dictionary_reader import from_dict
 from fsm_engine.serialization.values import short_repr
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 def to_json(lifecycle: Lifecycle) -> str:

@@ -23,6 +23,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import LifecycleError
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.attributes import flatten, parse_json, unflatten
 from fsm_engine.serialization.dictionary import (
     END_KEYS,
@@ -38,8 +39,6 @@ from fsm_engine.serialization.values import short_repr
 
 if TYPE_CHECKING:
     import networkx
-
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 _NODE = ("entry", "activity", "payload", "defer", "counter")
 _EDGE = ("trigger", "signal", "error", "guard", "action")

@@ -18,19 +18,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from fsm_engine._util.unique_names import unique_name
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.attributes import flatten
 from fsm_engine.serialization.dictionary import END_KEYS, VERSION, is_within, split_path, to_dict
 from fsm_engine.serialization.safe_xml import parse_xml
 from fsm_engine.serialization.scxml_chart import NS, OWN
 from fsm_engine.serialization.scxml_import import import_chart
 from fsm_engine.serialization.scxml_reader import read_chart
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 _START_CHARACTERS = (  # of an XML name
     "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f\u2c00-\u2fef"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.attributes import CODE_KEYS, parse_json, unflatten
 from fsm_engine.serialization.dictionary import END_KEYS, FORMAT, PHASE_KEYS, TRANSITION_KEYS, escaped_name
 from fsm_engine.serialization.dictionary_reader import from_dict
 from fsm_engine.serialization.safe_xml import Element
 from fsm_engine.serialization.scxml_chart import OWN, Chart, State
 from fsm_engine.serialization.values import short_repr
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 _PHASE = PHASE_KEYS[2:]
 _TRANSITION = tuple(key for key in TRANSITION_KEYS if key not in END_KEYS)

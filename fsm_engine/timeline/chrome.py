@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine.timeline.slices import Flow, Flows, Lane, Slice, SliceType, slices
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 
 def to_chrome(timeline: Timeline, rank: int = 0) -> dict[str, Any]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import History, Transition
+from fsm_engine.lifecycle.coverage import Coverage
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.coverage import Coverage
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,11 @@ import os
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from fsm_engine._util.atomic_files import open_atomically
 from fsm_engine.timeline import chrome, perfetto
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 _LINES_PER_WRITE = 4096
 

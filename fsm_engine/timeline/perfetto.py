@@ -7,13 +7,11 @@ concatenated files of several ranks are one trace.
 from __future__ import annotations
 
 from math import isfinite
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from fsm_engine._util.extras import import_extra
 from fsm_engine.timeline.slices import Flows, Lane, Slice, SliceType, slices
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 _PACKETS_PER_WRITE = 10_000
 _BOOTTIME, _REALTIME = 6, 1

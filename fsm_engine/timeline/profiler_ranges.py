@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fsm_engine.engine.engine import Engine
 from fsm_engine.graph.code import runs_user_code
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.table import qualified_name
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 
 class ProfilerRanges:

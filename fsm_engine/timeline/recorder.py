@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
+from fsm_engine.engine.engine import Engine
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
@@ -18,9 +19,6 @@ from fsm_engine.timeline.sampling import Sampler
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import DEVICE, MoveKind, Sampling, Track
 from fsm_engine.timeline.track_writer import MoveObserver, TrackWriter, scope_names
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 
 class Recorder:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fsm_engine.timeline.columns import span_columns
+from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import MoveKind, Track
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
 
 
 class Lane(NamedTuple):

@@ -7,16 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
 
 from fsm_engine._util.tables import align
 from fsm_engine.timeline.estimate import Estimate
+from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import MoveKind, Sampling, Track
 from fsm_engine.timeline.units import format_duration
 from fsm_engine.timeline.visits import Visits, category
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
 
 
 @dataclass(frozen=True)

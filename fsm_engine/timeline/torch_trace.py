@@ -8,14 +8,12 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine._util.atomic_files import open_atomically
 from fsm_engine.timeline.chrome import TraceEvents
 from fsm_engine.timeline.export import get_format
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 
 def merge_torch_trace(timeline: Timeline, trace: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
+from fsm_engine.engine.engine import Engine
 from fsm_engine.engine.explain import name_of_handler, source_place
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
@@ -17,9 +18,6 @@ from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef, MoveKind, Track
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 MoveObserver = Callable[[Any, Transition], None]
 

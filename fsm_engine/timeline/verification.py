@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
-
-if TYPE_CHECKING:
-    from fsm_engine.lifecycle.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True)

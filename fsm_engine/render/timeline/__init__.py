@@ -10,15 +10,13 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.render.choices import choose
 from fsm_engine.render.formats import format_of
 from fsm_engine.render.themes import Theme, get_theme
-
-if TYPE_CHECKING:
-    from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.timeline import Timeline
 
 Writer = Callable[["Timeline", str, Theme], bytes]
 
