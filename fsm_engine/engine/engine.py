@@ -468,7 +468,8 @@ class Engine(EventDispatcher):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Load the progress that `state_dict` returned; the next `run` resumes there.
 
-        With an exact position, `run` fires RESUMED and continues as the saved run would have. Give it the same data,
+        With an exact position, `run` fires RESUMED and continues as the saved run would have. Give it the same data
+        (the log names differences that can be known without reading it, such as another ``batch_size``),
         and attach the same handlers before loading. Data that replaced the original with `set_data` has to be given to
         `run`. STARTED is not fired again, so do what its handlers did, such as freezing layers, before `run` or at
         RESUMED. The same holds for other changes outside the engine, such as ``requires_grad`` or the training mode of

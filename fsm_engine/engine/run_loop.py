@@ -19,6 +19,7 @@ from fsm_engine.persistence.state_dict import has_begun, resume_epoch
 from fsm_engine.runtime import data_iter, run_ends, run_limits
 from fsm_engine.runtime.claim import Claim
 from fsm_engine.runtime.cursor import Outcome
+from fsm_engine.runtime.data_description import warn_of_other_data
 from fsm_engine.runtime.exact_data import restore_rng_states
 
 if TYPE_CHECKING:
@@ -80,11 +81,13 @@ def begin(
     handler_checks.warn(engine)
     if data_pass.resume_rng is not None:
         restore_rng_states(state.dataloader if data is None else data, data_pass.resume_rng)
+    if data_pass.saved_data is not None and not is_new:
+        warn_of_other_data(engine, data_pass.saved_data, state.dataloader if data is None else data)
     if resumes:
         _resume(engine, data)
     else:
         _start(engine, data, is_new)
-    data_pass.resume_rng = cursor.loaded_end = None
+    data_pass.resume_rng = data_pass.saved_data = cursor.loaded_end = None
     cursor.outcome, cursor.callback_event = None, None
     recording.begin(engine)
     run_ends.begin(engine)

@@ -9,6 +9,7 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
+from fsm_engine.runtime.data_description import describe_data
 from fsm_engine.runtime.data_iter import batches_to_skip, is_open
 from fsm_engine.runtime.run import PARTS
 
@@ -51,11 +52,13 @@ def pickle_state(engine: EventDispatcher) -> dict[str, Any]:
     lifecycle["_base"] = None if engine._graph is TRAINING else engine._graph
     for name in ("_engine", "_validated", "step"):
         del lifecycle[name]
-    state = copy.copy(engine.state)
+    state, parts = copy.copy(engine.state), _copy_parts(engine)
+    if engine._cursor.suspended_at is not None and state.dataloader is not None:
+        parts["_data_pass"].saved_data = describe_data(engine, state.dataloader)
     state.dataloader = None
     return {
         **_other_attributes(engine),
-        **_copy_parts(engine),
+        **parts,
         "state": state,
         "_registry": engine._registry,
         "_entries": engine._entries,

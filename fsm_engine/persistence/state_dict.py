@@ -34,6 +34,7 @@ from fsm_engine.persistence.handler_state import (
     step_state,
 )
 from fsm_engine.runtime.cursor import Outcome
+from fsm_engine.runtime.data_description import describe_data
 from fsm_engine.runtime.data_iter import batches_before
 from fsm_engine.runtime.run_limits import reaches
 from fsm_engine.runtime.state import State
@@ -90,6 +91,7 @@ def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
         "position": position,
         "state": plain_attributes(engine, "output") if position is None else None,
         "ended": end and end.value,
+        "data": describe_data(engine, engine.state.dataloader),
         "generators": generators if stop is None else stop.generators,
         "step": step_state(engine),
         "handlers": handler_states(engine),
@@ -139,7 +141,7 @@ def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         load_step_state(engine, given["step"])
     if "handlers" in given:
         load_handler_states(engine, given["handlers"])
-    engine._data_pass.resume_rng = given.get("generators")
+    engine._data_pass.resume_rng, engine._data_pass.saved_data = given.get("generators"), given.get("data")
     engine._cursor.loaded_end = given["ended"] and Outcome(given["ended"]) if "ended" in given else None
     counts = given.get("fired")
     if counts:

@@ -25,6 +25,7 @@ class DataPass(Part):
         derived_length: the epoch length that came from the length of the data or from counting its batches; None if the
             user gave the epoch length. A new run does not reset it.
         has_warned_of_length: True after the warning that data is longer than the epochs of a continued run.
+        saved_data: the description of the data of a loaded or unpickled run, until the next run starts.
         resume_rng: from a loaded run, the RNG states to restore when the next run starts.
     """
 
@@ -39,6 +40,7 @@ class DataPass(Part):
         "must_reopen",
         "opening_rng",
         "resume_rng",
+        "saved_data",
         "skip",
         "start",
         "times_opened",
@@ -48,6 +50,7 @@ class DataPass(Part):
 
     def __init__(self) -> None:
         self.resume_rng: Mapping[str, Any] | None = None
+        self.saved_data: Mapping[str, Any] | None = None
         self.derived_length: int | None = None
         self.has_warned_of_length = False
         super().__init__()

@@ -23,12 +23,12 @@ def open_exactly(run: Run, start: int, skip: int) -> Iterator[Any]:
     must_reopen, loader_state, data_pass.loader_state = data_pass.must_reopen, data_pass.loader_state, None
     if data_pass.opening_rng is None or not must_reopen:
         _warn_inexact(run, must_reopen)
-        data_pass.opening_rng = {**rng_states(data), "length": length_of(data)}
+        data_pass.opening_rng = rng_states(data)
         return run._open_pass(data, start, skip)
-    _warn_other_data(run, data_pass.opening_rng["length"], skip)
+    _warn_of_new_workers(run, skip)
     with _keep_rng_states(data):
         restore_rng_states(data, data_pass.opening_rng)
-        if loader_state is None:
+        if loader_state is None or not saves_position(data):
             return run._open_pass(data, start, skip)
         data.load_state_dict(loader_state)
         return iter(data)
@@ -49,17 +49,9 @@ def _warn_inexact(run: Run, must_reopen: bool) -> None:
         )
 
 
-def _warn_other_data(run: Run, saved_length: int | None, skip: int) -> None:
+def _warn_of_new_workers(run: Run, skip: int) -> None:
     data = run.state.dataloader
-    length = length_of(data)
-    if length != saved_length:
-        run.logger.warning(
-            "The run resumes in the middle of a pass over data of length %s, but it was saved with data of length %s, "
-            "so the next batches differ. Pass the same data to run(), or the data that was passed to set_data().",
-            length,
-            saved_length,
-        )
-    if 0 < skip != length and getattr(data, "num_workers", 0) > 0:
+    if 0 < skip != length_of(data) and getattr(data, "num_workers", 0) > 0:
         run.logger.warning(
             "The worker processes of the DataLoader are new in the middle of a pass. The batches are the same, but "
             "random numbers that the workers draw until the end of the pass, such as for augmentations, differ."

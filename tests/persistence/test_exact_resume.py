@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import pickle
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -890,16 +891,64 @@ def test_a_pass_opened_without_rng_states_is_logged(caplog: pytest.LogCaptureFix
     assert_logged(caplog, "engine.resumes_exactly = True before run()")
 
 
-def test_data_of_another_length_is_logged_when_a_pass_resumes(caplog: pytest.LogCaptureFixture) -> None:
-    engine, _ = logging_engine()
-    states = states_after(engine, Events.ITERATION_COMPLETED(once=1))
-    engine.run([1, 2, 3])
-    other, log = logging_engine()
-    other.resumes_exactly = True
-    other.load_state_dict(states[0])
-    other.run([1, 2, 3, 4])
-    assert log == [2, 3]
-    assert_logged(caplog, "length 4", "length 3", "run()", "set_data()")
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Events.COMPLETED], ids=str)
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, None),
+        ({"size": 7}, "length of the dataset was 8, and is 7"),
+        ({"batch_size": 3, "size": 12}, "length of the dataset was 8, and is 12; batch_size was 2, and is 3"),
+        ({"shuffle": False}, "sampler was RandomSampler, and is SequentialSampler"),
+        ({"drop_last": True}, "drop_last was False, and is True"),
+        ({"steps": 4}, "gradient_accumulation_steps was 2, and is 4"),
+        ({"stateful": True}, "data was DataLoader, and is Stateful"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("by_pickle", [False, True], ids=["loaded", "unpickled"])
+def test_other_data_is_named_when_a_run_resumes(
+    by_pickle: bool, changes: dict[str, Any], named: str | None, event: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    if by_pickle and event is Events.COMPLETED:
+        return  # a copy of a completed run starts from zero
+
+    def made(size: int = 8, shuffle: bool = True, steps: int = 2, stateful: bool = False, **given: Any) -> Any:
+        model = nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        trainer = create_supervised_trainer(model, optimizer, nn.MSELoss(), gradient_accumulation_steps=steps)
+        trainer.resumes_exactly = True
+        loader = Stateful if stateful else DataLoader
+        return trainer, loader(TensorDataset(torch.ones(size, 1), torch.ones(size, 1)), shuffle=shuffle, **given)
+
+    trainer, data = made(batch_size=2)
+    if by_pickle:
+        trainer.run(data, max_epochs=2, until=event(once=1))
+        pickled = pickle.dumps(trainer)
+    else:
+        states = states_after(trainer, event if event is Events.COMPLETED else event(once=1))
+        trainer.run(data, max_epochs=2)
+    other, data = made(**{"batch_size": 2, **changes})
+    if by_pickle:
+        step = other._process_function
+        other = pickle.loads(pickled)
+        other._process_function.gradient_accumulation_steps = step.gradient_accumulation_steps
+    else:
+        other.load_state_dict(states[0])
+    caplog.clear()
+    other.run(data, max_epochs=3)
+    logged = [record.getMessage() for record in caplog.records if "other data" in record.getMessage()]
+    assert len(logged) == (named is not None)
+    assert named is None or f"exactly: {named}. Pass the same data to run()" in logged[0]
+
+
+class Stateful(DataLoader[Any]):
+    """A DataLoader that saves its position."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        raise AssertionError("there is no state to load")
 
 
 def test_data_given_to_set_data_resumes_if_it_is_given_to_run() -> None:
