@@ -80,11 +80,12 @@ class EventDispatcher(Run):
         Args:
             event_names: members of an `EventEnum`, or strings.
             event_to_attr: state attributes by event. Filters of these events receive the attribute, which your code
-                has to count; filters of other events receive the number of firings in this run.
+                has to count; filters of other events receive the number of firings in this run. Events that are
+                not in `event_names` and not registered before are ignored, so that engines can share a mapping.
 
         Raises:
             TypeError: an event is neither a member of an `EventEnum` nor a string.
-            ValueError: `event_to_attr` is not a mapping, or has an event that is not in `event_names`.
+            ValueError: `event_to_attr` is not a mapping.
         """
         if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
             raise ValueError(f"Expected event_to_attr to be dictionary. Got {type(event_to_attr)}.")
@@ -93,16 +94,11 @@ class EventDispatcher(Run):
                 raise TypeError(
                     f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}" + _fix(event)
                 )
-        mapped = dict(event_to_attr or {})
-        for event in mapped:
-            if event not in set(event_names):  # a set, because == treats a string and the event of that name as equal
-                raise ValueError(
-                    f"event_to_attr names {event!r}, which is not among the events of this call: {list(event_names)}. "
-                    f"Add it to the call, or remove it from event_to_attr."
-                )
-        for event in event_names:
+        known = {*event_names, *self._entries}
+        mapped = {event: name for event, name in (event_to_attr or {}).items() if event in known}
+        for event in (*event_names, *mapped):
             self._registry.register(event, mapped.get(event))
-        self.state.map_events({event: mapped[event] for event in event_names if event in mapped})
+        self.state.map_events(mapped)
         self._invalidate()
 
     def has_registered_events(self, event: AnyEvent) -> bool:
@@ -293,19 +289,58 @@ class EventDispatcher(Run):
         return self._cursor.outcome if not self.is_running else None
 
     @property
-    def should_terminate(self) -> bool:
-        """True once `terminate` was called or the run has entered TERMINATE, until the next run starts."""
-        return self._cursor.is_terminated or Signal.TERMINATE in self._signals.requests
+    def should_terminate(self) -> bool | str:
+        """True once `terminate` was called or the run has entered TERMINATE, until the next run starts.
+
+        It is "skip_completed" if COMPLETED is skipped. Setting it to True or "skip_completed" calls `terminate`;
+        setting it to False withdraws the request.
+        """
+        skip = self._signals.requests.get(Signal.TERMINATE)
+        if skip is None:
+            if not self._cursor.is_terminated:
+                return False
+            skip = self._cursor.skip_completed
+        return "skip_completed" if skip else True
+
+    @should_terminate.setter
+    def should_terminate(self, value: bool | str) -> None:
+        if value:
+            self.terminate(skip_completed=value == "skip_completed")
+        else:
+            self._signals.requests.pop(Signal.TERMINATE, None)
 
     @property
-    def should_terminate_single_epoch(self) -> bool:
-        """True if `terminate_epoch` was called and the run has not handled it yet."""
-        return Signal.TERMINATE_EPOCH in self._signals.requests
+    def should_terminate_single_epoch(self) -> bool | str:
+        """True once `terminate_epoch` was called, until the next epoch starts or the run ends.
+
+        It is "skip_epoch_completed" if EPOCH_COMPLETED is skipped. Setting it to True or "skip_epoch_completed" calls
+        `terminate_epoch`; setting it to False withdraws the request.
+        """
+        skip = self._signals.requests.get(Signal.TERMINATE_EPOCH)
+        if skip is None:
+            if not (self.is_running and self._cursor.terminated_epoch == self.state.epoch):
+                return False
+            skip = self._cursor.skip_epoch_completed
+        return "skip_epoch_completed" if skip else True
+
+    @should_terminate_single_epoch.setter
+    def should_terminate_single_epoch(self, value: bool | str) -> None:
+        if value:
+            self.terminate_epoch(skip_epoch_completed=value == "skip_epoch_completed")
+        else:
+            self._signals.requests.pop(Signal.TERMINATE_EPOCH, None)
 
     @property
     def should_interrupt(self) -> bool:
-        """True if `interrupt` was called and the run has not reached a place to stop yet."""
+        """True if `interrupt` was called, until the run is suspended. Setting it to True calls `interrupt`."""
         return Signal.INTERRUPT in self._signals.requests
+
+    @should_interrupt.setter
+    def should_interrupt(self, value: bool) -> None:
+        if value:
+            self.interrupt()
+        else:
+            self._signals.requests.pop(Signal.INTERRUPT, None)
 
     # Signals
 
@@ -313,7 +348,8 @@ class EventDispatcher(Run):
         """End the run after the handlers of the current event: enter TERMINATE, then COMPLETED.
 
         Call it from a handler, the step, another thread or a signal handler. A call during a step takes effect after
-        the handlers of ITERATION_COMPLETED. A call outside a run has no effect.
+        the handlers of ITERATION_COMPLETED. A call outside a run only sets `should_terminate`, which the next run
+        resets.
 
         Args:
             skip_completed: True to skip COMPLETED.
@@ -377,9 +413,8 @@ class EventDispatcher(Run):
         self._signals.needs_attention = True
 
     def _request_signal(self, signal: Signal, skip: bool) -> None:
-        if self.is_running:
-            self._signals.requests[signal] = skip is True  # a handler `engine.terminate` receives the engine as `skip`
-            self._signals.needs_attention = True
+        self._signals.requests[signal] = skip is True  # a handler `engine.terminate` receives the engine as `skip`
+        self._signals.needs_attention = True
 
 
 def _fix(event: Any) -> str:

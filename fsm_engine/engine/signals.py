@@ -83,7 +83,7 @@ def _take_edge(engine: EventDispatcher, signal: Signal, edge: Transition, skip: 
         cursor.stop = current_place(engine) if engine.resumes_exactly else None
         cursor.skip_completed, cursor.outcome = skip, Outcome.TERMINATED
     elif signal is Signal.TERMINATE_EPOCH:
-        cursor.skip_epoch_completed = skip
+        cursor.skip_epoch_completed, cursor.terminated_epoch = skip, engine.state.epoch
     elif target in graph.terminal:
         cursor.outcome = Outcome.INTERRUPTED
         if cursor.suspended_at is None:  # a run that is interrupted at RESUMED is still suspended at the first position

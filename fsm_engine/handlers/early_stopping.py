@@ -23,7 +23,11 @@ def _deprecated_name(old: str, new: str) -> Any:
         _warn_deprecated(old, new)
         return getattr(handler, new)
 
-    return property(get, doc=f"Deprecated name of `{new}`.")
+    def set_(handler: Any, value: Any) -> None:
+        _warn_deprecated(old, new)
+        setattr(handler, new, value)
+
+    return property(get, set_, doc=f"Deprecated name of `{new}`.")
 
 
 class EarlyStopping:
@@ -157,7 +161,7 @@ class EarlyStopping:
         trainer = self.trainer
         if trainer is not None:
             trainer.logger.info(
-                "EarlyStopping: the score has not improved on %s in %s calls. The run is terminated.",
+                "EarlyStopping: Stop training. The score has not improved on %s in %s calls.",
                 self.best_score,
                 self.counter,
             )

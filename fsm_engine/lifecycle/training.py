@@ -13,6 +13,7 @@ from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
+from fsm_engine.runtime.clocks import hours
 
 E, S = Events, Scope
 
@@ -85,7 +86,8 @@ _epoch_time = _code("record the time", "clocks.stop_epoch(state)")
 _end_epoch = _code(
     "record the time",
     "clocks.stop_epoch(state)\n"
-    "engine.logger.info('Epoch %s completed in %.3f s.', state.epoch, state.times['EPOCH_COMPLETED'])",
+    "engine.logger.info('Epoch[%s] Complete. Time taken: %s', state.epoch, hours(state.times['EPOCH_COMPLETED']))",
+    hours=hours,
 )
 _run_time = _code("record the time", "clocks.stop_run(state)")
 

@@ -76,7 +76,8 @@ def current_place(engine: EventDispatcher) -> Place:
     graph, signals, data_pass, failure = engine._graph, engine._signals, engine._data_pass, engine._failure
     position = engine._resume_position
     has_failed = failure.failed_position is not None
-    requests = signals.saved_requests if has_failed else {**signals.saved_requests, **signals.requests}
+    asked = signals.requests if engine.is_running and not has_failed else {}  # the next run drops others
+    requests = {**signals.saved_requests, **asked}
     saved: dict[str, Any] = {
         **engine._cursor.saved(),
         **data_pass.saved(),

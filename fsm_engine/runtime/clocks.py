@@ -40,3 +40,9 @@ class Clocks(Part):
         """Convert starting times to elapsed seconds when a run is suspended, and back when it resumes."""
         now = perf_counter()
         self.run, self.epoch = now - self.run, now - self.epoch
+
+
+def hours(seconds: float) -> str:
+    """Return a time as hours, minutes, seconds and milliseconds: ``00:01:02.500``."""
+    minutes, rest = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest / 1000:06.3f}"

@@ -62,6 +62,7 @@ class Cursor(Part):
         is_terminated: True after the run has entered TERMINATE.
         skip_completed: True if `terminate` was called with the request to skip COMPLETED.
         skip_epoch_completed: True if `terminate_epoch` was called with the request to skip EPOCH_COMPLETED.
+        terminated_epoch: the number of the epoch that `terminate_epoch` ended last; None before.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class Cursor(Part):
         "skip_epoch_completed",
         "stop",
         "suspended_at",
+        "terminated_epoch",
     )
     PROCESS = frozenset({"moves"})
     SAVED = ("epoch_start", "loaded_iterations", "is_terminated", "skip_completed", "skip_epoch_completed")
@@ -103,6 +105,7 @@ class Cursor(Part):
         self.is_terminated = False
         self.skip_completed = False
         self.skip_epoch_completed = False
+        self.terminated_epoch: int | None = None
 
     def reset_process(self) -> None:
         """Reset `moves`, so that no phase can be fired."""

@@ -59,6 +59,11 @@ class Run:
             self._invalidate()
 
     @property
+    def _state_dict_user_keys(self) -> list[str]:
+        """The name of `state_dict_user_keys` in pytorch-ignite, for subclasses that were written for it."""
+        return self.state_dict_user_keys
+
+    @property
     def phase(self) -> Phase:
         """The phase that the run is in; IDLE when no run is active, INTERRUPT while a run is suspended."""
         return self._graph.phases[phase_at(self._cursor.position)]

@@ -75,6 +75,7 @@ class DeterministicEngine(Engine):
                 f"DeterministicEngine seeds each pass over the data, but the lifecycle {self.lifecycle.name!r} has no "
                 f"EPOCH_STARTED, which opens the data. Use Engine, and seed in the phases that draw random numbers."
             )
+        self._loaded_iterator: Any = None
         self.state.rng_states = None  # set from a load or an INTERRUPT until the run has resumed
         self.state_dict_user_keys.append("rng_states")
         self.add_event_handler(Events.STARTED(priority=_BEFORE_USER_HANDLERS), _draw_seed)
@@ -97,11 +98,14 @@ class DeterministicEngine(Engine):
             )
         if data is not None and getattr(state.dataloader, ORIGINAL, None) is data:
             data = state.dataloader
+        self._loaded_iterator = data if self._has_loaded_state and _is_iterator(data) else None
         super()._begin(data, *args, **kwargs)
         if resumes:
             self._restore_rng_states()
 
     def _open_pass(self, data: Any, start: int, skip: int) -> Iterator[Any]:
+        if data is not None and data is self._loaded_iterator:  # an iterator has one pass, which the first epoch began
+            start, skip, self._loaded_iterator = 0, start + skip, None
         self._seed_pass(start)
         if is_map_style_loader(data) and not saves_position(data):
             opened = self._open_loader(data, start, skip)
@@ -161,6 +165,10 @@ def _save_rng_states(engine: Engine) -> None:
 
 def _seed_next_pass(engine: DeterministicEngine) -> None:
     engine._seed_pass(engine.state.iteration)
+
+
+def _is_iterator(data: Any) -> bool:
+    return isinstance(data, Iterator)
 
 
 def keep_random_state(func: Callable[P, R]) -> Callable[P, R]:

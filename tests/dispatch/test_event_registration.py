@@ -105,12 +105,18 @@ def test_registering_an_enum_class_raises_and_names_the_fix() -> None:
         Engine(echo).register_events(Mine)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("stranger", [Mine.BAR, "BAR", "FOO"])
-def test_event_to_attr_with_an_event_that_is_not_registered_in_the_same_call_raises(stranger: Any) -> None:
+def test_event_to_attr_may_name_events_that_are_registered_before_or_elsewhere() -> None:
     engine = Engine(echo)
-    with pytest.raises(ValueError, match=rf"^event_to_attr names {re.escape(repr(stranger))}, .*: \[Mine\.FOO\]"):
-        engine.register_events(Mine.FOO, event_to_attr={stranger: "foos"})
-    assert not engine.has_registered_events(Mine.FOO)
+    engine.register_events(Mine.FOO)
+    engine.register_events(Mine.BAR, event_to_attr={Mine.FOO: "foos", Mine.BAR: "bars", "ELSEWHERE": "others"})
+    assert (engine.state.foos, engine.state.bars) == (0, 0)
+    assert not hasattr(engine.state, "others")
+    assert not engine.has_registered_events("ELSEWHERE")
+    values: list[int] = []
+    engine.add_event_handler(Mine.FOO(event_filter=lambda engine, value: values.append(value) or True), lambda: None)
+    engine.state.foos = 7
+    engine.fire_event(Mine.FOO)
+    assert values == [7]
 
 
 @pytest.mark.parametrize("mapping", [[(Mine.FOO, "foos")], "foos", 1])

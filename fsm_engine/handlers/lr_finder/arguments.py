@@ -13,7 +13,8 @@ def check_to_save(to_save: Any) -> None:
     """Check that `to_save` is a mapping of objects with state dicts that has an optimizer.
 
     Raises:
-        TypeError: `to_save` is not a mapping, or an object has no ``state_dict`` or ``load_state_dict``.
+        TypeError: `to_save` is not a mapping, an object has no ``state_dict`` or ``load_state_dict``, or the optimizer
+            has no list `param_groups`.
         ValueError: the key ``"optimizer"`` is missing.
     """
     if not isinstance(to_save, Mapping):
@@ -24,6 +25,11 @@ def check_to_save(to_save: Any) -> None:
                 raise TypeError(f"Object {type(thing)} should have `{method}` method")
     if "optimizer" not in to_save:
         raise ValueError(f"Mapping to_save should contain 'optimizer' key, but has {list(to_save)}")
+    if not isinstance(getattr(to_save["optimizer"], "param_groups", None), Sequence):
+        raise TypeError(
+            f"Object to_save['optimizer'] should be torch optimizer, but given {type(to_save['optimizer'])}. Pass "
+            f"to_save={{'model': model, 'optimizer': optimizer}}."
+        )
 
 
 def check_numbers(num_iter: Any, smooth_f: Any, diverge_th: Any) -> None:
