@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from fsm_engine._util.choices import suffix_of
 from fsm_engine.cli.errors import NEGATIVE, CommandError
 from fsm_engine.cli.examples import epilog
 from fsm_engine.cli.targets import find
@@ -84,16 +85,10 @@ def draw(
     """
     recorded = Timeline.load(run)
     for path in files:  # check all before writing any
-        _check_suffix(path)
+        suffix_of(path, [*(f".{name}" for name in FORMATS), *SUFFIXES])
     for path in files:
         written = recorded.draw(path) if path.suffix[1:] in FORMATS else recorded.export(path)
         typer.echo(f"Wrote {written}", err=True)
-
-
-def _check_suffix(path: Path) -> None:
-    endings = [*(f".{name}" for name in FORMATS), *SUFFIXES]
-    if not path.name.lower().endswith(tuple(endings)):
-        raise CommandError(f"{path.name} has an unknown suffix. Use one of {', '.join(endings)}.")
 
 
 def _load_tracks(run: Path) -> Timeline:

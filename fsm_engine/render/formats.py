@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fsm_engine._util.atomic_files import write_atomically
+from fsm_engine._util.choices import choose, suffix_of
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.render.choices import choose
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.themes import Theme, get_theme
@@ -130,14 +130,9 @@ def draw(
 
 
 def format_of(path: str | os.PathLike[str], formats: Collection[str]) -> str:
-    """Return the suffix of `path` without the dot, in lower case.
+    """Return the one of `formats` that is the suffix of `path`, in upper or lower case.
 
     Raises:
-        ValueError: the suffix is not one of `formats`.
+        ValueError: the suffix is none of them; the message lists the legal ones.
     """
-    name = Path(path).suffix.lower().removeprefix(".")
-    if name not in formats:
-        legal = ", ".join(f".{other}" for other in formats)
-        problem = f"ends in .{name}" if name else "has no suffix"
-        raise ValueError(f"{Path(path).name!r} {problem}. Use one of {legal}.")
-    return name
+    return suffix_of(path, [f".{name}" for name in formats])[1:]

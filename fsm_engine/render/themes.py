@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fsm_engine.render.choices import choose
+from fsm_engine._util.choices import choose
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
 
 HEAT_THRESHOLDS = (0.0, 0.01, 0.05, 0.2, 0.5)

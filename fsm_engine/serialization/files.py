@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fsm_engine._util.atomic_files import write_atomically
+from fsm_engine._util.choices import suffix_of
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.serialization.graphml import from_graphml, to_graphml
@@ -30,7 +31,7 @@ def save(lifecycle: Lifecycle, path: str | os.PathLike[str]) -> Path:
         ValueError: the suffix is not one of `WRITERS`.
         OSError: the file cannot be written.
     """
-    return write_atomically(path, WRITERS[_suffix(path)](lifecycle).encode())
+    return write_atomically(path, WRITERS[suffix_of(path, READERS)](lifecycle).encode())
 
 
 def load(path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) -> Lifecycle:
@@ -42,17 +43,10 @@ def load(path: str | os.PathLike[str], bind: Mapping[str, Any] | None = None) ->
         OSError: the file cannot be read.
     """
     file = Path(path)
-    reader = READERS[_suffix(path)]
+    reader = READERS[suffix_of(path, READERS)]
     try:
         return reader(file.read_text("utf-8-sig"), bind)
     except UnicodeDecodeError as error:
         raise LifecycleError(f"{file}: byte {error.start} is not UTF-8.") from None
     except LifecycleError as error:
         raise LifecycleError(f"{file}: {error}") from error
-
-
-def _suffix(path: str | os.PathLike[str]) -> str:
-    suffix = Path(path).suffix.lower()
-    if suffix not in READERS:
-        raise ValueError(f"{str(path)!r} has the suffix {suffix!r}. A lifecycle file ends in {', '.join(READERS)}.")
-    return suffix

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from fsm_engine._util.atomic_files import open_atomically
+from fsm_engine._util.choices import choose, suffix_of
 from fsm_engine.timeline import chrome, perfetto
 from fsm_engine.timeline.timeline import Timeline
 
@@ -48,14 +49,14 @@ def get_format(path: Path, format_: str | None = None) -> str:
         ValueError: the format or the suffix is unknown.
     """
     if format_ is None:
-        format_ = next((f for suffix, f in SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
-        if format_ is None:
+        try:
+            return SUFFIXES[suffix_of(path, SUFFIXES)]
+        except ValueError as error:
+            names = " or ".join(map(repr, FORMATS))
             raise ValueError(
-                f"{path.name} has an unknown suffix. Use one of {', '.join(SUFFIXES)}, or pass "
-                f"format={' or '.join(map(repr, FORMATS))}. To write a file for Timeline.load, call save()."
-            )
-    if format_ not in FORMATS:
-        raise ValueError(f"format={format_!r} is unknown. Use one of {', '.join(map(repr, FORMATS))}.")
+                f"{error} Or pass format={names}. To write a file for Timeline.load, call save()."
+            ) from None
+    choose("format", format_, FORMATS)
     return format_
 
 

@@ -122,7 +122,7 @@ def test_an_error_is_printed_in_one_line(here: Path, arguments: list[str], messa
 def test_an_unknown_suffix_is_an_error(here: Path) -> None:
     done = call("draw", "run.fsmt", "-o", "run.svg", "-o", "run.xyz")
     assert (done.exit_code, Path("run.svg").exists()) == (2, False)
-    assert done.stderr.startswith("error: run.xyz ")
+    assert done.stderr.startswith("error: 'run.xyz' ends in .xyz.")
     assert ".svg, .png, .pdf, .html, .json, .json.gz, .perfetto, .pftrace" in done.stderr
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from fsm_engine._util.atomic_files import write_atomically
-from fsm_engine.render.choices import choose
+from fsm_engine._util.choices import choose
 from fsm_engine.render.formats import format_of
 from fsm_engine.render.themes import Theme, get_theme
 from fsm_engine.timeline.timeline import Timeline
