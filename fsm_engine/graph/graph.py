@@ -163,7 +163,7 @@ class Graph:
 
     def _fetches_as_training(self, number: int) -> bool:
         """Return True if a fetching phase has exits as in training, so the exit taken shows whether it got a batch."""
-        targets = (*_FETCHED, *_FETCHING, Events.EPOCH_COMPLETED)
+        targets = (*_FETCHED, *_FETCHING, Events.EPOCH_COMPLETED, Events.TERMINATE_SINGLE_EPOCH)
         as_training = (
             t.target in targets and (t.guard is None or isinstance(t.guard, CodeFragment))
             for t in self.automatic_exits[number]

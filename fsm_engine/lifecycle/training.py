@@ -48,6 +48,10 @@ _last_epoch_skipped = _code(
     **_no_work_left.names,
 )
 
+_skip_requested = _code(
+    "EPOCH_COMPLETED to be skipped", "signals.requests.get(TERMINATE_EPOCH)", TERMINATE_EPOCH=Signal.TERMINATE_EPOCH
+)
+
 RETURN_TO_STARTED = _code(
     "set the history to STARTED", "cursor.is_loaded, cursor.suspended_at = False, cursor.position | 1"
 )
@@ -90,6 +94,24 @@ _end_epoch = _code(
     hours=hours,
 )
 _run_time = _code("record the time", "clocks.stop_run(state)")
+
+_count = _code("epoch_length = count", "set_epoch_length(engine)", set_epoch_length=data.set_epoch_length)
+_mark_exhausted = _code("mark the data as exhausted", "note_exhausted(engine)", note_exhausted=data.note_exhausted)
+
+
+def _ends_of_epoch(source: Event, label: str, action: CodeFragment) -> tuple[Transition, ...]:
+    """Return the exits of a phase in which the data ended, and may have requested to skip EPOCH_COMPLETED."""
+    skip = _code(
+        f"{action.name}, skip EPOCH_COMPLETED",
+        f"{action.text}\ncursor.skip_epoch_completed = signals.requests.pop(TERMINATE_EPOCH)",
+        **action.names,
+        **_skip_requested.names,
+    )
+    return (
+        Transition(source, E.TERMINATE_SINGLE_EPOCH, f"{label}_skip", guard=_skip_requested, action=skip),
+        Transition(source, E.EPOCH_COMPLETED, label, action=action),
+    )
+
 
 _before = (
     Phase(IDLE),
@@ -149,12 +171,7 @@ TRAINING = Graph(
         Transition(
             E.GET_BATCH_STARTED, E.DATALOADER_STOP_ITERATION, "exhausted", guard=_length_known, action=_check_not_empty
         ),
-        Transition(
-            E.GET_BATCH_STARTED,
-            E.EPOCH_COMPLETED,
-            "end_of_data",
-            action=_code("epoch_length = count", "set_epoch_length(engine)", set_epoch_length=data.set_epoch_length),
-        ),
+        *_ends_of_epoch(E.GET_BATCH_STARTED, "end_of_data", _count),
         Transition(E.GET_BATCH_COMPLETED, E.ITERATION_STARTED, "iterate"),
         Transition(E.ITERATION_STARTED, E.ITERATION_COMPLETED, "step_done"),
         Transition(E.ITERATION_COMPLETED, E.EPOCH_COMPLETED, "epoch_full", guard=_epoch_full),
@@ -162,12 +179,7 @@ TRAINING = Graph(
         Transition(E.ITERATION_COMPLETED, E.ITERATION_STARTED, "no_data", guard=_no_data, action=_no_batch),
         Transition(E.ITERATION_COMPLETED, E.GET_BATCH_STARTED, "next_batch"),
         Transition(E.DATALOADER_STOP_ITERATION, E.GET_BATCH_COMPLETED, "got_batch", guard=_got_batch),
-        Transition(
-            E.DATALOADER_STOP_ITERATION,
-            E.EPOCH_COMPLETED,
-            "still_exhausted",
-            action=_code("mark the data as exhausted", "note_exhausted(engine)", note_exhausted=data.note_exhausted),
-        ),
+        *_ends_of_epoch(E.DATALOADER_STOP_ITERATION, "still_exhausted", _mark_exhausted),
         Transition(E.EPOCH_COMPLETED, E.COMPLETED, "nothing_left", guard=_no_work_left),
         Transition(E.EPOCH_COMPLETED, E.EPOCH_STARTED, "next_epoch"),
         Transition(E.TERMINATE_SINGLE_EPOCH, E.COMPLETED, "skipped_last", guard=_last_epoch_skipped),

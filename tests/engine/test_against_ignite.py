@@ -36,6 +36,10 @@ def differences(program: Program, log: list[Any]) -> Iterator[tuple[int, str]]:
         number = log[:place].count("run")
         if entry == "run" and number and program.runs[number].has_data > program.runs[number - 1].has_data:
             yield place, "a suspended run without data that is given some uses it"
+        if entry == "run" and place and _is_unknown_length(program) and not _has_limit(program.runs[number]):
+            yield place, "a new run counts the length of its data again"
+        if entry == "run" and number and _is_unknown_length(program) and not program.runs[number].has_data:
+            yield place, "a suspended run keeps its data even if the length of its epochs is unknown"
         if entry == "run" and place and _cut_an_epoch_short(program, log[:place]):
             yield place, "an epoch cut short does not shorten epochs of the next run"
         if entry[0] != "does":
@@ -49,13 +53,25 @@ def differences(program: Program, log: list[Any]) -> Iterator[tuple[int, str]]:
             yield place, "terminate_epoch at EPOCH_STARTED skips the epoch"
         if what.startswith("terminate_epoch") and program.kind == "generator" and program.epoch_length is None:
             yield place, "an epoch without iterations does not set the length"
-        if what == "interrupt" and where in ("STARTED", "EPOCH_STARTED", "DATALOADER_STOP_ITERATION"):
+        if what == "terminate_epoch, skip" and where == "end":
+            yield place, "terminate_epoch at the end of the data fires TERMINATE_SINGLE_EPOCH"
+        if what.startswith("terminate_epoch") and any(act == "open" for act, _ in program.acts):
+            yield place, "the data is opened again only for another epoch"
+        if what == "interrupt" and where in ("STARTED", "EPOCH_STARTED", "DATALOADER_STOP_ITERATION", "end"):
             yield place, "a run that is interrupted there resumes properly"
         if where in ("INTERRUPT", "TERMINATE", "EXCEPTION_RAISED"):
             yield place, "a signal without an edge is dropped"
-    if program.kind == "generator" and any(run.max_iters for run in program.runs):
+    if _is_unknown_length(program) and any(run.max_iters for run in program.runs):
         steps = [place for place, entry in enumerate(log) if entry[0] == "step"]
-        yield steps[-1] if steps else 0, "unknown length with max_iters leaves max_epochs alone"
+        yield steps[: program.length][-1] if steps else 0, "unknown length with max_iters leaves max_epochs alone"
+
+
+def _is_unknown_length(program: Program) -> bool:
+    return program.kind in ("unsized", "generator") and program.epoch_length is None
+
+
+def _has_limit(run: Run) -> bool:
+    return run.max_epochs is not None or run.max_iters is not None
 
 
 def _cut_an_epoch_short(program: Program, log: list[Any]) -> bool:
@@ -112,4 +128,6 @@ def _cannot_occur(kind: str, where: str, what: str) -> bool:
         return kind == "none"
     if where == "DATALOADER_STOP_ITERATION":
         return kind in ("none", "endless")
-    return where == "fetch" and kind in ("none", "list")
+    if where == "end":
+        return kind in ("none", "list", "endless")
+    return where in ("open", "fetch") and kind in ("none", "list", *(["generator"] if where == "open" else []))

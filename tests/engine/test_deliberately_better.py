@@ -8,6 +8,7 @@ import gc
 import pickle
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -606,3 +607,60 @@ def test_terminate_attached_as_a_handler_skips_nothing() -> None:
     engine.add_event_handler(Events.ITERATION_COMPLETED, engine.terminate)
     engine.run([1, 2])
     assert log == ["TERMINATE", "COMPLETED"]
+
+
+class SkipsItsLastEpochs:
+    """Two batches without a length, of which some passes end with a request to skip EPOCH_COMPLETED."""
+
+    def __init__(self, *skipping: int) -> None:
+        self.skipping, self.passes = skipping, 0
+        self.engine: Any = None
+
+    def __iter__(self) -> Iterator[int]:
+        self.passes += 1
+        number = self.passes
+        yield from (7, 8)
+        if number in self.skipping:
+            self.engine.terminate_epoch(skip_epoch_completed=True)
+
+
+@pytest.mark.parametrize("driver", ["compiled", "transitions"])
+@pytest.mark.parametrize(
+    ("arguments", "skipping", "epochs"),
+    [
+        ({}, (1,), ["TERMINATE_SINGLE_EPOCH"]),
+        ({"max_epochs": 3}, (1,), ["TERMINATE_SINGLE_EPOCH", "EPOCH_COMPLETED", "EPOCH_COMPLETED"]),
+    ],
+)
+def test_the_end_of_the_data_can_skip_epoch_completed(
+    arguments: dict[str, int], skipping: tuple[int, ...], epochs: list[str], driver: str
+) -> None:
+    if driver == "transitions":
+        pytest.importorskip("transitions")
+    engine, data, log = Engine(lambda engine, batch: batch), SkipsItsLastEpochs(*skipping), []  # type: ignore[var-annotated]
+    data.engine = engine
+    for event in (Events.TERMINATE_SINGLE_EPOCH, Events.EPOCH_COMPLETED):
+        engine.add_event_handler(event, lambda _engine, name, **_: log.append(name), event.name)
+    engine.run(data, driver=driver, **arguments)
+    assert (log, engine.state.epoch_length) == (epochs, 2)
+    assert engine.state.iteration == 2 * len(epochs)
+
+
+def test_exhausted_data_can_skip_epoch_completed() -> None:
+    engine, log = Engine(lambda engine, batch: batch), []  # type: ignore[var-annotated]
+
+    class Data:
+        passes = 0
+
+        def __iter__(self) -> Iterator[int]:
+            self.passes += 1
+            if self.passes == 1:
+                yield from (7, 8)
+            else:
+                engine.terminate_epoch(skip_epoch_completed=True)
+
+    for event in (Events.EPOCH_STARTED, Events.TERMINATE_SINGLE_EPOCH, Events.EPOCH_COMPLETED, Events.COMPLETED):
+        engine.add_event_handler(event, lambda _engine, name, **_: log.append(name), event.name)
+    with pytest.warns(UserWarning, match="can not provide data"):
+        engine.run(Data(), max_iters=5, epoch_length=3)
+    assert log == ["EPOCH_STARTED", "TERMINATE_SINGLE_EPOCH", "COMPLETED"]

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lifecycles import Building, Plan, built, plan_of, plans
-from programs import Sized
+from programs import Requests, Sized
 
 from fsm_engine import BusyError, Engine, EventEnum, Events, Lifecycle, Scope, StepEvents
 
@@ -371,7 +371,7 @@ def attach_last(building: Building, handler: Callable[[Engine], None]) -> None:
 
 def run_once(building: Building, number: int) -> None:
     plan = building.plan
-    data = {"list": [*range(10, 10 + plan.length)], "sized": Sized(plan.length, int), "none": None}[plan.kind]
+    data = {"list": [*range(10, 10 + plan.length)], "sized": Sized(plan.length, Requests()), "none": None}[plan.kind]
     length = plan.epoch_length or (2 if data is None else None)
     limits = {"max_epochs": 2, "epoch_length": length} if building.engine.lifecycle.graph.has_epochs else {}
     building._run(data, limits, ("compiled", "transitions")[number % 2])

@@ -16,7 +16,7 @@ from typing import Any
 
 import hypothesis
 from hypothesis import strategies as st
-from programs import Boom, Runaway, Sized
+from programs import Boom, Requests, Runaway, Sized
 
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, LifecycleError, Scope, Transition, Trigger
 from fsm_engine.engine.error_recovery import error_edge_name
@@ -322,13 +322,17 @@ class Building:
         if self.plan.watched:
             engine.observe(lambda _engine, transition: self._observe(transition))
 
+    @property
+    def _requests(self) -> Requests:
+        return Requests(fetched=lambda: self._act("fetch"), ended=lambda: self._act("fetch"))
+
     def run(self) -> Building:
         """Run the plan."""
         plan, engine = self.plan, self.engine
         data = {
             "list": lambda: [10 + number for number in range(plan.length)],
-            "sized": lambda: Sized(plan.length, lambda: self._act("fetch")),
-            "generator": lambda: iter(Sized(plan.length, lambda: self._act("fetch"))),
+            "sized": lambda: Sized(plan.length, self._requests),
+            "generator": lambda: iter(Sized(plan.length, self._requests)),
             "none": lambda: None,
         }[plan.kind]()
         limits: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """Random training programs that run on any engine with Ignite's API and log its calls.
 
 A program is plain data: the kind of data, the limits, the observed events, and the acts at the n-th firing of an event,
-in a step or in a fetch. The same program runs on pytorch-ignite and on fsm_engine.
+in a step or in the data. The same program runs on pytorch-ignite and on fsm_engine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import itertools
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -31,9 +33,9 @@ EVENTS = (
     "TERMINATE_SINGLE_EPOCH",
     "INTERRUPT",
 )
-USER_CODE = ("step", "fetch")
+USER_CODE = ("step", "open", "fetch", "end")
 SIGNALS = ("terminate", "terminate, skip", "terminate_epoch", "terminate_epoch, skip", "interrupt")
-KINDS = ("list", "sized", "generator", "endless", "none")
+KINDS = ("list", "sized", "unsized", "generator", "endless", "none")
 
 
 class Boom(Exception):
@@ -44,34 +46,51 @@ class Runaway(BaseException):
     """Exception for a program that makes too many calls to end."""
 
 
-class Sized:
-    """Data with a length, restarted by every pass; calls `fetched` before each batch."""
+@dataclass(frozen=True)
+class Requests:
+    """Functions that data calls: before each pass, before each batch, and when a fetch finds the end."""
 
-    def __init__(self, length: int | None, fetched: Any) -> None:
-        self.length, self.fetched = length, fetched
+    opened: Callable[[], Any] = int
+    fetched: Callable[[], Any] = int
+    ended: Callable[[], Any] = int
 
-    def __len__(self) -> int:
-        if self.length is None:
-            raise TypeError("no length")
-        return self.length
+
+class Unsized:
+    """Data without ``len`` that every pass restarts. With a length of None it is endless."""
+
+    def __init__(self, length: int | None, requests: Requests) -> None:
+        self.length, self.requests = length, requests
 
     def __iter__(self) -> Any:
-        return Pass(self.length, self.fetched)
+        self.requests.opened()
+        return Pass(self.length, self.requests)
+
+
+class Sized(Unsized):
+    """The same with a length."""
+
+    def __len__(self) -> int:
+        assert self.length is not None
+        return self.length
 
 
 class Pass:
-    """Iterator of one pass over `Sized`."""
+    """Iterator of one pass over `Unsized` or `Sized`."""
 
-    def __init__(self, length: int | None, fetched: Any) -> None:
+    def __init__(self, length: int | None, requests: Requests) -> None:
         self.left = itertools.count() if length is None else iter(range(length))
-        self.fetched = fetched
+        self.next, self.requests = next(self.left, None), requests
 
     def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> int:
-        self.fetched()
-        return 10 + next(self.left)
+        if self.next is None:
+            self.requests.ended()
+            raise StopIteration
+        self.requests.fetched()
+        batch, self.next = self.next, next(self.left, None)
+        return 10 + batch
 
 
 @dataclass(frozen=True)
@@ -94,15 +113,17 @@ class Program:
     acts: dict[tuple[str, int], str] = field(hash=False)
     observed: tuple[str, ...] = EVENTS
 
-    def data(self, fetched: Any) -> Any:
-        """Return new data for the program."""
+    def data(self, requests: Requests) -> Any:
+        """Return new data for the program, which makes `requests`."""
         if self.kind == "none":
             return None
         if self.kind == "list":
             return [10 + number for number in range(self.length)]
         if self.kind == "generator":
-            return iter(Sized(self.length, fetched))
-        return Sized(None if self.kind == "endless" else self.length, fetched)
+            return Pass(self.length, requests)
+        if self.kind == "sized":
+            return Sized(self.length, requests)
+        return Unsized(None if self.kind == "endless" else self.length, requests)
 
 
 class Recording:
@@ -128,7 +149,7 @@ class Recording:
 
     def run(self) -> Recording:
         """Run the program."""
-        data = self._program.data(lambda: self._act("fetch"))
+        data = self._program.data(Requests(*(partial(self._act, where) for where in ("open", "fetch", "end"))))
         for run in self._program.runs:
             self._call_run(data if run.has_data else None, run)
         self.log, log = [], self.log
