@@ -41,15 +41,15 @@ _epoch_full = _code(
 _max_iters = _code("iteration >= max_iters", "(limit := state.max_iters) is not None and state.iteration >= limit")
 _loaded = _code("a state was loaded", "cursor.is_loaded")
 _skipped = _code("COMPLETED skipped", "cursor.skip_completed")
-_epoch_skipped = _code("EPOCH_COMPLETED skipped", "cursor.skip_epoch_completed")
+_epoch_skipped = _code("completion skipped", "cursor.skip_epoch_completed")
 _last_epoch_skipped = _code(
-    "EPOCH_COMPLETED skipped, nothing left to do",
+    "completion skipped, nothing left to do",
     f"cursor.skip_epoch_completed and ({_no_work_left.text})",
     **_no_work_left.names,
 )
 
 _skip_requested = _code(
-    "EPOCH_COMPLETED to be skipped", "signals.requests.get(TERMINATE_EPOCH)", TERMINATE_EPOCH=Signal.TERMINATE_EPOCH
+    "skip requested", "signals.requests.get(TERMINATE_EPOCH)", TERMINATE_EPOCH=Signal.TERMINATE_EPOCH
 )
 
 RETURN_TO_STARTED = _code(

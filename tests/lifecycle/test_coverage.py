@@ -268,7 +268,7 @@ def test_coverage_is_printed_with_the_missing_phases_and_transitions() -> None:
     )
 
 
-@pytest.mark.parametrize(("make", "walks", "moves"), [(training, 6, 54), (step_by_step, 6, 76), (recovering, 8, 103)])
+@pytest.mark.parametrize(("make", "walks", "moves"), [(training, 6, 60), (step_by_step, 6, 82), (recovering, 8, 109)])
 def test_test_paths_are_few_and_short(make: Any, walks: int, moves: int) -> None:
     paths = make().test_paths()
     assert len(paths) <= walks

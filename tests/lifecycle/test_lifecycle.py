@@ -230,12 +230,13 @@ def test_the_table_shows_every_phase_exit_and_scope() -> None:
     lines = str(Lifecycle.training()).splitlines()
     assert lines[0].split() == ["phase", "scope", "on", "entry", "activity", "exits"]
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[2:]]
-    assert cells[7:10] == [
+    assert cells[7:11] == [
         [
             *("GET_BATCH_STARTED", "epoch", "batch = None", "next batch"),
             "[got a batch] -> GET_BATCH_COMPLETED",
         ],
         ["[exhausted, length known] -> DATALOADER_STOP_ITERATION / raise if the data is empty"],
+        ["[skip requested] -> TERMINATE_SINGLE_EPOCH / epoch_length = count, skip EPOCH_COMPLETED"],
         ["-> EPOCH_COMPLETED / epoch_length = count"],
     ]
     assert cells[1:5] == [
