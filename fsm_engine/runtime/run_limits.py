@@ -131,7 +131,7 @@ def start_limits(run: Run, data: Any, max_epochs: int | None, max_iters: int | N
 def resume_limits(run: Run, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
     """Set the limits for a run that continues with the counters of its state; given limits replace the state's.
 
-    Warns once if the epoch length came from earlier data, and the data is longer.
+    Warns once if the epoch length came from earlier data in this process, and the data is longer.
 
     Raises:
         ValueError: `epoch_length` differs from the state's, or there is no data and no epoch length; the state does not
@@ -149,7 +149,7 @@ def resume_limits(run: Run, data: Any, max_epochs: int | None, max_iters: int | 
         data_pass.derived_length = None
     elif state.epoch_length is None:
         data_pass.derived_length = length
-    elif length is not None and data is not state.dataloader and not _is_given(run):
+    elif state.dataloader is not None and data is not state.dataloader and not _is_given(run):
         _warn_if_longer(run, length)
     state.epoch_length = state.epoch_length or epoch_length or length
     state.max_epochs = max_epochs or state.max_epochs
@@ -166,9 +166,9 @@ def _check_has_length(data: Any, epoch_length: int | None) -> None:
         raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
 
 
-def _warn_if_longer(run: Run, length: int) -> None:
+def _warn_if_longer(run: Run, length: int | None) -> None:
     epoch_length, data_pass = run.state.epoch_length, run._data_pass
-    if epoch_length is None or length <= epoch_length or data_pass.has_warned_of_length:
+    if epoch_length is None or length is None or length <= epoch_length or data_pass.has_warned_of_length:
         return
     data_pass.has_warned_of_length = True
     warnings.warn(
