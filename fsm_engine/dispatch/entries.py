@@ -11,6 +11,8 @@ from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.filters import Filter
 from fsm_engine.graph.code import Payload
 
+_PRIORITY = attrgetter("priority")
+
 Handler = Callable[..., Any]
 Key = Event | Edge | Exit
 """The key of an event entry: an event, an edge, or an exit, without its filter."""
@@ -137,7 +139,10 @@ class EventEntry:
     @property
     def handlers(self) -> tuple[HandlerEntry, ...]:
         """The handler entries in the order in which they are called."""
-        return tuple(sorted(self.attached, key=attrgetter("priority"), reverse=True))  # copies them first, atomically
+        attached = list(self.attached)  # an atomic copy
+        if len(attached) > 1:
+            attached.sort(key=_PRIORITY, reverse=True)
+        return tuple(attached)
 
     @property
     def shape(self) -> tuple[Any, ...]:

@@ -36,10 +36,12 @@ class Registry:
         self.has_move_handlers = False
         self.graph: Graph | None = None
         self.version = object()  # another one after each change of handlers
+        self._filtered: tuple[object, list[HandlerEntry]] = (None, [])
         self._counters = counters
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "graph": None}  # the lifecycle holds the graph, and passes it to adopt_graph again
+        # The lifecycle holds the graph, and passes it to adopt_graph again.
+        return {**vars(self), "graph": None, "_filtered": (None, [])}
 
     def adopt_graph(self, graph: Graph) -> None:
         """Register the phases of `graph`. Events keep their handlers, and former phases become callback events.
@@ -209,17 +211,27 @@ class Registry:
         entries = self.entries.values() if event is None else [self.entry(event)]
         return [found for entry in entries for found in entry.handlers if _same(found.handler, handler)]
 
+    def filtered(self) -> list[HandlerEntry]:
+        """Return the handler entries that have a filter. The list is made again after each change of handlers."""
+        version, filtered = self._filtered
+        if version is not self.version:
+            version = self.version  # before the handlers are read, as in `program_for`
+            attached = [list(entry.attached) for entry in self.entries.values() if entry.attached]
+            filtered = [handler_entry for entries in attached for handler_entry in entries if handler_entry.filter]
+            self._filtered = version, filtered
+        return filtered
+
     def restart_counts(self) -> None:
         """Reset the counts of firings and of filter passes, as every new run does."""
         for entry in self.entries.values():
             entry.fire_count = 0
-            for handler_entry in entry.handlers:
+            for handler_entry in list(entry.attached) if entry.attached else ():
                 handler_entry.pass_count = handler_entry.count_when_attached = handler_entry.last_value = 0
 
     def copy_with_handlers(self) -> Registry:
         """Return a copy with the same handlers, whose counts and later handlers are its own."""
         twin = copy.copy(self)
-        twin.graph = self.graph
+        twin.graph, twin.version = self.graph, object()
         twin.entries = {event: _copy(entry) for event, entry in self.entries.items()}
         return twin
 

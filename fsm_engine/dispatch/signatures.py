@@ -28,7 +28,7 @@ def handler_arguments(
             f"a handler of {entry.event} must be callable, got {handler!r}. "
             f"If it has an attach method, call handler.attach(engine) instead."
         )
-    check_runs_when_called(handler, f"the handler of {entry.event}")
+    check_runs_when_called(handler, "the handler")
     positional, keywords = entry.payload.positional, entry.payload.keywords
     repeated = [name for name in kwargs if name in keywords]
     if repeated:

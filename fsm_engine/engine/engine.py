@@ -390,7 +390,9 @@ class Engine(EventDispatcher):
         return program.compiled.function, program.bound
 
     def _current_program(self) -> Program:
-        self._program = program = program_for(self, self._program, (self._version, self._registry.version))
+        program = program_for(self, self._program, (self._version, self._registry.version))
+        if program is not self._program:
+            self._program = program
         return program
 
     def _current_moves(self) -> dict[int, FirableMoves]:

@@ -42,6 +42,8 @@ def findings(engine: EventDispatcher, limits: RunLimits) -> list[Finding]:
 
 def warn(engine: EventDispatcher) -> None:
     """Log each filter that no value in the run that begins passes, once per handler."""
+    if not engine._registry.filtered():
+        return
     state = engine.state
     limits = RunLimits(state.max_epochs, state.max_iters, state.epoch_length)
     for handler_entry, finding in _silent_filters(engine, limits):
@@ -51,11 +53,11 @@ def warn(engine: EventDispatcher) -> None:
 
 
 def _silent_filters(engine: EventDispatcher, limits: RunLimits) -> Iterator[tuple[HandlerEntry, Finding]]:
-    observed = [entry for entry in engine._entries.values() if entry.attached]
-    filtered = [(entry, a) for entry in observed for a in entry.handlers if a.filter is not None]
+    filtered = engine._registry.filtered()
     ranges = _ranges(engine._graph, limits) if filtered else {}
-    for entry, handler_entry in filtered:
+    for handler_entry in filtered:
         assert handler_entry.filter is not None
+        entry = engine._entries[handler_entry.event]
         least, most = ranges.get(entry.event, (0, inf))  # type: ignore[arg-type]  # edges and exits have no limit
         if not handler_entry.filter.may_pass(least, most):
             yield handler_entry, _not_called(entry, handler_entry, most)

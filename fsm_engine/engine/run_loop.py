@@ -74,9 +74,13 @@ def begin(
     signals.requests.clear()
     signals.callbacks.clear()
     engine._failure.reset_process()
-    engine._debug = engine.logger.isEnabledFor(logging.DEBUG)
-    engine._driver = engine._machine_driver() if driver == "transitions" else None
-    engine._firable_moves = None  # with the next line: an exception may have cut short the last change of handlers
+    debug = engine.logger.isEnabledFor(logging.DEBUG)
+    if debug is not engine._debug:  # comparing first, because an assignment to an engine costs more
+        engine._debug = debug
+    if driver == "transitions" or engine._driver is not None:
+        engine._driver = engine._machine_driver() if driver == "transitions" else None
+    if engine._firable_moves is not None:  # an exception may have cut short the last change of handlers
+        engine._firable_moves = None
     engine._has_handlers_cache.clear()
     handler_checks.warn(engine)
     if data_pass.resume_rng is not None:
@@ -124,7 +128,9 @@ def _start(engine: Engine, data: Any, is_new: bool) -> None:
         state.errors = {}
         for counter in engine._graph.counters.values():
             setattr(state, counter, 0)
-    is_loaded, engine._has_loaded_state = engine._has_loaded_state and not is_new, False
+    is_loaded = engine._has_loaded_state and not is_new
+    if engine._has_loaded_state:
+        engine._has_loaded_state = False
     has_progress = is_loaded and has_begun(engine)
     if is_new or (is_loaded and not has_progress):
         engine._registry.restart_counts()
@@ -232,7 +238,8 @@ def end(engine: Engine, position: int) -> BaseException | None:
 
 def _finish(engine: Engine, position: int) -> BaseException | None:
     cursor, signals, data_pass, failure = engine._cursor, engine._signals, engine._data_pass, engine._failure
-    engine._driver = None
+    if engine._driver is not None:
+        engine._driver = None
     has_failed, unhandled = failure.final_error is not None, None if failure.is_handled else failure.final_error
     cursor.last_phase = phase_at(cursor.position)
     failure.reset_process()

@@ -49,8 +49,11 @@ class Run:
     # `state` is an attribute because a property would double the cost of a small handler that reads it.
     # This method does not use self.__dict__, because that makes every later access to the engine's attributes slower.
     def __setattr__(self, name: str, value: Any) -> None:
-        replaced = getattr(self, "state", None) if name == "state" else None
-        if name == "state" and not isinstance(value, State):
+        if name != "state":
+            object.__setattr__(self, name, value)
+            return
+        replaced = getattr(self, "state", None)
+        if not isinstance(value, State):
             raise TypeError(f"engine.state has to be a State, got {value!r}. Use fsm_engine.State(...).")
         object.__setattr__(self, name, value)
         if replaced is not None:

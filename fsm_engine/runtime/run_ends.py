@@ -55,8 +55,8 @@ def begin(run: Run) -> None:
 def end(run: Run) -> Exception | None:
     """Remove a run that ends. If it is the outermost, call the callbacks; return the first exception."""
     claims = _active.claims
-    if run._claim in claims:
-        del claims[claims.index(run._claim) :]
+    while claims and claims.pop() is not run._claim:
+        pass  # an exception has ended a run inside this one without a call of `end`
     if claims or not _active.callbacks:
         return None
     errors: list[Exception] = []

@@ -77,6 +77,8 @@ def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: in
         ValueError: both limits are given, or a value is not positive.
         TypeError: a value is not an integer.
     """
+    if max_epochs is max_iters is epoch_length is None:
+        return
     if max_epochs is not None and max_iters is not None:
         raise ValueError(
             f"Arguments max_iters and max_epochs are mutually exclusive, got max_epochs={max_epochs} and "
