@@ -10,6 +10,8 @@ changed; the loop in `Engine.run` handles all of these and calls the function ag
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -25,6 +27,9 @@ from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
 from fsm_engine.graph.transitions import Transition, Trigger
 
 Lines = list[str]
+
+_GROUP_SIZE = 32
+"""How many blocks of phases lie in one ``if`` statement of a large graph."""
 
 
 class Specialization(NamedTuple):
@@ -84,13 +89,22 @@ class CodeGenerator:
 
     Attributes:
         names: the objects of the graph that the text refers to, by name.
+        bound: the names of objects by `id`.
+        numbers: the reachable phases in order.
+        firing: the phases whose activity may fire phases, except phases that are fired themselves.
+        inner_loops: the loops directly inside each loop, by their first phases; None for the outermost loops.
     """
 
     def __init__(self, graph: Graph, specialization: Specialization) -> None:
         self.graph, self.specialization = graph, specialization
         self.names: dict[str, Any] = {}
+        self.bound: dict[int, str] = {}
         self.exits = open_exits(graph, dict(zip(graph.static_guards, specialization.static_values)))
-        self.loops = find_loops(self.exits)
+        self.numbers = sorted(self.exits)
+        self.firing = set(firing_phases(graph))
+        self.inner_loops: defaultdict[int | None, dict[int, Loop]] = defaultdict(dict)
+        for loop in find_loops(self.exits):
+            self.inner_loops[loop.parent.first if loop.parent else None][loop.first] = loop
         self.move_entry_names = {key: f"move_entries{number}" for number, key in enumerate(specialization.move_entries)}
         self.walked_phases = {
             graph.index.get(t.target)  # type: ignore[arg-type]
@@ -100,24 +114,27 @@ class CodeGenerator:
 
     def text(self) -> str:
         """Return the text of the function."""
-        body = self._blocks([number for number in sorted(self.exits) if number], None)
+        body = self._blocks([number for number in self.numbers if number], None)
         lines = assignments(body) + _unpacking(self.specialization.bound_names(self.graph)) + body
         return "\n".join(["def run(engine, position, bound):", *_indented(lines), ""])
 
     def _blocks(self, numbers: Sequence[int], loop: Loop | None) -> Lines:
-        lines: Lines = []
-        inner_loops = {inner.first: inner for inner in self.loops if inner.parent == loop}
-        done = 0
-        for number in numbers:
-            if number < done:
-                continue
-            if number in inner_loops:
-                inner = inner_loops[number]
-                lines += self._loop([n for n in numbers if inner.contains(n)], inner)
-                done = inner.last + 1
+        blocks: list[tuple[int, Lines]] = []
+        inner_loops = self.inner_loops[loop.first if loop else None]
+        index = 0
+        while index < len(numbers):
+            number = last = numbers[index]
+            inner = inner_loops.get(number)
+            stop = index + 1
+            if inner is None:
+                lines = self._phase(number, loop)
             else:
-                lines += self._phase(number, loop)
-        return lines
+                last, stop = inner.last, bisect_right(numbers, inner.last)
+                lines = self._loop(numbers[index:stop], inner)
+            if lines:
+                blocks.append((last, lines))
+            index = stop
+        return _grouped(blocks)
 
     def _loop(self, numbers: Sequence[int], loop: Loop) -> Lines:
         body = self._blocks(numbers, loop)
@@ -174,10 +191,10 @@ class CodeGenerator:
             lines += self._set_position(after_handlers(number))
         if phase.activity is None:
             return lines
-        if number in firing_phases(self.graph):
+        if number in self.firing:
             lines.append(f"cursor.activity_position, cursor.moves = {after_handlers(number)}, moves{number}")
         lines += self._run_activity(phase.activity)
-        if number in firing_phases(self.graph):
+        if number in self.firing:
             lines.append("cursor.moves = None")
         return lines
 
@@ -201,7 +218,7 @@ class CodeGenerator:
 
     def _exits(self, number: int, phase: Phase, loop: Loop | None) -> Lines:
         exits = self.exits[number]
-        after_moves = self._after_fired_moves(number, loop) if number in firing_phases(self.graph) else []
+        after_moves = self._after_fired_moves(number, loop) if number in self.firing else []
         if not exits and not after_moves:
             is_terminal = number in self.graph.terminal
             return [f"return {after_handlers(number)}"] if is_terminal else self._stuck()
@@ -261,7 +278,7 @@ class CodeGenerator:
             return [to, "break"]
         if target <= number:
             return [to, "continue"]
-        skipped = any(number < other < target for other in self.exits)
+        skipped = bisect_left(self.numbers, target) - bisect_right(self.numbers, number) > 0
         return [to] if skipped else []
 
     def _statements(self, code: Code) -> Lines:
@@ -279,12 +296,28 @@ class CodeGenerator:
 
     def _bind(self, kind: str, thing: Any) -> str:
         """Return the name of `thing` in the text; add one if it has none."""
-        for name, bound in self.names.items():
-            if bound is thing:
-                return name
-        name = f"{kind}{len(self.names)}"
-        self.names[name] = thing
+        name = self.bound.get(id(thing))
+        if name is None:
+            name = self.bound[id(thing)] = f"{kind}{len(self.names)}"
+            self.names[name] = thing
         return name
+
+
+def _grouped(blocks: Sequence[tuple[int, Lines]]) -> Lines:
+    """Return the lines of `blocks`, each with the number of its last phase.
+
+    Many blocks are put into groups, and these into groups, so that a move between distant phases of a large graph
+    skips groups instead of blocks.
+    """
+    if len(blocks) <= _GROUP_SIZE:
+        return [line for _, lines in blocks for line in lines]
+    groups: list[tuple[int, Lines]] = []
+    for start in range(0, len(blocks), _GROUP_SIZE):
+        members = blocks[start : start + _GROUP_SIZE]
+        last = members[-1][0]
+        body = _indented([line for _, lines in members for line in lines])
+        groups.append((last, [f"if position <= {after_handlers(last)}:", *body]))
+    return _grouped(groups)
 
 
 def _unpacking(names: Sequence[str]) -> Lines:
@@ -298,15 +331,20 @@ def _comment(name: str) -> str:
 
 
 def _if_chain(branches: Sequence[tuple[str | None, Lines]]) -> Lines:
-    """Return one ``if`` statement of `branches`. The last one has no condition; one without lines falls through."""
-    condition, lines = branches[0]
-    if condition is None:
-        return lines
-    rest = _if_chain(branches[1:])
-    if not lines:
-        return [f"if not ({condition}):", *_indented(rest)] if rest else []
-    otherwise = ["else:", *_indented(rest)] if rest and not _jumps(lines) else rest
-    return [f"if {condition}:", *_indented(lines), *otherwise]
+    """Return one ``if`` statement of `branches` up to the first without a condition. Empty branches fall through."""
+    end = next(number for number, (condition, _) in enumerate(branches) if condition is None)
+    rest, is_one_if = branches[end][1], False
+    for condition, lines in reversed(branches[:end]):
+        if not lines:
+            rest = [f"if not ({condition}):", *_indented(rest)] if rest else []
+            is_one_if = True
+        elif not rest or _jumps(lines):
+            is_one_if = not rest
+            rest = [f"if {condition}:", *_indented(lines), *rest]
+        else:
+            otherwise = [f"el{rest[0]}", *rest[1:]] if is_one_if else ["else:", *_indented(rest)]
+            rest, is_one_if = [f"if {condition}:", *_indented(lines), *otherwise], True
+    return rest
 
 
 def _jumps(lines: Lines) -> bool:

@@ -13,6 +13,9 @@ from fsm_engine.graph.code import CodeFragment, is_static
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import History, Transition
 
+MAX_DEPTH = 10
+"""How deep loops are nested in the generated function. Python allows 20 nested blocks."""
+
 
 @dataclass(frozen=True)
 class Loop:
@@ -61,18 +64,33 @@ def _open(
 
 
 def find_loops(exits: dict[int, tuple[tuple[Transition, int], ...]]) -> list[Loop]:
-    """Return the loops, outer loops before inner ones."""
+    """Return the loops, outer loops before inner ones. A loop deeper than `MAX_DEPTH` becomes a part of its parent."""
     backward = {(target, number) for number, out in exits.items() for _, target in out if 0 < target <= number}
     loops: list[Loop] = []
-    for first, last in sorted(_merged(backward)):
-        outer = [loop for loop in loops if loop.contains(first)]
-        loops.append(Loop(first, last, outer[-1] if outer else None))
+    around: list[Loop] = []
+    for first, last in _merged(backward):
+        while around and around[-1].last < first:
+            around.pop()
+        if len(around) < MAX_DEPTH:
+            around.append(Loop(first, last, around[-1] if around else None))
+            loops.append(around[-1])
     return loops
 
 
-def _merged(intervals: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    for a, b in intervals:
-        for c, d in intervals:
-            if (a, b) != (c, d) and (a < c <= b < d or a == c):
-                return _merged(intervals - {(a, b), (c, d)} | {(a, max(b, d))})
-    return intervals
+def _merged(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return `intervals` in order, those that start together or overlap without nesting merged, in O(n log n)."""
+    last: dict[int, int] = {}
+    for first, end in intervals:
+        last[first] = max(end, last.get(first, end))
+    around: list[int] = []  # the starts of the intervals around the current one, the innermost at the end
+    for first, end in sorted(last.items()):
+        while around and last[around[-1]] < first:
+            around.pop()
+        if not around or end <= last[around[-1]]:
+            around.append(first)
+            continue
+        del last[first]
+        while len(around) > 1 and last[around[-2]] < end:
+            del last[around.pop()]
+        last[around[-1]] = end
+    return sorted(last.items())

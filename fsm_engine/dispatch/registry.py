@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ class Registry:
         self.version = object()  # another one after each change of handlers
         self._filtered: tuple[object, list[HandlerEntry]] = (None, [])
         self._counters = counters
+        self._by_name: dict[str, list[Event]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # The lifecycle holds the graph, and passes it to adopt_graph again.
@@ -57,7 +59,7 @@ class Registry:
         for number, phase in enumerate(graph.phases[1:], 1):
             event = phase.event
             if event not in self.entries:
-                self.entries[event] = EventEntry(event, None, phase.payload)
+                self._add_entry(event, EventEntry(event, None, phase.payload))
             entry = self.entries[event]
             counter = phase.counter or self._counters.get(event) or entry.counter
             if (counter, phase.payload) != (entry.counter, entry.payload):
@@ -70,15 +72,16 @@ class Registry:
     def _changed_arguments(self, graph: Graph) -> list[tuple[HandlerEntry, tuple[bool, bool]]]:
         """Return the new arguments of the handlers whose phase has another payload in `graph`."""
         changed: list[tuple[HandlerEntry, tuple[bool, bool]]] = []
-        known = list(self.entries)
+        new_by_name: defaultdict[str, list[Event]] = defaultdict(list)
         for phase in graph.phases[1:]:
             entry = self.entries.get(phase.event)
             if entry is None:
-                self._warn_same_name(phase.event, known)
-                known.append(phase.event)
+                new = new_by_name[name_of(phase.event)]
+                self._warn_same_name(phase.event, new)
+                new.append(phase.event)
             elif entry.payload != phase.payload:
-                new = EventEntry(phase.event, None, phase.payload)
-                changed += [(h, handler_arguments(new, h.handler, h.args, h.kwargs)) for h in entry.handlers]
+                with_payload = EventEntry(phase.event, None, phase.payload)
+                changed += [(h, handler_arguments(with_payload, h.handler, h.args, h.kwargs)) for h in entry.handlers]
         return changed
 
     def register(self, event: Event, counter: str | None) -> None:
@@ -90,18 +93,21 @@ class Registry:
         if known is not None:
             known.counter, known.fire = counter or known.counter, None
             return
-        self._warn_same_name(event, self.entries)
-        self.entries[event] = EventEntry(event, counter, Payload(), callback_event=event)
+        self._warn_same_name(event)
+        self._add_entry(event, EventEntry(event, counter, Payload(), callback_event=event))
         self.has_callback_events = True
 
-    def _warn_same_name(self, event: Event, known: Iterable[Any]) -> None:
-        for other in known:
-            if not isinstance(other, (Edge, Exit)) and name_of(other) == name_of(event):
-                warnings.warn(
-                    f"{event!r} has the same name as {other!r} but is a different event: firing one does not call the "
-                    f"handlers of the other. Rename it unless you want two events.",
-                    stacklevel=4,
-                )
+    def _add_entry(self, event: Event, entry: EventEntry) -> None:
+        self.entries[event] = entry
+        self._by_name.setdefault(name_of(event), []).append(event)
+
+    def _warn_same_name(self, event: Event, new: Iterable[Event] = ()) -> None:
+        for other in (*self._by_name.get(name_of(event), ()), *new):
+            warnings.warn(
+                f"{event!r} has the same name as {other!r} but is a different event: firing one does not call the "
+                f"handlers of the other. Rename it unless you want two events.",
+                stacklevel=4,
+            )
 
     def is_registered(self, event: AnyEvent) -> bool:
         """Return True if `event` is registered, or is an edge or exit of the lifecycle.
@@ -233,6 +239,7 @@ class Registry:
         twin = copy.copy(self)
         twin.graph, twin.version = self.graph, object()
         twin.entries = {event: _copy(entry) for event, entry in self.entries.items()}
+        twin._by_name = {name: list(events) for name, events in self._by_name.items()}
         return twin
 
 

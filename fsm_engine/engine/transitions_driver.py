@@ -102,6 +102,7 @@ class Driver:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._firing = frozenset(firing_phases(graph))
         self.machine = _machine(graph, self._conditions)
         self._names = [qualified_name(phase) for phase in graph.phases]
         self._numbers = {name: number for number, name in enumerate(self._names)}
@@ -179,7 +180,7 @@ class Driver:
             failure.error = None
         if phase.activity is None:
             return position, number in self.graph.fired_phases
-        if number in firing_phases(self.graph):
+        if number in self._firing:
             cursor.activity_position, cursor.moves = position, engine._current_moves()[number]
         execute(phase.activity, engine)
         cursor.moves = None

@@ -102,10 +102,11 @@ def _one_run(graph: Graph, start: int, end: int | None = None) -> networkx.Multi
         number: activities.get(number, {number}) & activities.get(start, {start}) for number in range(len(graph.phases))
     }
     earlier = _left_before(graph, start, activities)
+    histories = [None, *set(map(frozenset, history_of.values()))]
     moves: networkx.MultiDiGraph[Any] = networkx.MultiDiGraph()
     moves.add_nodes_from((_START, _END))
     for number, exits in enumerate(possible_moves(graph)):
-        for node in _nodes(number, start, end, [None, *set(map(frozenset, history_of.values()))]):
+        for node in _nodes(number, start, end, histories):
             left = None if node == _START else node[1]
             for exit_ in exits:
                 after = frozenset(history_of[number]) if leaves_history(exit_) else left

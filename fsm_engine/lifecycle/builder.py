@@ -362,7 +362,7 @@ class LifecycleBuilder:
     def require(self, event: Event, *, before: Event) -> None:
         """Require that every run visits the phase `event` before it enters the phase `before`.
 
-        The proof uses the dominators of the graph. It is repeated before a run if the graph has changed.
+        The proof is that no path is left without `event`. It is repeated before a run if the graph has changed.
 
         Raises:
             LifecycleError: if the requirement does not hold; the message shows a path around `event`. The requirement

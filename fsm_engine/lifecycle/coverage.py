@@ -151,6 +151,9 @@ def covering_walks(graph: Graph) -> tuple[Walk, ...]:
     Each walk takes the cheapest path to a transition that is still missing, again and again, and then the cheapest
     path to the end of the run. Error edges and edges into history come first, because few paths reach them. A signal
     costs more than any path without signals; an exception, or a signal that may be deferred, costs more still.
+
+    This takes O(n²) for n phases and transitions: each missing transition is searched for anew, through as much of the
+    graph as lies between it and the end of the walk.
     """
     return tuple(_CoveringWalks(graph))
 

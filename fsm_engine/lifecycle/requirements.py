@@ -1,7 +1,8 @@
-"""Proofs about a lifecycle graph, by dominators from networkx."""
+"""Proofs about a lifecycle graph: the phases that lie on every path to another, with networkx."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fsm_engine.events.events import Event
@@ -14,37 +15,41 @@ if TYPE_CHECKING:
 
 
 def path_around(graph: Graph, event: Event, before: Event) -> list[str] | None:
-    """Return the names on a shortest path to `before` without `event`, or None if `event` dominates `before`.
+    """Return the names on a shortest path to `before` without `event`, or None if every path contains `event`.
 
-    A phase dominates another if every path from the first phase of the graph to the other contains it (Lengauer and
-    Tarjan, 1979). Edges into history are ignored: they return to phases that the run has visited already.
+    Edges into history are ignored: they return to phases that the run has visited already.
     """
     import networkx
 
     avoided, target = graph.index[event], graph.index[before]
-    chain = dominators(graph).get(target)
-    if chain is None or avoided in (*chain, target):
+    if avoided in (0, target):
         return None
     moves = _moves(graph)
     moves.remove_node(avoided)
+    if not networkx.has_path(moves, 0, target):
+        return None
     return [graph.phases[number].name for number in networkx.shortest_path(moves, 0, target)]
 
 
 def dominators(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """Return the dominators of each reachable phase except the phase itself, in the order of a run."""
+    """Return the dominators of each reachable phase except the phase itself, in the order of a run.
+
+    A phase dominates another if every path from the first phase of the graph to the other contains it. The result for a
+    chain of n phases has n² / 2 items, so this takes O(n²).
+    """
     import networkx
 
     immediate = networkx.immediate_dominators(_moves(graph), 0)
-    chains: dict[int, tuple[int, ...]] = {0: ()}
-    for number in immediate:
-        pending = []
-        while number not in chains:
-            pending.append(number)
-            number = immediate[number]
-        for later in reversed(pending):
-            chains[later] = (*chains[number], number)
-            number = later
-    return chains
+    return {0: (), **{number: tuple(_chain(immediate, number)[::-1]) for number in immediate}}
+
+
+def _chain(immediate: Mapping[int, int | None], number: int) -> list[int]:
+    """Return the dominators of a phase except the phase itself, the nearest first."""
+    chain: list[int] = []
+    while number and (outer := immediate[number]) is not None:
+        chain.append(outer)
+        number = outer
+    return chain
 
 
 def _moves(graph: Graph) -> networkx.DiGraph[int]:

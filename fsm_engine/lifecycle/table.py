@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fsm_engine._util.markdown import code_span, escape
 from fsm_engine._util.tables import align
-from fsm_engine.events.events import is_same
+from fsm_engine.events.edges import End
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code, code_name
 from fsm_engine.graph.graph import Graph
@@ -25,14 +25,17 @@ def to_table(graph: Graph) -> str:
 def to_rows(graph: Graph) -> list[tuple[str, ...]]:
     """Return the rows of the table. A row with an empty first cell is a further exit of the phase above it."""
     rows: list[tuple[str, ...]] = []
+    by_source: dict[End, list[str]] = {}
+    for transition in graph.transitions:
+        by_source.setdefault(transition.source, []).append(_exit_text(transition))
     for phase in graph.phases:
-        exits = [_exit_text(t) for t in graph.transitions if is_same(t.source, phase.event)] or [""]
+        exits = by_source.get(phase.event, [""])
         rows.append((phase.name, _name(phase.scope), _names(phase.entry), _name(phase.activity), exits[0]))
         rows += [("", "", "", "", other) for other in exits[1:]]
-    for scope in dict.fromkeys(t.source for t in graph.transitions if isinstance(t.source, Scope)):
-        exits = [_exit_text(t) for t in graph.transitions if t.source == scope]
-        rows.append((f"any phase of {scope}", "", "", "", exits[0]))
-        rows += [("", "", "", "", other) for other in exits[1:]]
+    for scope, exits in by_source.items():
+        if isinstance(scope, Scope):
+            rows.append((f"any phase of {scope}", "", "", "", exits[0]))
+            rows += [("", "", "", "", other) for other in exits[1:]]
     return rows
 
 

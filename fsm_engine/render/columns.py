@@ -167,8 +167,8 @@ class Columns:
 
     def _leaving(self, node: str, side: int) -> Iterator[Edge]:
         """Yield the edges that leave a node of the main path on one side."""
-        for edge in self.diagram.edges:
-            if edge.source == node and edge not in self.straight and self.side_of(edge) == side:
+        for edge in self.diagram.leaving[node]:
+            if edge not in self.straight and self.side_of(edge) == side:
                 yield edge
 
     def _place_content(self, box: str | None) -> None:
@@ -245,8 +245,8 @@ class Columns:
         found: list[Drop] = []
         for from_above in (True, False):
             shared: list[Edge] = []
-            for edge in self.diagram.edges:
-                if edge.target != node or not self._drops(edge) or (self._source_row(edge) < own) != from_above:
+            for edge in self.diagram.entering[node]:
+                if not self._drops(edge) or (self._source_row(edge) < own) != from_above:
                     continue
                 if edge.source in self.span:
                     label = self.labels[edge] + 8 if edge in self.labels else 0.0
@@ -276,7 +276,7 @@ class Columns:
             inner = max(inner, self._reach(side, drop.rows) + LANE_GAP - offset)
             if drop.label and self.labels_inward(node, drop.from_above):
                 inner = max(inner, self._reach(side, [self._gap(own, drop.from_above)]) + drop.label - offset)
-        risers = [edge for edge in self.risers if edge.source == node]
+        risers = [edge for edge in self.diagram.leaving[node] if edge in self.risers]
         for edge in risers:
             inner = max(inner, self._reach(side, self._riser_rows(edge)) + RISER_GAP - width / 2)
         self.node[node] = inner + width / 2
@@ -305,8 +305,8 @@ class Columns:
         """Yield the rows and gaps that the drops and risers of `node` pass."""
         for drop in self.drops_into(node):
             yield from drop.rows
-        for edge in self.risers:
-            if edge.source == node:
+        for edge in self.diagram.leaving[node]:
+            if edge in self.risers:
                 yield from self._riser_rows(edge)
 
     def _widen(self, node: str, drops: list[Drop]) -> float:
@@ -354,11 +354,8 @@ class Columns:
         """Return the space that labels need on the inner or outer side of a node beside the main path."""
         texts = [
             self.labels[edge] + LANE_GAP
-            for edge in self.diagram.edges
-            if edge.source == node
-            and edge in self.labels
-            and edge not in self.risers
-            and self.leaves_inward(edge) == inward
+            for edge in self.diagram.leaving[node]
+            if edge in self.labels and edge not in self.risers and self.leaves_inward(edge) == inward
         ]
         if not inward:
             texts.append(self._border_label_width(node))
@@ -366,7 +363,7 @@ class Columns:
 
     def _border_label_width(self, node: str) -> float:
         """Return the space that the labels of edges into `node` from the border of a box around it need."""
-        entering = (edge for edge in self.diagram.edges if edge.target == node and edge in self.labels)
+        entering = (edge for edge in self.diagram.entering[node] if edge in self.labels)
         widths = (self.labels[edge] + 2 * LANE_GAP for edge in entering if self.enters_from_border(edge))
         return max(widths, default=0.0)
 

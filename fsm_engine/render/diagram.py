@@ -6,6 +6,7 @@ sees a lifecycle.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -118,6 +119,8 @@ class Diagram:
         title: text above the picture; may be empty.
         to_the_right: True if the main path runs from left to right instead of top to bottom.
         names: the nodes by id.
+        leaving: the edges by the id of their source, in the order of `edges`.
+        entering: the edges by the id of their target, in the order of `edges`.
     """
 
     nodes: tuple[Node, ...]
@@ -126,9 +129,16 @@ class Diagram:
     title: str = ""
     to_the_right: bool = False
     names: dict[str, Node] = field(init=False, repr=False, compare=False)
+    leaving: defaultdict[str, list[Edge]] = field(init=False, repr=False, compare=False)
+    entering: defaultdict[str, list[Edge]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", {node.id: node for node in self.nodes})
+        object.__setattr__(self, "leaving", defaultdict(list))
+        object.__setattr__(self, "entering", defaultdict(list))
+        for edge in self.edges:
+            self.leaving[edge.source].append(edge)
+            self.entering[edge.target].append(edge)
 
     @property
     def main(self) -> tuple[Node, ...]:

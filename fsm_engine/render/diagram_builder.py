@@ -86,7 +86,8 @@ class _Builder:
             Node(FINAL, "", NodeKind.FINAL, main=self._is_on_path(self.graph.phases[0])),
         ]
         edges = [self._edge(transition, main=True) for transition in self.path]
-        edges += [self._edge(t, main=False) for t in self.graph.transitions if t not in self.path]
+        on_path = set(map(id, self.path))
+        edges += [self._edge(t, main=False) for t in self.graph.transitions if id(t) not in on_path]
         edges += self._discovered()
         right = self.options.direction == "right"
         return Diagram(tuple(nodes), tuple(self._boxes()), tuple(edges), self.options.title, right)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Literal
+from itertools import accumulate
+from typing import Literal, TypeVar
 
 from fsm_engine.render.columns import TITLE_HEIGHT, Columns, Size
 from fsm_engine.render.diagram import Diagram, Edge, Node, NodeKind
@@ -21,6 +23,8 @@ LABEL_LETTERS, NOTE_LETTERS = 20, 28
 """Most letters in a line of a label, and of a note."""
 
 End = Literal["out", "in"]
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class Attempt:
@@ -133,15 +137,23 @@ class Attempt:
         Edges to or from above come first, inner lanes before outer ones, then level edges, then edges to or from
         below, outer lanes before inner ones. So lines at one side do not cross.
         """
+        for edge, other, end in self._edges_at[node]:
+            if self._side(edge, end) == side:
+                distance = self._distance(edge)
+                turn = self._row_at(other, edge) - self.row[node] or (1 if end == "out" else -1)
+                if self.columns.is_level(edge):
+                    yield (1, 0.0), edge, end
+                else:
+                    yield ((0, distance) if turn < 0 else (2, -distance)), edge, end
+
+    @cached_property
+    def _edges_at(self) -> defaultdict[str, list[tuple[Edge, str, End]]]:
+        """The ends of edges by node, each with the other end of its edge."""
+        ends: defaultdict[str, list[tuple[Edge, str, End]]] = defaultdict(list)
         for edge in self.diagram.edges:
-            for at, other, end in _both_ends(edge):
-                if at == node and self._side(edge, end) == side:
-                    distance = self._distance(edge)
-                    turn = self._row_at(other, edge) - self.row[node] or (1 if end == "out" else -1)
-                    if self.columns.is_level(edge):
-                        yield (1, 0.0), edge, end
-                    else:
-                        yield ((0, distance) if turn < 0 else (2, -distance)), edge, end
+            ends[edge.source].append((edge, edge.target, "out"))
+            ends[edge.target].append((edge, edge.source, "in"))
+        return ends
 
     def _row_at(self, end: str, edge: Edge) -> int:
         """Return the row of a node, or the row of a box nearest to the target of `edge`."""
@@ -198,8 +210,8 @@ class Attempt:
 
     def _tops(self) -> list[float]:
         """Return the y coordinate of the top of each row."""
-        gaps = [0.0, *(self._gap(row) for row in range(1, len(self.heights)))]
-        return [sum(gaps[: row + 1]) + sum(self.heights[:row]) for row in range(len(self.heights))]
+        gaps = accumulate(self._gap(row) for row in range(1, len(self.heights)))
+        return [gap + height for gap, height in zip([0.0, *gaps], [0.0, *accumulate(self.heights[:-1])])]
 
     def _gap(self, row: int) -> float:
         """Return the distance between `row` and the row above, with space for borders of boxes and for labels."""
@@ -215,14 +227,12 @@ class Attempt:
         Labels above the row lie inside the boxes that start there, labels below the row above inside the boxes that
         stop there.
         """
-        straight = [e for e in self.columns.straight if e in self.label_size and self.row[e.target] == row]
-        texts = [self.label_size[edge][1] for edge in straight]
+        texts = [self.label_size[edge][1] for edge in self._labelled_straight[row]]
         drops = [
             self.label_size.get(edge, (0.0, 0.0))[1] + ROW_GAP
-            for edge in self.columns.drop
-            if edge.source in self.columns.span and row in (self.row[edge.target], self.row[edge.target] + 1)
+            for edge in (*self._drops_from_boxes[row - 1], *self._drops_from_boxes[row])
         ]
-        over = max(self._over(node) for node, own in self.row.items() if own == row)
+        over = max(map(self._over, self._nodes_in_row[row]))
         rising, falling = self._riser_label_height(row, down=False), self.space_below[row - 1]
         if over and (texts or drops or box_starts or falling or over > ROW_GAP - 10):
             self.space_above[row] = over + 4
@@ -238,9 +248,29 @@ class Attempt:
 
     def _riser_label_height(self, row: int, down: bool) -> float:
         """Return the space that the labels of risers need above the nodes in `row`, or below for `down`."""
-        risers = self.columns.risers.items()
-        labelled = [e for e, d in risers if d == down and e in self.label_size and self.row[e.source] == row]
+        labelled = self._labelled_risers[row, down]
         return max((self.label_size[edge][1] + 8 for edge in labelled), default=0.0)
+
+    @cached_property
+    def _nodes_in_row(self) -> defaultdict[int, list[str]]:
+        return _grouped((row, node) for node, row in self.row.items())
+
+    @cached_property
+    def _labelled_straight(self) -> defaultdict[int, list[Edge]]:
+        """The straight edges with labels by the row of their target."""
+        return _grouped((self.row[edge.target], edge) for edge in self.columns.straight if edge in self.label_size)
+
+    @cached_property
+    def _drops_from_boxes(self) -> defaultdict[int, list[Edge]]:
+        """The drops from borders of boxes by the row of their target."""
+        columns = self.columns
+        return _grouped((self.row[edge.target], edge) for edge in columns.drop if edge.source in columns.span)
+
+    @cached_property
+    def _labelled_risers(self) -> defaultdict[tuple[int, bool], list[Edge]]:
+        """The risers with labels by the row of their source, and by whether they leave its bottom."""
+        risers = self.columns.risers.items()
+        return _grouped(((self.row[edge.source], down), edge) for edge, down in risers if edge in self.label_size)
 
     def _title_space(self) -> dict[str, float]:
         """Return the space for the title of each box, between its start and its content."""
@@ -409,9 +439,12 @@ class Attempt:
             )
 
 
-def _both_ends(edge: Edge) -> tuple[tuple[str, str, End], tuple[str, str, End]]:
-    """Return the source and the target of `edge`, each with the other one."""
-    return (edge.source, edge.target, "out"), (edge.target, edge.source, "in")
+def _grouped(pairs: Iterable[tuple[K, V]]) -> defaultdict[K, list[V]]:
+    """Return the second items of `pairs` by the first ones."""
+    groups: defaultdict[K, list[V]] = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return groups
 
 
 def _notes(node: Node) -> Text:

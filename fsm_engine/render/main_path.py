@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from fsm_engine.graph.code import CodeFragment, UserCallable
 from fsm_engine.graph.graph import Graph
@@ -21,36 +22,60 @@ def main_path(graph: Graph) -> Path:
     Without such a path, return the shortest path back to the first phase; without that, the longest path in listed
     order, wherever it ends.
     """
-    best: dict[int, Path] = {0: ()}
-    complete: list[Path] = []
+    best = {0: _Step()}
+    complete: list[_Step] = []
     for number in range(len(graph.phases)):
         if number not in best:
             continue
         for transition, target in _moves(graph, number):
-            path = (*best[number], transition)
+            step = best[number].to(transition)
             if target == 0:
-                complete.append(path)
-            elif target > number and _score(path) > _score(best.get(target, ())):
-                best[target] = path
-    return max(complete, key=_score, default=()) or _shortest(graph) or max(best.values(), key=_score)
+                complete.append(step)
+            elif target > number and (target not in best or step.score > best[target].score):
+                best[target] = step
+    longest = max(complete, key=_score).path if complete else _shortest(graph)
+    return longest or max(best.values(), key=_score).path
 
 
-def _score(path: Path) -> tuple[int, int]:
-    """Return a key that prefers long paths, and among those the ones with few guards of users."""
-    return len(path), -sum(isinstance(transition.guard, UserCallable) for transition in path)
+@dataclass(frozen=True)
+class _Step:
+    """The end of a path. Paths share their beginnings, so all of them together take O(n)."""
+
+    before: _Step | None = None
+    transition: Transition | None = None
+    score: tuple[int, int] = (0, 0)
+
+    def to(self, transition: Transition) -> _Step:
+        """Return this path, continued by `transition`. The score prefers long paths, then few guards of users."""
+        length, guards = self.score
+        return _Step(self, transition, (length + 1, guards - isinstance(transition.guard, UserCallable)))
+
+    @property
+    def path(self) -> Path:
+        """The transitions of the path."""
+        found: list[Transition] = []
+        step: _Step | None = self
+        while step is not None and step.transition is not None:
+            found.append(step.transition)
+            step = step.before
+        return tuple(reversed(found))
+
+
+def _score(step: _Step) -> tuple[int, int]:
+    return step.score
 
 
 def _shortest(graph: Graph) -> Path:
     """Return the shortest path from the first phase back to it by breadth-first search; empty if there is none."""
-    paths: dict[int, Path] = {0: ()}
+    steps = {0: _Step()}
     queue = deque([0])
     while queue:
         number = queue.popleft()
         for transition, target in _moves(graph, number):
             if target == 0:
-                return (*paths[number], transition)
-            if target not in paths:
-                paths[target] = (*paths[number], transition)
+                return steps[number].to(transition).path
+            if target not in steps:
+                steps[target] = steps[number].to(transition)
                 queue.append(target)
     return ()
 

@@ -90,8 +90,8 @@ class Rows:
         return {node.id: sides.get(node.id, 1) for node in self.diagram.nodes}
 
     def _targets(self, node: str) -> list[str]:
-        final = {node.id for node in self.diagram.nodes if node.kind is NodeKind.FINAL}
-        return [e.target for e in self.diagram.edges if e.source == node and e.target != node and e.target not in final]
+        targets = [edge.target for edge in self.diagram.leaving[node] if edge.target != node]
+        return [target for target in targets if self.diagram.names[target].kind is not NodeKind.FINAL]
 
 
 def _all_left(nodes: list[str], sides: Mapping[str, int]) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
+from typing import TypeVar
 
 from fsm_engine.timeline.ring import Ring
+
+H = TypeVar("H")
 
 MOVE = Struct("<qiiq")
 """The record of a move: time, number of its kind, epoch, iteration."""
@@ -172,6 +175,8 @@ class Track:
         self.name, self.thread = name, thread
         self.kinds: list[MoveKind] = []
         self.handlers: list[HandlerRef] = []
+        self._kind_numbers: dict[MoveKind, int] = {}
+        self._handler_numbers: dict[HandlerRef, int] = {}
         self.move_ring, self.span_ring = Ring(MOVE, capacity), Ring(SPAN, capacity)
 
     @property
@@ -208,15 +213,21 @@ class Track:
 
     def kind_number(self, kind: MoveKind) -> int:
         """Return the index of `kind` in `kinds`, and add it if it is new."""
-        if kind not in self.kinds:
-            self.kinds.append(kind)
-        return self.kinds.index(kind)
+        return _number(kind, self.kinds, self._kind_numbers)
 
     def handler_number(self, handler: HandlerRef) -> int:
         """Return the index of `handler` in `handlers`, and add it if it is new."""
-        if handler not in self.handlers:
-            self.handlers.append(handler)
-        return self.handlers.index(handler)
+        return _number(handler, self.handlers, self._handler_numbers)
 
     def __repr__(self) -> str:
         return f"<Track {self.name}: {len(self.move_ring)} moves, {len(self.span_ring)} handler calls>"
+
+
+def _number(item: H, items: list[H], numbers: dict[H, int]) -> int:
+    """Return the index of `item` in `items`, to which it is added if it is new. `numbers` has the indices."""
+    if len(numbers) < len(items):
+        numbers.update({known: number for number, known in enumerate(items)})
+    if item not in numbers:
+        numbers[item] = len(items)
+        items.append(item)
+    return numbers[item]
