@@ -6,6 +6,7 @@ same phase, or overlap without nesting, are merged, so loops nest like the block
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -86,11 +87,10 @@ def _merged(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     for first, end in sorted(last.items()):
         while around and last[around[-1]] < first:
             around.pop()
-        if not around or end <= last[around[-1]]:
+        overlapped = bisect_right(around, -end, key=lambda start: -last[start])  # the outermost one that ends before
+        if overlapped == len(around):
             around.append(first)
-            continue
-        del last[first]
-        while len(around) > 1 and last[around[-2]] < end:
-            del last[around.pop()]
-        last[around[-1]] = end
+        else:
+            del last[first]
+            last[around[overlapped]] = end
     return sorted(last.items())
