@@ -497,8 +497,11 @@ class Engine(EventDispatcher):
 
         Raises:
             TypeError: `state_dict` is not a mapping.
-            ValueError: keys are missing or contradict each other; nothing is changed.
+            ValueError: keys are missing or contradict each other, or the state of a handler does not fit it.
             BusyError: an epoch is open; with an exact position, or without epochs, any run is active.
+            Exception: raised by ``load_state_dict`` of the step.
+
+        After any of these, the engine, its step and its handlers are as they were before.
         """
         load_state_dict(self, state_dict)
 

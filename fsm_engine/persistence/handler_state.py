@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 
 _in_progress: set[int] = set()
@@ -45,6 +46,9 @@ def load_handler_states(engine: EventDispatcher, saved: Mapping[str, Any]) -> No
 
     The handlers have to be attached before, and handlers of one class in the same order. States without a handler and
     handlers without a state are logged.
+
+    Raises:
+        ValueError: the state of a handler does not fit it; the message has its name.
     """
     owners = dict(_owners(engine))
     with _not_reentered(engine) as first:
@@ -52,7 +56,7 @@ def load_handler_states(engine: EventDispatcher, saved: Mapping[str, Any]) -> No
             return
         for name, owner in owners.items():
             if name in saved:
-                owner.load_state_dict(saved[name])
+                _load(name, owner, saved[name])
     unused = [name for name in saved if name not in owners]
     if unused:
         engine.logger.warning(
@@ -62,6 +66,17 @@ def load_handler_states(engine: EventDispatcher, saved: Mapping[str, Any]) -> No
     fresh = [name for name in owners if name not in saved]
     if fresh:
         engine.logger.warning("No saved state for %s; it starts fresh.", ", ".join(fresh))
+
+
+def _load(name: str, owner: Any, saved: Any) -> None:
+    try:
+        owner.load_state_dict(saved)
+    except BusyError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"The saved state of the handler {name} does not fit it: {str(error) or repr(error)}"
+        ) from error
 
 
 @contextmanager

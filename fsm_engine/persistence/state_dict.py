@@ -33,6 +33,7 @@ from fsm_engine.persistence.handler_state import (
     load_step_state,
     step_state,
 )
+from fsm_engine.persistence.snapshot import engine_snapshot
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.data_description import describe_data
 from fsm_engine.runtime.data_iter import batches_before
@@ -114,7 +115,7 @@ def _extra_counters(graph: Graph) -> list[str]:
 
 
 def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
-    """Load a state dict into `engine`; see `Engine.load_state_dict`. All keys are checked before anything changes."""
+    """Load a state dict into `engine`, or raise an exception and change nothing; see `Engine.load_state_dict`."""
     if not isinstance(given, Mapping):
         raise TypeError(f"Argument state_dict should be a dictionary, but given {type(given)}")
     graph = engine._graph
@@ -124,12 +125,17 @@ def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
             raise ValueError(_missing_own_key(engine, key, given))
     if given.get("position") is not None:
         check_position(engine, given["position"])
-    if graph.has_epochs:
-        _load_progress(engine, given)
-    else:
-        _load_phase(engine, given)
-    set_attributes(engine, {key: given[key] for key in own_keys})
-    _load_exactly(engine, given)
+    restore = engine_snapshot(engine)
+    try:
+        if graph.has_epochs:
+            _load_progress(engine, given)
+        else:
+            _load_phase(engine, given)
+        set_attributes(engine, {key: given[key] for key in own_keys})
+        _load_exactly(engine, given)
+    except BaseException:
+        restore()
+        raise
 
 
 def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:

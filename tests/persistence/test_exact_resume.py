@@ -995,6 +995,71 @@ def test_a_position_is_not_loaded_into_an_active_run() -> None:
         engine.run([1])
 
 
+class Counting:
+    """A handler with a state that it changes in place; it refuses a state without ``calls``."""
+
+    def __init__(self) -> None:
+        self.state = {"calls": [0]}
+
+    def __call__(self, engine: Engine) -> None:
+        self.state["calls"][0] += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.state["calls"][0] = -1
+        self.state["calls"][0] = state["calls"][0]
+
+
+class Second(Counting):
+    """A handler of another class, which is loaded later."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["handlers"].update(Second={}),
+        lambda state: state["position"].pop("skip"),
+        lambda state: state.update(ended="nearly"),
+        lambda state: state.update(fired=3),
+        lambda state: state.update(max_epochs=-1),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change: Callable[[Any], Any]) -> None:
+    def made() -> tuple[Engine, list[Counting], list[int]]:
+        engine, log = logging_engine()
+        engine.resumes_exactly = True
+        handlers = [Counting(), Second()]
+        for handler in handlers:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, handler)
+        return engine, handlers, log
+
+    engine, _, _ = made()
+    states = states_after(engine, Events.ITERATION_COMPLETED(once=2))
+    engine.run([1, 2, 3], max_epochs=2)
+    change(states[0])
+    other, handlers, log = made()
+    other.add_event_handler(Events.ITERATION_COMPLETED(once=5), lambda e: e.interrupt())
+    other.run([1, 2, 3], max_epochs=3)
+    before = copy.deepcopy(dict(other.state_dict()))
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        other.load_state_dict(states[0])
+    after = dict(other.state_dict())
+    assert dumped(after) == dumped(before)
+    other.run()
+    assert (log, [handler.state["calls"] for handler in handlers]) == ([1, 2, 3] * 3, [[9], [9]])
+
+
+def test_the_handler_whose_state_does_not_fit_is_named() -> None:
+    engine, _ = logging_engine()
+    engine.resumes_exactly = True
+    engine.add_event_handler(Events.ITERATION_COMPLETED, Second())
+    state = {**engine.state_dict(), "handlers": {"Second": {}}}
+    with pytest.raises(ValueError, match=r"handler Second does not fit it: 'calls'"):
+        engine.load_state_dict(state)
+
+
 def test_a_position_unknown_to_the_lifecycle_is_an_error_and_changes_nothing() -> None:
     state = finished(Events.EPOCH_COMPLETED)
     state["position"]["suspended_at"] = ["Play.LEARN", 1]

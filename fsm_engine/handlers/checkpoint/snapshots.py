@@ -12,8 +12,7 @@ from torch import nn
 
 from fsm_engine.engine.engine import Engine
 from fsm_engine.handlers.checkpoint.background_writer import host_copy
-from fsm_engine.persistence.handler_state import handler_states, load_handler_states, load_step_state, step_state
-from fsm_engine.runtime.run import PARTS
+from fsm_engine.persistence.snapshot import engine_snapshot
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ def snapshot(target: Any) -> Restore:
     Tensors are copied to the host's memory. Those in an optimizer are not copied, because a load replaces them.
     """
     if isinstance(target, Engine):
-        return _engine_snapshot(target)
+        return engine_snapshot(target)
     if isinstance(target, nn.Module):
         return _module_snapshot(target)
     if has_standard_loading(target):
@@ -87,33 +86,6 @@ def _module_snapshot(module: nn.Module) -> Restore:
                 tensor.data.copy_(value)
         for one, state in extra:
             _load(one.set_extra_state, state, one)
-
-    return restore
-
-
-def _engine_snapshot(engine: Engine) -> Restore:
-    parts = [getattr(engine, name) for name in PARTS]
-    saved = [(part, {name: getattr(part, name) for name in part.__slots__}) for part in parts]
-    state, attributes = engine.state, engine.state.attributes()
-    has_loaded_state = engine._has_loaded_state
-    fire_counts = [(entry, entry.fire_count) for entry in engine._entries.values()]
-    step, handlers = _copied(lambda: step_state(engine)), _copied(lambda: handler_states(engine))
-
-    def restore() -> None:
-        for part, values in saved:
-            for name, value in values.items():
-                setattr(part, name, value)
-        for name in state.attributes().keys() - attributes.keys():
-            delattr(state, name)
-        for name, value in attributes.items():
-            setattr(state, name, value)
-        engine._has_loaded_state = has_loaded_state
-        for entry, count in fire_counts:
-            entry.fire_count = count
-        if step is not None:
-            _load(lambda saved_step: load_step_state(engine, saved_step), step, engine)
-        if handlers is not None:
-            _load(lambda states: load_handler_states(engine, states), handlers, engine)
 
     return restore
 
