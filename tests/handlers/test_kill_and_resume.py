@@ -1,4 +1,4 @@
-"""A job that is killed at random moments ends with the same weights as an undisturbed job."""
+"""A job that is stopped at random moments ends with the same weights as an undisturbed job."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ SCRIPT = Path(__file__).parents[1] / "kill_and_resume.py"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the script needs os.fork")
-def test_killed_jobs_end_with_the_same_weights() -> None:
-    command = [sys.executable, str(SCRIPT), "--kills", "8", "--terms", "3"]
+def test_stopped_jobs_end_with_the_same_weights() -> None:
+    command = [sys.executable, str(SCRIPT), "--kills", "8", "--terms", "3", "--limits", "4", "--early", "4"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     tally = {name: int(count) for count, name in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
-    assert (tally["times SIGKILL"], tally["times SIGTERM"]) == (8, 3)
+    times = {name: tally[f"times {name}"] for name in ("SIGKILL", "SIGTERM", "time limit", "early stopping")}
+    assert times == {"SIGKILL": 8, "SIGTERM": 3, "time limit": 4, "early stopping": 4}
     assert tally["jobs with the same weights"] >= 2
     assert tally["jobs with the same logs"] >= 2
     assert tally["processes that resumed"] >= 2
