@@ -450,6 +450,9 @@ class Engine(EventDispatcher):
 
         For a lifecycle without epochs, the phase in which the run is suspended takes the place of the first three.
 
+        If epochs had different lengths, or their length is not known yet, ``epoch_progress`` holds the numbers of
+        completed epochs, and of iterations of the open epoch and batches of the open pass that are done.
+
         Without `resumes_exactly` the state dict counts iterations, not batches. If a lifecycle skips or repeats
         batches, it does not hold the position in the data; a pickle or a copy does.
 

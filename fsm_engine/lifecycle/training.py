@@ -61,6 +61,7 @@ _start_epoch = _code(
     "epoch += 1",
     "state.epoch += 1\n"
     "cursor.epoch_start, cursor.loaded_iterations = state.iteration - cursor.loaded_iterations, 0\n"
+    "cursor.epoch_is_open = True\n"
     "clocks.start_epoch()",
 )
 _no_batch = _code("batch = output = None", "state.batch = state.output = None")
@@ -86,7 +87,7 @@ _reopen = CodeFragment(
     runs_user_code=True,
 )
 _step = CodeFragment("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
-_epoch_time = _code("record the time", "clocks.stop_epoch(state)")
+_epoch_time = _code("record the time", "cursor.epoch_is_open = False\nclocks.stop_epoch(state)")
 _end_epoch = _code(
     "record the time",
     "clocks.stop_epoch(state)\n"
@@ -95,6 +96,11 @@ _end_epoch = _code(
 )
 _run_time = _code("record the time", "clocks.stop_run(state)")
 
+_close = _code(
+    "close the data",
+    "cursor.epoch_is_open = False\n"
+    "data_pass.iterator, data_pass.at_end, data_pass.start = None, False, state.iteration",
+)
 _count = _code("epoch_length = count", "set_epoch_length(engine)", set_epoch_length=data.set_epoch_length)
 _mark_exhausted = _code("mark the data as exhausted", "note_exhausted(engine)", note_exhausted=data.note_exhausted)
 
@@ -154,7 +160,7 @@ TRAINING = Graph(
         Phase(
             E.TERMINATE_SINGLE_EPOCH,
             S.RUN,
-            entry=(_code("close the data", "data_pass.iterator, data_pass.at_end = None, False"),),
+            entry=(_close,),
             payload=Payload(keywords={"iter_counter": "state.iteration - cursor.epoch_start"}),
             defer=_code("EPOCH_COMPLETED not skipped", "not cursor.skip_epoch_completed"),
         ),

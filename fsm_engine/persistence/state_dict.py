@@ -16,6 +16,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
+from fsm_engine.persistence.epoch_progress import EPOCH_PROGRESS, check_epoch_progress, epoch_progress
 from fsm_engine.persistence.exact_position import (
     check_position,
     fire_counts,
@@ -63,6 +64,9 @@ def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
         values["phase"] = suspended_at if stop is None else stop.position["suspended_at"][0]
     elif _is_before_step(engine) if stop is None else stop.is_in_iteration:
         values["iteration"] -= 1  # its step has not run yet
+    progress = epoch_progress(engine, values["iteration"]) if graph.has_epochs else None
+    if progress is not None:
+        values[EPOCH_PROGRESS] = progress
     if engine.resumes_exactly:
         values.update(_exact_state(engine))
     return values
@@ -203,6 +207,9 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     state.epoch_length = length
     state.iteration = value if progress == "iteration" or not value else value * length
     state.epoch = value if progress == "epoch" or not length else value // length
+    cursor.loaded_progress = given.get(EPOCH_PROGRESS)
+    if cursor.loaded_progress is not None:
+        state.epoch = cursor.loaded_progress["epochs"]
     for name in _LIMITS:
         setattr(state, name, given[name] if name == limit else None)
     if engine.is_running:
@@ -222,7 +229,11 @@ def resume_epoch(engine: EventDispatcher) -> None:
     """Make the next epoch, and the next pass over the data, start where the loaded state left off."""
     cursor, data_pass, state = engine._cursor, engine._data_pass, engine.state
     data_pass.iterator = None
-    if state.epoch_length:
+    loaded, cursor.loaded_progress = cursor.loaded_progress, None
+    if loaded is not None:
+        cursor.loaded_iterations, data_pass.skip = loaded["iterations"], loaded["batches"]
+        data_pass.start = state.iteration - data_pass.skip
+    elif state.epoch_length:
         cursor.loaded_iterations = state.iteration % state.epoch_length
         data_pass.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
         data_pass.start = state.iteration - data_pass.skip
@@ -258,7 +269,9 @@ def _check_numbers(given: Mapping[str, Any], progress: str, limit: str) -> None:
                 f"'{key}' in the state dictionary should be an integer of at least {least}, got {number!r}."
             )
     length, value = given["epoch_length"], given[progress]
-    is_exact = given.get("position") or given.get("state")  # then it has all counters, even without a length
+    if given.get(EPOCH_PROGRESS) is not None:
+        check_epoch_progress(given[EPOCH_PROGRESS])
+    is_exact = any(given.get(key) for key in ("position", "state", EPOCH_PROGRESS))  # then it has all counters
     if length == 0 or (value and not length and not is_exact):
         raise ValueError(
             f"epoch_length must be a positive integer to calculate missing 'iteration' or 'epoch' key, got {length!r}."

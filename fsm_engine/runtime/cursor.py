@@ -58,6 +58,8 @@ class Cursor(Part):
         activity_position: the position of the activity that fires phases.
         is_loaded: True at STARTED of a run that resumes from a loaded state.
         epoch_start: ``state.iteration`` at the beginning of the epoch.
+        epoch_is_open: True from EPOCH_STARTED until EPOCH_COMPLETED or TERMINATE_SINGLE_EPOCH.
+        loaded_progress: from a loaded state dict, the progress that its other keys do not determine.
         loaded_iterations: the number of iterations of the next epoch that a loaded run has already done.
         is_terminated: True after the run has entered TERMINATE.
         skip_completed: True if `terminate` was called with the request to skip COMPLETED.
@@ -68,12 +70,14 @@ class Cursor(Part):
     __slots__ = (
         "activity_position",
         "callback_event",
+        "epoch_is_open",
         "epoch_start",
         "is_loaded",
         "is_terminated",
         "last_phase",
         "loaded_end",
         "loaded_iterations",
+        "loaded_progress",
         "moves",
         "outcome",
         "position",
@@ -84,13 +88,21 @@ class Cursor(Part):
         "terminated_epoch",
     )
     PROCESS = frozenset({"moves"})
-    SAVED = ("epoch_start", "loaded_iterations", "is_terminated", "skip_completed", "skip_epoch_completed")
+    SAVED = (
+        "epoch_start",
+        "epoch_is_open",
+        "loaded_iterations",
+        "is_terminated",
+        "skip_completed",
+        "skip_epoch_completed",
+    )
 
     def __init__(self) -> None:
         self.position = IDLE_POSITION
         self.callback_event: Any = None
         self.last_phase = 0
         self.outcome: Outcome | None = None
+        self.loaded_progress: Mapping[str, int] | None = None
         self.loaded_end: Outcome | None = None
         super().__init__()
 
@@ -101,6 +113,7 @@ class Cursor(Part):
         self.activity_position = IDLE_POSITION
         self.is_loaded = False
         self.epoch_start = 0
+        self.epoch_is_open = False
         self.loaded_iterations = 0
         self.is_terminated = False
         self.skip_completed = False
