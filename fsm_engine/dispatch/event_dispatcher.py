@@ -23,6 +23,7 @@ from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.run import Run
+from fsm_engine.runtime.signal_agreement import SignalAgreement
 from fsm_engine.runtime.state import COUNTERS
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -44,6 +45,7 @@ class EventDispatcher(Run):
         """Set the attributes that belong to this process. Copies and pickles reset them."""
         self._wrappers: tuple[HandlerWrapper, ...] = ()
         self._observers = Observers()
+        self._agreement: SignalAgreement | None = None
 
     @abstractmethod
     def _allow_change(self) -> None:
@@ -415,7 +417,11 @@ class EventDispatcher(Run):
         self._signals.needs_attention = True
 
     def _request_signal(self, signal: Signal, skip: bool) -> None:
-        self._signals.requests[signal] = skip is True  # a handler `engine.terminate` receives the engine as `skip`
+        skip = skip is True  # a handler `engine.terminate` receives the engine as `skip`
+        if self._agreement is not None and self.is_running:
+            self._agreement.request(signal, skip)
+            return
+        self._signals.requests[signal] = skip
         self._signals.needs_attention = True
 
 

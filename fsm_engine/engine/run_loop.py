@@ -95,6 +95,8 @@ def begin(
     cursor.outcome, cursor.callback_event = None, None
     recording.begin(engine)
     run_ends.begin(engine)
+    if engine._agreement is not None:
+        engine._agreement.begin_run()
 
 
 def _raise_if_cannot_run(engine: Engine, driver: str) -> None:
@@ -187,13 +189,18 @@ def handle_requests(engine: Engine, position: int) -> int:
         return position
     signals.needs_attention = False  # first, so that a signal that arrives from here on sets it again
     cursor.position = position
-    if signals.requests or signals.callbacks:
+    agreement = engine._agreement
+    if signals.requests or signals.callbacks or (agreement is not None and agreement.is_pending):
         cursor.position = position = enter_unobserved(engine, position)
-        if signals.callbacks and is_safe_point(engine, position):
+        is_safe = is_safe_point(engine, position)
+        if signals.callbacks and is_safe:
             call_callbacks(engine)
+        if agreement is not None and agreement.is_pending and is_safe:
+            signals.requests.update(agreement.at_safe_point(position))
         if signals.requests and position not in graph.terminal_positions:
             cursor.position = position = handle_signal(engine, position)
-        if signals.requests or signals.callbacks:  # never store False here: a signal may have arrived meanwhile
+        # never store False here: a signal may have arrived meanwhile
+        if signals.requests or signals.callbacks or (agreement is not None and agreement.is_pending):
             signals.needs_attention = True
     return position
 
@@ -240,6 +247,8 @@ def _finish(engine: Engine, position: int) -> BaseException | None:
     cursor, signals, data_pass, failure = engine._cursor, engine._signals, engine._data_pass, engine._failure
     if engine._driver is not None:
         engine._driver = None
+    if engine._agreement is not None:
+        engine._agreement.end_run()
     has_failed, unhandled = failure.final_error is not None, None if failure.is_handled else failure.final_error
     cursor.last_phase = phase_at(cursor.position)
     failure.reset_process()

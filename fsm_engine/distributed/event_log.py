@@ -1,0 +1,102 @@
+"""`EventLog`: messages that every rank receives in the same order, through the store of the process group."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+_logger = logging.getLogger(__name__)
+_WAIT = timedelta(days=365)  # a wait that times out would only be started again
+
+Message = dict[str, Any]
+Receiver = Callable[[int, Message], None]
+
+
+class Store(Protocol):
+    """The methods of a `torch.distributed.Store` that this package uses."""
+
+    def add(self, key: str, amount: int, /) -> int: ...
+    def set(self, key: str, value: str, /) -> None: ...
+    def get(self, key: str, /) -> bytes: ...
+    def wait(self, keys: list[str], timeout: timedelta, /) -> None: ...
+    def check(self, keys: list[str], /) -> bool: ...
+    def multi_get(self, keys: list[str], /) -> list[bytes]: ...
+    def clone(self) -> Store: ...
+
+
+class EventLog:
+    """A numbered sequence of messages in a store.
+
+    Two threads do the work, so no other thread waits for the network: one posts messages, and one waits for the next
+    message and calls the receivers. Waiting does not poll: without messages there is no traffic.
+
+    Args:
+        store: the store that all ranks share. Each thread gets a connection of its own.
+        rank: the number of this process.
+    """
+
+    def __init__(self, store: Store, rank: int) -> None:
+        self.store, self.rank = store, rank
+        self._receivers: list[Receiver] = []
+        self._outbox: SimpleQueue[Message] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=loop, args=(store.clone(),), name=f"fsm_engine {name}", daemon=True)
+            for name, loop in (("posts", self._post_messages), ("receives", self._receive_messages))
+        ]
+
+    def subscribe(self, receiver: Receiver) -> None:
+        """Call ``receiver(number, message)`` in the thread of the log for each message from now on."""
+        self._receivers.append(receiver)
+
+    def start(self) -> None:
+        """Start to receive messages, from the first message of the log on."""
+        for thread in self._threads:
+            thread.start()
+
+    def post(self, message: Message) -> None:
+        """Send `message`, which is JSON data, to all ranks, this one included. Return at once."""
+        self._outbox.put({"rank": self.rank, **message})
+
+    def close(self) -> None:
+        """Stop receiving. Messages that were posted before are sent first."""
+        self.post({"kind": "closed"})
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _post_messages(self, store: Store) -> None:
+        while True:
+            message = self._outbox.get()
+            try:
+                store.set(_key(store.add("messages", 1)), json.dumps(message))
+            except RuntimeError as error:
+                _logger.warning("Messages to other ranks are not sent any more, because the store failed: %s", error)
+                return
+            if message["kind"] == "closed":
+                return
+
+    def _receive_messages(self, store: Store) -> None:
+        number = 0
+        while True:
+            number += 1
+            try:
+                store.wait([_key(number)], _WAIT)
+                message = json.loads(store.get(_key(number)))
+            except RuntimeError as error:
+                _logger.debug("The store of the process group ended: %s", error)
+                return
+            if message["kind"] == "closed" and message["rank"] == self.rank:
+                return
+            for receiver in self._receivers:
+                try:
+                    receiver(number, message)
+                except Exception:
+                    _logger.exception("A receiver of messages from other ranks failed.")
+
+
+def _key(number: int) -> str:
+    return f"message/{number}"

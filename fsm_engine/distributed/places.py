@@ -1,0 +1,66 @@
+"""`Place`: how far a run has come, in an order that all ranks share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import networkx as nx
+
+from fsm_engine.events.events import Events
+from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.signals import Signal
+from fsm_engine.graph.transitions import Trigger
+
+_COUNTED = (Events.ITERATION_STARTED, Events.EPOCH_STARTED)
+"""The phases whose entry increments a counter that is part of a place."""
+
+
+class Place(NamedTuple):
+    """A place in the runs of an engine. Places are compared like tuples.
+
+    Attributes:
+        run: how many runs of the engine have begun.
+        iteration: how many iterations have begun; infinity after the end of the run.
+        epoch: how many epochs have begun.
+        order: the order of the phase since the last counter changed, from `phase_orders`.
+    """
+
+    run: int
+    iteration: float
+    epoch: int
+    order: int
+
+
+def end_of_run(run: int) -> Place:
+    """Return the place after the end of run number `run`, which is before the next run."""
+    return Place(run, math.inf, 0, 0)
+
+
+def phase_orders(graph: Graph) -> list[int]:
+    """Return, per phase, a number that never falls along the transitions of a run until an iteration or epoch begins.
+
+    The phases of a cycle, such as an error edge that tries again, have the same number.
+    """
+    edges = nx.DiGraph()
+    edges.add_nodes_from(range(len(graph.phases)))
+    edges.add_edges_from(_edges(graph))
+    cycles = nx.condensation(edges)
+    orders = [0] * len(graph.phases)
+    for order, generation in enumerate(nx.topological_generations(cycles)):
+        for cycle in generation:
+            for phase in cycles.nodes[cycle]["members"]:
+                orders[phase] = order
+    return orders
+
+
+def _edges(graph: Graph) -> Iterator[tuple[int, int]]:
+    counted = {graph.index[event] for event in _COUNTED if event in graph.index}
+    for number, exits in enumerate(graph.exits):
+        for exit_ in exits:
+            target = graph.index.get(exit_.target)  # type: ignore[arg-type]  # None for history
+            is_end = target == 0 or exit_.signal in (Signal.RUN, Signal.INTERRUPT)
+            if target is None or is_end or target in counted or exit_.trigger is Trigger.FIRED:
+                continue
+            yield number, target
