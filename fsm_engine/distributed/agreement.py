@@ -61,13 +61,11 @@ class Agreement:
         engine: the engine; every rank makes an agreement for the same engine with the same `name`.
         name: a name that is unique in the group.
         log: the messages of the group.
-        world_size: the number of ranks.
         timeout: how long to wait for the other ranks, in seconds.
     """
 
-    def __init__(self, engine: Engine, name: str, log: EventLog, world_size: int, timeout: float) -> None:
+    def __init__(self, engine: Engine, name: str, log: EventLog, timeout: float) -> None:
         self._engine, self._name, self._log, self._timeout = engine, name, log, timeout
-        self._world_size = world_size
         self._changed = threading.Condition()
         self._rounds: list[_Round] = []  # in the order of the log; the last one may be undecided
         self._unseen = 0  # requests of this rank that have not come back in the log
@@ -142,7 +140,7 @@ class Agreement:
     def _timeout_message(self) -> str:
         store = self._log.store
         number = self._rounds[0].number if self._rounds else 0
-        silent = [rank for rank in range(self._world_size) if not store.check([self._key(number, rank)])]
+        silent = [rank for rank in range(self._log.world_size) if not store.check([self._key(number, rank)])]
         return (
             f"no decision on a signal of the engine {self._name!r} within {self._timeout:g} s: no answer from ranks "
             f"{silent}. Look at their logs; they have ended or are blocked."
@@ -248,7 +246,7 @@ class Agreement:
 
     def _decide(self, current: _Round) -> None:
         """Collect the promises of all ranks, and post the highest one."""
-        keys = [self._key(current.number, rank) for rank in range(self._world_size)]
+        keys = [self._key(current.number, rank) for rank in range(self._log.world_size)]
         store = self._log.store.clone()
         try:
             store.wait(keys, timedelta(seconds=self._timeout))

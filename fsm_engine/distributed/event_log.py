@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 _logger = logging.getLogger(__name__)
-_WAIT = timedelta(days=365)  # a wait that times out would only be started again
+_WAIT = timedelta(days=20)  # the longest that fits into the milliseconds of the store
 
 Message = dict[str, Any]
 Receiver = Callable[[int, Message], None]
@@ -38,10 +38,12 @@ class EventLog:
     Args:
         store: the store that all ranks share. Each thread gets a connection of its own.
         rank: the number of this process.
+        world_size: the number of processes.
     """
 
-    def __init__(self, store: Store, rank: int) -> None:
-        self.store, self.rank = store, rank
+    def __init__(self, store: Store, rank: int, world_size: int) -> None:
+        self.store, self.rank, self.world_size = store, rank, world_size
+        self._closed: set[int] = set()
         self._receivers: list[Receiver] = []
         self._outbox: SimpleQueue[Message] = SimpleQueue()
         self._threads = [
@@ -62,11 +64,15 @@ class EventLog:
         """Send `message`, which is JSON data, to all ranks, this one included. Return at once."""
         self._outbox.put({"rank": self.rank, **message})
 
-    def close(self) -> None:
-        """Stop receiving. Messages that were posted before are sent first."""
+    def close(self, timeout: float) -> list[int]:
+        """Wait until all ranks close their logs, because a rank may need the answers of this one until then.
+
+        Returns:
+            The ranks that have not closed their logs within `timeout` seconds.
+        """
         self.post({"kind": "closed"})
-        for thread in self._threads:
-            thread.join(timeout=5)
+        self._threads[-1].join(timeout)
+        return sorted(set(range(self.world_size)) - self._closed)
 
     def _post_messages(self, store: Store) -> None:
         while True:
@@ -89,8 +95,10 @@ class EventLog:
             except RuntimeError as error:
                 _logger.debug("The store of the process group ended: %s", error)
                 return
-            if message["kind"] == "closed" and message["rank"] == self.rank:
-                return
+            if message["kind"] == "closed":
+                self._closed.add(message["rank"])
+                if len(self._closed) == self.world_size:
+                    return
             for receiver in self._receivers:
                 try:
                     receiver(number, message)

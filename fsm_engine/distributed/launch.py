@@ -1,0 +1,41 @@
+"""`launch`: starts processes that call a function, from a script or a notebook."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+
+def launch(function: Callable[..., Any], processes: int, *args: Any, max_restarts: int = 0) -> list[Any]:
+    """Call ``function(*args)`` in `processes` new processes of this machine, and return their results by rank.
+
+    It is ``torchrun --nproc-per-node`` as a function: the processes have its environment, so `session` joins them. They
+    are forked, so `function` may be defined in a notebook. Do not use CUDA in the process that calls `launch` before.
+
+    Args:
+        function: the function, which opens a `session`.
+        processes: the number of processes.
+        *args: the arguments of `function`.
+        max_restarts: how often all processes are started again when one of them fails.
+
+    Raises:
+        torch.distributed.elastic.multiprocessing.errors.ChildFailedError: a process failed; the message has its error.
+    """
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # a restarted group must find a new store
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=max_restarts,
+        start_method="fork",
+        monitor_interval=0.1,
+    )
+    results = elastic_launch(config, function)(*args)
+    return [results[rank] for rank in sorted(results)]

@@ -1,0 +1,195 @@
+"""`session`: joins the processes that train together, and `Session`, which makes engines and data work over ranks."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as c10d
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from fsm_engine.distributed.agreement import Agreement
+from fsm_engine.distributed.event_log import EventLog
+from fsm_engine.distributed.samplers import UnpaddedSampler, set_epoch
+from fsm_engine.events.events import Events
+from fsm_engine.events.priorities import FIRST
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+_RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+_logger = logging.getLogger(__name__)
+_open: Session | None = None
+
+
+class Session:
+    """The processes that train together, seen from one of them. `session` makes it.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        world_size: the number of processes.
+        local_rank: the number of this process on its machine.
+        device: the device of this process: its GPU, or the CPU.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        is_alone = not c10d.is_initialized()
+        self.rank = 0 if is_alone else c10d.get_rank()
+        self.world_size = 1 if is_alone else c10d.get_world_size()
+        self.local_rank = int(os.environ.get("LOCAL_RANK", 0))
+        self.device = _device(self.local_rank)
+        self._timeout = timeout
+        self._engines: list[Engine] = []
+        self._log: EventLog | None = None
+        if self.world_size > 1:
+            store = c10d.PrefixStore("fsm_engine", c10d.distributed_c10d._get_default_store())
+            self._log = EventLog(store, self.rank, self.world_size)
+            self._log.start()
+
+    def attach(self, *engines: Engine) -> None:
+        """Let `engines` agree with the other ranks on signals, and tell samplers the epoch.
+
+        Call it on every rank with the same engines in the same order, before they run. From then on a `terminate`,
+        `terminate_epoch` or `interrupt` on one rank is handled by all ranks behind the same iteration. It costs nothing
+        until a rank asks for it. At EPOCH_STARTED, ``set_epoch`` of the sampler is called, so that each epoch has an
+        order of its own. With one process only the sampler is told.
+
+        Raises:
+            ValueError: an engine is attached already, is running, or its lifecycle has no iterations.
+        """
+        for engine in engines:
+            self._check(engine)
+            if Events.EPOCH_STARTED in engine.lifecycle.graph.index:
+                engine.add_event_handler(Events.EPOCH_STARTED(priority=FIRST), set_epoch)
+            if self._log is not None:
+                name = f"engine {len(self._engines)}"
+                engine._agreement = Agreement(engine, name, self._log, self._timeout)
+            self._engines.append(engine)
+
+    def _check(self, engine: Engine) -> None:
+        if any(engine is other for other in self._engines):
+            raise ValueError("this engine is attached already. Call ranks.attach() once per engine.")
+        if engine.is_running:
+            raise ValueError(f"ranks.attach() was called in {engine.phase}. Call it before run().")
+        if Events.ITERATION_STARTED not in engine.lifecycle.graph.index:
+            raise ValueError(
+                f"the lifecycle {engine.lifecycle.name!r} has no iterations, which ranks count to agree on a place. "
+                f"Attach engines whose lifecycle has ITERATION_STARTED."
+            )
+
+    def loader(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int = 1,
+        *,
+        shuffle: bool = False,
+        pad: bool = True,
+        seed: int = 0,
+        **options: Any,
+    ) -> DataLoader[Any]:
+        """Return a DataLoader over the share of this rank of `dataset`. With one process, that is all of it.
+
+        Args:
+            dataset: a data set with a length.
+            batch_size: the number of examples per batch and rank.
+            shuffle: whether each epoch has an order of its own; `attach` tells the sampler the epoch.
+            pad: True repeats a few examples so that all ranks have equally many, as training needs. False gives each
+                example to exactly one rank, as evaluation needs; a rank may have fewer batches then.
+            seed: the seed of the order, equal on all ranks.
+            **options: further arguments of `torch.utils.data.DataLoader`, such as ``num_workers``.
+
+        Raises:
+            TypeError: `dataset` is an IterableDataset, which has to divide its examples among ranks itself.
+        """
+        if isinstance(dataset, IterableDataset):
+            raise TypeError(
+                f"ranks.loader() cannot divide {type(dataset).__name__}, an IterableDataset, among ranks. Yield the "
+                f"examples number ranks.rank, ranks.rank + ranks.world_size, ..., and use DataLoader(dataset)."
+            )
+        if self.world_size == 1:
+            return DataLoader(dataset, batch_size, shuffle=shuffle, **options)
+        sampler_type = c10d_sampler() if pad else UnpaddedSampler
+        sampler = sampler_type(dataset, self.world_size, self.rank, shuffle=shuffle, seed=seed)
+        return DataLoader(dataset, batch_size, sampler=sampler, **options)
+
+    def _close(self) -> None:
+        if self._log is not None:
+            missing = self._log.close(self._timeout)
+            if missing:
+                _logger.warning("Ranks %s have not left the session after %g s.", missing, self._timeout)
+
+
+def c10d_sampler() -> Any:
+    """Return torch's `DistributedSampler`."""
+    from torch.utils.data import DistributedSampler
+
+    return DistributedSampler
+
+
+@contextmanager
+def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Session]:
+    """Join the processes that train together, and leave them at the end of the ``with`` block.
+
+    A process group that exists, such as one made by Accelerate, is used and left open. Otherwise the environment that
+    ``torchrun`` sets is used to make one, and the block ends with its destruction. Without either there is one process,
+    and nothing is started. So the same script runs with and without ``torchrun``::
+
+        with fsm_engine.distributed.session() as ranks:
+            train = ranks.loader(train_set, batch_size=64, shuffle=True)
+            trainer = create_supervised_trainer(DistributedDataParallel(model), optimizer, loss_fn)
+            ranks.attach(trainer)
+            trainer.run(train, max_epochs=10)
+
+    Args:
+        backend: the backend of a new process group; by default NCCL for GPUs and gloo for the CPU.
+        timeout: seconds to wait for other ranks before an error names those that do not answer.
+
+    Raises:
+        RuntimeError: a session is open already, or ``torchrun``'s environment is incomplete.
+    """
+    global _open  # noqa: PLW0603  # a process has one session
+    if _open is not None:
+        raise RuntimeError("a session is open already. Pass its value, as in main(ranks), instead of a second session.")
+    is_new = not c10d.is_initialized() and _is_launched()
+    if is_new:
+        _join(backend)
+    try:
+        _open = Session(timeout)
+        yield _open
+    finally:
+        if _open is not None:
+            _open._close()
+        _open = None
+        if is_new and c10d.is_initialized():
+            c10d.destroy_process_group()
+
+
+def _is_launched() -> bool:
+    given = [name for name in _RENDEZVOUS if name in os.environ]
+    if not {"RANK", "WORLD_SIZE"} & set(given):
+        return False
+    missing = [name for name in _RENDEZVOUS if name not in given]
+    if missing:
+        raise RuntimeError(
+            f"the environment has {', '.join(given)}, but not {', '.join(missing)}, which the processes need to find "
+            f"each other. Start the script with torchrun, or remove these variables to run one process."
+        )
+    return True
+
+
+def _join(backend: str | None) -> None:
+    has_cuda = torch.cuda.is_available()
+    if has_cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    c10d.init_process_group(backend or ("cpu:gloo,cuda:nccl" if has_cuda else "gloo"))
+
+
+def _device(local_rank: int) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank if c10d.is_initialized() else torch.cuda.current_device())
