@@ -45,7 +45,7 @@ class EventLog:
         self.store, self.rank, self.world_size = store, rank, world_size
         self._closed: set[int] = set()
         self._receivers: list[Receiver] = []
-        self._outbox: SimpleQueue[Message] = SimpleQueue()
+        self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=loop, args=(store.clone(),), name=f"fsm_engine {name}", daemon=True)
             for name, loop in (("posts", self._post_messages), ("receives", self._receive_messages))
@@ -72,17 +72,19 @@ class EventLog:
         """
         self.post({"kind": "closed"})
         self._threads[-1].join(timeout)
+        self._outbox.put(None)
+        self._threads[0].join(timeout)
         return sorted(set(range(self.world_size)) - self._closed)
 
     def _post_messages(self, store: Store) -> None:
         while True:
             message = self._outbox.get()
+            if message is None:
+                return
             try:
                 store.set(_key(store.add("messages", 1)), json.dumps(message))
             except RuntimeError as error:
                 _logger.warning("Messages to other ranks are not sent any more, because the store failed: %s", error)
-                return
-            if message["kind"] == "closed":
                 return
 
     def _receive_messages(self, store: Store) -> None:
