@@ -1,14 +1,18 @@
-"""One process, seen through the interface of ``ignite.distributed``: rank 0 of a world of size 1.
+"""Training on many processes, with torch's own process groups underneath.
 
-Programs that ask for their rank, gather tensors or adapt a model run unchanged in a single process. A request for
-several processes raises an error. The package imports nothing of fsm_engine; metrics and the packages after it may
-import it.
+`session` joins the processes and gives each a `Session`, whose `attach` makes engines agree on signals. The other names
+are those of ``ignite.distributed``. In a single process everything works, and nothing is started. Engines know this
+package only by the interface `SignalAgreement`; metrics and the packages after it may import it.
 """
 
 from __future__ import annotations
 
+from fsm_engine.distributed.agreement import AgreementError
 from fsm_engine.distributed.auto import DistributedProxySampler, auto_dataloader, auto_model, auto_optim
+from fsm_engine.distributed.launch import launch
 from fsm_engine.distributed.launcher import Parallel
+from fsm_engine.distributed.rank_zero import rank_zero
+from fsm_engine.distributed.session import Session, session
 from fsm_engine.distributed.utils import (
     all_gather,
     all_gather_tensors_with_shapes,
@@ -41,8 +45,10 @@ from fsm_engine.distributed.utils import (
 )
 
 __all__ = [
+    "AgreementError",
     "DistributedProxySampler",
     "Parallel",
+    "Session",
     "all_gather",
     "all_gather_tensors_with_shapes",
     "all_reduce",
@@ -66,10 +72,13 @@ __all__ = [
     "has_xla_support",
     "hostname",
     "initialize",
+    "launch",
     "model_name",
     "new_group",
     "one_rank_first",
     "one_rank_only",
+    "rank_zero",
+    "session",
     "set_local_rank",
     "show_config",
     "spawn",

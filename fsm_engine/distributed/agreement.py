@@ -223,16 +223,16 @@ class Agreement:
             is_new = self._is_new_round(signal, place)
             if is_new:
                 self._rounds.append(_Round(number))
-            if self._rounds and self._rounds[-1].decision is None:
-                current = self._rounds[-1]
+            current = self._rounds[-1] if self._rounds else None
+            if current is not None and current.decision is None:
                 current.requests[signal] = message["skip"]
                 current.askers.append(f"rank {message['rank']} ({signal.value} in iteration {place.iteration})")
             self._changed.notify_all()
-        if is_new:
+        if is_new and current is not None:
             self._engine._signals.needs_attention = True
-            self._start(self._promise_for_run, current)
+            _start(self._promise_for_run, current)
             if self._log.rank == 0:
-                self._start(self._decide, current)
+                _start(self._decide, current)
 
     def _is_new_round(self, signal: Signal, place: Place) -> bool:
         """Return True if a request needs a decision of its own: not if one is awaited, or if it came after its own."""
@@ -270,6 +270,10 @@ class Agreement:
         end = end_of_run(self._run)
         while self._rounds and (decision := self._rounds[0].decision) is not None and decision <= end:
             del self._rounds[0]
+
+
+def _start(function: Callable[[_Round], None], current: _Round) -> None:
+    threading.Thread(target=function, args=(current,), name=f"fsm_engine {function.__name__}", daemon=True).start()
 
 
 def _is_decided(current: _Round) -> bool:

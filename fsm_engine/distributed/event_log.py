@@ -8,25 +8,15 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
+
+from torch.distributed import Store
 
 _logger = logging.getLogger(__name__)
 _WAIT = timedelta(days=20)  # the longest that fits into the milliseconds of the store
 
 Message = dict[str, Any]
 Receiver = Callable[[int, Message], None]
-
-
-class Store(Protocol):
-    """The methods of a `torch.distributed.Store` that this package uses."""
-
-    def add(self, key: str, amount: int, /) -> int: ...
-    def set(self, key: str, value: str, /) -> None: ...
-    def get(self, key: str, /) -> bytes: ...
-    def wait(self, keys: list[str], timeout: timedelta, /) -> None: ...
-    def check(self, keys: list[str], /) -> bool: ...
-    def multi_get(self, keys: list[str], /) -> list[bytes]: ...
-    def clone(self) -> Store: ...
 
 
 class EventLog:

@@ -7,8 +7,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
 
 def launch(function: Callable[..., Any], processes: int, *args: Any, max_restarts: int = 0) -> list[Any]:
     """Call ``function(*args)`` in `processes` new processes of this machine, and return their results by rank.
@@ -25,6 +23,8 @@ def launch(function: Callable[..., Any], processes: int, *args: Any, max_restart
     Raises:
         torch.distributed.elastic.multiprocessing.errors.ChildFailedError: a process failed; the message has its error.
     """
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # takes a tenth of a second to import
+
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # a restarted group must find a new store
     config = LaunchConfig(
         min_nodes=1,

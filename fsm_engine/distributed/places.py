@@ -43,7 +43,7 @@ def phase_orders(graph: Graph) -> list[int]:
 
     The phases of a cycle, such as an error edge that tries again, have the same number.
     """
-    edges = nx.DiGraph()
+    edges: nx.DiGraph[int] = nx.DiGraph()
     edges.add_nodes_from(range(len(graph.phases)))
     edges.add_edges_from(_edges(graph))
     cycles = nx.condensation(edges)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as c10d
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
 
 from fsm_engine.distributed.agreement import Agreement
 from fsm_engine.distributed.event_log import EventLog
@@ -47,7 +48,7 @@ class Session:
         self._engines: list[Engine] = []
         self._log: EventLog | None = None
         if self.world_size > 1:
-            store = c10d.PrefixStore("fsm_engine", c10d.distributed_c10d._get_default_store())
+            store = PrefixStore("fsm_engine", c10d.distributed_c10d._get_default_store())
             self._log = EventLog(store, self.rank, self.world_size)
             self._log.start()
 
@@ -113,7 +114,7 @@ class Session:
             )
         if self.world_size == 1:
             return DataLoader(dataset, batch_size, shuffle=shuffle, **options)
-        sampler_type = c10d_sampler() if pad else UnpaddedSampler
+        sampler_type: Any = DistributedSampler if pad else UnpaddedSampler
         sampler = sampler_type(dataset, self.world_size, self.rank, shuffle=shuffle, seed=seed)
         return DataLoader(dataset, batch_size, sampler=sampler, **options)
 
@@ -122,13 +123,6 @@ class Session:
             missing = self._log.close(self._timeout)
             if missing:
                 _logger.warning("Ranks %s have not left the session after %g s.", missing, self._timeout)
-
-
-def c10d_sampler() -> Any:
-    """Return torch's `DistributedSampler`."""
-    from torch.utils.data import DistributedSampler
-
-    return DistributedSampler
 
 
 @contextmanager
@@ -152,7 +146,7 @@ def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Ses
     Raises:
         RuntimeError: a session is open already, or ``torchrun``'s environment is incomplete.
     """
-    global _open  # noqa: PLW0603  # a process has one session
+    global _open  # a process has one session
     if _open is not None:
         raise RuntimeError("a session is open already. Pass its value, as in main(ranks), instead of a second session.")
     is_new = not c10d.is_initialized() and _is_launched()

@@ -65,6 +65,7 @@ class Children:
         """Start a process that runs `code` with `arguments` in ``sys.argv``, its output going to files in `folder`."""
         number = len(list(folder.glob("*.out")))
         out, err = folder / f"{number}.out", folder / f"{number}.err"
+        out.touch()  # so that the next process gets another number
         given = {"code": textwrap.dedent(code), "arguments": arguments, "out": str(out), "err": str(err)}
         return Child(self, self.ask(given), out, err)
 

@@ -1,0 +1,193 @@
+"""Signals that one rank asks for: all ranks handle them at the same place."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ranks import Ranks  # noqa: E402
+
+PROGRAM = """
+    import random
+
+    plans = json.loads(sys.argv[2])
+    chance = random.Random(rank)
+
+    def sleep_sometimes():
+        if chance.random() < 0.2:
+            time.sleep(chance.random() * 0.004)
+
+    class Data:
+        def __len__(self):
+            return 5
+        def __iter__(self):
+            for number in range(5):
+                sleep_sometimes()
+                yield number
+
+    def add_up(engine, batch):
+        sleep_sometimes()
+        if c10d.is_initialized():
+            c10d.all_reduce(torch.ones(1))
+
+    with session(timeout=30) as ranks:
+        trainer, evaluator = Engine(add_up), Engine(add_up)
+        ranks.attach(trainer, evaluator)
+        events, requests = [], []
+
+        def ask(engine, name, event):
+            sleep_sometimes()
+            for asker, where, at, iteration, method in requests:
+                if asker in (rank, -1) and (where, at, iteration) == (name, event.name, engine.state.iteration):
+                    getattr(engine, method)()
+
+        for name, engine in (("trainer", trainer), ("evaluator", evaluator)):
+            for event in (Events.STARTED, Events.EPOCH_STARTED, Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED,
+                          Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED, Events.COMPLETED):
+                engine.add_event_handler(event, ask, name, event)
+            for event in (Events.TERMINATE, Events.INTERRUPT, Events.TERMINATE_SINGLE_EPOCH, Events.COMPLETED):
+                engine.add_event_handler(
+                    event, lambda e, n=name, x=event: events.append([n, x.name, e.state.epoch, e.state.iteration])
+                )
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(Data(), max_epochs=1))
+        for plan in plans:
+            requests[:] = plan
+            events.clear()
+            trainer.state.max_epochs = None
+            trainer.run(Data(), max_epochs=2)
+            while trainer.outcome == "interrupted":
+                trainer.run()
+            report([trainer.outcome, events])
+"""
+
+PLACES = [
+    ("trainer", "ITERATION_STARTED"),
+    ("trainer", "ITERATION_COMPLETED"),
+    ("trainer", "GET_BATCH_COMPLETED"),
+    ("trainer", "EPOCH_COMPLETED"),
+    ("evaluator", "ITERATION_COMPLETED"),
+    ("trainer", "STARTED"),
+    ("trainer", "EPOCH_STARTED"),
+    ("trainer", "COMPLETED"),
+]
+
+
+def random_plans(seed: int, count: int, askers: list[int]) -> list[list[tuple[Any, ...]]]:
+    import random
+
+    chance, plans = random.Random(seed), []
+    for _ in range(count):
+        plan = []
+        for _ in range(chance.choice([1, 1, 2, 3])):
+            engine, event = chance.choice(PLACES[:3] * 3 + PLACES)
+            epoch_is_open = event in ("ITERATION_STARTED", "GET_BATCH_COMPLETED")
+            method = chance.choice(["terminate", "interrupt", *["terminate_epoch"] * epoch_is_open])
+            if engine == "evaluator":
+                method = "terminate"
+            plan.append((chance.choice(askers), engine, event, chance.randint(1, 10), method))
+        plans.append(plan)
+    return plans
+
+
+@pytest.mark.parametrize(("count", "trials"), [(2, 25), (4, 10)])
+def test_ranks_stop_at_the_same_place_whoever_asks(ranks: Ranks, count: int, trials: int) -> None:
+    plans = random_plans(count, trials, list(range(count)))
+
+    first, *others = ranks.run(count, PROGRAM, json.dumps(plans))
+
+    assert len(first) == trials
+    assert others == [first] * (count - 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "trials"), [(2, 100), (3, 100)])
+def test_ranks_stop_at_the_same_place_in_many_runs(ranks: Ranks, count: int, trials: int) -> None:
+    plans = random_plans(count + 100, trials, list(range(count)))
+
+    first, *others = ranks.run(count, PROGRAM, json.dumps(plans), timeout=200)
+
+    assert len(first) == trials
+    assert others == [first] * (count - 1)
+
+
+def test_a_request_of_all_ranks_is_handled_where_one_process_handles_it(ranks: Ranks) -> None:
+    plans = json.dumps(random_plans(1, 30, [-1]))
+    (alone,) = ranks.run(1, PROGRAM, plans)
+
+    together = ranks.run(3, PROGRAM, plans)
+
+    assert together == [alone] * 3
+
+
+def test_a_rank_that_is_ahead_is_not_asked_to_go_back(ranks: Ranks) -> None:
+    code = """
+        with session() as ranks:
+            trainer = Engine(lambda engine, batch: time.sleep(0.01 * rank))
+            ranks.attach(trainer)
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: rank == 1 and trainer.terminate())
+            trainer.run(range(50))
+            report([trainer.outcome, trainer.state.iteration])
+    """
+    (fast,), (slow,) = ranks.run(2, code)
+
+    assert fast == slow
+    assert fast[1] > 3 or fast == ["terminated", 3]
+
+
+def test_a_rank_whose_run_has_ended_answers(ranks: Ranks) -> None:
+    code = """
+        with session() as ranks:
+            trainer = Engine(lambda engine, batch: None)
+            ranks.attach(trainer)
+            if rank == 1:
+                time.sleep(0.3)
+                trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate)
+            trainer.run(range(5))
+            report([trainer.outcome, trainer.state.iteration])
+    """
+    assert ranks.run(2, code) == [[["completed", 5]], [["completed", 5]]]
+
+
+def test_a_rank_that_does_not_answer_is_named(ranks: Ranks) -> None:
+    code = """
+        with session(timeout=1) as ranks:
+            trainer = Engine(lambda engine, batch: None)
+            if rank == 0:
+                ranks.attach(trainer)
+                trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate)
+                try:
+                    trainer.run(range(5))
+                except Exception as error:
+                    report([type(error).__name__, str(error)])
+            else:
+                time.sleep(2)
+    """
+    (error,), nothing = ranks.run(2, code)
+
+    assert error[0] == "AgreementError"
+    assert "ranks [1]" in error[1]
+    assert nothing == []
+
+
+def test_a_signal_from_another_thread_is_agreed_too(ranks: Ranks) -> None:
+    code = """
+        import threading
+        with session() as ranks:
+            def step(engine, batch):
+                c10d.all_reduce(torch.ones(1))
+                time.sleep(0.001)
+            trainer = Engine(step)
+            ranks.attach(trainer)
+            if rank == 1:
+                threading.Timer(0.1, trainer.interrupt).start()
+            trainer.run(range(100_000))
+            report([trainer.outcome, trainer.state.iteration])
+    """
+    (first,), (second,) = ranks.run(2, code)
+
+    assert first == second
+    assert first[0] == "interrupted"
