@@ -241,9 +241,6 @@ class Agreement:
         decision = self._decisions.get(signal)
         return decision is None or place > decision
 
-    def _start(self, function: Callable[[_Round], None], current: _Round) -> None:
-        threading.Thread(target=function, args=(current,), name=f"fsm_engine {function.__name__}", daemon=True).start()
-
     def _decide(self, current: _Round) -> None:
         """Collect the promises of all ranks, and post the highest one."""
         keys = [self._key(current.number, rank) for rank in range(self._log.world_size)]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any
 
-from torch.distributed import Store
+from torch.distributed.distributed_c10d import Store
 
 _logger = logging.getLogger(__name__)
 _WAIT = timedelta(days=20)  # the longest that fits into the milliseconds of the store
