@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from fsm_engine.distributed.agreement import AgreementError
 from fsm_engine.distributed.auto import DistributedProxySampler, auto_dataloader, auto_model, auto_optim
-from fsm_engine.distributed.launch import launch
-from fsm_engine.distributed.launcher import Parallel
-from fsm_engine.distributed.rank_zero import rank_zero
-from fsm_engine.distributed.session import Session, session
-from fsm_engine.distributed.utils import (
+from fsm_engine.distributed.collectives import (
     all_gather,
     all_gather_tensors_with_shapes,
     all_reduce,
-    available_backends,
-    backend,
     barrier,
     broadcast,
+    new_group,
+    one_rank_first,
+    one_rank_only,
+)
+from fsm_engine.distributed.launch import launch
+from fsm_engine.distributed.launcher import Parallel, spawn
+from fsm_engine.distributed.rank_zero import rank_zero
+from fsm_engine.distributed.session import Session, session
+from fsm_engine.distributed.world import (
+    available_backends,
+    backend,
     device,
     finalize,
     get_local_rank,
@@ -35,12 +40,8 @@ from fsm_engine.distributed.utils import (
     hostname,
     initialize,
     model_name,
-    new_group,
-    one_rank_first,
-    one_rank_only,
     set_local_rank,
     show_config,
-    spawn,
     sync,
 )
 

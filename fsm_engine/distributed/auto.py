@@ -1,4 +1,4 @@
-"""Data loaders, models and optimizers of a single process, and `DistributedProxySampler`."""
+"""Data loaders, models and optimizers of a rank, and `DistributedProxySampler`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,58 @@ from itertools import chain, islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler
 
-from fsm_engine.distributed.utils import device, get_rank, get_world_size
+from fsm_engine.distributed.world import device, get_nproc_per_node, get_rank, get_world_size
 
 
 def auto_dataloader(dataset: Dataset[Any], **kwargs: Any) -> DataLoader[Any]:
-    """Return ``DataLoader(dataset, **kwargs)``, with pinned memory for a GPU of CUDA unless `kwargs` say otherwise."""
-    return DataLoader(dataset, **{"pin_memory": device().type == "cuda", **kwargs})
+    """Return ``DataLoader(dataset, **kwargs)`` for the share of this rank, with pinned memory for a GPU of CUDA.
+
+    With several ranks, ``batch_size`` is divided by their number and ``num_workers`` by the number of processes on this
+    machine, and each rank draws its share: by a `torch.utils.data.DistributedSampler`, or by a
+    `DistributedProxySampler` of the given sampler. An IterableDataset has to divide its examples itself.
+    """
+    kwargs.setdefault("pin_memory", device().type == "cuda")
+    ranks = get_world_size()
+    if ranks == 1:
+        return DataLoader(dataset, **kwargs)
+    if kwargs.get("batch_size", 1) >= ranks:
+        kwargs["batch_size"] = kwargs.get("batch_size", 1) // ranks
+    if kwargs.get("num_workers"):
+        kwargs["num_workers"] = -(-kwargs["num_workers"] // get_nproc_per_node())
+    if not isinstance(dataset, IterableDataset) and kwargs.get("batch_sampler") is None:
+        kwargs["sampler"] = _share(dataset, kwargs.get("sampler"), kwargs.pop("shuffle", False))
+    return DataLoader(dataset, **kwargs)
 
 
-def auto_model(model: torch.nn.Module, sync_bn: bool = False, **kwargs: Any) -> torch.nn.Module:  # noqa: ARG001
-    """Move `model` to `device`, and return it."""
-    return model.to(device())
+def _share(dataset: Dataset[Any], sampler: Any, shuffle: bool) -> Sampler[Any]:
+    if sampler is None:
+        return DistributedSampler(dataset, shuffle=shuffle)
+    return sampler if isinstance(sampler, DistributedSampler) else DistributedProxySampler(sampler)
+
+
+def auto_model(model: torch.nn.Module, sync_bn: bool = False, **kwargs: Any) -> torch.nn.Module:
+    """Move `model` to `device`, and wrap it in DistributedDataParallel if there are several ranks.
+
+    Args:
+        model: the model. It is returned as it is, moved, in a single process and if it has no parameters to train.
+        sync_bn: whether the layers of batch normalization use the batches of all ranks, which needs GPUs.
+        **kwargs: further arguments of `torch.nn.parallel.DistributedDataParallel`.
+    """
+    model = model.to(device())
+    if get_world_size() == 1 or not any(parameter.requires_grad for parameter in model.parameters()):
+        return model
+    if device().type != "cuda":
+        return DistributedDataParallel(model, **kwargs)
+    if sync_bn:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return DistributedDataParallel(model, device_ids=[device()], **kwargs)
 
 
 def auto_optim(optimizer: torch.optim.Optimizer, **kwargs: Any) -> torch.optim.Optimizer:  # noqa: ARG001
-    """Return `optimizer`."""
+    """Return `optimizer`: with DistributedDataParallel, it needs no change."""
     return optimizer
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-import torch.distributed as c10d
+from fsm_engine.distributed.collectives import one_rank_only
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,10 +21,4 @@ def rank_zero(function: Callable[P, R]) -> Callable[P, R | None]:
         def log(engine):
             print(engine.state.epoch, engine.state.output)
     """
-
-    @functools.wraps(function)
-    def call_on_rank_zero(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        rank = c10d.get_rank() if c10d.is_available() and c10d.is_initialized() else 0
-        return function(*args, **kwargs) if rank == 0 else None
-
-    return call_on_rank_zero
+    return one_rank_only()(function)

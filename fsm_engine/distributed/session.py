@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.distributed as c10d
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
 
 from fsm_engine.distributed.agreement import Agreement
 from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.samplers import UnpaddedSampler, set_epoch
+from fsm_engine.distributed.world import (
+    device,
+    finalize,
+    get_local_rank,
+    get_rank,
+    get_world_size,
+    has_group,
+    initialize,
+    is_launched,
+)
 from fsm_engine.events.events import Events
 from fsm_engine.events.priorities import FIRST
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
-
-_RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 _logger = logging.getLogger(__name__)
 _open: Session | None = None
@@ -39,16 +44,13 @@ class Session:
     """
 
     def __init__(self, timeout: float) -> None:
-        is_alone = not c10d.is_initialized()
-        self.rank = 0 if is_alone else c10d.get_rank()
-        self.world_size = 1 if is_alone else c10d.get_world_size()
-        self.local_rank = int(os.environ.get("LOCAL_RANK", 0))
-        self.device = _device(self.local_rank)
+        self.rank, self.world_size, self.local_rank = get_rank(), get_world_size(), get_local_rank()
+        self.device = device()
         self._timeout = timeout
         self._engines: list[Engine] = []
         self._log: EventLog | None = None
         if self.world_size > 1:
-            store = PrefixStore("fsm_engine", c10d.distributed_c10d._get_default_store())
+            store = PrefixStore("fsm_engine", _get_default_store())
             self._log = EventLog(store, self.rank, self.world_size)
             self._log.start()
 
@@ -149,9 +151,9 @@ def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Ses
     global _open  # a process has one session
     if _open is not None:
         raise RuntimeError("a session is open already. Pass its value, as in main(ranks), instead of a second session.")
-    is_new = not c10d.is_initialized() and _is_launched()
+    is_new = not has_group() and is_launched()
     if is_new:
-        _join(backend)
+        initialize(backend)
     try:
         _open = Session(timeout)
         yield _open
@@ -159,31 +161,5 @@ def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Ses
         if _open is not None:
             _open._close()
         _open = None
-        if is_new and c10d.is_initialized():
-            c10d.destroy_process_group()
-
-
-def _is_launched() -> bool:
-    given = [name for name in _RENDEZVOUS if name in os.environ]
-    if not {"RANK", "WORLD_SIZE"} & set(given):
-        return False
-    missing = [name for name in _RENDEZVOUS if name not in given]
-    if missing:
-        raise RuntimeError(
-            f"the environment has {', '.join(given)}, but not {', '.join(missing)}, which the processes need to find "
-            f"each other. Start the script with torchrun, or remove these variables to run one process."
-        )
-    return True
-
-
-def _join(backend: str | None) -> None:
-    has_cuda = torch.cuda.is_available()
-    if has_cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    c10d.init_process_group(backend or ("cpu:gloo,cuda:nccl" if has_cuda else "gloo"))
-
-
-def _device(local_rank: int) -> torch.device:
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", local_rank if c10d.is_initialized() else torch.cuda.current_device())
+        if is_new:
+            finalize()

@@ -28,7 +28,7 @@ class Ranks:
     """Starts a program in several processes that find each other, as ``torchrun`` does."""
 
     def __init__(self, children: Children, folder: Path) -> None:
-        self._children, self._folder = children, folder
+        self._children, self.folder = children, folder
 
     def start(self, count: int, code: str, *arguments: str, **environment: str) -> list[Child]:
         """Start `code` in `count` processes. It has the names of `PROLOGUE`, and `report` for its result."""
@@ -37,7 +37,7 @@ class Ranks:
         for rank in range(count):
             own = {**rendezvous, "RANK": str(rank), "LOCAL_RANK": str(rank), **environment}
             text = textwrap.dedent(PROLOGUE) + textwrap.dedent(code)
-            started.append(self._children.start(self._folder, text, json.dumps(own), *arguments))
+            started.append(self._children.start(self.folder, text, json.dumps(own), *arguments))
         return started
 
     def run(self, count: int, code: str, *arguments: str, timeout: float = 60, **environment: str) -> list[list[Any]]:

@@ -1,0 +1,155 @@
+"""Who this process is among the processes that train together, by the names of ``ignite.distributed``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as c10d
+
+_RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_local_rank: int | None = None
+
+has_xla_support = False
+has_hvd_support = False
+has_native_dist_support = True
+registered_computation_models: list[type] = []
+"""Other backends than those of torch are not supported."""
+
+
+def has_group() -> bool:
+    """Return True if this process has joined a process group."""
+    return c10d.is_available() and c10d.is_initialized()
+
+
+def get_rank() -> int:
+    """Return the number of this process, from 0."""
+    return c10d.get_rank() if has_group() else 0
+
+
+def get_world_size() -> int:
+    """Return the number of processes."""
+    return c10d.get_world_size() if has_group() else 1
+
+
+def get_local_rank() -> int:
+    """Return the number of this process on its machine: of `set_local_rank`, or else the variable LOCAL_RANK."""
+    if not has_group():
+        return 0
+    return int(os.environ.get("LOCAL_RANK", 0)) if _local_rank is None else _local_rank
+
+
+def set_local_rank(index: int) -> None:
+    """Set the number of this process on its machine, if no launcher has set the variable LOCAL_RANK."""
+    global _local_rank  # a process has one number
+    _local_rank = index
+
+
+def get_nproc_per_node() -> int:
+    """Return the number of processes on this machine: the variable LOCAL_WORLD_SIZE, or else all of them."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", get_world_size())) if has_group() else 1
+
+
+def get_nnodes() -> int:
+    """Return the number of machines."""
+    return get_world_size() // get_nproc_per_node()
+
+
+def get_node_rank() -> int:
+    """Return the number of this machine, from 0."""
+    return get_rank() // get_nproc_per_node()
+
+
+def backend() -> str | None:
+    """Return the name of the backend for communication; None in a single process."""
+    return str(c10d.get_backend()) if has_group() else None
+
+
+def available_backends() -> tuple[str, ...]:
+    """Return the names of the backends that this installation of torch has."""
+    checks = {"nccl": c10d.is_nccl_available, "gloo": c10d.is_gloo_available, "mpi": c10d.is_mpi_available}
+    return tuple(name for name, is_there in checks.items() if is_there()) if c10d.is_available() else ()
+
+
+def model_name() -> str:
+    """Return "native-dist" with a process group, and "serial" without one."""
+    return "native-dist" if has_group() else "serial"
+
+
+def hostname() -> str:
+    """Return the name of the machine."""
+    return socket.gethostname()
+
+
+def device() -> torch.device:
+    """Return the device of this process: with a process group its GPU under NCCL, else the CPU.
+
+    Without a process group, it is a GPU of CUDA if there is one, else one of MPS, else the CPU.
+    """
+    if has_group():
+        has_gpu = torch.cuda.is_available() and "nccl" in c10d.get_backend_config()
+        return torch.device("cuda", torch.cuda.current_device()) if has_gpu else torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def is_launched() -> bool:
+    """Return True if a launcher such as ``torchrun`` has started this process.
+
+    Raises:
+        RuntimeError: the variables that the processes need to find each other are incomplete.
+    """
+    given = [name for name in _RENDEZVOUS if name in os.environ]
+    if not {"RANK", "WORLD_SIZE"} & set(given):
+        return False
+    missing = [name for name in _RENDEZVOUS if name not in given]
+    if missing:
+        raise RuntimeError(
+            f"the environment has {', '.join(given)}, but not {', '.join(missing)}, which the processes need to find "
+            f"each other. Start the script with torchrun, or remove these variables to run one process."
+        )
+    return True
+
+
+def initialize(backend: str | None = None, **kwargs: Any) -> None:
+    """Join the process group of the launcher. Without a launcher, and if a group exists, do nothing.
+
+    Args:
+        backend: "nccl", "gloo" or another backend of torch; by default NCCL for GPUs and gloo for the CPU.
+        **kwargs: arguments of `torch.distributed.init_process_group`, such as ``timeout``, a `datetime.timedelta`.
+
+    Raises:
+        RuntimeError: the environment of the launcher is incomplete.
+    """
+    if has_group() or not ("init_method" in kwargs or is_launched()):
+        return
+    has_cuda = torch.cuda.is_available()
+    if has_cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    if isinstance(kwargs.get("timeout"), (int, float)):
+        kwargs["timeout"] = timedelta(seconds=kwargs["timeout"])
+    c10d.init_process_group(backend or ("cpu:gloo,cuda:nccl" if has_cuda else "gloo"), **kwargs)
+
+
+def finalize() -> None:
+    """Leave the process group, if there is one."""
+    if has_group():
+        c10d.destroy_process_group()
+
+
+def sync(temporary: bool = False) -> None:
+    """Do nothing: the answers of this module are always read from torch."""
+
+
+def show_config() -> None:
+    """Log the configuration at INFO."""
+    logging.getLogger("fsm_engine.distributed").info(
+        "%s: rank %s, world size %s, local rank %s, machine %s of %s, device %s, host %s, backend %s",
+        *(model_name(), get_rank(), get_world_size(), get_local_rank(), get_node_rank(), get_nnodes()),
+        *(device(), hostname(), backend()),
+    )
