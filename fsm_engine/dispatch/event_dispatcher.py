@@ -299,7 +299,7 @@ class EventDispatcher(Run):
         It is "skip_completed" if COMPLETED is skipped. Setting it to True or "skip_completed" calls `terminate`;
         setting it to False withdraws the request.
         """
-        skip = self._signals.requests.get(Signal.TERMINATE)
+        skip = self._requested(Signal.TERMINATE)
         if skip is None:
             if not self._cursor.is_terminated:
                 return False
@@ -320,7 +320,7 @@ class EventDispatcher(Run):
         It is "skip_epoch_completed" if EPOCH_COMPLETED is skipped. Setting it to True or "skip_epoch_completed" calls
         `terminate_epoch`; setting it to False withdraws the request.
         """
-        skip = self._signals.requests.get(Signal.TERMINATE_EPOCH)
+        skip = self._requested(Signal.TERMINATE_EPOCH)
         if skip is None:
             if not (self.is_running and self._cursor.terminated_epoch == self.state.epoch):
                 return False
@@ -337,7 +337,7 @@ class EventDispatcher(Run):
     @property
     def should_interrupt(self) -> bool:
         """True if `interrupt` was called, until the run is suspended. Setting it to True calls `interrupt`."""
-        return Signal.INTERRUPT in self._signals.requests
+        return self._requested(Signal.INTERRUPT) is not None
 
     @should_interrupt.setter
     def should_interrupt(self, value: bool) -> None:
@@ -415,6 +415,11 @@ class EventDispatcher(Run):
             return
         self._signals.callbacks.append(callback)
         self._signals.needs_attention = True
+
+    def _requested(self, signal: Signal) -> bool | None:
+        """Return the value of a request that is not handled yet, here or for all ranks; None if there is none."""
+        skip = self._signals.requests.get(signal)
+        return skip if skip is not None or self._agreement is None else self._agreement.requested(signal)
 
     def _request_signal(self, signal: Signal, skip: bool) -> None:
         skip = skip is True  # a handler `engine.terminate` receives the engine as `skip`

@@ -68,7 +68,7 @@ class Agreement:
         self._engine, self._name, self._log, self._timeout = engine, name, log, timeout
         self._changed = threading.Condition()
         self._rounds: list[_Round] = []  # in the order of the log; the last one may be undecided
-        self._unseen = 0  # requests of this rank that have not come back in the log
+        self._unseen: list[tuple[Signal, bool]] = []  # requests of this rank that have not come back in the log
         self._decisions: dict[Signal, Place] = {}  # the latest place of each signal
         self._run = 0
         self._thread: int | None = None
@@ -86,7 +86,7 @@ class Agreement:
     def request(self, signal: Signal, skip: bool) -> None:
         """Ask all ranks to handle `signal`."""
         with self._changed:
-            self._unseen += 1
+            self._unseen.append((signal, skip))
         self._log.post(
             {
                 "kind": "request",
@@ -97,6 +97,12 @@ class Agreement:
             }
         )
         self._engine._signals.needs_attention = True
+
+    def requested(self, signal: Signal) -> bool | None:
+        """Return the value of a request that the run has not handled yet; None if there is none."""
+        with self._changed:
+            requests = [dict(self._unseen), *(current.requests for current in self._rounds)]
+            return next((each[signal] for each in requests if signal in each), None)
 
     def begin_run(self) -> None:
         """Note that a run begins in the current thread."""
@@ -118,7 +124,7 @@ class Agreement:
         place = self._place(position)
         signals: dict[Signal, bool] = {}
         with self._changed:
-            self._wait_until(lambda: self._unseen == 0)
+            self._wait_until(lambda: not self._unseen)
             while self._rounds:
                 current = self._rounds[0]
                 self._promise(current, place)
@@ -219,7 +225,8 @@ class Agreement:
     def _receive_request(self, number: int, message: Message) -> None:
         signal, place = Signal(message["signal"]), Place(*message["place"])
         with self._changed:
-            self._unseen -= message["rank"] == self._log.rank
+            if message["rank"] == self._log.rank:
+                del self._unseen[0]
             is_new = self._is_new_round(signal, place)
             if is_new:
                 self._rounds.append(_Round(number))

@@ -19,6 +19,10 @@ class SignalAgreement(Protocol):
         """Ask all processes to handle `signal`."""
         ...
 
+    def requested(self, signal: Signal) -> bool | None:
+        """Return the value of a request that the run has not handled yet; None if there is none."""
+        ...
+
     def begin_run(self) -> None:
         """Note that a run begins in the current thread."""
         ...

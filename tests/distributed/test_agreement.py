@@ -191,3 +191,19 @@ def test_a_signal_from_another_thread_is_agreed_too(ranks: Ranks) -> None:
 
     assert first == second
     assert first[0] == "interrupted"
+
+
+def test_the_flags_of_an_engine_show_a_request_at_once(ranks: Ranks) -> None:
+    code = """
+        with session() as ranks:
+            trainer = Engine(lambda engine, batch: None)
+            ranks.attach(trainer)
+            def ask():
+                trainer.terminate(skip_completed=True)
+                trainer.interrupt()
+                report([trainer.should_terminate, trainer.should_interrupt, trainer.should_terminate_single_epoch])
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), ask)
+            trainer.run(range(5))
+            report([trainer.outcome, trainer.state.iteration])
+    """
+    assert ranks.run(2, code) == [[["skip_completed", True, False], ["terminated", 2]]] * 2
