@@ -57,11 +57,6 @@ class Visit:
         """The time of the handlers, in nanoseconds."""
         return sum(span.duration for span in self.spans)
 
-    @property
-    def in_activity(self) -> int:
-        """The rest of the time: the activity, or its part of the step, and the engine itself."""
-        return self.duration - self.in_handlers
-
 
 def category(entered: MoveKind) -> str:
     """Return the category of the activity that begins with a move: ``data``, ``step``, or ``phase`` for all others."""

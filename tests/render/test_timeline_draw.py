@@ -19,9 +19,9 @@ from fsm_engine.render import render
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.timeline import render_timeline
-from fsm_engine.render.timeline.axis_units import format_moment
 from fsm_engine.render.timeline.layout import lay_out
 from fsm_engine.render.timeline.picture import TimelinePicture
+from fsm_engine.render.timeline.time_axis import format_moment
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.units import format_duration
 from fsm_engine.timeline.visits import Visits

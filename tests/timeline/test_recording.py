@@ -87,7 +87,7 @@ def test_handler_calls_are_spans_inside_the_visit_of_their_phase() -> None:
     assert {span.handler.place.rpartition(":")[0] for span in track.spans} == {__file__}
     inside = [(visit.phase, len(visit.spans)) for visit in Visits(track) if visit.spans]
     assert inside == [("Events.ITERATION_COMPLETED", count) for count in (1, 2, 1)]
-    assert all(0 <= visit.in_activity <= visit.duration for visit in Visits(track))
+    assert all(0 <= visit.in_handlers <= visit.duration for visit in Visits(track))
 
 
 def test_recorded_handlers_get_their_usual_arguments_and_can_be_added_and_removed() -> None:

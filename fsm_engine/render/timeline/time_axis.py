@@ -1,4 +1,4 @@
-"""The time axis of a picture: linear pieces, and breaks for the gaps."""
+"""The time axis of a picture: linear pieces, breaks for the gaps, and ticks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
+from itertools import count, takewhile
 
 from fsm_engine.render.text_metrics import NOTE_SIZE, text_width
-from fsm_engine.render.timeline.axis_units import format_moment, tick_steps
 from fsm_engine.render.timeline.elision import Gap
+from fsm_engine.timeline.units import HOUR, MINUTE, SECOND, UNITS
 
 TICK_DISTANCE = 14.0
 """The least distance between the labels of two ticks, in pixels."""
+
+_LONG_STEPS = tuple(n * MINUTE for n in (1, 2, 5, 10, 15, 30)) + tuple(n * HOUR for n in (1, 2, 5, 10))
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ def axis_ticks(axis: TimeAxis) -> Iterator[tuple[float, str]]:
     """
     shown = [piece for piece in axis.pieces if piece.gap is None and piece.right - piece.left > 1]
     whole = axis.end - axis.start
-    usual = next((step for step in tick_steps() if shown and _fits(step, shown[0], whole)), whole) or 1
-    finer = list(takewhile(lambda step: step < usual, tick_steps()))
+    usual = next((step for step in _tick_steps() if shown and _fits(step, shown[0], whole)), whole) or 1
+    finer = list(takewhile(lambda step: step < usual, _tick_steps()))
     for piece in shown:
         start, end = piece.start - axis.start, piece.end - axis.start
         step = next((step for step in (usual, *reversed(finer)) if end // step * step >= start), usual)
@@ -118,3 +120,40 @@ def axis_ticks(axis: TimeAxis) -> Iterator[tuple[float, str]]:
 def _fits(step: int, piece: AxisPiece, whole: int) -> bool:
     distance = step * (piece.right - piece.left) / (piece.end - piece.start)
     return text_width(format_moment(whole // step * step, step, whole), NOTE_SIZE) + TICK_DISTANCE <= distance
+
+
+def _tick_steps() -> Iterator[int]:
+    """Yield the possible distances between ticks, in nanoseconds, shortest first."""
+    yield from (digit * 10**power for power in range(10) for digit in (1, 2, 5))
+    yield from (10 * SECOND, 20 * SECOND, 30 * SECOND)
+    yield from _LONG_STEPS
+    yield from (day * 24 * HOUR for day in count(1))
+
+
+def format_moment(nanoseconds: int, step: int, whole: int) -> str:
+    """Return the label of a tick.
+
+    Args:
+        nanoseconds: the time since the start of the axis.
+        step: the distance between ticks, which determines the number of digits.
+        whole: the length of the axis, which determines the unit.
+    """
+    if not nanoseconds:
+        return "0"
+    if whole < MINUTE or nanoseconds < SECOND:
+        size, unit = next((one for one in UNITS if min(whole, 2 * nanoseconds) >= 2 * one[0]), UNITS[-1])
+        return f"{nanoseconds / size:.{_digits(step, size)}f} {unit}"
+    digits = _digits(step, SECOND)
+    ticks = round(nanoseconds * 10**digits / SECOND)
+    minutes, rest = divmod(ticks, 60 * 10**digits)
+    seconds = f"{rest / 10**digits:0{digits + 3 if digits else 2}.{digits}f}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds}" if hours else f"{minutes}:{seconds}"
+
+
+def _digits(step: int, size: int) -> int:
+    """Return the number of decimals that a multiple of `step` needs in units of `size`."""
+    digits = 0
+    while step * 10**digits % size:
+        digits += 1
+    return digits
