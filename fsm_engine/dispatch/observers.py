@@ -65,8 +65,12 @@ class Observers:
             raise TypeError(f"an observer is called as observer(engine, transition), but {observer!r} is not callable.")
         check_runs_when_called(observer, "the observer")
         observation = Observation(engine, observer, is_trusted)
-        self._all[observation] = None
+        self.insert(observation)
         return observation
+
+    def insert(self, observation: Observation) -> None:
+        """Add an observation that was made before, so that an exception leaves no observer that nothing can remove."""
+        self._all[observation] = None
 
     def discard(self, observation: Observation) -> bool:
         """Remove `observation`, and return True if it was present."""

@@ -246,7 +246,7 @@ class Engine(EventDispatcher):
             )
         into = Timeline(CAPACITY if capacity is None else capacity) if timeline is None else timeline
         check_every(every, self._graph)
-        return Recorder(self, into, handlers, profile, every, CudaDevice() if device else None)
+        return Recorder(self, into, handlers, profile, every, CudaDevice() if device else None).start()
 
     def discover(self) -> Discovery:
         """Record where callback events are fired until the ``with`` block ends.

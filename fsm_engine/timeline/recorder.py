@@ -7,6 +7,7 @@ import weakref
 from typing import Any
 
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
+from fsm_engine.dispatch.observers import Observation
 from fsm_engine.engine.engine import Engine
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import Transition
@@ -24,7 +25,7 @@ from fsm_engine.timeline.track_writer import MoveObserver, TrackWriter, scope_na
 class Recorder:
     """Records until `remove` is called, or until its ``with`` block ends. The block gets the timeline.
 
-    A recorder refers to the engine weakly.
+    `start` begins the recording. A recorder refers to the engine weakly.
 
     Attributes:
         timeline: the timeline that is recorded into.
@@ -59,14 +60,23 @@ class Recorder:
             track.sampling = Sampling(every)
             self._sampler = Sampler(track.sampling, observer, self._move_observer(starts_gap=True))
             observer = self._sampler.move_observer()
+        self._observations = [Observation(engine, observer, is_trusted=True)]
+        if self._ranges is not None:
+            self._observations.append(Observation(engine, self._ranges.observe, is_trusted=False))
+
+    def start(self) -> Recorder:
+        """Start to record, and return this recorder. If an exception cuts this short, `remove` undoes it."""
+        engine = self._engine()
+        assert engine is not None
         if engine.is_running:
             self._learn(engine.lifecycle.graph)
             self._write_phase(engine, "begin")
-        timeline.tracks.append(track)
-        self._observation = engine._observers.add(engine, observer, is_trusted=True)
-        self._range_observation = engine.observe(self._ranges.observe) if self._ranges is not None else None
+        self.timeline.tracks.append(self.track)
+        for observation in self._observations:
+            engine._observers.insert(observation)
         engine._recorder = self
-        engine._wrap_handlers(self._timed, handlers)
+        engine._wrap_handlers(self._timed, self.handlers)
+        return self
 
     def __enter__(self) -> Timeline:
         return self.timeline
@@ -78,23 +88,25 @@ class Recorder:
         """Stop recording. A second call does nothing."""
         self.is_over = True
         self._writer.close()
-        self._observation.remove()
+        for observation in self._observations:
+            observation.remove()
         if self._clock is not None:
             self._clock.close()
-        if self._range_observation is not None and self._ranges is not None:
-            self._range_observation.remove()
+        if self._ranges is not None:
             self._ranges.close()
         for recorder in self._nested:
             recorder.remove()
         engine = self._engine()
         if engine is not None and engine._recorder is self:
-            engine._recorder = None
             engine._wrap_handlers(self._timed, False)
+            engine._recorder = None
 
     def record_nested(self, engine: Engine) -> None:
         """Record `engine`, which runs inside a run of this engine, until this recorder stops."""
         profile = self._ranges is not None
-        self._nested.append(Recorder(engine, self.timeline, self.handlers, profile, self._every, self._device))
+        recorder = Recorder(engine, self.timeline, self.handlers, profile, self._every, self._device)
+        self._nested.append(recorder)  # before it starts, so that `remove` finds it whatever happens
+        recorder.start()
 
     def begin(self) -> None:
         """Record that a run begins."""

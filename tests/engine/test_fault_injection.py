@@ -47,6 +47,7 @@ def test_an_engine_survives_an_exception_at_some_places(program: str, kind: str)
         ("plain", "--opcodes", 1000),
         ("changes", "--lines", 300),
         ("callbacks", "--opcodes", 300),
+        ("nested", "--lines", 100),
         ("checkpoint", "--lines", 60),
         ("checkpoint", "--opcodes", 60),
     ],
