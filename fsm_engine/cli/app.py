@@ -211,6 +211,29 @@ def _by_name(target: Target) -> Lifecycle:
     return Lifecycle.from_dict(target.lifecycle.to_dict())
 
 
+@app.command(name="migrate", epilog=epilog("migrate"))
+def migrate_command(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Program, notebook, or folder of programs.")],
+    write: Annotated[
+        bool, typer.Option("--write", help="Change the files; without it, only list the changes.")
+    ] = False,
+) -> None:
+    """Change the imports of pytorch-ignite to fsm_engine, and list the lines that need a human.
+
+    A line that may act differently is listed with the row of docs/differences.md that explains it.
+
+    Exit codes: 0 if no line needs a human, 1 if one does, 2 for an error.
+    """
+    from fsm_engine.compat.ignite.migrated_files import migrate_files
+
+    notes = 0
+    for file, migration in migrate_files(path, write):
+        output.write_migration(file, migration)
+        notes += len(migration.notes)
+    if notes:
+        raise typer.Exit(NEGATIVE)
+
+
 @app.command(epilog=epilog("demo"))
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 20,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -19,6 +21,9 @@ from fsm_engine.lifecycle.diff import Difference
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import to_rows
 from fsm_engine.lifecycle.validation import Finding
+
+if TYPE_CHECKING:
+    from fsm_engine.compat.ignite.migration import Migration
 
 
 class _Terminal(Console):
@@ -45,6 +50,18 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 
 def _standard_output() -> Console:
     return _Terminal(theme=_STYLES, highlight=False)
+
+
+def write_migration(file: Path, migration: Migration) -> None:
+    """Print the changed lines of a file, and the lines that need a human."""
+    console = _standard_output()
+    for change in migration.changes:
+        line = Text.assemble((f"{file}:{change.line}: ", "dim"), change.before, (" -> ", "dim"), change.after)
+        console.print(line, soft_wrap=True)
+    for note in migration.notes:
+        row = f" (docs/differences.md: {note.row})" if note.row else ""
+        line = Text.assemble((f"{file}:{note.line}: ", "dim"), ("check: ", "yellow"), f"{note.reason}{row}")
+        console.print(line, soft_wrap=True)
 
 
 def write_lifecycle(lifecycle: Lifecycle) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.param_scheduler.base import SavedAttributes
-from fsm_engine.handlers.param_scheduler.param_groups import record_history
+from fsm_engine.handlers.param_scheduler.param_groups import history_of, record_history
 from fsm_engine.handlers.param_scheduler.piecewise import check_pairs, interpolated
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class StateParamScheduler(SavedAttributes):
                 f"Attribute {name!r} already exists in the engine.state. This may be a conflict between multiple "
                 f"handlers. Please choose another name, or create_new=False to overwrite it."
             )
+        if self.save_history:
+            history_of(engine).setdefault(name, [])
         return super().attach(engine, event)
 
     def __call__(self, engine: Engine | None = None, name: str | None = None) -> None:

@@ -80,6 +80,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path, train=TRAIN, helper=HELPER)
     record(tmp_path / "run.fsmt")
     (tmp_path / "lifecycle.json").write_text(Lifecycle.training().to_json())
+    (tmp_path / "ignite_program.py").write_text("from ignite.engine import Engine\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     return tmp_path
@@ -439,6 +440,19 @@ WITH_FILES = [name for name in EXAMPLES if name != "demo" and not name.startswit
 )
 def test_the_examples_in_the_help_work(here, line, code):
     assert call(*line.split()).exit_code == code
+
+
+def test_migrate_lists_changes_and_lines_that_need_a_human(here):
+    done = call("migrate", "ignite_program.py")
+    change = "ignite_program.py:1: from ignite.engine import Engine -> from fsm_engine.engine import Engine\n"
+    assert (done.exit_code, done.stdout) == (0, change)
+    assert "ignite.engine" in (here / "ignite_program.py").read_text()
+    (here / "other.py").write_text("import ignite\n\nengine.terminate_epoch()\n")
+    done = call("migrate", ".", "--write")
+    assert done.exit_code == 1
+    assert "other.py:3: check: terminate_epoch (docs/differences.md: `terminate_epoch()` with no epoch" in done.stdout
+    assert (here / "ignite_program.py").read_text() == "from fsm_engine.engine import Engine\n"
+    assert call("migrate", "nowhere").exit_code == 2
 
 
 def test_the_version(here):

@@ -25,7 +25,12 @@ def number_or_list(values: Sequence[Any]) -> Any:
 
 def record_history(engine: Engine, name: str, value: Any) -> None:
     """Append `value`, a list with one number per parameter group or a single one, to ``state.param_history[name]``."""
-    history = getattr(engine.state, "param_history", None)
+    history_of(engine).setdefault(name, []).append(value)
+
+
+def history_of(engine: Engine) -> dict[str, Any]:
+    """Return ``engine.state.param_history``, which is created if it does not exist."""
+    history: dict[str, Any] | None = getattr(engine.state, "param_history", None)
     if history is None:
         history = engine.state.param_history = {}
-    history.setdefault(name, []).append(value)
+    return history
