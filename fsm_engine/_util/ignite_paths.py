@@ -124,6 +124,12 @@ PATHS: dict[str, dict[str, str]] = {
     "contrib.metrics.gpu_info": {"metrics.gpu_info": "GpuInfo"},
     "contrib.metrics.regression": _ALL_ERRORS,
     **_modules("contrib.metrics.regression", "metrics.regression_errors", _ERRORS),
+    "distributed.utils": {
+        "distributed": "all_gather all_gather_tensors_with_shapes all_reduce available_backends backend barrier "
+        "broadcast device finalize get_local_rank get_nnodes get_node_rank get_nproc_per_node get_rank get_world_size "
+        "has_hvd_support has_native_dist_support has_xla_support hostname initialize model_name new_group "
+        "one_rank_first one_rank_only set_local_rank show_config spawn sync",
+    },
     "engine": {
         "dispatch.handles": "RemovableEventHandle",
         "engine.engine": "Engine",
@@ -211,7 +217,7 @@ _STRINGS = "Use nltk or torchmetrics.functional.text."
 _ROUGE = "Use fsm_engine.metrics.RougeN or RougeL, or torchmetrics.functional.text.rouge_score."
 _APEX = "Use supervised_training_step(..., amp_mode='amp'): mixed precision is torch's own."
 _TPU = "Use supervised_training_step(...); PyTorch XLA is not supported."
-_PROCESSES = "Use fsm_engine.distributed, which runs one process."
+_PROCESSES = "Use fsm_engine.distributed, which works with torch's own process groups."
 
 MISSING: dict[str, str] = {
     **{
@@ -227,6 +233,7 @@ MISSING: dict[str, str] = {
     },
     "contrib.engines.common.setup_any_logging": "Use setup_tb_logging, setup_mlflow_logging or setup_wandb_logging.",
     "distributed.comp_models": _PROCESSES,
+    "distributed.utils.registered_computation_models": _PROCESSES,
     "engine.supervised_training_step_apex": _APEX,
     "engine.supervised_training_step_tpu": _TPU,
     "metrics.CommonObjectDetectionMetrics": _DETECTION,
