@@ -19,6 +19,7 @@ from fsm_engine.distributed.collectives import (
     one_rank_first,
     one_rank_only,
 )
+from fsm_engine.distributed.failures import RankError
 from fsm_engine.distributed.launch import launch
 from fsm_engine.distributed.launcher import Parallel, spawn
 from fsm_engine.distributed.rank_zero import rank_zero
@@ -49,6 +50,7 @@ __all__ = [
     "AgreementError",
     "DistributedProxySampler",
     "Parallel",
+    "RankError",
     "Session",
     "all_gather",
     "all_gather_tensors_with_shapes",

@@ -19,11 +19,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.distributed.event_log import EventLog, Message
+from fsm_engine.distributed.failures import Failures
 from fsm_engine.distributed.places import Place, end_of_run, phase_orders
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.001
 """Seconds between two looks at a run that may get into user code."""
+_LONGEST_PAUSE = 0.02
+"""Seconds between two looks at the promises of other ranks, if they take long."""
 
 
 class AgreementError(RuntimeError):
@@ -61,11 +63,12 @@ class Agreement:
         engine: the engine; every rank makes an agreement for the same engine with the same `name`.
         name: a name that is unique in the group.
         log: the messages of the group.
+        failures: the failures of the group.
         timeout: how long to wait for the other ranks, in seconds.
     """
 
-    def __init__(self, engine: Engine, name: str, log: EventLog, timeout: float) -> None:
-        self._engine, self._name, self._log, self._timeout = engine, name, log, timeout
+    def __init__(self, engine: Engine, name: str, log: EventLog, failures: Failures, timeout: float) -> None:
+        self._engine, self._name, self._log, self._failures, self._timeout = engine, name, log, failures, timeout
         self._changed = threading.Condition()
         self._rounds: list[_Round] = []  # in the order of the log; the last one may be undecided
         self._unseen: list[tuple[Signal, bool]] = []  # requests of this rank that have not come back in the log
@@ -80,8 +83,8 @@ class Agreement:
 
     @property
     def is_pending(self) -> bool:
-        """True from a request, here or in another process, until the run has handled it."""
-        return bool(self._unseen or self._rounds)
+        """True from a request, here or in another process, until the run has handled it; after another rank failed."""
+        return bool(self._unseen or self._rounds or self._failures.has_other)
 
     def request(self, signal: Signal, skip: bool) -> None:
         """Ask all ranks to handle `signal`."""
@@ -113,14 +116,25 @@ class Agreement:
             self._run += 1
             self._thread = threading.get_ident()
 
-    def end_run(self) -> None:
-        """Note that the run has ended or is suspended."""
+    def end_run(self, error: BaseException | None) -> None:
+        """Note that the run has ended or is suspended. Tell the other ranks of the exception that ended it."""
+        if error is not None:
+            state = self._engine.state
+            phase = self._graph.phases[phase_at(self._engine._resume_position)]
+            self._failures.report(error, f"in {phase}, epoch {getattr(state, 'epoch', 0)}, iteration {state.iteration}")
         with self._changed:
             self._thread = None
             self._drop_missed()
 
     def at_safe_point(self, position: int) -> dict[Signal, bool]:
-        """Return the signals to handle at `position`. Wait for the decision if the run may not go on without it."""
+        """Return the signals to handle at `position`. Wait for the decision if the run may not go on without it.
+
+        Raises:
+            RankError: another rank has failed.
+            AgreementError: other ranks do not answer.
+        """
+        if self._failures.has_other:
+            raise self._failures.error()
         place = self._place(position)
         signals: dict[Signal, bool] = {}
         with self._changed:
@@ -139,9 +153,11 @@ class Agreement:
                     signals.update(current.requests)
         return signals
 
-    def _wait_until(self, is_true: Any) -> None:
-        if not self._changed.wait_for(is_true, self._timeout):
+    def _wait_until(self, is_true: Callable[[], bool]) -> None:
+        if not self._changed.wait_for(lambda: self._failures.has_other or is_true(), self._timeout):
             raise AgreementError(self._timeout_message())
+        if self._failures.has_other:
+            raise self._failures.error()
 
     def _timeout_message(self) -> str:
         store = self._log.store
@@ -215,6 +231,10 @@ class Agreement:
     # Messages, in the thread of the log
 
     def _receive(self, number: int, message: Message) -> None:
+        if message["kind"] == "failed":
+            with self._changed:
+                self._changed.notify_all()
+            self._engine._signals.needs_attention = True
         if message.get("engine") != self._name:
             return
         if message["kind"] == "request":
@@ -252,10 +272,12 @@ class Agreement:
         """Collect the promises of all ranks, and post the highest one."""
         keys = [self._key(current.number, rank) for rank in range(self._log.world_size)]
         store = self._log.store.clone()
-        try:
-            store.wait(keys, timedelta(seconds=self._timeout))
-        except RuntimeError:
-            return  # the ranks that wait report which ones have not answered
+        pause = _LOOK_EVERY
+        while not store.check(keys):  # does not block, because a thread that waits cannot be stopped
+            if self._log.is_closed or self._failures.has_other:
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         highest = max(json.loads(promise) for promise in store.multi_get(keys))
         self._log.post({"kind": "decision", "engine": self._name, "place": highest})
 

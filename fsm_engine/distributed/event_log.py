@@ -15,6 +15,9 @@ from torch.distributed.distributed_c10d import Store
 _logger = logging.getLogger(__name__)
 _WAIT = timedelta(days=20)  # the longest that fits into the milliseconds of the store
 
+_LAST_WAIT = 3.0
+"""Seconds to wait for a thread, or for the other ranks after one of them has failed."""
+
 Message = dict[str, Any]
 Receiver = Callable[[int, Message], None]
 
@@ -34,6 +37,8 @@ class EventLog:
     def __init__(self, store: Store, rank: int, world_size: int) -> None:
         self.store, self.rank, self.world_size = store, rank, world_size
         self._closed: set[int] = set()
+        self._may_leave, self._all_closed = threading.Event(), threading.Event()
+        self.is_closed = False
         self._receivers: list[Receiver] = []
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         self._threads = [
@@ -58,13 +63,21 @@ class EventLog:
         """Wait until all ranks close their logs, because a rank may need the answers of this one until then.
 
         Returns:
-            The ranks that have not closed their logs within `timeout` seconds.
+            The ranks that have not closed their logs within `timeout` seconds, or soon after `stop_waiting`.
         """
         self.post({"kind": "closed"})
-        self._threads[-1].join(timeout)
+        self._may_leave.wait(timeout)
+        self._all_closed.wait(_LAST_WAIT)  # after a failure: this process may have the store that the others need
+        self.is_closed = True
+        self.post({"kind": "left"})  # wakes the thread that receives, which must not wait when the interpreter ends
         self._outbox.put(None)
-        self._threads[0].join(timeout)
+        for thread in self._threads:
+            thread.join(_LAST_WAIT)
         return sorted(set(range(self.world_size)) - self._closed)
+
+    def stop_waiting(self) -> None:
+        """Let `close` return soon although not all ranks have closed their logs."""
+        self._may_leave.set()
 
     def _post_messages(self, store: Store) -> None:
         while True:
@@ -90,7 +103,10 @@ class EventLog:
             if message["kind"] == "closed":
                 self._closed.add(message["rank"])
                 if len(self._closed) == self.world_size:
-                    return
+                    self._all_closed.set()
+                    self._may_leave.set()
+            elif message["kind"] == "left" and message["rank"] == self.rank:
+                return
             for receiver in self._receivers:
                 try:
                     receiver(number, message)

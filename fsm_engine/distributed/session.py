@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 from fsm_engine.distributed.agreement import Agreement
 from fsm_engine.distributed.event_log import EventLog
+from fsm_engine.distributed.failures import Failures, RankError
 from fsm_engine.distributed.samplers import UnpaddedSampler, set_epoch
+from fsm_engine.distributed.stalls import Heartbeat
 from fsm_engine.distributed.world import (
     device,
     finalize,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 _logger = logging.getLogger(__name__)
+_LAST_WAIT = 3.0
+"""Seconds to wait for the messages of other ranks before this one ends with an error."""
+
 _open: Session | None = None
 
 
@@ -43,16 +48,20 @@ class Session:
         device: the device of this process: its GPU, or the CPU.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, stall_after: float | None) -> None:
         self.rank, self.world_size, self.local_rank = get_rank(), get_world_size(), get_local_rank()
         self.device = device()
         self._timeout = timeout
         self._engines: list[Engine] = []
         self._log: EventLog | None = None
+        self._heartbeat: Heartbeat | None = None
         if self.world_size > 1:
             store = PrefixStore("fsm_engine", _get_default_store())
             self._log = EventLog(store, self.rank, self.world_size)
+            self._failures = Failures(self._log)
             self._log.start()
+            if stall_after is not None:
+                self._heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
 
     def attach(self, *engines: Engine) -> None:
         """Let `engines` agree with the other ranks on signals, and tell samplers the epoch.
@@ -71,7 +80,7 @@ class Session:
                 engine.add_event_handler(Events.EPOCH_STARTED(priority=FIRST), set_epoch)
             if self._log is not None:
                 name = f"engine {len(self._engines)}"
-                engine._agreement = Agreement(engine, name, self._log, self._timeout)
+                engine._agreement = Agreement(engine, name, self._log, self._failures, self._timeout)
             self._engines.append(engine)
 
     def _check(self, engine: Engine) -> None:
@@ -121,14 +130,42 @@ class Session:
         return DataLoader(dataset, batch_size, sampler=sampler, **options)
 
     def _close(self) -> None:
-        if self._log is not None:
-            missing = self._log.close(self._timeout)
-            if missing:
-                _logger.warning("Ranks %s have not left the session after %g s.", missing, self._timeout)
+        """Wait for the other ranks.
+
+        Raises:
+            RankError: a rank failed; this one, if a handler of EXCEPTION_RAISED has handled its exception.
+        """
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        if self._log is None:
+            return
+        missing = self._log.close(self._timeout)
+        if self._failures.has_any:
+            raise self._failures.error()
+        if missing:
+            _logger.warning("Ranks %s have not left the session after %g s.", missing, self._timeout)
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell the other ranks of `error`.
+
+        Raises:
+            RankError: another rank failed first.
+        """
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        if self._log is None:
+            return
+        is_own = not isinstance(error, RankError)
+        if is_own:
+            self._failures.report(error, "outside a run")
+            self._failures.wait_for_own(_LAST_WAIT)
+        self._log.close(_LAST_WAIT)
+        if is_own and self._failures.has_other:
+            raise self._failures.error() from error
 
 
 @contextmanager
-def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Session]:
+def session(*, backend: str | None = None, timeout: float = 300, stall_after: float | None = 300) -> Iterator[Session]:
     """Join the processes that train together, and leave them at the end of the ``with`` block.
 
     A process group that exists, such as one made by Accelerate, is used and left open. Otherwise the environment that
@@ -144,8 +181,15 @@ def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Ses
     Args:
         backend: the backend of a new process group; by default NCCL for GPUs and gloo for the CPU.
         timeout: seconds to wait for other ranks before an error names those that do not answer.
+        stall_after: seconds without a move after which each rank logs where all ranks are; None for never. Costs one
+            write a second to the store.
+
+    A rank that fails names itself to the others: they log its exception, and raise `RankError` at the next place
+    between handlers, or at the end of the block. So every process ends with an error, also if EXCEPTION_RAISED has a
+    handler.
 
     Raises:
+        RankError: another rank failed first, or a handler of EXCEPTION_RAISED has handled an exception.
         RuntimeError: a session is open already, or ``torchrun``'s environment is incomplete.
     """
     global _open  # a process has one session
@@ -155,11 +199,18 @@ def session(*, backend: str | None = None, timeout: float = 300) -> Iterator[Ses
     if is_new:
         initialize(backend)
     try:
-        _open = Session(timeout)
-        yield _open
+        _open = ranks = Session(timeout, stall_after)
+        try:
+            yield ranks
+        except SystemExit:
+            ranks._close()
+            raise
+        except BaseException as error:
+            is_new = False  # a collective that some ranks have not left would block the destruction of the group
+            ranks._fail(error)
+            raise
+        ranks._close()
     finally:
-        if _open is not None:
-            _open._close()
         _open = None
         if is_new:
             finalize()

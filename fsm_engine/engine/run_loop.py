@@ -248,7 +248,7 @@ def _finish(engine: Engine, position: int) -> BaseException | None:
     if engine._driver is not None:
         engine._driver = None
     if engine._agreement is not None:
-        engine._agreement.end_run()
+        engine._agreement.end_run(engine._failure.final_error)
     has_failed, unhandled = failure.final_error is not None, None if failure.is_handled else failure.final_error
     cursor.last_phase = phase_at(cursor.position)
     failure.reset_process()

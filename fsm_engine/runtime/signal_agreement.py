@@ -31,6 +31,6 @@ class SignalAgreement(Protocol):
         """Return the signals to handle at `position`, where signals are safe. May wait for the other processes."""
         ...
 
-    def end_run(self) -> None:
-        """Note that the run has ended or is suspended."""
+    def end_run(self, error: BaseException | None) -> None:
+        """Note that the run has ended or is suspended; `error` is the exception that ended it."""
         ...

@@ -1,0 +1,134 @@
+"""`Heartbeat`: writes once a second where this rank is, and reports all ranks when this one does not move."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from torch.distributed.distributed_c10d import Store
+
+if TYPE_CHECKING:
+    from fsm_engine.engine.engine import Engine
+
+_logger = logging.getLogger(__name__)
+_EVERY = 1.0
+"""Seconds between two writes."""
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class Heartbeat:
+    """A thread that writes the place of this rank to the store, and logs a warning when the place does not change.
+
+    Every rank that can still log does so, with the places of all ranks: the phase, epoch and iteration of the innermost
+    engine that runs, the handler or step, and the innermost function. A rank that does not write any more is named
+    with its last place. A stall is reported once. It costs one write a second.
+
+    Args:
+        store: the store that all ranks share. The thread gets a connection of its own.
+        rank: the number of this process.
+        world_size: the number of processes.
+        engines: the engines to look at; more may be added.
+        after: the seconds without a move after which the ranks are reported.
+    """
+
+    def __init__(self, store: Store, rank: int, world_size: int, engines: Sequence[Engine], after: float) -> None:
+        self._store, self._rank, self._world_size = store.clone(), rank, world_size
+        self._engines, self._after = engines, after
+        self._thread_of_runs = threading.get_ident()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="fsm_engine heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop writing."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _beat(self) -> None:
+        position: Any = None
+        beats, since, reported = 0, monotonic(), False
+        while not (beats and self._stop.wait(min(_EVERY, self._after / 2))):
+            beats += 1
+            engine = self._running_engine()
+            current = None if engine is None else (id(engine), engine.position, engine.state.iteration)
+            try:
+                self._store.set(_key(self._rank), json.dumps([beats, self._place(engine)]))
+                if current is None or current != position:
+                    position, since, reported = current, monotonic(), False
+                elif not reported and monotonic() - since >= self._after:
+                    reported = True
+                    _logger.warning("No move for %.0f s. %s", monotonic() - since, self._places())
+            except RuntimeError as error:
+                _logger.debug("The store of the process group ended: %s", error)
+                return
+
+    def _running_engine(self) -> Engine | None:
+        """Return the innermost attached engine that runs."""
+        running = [engine for engine in self._engines if engine.is_running]
+        frame, codes = sys._current_frames().get(self._thread_of_runs), {_code(engine): engine for engine in running}
+        while frame is not None:
+            if frame.f_code in codes:
+                return codes[frame.f_code]
+            frame = frame.f_back
+        return running[-1] if running else None
+
+    def _place(self, engine: Engine | None) -> str:
+        frame = sys._current_frames().get(self._thread_of_runs)
+        inner = _innermost(frame)
+        if engine is None:
+            return f"outside a run{inner}"
+        state = engine.state
+        place = f"{engine.phase}, epoch {getattr(state, 'epoch', 0)}, iteration {state.iteration}"
+        return f"{place}{_called_by(_code(engine), frame)}{inner}"
+
+    def _places(self) -> str:
+        """Return the places of all ranks as a sentence, ranks at equal places together."""
+        before = self._read()
+        self._stop.wait(1.5 * _EVERY)
+        ranks: dict[str, list[str]] = {}
+        for rank, (old, new) in enumerate(zip(before, self._read())):
+            silent = ", does not answer" if rank != self._rank and old[0] == new[0] else ""
+            ranks.setdefault(f"{new[1]}{silent}", []).append(str(rank))
+        return "; ".join(f"rank{'s' if len(names) > 1 else ''} {', '.join(names)}: {at}" for at, names in ranks.items())
+
+    def _read(self) -> list[tuple[int, str]]:
+        """Return, per rank, the number of its last write and its place."""
+        return [self._read_place(_key(rank)) for rank in range(self._world_size)]
+
+    def _read_place(self, key: str) -> tuple[int, str]:
+        if not self._store.check([key]):
+            return 0, "has written no place"
+        beats, place = json.loads(self._store.get(key))
+        return beats, place
+
+
+def _key(rank: int) -> str:
+    return f"place/{rank}"
+
+
+def _code(engine: Engine) -> Any:
+    return None if engine._program is None else engine._program.compiled.function.__code__
+
+
+def _called_by(code: Any, frame: FrameType | None) -> str:
+    """Return the handler or step that the run has called."""
+    called = None
+    while frame is not None and frame.f_code is not code:
+        frame, called = frame.f_back, frame
+    return "" if frame is None or called is None else f", in {called.f_code.co_name}"
+
+
+def _innermost(frame: FrameType | None) -> str:
+    """Return the innermost function that is not part of this package."""
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    return f" [{frame.f_code.co_name}, {Path(frame.f_code.co_filename).name}:{frame.f_lineno}]"

@@ -1,0 +1,116 @@
+"""A rank that fails or stalls: the other ranks name it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ranks import Ranks, reports  # noqa: E402
+
+PROGRAM = """
+    import logging
+    logging.basicConfig(format="%(levelname)s %(message)s")
+
+    def step(engine, batch):
+        if sys.argv[2] == "step" and rank == 1 and engine.state.iteration == 3:
+            raise ValueError("a bad batch")
+        if sys.argv[3] == "collective":
+            c10d.all_reduce(torch.ones(1))
+        else:
+            time.sleep(0.01)
+
+    try:
+        with session(timeout=20) as ranks:
+            trainer = Engine(step)
+            ranks.attach(trainer)
+            if sys.argv[4] == "handled":
+                trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: report(type(error).__name__))
+            if sys.argv[2] == "script" and rank == 1:
+                raise ValueError("a bad batch")
+            trainer.run(range(10_000))
+    except BaseException as error:
+        report([type(error).__name__, str(error), type(error.__cause__).__name__])
+        raise
+"""
+
+
+@pytest.mark.parametrize("communication", ["collective", "none"])
+@pytest.mark.parametrize("place", ["step", "script"])
+def test_every_rank_names_the_one_that_failed_first(ranks: Ranks, place: str, communication: str) -> None:
+    started = ranks.start(3, PROGRAM, place, communication, "unhandled")
+    statuses = [child.wait(60) for child in started]
+
+    assert statuses == [1, 1, 1], [child.err.read_text()[-4000:] for child in started]
+    where = "in ITERATION_STARTED, epoch 1, iteration 3" if place == "step" else "outside a run"
+    assert reports(started[1]) == [["ValueError", "a bad batch", "NoneType"]]
+    for other in (started[0], started[2]):
+        ((kind, message, _),) = reports(other)
+        assert (kind, message) == ("RankError", f"Rank 1 failed {where}: ValueError: a bad batch")
+        assert f"ERROR Rank 1 failed {where}" in other.err.read_text()
+
+
+def test_a_handled_exception_of_one_rank_ends_all_with_an_error(ranks: Ranks) -> None:
+    started = ranks.start(2, PROGRAM, "step", "collective", "handled")
+    statuses = [child.wait(60) for child in started]
+
+    assert statuses == [1, 1]
+    assert reports(started[1])[0] == "ValueError"
+    assert reports(started[0])[-1][0] == "RankError"
+
+
+def test_every_rank_tells_where_the_others_are_when_nothing_moves(ranks: Ranks) -> None:
+    code = """
+        import logging
+        logging.basicConfig(format="%(levelname)s %(message)s")
+
+        def evaluate():
+            if rank == 0:
+                time.sleep(4)
+        def step(engine, batch):
+            c10d.all_reduce(torch.ones(1))
+
+        with session(stall_after=1) as ranks:
+            trainer = Engine(step)
+            ranks.attach(trainer)
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), evaluate)
+            trainer.run(range(3))
+            report(trainer.outcome)
+    """
+    started = ranks.start(2, code)
+    assert [child.wait(60) for child in started] == [0, 0]
+
+    for child in started:
+        report = child.err.read_text()
+        assert "rank 0: ITERATION_COMPLETED, epoch 1, iteration 2, in evaluate [evaluate," in report
+        assert "rank 1: ITERATION_STARTED, epoch 1, iteration 3, in step [" in report
+
+
+def test_a_stopped_rank_is_named(ranks: Ranks) -> None:
+    code = """
+        import logging, signal
+        logging.basicConfig(format="%(levelname)s %(message)s")
+
+        def step(engine, batch):
+            c10d.all_reduce(torch.ones(1))
+            time.sleep(0.05)
+
+        with session(stall_after=1) as ranks:
+            trainer = Engine(step)
+            ranks.attach(trainer)
+            if rank == 1:
+                trainer.add_event_handler(Events.ITERATION_COMPLETED(once=30), os.kill, os.getpid(), signal.SIGSTOP)
+            trainer.run(range(40))
+    """
+    first, second = ranks.start(2, code)
+    deadline = time.monotonic() + 30
+    while "does not answer" not in first.err.read_text():
+        assert time.monotonic() < deadline, first.err.read_text()
+        time.sleep(0.1)
+    second.send_signal(signal.SIGCONT)
+    assert [first.wait(60), second.wait(60)] == [0, 0]
+    assert re.search(r"rank 0: ITERATION_STARTED, .*rank 1: .*, epoch 1, .*, does not answer", first.err.read_text())
