@@ -63,7 +63,7 @@ def main() -> None:
     output = args.output or args.environments / "results"
     measured = [] if args.report else args.only or names
     environments = Environments(args.environments.resolve(), args.torch)
-    results = measure_all(measured, environments, 5 if args.quick else 21, output / "peers.json")
+    results = measure_all(measured, environments, 5 if args.quick else 15, output / "peers.json")
     write(results, output)
     print(table(results))
     print(f"\nThe table and the plots are in {output}.")
