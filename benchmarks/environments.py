@@ -34,7 +34,7 @@ class Environments:
     torch: str = "torch"
 
     def make(self, name: str, requirements: Sequence[str], renew: Sequence[str] = ()) -> Environment:
-        """Return the environment called `name`; make it, and install what is not installed yet.
+        """Return the environment called `name`; make it and install the requirements, unless an earlier call did.
 
         Args:
             name: the name of its folder.
@@ -45,12 +45,10 @@ class Environments:
             CommandError: pip failed.
         """
         environment = Environment(self.folder / name, self.folder / "bytecode")
-        if name != SHARED:
-            shared = self.make(SHARED, [])
-            requirements = [*requirements, "torch", "scikit-learn"]
+        if name == SHARED:
+            environment.install([self.torch, "scikit-learn"], shared=None)
         else:
-            requirements = [self.torch, "scikit-learn"]
-        environment.install(requirements, None if name == SHARED else shared)
+            environment.install([*requirements, "torch", "scikit-learn"], shared=self.make(SHARED, []))
         for path in renew:
             environment.pip("--no-deps", "--force-reinstall", path)
         return environment

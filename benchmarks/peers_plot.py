@@ -11,6 +11,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the pictures of fsm_engine need no other package
 
+from peers_table import UNSTEADY, dates, rounded
+
 from fsm_engine.render.picture import Label, Rect
 from fsm_engine.render.svg import svg_document, text_elements
 from fsm_engine.render.text_metrics import LINE_HEIGHT, Text, text_width
@@ -56,7 +58,7 @@ def plot(results: Mapping[str, Any], theme_name: str) -> str:
     content = [
         text(title, TITLE, LEFT, 30, theme.text, bold=True),
         text("Logarithmic axes; less is better; the bar is the middle half", SMALL, LEFT, 52, theme.line),
-        text(results["machine"], SMALL, LEFT, height - 16, theme.line),
+        text(f"{results['machine']}, {dates(results)}", SMALL, LEFT, height - 16, theme.line),
     ]
     for place, row in enumerate(rows):
         ours = row["title"] == OURS
@@ -85,13 +87,20 @@ def panel(rows: Sequence[tuple[str, Mapping[str, float]]], heading: str, left: f
         yield line(axis(1), y, end, y, colour, 3 if ours else 2)
         yield line(axis(job["low"]), y, max(axis(job["high"]), axis(job["low"]) + 0.1), y, colour, 9, opacity=0.45)
         yield f'<circle cx="{end:.1f}" cy="{y:.1f}" r="{5.5 if ours else 4.5}" fill="{colour}"/>'
-        value = f"{job['ratio']:.2f}" if job["ratio"] < 10 else f"{job['ratio']:.0f}"
-        yield text(value, SMALL, max(end, axis(job["high"])) + 10, y, colour if ours else theme.text, bold=ours)
+        value = ("" if job["counts"] else UNSTEADY) + rounded(job["ratio"])
+        beside = max(end, axis(job["high"])) + 8
+        yield clear(beside, y, text_width(value, SMALL) + 4, theme)
+        yield text(value, SMALL, beside + 2, y, colour if ours else theme.text, bold=ours)
 
 
 def middle(place: int) -> float:
     """Return the vertical position of the row at `place`."""
     return TOP + (place + 0.5) * ROW
+
+
+def clear(left: float, y: float, width: float, theme: Theme) -> str:
+    """Return a rectangle of the background for a text, so that no line of the axis crosses it."""
+    return f'<rect x="{left:.1f}" y="{y - 8:.1f}" width="{width:.1f}" height="16" fill="{theme.background}"/>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float, opacity: float = 1) -> str:

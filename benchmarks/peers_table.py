@@ -97,17 +97,22 @@ def ratio(job: Mapping[str, float]) -> str:
 
 
 def rounded(figure: float) -> str:
-    """Format a ratio with about three digits."""
-    return f"{figure:.2f}" if figure < 10 else f"{figure:.1f}" if figure < 100 else f"{figure:.0f}"
+    """Format a ratio with two or three digits."""
+    return f"{figure:.2f}" if figure < 10 else f"{figure:.1f}" if figure < 30 else f"{figure:.0f}"
+
+
+def dates(results: Mapping[str, Any]) -> str:
+    """Return the day of the measurements, or the first and the last day."""
+    days = sorted({row["date"] for row in results["peers"].values()})
+    return " to ".join(dict.fromkeys((days[0], days[-1])))
 
 
 def page(results: Mapping[str, Any]) -> str:
     """Return the page: plot, table, and how it was measured."""
-    dates = sorted({row["date"] for row in results["peers"].values()})
     return PAGE.format(
         alt="Time per iteration of training libraries, as a multiple of a bare PyTorch loop",
         table=table(results),
-        dates=" to ".join(dict.fromkeys((dates[0], dates[-1]))),
+        dates=dates(results),
         machine=results["machine"],
         turns=results["turns"],
         unsteady=UNSTEADY,

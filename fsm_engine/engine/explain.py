@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.dispatch.entries import HandlerEntry
@@ -99,11 +101,20 @@ def _unwrap_partial(handler: Any) -> Any:
 
 
 def source_place(handler: Any) -> str:
-    """Return the file and line of the definition of `handler`, or of its class if it is a callable object."""
+    """Return the file and line of the definition of `handler`, or of its class if it is a callable object.
+
+    The line is the one that the running code was compiled from, also if the file has changed since.
+    """
     handler = inspect.unwrap(_unwrap_partial(handler))
     for definition in (handler, type(handler)):
         try:
-            return f"{inspect.getsourcefile(definition)}:{inspect.getsourcelines(definition)[1]}"
-        except (TypeError, OSError):
+            if file := inspect.getsourcefile(definition):
+                return f"{file}:{_first_line(definition)}"
+        except (TypeError, OSError, SyntaxError, TokenError):  # a class, whose line is looked for in the file
             continue
     return "(built in)"
+
+
+def _first_line(definition: Any) -> int:
+    code = getattr(definition, "__code__", None)
+    return code.co_firstlineno if isinstance(code, CodeType) else inspect.getsourcelines(definition)[1]

@@ -145,6 +145,19 @@ def test_any_handler_can_be_shown(engine: Engine, kind: str) -> None:
     assert engine.explain(Mine.FOO).startswith(f"Mine.FOO calls, in this order:\n  1. {expected}")
 
 
+def test_a_handler_is_shown_with_its_line_after_its_file_has_changed(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    scope: dict[str, Any] = {}
+    source = "\n\ndef made(engine): pass\n\nclass Saver:\n    def __call__(self, engine): pass\n"
+    exec(compile(source, str(file), "exec"), scope)
+    file.write_text("total = (\n" * 4)
+    engine.add_event_handler(Mine.FOO, scope["made"])
+    engine.add_event_handler(Mine.FOO, scope["Saver"]())
+    first, second = engine.explain(Mine.FOO).splitlines()[1:]
+    assert first == f"  1. made  {file}:3"
+    assert second.startswith("  2. Saver  ")
+
+
 class Throttled:
     """A handler that stores another one in an attribute `func`, as `functools.partial` does."""
 
