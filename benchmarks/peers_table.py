@@ -30,8 +30,9 @@ PAGE = """\
 
 {table}
 
-Measured on {dates} with {machine}. `python benchmarks/peers.py` measures again and writes this page;
-[peers.json](peers.json) has the figures, and [the folder peers](../peers) the programs.
+Measured on {dates} with {machine}.
+`python benchmarks/peers.py` measures again and writes this page; [peers.json](peers.json) has the figures, and [the
+folder peers](../peers) the programs.
 
 ## Columns
 
@@ -40,7 +41,8 @@ Measured on {dates} with {machine}. `python benchmarks/peers.py` measures again 
   process, {turns} times; each turn is a run of some epochs with new objects, without its first epoch. A ratio with
   {unsteady} does not count: the second bare loop left 0.99 to 1.01 of the first in every attempt.
 - **added per no-op step**: the time that the library adds to an iteration whose step does nothing.
-- **once per run**: the time that a run on digits takes beside its epochs: set-up and clean-up.
+- **once per run**: the time that a run on digits takes beside its epochs: set-up and clean-up. The garbage collector
+  ignores objects from before the measurement, so collections that a library starts are cheaper than in a program.
 - **import**: CPU seconds that the imports of the program take in a process that has imported torch and scikit-learn.
 - **memory**: the growth of the peak of the resident memory of a process by importing the library and training on
   digits, after the bare loop has trained on them.
