@@ -37,7 +37,7 @@ class Entropy(ExampleMean):
         0.6931
     """
 
-    def _values(self, y_pred: torch.Tensor, _y: torch.Tensor) -> torch.Tensor:
+    def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         return _entropy(_distributions(y_pred))
 
 
@@ -48,7 +48,7 @@ class MutualInformation(ExampleMean):
     arguments.
     """
 
-    def _values(self, y_pred: torch.Tensor, _y: torch.Tensor) -> torch.Tensor:
+    def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         predicted = _distributions(y_pred)
         return torch.cat([_entropy(predicted).unsqueeze(1), predicted.probs], 1)
 
