@@ -83,6 +83,30 @@ def bare_training(batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], o
     return train
 
 
+def step_by_hand(model: Any, optimizer: Any, loss_fn: Any) -> fsm_engine.Engine:
+    """Return an engine whose step has the lines of the bare loop."""
+    model.train()
+
+    def step(_engine: Any, batch: Any) -> float:
+        x, y = batch
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()  # type: ignore[no-any-return]
+
+    return fsm_engine.Engine(step)
+
+
+def observed_trainer(model: Any, optimizer: Any, loss_fn: Any) -> fsm_engine.Engine:
+    """Return a supervised trainer with a handler on each of its `StepEvents`."""
+    trainer = fsm_engine.create_supervised_trainer(model, optimizer, loss_fn)
+    for event in fsm_engine.StepEvents:
+        if trainer.has_registered_events(event):
+            trainer.add_event_handler(event, no_op_handler)
+    return trainer
+
+
 def engine_training(create: Any, batches: list[tuple[Any, Any]], epochs: int) -> Callable[[], object]:
     """Return a call that runs the trainer made by `create`."""
     return functools.partial(create(*digits_model()).run, batches, max_epochs=epochs)

@@ -96,12 +96,18 @@ class Benchmark:
     Attributes:
         clock: returns seconds; by default CPU time of the process.
         missing: why a row is skipped if one of its contestants is missing.
+        turns: None to make the objects of each contestant anew in each round. A number lets the contestants keep their
+            objects and take that many short turns instead of rounds, in a rotating order.
+        control: two contestants that run the same code. A run counts only if the ratio of their times lies within
+            `CONTROL_LIMITS`.
     """
 
     contestants: Sequence[Contestant]
     rows: Sequence[Row]
     clock: Callable[[], float] = time.process_time
     missing: str = "pytorch-ignite is not installed"
+    turns: int | None = None
+    control: tuple[str, str] | None = None
 
     def can_measure(self, row: Row) -> bool:
         """Return True if the benchmark has all contestants of `row`."""
@@ -123,8 +129,50 @@ def milliseconds(limit: float) -> Target:
     return Target(lambda ours, _other: ours * 1e3, limit, unit=" ms")
 
 
+CONTROL_LIMITS = 0.99, 1.01
+ATTEMPTS = 5
+
+
 def measure(benchmark: Benchmark, rounds: int) -> list[dict[str, float]]:
-    """Measure all contestants in each round, and return their seconds per unit; the first round is a warm-up."""
+    """Measure all contestants in each round, and return their seconds per unit; the first round is a warm-up.
+
+    A run that the control shows to be disturbed is repeated.
+    """
+    for _ in range(ATTEMPTS):
+        times = _in_rounds(benchmark, rounds) if benchmark.turns is None else _in_turns(benchmark, benchmark.turns)
+        if benchmark.control is None:
+            return times
+        ratio = control_ratio(benchmark.control, times)
+        if CONTROL_LIMITS[0] <= ratio <= CONTROL_LIMITS[1]:
+            print(f"# {len(times)} turns; {' / '.join(benchmark.control)}: {ratio:.4f}", flush=True)
+            return times
+        print(f"# {' / '.join(benchmark.control)}: {ratio:.4f}, so this run does not count", flush=True)
+    return []
+
+
+def control_ratio(control: tuple[str, str], times: Sequence[Times]) -> float:
+    """Return the median ratio of two contestants that run the same code."""
+    one, other = control
+    return statistics.median(turn[one] / turn[other] for turn in times)
+
+
+def _in_turns(benchmark: Benchmark, turns: int) -> list[dict[str, float]]:
+    calls = [(one.name, one.ready(), one.units) for one in benchmark.contestants]
+    for _, call, _ in calls:
+        call()
+    gc.collect()
+    gc.freeze()
+    times: list[dict[str, float]] = []
+    for turn in range(turns):
+        first = turn % len(calls)
+        times.append({})
+        for name, call, units in calls[first:] + calls[:first]:
+            times[-1][name] = _timed(call, benchmark.clock, collects=turn % 10 == 0) / units
+    gc.unfreeze()
+    return times
+
+
+def _in_rounds(benchmark: Benchmark, rounds: int) -> list[dict[str, float]]:
     gc.freeze()  # makes the collection before each measurement faster
     times = [
         {one.name: _timed(one.ready(), benchmark.clock) / one.units for one in benchmark.contestants}
@@ -134,8 +182,9 @@ def measure(benchmark: Benchmark, rounds: int) -> list[dict[str, float]]:
     return times[1:]
 
 
-def _timed(call: Callable[[], object], clock: Callable[[], float]) -> float:
-    gc.collect()
+def _timed(call: Callable[[], object], clock: Callable[[], float], collects: bool = True) -> float:
+    if collects:
+        gc.collect()
     gc.disable()
     try:
         start = clock()
@@ -172,7 +221,7 @@ def readable(seconds: float) -> str:
 
 def rounded(figure: float) -> str:
     """Format a figure of the table."""
-    return f"{figure:.2f}" if abs(figure) < 10 else f"{figure:.1f}"
+    return f"{figure:.3f}" if abs(figure) < 1.2 else f"{figure:.2f}" if abs(figure) < 10 else f"{figure:.1f}"
 
 
 def report(benchmark: Benchmark, rounds: int) -> None:
@@ -180,7 +229,8 @@ def report(benchmark: Benchmark, rounds: int) -> None:
     rows = [row for row in benchmark.rows if benchmark.can_measure(row)]
     times = measure(benchmark, rounds) if rows else []
     for row in benchmark.rows:
-        print(line(row, times) if row in rows else f"{row.label:<46} skipped: {benchmark.missing}", flush=True)
+        reason = benchmark.missing if row not in rows else f"{ATTEMPTS} runs did not count"
+        print(line(row, times) if row in rows and times else f"{row.label:<46} skipped: {reason}", flush=True)
 
 
 def main(benchmarks: Mapping[str, Callable[[bool], Benchmark]], description: str) -> None:

@@ -27,6 +27,8 @@ from contestants import (
     looped,
     no_op,
     no_op_handler,
+    observed_trainer,
+    step_by_hand,
 )
 from harness import Benchmark, Contestant, Cost, Row, at_most, main, milliseconds, times_cheaper
 
@@ -36,6 +38,7 @@ Handler = Callable[[Any], object]
 
 RUNS = 400
 CHANGES = 400
+EPOCHS_PER_TURN = 2
 
 
 # The reference
@@ -217,7 +220,7 @@ def firing(handlers: Sequence[Handler], _quick: bool) -> Benchmark:
             contestants.append(looped(name, _firing_engine(module, handlers, fires), kind))
     ours, other = Cost("engine fires", over="engine"), Cost("Ignite fires", over="Ignite")
     label = f"fire_event in the step, {'one handler' if handlers else 'no handler'}"
-    return Benchmark(contestants, [Row(label, ours, other, "Ignite", times_cheaper(25))])
+    return Benchmark(contestants, [Row(label, ours, other, "Ignite", times_cheaper(30))])
 
 
 def _firing_engine(module: Any, handlers: Sequence[Handler], fires: bool) -> Any:
@@ -272,22 +275,34 @@ def changing_handlers(_quick: bool) -> Benchmark:
 
 def digits(quick: bool) -> Benchmark:
     """Measure training of an MLP on scikit-learn's digits."""
+    hand, bare = "hand-written", "bare loop"
+    rows = [
+        Row("digits MLP, Engine with a hand-written step", Cost(hand), Cost(bare), bare, at_most(None)),
+        Row("digits MLP, create_supervised_trainer", Cost("trainer"), Cost(hand), hand, at_most(1.015)),
+        Row("the same", Cost("trainer"), Cost(bare), bare, at_most(None)),
+        Row("the same, a handler on every StepEvent", Cost("observed"), Cost(bare), bare, at_most(1.06)),
+        Row("create_supervised_trainer of Ignite", Cost("Ignite"), Cost(bare), bare, at_most(None)),
+    ]
     if not installed("torch", "sklearn"):
-        return Benchmark([], [_digits_row("engine", 1.05)], missing="torch or scikit-learn is not installed")
-    epochs = 5 if quick else 50
+        return Benchmark([], rows, missing="torch or scikit-learn is not installed")
     batches = digits_batches()
-    trainers = {"engine": "fsm_engine.supervised", "Ignite": "ignite.engine"}
-    contestants = [Contestant("bare loop", lambda: bare_training(batches, epochs), epochs * len(batches))]
-    for kind in engines():
-        create = importlib.import_module(trainers[kind]).create_supervised_trainer
-        ready = functools.partial(engine_training, create, batches, epochs)
-        contestants.append(Contestant(kind, ready, epochs * len(batches)))
-    return Benchmark(contestants, [_digits_row("engine", 1.05), _digits_row("Ignite", None)])
-
-
-def _digits_row(kind: str, limit: float | None) -> Row:
-    label = "digits MLP, create_supervised_trainer" + ("" if kind == "engine" else f" of {kind}")
-    return Row(label, Cost(kind), Cost("bare loop"), "bare loop", at_most(limit))
+    makers: dict[str, Any] = {
+        hand: step_by_hand,
+        "trainer": fsm_engine.create_supervised_trainer,
+        "observed": observed_trainer,
+    }
+    if "Ignite" in engines():
+        makers["Ignite"] = importlib.import_module("ignite.engine").create_supervised_trainer
+    units = EPOCHS_PER_TURN * len(batches)
+    control = "the same bare loop"
+    contestants = [
+        Contestant(name, functools.partial(bare_training, batches, EPOCHS_PER_TURN), units) for name in (bare, control)
+    ]
+    contestants += [
+        Contestant(name, functools.partial(engine_training, create, batches, EPOCHS_PER_TURN), units)
+        for name, create in makers.items()
+    ]
+    return Benchmark(contestants, rows, turns=40 if quick else 200, control=(bare, control))
 
 
 def importing(_quick: bool) -> Benchmark:

@@ -1,28 +1,18 @@
-"""The cost of phases: fired by a step, entered by the engine, and of the supervised step.
+"""The cost of phases: fired by a step, and entered by the engine.
 
 Run ``python benchmarks/phases.py``; README.md in this folder explains the table.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
-from contestants import (
-    bare_training,
-    digits_batches,
-    engine_training,
-    engines,
-    installed,
-    looped,
-    no_op,
-    no_op_handler,
-)
-from harness import Benchmark, Contestant, Cost, Row, Target, at_most, main, times_cheaper
+from contestants import engines, looped, no_op, no_op_handler
+from harness import Benchmark, Cost, Row, Target, at_most, main, times_cheaper
 
 import fsm_engine
-from fsm_engine import EventEnum, Events, StepEvents
+from fsm_engine import EventEnum, Events
 
 
 class Part(EventEnum):
@@ -119,72 +109,9 @@ def walked_phase(_quick: bool) -> Benchmark:
     return Benchmark(contestants, [row])
 
 
-# The phases of the supervised step
-
-
-def _step_without_phases(model: Any, optimizer: Any, loss_fn: Any) -> Callable[[Any, Any], Any]:
-    """Return the step of a supervised trainer with its options, but without events."""
-    from fsm_engine.supervised.step_functions import loss_output, prepare_pair
-
-    def call_model(model: Any, x: Any) -> Any:
-        return model(x)
-
-    def unchanged(y_pred: Any) -> Any:
-        return y_pred
-
-    def step(engine: Any, batch: Any) -> Any:
-        if not model.training:
-            model.train()
-        if (engine.state.iteration - 1) % 1 == 0:
-            optimizer.zero_grad()
-        x, y = prepare_pair(batch, device=None, non_blocking=False)
-        y_pred = unchanged(call_model(model, x))
-        loss = loss_fn(y_pred, y)
-        loss.backward()
-        if engine.state.iteration % 1 == 0:
-            optimizer.step()
-        return loss_output(x, y, y_pred, loss)
-
-    return step
-
-
-def _without_phases(model: Any, optimizer: Any, loss_fn: Any) -> fsm_engine.Engine:
-    return fsm_engine.Engine(_step_without_phases(model, optimizer, loss_fn))
-
-
-def _observed(model: Any, optimizer: Any, loss_fn: Any) -> fsm_engine.Engine:
-    trainer = fsm_engine.create_supervised_trainer(model, optimizer, loss_fn)
-    for event in StepEvents:
-        trainer.add_event_handler(event, no_op_handler)
-    return trainer
-
-
-def step_events(quick: bool) -> Benchmark:
-    """Measure training of an MLP with the phases of its step observed, not observed, and removed."""
-    labels = "StepEvents, not observed", "StepEvents, one handler on each"
-    rows = [
-        Row(labels[0], Cost("not observed"), Cost("without"), "without", at_most(1.01)),
-        Row(labels[1], Cost("observed"), Cost("bare loop"), "bare loop", at_most(1.10)),
-    ]
-    if not installed("torch", "sklearn"):
-        return Benchmark([], rows, missing="torch or scikit-learn is not installed")
-    epochs, batches = 5 if quick else 50, digits_batches()
-    makers = {
-        "without": _without_phases,
-        "not observed": fsm_engine.create_supervised_trainer,
-        "observed": _observed,
-    }
-    units = epochs * len(batches)
-    contestants = [Contestant("bare loop", lambda: bare_training(batches, epochs), units)]
-    for name, create in makers.items():
-        contestants.append(Contestant(name, functools.partial(engine_training, create, batches, epochs), units))
-    return Benchmark(contestants, rows)
-
-
 BENCHMARKS: dict[str, Callable[[bool], Benchmark]] = {
     "fired": fired_phases,
     "walked": walked_phase,
-    "step-events": step_events,
 }
 
 

@@ -55,7 +55,7 @@ def main() -> bool:
     def count_optimizer_step() -> None:
         taken["with"] += 1
 
-    # While one of the StepEvents has a handler, the step stores its values on the state.
+    # The values of the step are on the state until it ends.
 
     @trainer.on(StepEvents.LOSS_COMPLETED(every=90))
     def print_loss(engine: Engine) -> None:

@@ -17,7 +17,7 @@ from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.lifecycle import Lifecycle
-from fsm_engine.lifecycle.step_events import StepEvents
+from fsm_engine.lifecycle.step_events import StepEvents, Tbptt_Events
 from fsm_engine.lifecycle.validation import Finding
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.state import State
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         supervised_training_step,
     )
     from fsm_engine.supervised.deterministic import DeterministicEngine
-    from fsm_engine.supervised.tbptt import Tbptt_Events, create_supervised_tbptt_trainer
+    from fsm_engine.supervised.tbptt import create_supervised_tbptt_trainer
 
 __all__ = [
     "BusyError",
@@ -79,7 +79,6 @@ _ON_FIRST_USE = {  # and the modules that they are in: those that import torch, 
     "Coverage": "lifecycle.coverage",
     "DeterministicEngine": "supervised.deterministic",
     "Difference": "lifecycle.diff",
-    "Tbptt_Events": "supervised.tbptt",
     "Walk": "lifecycle.analysis",
     "create_supervised_evaluator": "supervised",
     "create_supervised_tbptt_trainer": "supervised.tbptt",

@@ -25,6 +25,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, before
 from fsm_engine.graph.transitions import Transition, Trigger
+from fsm_engine.lifecycle.step_parts import COMPLETE_STEP, end_of_step
 
 Lines = list[str]
 
@@ -158,7 +159,7 @@ class CodeGenerator:
         phase, entry = self.graph.phases[number], self.specialization.entries.get(number)
         entering: Lines = []
         if number not in self.graph.fired_phases or number in self.walked_phases:
-            entering = [line for action in phase.entry for line in self._statements(action)]
+            entering = [line for action in phase.entry for line in self._entry_action(number, action)]
             entering += self._call_handlers(number, phase, entry) if entry is not None else []
         leaving = self._activity(number, phase) + self._exits(number, phase, loop)
         lines = [_comment(phase.name).strip()]
@@ -167,6 +168,10 @@ class CodeGenerator:
         if leaving:
             lines += [f"if position <= {after_handlers(number)}:", *_indented(leaving)]
         return lines if entering or leaving else []
+
+    def _entry_action(self, number: int, action: Code) -> Lines:
+        position = self._set_position(before(number)) if runs_user_code(action) else []
+        return [*position, *self._statements(action)]
 
     def _call_handlers(self, number: int, phase: Phase, entry: EventEntry) -> Lines:
         keywords = [f"{name}={text}" for name, text in phase.payload.keywords.items()]
@@ -193,13 +198,15 @@ class CodeGenerator:
             return lines
         if number in self.firing:
             lines.append(f"cursor.activity_position, cursor.moves = {after_handlers(number)}, moves{number}")
-        lines += self._run_activity(phase.activity)
+        lines += self._run_activity(number, phase.activity)
         if number in self.firing:
             lines.append("cursor.moves = None")
         return lines
 
     def _exits_may_raise(self, number: int) -> bool:
         """Return True if a guard or action calls a function. If that raises, the cursor must be at this phase."""
+        if any(end_of_step(self.graph, number, target) is COMPLETE_STEP for _, target in self.exits[number]):
+            return True
         return any(
             not isinstance(code, CodeFragment) or bool(code.names)
             for transition, _ in self.exits[number]
@@ -207,8 +214,9 @@ class CodeGenerator:
             if code is not None
         )
 
-    def _run_activity(self, activity: Code) -> Lines:
-        if isinstance(activity, UserCallable) and activity.sets_output:
+    def _run_activity(self, number: int, activity: Code) -> Lines:
+        is_part = number in self.graph.step_phases  # then its result is ignored
+        if isinstance(activity, UserCallable) and activity.sets_output and not is_part:
             return [
                 f"value = {self._call(activity)}{_comment(activity.name)}",
                 "if value is not None:",
@@ -222,9 +230,16 @@ class CodeGenerator:
         if not exits and not after_moves:
             is_terminal = number in self.graph.terminal
             return [f"return {after_handlers(number)}"] if is_terminal else self._stuck()
-        checks = phase.defer is not None or runs_user_code(phase.activity) or number in self.graph.fired_phases
-        branches = [(self._condition(t), self._take_exit(number, t, target, checks, loop)) for t, target in exits]
+        runs = runs_user_code(phase.activity) or number in self.graph.fired_phases
+        branches = [
+            (self._condition(t), self._take_exit(number, t, target, runs or self._stops_deferring(phase, target), loop))
+            for t, target in exits
+        ]
         return _if_chain([*after_moves, *(branches or [(None, self._stuck())])])
+
+    def _stops_deferring(self, phase: Phase, target: int) -> bool:
+        """Return True if signals that waited in `phase` may be handled in the target of an exit."""
+        return phase.defer is not None and (target < 0 or phase.defer != self.graph.phases[target].defer)
 
     def _after_fired_moves(self, number: int, loop: Loop | None) -> list[tuple[str | None, Lines]]:
         """Return the branch for an activity that has fired phases: continue from the last one."""
@@ -266,6 +281,9 @@ class CodeGenerator:
         elif self.specialization.is_observed:
             lines.append(f"cursor.position = {after_handlers(number)}")
             lines.append(f"notify(engine, {self._bind('edge', transition)})")
+        step_end = end_of_step(self.graph, number, target)
+        if step_end is not None:
+            lines += self._statements(step_end)
         if checks or move_entries is not None or runs_user_code(transition.action):
             lines += ["if signals.needs_attention:", f"    return {before(target) or IDLE_POSITION}"]
         return lines + self._jump(number, target, loop)

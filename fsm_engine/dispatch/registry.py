@@ -11,7 +11,7 @@ from typing import Any
 from fsm_engine.dispatch.entries import EventEntry, Handler, HandlerEntry, Key
 from fsm_engine.dispatch.signatures import handler_arguments
 from fsm_engine.events.edges import Edge, Exit
-from fsm_engine.events.events import AnyEvent, Event, name_of, without_filter
+from fsm_engine.events.events import AnyEvent, Event, EventEnum, name_of, without_filter
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Payload
 from fsm_engine.graph.graph import Graph
@@ -172,7 +172,12 @@ class Registry:
 
     def _suggestion(self, event: AnyEvent) -> str:
         same = [known for known in self.entries if known == event]  # a string is equal to the event of that name
-        return f" Did you mean {same[0]!r} instead of the string?" if same else ""
+        if same:
+            return f" Did you mean {same[0]!r} instead of the string?"
+        phases = [] if self.graph is None else [p.event for p in self.graph.phases if type(p.event) is type(event)]
+        if isinstance(event, EventEnum) and phases:
+            return f" Other events of {type(event).__name__} are phases of this lifecycle, but it has no {event.name}."
+        return ""
 
     def attach(
         self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]

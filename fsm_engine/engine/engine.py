@@ -73,7 +73,7 @@ class Engine(EventDispatcher):
         lifecycle = _with_step(process_function, lifecycle)
         super().__init__()
         self.lifecycle = lifecycle._copy_for(self)
-        self._process_function = lifecycle.step
+        self._step = lifecycle.step
 
     def _reset_process(self) -> None:
         super()._reset_process()
@@ -410,6 +410,19 @@ class Engine(EventDispatcher):
         if cursor.moves is not None:
             cursor.moves = self._current_moves()[phase_at(cursor.position)]
 
+    def _replace_step(self, step: Step) -> None:
+        """Run `step` from now on; a step in parts becomes one activity.
+
+        Raises:
+            ValueError: `step` cannot be called with an engine and a batch.
+            LifecycleError: the parts of the former step were edited.
+            BusyError: the former step has parts, and a run is active or suspended.
+        """
+        _check_step(step)
+        self.lifecycle._use_step(step)
+        self._step = step
+        self._invalidate()
+
     def _allow_change(self) -> None:
         if self._cursor.position != IDLE_POSITION:
             raise BusyError(
@@ -467,6 +480,7 @@ class Engine(EventDispatcher):
 
         Raises:
             ValueError: the state has no attribute for a user's key, or the current batch is not plain data.
+            BusyError: the run is suspended inside a step of `create_supervised_trainer`.
         """
         return make_state_dict(self)
 

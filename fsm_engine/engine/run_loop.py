@@ -216,9 +216,15 @@ def fail(engine: Engine, error: BaseException) -> int:
     if failure.error is not None and error.__context__ is None and error is not failure.error:
         error.__context__ = failure.error  # as Python does in an except clause: `error` came up during its handling
     try:
-        edge, error = take_error_edge(engine, error)
+        try:
+            edge, error = take_error_edge(engine, error)
+        finally:
+            if phase_at(cursor.position) in graph.step_phases:
+                abandon_step(engine)
         position = (
-            cursor.activity_position if phase_at(cursor.position) in graph.fired_phases else entered(cursor.position)
+            cursor.activity_position
+            if phase_at(cursor.position) in graph.fired_phases
+            else graph.retry_position(entered(cursor.position))
         )
         if edge.error:
             failure.recovered_from = position
@@ -231,6 +237,14 @@ def fail(engine: Engine, error: BaseException) -> int:
         return before(graph.index[edge.target]) or IDLE_POSITION  # type: ignore[index]
     finally:
         del error  # its traceback refers to this frame
+
+
+def abandon_step(engine: Engine) -> None:
+    """Drop what a step with parts has computed in this iteration, because it failed and will not be completed."""
+    engine._drop_step_values()
+    abandon = getattr(engine._step, "abandon", None)
+    if abandon is not None:
+        abandon()
 
 
 def end(engine: Engine, position: int) -> BaseException | None:

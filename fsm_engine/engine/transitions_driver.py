@@ -23,13 +23,14 @@ from fsm_engine.dispatch.step_moves import (
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Events
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.code import evaluate, execute, runs_user_code
+from fsm_engine.graph.code import UserCallable, evaluate, execute, runs_user_code
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.positions import IDLE_POSITION, before, entered, is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition
 from fsm_engine.lifecycle.edits import user_callable
+from fsm_engine.lifecycle.step_parts import end_of_step
 from fsm_engine.lifecycle.table import qualified_name
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ class Driver:
                 return return_to_history(engine, transition)
             entries = entries_of_move(engine._registry, self.graph, transition)
             self._take_transition(engine, transition, entries)
+            step_end = end_of_step(self.graph, phase_at(position), target)
+            if step_end is not None:
+                execute(step_end, engine)
             may_signal = may_signal or bool(entries) or runs_user_code(transition.action)
             if not target:
                 return IDLE_POSITION
@@ -182,7 +186,10 @@ class Driver:
             return position, number in self.graph.fired_phases
         if number in self._firing:
             cursor.activity_position, cursor.moves = position, engine._current_moves()[number]
-        execute(phase.activity, engine)
+        if number in self.graph.step_phases and isinstance(phase.activity, UserCallable):
+            phase.activity(engine)  # the result of a part of the step is ignored
+        else:
+            execute(phase.activity, engine)
         cursor.moves = None
         return cursor.position, runs_user_code(phase.activity)
 

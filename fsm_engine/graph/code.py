@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any, TypeGuard
 
@@ -15,7 +15,7 @@ NAMES = {
     "signals": "engine._signals",
     "data_pass": "engine._data_pass",
     "failure": "engine._failure",
-    "step": "engine._process_function",
+    "step": "engine._step",
 }
 """The names that code fragments can use besides ``engine``, and the expressions that they stand for."""
 
@@ -39,7 +39,8 @@ class CodeFragment:
         names: objects that the text uses, by name.
         runs_user_code: True if it calls user code, which may request signals or change handlers.
         is_static: True if it is a guard whose value cannot change during a run; a function is generated for each value.
-        is_step: True if it calls the step, which may fire phases.
+        is_step: True if it calls the step or a part of it, which may fire phases.
+        is_part: True if it calls a part of the step, and other parts follow in the same iteration.
     """
 
     name: str
@@ -48,6 +49,7 @@ class CodeFragment:
     runs_user_code: bool = False
     is_static: bool = False
     is_step: bool = False
+    is_part: bool = False
 
     def _function(self, body: str) -> Callable[[Any], Any]:
         lines = body.splitlines()
@@ -66,7 +68,7 @@ class CodeFragment:
         return self._function(self.text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return CodeFragment, (self.name, self.text, self.names, self.runs_user_code, self.is_static, self.is_step)
+        return CodeFragment, tuple([getattr(self, field.name) for field in fields(self)])
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,11 @@ def execute(code: Code, engine: Any) -> None:
         code.run_as_activity(engine)
     else:
         (code.as_action if isinstance(code, CodeFragment) else code)(engine)
+
+
+def is_part(code: Code | None) -> bool:
+    """Return True if `code` calls a part of the step."""
+    return isinstance(code, CodeFragment) and code.is_part
 
 
 def runs_user_code(code: Code | None) -> bool:

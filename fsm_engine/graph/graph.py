@@ -14,9 +14,9 @@ from typing import Any
 
 from fsm_engine.events.events import Event, Events, is_same
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.code import CodeFragment, is_static
+from fsm_engine.graph.code import CodeFragment, is_part, is_static
 from fsm_engine.graph.phases import Phase
-from fsm_engine.graph.positions import after_handlers
+from fsm_engine.graph.positions import after_handlers, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 
@@ -160,6 +160,39 @@ class Graph:
                 and any(t.target in into and not is_static(t.guard) for t in exits)
             }
         return frozenset(found)
+
+    @cached_property
+    def step_phases(self) -> frozenset[int]:
+        """The phases of the iteration, if the engine calls the parts of the step in them; otherwise empty.
+
+        While a run is in one of them, the state holds the values of the step.
+        """
+        if not any(is_part(phase.activity) for phase in self.phases):
+            return frozenset()
+        return frozenset(n for n, phase in enumerate(self.phases) if Scope.ITERATION.contains(phase.scope))
+
+    def is_inside_step(self, position: int | None) -> bool:
+        """Return True if the part of the step at `position` is not the first one."""
+        return position is not None and phase_at(position) in self.step_phases - {self._step_start}
+
+    def retry_position(self, position: int) -> int:
+        """Return the position to resume at after an error at `position`: in a step with parts, its first part."""
+        return after_handlers(self._step_start) if phase_at(position) in self.step_phases else position
+
+    @cached_property
+    def after_step(self) -> Event | None:
+        """The phase that follows a step with parts; None without such a step."""
+        moves = (t for n in sorted(self.step_phases, reverse=True) for t in self.automatic_exits[n])
+        outside = (t.target for t in moves if not isinstance(t.target, History))
+        return next((event for event in outside if self.index[event] not in self.step_phases), None)
+
+    @cached_property
+    def _step_start(self) -> int:
+        return self.index.get(Events.ITERATION_STARTED, min(self.step_phases, default=0))
+
+    def leaves_step(self, source: int, target: int) -> bool:
+        """Return True if a move between these phases leaves a step with parts."""
+        return source in self.step_phases and target not in self.step_phases
 
     def _fetches_as_training(self, number: int) -> bool:
         """Return True if a fetching phase has exits as in training, so the exit taken shows whether it got a batch."""

@@ -14,12 +14,13 @@ from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.placeholders import Unbound
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.code import CodeFragment
+from fsm_engine.graph.code import Code, CodeFragment
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.mutable_graph import ChangedPart
+from fsm_engine.lifecycle.step_parts import missing_parts, with_one_activity
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.validation import Finding, edit_findings, findings, raise_errors, unbound_finding
 
@@ -352,12 +353,43 @@ class LifecycleBuilder:
 
         A lifecycle without findings can run. Findings with ``is_error=False`` are warnings and do not prevent a run.
         """
-        step = [unbound_finding([self.step.key])] if isinstance(self.step, Unbound) else []
+        step = self._step_findings()
         return [
             *findings(self._graph),
             *step,
             *(found for rule in self._required if (found := self._broken_requirement(*rule))),
         ]
+
+    def _step_findings(self) -> list[Finding]:
+        if isinstance(self.step, Unbound):
+            return [unbound_finding([self.step.key])]
+        return [
+            Finding(
+                "step",
+                f"the step {getattr(self.step, '__name__', self.step)} has no attribute {name}, which {phase} uses."
+                if self.step is not None
+                else f"the lifecycle has no step, but {phase} uses its attribute {name}.",
+                "Use the result of supervised_training_step(...) as the step, or replace the activity of the phase.",
+            )
+            for phase, name in missing_parts(self._graph, self.step)
+        ]
+
+    def _use_step(self, step: Callable[[Any, Any], Any]) -> None:
+        """Replace the step; the parts of the former step become one activity that calls `step`.
+
+        Raises:
+            LifecycleError: if the phases of the former step were edited.
+            BusyError: if the engine is in a run or an edit block is open, and the step has parts.
+        """
+        if self._graph.step_phases:
+            self._ensure_no_open_block()
+            self._allow_change()
+            graph = with_one_activity(self._graph, getattr(self.step, "graph_of_parts", self._graph))
+            engine, unscoped = self._engine(), self._unscoped
+            if engine is not None:
+                engine._adopt_graph(graph)
+            self._graph, self._unscoped = graph, unscoped
+        self.step = step
 
     def require(self, event: Event, *, before: Event) -> None:
         """Require that every run visits the phase `event` before it enters the phase `before`.
@@ -446,13 +478,19 @@ def _activity(event: Event, activity: Any, kwargs: Mapping[str, Any]) -> Any:
     return edits.user_callable(activity, f"the activity of {event}", str(event), kwargs, keeps=True)
 
 
+def _is_step(code: Code | None) -> bool:
+    return isinstance(code, CodeFragment) and code.is_step
+
+
 @lru_cache(maxsize=64)
 def _without_step(graph: Graph) -> Graph:
     return Graph(
         tuple(
-            replace(phase, activity=None)
-            if isinstance(phase.activity, CodeFragment) and phase.activity.is_step
-            else phase
+            replace(
+                phase,
+                activity=None if _is_step(phase.activity) else phase.activity,
+                entry=tuple(code for code in phase.entry if not _is_step(code)),
+            )
             for phase in graph.phases
         ),
         graph.transitions,

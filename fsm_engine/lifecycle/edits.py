@@ -18,10 +18,9 @@ from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.mutable_graph import MutableGraph
-from fsm_engine.lifecycle.training import RETURN_TO_STARTED
+from fsm_engine.lifecycle.training import ITERATION_IS_OPEN, RETURN_TO_STARTED
 from fsm_engine.lifecycle.validation import phase_twice_finding
 
-_UNFINISHED = CodeFragment("the iteration is open", "True")
 _ERROR = Payload(keywords={"error": "failure.error"})
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
@@ -371,7 +370,7 @@ def _common_scope(one: Scope | None, other: Scope | None) -> Scope | None:
 
 def _phase(event: Event, activity: Code | None, scope: Scope | None, counter: str | None) -> Phase:
     entry = () if counter is None else (count_action(counter),)
-    defer = _UNFINISHED if Scope.ITERATION.contains(scope) else None
+    defer = ITERATION_IS_OPEN if Scope.ITERATION.contains(scope) else None
     return Phase(event, scope, entry, activity, defer=defer, counter=counter)
 
 

@@ -48,7 +48,8 @@ class Lifecycle(LifecycleBuilder):
     def training(cls, step: Callable[[Any, Any], Any] | None = None) -> Lifecycle:
         """Return the training lifecycle with `step`, a function of (engine, batch).
 
-        If the step fires phases, its attribute ``paths``, a tuple of paths, adds them to the lifecycle.
+        If the step fires phases, its attribute ``paths``, a tuple of paths, adds them to the lifecycle. The steps of
+        the supervised trainers have parts instead, which the engine calls in their phases.
 
         Raises:
             TypeError: `step` is a coroutine or generator function, whose call runs none of its code.
@@ -56,7 +57,8 @@ class Lifecycle(LifecycleBuilder):
         check_runs_when_called(step, "the step")
         lifecycle = cls("training")
         lifecycle.step = step
-        lifecycle._graph = _training_with(tuple(getattr(step, "paths", ())))
+        graph = getattr(step, "graph_of_parts", None)
+        lifecycle._graph = graph or _training_with(tuple(getattr(step, "paths", ())))
         return lifecycle
 
     @classmethod

@@ -1,21 +1,22 @@
-"""`StepEvents`: the phases of a supervised training step."""
+"""`StepEvents` and `Tbptt_Events`: the phases of the supervised training steps, and their paths as fired phases."""
 
 from __future__ import annotations
 
+from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.runtime.state import State
 
 
 class StepEvents(EventEnum):
-    """Phases of the training step of the supervised factories, inside ITERATION_STARTED.
+    """Phases of the supervised training step, inside the iteration.
 
-    If a handler is attached to one of them, to its exit, or to an edge from or to it, the state holds the values that
-    the step has computed: ``x`` and ``y`` from FORWARD_STARTED on, ``y_pred`` from FORWARD_COMPLETED on, and ``loss``
-    from LOSS_COMPLETED on. The attributes are deleted when the step ends, so that they do not keep the autograd graph
-    alive. At BACKWARD_COMPLETED the parameters hold the gradients, to be clipped or logged. With a gradient scaler the
-    gradients are scaled; call ``scaler.unscale_(optimizer)`` first.
+    The activity of each phase is a part of the step, which runs after the handlers of the phase. On the state are the
+    values that the step has computed: ``x`` and ``y`` from FORWARD_STARTED on, ``y_pred`` from FORWARD_COMPLETED on,
+    and ``loss`` from LOSS_COMPLETED on. Handlers and activities may change them. They are deleted when the step ends,
+    so that they do not keep the autograd graph alive.
 
-    With gradient accumulation, only every n-th iteration goes through the optimizer's phases.
+    At BACKWARD_COMPLETED the parameters hold the gradients; with a gradient scaler they are scaled until UNSCALED,
+    which exists only then. At OPTIM_STEP_STARTED they are complete and unscaled, to be clipped or logged. With gradient
+    accumulation, only every n-th iteration goes through UNSCALED and the phases of the optimizer.
     """
 
     FORWARD_STARTED = "forward_started"
@@ -23,12 +24,46 @@ class StepEvents(EventEnum):
     LOSS_COMPLETED = "loss_completed"
     BACKWARD_STARTED = "backward_started"
     BACKWARD_COMPLETED = "backward_completed"
+    UNSCALED = "unscaled"
     OPTIM_STEP_STARTED = "optim_step_started"
     OPTIM_STEP_COMPLETED = "optim_step_completed"
 
 
-WHOLE_STEP = (
+class Tbptt_Events(EventEnum):  # noqa: N801  # pytorch-ignite's name
+    """The phases before and after each chunk of a sequence, within an iteration."""
+
+    TIME_ITERATION_STARTED = "time_iteration_started"
+    TIME_ITERATION_COMPLETED = "time_iteration_completed"
+
+
+_TO_BACKWARD = (
     Events.ITERATION_STARTED
+    >> StepEvents.FORWARD_STARTED
+    >> StepEvents.FORWARD_COMPLETED
+    >> StepEvents.LOSS_COMPLETED
+    >> StepEvents.BACKWARD_STARTED
+    >> StepEvents.BACKWARD_COMPLETED
+)
+
+WHOLE_STEP = (
+    _TO_BACKWARD >> StepEvents.OPTIM_STEP_STARTED >> StepEvents.OPTIM_STEP_COMPLETED >> Events.ITERATION_COMPLETED
+)
+"""Path of a step that ends with an optimizer step."""
+
+ACCUMULATING = StepEvents.BACKWARD_COMPLETED >> Events.ITERATION_COMPLETED
+"""Path out of a step that accumulates its gradients for the next one."""
+
+_SCALED_STEP = (
+    _TO_BACKWARD
+    >> StepEvents.UNSCALED
+    >> StepEvents.OPTIM_STEP_STARTED
+    >> StepEvents.OPTIM_STEP_COMPLETED
+    >> Events.ITERATION_COMPLETED
+)
+
+TBPTT_PATHS: tuple[Path | Edge, ...] = (
+    Events.ITERATION_STARTED
+    >> Tbptt_Events.TIME_ITERATION_STARTED
     >> StepEvents.FORWARD_STARTED
     >> StepEvents.FORWARD_COMPLETED
     >> StepEvents.LOSS_COMPLETED
@@ -36,18 +71,14 @@ WHOLE_STEP = (
     >> StepEvents.BACKWARD_COMPLETED
     >> StepEvents.OPTIM_STEP_STARTED
     >> StepEvents.OPTIM_STEP_COMPLETED
-    >> Events.ITERATION_COMPLETED
+    >> Tbptt_Events.TIME_ITERATION_COMPLETED
+    >> Events.ITERATION_COMPLETED,
+    Tbptt_Events.TIME_ITERATION_COMPLETED >> Tbptt_Events.TIME_ITERATION_STARTED,
 )
-"""Path of a step that ends with an optimizer step."""
-
-ACCUMULATING = StepEvents.BACKWARD_COMPLETED >> Events.ITERATION_COMPLETED
-"""Path out of a step that accumulates its gradients for the next one."""
-
-_VALUES = ("x", "y", "y_pred", "loss")
+"""Paths of a step that trains on a sequence chunk by chunk."""
 
 
-def drop_values(state: State) -> None:
-    """Delete the values of a step from the state."""
-    for name in _VALUES:
-        if hasattr(state, name):
-            delattr(state, name)
+def step_paths(accumulates: bool, is_scaled: bool) -> tuple[Path | Edge, ...]:
+    """Return the paths of a training step for a function that fires its phases."""
+    whole = _SCALED_STEP if is_scaled else WHOLE_STEP
+    return (whole, ACCUMULATING) if accumulates else (whole,)

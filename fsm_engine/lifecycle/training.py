@@ -86,7 +86,12 @@ _reopen = CodeFragment(
     {**_open.names, **_next_batch.names},
     runs_user_code=True,
 )
-_step = CodeFragment("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
+STEP = CodeFragment("the step", "engine.state.output = step(engine, state.batch)", runs_user_code=True, is_step=True)
+"""Activity of ITERATION_STARTED: one call of the step."""
+
+ITERATION_IS_OPEN = CodeFragment("the iteration is open", "True")
+"""Guard for which the phases of an iteration defer signals."""
+
 _epoch_time = _code("record the time", "cursor.epoch_is_open = False\nclocks.stop_epoch(state)")
 _end_epoch = _code(
     "record the time",
@@ -153,7 +158,7 @@ TRAINING = Graph(
         Phase(E.GET_BATCH_STARTED, S.EPOCH, entry=(_code("batch = None", "state.batch = None"),), activity=_next_batch),
         Phase(E.GET_BATCH_COMPLETED, S.EPOCH, entry=(_code("output = None", "state.output = None"),)),
         Phase(
-            E.ITERATION_STARTED, S.ITERATION, entry=(_code("iteration += 1", "state.iteration += 1"),), activity=_step
+            E.ITERATION_STARTED, S.ITERATION, entry=(_code("iteration += 1", "state.iteration += 1"),), activity=STEP
         ),
         Phase(E.ITERATION_COMPLETED, S.EPOCH),
         Phase(E.DATALOADER_STOP_ITERATION, S.EPOCH, activity=_reopen),

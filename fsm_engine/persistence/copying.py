@@ -9,6 +9,7 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.training import TRAINING
+from fsm_engine.persistence.inside_step import raise_if_inside_step
 from fsm_engine.runtime.data_description import describe_data
 from fsm_engine.runtime.data_iter import batches_to_skip, is_open
 from fsm_engine.runtime.run import PARTS
@@ -23,14 +24,15 @@ def copy_engine(engine: D, memo: dict[int, Any]) -> D:
     """Return a deep copy of `engine` at the same position, which shares the step, the handlers and the data.
 
     Raises:
-        BusyError: `engine` is running.
+        BusyError: `engine` is running, or its run is suspended inside a step.
     """
     _raise_if_running(engine, "copied")
+    raise_if_inside_step(engine, "copied")
     twin: D = object.__new__(type(engine))
     memo[id(engine)] = twin
     twin._reset_process()
     state = engine.state
-    for shared in (engine.logger, engine._process_function, state.dataloader, state.batch, state.output):
+    for shared in (engine.logger, engine._step, state.dataloader, state.batch, state.output):
         memo[id(shared)] = shared  # deepcopy refuses an output that has a gradient function
     registry = engine._registry.copy_with_handlers()
     vars(twin).update(copy.deepcopy(_other_attributes(engine), memo), _registry=registry, _entries=registry.entries)
@@ -45,9 +47,10 @@ def pickle_state(engine: EventDispatcher) -> dict[str, Any]:
     """Return the attributes of `engine` to pickle: without the data, the open iterator, observers and compiled code.
 
     Raises:
-        BusyError: `engine` is running.
+        BusyError: `engine` is running, or its run is suspended inside a step.
     """
     _raise_if_running(engine, "pickled")
+    raise_if_inside_step(engine, "pickled")
     lifecycle = engine.lifecycle.__getstate__()
     lifecycle["_base"] = None if engine._graph is TRAINING else engine._graph
     for name in ("_engine", "_validated", "step"):
@@ -72,7 +75,7 @@ def restore_pickle(engine: EventDispatcher, state: dict[str, Any]) -> None:
     engine._reset_process()
     vars(engine).update(state)
     lifecycle = Lifecycle()
-    vars(lifecycle).update(attributes, step=engine._process_function, _base=attributes["_base"] or TRAINING)
+    vars(lifecycle).update(attributes, step=engine._step, _base=attributes["_base"] or TRAINING)
     engine.lifecycle = lifecycle._copy_for(engine)
 
 

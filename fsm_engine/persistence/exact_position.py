@@ -143,7 +143,7 @@ def plain_attributes(engine: EventDispatcher, *without: str) -> dict[str, Any]:
     excluded = {*_PROCESS_ATTRIBUTES, *engine.state_dict_user_keys, *without}
     attributes = {name: value for name, value in engine.state.attributes().items() if name not in excluded}
     plain = {name: part for name, value in attributes.items() if (part := _plain_part(value)) is not _NOTHING}
-    for name in vars(engine.state):
+    for name in (*vars(engine.state), *engine.state.step_values()):
         value = attributes.get(name)
         if name not in plain and value is not None and not hasattr(value, "state_dict"):
             warnings.warn(

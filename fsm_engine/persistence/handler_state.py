@@ -28,13 +28,13 @@ def handler_states(engine: EventDispatcher) -> dict[str, Any]:
 
 def step_state(engine: EventDispatcher) -> Any:
     """Return the state dict of the step, such as accumulated gradients; None if the step has none."""
-    step: Any = engine._process_function
+    step: Any = engine._step
     return step.state_dict() if _is_stateful(step) else None
 
 
 def load_step_state(engine: EventDispatcher, saved: Any) -> None:
     """Load a state that `step_state` returned into the step; log a warning if the step has no state."""
-    step: Any = engine._process_function
+    step: Any = engine._step
     if _is_stateful(step):
         step.load_state_dict(saved)
     else:

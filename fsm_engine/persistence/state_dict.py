@@ -34,6 +34,7 @@ from fsm_engine.persistence.handler_state import (
     load_step_state,
     step_state,
 )
+from fsm_engine.persistence.inside_step import raise_if_inside_step
 from fsm_engine.persistence.snapshot import engine_snapshot
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.data_description import describe_data
@@ -47,6 +48,7 @@ _PROGRESS = ("iteration", "epoch")
 
 def make_state_dict(engine: EventDispatcher) -> dict[str, Any]:
     """Return the state dict of `engine`, with the keys of pytorch-ignite in its order; see `Engine.state_dict`."""
+    raise_if_inside_step(engine, "saved")
     state, graph = engine.state, engine._graph
     limit = "max_epochs" if state.max_iters is None else "max_iters"
     keys = ["epoch_length", "iteration", limit] if graph.has_epochs else []
@@ -215,6 +217,7 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
     if engine.is_running:
         resume_epoch(engine)
     else:
+        engine._drop_step_values()
         cursor.position, cursor.suspended_at, cursor.stop, data_pass.iterator = IDLE_POSITION, None, None, None
         engine._has_loaded_state = True
 

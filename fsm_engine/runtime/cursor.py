@@ -63,6 +63,8 @@ class Cursor(Part):
         loaded_iterations: the number of iterations of the next epoch that a loaded run has already done.
         is_terminated: True after the run has entered TERMINATE.
         skip_completed: True if `terminate` was called with the request to skip COMPLETED.
+        has_output: True if a part of the current step has set the output.
+        step_data: values that a step keeps from one of its parts to the next, besides those on the state.
         skip_epoch_completed: True if `terminate_epoch` was called with the request to skip EPOCH_COMPLETED.
         terminated_epoch: the number of the epoch that `terminate_epoch` ended last; None before.
     """
@@ -72,6 +74,7 @@ class Cursor(Part):
         "callback_event",
         "epoch_is_open",
         "epoch_start",
+        "has_output",
         "is_loaded",
         "is_terminated",
         "last_phase",
@@ -83,11 +86,12 @@ class Cursor(Part):
         "position",
         "skip_completed",
         "skip_epoch_completed",
+        "step_data",
         "stop",
         "suspended_at",
         "terminated_epoch",
     )
-    PROCESS = frozenset({"moves"})
+    PROCESS = frozenset({"moves", "has_output", "step_data"})
     SAVED = (
         "epoch_start",
         "epoch_is_open",
@@ -121,5 +125,7 @@ class Cursor(Part):
         self.terminated_epoch: int | None = None
 
     def reset_process(self) -> None:
-        """Reset `moves`, so that no phase can be fired."""
+        """Reset `moves`, so that no phase can be fired, and drop the values of the step."""
         self.moves: dict[Any, Any] | None = None
+        self.has_output = False
+        self.step_data: Any = None

@@ -32,7 +32,7 @@ class Run:
     resumes_exactly = False
 
     _graph: Graph
-    _process_function: Callable[[Any, Any], Any] | None
+    _step: Callable[[Any, Any], Any] | None
 
     def __init__(self) -> None:
         self._cursor = Cursor()
@@ -94,11 +94,31 @@ class Run:
         failed = self._failure.failed_position
         return self._cursor.position if failed is None else failed
 
+    @property
+    def _process_function(self) -> Callable[[Any, Any], Any] | None:
+        """The step, under the name of pytorch-ignite. Assigning another one makes it the step."""
+        return self._step
+
+    @_process_function.setter
+    def _process_function(self, step: Callable[[Any, Any], Any]) -> None:
+        self._replace_step(step)
+
+    def _drop_step_values(self) -> None:
+        """Drop the values of a step with parts, if a run has left it without completing it."""
+        if self._graph.step_phases:
+            self.state.drop_step_values()
+            self._cursor.has_output, self._cursor.step_data = False, None
+
     def _restart(self, has_data: bool) -> None:
         """Reset the data of a run, except the clocks, for a new run."""
+        self._drop_step_values()
         for part in (self._cursor, self._signals, self._data_pass, self._failure):
             part.restart()
         self._data_pass.has_data = has_data
+
+    @abstractmethod
+    def _replace_step(self, step: Callable[[Any, Any], Any]) -> None:
+        """Run `step` from now on."""
 
     @abstractmethod
     def _invalidate(self) -> None:

@@ -20,6 +20,10 @@ COUNTERS: dict[Event, str] = {
 }
 
 
+STEP_VALUES = ("x", "y", "y_pred", "loss")
+"""The attributes of a state in which a supervised step keeps its values until it ends."""
+
+
 class State:
     """The data of a run that steps and handlers read and write as ``engine.state``.
 
@@ -37,6 +41,8 @@ class State:
             events see the time without their own; afterwards it includes them.
         errors: how often this run has taken each error edge, by ``source.label``.
         seed: not used by the engine.
+        x, y, y_pred, loss: the values of a supervised step, from the phase after their computation until the step ends;
+            see `StepEvents`. Outside a step they do not exist.
 
     Other attributes can be passed to the constructor or set later. The runs of the engine keep them.
     """
@@ -53,12 +59,16 @@ class State:
         "errors",
         "event_to_attr",
         "iteration",
+        "loss",
         "max_epochs",
         "max_iters",
         "metrics",
         "output",
         "seed",
         "times",
+        "x",
+        "y",
+        "y_pred",
     )
 
     def __init__(self, **attributes: Any) -> None:
@@ -108,8 +118,18 @@ class State:
 
     def attributes(self) -> dict[str, Any]:
         """Return all attributes by name, the user's last."""
-        own = [name for name in State.__slots__ if not name.startswith("__") and name != "event_to_attr"]
-        return {**{name: getattr(self, name) for name in own}, **self.__dict__}
+        slots = [name for name in State.__slots__ if not name.startswith("__") and name != "event_to_attr"]
+        names = [name for name in slots if name not in STEP_VALUES] + self.step_values()
+        return {**{name: getattr(self, name) for name in names}, **self.__dict__}
+
+    def step_values(self) -> list[str]:
+        """Return the names of the values of a step that are set now."""
+        return [name for name in STEP_VALUES if hasattr(self, name)]
+
+    def drop_step_values(self) -> None:
+        """Delete the values of a step, so that they do not keep its autograd graph alive."""
+        for name in self.step_values():
+            delattr(self, name)
 
     def __repr__(self) -> str:
         lines = [

@@ -16,13 +16,14 @@ from fsm_engine.graph.code import Code, CodeFragment, Payload
 from fsm_engine.graph.graph import Graph
 from fsm_engine.lifecycle.edits import Draft
 from fsm_engine.lifecycle.step_events import WHOLE_STEP
+from fsm_engine.lifecycle.step_parts import plain_graph, supervised_graph, tbptt_graph
 from fsm_engine.lifecycle.training import OUTER, TRAINING
 
 _MODULES = {  # of each enum
     "CheckpointEvents": "handlers.checkpoint.checkpoint",
     "Events": "events.events",
     "StepEvents": "lifecycle.step_events",
-    "Tbptt_Events": "supervised.tbptt",
+    "Tbptt_Events": "lifecycle.step_events",
 }
 
 
@@ -71,7 +72,8 @@ def _graphs() -> tuple[Graph, ...]:
     edited = Draft(TRAINING, frozenset())
     edited.add_path(WHOLE_STEP, required=True)
     edited.add_transition(Events.ITERATION_STARTED >> "RECOVERY", None, None, Exception, None, None)
-    return OUTER, TRAINING, edited.graph
+    steps = plain_graph(), supervised_graph(accumulates=True, is_scaled=True), tbptt_graph()
+    return OUTER, TRAINING, edited.graph, *steps
 
 
 def _codes(graph: Graph) -> Iterator[tuple[Code | None, str]]:

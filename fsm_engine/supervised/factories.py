@@ -14,6 +14,7 @@ from fsm_engine.supervised.evaluation_step import EvaluationStep
 from fsm_engine.supervised.mixed_precision import (
     AmpEvaluationStep,
     AmpTrainingStep,
+    ScaledTrainingStep,
     check_amp,
     device_type,
     make_scaler,
@@ -29,7 +30,7 @@ from fsm_engine.supervised.step_functions import (
     prediction_output,
     prepare_pair,
 )
-from fsm_engine.supervised.training_step import TrainingStep
+from fsm_engine.supervised.training_step import TrainingStep, check_optimizer
 
 if TYPE_CHECKING:
     from torch.amp import GradScaler  # since torch 2.3
@@ -52,14 +53,15 @@ def supervised_training_step(
     gradient_accumulation_steps: int = 1,
     model_fn: ModelFunction = call_model,
     *,
+    step_at_epoch_end: bool = False,
     amp_mode: str | None = None,
     scaler: bool | GradScaler = False,
 ) -> Step:
     """Return a step that trains `model` on one batch: forward, loss, backward, optimizer step.
 
-    As the step of an engine, it moves through the phases of `StepEvents`. Called directly or inside another step, it
-    fires no events. The step can be pickled if its arguments can. It costs a few microseconds more than the same lines
-    written by hand, and does not wait for the device.
+    As the step of an engine, it consists of parts, which the engine calls in the phases of `StepEvents`. Called
+    directly or inside another step, it runs all parts and fires no events. The step can be pickled if its arguments
+    can. It does not wait for the device.
 
     A model in evaluation mode is switched to training mode, with all its submodules, before the forward pass. A model
     in training mode is left alone, so a submodule that you put into evaluation mode stays there. After
@@ -81,21 +83,27 @@ def supervised_training_step(
             tensor, which does not make the host wait for the device until it is read.
         gradient_accumulation_steps: number of iterations whose gradients are added up before the optimizer steps.
             Each loss is divided by this number before the backward pass; `output_transform` gets the undivided
-            loss. Gradients accumulated since the last optimizer step are not applied at the end of a run.
+            loss. Gradients accumulated since the last optimizer step are not applied at the end of a run. A distributed
+            model averages its gradients only in the iterations in which the optimizer steps.
         model_fn: called as ``model_fn(model, x)`` instead of ``model(x)``.
+        step_at_epoch_end: True lets the optimizer step in the last iteration of each epoch and of the run, too, so that
+            accumulation starts again with each epoch. The losses of the last iterations are divided by the number of
+            iterations that are really added up. The length of an epoch has to be known.
         amp_mode: "amp" runs model and loss under ``torch.amp.autocast`` of the type of `device`, or of "cuda" if
             `device` is None.
         scaler: a gradient scaler for float16, which multiplies the loss so that small gradients do not become zero,
             and skips optimizer steps whose gradients overflow. True makes a ``torch.amp.GradScaler``.
 
     Raises:
-        ValueError: if `gradient_accumulation_steps` is not positive, if `amp_mode` is unknown or not supported on
+        ValueError: if `gradient_accumulation_steps` is not positive, if `optimizer` needs a closure, as LBFGS does, if
+            `amp_mode` is unknown or not supported on
             `device`, or for a `scaler` without ``amp_mode="amp"``.
         ModuleNotFoundError: for the other modes of pytorch-ignite, if the library that they need is missing.
         RuntimeError: for an XLA device without PyTorch XLA.
         ImportError: for ``scaler=True`` with a torch older than 2.3.
     """
     check_amp(device, amp_mode, scaler)
+    check_optimizer(optimizer)
     if gradient_accumulation_steps <= 0:
         raise ValueError(
             f"Gradient_accumulation_steps must be strictly positive. It is {gradient_accumulation_steps}: "
@@ -112,10 +120,14 @@ def supervised_training_step(
         output_transform,
         gradient_accumulation_steps,
         model_fn,
+        step_at_epoch_end,
     )
     if amp_mode is None:
         return TrainingStep(*fields)
-    return AmpTrainingStep(*fields, device_type(device), make_scaler(scaler, device))
+    made = make_scaler(scaler, device)
+    if made is None:
+        return AmpTrainingStep(*fields, device_type(device))
+    return ScaledTrainingStep(*fields, device_type(device), made)
 
 
 def create_supervised_trainer(
@@ -133,8 +145,14 @@ def create_supervised_trainer(
     *,
     gradient_accumulation_steps: int = 1,
     model_fn: ModelFunction = call_model,
+    step_at_epoch_end: bool = False,
 ) -> Engine:
     """Return an engine that trains `model` with the step of `supervised_training_step`, which takes the same arguments.
+
+    The engine calls the parts of the step in the phases of `StepEvents`. ``engine.lifecycle`` inserts phases between
+    them and replaces parts::
+
+        trainer.lifecycle.insert("CLIP", before=StepEvents.OPTIM_STEP_STARTED, activity=clip_gradients)
 
     ``deterministic=True`` returns a `DeterministicEngine`. The gradient scaler that ``scaler=True`` makes is kept as
     ``trainer.state.scaler``, so that it can be saved with the model.
@@ -153,11 +171,12 @@ def create_supervised_trainer(
         output_transform,
         gradient_accumulation_steps,
         model_fn,
+        step_at_epoch_end=step_at_epoch_end,
         amp_mode=amp_mode,
         scaler=scaler,
     )
     trainer = DeterministicEngine(step) if deterministic else Engine(step)
-    if scaler is True and isinstance(step, AmpTrainingStep):
+    if scaler is True and isinstance(step, ScaledTrainingStep):
         trainer.state.scaler = step.scaler
     return trainer
 

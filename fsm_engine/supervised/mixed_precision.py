@@ -6,12 +6,13 @@ Autocast covers the forward pass and the loss only, so that handlers of `StepEve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from fsm_engine.engine.engine import Engine
 from fsm_engine.supervised.evaluation_step import EvaluationStep
 from fsm_engine.supervised.step_functions import Device
 from fsm_engine.supervised.training_step import TrainingStep
@@ -27,38 +28,59 @@ _IGNITE_ONLY_MODES = {
 
 @dataclass(eq=False)
 class AmpTrainingStep(TrainingStep):
-    """A training step under autocast, with loss scaling if `scaler` is not None."""
+    """A training step under autocast."""
 
     device_type: str
-    scaler: GradScaler | None
+
+    def _predict(self, x: Any) -> Any:
+        with torch.amp.autocast(self.device_type):
+            return super()._predict(x)
+
+    def compute_loss(self, engine: Engine) -> None:
+        """Set the loss, computed under autocast."""
+        with torch.amp.autocast(self.device_type):
+            super().compute_loss(engine)
+
+
+@dataclass(eq=False)
+class ScaledTrainingStep(AmpTrainingStep):
+    """A training step under autocast whose loss and gradients are scaled, so that small gradients do not become 0."""
+
+    is_scaled: ClassVar[bool] = True
+    scaler: GradScaler
+    _is_unscaled: bool = field(init=False, default=False)
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        super()._backward(self.scaler.scale(loss))
+
+    def unscale(self, _engine: Engine) -> None:
+        """Unscale the gradients."""
+        self.scaler.unscale_(self.optimizer)
+        self._is_unscaled = True
+
+    def step_optimizer(self, _engine: Engine) -> None:
+        """Let the optimizer step unless a gradient has overflowed, and update the scale."""
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._is_unscaled = False
+        self._applied_gradients()
+
+    def abandon(self) -> None:
+        """Drop the gradients of this iteration after an error, and let the scaler unscale new ones."""
+        super().abandon()
+        if self._is_unscaled:
+            self.scaler.update(self.scaler.get_scale())  # keeps the scale
+            self._is_unscaled = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the accumulated gradients that the optimizer has not applied yet, and the state of the scaler."""
-        return {**super().state_dict(), "scaler": None if self.scaler is None else self.scaler.state_dict()}
+        return {**super().state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore the gradients and the scaler that `state_dict` returned."""
         super().load_state_dict(state_dict)
-        if self.scaler is not None and state_dict["scaler"] is not None:
+        if state_dict["scaler"] is not None:
             self.scaler.load_state_dict(state_dict["scaler"])
-
-    def _forward(self, x: Any) -> Any:
-        with torch.amp.autocast(self.device_type):
-            return super()._forward(x)
-
-    def _loss(self, y_pred: Any, y: Any) -> torch.Tensor:
-        with torch.amp.autocast(self.device_type):
-            return super()._loss(y_pred, y)
-
-    def _backward(self, loss: torch.Tensor) -> None:
-        super()._backward(loss if self.scaler is None else self.scaler.scale(loss))
-
-    def _step_optimizer(self) -> None:
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
 
 
 @dataclass(eq=False)

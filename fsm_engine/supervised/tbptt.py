@@ -2,69 +2,120 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 
 from fsm_engine._util.plain_data import map_leaves
 from fsm_engine.engine.engine import Engine
-from fsm_engine.events.events import EventEnum, Events
-from fsm_engine.supervised.step_functions import Device, LossFunction, PrepareBatch, loss_output, prepare_pair
-
-
-class Tbptt_Events(EventEnum):  # noqa: N801  # pytorch-ignite's name
-    """The phases before and after each chunk of a sequence, within an iteration."""
-
-    TIME_ITERATION_STARTED = "time_iteration_started"
-    TIME_ITERATION_COMPLETED = "time_iteration_completed"
-
+from fsm_engine.events.edges import Edge, Path
+from fsm_engine.graph.graph import Graph
+from fsm_engine.lifecycle.step_events import TBPTT_PATHS, Tbptt_Events
+from fsm_engine.lifecycle.step_parts import tbptt_graph
+from fsm_engine.supervised.step_functions import (
+    Device,
+    LossFunction,
+    PrepareBatch,
+    call_model,
+    identity,
+    loss_output,
+    prepare_pair,
+)
+from fsm_engine.supervised.training_step import TrainingStep, check_optimizer, fire_nothing
 
 _STARTED, _COMPLETED = Tbptt_Events
 
 
+@dataclass
+class _Sequence:
+    """The rest of a sequence, and the values that its chunks share.
+
+    Attributes:
+        chunks: pairs of x and y, the next one last.
+        hidden: the hidden state after the last chunk; None before the first.
+        outputs: the losses of the chunks so far.
+    """
+
+    chunks: list[tuple[Any, Any]]
+    hidden: Any = None
+    outputs: list[Any] = field(default_factory=list)
+
+
 @dataclass(eq=False)
-class _TbpttStep:
+class TbpttStep(TrainingStep):
+    """A step that trains on a sequence chunk by chunk; each chunk goes through the parts of a training step."""
+
     __name__: ClassVar[str] = "supervised_tbptt_step"
-    model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    loss_fn: LossFunction
     tbtt_step: int
     dim: int
-    device: Device
-    non_blocking: bool
-    prepare_batch: PrepareBatch
 
-    paths = (
-        Events.ITERATION_STARTED >> _STARTED >> _COMPLETED >> Events.ITERATION_COMPLETED,
-        _COMPLETED >> _STARTED,
-    )
+    @property
+    def graph_of_parts(self) -> Graph:
+        """The training lifecycle with the parts of the step."""
+        return tbptt_graph()
+
+    @property
+    def paths(self) -> tuple[Path | Edge, ...]:
+        """Paths through the phases of the step as fired phases, for a function that calls it."""
+        return TBPTT_PATHS
 
     def __call__(self, engine: Engine, batch: Any) -> Any:
-        fires = engine.has_registered_events(_STARTED)
-        x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
-        hidden, losses = None, []
-        chunks = [sequence.split(self.tbtt_step, self.dim) for sequence in (x, y)]
-        for x_chunk, y_chunk in zip(*chunks, strict=True):
-            if fires:
-                engine.fire_event(_STARTED)
-            loss, hidden = self._train(x_chunk, y_chunk, hidden)
-            engine.state.output = loss
-            losses.append(loss)
-            if fires:
-                engine.fire_event(_COMPLETED)
-        return sum(losses) / len(losses)
+        """Train on `batch`, and return the mean loss; fire the phases if the engine has them."""
+        fire = engine.fire_event if engine.has_registered_events(_STARTED) else fire_nothing
+        state, cursor = engine.state, engine._cursor
+        try:
+            self.split(engine, batch)
+            while self.has_chunks(engine):
+                fire(_STARTED)
+                self.next_chunk(engine)
+                self._run_parts(engine, fire)
+                state.output = self.output(engine)
+                fire(_COMPLETED)
+                self.finish(engine)
+            return state.output
+        finally:
+            state.drop_step_values()
+            cursor.step_data = None
 
-    def _train(self, x: Any, y: Any, hidden: Any) -> tuple[Any, Any]:
-        model = self.model
-        if not model.training:
-            model.train()
+    def split(self, engine: Engine, batch: Any) -> None:
+        """Split a sequence into chunks.
+
+        Raises:
+            ValueError: x and y have different numbers of chunks.
+        """
+        pair = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
+        chunks = [sequence.split(self.tbtt_step, self.dim) for sequence in pair]
+        engine._cursor.step_data = _Sequence(list(zip(*chunks, strict=True))[::-1])
+
+    def has_chunks(self, engine: Engine) -> bool:
+        """Return True if a chunk of the sequence is left."""
+        return bool(engine._cursor.step_data.chunks)
+
+    def next_chunk(self, engine: Engine) -> None:
+        """Set the model to training mode, zero the gradients, and set x and y to the next chunk."""
+        if not self.model.training:
+            self.model.train()
         self.optimizer.zero_grad()
-        y_pred, hidden = model(x) if hidden is None else model(x, map_leaves(_detach, hidden))
-        loss = self.loss_fn(y_pred, y)
-        loss.backward()
-        self.optimizer.step()
-        return loss_output(x, y, y_pred, loss), hidden
+        engine.state.x, engine.state.y = engine._cursor.step_data.chunks.pop()
+
+    def forward(self, engine: Engine) -> None:
+        """Set y_pred, and keep the hidden state for the next chunk."""
+        state, sequence = engine.state, engine._cursor.step_data
+        hidden = () if sequence.hidden is None else (map_leaves(_detach, sequence.hidden),)
+        state.y_pred, sequence.hidden = self.model(state.x, *hidden)
+
+    def output(self, engine: Engine) -> Any:
+        """Return the loss of the chunk."""
+        output = super().output(engine)
+        engine._cursor.step_data.outputs.append(output)
+        return output
+
+    def finish(self, engine: Engine) -> None:
+        """Set the output to the mean loss after the last chunk."""
+        sequence = engine._cursor.step_data
+        if not sequence.chunks:
+            engine.state.output = sum(sequence.outputs) / len(sequence.outputs)
 
 
 def _detach(leaf: Any) -> Any:
@@ -84,9 +135,10 @@ def create_supervised_tbptt_trainer(
     """Return an engine that trains a recurrent `model` by truncated backpropagation through time.
 
     Each iteration splits a sequence into chunks of `tbtt_step` time steps, and trains on each of them between the
-    phases TIME_ITERATION_STARTED and TIME_ITERATION_COMPLETED. The model gets the hidden state of the previous chunk,
-    detached from its graph. At TIME_ITERATION_COMPLETED ``engine.state.output`` is the loss of the chunk: a float on
-    the CPU, otherwise a detached tensor. At ITERATION_COMPLETED it is the mean over the chunks.
+    phases TIME_ITERATION_STARTED and TIME_ITERATION_COMPLETED, through the phases of `StepEvents`. The model gets the
+    hidden state of the previous chunk, detached from its graph. At TIME_ITERATION_COMPLETED ``engine.state.output`` is
+    the loss of the chunk: a float on the CPU, otherwise a detached tensor. At ITERATION_COMPLETED it is the mean over
+    the chunks.
 
     Args:
         model: called as ``model(x)`` for the first chunk and ``model(x, hidden)`` for the others; returns
@@ -101,8 +153,22 @@ def create_supervised_tbptt_trainer(
         prepare_batch: as in `supervised_training_step`.
 
     Raises:
-        ValueError: if `tbtt_step` is not positive.
+        ValueError: if `tbtt_step` is not positive, or the optimizer needs a closure.
     """
     if tbtt_step < 1:
         raise ValueError(f"tbtt_step has to be at least 1, got {tbtt_step}.")
-    return Engine(_TbpttStep(model, optimizer, loss_fn, tbtt_step, dim, device, non_blocking, prepare_batch))
+    check_optimizer(optimizer)
+    fields = (
+        model,
+        optimizer,
+        loss_fn,
+        device,
+        non_blocking,
+        prepare_batch,
+        identity,
+        loss_output,
+        1,
+        call_model,
+        False,
+    )
+    return Engine(TbpttStep(*fields, tbtt_step, dim))

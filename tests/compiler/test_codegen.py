@@ -38,7 +38,7 @@ class Tape:
     decisions: list[bool]
     walk: list[str] = field(default_factory=list)
     state: Any = None
-    _process_function: Any = None
+    _step: Any = None
     _cursor: Cursor = field(default_factory=Cursor)
 
     def decide(self) -> bool:

@@ -30,7 +30,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from fsm_engine import Engine, EventEnum, Events, Outcome, Scope
+from fsm_engine import BusyError, Engine, EventEnum, Events, Outcome, Scope, StepEvents
 from fsm_engine.graph.signals import Signal
 from fsm_engine.supervised import create_supervised_trainer
 
@@ -205,12 +205,10 @@ ELSEWHERE = ("drawing", "distributed", "skipping")
 
 
 def stops_of(engine: Engine) -> list[Any]:
-    """Return every phase at which a run can stop; phases that the step fires are not among them."""
+    """Return every phase at which a run can stop and be copied: none inside a step."""
     graph = engine.lifecycle.graph
-    able = [
-        n for n, edges in enumerate(graph.signal_exits) if Signal.INTERRUPT in edges and n not in graph.fired_phases
-    ]
-    return [graph.phases[number].event for number in able]
+    able = [n for n, edges in enumerate(graph.signal_exits) if Signal.INTERRUPT in edges]
+    return [phase for phase in (graph.phases[number].event for number in able) if not isinstance(phase, StepEvents)]
 
 
 def make(program: str) -> tuple[Engine, Any]:
@@ -323,6 +321,7 @@ ENTERED = [
 ]
 WHOLE = [case for case in ENTERED if case[0] != "training"]  # `drawing` is the same, and more
 NAMES = [f"{program}-{event.name}" for program, event in WHOLE]
+INSIDE = [event for event in StepEvents if event is not StepEvents.UNSCALED]
 AGAIN = [case for case in ENTERED if case[0] in ("drawing", "skipping")]
 LOADED = [case for case in ENTERED if case[0] in BY_STATE_DICT]
 
@@ -357,6 +356,32 @@ def test_a_run_resumed_from_any_phase_equals_the_run_that_was_not_stopped(
     engine = stopped(program, event, place)
     scramble()
     assert_resumed(result(way(engine, program)), program, place)
+
+
+def stopped_inside(event: Any) -> Engine:
+    engine, data = make("drawing")
+    torch.manual_seed(SEED)
+    engine.run(data, max_epochs=EPOCHS, until=event(once=BATCHES + 2))
+    assert engine.outcome is Outcome.INTERRUPTED
+    return engine
+
+
+@pytest.mark.parametrize("event", INSIDE)
+def test_a_run_resumed_inside_the_step_equals_the_run_that_was_not_stopped(event: Any) -> None:
+    engine = stopped_inside(event)
+    scramble()
+    engine.run()
+    place = [entry[0] for entry in engine.state.log].index("INTERRUPT") - 1
+    assert_resumed(result(engine), "drawing", place)
+
+
+@pytest.mark.parametrize("take", [copy.deepcopy, pickle.dumps, Engine.state_dict])
+def test_a_run_stopped_inside_the_step_is_copied_and_saved_in_the_phase_that_the_error_names(take: Any) -> None:
+    engine = stopped_inside(StepEvents.BACKWARD_STARTED)
+    with pytest.raises(BusyError, match=r"in BACKWARD_STARTED.*run\(until=Events.ITERATION_COMPLETED\)"):
+        take(engine)
+    engine.run(until=Events.ITERATION_COMPLETED)
+    take(engine)
 
 
 @pytest.mark.parametrize("way", [same_engine, copied_and_pickled_repeatedly])

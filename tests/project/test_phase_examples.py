@@ -54,6 +54,15 @@ def test_the_optimizer_steps_in_every_fourth_iteration(load: Any, capsys: pytest
     assert out.endswith("The weights of the plain loop are equal, bit by bit\n")
 
 
+def test_phases_in_the_step_train_as_plain_loops_do(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("training_step").main()
+    out = capsys.readouterr().out
+    assert re.findall(r"^([A-Za-z ]+):$", out, re.MULTILINE) == ["clipping", "SAM", "skipped steps"]
+    # The corrupt image is in batch 22 of 45.
+    assert re.findall(r"Iteration (\d+): the gradients are not finite", out) == ["22", "67"]
+    assert out.count("the weights equal the plain loop's\n") == 3
+
+
 def test_the_policy_is_trained_until_the_game_is_solved(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rounds = load("reinforcement_learning").main()
     out = capsys.readouterr().out

@@ -40,9 +40,9 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     assert float(accuracies[-1][-1]) > 0.8
     assert re.findall(r"^Iter\[(\d+)\] gradient norm", custom, re.MULTILINE) == ["5", "10"]
     assert re.findall(r"^Iter\[(\d+)\] gradient norm", path, re.MULTILINE) == []
-    assert len(re.findall(r"^loss \d\.\d{3}, gradient norm \d\.\d{3}$", step_events, re.MULTILINE)) == 1
+    assert len(re.findall(r"^loss \d\.\d{3}$", step_events, re.MULTILINE)) == 1
     assert edges.splitlines()[-2:] == [
-        "iteration 4: BACKWARD_COMPLETED --optim_step_started--> OPTIM_STEP_STARTED",
+        "iteration 4: OPTIM_STEP_STARTED --optim_step_completed--> OPTIM_STEP_COMPLETED",
         "epoch 1 is left for Events.EPOCH_COMPLETED",
     ]
     assert drawn == ""

@@ -234,7 +234,10 @@ def supervised_engines() -> list[Engine]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = torch.nn.MSELoss()
     trainer = create_supervised_trainer(model, optimizer, loss)
-    trainer.lifecycle.add_path(StepEvents.BACKWARD_COMPLETED >> P.A >> StepEvents.OPTIM_STEP_STARTED, required=True)
+    trainer.lifecycle.insert(P.A, before=StepEvents.OPTIM_STEP_STARTED, activity=collect)
+    scaled = create_supervised_trainer(
+        model, optimizer, loss, "cpu", amp_mode="amp", scaler=True, gradient_accumulation_steps=2
+    )
     evaluator = create_supervised_evaluator(model)
     alternating = Lifecycle("alternating")
     alternating.add_phase(P.A, activity=trainer, scope=Scope("round", Scope.RUN), data=[1, 2], max_epochs=1)
@@ -243,7 +246,7 @@ def supervised_engines() -> list[Engine]:
     alternating.require(P.A, before=P.B)
     return [
         trainer,
-        create_supervised_trainer(model, optimizer, loss, gradient_accumulation_steps=2),
+        scaled,
         create_supervised_tbptt_trainer(model, optimizer, loss, tbtt_step=2),
         evaluator,
         Engine(lifecycle=alternating),

@@ -125,6 +125,11 @@ class Scaler:
         self.log.append("scale")
         return loss * 4
 
+    def unscale_(self, optimizer):
+        self.log.append("unscale")
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad /= 4
+
     def step(self, optimizer):
         self.log.append("step")
         optimizer.step()
@@ -146,7 +151,7 @@ def test_the_loss_is_scaled_in_every_iteration_and_the_optimizer_steps_through_t
 
     trainer.run(batches(3))
 
-    assert scaler.log == ["scale", "scale", "step", "update", "scale"]
+    assert scaler.log == ["scale", "scale", "unscale", "step", "update", "scale"]
     assert reported[:2] == losses_and_weights(gradient_accumulation_steps=2)[0][:2]
 
 
