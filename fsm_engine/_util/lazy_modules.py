@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from fsm_engine._util import ignite_paths
 from fsm_engine._util.ignite_paths import MISSING, PATHS
 
 _PACKAGE = "fsm_engine."
@@ -87,7 +88,10 @@ class _Finder(MetaPathFinder, Loader):
         if not fullname.startswith(_PACKAGE):
             return None
         if _path(fullname) in PATHS:
-            return ModuleSpec(fullname, self, is_package=True)  # as a package it may have submodules of the table
+            # As a package it may have submodules of the table. Without a file it would count as a namespace package.
+            spec = ModuleSpec(fullname, self, origin=ignite_paths.__file__, is_package=True)
+            spec.has_location = True
+            return spec
         advice = missing(_path(fullname))
         if advice:
             raise ModuleNotFoundError(advice)  # without its `name`: Python would replace the message otherwise

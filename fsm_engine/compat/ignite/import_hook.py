@@ -51,7 +51,9 @@ class _Finder(MetaPathFinder, Loader):
         """Return a spec for ignite and its submodules."""
         if fullname.partition(".")[0] != "ignite":
             return None
-        return ModuleSpec(fullname, self, is_package=True)
+        spec = ModuleSpec(fullname, self, origin=__file__, is_package=True)
+        spec.has_location = True
+        return spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Return the module of fsm_engine; for ignite itself, let Python create one.
