@@ -8,7 +8,7 @@ import logging
 import pickle
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ def act() -> None:
     """Do nothing, as the activity of a phase."""
 
 
+class Part:
+    """An activity that does nothing; each phase has one of its own."""
+
+    def __call__(self) -> None:
+        """Do nothing."""
+
+
 def handle() -> None:
     """Do nothing, as a handler."""
 
@@ -73,7 +80,7 @@ def write_path(names: list[str]) -> Any:
 def add_chain(lifecycle: Lifecycle, names: list[str]) -> None:
     """Add a chain of phases with activities between STARTED and COMPLETED."""
     for name in names:
-        lifecycle.add_phase(name, act)
+        lifecycle.add_phase(name, Part())
     lifecycle.add_path(write_path(names))
 
 
@@ -286,7 +293,7 @@ def prepare_reachable(size: int) -> Call:
     return lambda: lifecycle.reachable(Events.STARTED)
 
 
-@operation("phases", "dominators of one phase")
+@operation("phases", "dominators", bound=2.0)
 def prepare_dominators(size: int) -> Call:
     """Return the dominators."""
     lifecycle = chain(size)
@@ -300,7 +307,7 @@ def prepare_shortest(size: int) -> Call:
     return lambda: next(lifecycle.paths(Events.STARTED, f"part_{size - 1}", shortest=True))
 
 
-@operation("phases", "test paths")
+@operation("phases", "test paths", bound=2.0)
 def prepare_test_paths(size: int) -> Call:
     """Return runs that take every transition."""
     lifecycle = chain(size)
@@ -342,7 +349,7 @@ def _written(form: str) -> Callable[[int], Call]:
     def prepare(size: int) -> Call:
         lifecycle = chain(size)
         write, read = getattr(lifecycle, f"to_{form}"), getattr(Lifecycle, f"from_{form}")
-        return lambda: read(write(), {"act": act})
+        return lambda: read(write())
 
     return prepare
 
@@ -385,7 +392,7 @@ def with_handlers(size: int) -> Engine:
 
 def attach_all(engine: Engine, size: int) -> list[Any]:
     """Attach handlers and return their handles."""
-    return [engine.add_event_handler(Events.ITERATION_COMPLETED, handle) for _ in range(size)]
+    return [engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: None) for _ in range(size)]
 
 
 @operation("handlers", "attach to one event")
@@ -604,9 +611,3 @@ QUESTIONS: dict[str, Callable[[Engine, Timeline], object]] = {
 }
 for name, ask in QUESTIONS.items():
     operation("moves", name)(_question(ask))
-
-
-def by_unit() -> Iterator[tuple[str, list[Operation]]]:
-    """Yield each unit and its operations."""
-    for unit in ("phases", "handlers", "moves"):
-        yield unit, [operation_ for operation_ in OPERATIONS if operation_.unit == unit]

@@ -96,8 +96,9 @@ class EventDispatcher(Run):
                 raise TypeError(
                     f"Value at {number} of event_names should be a str or EventEnum, but given {event!r}" + _fix(event)
                 )
-        known = {*event_names, *self._entries}
-        mapped = {event: name for event, name in (event_to_attr or {}).items() if event in known}
+        new = set(event_names)
+        attributes = (event_to_attr or {}).items()
+        mapped = {event: name for event, name in attributes if event in new or event in self._entries}
         for event in (*event_names, *mapped):
             self._registry.register(event, mapped.get(event))
         self.state.map_events(mapped)

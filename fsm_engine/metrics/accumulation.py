@@ -21,7 +21,7 @@ class VariableAccumulation(Metric):
         op: called as ``op(accumulated, output)`` with tensors in double precision; returns the new accumulated tensor,
             which is 0.0 at first.
         output_transform: function from ``engine.state.output`` to a number or tensor.
-        device: device of the accumulated tensor; None means the CPU.
+        device: device of the accumulated tensor; None means the device of the data.
         skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
     Raises:
@@ -62,6 +62,9 @@ class VariableAccumulation(Metric):
             TypeError: `output` is something else.
         """
         if isinstance(output, torch.Tensor):
+            if self.device is None and output.device != self.accumulator.device:
+                dtype = torch.float32 if output.device.type == "mps" else self.accumulator.dtype
+                self.accumulator = self.accumulator.to(output.device, dtype)
             output = output.detach().to(self.accumulator)
         elif not isinstance(output, Number):
             raise TypeError(f"Output should be a number or torch.Tensor, but given {type(output)}.")

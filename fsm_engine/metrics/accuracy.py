@@ -20,8 +20,8 @@ class Accuracy(ClassificationMetric):
     `ClassificationMetric` lists the shapes of y_pred and y for each task. With further dimensions, such as pixels, each
     position counts as one prediction.
 
-    Binary and multilabel updates check for zeros and ones, so the host waits for the device. Multiclass updates do not
-    make the host wait, unless `device` differs from the device of the data.
+    Binary and multilabel data must consist of zeros and ones: `update` checks data on the CPU, `compute` data on a
+    device. No update makes the host wait for the device, unless `device` differs from the device of the data.
 
     Args:
         output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.

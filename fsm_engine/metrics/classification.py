@@ -64,12 +64,20 @@ class ClassificationMetric(PairMetric):
             y_pred = y_pred.squeeze(1)
         task, classes = _multilabel_task(y_pred, y) if self._is_multilabel else _infer_task(y_pred, y)
         if task != "multiclass":
-            y_pred, y = _as_zeros_and_ones("y_pred", y_pred), _as_zeros_and_ones("y", y)
+            y_pred, y = self._as_zeros_and_ones("y_pred", y_pred), self._as_zeros_and_ones("y", y)
         self._check(task, classes, y)
         if y.numel():
             self._set_task(task, classes)
             accumulator = self._accumulator_on(y.device)
             self._accumulate(accumulator, y_pred.detach().to(accumulator.device), y.to(accumulator.device))
+
+    def _as_zeros_and_ones(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        self._require(
+            (tensor == 0) | (tensor == 1),
+            f"For binary cases, {name} must be comprised of 0's and 1's. Round y_pred with output_transform=, or give "
+            f"scores of shape (batch_size, num_categories, ...).",
+        )
+        return tensor.long()
 
     def _check(self, task: str, classes: int, y: torch.Tensor) -> None:
         """Raise ValueError if this metric is not defined for the batch."""
@@ -104,12 +112,3 @@ def _infer_task(y_pred: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
         f"y must have shape of (batch_size, ...) and y_pred must have shape of (batch_size, num_categories, ...) or "
         f"(batch_size, ...), but given {tuple(y.shape)} vs {tuple(y_pred.shape)}."
     )
-
-
-def _as_zeros_and_ones(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    if not ((tensor == 0) | (tensor == 1)).all():
-        raise ValueError(
-            f"For binary cases, {name} must be comprised of 0's and 1's. Round y_pred with output_transform=, or give "
-            f"scores of shape (batch_size, num_categories, ...)."
-        )
-    return tensor.long()

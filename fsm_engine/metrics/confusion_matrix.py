@@ -95,9 +95,9 @@ class ConfusionMatrix(PairMetric):
             accumulator.update(y_pred.detach().argmax(1).to(accumulator.device), known.long().to(accumulator.device))
 
     def _new_accumulator(self) -> torchmetrics.Metric:
-        from torchmetrics.classification import MulticlassConfusionMatrix
+        from fsm_engine.metrics.class_counts import ConfusionCounts
 
-        return MulticlassConfusionMatrix(self.num_classes + 1, validate_args=False)
+        return ConfusionCounts(self.num_classes + 1)
 
     def _value(self, accumulator: torchmetrics.Metric) -> torch.Tensor:
         matrix: torch.Tensor = accumulator.compute()[:-1, :-1].long()
@@ -165,16 +165,18 @@ class MultiLabelConfusionMatrix(PairMetric):
                 f"{self.num_classes}), ...), but given {tuple(y_pred.shape)} and {tuple(y.shape)}."
             )
         for name, tensor in (("y_pred", y_pred), ("y", y)):
-            if tensor.is_floating_point() or not ((tensor == 0) | (tensor == 1)).all():
-                raise ValueError(f"{name} must be a tensor of integers 0 and 1. Round it with output_transform=.")
+            message = f"{name} must be a tensor of integers 0 and 1. Round it with output_transform=."
+            if tensor.is_floating_point():
+                raise ValueError(message)
+            self._require((tensor == 0) | (tensor == 1), message)
         if y.numel():
             accumulator = self._accumulator_on(y.device)
             accumulator.update(y_pred.detach().long().to(accumulator.device), y.long().to(accumulator.device))
 
     def _new_accumulator(self) -> torchmetrics.Metric:
-        from torchmetrics.classification import MultilabelConfusionMatrix
+        from fsm_engine.metrics.class_counts import LabelConfusionCounts
 
-        return MultilabelConfusionMatrix(self.num_classes, validate_args=False)
+        return LabelConfusionCounts(self.num_classes)
 
     def _value(self, accumulator: torchmetrics.Metric) -> torch.Tensor:
         matrices: torch.Tensor = accumulator.compute().long()

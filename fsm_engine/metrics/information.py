@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Categorical
 
 from fsm_engine.metrics.example_mean import ExampleMean, check_same_shape
 
@@ -20,6 +20,12 @@ def _distributions(scores: torch.Tensor) -> Any:
     if scores.ndim < 2:
         raise ValueError(f"y_pred must be in the shape of (B, C) or (B, C, ...), got {tuple(scores.shape)}.")
     return Categorical(logits=scores.movedim(1, -1).flatten(0, -2), validate_args=False)
+
+
+def _divergence(true: Any, predicted: Any) -> torch.Tensor:
+    """Return the Kullback-Leibler divergences; that of `torch.distributions` waits for the device."""
+    terms: torch.Tensor = true.probs * (true.logits - predicted.logits)
+    return terms.masked_fill(predicted.probs == 0, torch.inf).masked_fill(true.probs == 0, 0.0).sum(-1)
 
 
 def _entropy(distributions: Any) -> torch.Tensor:
@@ -66,8 +72,7 @@ class KLDivergence(ExampleMean):
 
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         check_same_shape(y_pred, y)
-        divergence: torch.Tensor = kl_divergence(_distributions(y), _distributions(y_pred))
-        return divergence
+        return _divergence(_distributions(y), _distributions(y_pred))
 
 
 class JSDivergence(ExampleMean):
@@ -80,5 +85,5 @@ class JSDivergence(ExampleMean):
         check_same_shape(y_pred, y)
         pair = _distributions(y_pred), _distributions(y)
         middle = Categorical(probs=(pair[0].probs + pair[1].probs) / 2, validate_args=False)
-        halves: list[torch.Tensor] = [kl_divergence(one, middle) for one in pair]
+        halves = [_divergence(one, middle) for one in pair]
         return (halves[0] + halves[1]) / 2

@@ -50,14 +50,19 @@ class PairMetric(Metric):
     def reset(self) -> None:
         """Discard all data."""
         self._accumulator: torchmetrics.Metric | None = None
+        self._checks: dict[str, tuple[type[Exception], torch.Tensor]] = {}
 
     def compute(self) -> Any:
         """Return the value over all batches since `reset`; the host waits for the device.
 
         Raises:
             NotComputableError: the metric has no data, or all batches were empty.
+            ValueError: a batch on a device had invalid values.
         """
-        if self._accumulator is None:
+        for message, (kind, is_valid) in self._checks.items():
+            if not is_valid:
+                raise kind(f"{message} The batch was added after the last reset().")
+        if self._accumulator is None or self._is_empty(self._accumulator):
             raise NotComputableError(
                 f"{type(self).__name__} must have at least one example before it can be computed. "
                 f"Call update() first, or attach it to an engine whose data is not empty."
@@ -85,6 +90,21 @@ class PairMetric(Metric):
         if state_dict["_accumulator"] is not None:
             torchmetrics_state.load_state(loaded._accumulator_on(torch.device("cpu")), state_dict["_accumulator"])
         vars(self).update(vars(loaded))
+
+    def _require(self, is_valid: torch.Tensor, message: str, kind: type[Exception] = ValueError) -> None:
+        """Raise an error unless all values are true: at once on the CPU, otherwise in `compute`.
+
+        For data on a device the host would have to wait for the values.
+        """
+        valid = is_valid.all()
+        if valid.device.type != "cpu":
+            self._checks[message] = kind, valid & self._checks[message][1] if message in self._checks else valid
+        elif not valid:
+            raise kind(message)
+
+    @staticmethod
+    def _is_empty(accumulator: torchmetrics.Metric) -> bool:
+        return isinstance(weight := getattr(accumulator, "weight", None), torch.Tensor) and not weight
 
     def _new_accumulator(self) -> torchmetrics.Metric:
         from fsm_engine.metrics.weighted_mean import WeightedMean

@@ -47,14 +47,12 @@ class _PrecisionRecall(ClassificationMetric):
     def _check(self, task: str, classes: int, y: torch.Tensor) -> None:
         if self.average == "samples" and task != "multilabel":
             raise ValueError(f"Argument average='samples' is incompatible with {task} input data.")
-        if task == "multiclass" and ((y < 0) | (y >= classes)).any():
-            raise ValueError(
-                f"y has classes from {int(y.min())} to {int(y.max())}, but y_pred contains fewer classes than y: "
-                f"{classes}, from 0."
-            )
+        if task == "multiclass":
+            seen = f"y has classes from {int(y.min())} to {int(y.max())}, but " if y.is_cpu and y.numel() else ""
+            self._require((y >= 0) & (y < classes), f"{seen}y_pred contains fewer classes than y: {classes}, from 0.")
 
     def _accumulate(self, accumulator: torchmetrics.Metric, y_pred: torch.Tensor, y: torch.Tensor) -> None:
-        y = y.long()
+        y = y.long() if self._task != "multiclass" else y.long().clamp(0, self._classes - 1)  # `_check` notes others
         if self.average != "samples":
             accumulator.update(y_pred, y)
             return
@@ -68,7 +66,9 @@ class _PrecisionRecall(ClassificationMetric):
         return counts[..., 0] / (self._denominator(counts) + _EPSILON)
 
     def _new_accumulator(self) -> torchmetrics.Metric:
-        from torchmetrics.classification import BinaryStatScores, MulticlassStatScores, MultilabelStatScores
+        from torchmetrics.classification import BinaryStatScores, MultilabelStatScores
+
+        from fsm_engine.metrics.class_counts import ClassCounts
 
         # `_check` has validated the values already.
         if self.average == "samples":
@@ -77,7 +77,7 @@ class _PrecisionRecall(ClassificationMetric):
             return MultilabelStatScores(self._classes, average=None, validate_args=False)
         if self._task == "binary" and self.average is False:
             return BinaryStatScores(validate_args=False)
-        return MulticlassStatScores(self._classes, average=None, validate_args=False)
+        return ClassCounts(self._classes)
 
     def _value(self, accumulator: torchmetrics.Metric) -> Any:
         if self.average == "samples":
@@ -97,8 +97,8 @@ class _PrecisionRecall(ClassificationMetric):
 class Precision(_PrecisionRecall):
     """Precision: true positives divided by predicted positives, tp / (tp + fp); 0 without predicted positives.
 
-    `ClassificationMetric` lists the shapes of y_pred and y for each task. Updates with multiclass data check the range
-    of y, and updates with other data check for zeros and ones, so the host waits for the device.
+    `ClassificationMetric` lists the shapes of y_pred and y for each task. The range of multiclass y and the zeros and
+    ones of other data are checked by `update` for data on the CPU, by `compute` for data on a device.
 
     Args:
         output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.

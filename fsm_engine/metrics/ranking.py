@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -26,6 +27,29 @@ class _Ranking(ExampleMean):
             raise ValueError(f"top_k must be a positive integer or a list of positive integers, got {top_k!r}.")
         super().__init__(output_transform, device, skip_unrolling)
         self.ignore_zero_hits = ignore_zero_hits
+
+    @abstractmethod
+    def _is_relevant(self, y: torch.Tensor) -> torch.Tensor:
+        """Return which items are relevant."""
+
+    def update(self, output: Any) -> None:
+        """Add one batch, given as (y_pred, y) or as a mapping with these keys.
+
+        Raises:
+            ValueError: the shapes do not match.
+            TypeError: `output` is neither a pair nor such a mapping.
+        """
+        if not self.ignore_zero_hits:
+            super().update(output)
+            return
+        y_pred, y = self._pair(output)
+        values = self._values(y_pred.detach(), y.detach())
+        if len(values):
+            counts = self._is_relevant(y).any(-1)
+            mean = self._accumulator_on(values.device)
+            users = counts.sum()
+            total = torch.where(counts.unsqueeze(-1), values, 0).to(mean.dtype).sum(0)
+            mean.update((total / users.clamp(min=1)).to(mean.device), users.to(mean.device))
 
     def _value(self, accumulator: Any) -> list[float]:
         values: list[float] = accumulator.compute().reshape(-1).tolist()  # torchmetrics squeezes it
@@ -66,11 +90,11 @@ class HitRate(_Ranking):
 
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         check_same_shape(y_pred, y)
-        if self.ignore_zero_hits:
-            relevant = (y > 0).any(-1)
-            y_pred, y = y_pred[relevant], y[relevant]
         hits = y.gather(-1, y_pred.topk(self.top_k[-1], dim=-1).indices) > 0
         return torch.stack([hits[:, :k].any(-1) for k in self.top_k], 1).float()
+
+    def _is_relevant(self, y: torch.Tensor) -> torch.Tensor:
+        return y > 0
 
 
 class NDCG(_Ranking):
@@ -109,16 +133,15 @@ class NDCG(_Ranking):
 
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         check_same_shape(y_pred, y)
-        is_relevant = y >= self.relevance_threshold
-        if self.ignore_zero_hits:
-            users = is_relevant.any(-1)
-            y_pred, y, is_relevant = y_pred[users], y[users], is_relevant[users]
-        gains = torch.where(is_relevant, y, 0).double()
+        gains = torch.where(self._is_relevant(y), y, 0).double()
         if self.gain_function == "exp_rank":
             gains = 2**gains - 1
         order = y_pred.argsort(dim=-1, descending=True, stable=True)
         found, best = self._discounted(gains.gather(-1, order)), self._discounted(gains.sort(-1, descending=True)[0])
         return torch.where(best > 0, found / best, 0.0)
+
+    def _is_relevant(self, y: torch.Tensor) -> torch.Tensor:
+        return y >= self.relevance_threshold
 
     def _discounted(self, gains: torch.Tensor) -> torch.Tensor:
         """Return the sums over the first k items, for each k, of gains that shrink with the position."""

@@ -25,6 +25,10 @@ class _DifferenceMean(ExampleMean):
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self._error(*_flat_pair(y_pred, y))
 
+    def _without_zeros(self, y: torch.Tensor) -> torch.Tensor:
+        self._require(y != 0, "The ground truth has 0, by which this error would divide.", NotComputableError)
+        return y
+
     @abstractmethod
     def _error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the error of each example."""
@@ -38,12 +42,6 @@ def _flat_pair(y_pred: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tor
             raise TypeError(f"Input {name} dtype should be float 16, 32 or 64, but given {tensor.dtype}.")
     check_same_shape(y_pred, y)
     return y_pred.flatten(), y.flatten()
-
-
-def _without_zeros(y: torch.Tensor) -> torch.Tensor:
-    if (y == 0).any():
-        raise NotComputableError("The ground truth has 0, by which this error would divide.")
-    return y
 
 
 class CanberraMetric(ExampleSum, _DifferenceMean):
@@ -87,11 +85,11 @@ class ManhattanDistance(ExampleSum, _DifferenceMean):
 class MeanAbsoluteRelativeError(_DifferenceMean):
     """Mean of ``abs(y - y_pred) / abs(y)``, a float. See `PairMetric` for the arguments.
 
-    `update` raises NotComputableError if y has a 0, for which the host waits for the device.
+    `update` raises NotComputableError if y has a 0; for data on a device, `compute` does.
     """
 
     def _error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (y - y_pred).abs() / _without_zeros(y).abs()
+        return (y - y_pred).abs() / self._without_zeros(y).abs()
 
 
 class MeanError(_DifferenceMean):
@@ -104,11 +102,11 @@ class MeanError(_DifferenceMean):
 class MeanNormalizedBias(_DifferenceMean):
     """Mean of ``(y - y_pred) / y``, a float. See `PairMetric` for the arguments.
 
-    `update` raises NotComputableError if y has a 0, for which the host waits for the device.
+    `update` raises NotComputableError if y has a 0; for data on a device, `compute` does.
     """
 
     def _error(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (y - y_pred) / _without_zeros(y)
+        return (y - y_pred) / self._without_zeros(y)
 
 
 class WaveHedgesDistance(ExampleSum, _DifferenceMean):
@@ -129,9 +127,9 @@ class MaximumAbsoluteError(PairMetric):
             accumulator.update((y - y_pred).abs().detach().to(accumulator.device))
 
     def _new_accumulator(self) -> torchmetrics.Metric:
-        from torchmetrics import MaxMetric
+        from fsm_engine.metrics.weighted_mean import Maximum
 
-        return MaxMetric()
+        return Maximum()
 
 
 class R2Score(PairMetric):

@@ -379,11 +379,11 @@ class Perplexity(PairMetric):
                 f"y_pred must have the shape (batch, tokens, ...) and y (batch, ...), got {tuple(y_pred.shape)} and "
                 f"{tuple(y.shape)}."
             )
-        tokens = int((y != self._ignore_index).sum())
-        if tokens:
-            loss = functional.cross_entropy(y_pred.detach(), y, ignore_index=self._ignore_index)
+        if y.numel():
+            tokens = (y != self._ignore_index).sum()
+            loss = functional.cross_entropy(y_pred.detach(), y, ignore_index=self._ignore_index, reduction="sum")
             mean = self._accumulator_on(loss.device)
-            mean.update(loss.to(mean.device), tokens)
+            mean.update((loss / tokens.clamp(min=1)).to(mean.device), tokens.to(mean.device))
 
     def _value(self, accumulator: torchmetrics.Metric) -> float:
         return math.exp(super()._value(accumulator))
