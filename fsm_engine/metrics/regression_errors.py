@@ -175,7 +175,7 @@ class MedianAbsoluteError(EpochMetric):
     """Median of ``abs(y - y_pred)``, a float. All batches are kept in memory. See `Metric` for the arguments."""
 
     def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
-        super().__init__(median_absolute_error_compute_fn, output_transform, device=device)
+        super().__init__(median_absolute_error_compute_fn, output_transform, False, device)
 
 
 class MedianAbsolutePercentageError(EpochMetric):
@@ -185,7 +185,7 @@ class MedianAbsolutePercentageError(EpochMetric):
     """
 
     def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
-        super().__init__(median_absolute_percentage_error_compute_fn, output_transform, device=device)
+        super().__init__(median_absolute_percentage_error_compute_fn, output_transform, False, device)
 
 
 class MedianRelativeAbsoluteError(EpochMetric):
@@ -195,7 +195,7 @@ class MedianRelativeAbsoluteError(EpochMetric):
     """
 
     def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
-        super().__init__(median_relative_absolute_error_compute_fn, output_transform, device=device)
+        super().__init__(median_relative_absolute_error_compute_fn, output_transform, False, device)
 
 
 def _relative(y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
