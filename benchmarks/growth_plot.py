@@ -43,7 +43,7 @@ def plot(results: Sequence[Growth], path: Path) -> None:
                 axes = figure.add_axes((x, 1 - top - height - 1.6 / rows, width, height))
                 _draw(axes, unit, group)
                 top += (len(group) + 3) / rows
-        figure.savefig(path, transparent=True)
+        figure.savefig(path, transparent=True, bbox_inches="tight")
         pyplot.close(figure)
     _follow_the_page(path)
 
