@@ -94,6 +94,7 @@ def setup_logger(
     if distributed_rank or reset:
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
+            handler.close()
     if distributed_rank:
         logger.addHandler(logging.NullHandler())
     if not (is_new or reset):
