@@ -22,6 +22,7 @@ import fsm_engine
 import fsm_engine.base
 import fsm_engine.contrib.engines.common
 import fsm_engine.engine
+import fsm_engine.loggers
 import fsm_engine.utils
 
 BOTH = pytest.mark.parametrize("library", [fsm_engine, ignite], ids=["fsm_engine", "ignite"])
@@ -226,3 +227,33 @@ def test_gpu_info_with_a_stub_device(monkeypatch: pytest.MonkeyPatch) -> None:
     GpuInfo().attach(engine, "gpu", event_name=fsm_engine.Events.EPOCH_COMPLETED)
     expected = {"gpu:0 mem(%)": 25, "gpu:0 util(%)": 0, "gpu:1 mem(%)": 25, "gpu:1 util(%)": 10}
     assert engine.run([1]).metrics == expected
+
+
+class Printed(fsm_engine.loggers.BaseLogger):
+    """A logger that keeps the values that it is given."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.kwargs, self.logged = kwargs, []
+
+    def log_values(self, values: Any, step: int) -> None:
+        self.logged.append((step, dict(values)))
+
+
+@pytest.mark.parametrize(("name", "steps"), [("MLflow", [1, 2]), ("WandB", [2, 4])])
+def test_loggers_are_set_up_for_engines_and_optimizers(
+    name: str, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsm_engine.compat.ignite import logger_setup
+
+    monkeypatch.setattr(logger_setup, f"{name}Logger", Printed)
+    trainer, evaluator = (fsm_engine.Engine(lambda engine, batch: batch) for _ in range(2))
+    trainer.state.metrics["loss"], evaluator.state.metrics["accuracy"] = 0.5, 0.9
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    set_up = getattr(fsm_engine.contrib.engines.common, f"setup_{name.lower()}_logging")
+    logger = set_up(trainer, {"sgd": optimizer}, evaluator, log_every_iters=None, project="name")
+    trainer.add_event_handler(fsm_engine.Events.EPOCH_COMPLETED, lambda: evaluator.run([1]))
+    trainer.run([1, 2], max_epochs=2)
+    assert logger.kwargs == {"project": "name"}
+    assert [step for step, values in logger.logged if "validation/accuracy" in values] == steps
+    assert [step for step, values in logger.logged if "training/loss" in values] == [1, 2, 3, 4]
+    assert [values for _, values in logger.logged if "sgd/lr/group_0" in values] == [{"sgd/lr/group_0": 0.1}] * 4

@@ -292,3 +292,16 @@ def test_model_and_average_are_freed_without_the_garbage_collector() -> None:
         assert [one() for one in dropped] == [None] * 4
     finally:
         gc.enable()
+
+
+def test_copied_buffers_stay_as_they_were_at_the_last_update():
+    shares = {}
+    libraries = (("fsm_engine", Engine, Events, EMAHandler), ("ignite", IgniteEngine, IgniteEvents, IgniteEMAHandler))
+    for name, engine_class, events, handler_class in libraries:
+        model = nn.BatchNorm1d(1)
+        ema = handler_class(model)
+        engine = engine_class(lambda engine, batch, model=model: model.running_mean.fill_(float(batch)))
+        ema.attach(engine, event=events.ITERATION_COMPLETED(every=2))
+        engine.run([1, 2, 3])
+        shares[name] = ema.ema_model.running_mean.item()
+    assert shares == {"fsm_engine": 2.0, "ignite": 3.0}

@@ -39,3 +39,9 @@ def test_lines_are_those_of_ignite(epochs: int, transform: Any, caplog: pytest.L
     ours, theirs = (lines(library, caplog, epochs, **options) for library in LIBRARIES)
     assert ours == theirs
     assert len(ours) == 4 * epochs + (epochs > 1)
+
+
+def test_a_number_is_logged_which_ignite_leaves_out(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = (lines(library, caplog, 1, output_transform=lambda output: output["loss"]) for library in LIBRARIES)
+    assert "0.6667" in ours[1]
+    assert "0.6667" not in theirs[1]
