@@ -302,7 +302,7 @@ def digits(quick: bool) -> Benchmark:
         Contestant(name, functools.partial(engine_training, create, batches, EPOCHS_PER_TURN), units)
         for name, create in makers.items()
     ]
-    return Benchmark(contestants, rows, turns=40 if quick else 200, control=(bare, control))
+    return Benchmark(contestants, rows, turns=30 if quick else 120, control=(bare, control))
 
 
 def importing(_quick: bool) -> Benchmark:

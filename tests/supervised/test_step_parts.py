@@ -425,6 +425,33 @@ def test_a_retry_begins_with_the_batch_and_keeps_earlier_gradients(event, steps)
     assert log[log.index("RETRY") + 1] == "FORWARD_STARTED"
 
 
+def test_a_run_saved_after_a_failed_backward_pass_resumes_with_the_earlier_gradients():
+    data, (model, optimizer, loss_fn) = batches(), parts_of_a_training()
+    trainer = create_supervised_trainer(model, optimizer, loss_fn, gradient_accumulation_steps=3)
+    trainer.resumes_exactly, failing, saved = True, [5], []
+
+    def fail_once(_model, _args, output):
+        return Failing.apply(output) if trainer.state.iteration in failing else output
+
+    model.layers[0].register_forward_hook(fail_once)
+
+    def save(engine):
+        saved.append(copy.deepcopy((engine.state_dict(), model.state_dict(), optimizer.state_dict())))
+
+    trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda e, _error: e.call_when_safe(save))
+    trainer.run(data)
+
+    (twin, *rest), (state, *states) = parts_of_a_training(), saved[0]
+    for part, loaded in zip((twin, rest[0]), states):
+        part.load_state_dict(loaded)
+    resumed = create_supervised_trainer(twin, *rest, gradient_accumulation_steps=3)
+    resumed.load_state_dict(state)
+    resumed.run(data)
+    whole, *rest = parts_of_a_training()
+    create_supervised_trainer(whole, *rest, gradient_accumulation_steps=3).run(data)
+    assert weights_of(twin) == weights_of(whole)
+
+
 def test_an_error_after_unscaling_can_be_retried():
     model, *rest = parts_of_a_training()
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
