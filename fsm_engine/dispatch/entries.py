@@ -69,6 +69,11 @@ class HandlerEntry:
         self.shape = (arguments, self.part_names)
 
     @property
+    def takes_only_engine(self) -> bool:
+        """True if every call without arguments of `fire_event` passes the engine and nothing else, without a filter."""
+        return self.arguments[0] and len(self.part_names) == 1
+
+    @property
     def bound_objects(self) -> tuple[Any, ...]:
         """The objects of `part_names`. They are not stored: one is this entry, which would then refer to itself."""
         return tuple(self._bound_by_name().values())
@@ -107,8 +112,9 @@ It is called as ``wrapper(handler_entry, handler, engine_only)``; `engine_only` 
 argument of every call.
 """
 
-Firing = tuple[Callable[..., None], Callable[..., None], list[Any]]
-"""The functions that call the handlers of an event without and with arguments, and the objects that they refer to."""
+Firing = tuple[Callable[..., None], Callable[..., None], list[Any], Handler | None]
+"""The functions that call the handlers of an event without and with arguments, the objects that they refer to, and the
+handler to call instead, if it is the only one and the engine is its only argument."""
 
 
 class EventEntry:

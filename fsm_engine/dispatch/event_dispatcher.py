@@ -239,11 +239,15 @@ class EventDispatcher(Run):
             raise illegal_move_error(self, entry.event)  # type: ignore[arg-type]  # a phase, not an edge or exit
         entry.fire_count += 1
         cursor.callback_event = entry.callback_event
-        if not entry.attached:
-            return
-        fire = entry.fire or self._compile_firing(entry)
+        fire = entry.fire
+        if fire is None:
+            if not entry.attached:
+                return
+            fire = self._compile_firing(entry)
         if args or kwargs:
             fire[1](self, entry, fire[2], args, kwargs)
+        elif (direct := fire[3]) is not None:
+            direct(self)
         else:
             fire[0](self, entry, fire[2])
 
@@ -255,11 +259,15 @@ class EventDispatcher(Run):
         entry.fire_count += 1
         if entry.callback_event is not None:
             self._cursor.callback_event = entry.callback_event
-        if not entry.attached:
-            return
-        fire = entry.fire or self._compile_firing(entry)
+        fire = entry.fire
+        if fire is None:
+            if not entry.attached:
+                return
+            fire = self._compile_firing(entry)
         if args or kwargs:
             fire[1](self, entry, fire[2], args, kwargs)
+        elif (direct := fire[3]) is not None:
+            direct(self)
         else:
             fire[0](self, entry, fire[2])
 
@@ -267,7 +275,9 @@ class EventDispatcher(Run):
         """Set the functions that call the handlers of `entry`; they are dropped when its handlers change."""
         while True:
             handlers = entry.handlers
-            fire = firing_for(entry, False), firing_for(entry, True), entry.bound_objects(self._wrappers)[1:]
+            bound = entry.bound_objects(self._wrappers)[1:]
+            direct = bound[0] if len(handlers) == 1 and handlers[0].takes_only_engine else None
+            fire = firing_for(entry, False), firing_for(entry, True), bound, direct
             entry.fire = fire
             if entry.handlers == handlers:  # otherwise another thread has attached a handler
                 return fire
