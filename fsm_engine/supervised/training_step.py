@@ -146,7 +146,7 @@ class TrainingStep:
         state.loss = self.loss_fn(state.y_pred, state.y)
 
     def backward(self, engine: Engine) -> None:
-        """Add the gradients of the loss to those of the parameters."""
+        """Compute the gradients of the loss, and add them to the gradients of the parameters."""
         loss = engine.state.loss
         if self.gradient_accumulation_steps == 1:
             self._backward(loss)
@@ -215,7 +215,7 @@ class TrainingStep:
         return nullcontext()
 
     def abandon(self) -> None:
-        """Drop the gradients of this iteration after an error; keep those of earlier iterations that accumulate."""
+        """Restore the gradients that earlier iterations have accumulated, after an error in this one."""
         if self._earlier_gradients is not None:
             for parameter, gradient in zip(self._parameters(), self._earlier_gradients):
                 parameter.grad = gradient
