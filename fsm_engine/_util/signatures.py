@@ -8,6 +8,7 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+_WRAPPERS = (partial, MethodType)
 _DEFERRED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _KINDS = (
     (
@@ -62,7 +63,7 @@ def check_runs_when_called(function: Any, role: str) -> None:
         TypeError: `function` is a coroutine function, an async generator function or a generator function.
     """
     called = function
-    while isinstance(called, (partial, MethodType)):
+    while isinstance(called, _WRAPPERS):
         called = called.func if isinstance(called, partial) else called.__func__
     if type(called) is not FunctionType:  # not isinstance, because a mock may have the class of its spec
         called = type(called).__call__

@@ -67,10 +67,15 @@ class Specialization(NamedTuple):
             wrappers: each of them wraps every handler.
             notify: the function to call with each move, if `is_observed`.
         """
-        entries = self.entries.values()
-        objects = [thing for entry in entries for thing in entry.bound_objects(wrappers, takes_arguments=False)]
-        tables = [moves[number] for number in firing_phases(graph)]
-        return [*objects, *self.move_entries.values(), *tables, *([notify] if self.is_observed else [])]
+        objects: list[Any] = []
+        for entry in self.entries.values():
+            objects += entry.bound_objects(wrappers, takes_arguments=False)
+        objects += self.move_entries.values()
+        for number in firing_phases(graph):
+            objects.append(moves[number])
+        if self.is_observed:
+            objects.append(notify)
+        return objects
 
     def bound_names(self, graph: Graph) -> list[str]:
         """Return the names that the function binds to `bound_objects`."""
@@ -82,6 +87,8 @@ class Specialization(NamedTuple):
 
 def firing_phases(graph: Graph) -> list[int]:
     """Return the numbers of the phases whose activity may fire phases, except phases that are fired themselves."""
+    if not graph.fired_phases:
+        return []
     return [number for number, fired in enumerate(graph.fired_exits) if fired and number not in graph.fired_phases]
 
 

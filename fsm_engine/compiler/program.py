@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fsm_engine._util.compiled_functions import CompiledFunction
 from fsm_engine.compiler.cache import function_for
@@ -13,8 +12,7 @@ from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.step_moves import entries_of_move
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """A compiled lifecycle. It never changes; an engine gets another one when its handlers, observers or graph change.
 
     Attributes:
@@ -28,25 +26,32 @@ class Program:
     key: tuple[Any, ...]
 
 
-def program_for(engine: EventDispatcher, current: Program | None, version: object) -> Program:
+def program_for(engine: EventDispatcher, current: Program | None) -> Program:
     """Return the program for the graph, handlers and observers of `engine`; `current` if it is up to date.
 
-    The key does not contain the handlers. `version` is another object after each change of handlers, and it is read
-    before them, so a change by another thread is compiled now or at the next call.
+    The key does not contain the handlers. `Registry.version` is another object after each change, and it is read
+    before the handlers, so a change by another thread is compiled now or at the next call.
     """
-    graph = engine._graph
+    graph, version = engine._graph, engine._registry.version
     static_values = tuple([guard.as_guard(engine) for guard in graph.static_guards])
     notify = engine._notifier()
     key = (graph, static_values, notify, version)
     if current is not None and current.key == key:
         return current
-    entries = {n: entry for event, n in graph.index.items() if n and (entry := engine._entries[event]).attached}
     has_callback_events = engine._registry.has_callback_events
     specialization = Specialization(
-        entries, static_values, notify is not None, has_callback_events, _move_entries(engine)
+        _phase_entries(engine), static_values, notify is not None, has_callback_events, _move_entries(engine)
     )
     bound = specialization.bound_objects(graph, engine._current_moves(), engine._wrappers, notify)
     return Program(function_for(graph, specialization), bound, key)
+
+
+def _phase_entries(engine: EventDispatcher) -> dict[int, EventEntry]:
+    """Return the entries of the phases that have handlers, by number and in the order of the phases."""
+    numbers = engine._graph.index
+    entries = list(engine._entries.values())  # an atomic copy
+    attached = {numbers.get(entry.event, 0): entry for entry in entries if entry.attached}  # type: ignore[arg-type]
+    return {number: attached[number] for number in sorted(attached) if number}
 
 
 def _move_entries(engine: EventDispatcher) -> dict[tuple[int, str], tuple[EventEntry, ...]]:

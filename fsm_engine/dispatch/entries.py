@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from fsm_engine.events.edges import Edge, Exit
-from fsm_engine.events.events import AnyEvent, Event, without_filter
+from fsm_engine.events.events import AnyEvent, Event
 from fsm_engine.events.filters import Filter
 from fsm_engine.graph.code import Payload
 
@@ -51,8 +51,10 @@ class HandlerEntry:
         "shape",
     )
 
-    def __init__(self, event: AnyEvent, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.event = without_filter(event)
+    def __init__(
+        self, event: AnyEvent, key: Key, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.event = key
         self.filter: Filter | None = None if isinstance(event, str) else event.filter
         self.priority = 0 if isinstance(event, str) else event.priority
         self.handler, self.args, self.kwargs = handler, args, kwargs
@@ -169,7 +171,9 @@ class EventEntry:
             engine_only = handler_entry.arguments[0] and not (takes_more or handler_entry.args or handler_entry.kwargs)
             for wrapper in wrappers:
                 handler = wrapper(handler_entry, handler, engine_only)
-            objects += (handler, *handler_entry.bound_objects[1:])
+            objects.append(handler)
+            if len(handler_entry.part_names) > 1:
+                objects += handler_entry.bound_objects[1:]
         return objects
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:

@@ -182,7 +182,7 @@ class EventDispatcher(Run):
         Raises:
             ValueError: the event is not registered.
         """
-        entries = self._entries.values() if event_name is None else [self._registry.entry(event_name)]
+        entries = list(self._entries.values()) if event_name is None else [self._registry.entry(event_name)]
         return [handler_entry.handler for entry in entries for handler_entry in entry.handlers]
 
     @property
@@ -292,7 +292,7 @@ class EventDispatcher(Run):
         self._invalidate()
 
     def _drop_firings(self) -> None:
-        for entry in self._entries.values():
+        for entry in list(self._entries.values()):
             entry.fire = None
 
     @property

@@ -47,10 +47,12 @@ class Observers:
     @property
     def notifier(self) -> Observer | None:
         """The function to call with each move: `notify`, or a single trusted observer; None if there is none."""
+        if not self._all:
+            return None
         observations = list(self._all)
         if len(observations) == 1 and observations[0].is_trusted:
             return observations[0].observer
-        return self.notify if observations else None
+        return self.notify
 
     def add(self, engine: EventDispatcher, observer: Observer, is_trusted: bool = False) -> Observation:
         """Add `observer` after the others.

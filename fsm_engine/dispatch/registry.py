@@ -28,15 +28,18 @@ class Registry:
         entries: the event entries by event, edge or exit.
         has_callback_events: True if an event is registered that is not a phase.
         has_move_handlers: True once an edge or an exit has an entry.
+        has_filters: True once a handler with a filter was attached.
         graph: the graph whose phases are registered.
+        version: another object after each change of handlers, and when the engine has other observers or another graph.
     """
 
     def __init__(self, counters: Mapping[Event, str]) -> None:
         self.entries: dict[Key, EventEntry] = {}
         self.has_callback_events = False
         self.has_move_handlers = False
+        self.has_filters = False
         self.graph: Graph | None = None
-        self.version = object()  # another one after each change of handlers
+        self.version = object()
         self._filtered: tuple[object, list[HandlerEntry]] = (None, [])
         self._counters = counters
         self._by_name: dict[str, list[Event]] = {}
@@ -121,7 +124,8 @@ class Registry:
     def has_handlers(self, events: Iterable[AnyEvent]) -> bool:
         """Return True if one of `events`, its exit, or an edge from or to it has a handler."""
         wanted = {without_filter(event) for event in events}
-        return any(entry.attached and not wanted.isdisjoint((key, *_ends(key))) for key, entry in self.entries.items())
+        entries = list(self.entries.items())  # an atomic copy
+        return any(entry.attached and not wanted.isdisjoint((key, *_ends(key))) for key, entry in entries)
 
     def entry(self, event: AnyEvent) -> EventEntry:
         """Return the entry of `event`; create it for an edge or an exit that has none yet.
@@ -192,12 +196,15 @@ class Registry:
         """
         handler_entries = []
         for event in events:
-            handler_entry = HandlerEntry(event, handler, args, kwargs)
-            handler_entry.set_arguments(handler_arguments(self.entry(event), handler, args, kwargs))
+            entry = self.entry(event)
+            handler_entry = HandlerEntry(event, entry.event, handler, args, kwargs)
+            handler_entry.set_arguments(handler_arguments(entry, handler, args, kwargs))
             handler_entries.append(handler_entry)
         self.version = object()  # before and after the change, which an exception may cut short
         for handler_entry in handler_entries:
             entry = self.entries[handler_entry.event]
+            if handler_entry.filter is not None:
+                self.has_filters = True
             handler_entry.count_when_attached = entry.fire_count
             entry.fire = None
             entry.attached[handler_entry] = None
@@ -219,25 +226,28 @@ class Registry:
 
     def entries_of(self, handler: Handler, event: AnyEvent | None = None) -> list[HandlerEntry]:
         """Return the entries of `handler`: on `event`, or on any event if none is given."""
-        entries = self.entries.values() if event is None else [self.entry(event)]
+        entries = list(self.entries.values()) if event is None else [self.entry(event)]
         return [found for entry in entries for found in entry.handlers if _same(found.handler, handler)]
 
     def filtered(self) -> list[HandlerEntry]:
         """Return the handler entries that have a filter. The list is made again after each change of handlers."""
+        if not self.has_filters:
+            return []
         version, filtered = self._filtered
         if version is not self.version:
             version = self.version  # before the handlers are read, as in `program_for`
-            attached = [list(entry.attached) for entry in self.entries.values() if entry.attached]
+            attached = [list(entry.attached) for entry in list(self.entries.values()) if entry.attached]
             filtered = [handler_entry for entries in attached for handler_entry in entries if handler_entry.filter]
             self._filtered = version, filtered
         return filtered
 
     def restart_counts(self) -> None:
         """Reset the counts of firings and of filter passes, as every new run does."""
-        for entry in self.entries.values():
+        for entry in list(self.entries.values()):
             entry.fire_count = 0
-            for handler_entry in list(entry.attached) if entry.attached else ():
-                handler_entry.pass_count = handler_entry.count_when_attached = handler_entry.last_value = 0
+            if entry.attached:
+                for handler_entry in list(entry.attached):
+                    handler_entry.pass_count = handler_entry.count_when_attached = handler_entry.last_value = 0
 
     def copy_with_handlers(self) -> Registry:
         """Return a copy with the same handlers, whose counts and later handlers are its own."""

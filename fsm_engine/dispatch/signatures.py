@@ -30,12 +30,12 @@ def handler_arguments(
         )
     check_runs_when_called(handler, "the handler")
     positional, keywords = entry.payload.positional, entry.payload.keywords
-    repeated = [name for name in kwargs if name in keywords]
-    if repeated:
-        raise ValueError(
-            f"{entry.event} passes the keyword argument {repeated[0]!r} itself. Remove it from add_event_handler(...), "
-            f"or rename it."
-        )
+    for name in kwargs:
+        if name in keywords:
+            raise ValueError(
+                f"{entry.event} passes the keyword argument {name!r} itself. Remove it from add_event_handler(...), "
+                f"or rename it."
+            )
     accepted = None if positional or keywords or args or kwargs else _positional_range(handler)
     if accepted is not None:
         return _simple_call(entry, handler, *accepted)

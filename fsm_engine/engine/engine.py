@@ -80,7 +80,6 @@ class Engine(EventDispatcher):
         self._debug = False
         self._has_breakpoints = False
         self._program: Program | None = None
-        self._version = object()  # another one after each change of handlers, observers or the graph
         self._recorder: Recorder | None = None
         self._has_handlers_cache: dict[Any, bool] = {}
         self._driver: Driver | None = None
@@ -390,12 +389,14 @@ class Engine(EventDispatcher):
         return program.compiled.function, program.bound
 
     def _current_program(self) -> Program:
-        program = program_for(self, self._program, (self._version, self._registry.version))
+        program = program_for(self, self._program)
         if program is not self._program:
             self._program = program
         return program
 
     def _current_moves(self) -> dict[int, FirableMoves]:
+        if not self._graph.fired_phases:
+            return {}
         if self._firable_moves is None:
             observed = self._debug or bool(self._observers) or self._driver is not None
             self._firable_moves = firable_moves(self._graph, self._registry, observed)
@@ -403,9 +404,10 @@ class Engine(EventDispatcher):
 
     def _invalidate(self) -> None:
         cursor = self._cursor
-        self._version = object()
+        self._registry.version = object()
         self._signals.needs_attention = True
-        self._firable_moves = None
+        if self._firable_moves is not None:  # comparing first, because an assignment to an engine costs more
+            self._firable_moves = None
         self._has_handlers_cache.clear()
         if cursor.moves is not None:
             cursor.moves = self._current_moves()[phase_at(cursor.position)]

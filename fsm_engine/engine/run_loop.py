@@ -69,7 +69,7 @@ def begin(
     cursor, signals, data_pass, state = engine._cursor, engine._signals, engine._data_pass, engine.state
     previous_limits = state.max_epochs, state.max_iters
     is_new, resumes = _set_limits(engine, data, max_epochs, max_iters, epoch_length)
-    if cursor.loaded_end is Outcome.COMPLETED and previous_limits != (state.max_epochs, state.max_iters):
+    if previous_limits != (state.max_epochs, state.max_iters) and cursor.loaded_end is Outcome.COMPLETED:
         cursor.loaded_end = None
     signals.requests.clear()
     signals.callbacks.clear()
@@ -268,7 +268,7 @@ def _finish(engine: Engine, position: int) -> BaseException | None:
     failure.reset_process()
     signals.requests.clear()
     is_suspended = position in engine._graph.terminal_positions and position != IDLE_POSITION
-    if cursor.outcome is Outcome.INTERRUPTED and is_suspended:
+    if is_suspended and cursor.outcome is Outcome.INTERRUPTED:
         cursor.position = position
         engine._clocks.toggle()
     else:

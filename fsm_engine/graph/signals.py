@@ -13,3 +13,6 @@ class Signal(Enum):
     INTERRUPT = "interrupt"
     RUN = "run"
     EXCEPTION = "exception"
+
+    # Members are compared by identity. Enum's __hash__ is a Python function and takes longer than a dict look-up.
+    __hash__ = object.__hash__

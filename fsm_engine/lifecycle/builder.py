@@ -430,10 +430,11 @@ class LifecycleBuilder:
             BusyError: if an edit block is open.
         """
         self._ensure_no_open_block()
-        if self._validated is self._graph:
+        graph = self.graph
+        if self._validated is graph:
             return
         raise_errors(self.check())
-        self._validated = self._graph
+        self._validated = graph
 
     # With an engine
 

@@ -13,7 +13,7 @@ from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.runtime import data_iter as data
 from fsm_engine.runtime import run_limits as limits
-from fsm_engine.runtime.clocks import hours
+from fsm_engine.runtime.clocks import log_epoch
 
 E, S = Events, Scope
 
@@ -93,12 +93,7 @@ ITERATION_IS_OPEN = CodeFragment("the iteration is open", "True")
 """Guard for which the phases of an iteration defer signals."""
 
 _epoch_time = _code("record the time", "cursor.epoch_is_open = False\nclocks.stop_epoch(state)")
-_end_epoch = _code(
-    "record the time",
-    "clocks.stop_epoch(state)\n"
-    "engine.logger.info('Epoch[%s] Complete. Time taken: %s', state.epoch, hours(state.times['EPOCH_COMPLETED']))",
-    hours=hours,
-)
+_end_epoch = _code("record the time", "clocks.stop_epoch(state)\nlog_epoch(engine.logger, state)", log_epoch=log_epoch)
 _run_time = _code("record the time", "clocks.stop_run(state)")
 
 _close = _code(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import perf_counter
 
 from fsm_engine.runtime.part import Part
@@ -42,7 +43,14 @@ class Clocks(Part):
         self.run, self.epoch = now - self.run, now - self.epoch
 
 
-def hours(seconds: float) -> str:
+def log_epoch(logger: logging.Logger, state: State) -> None:
+    """Log the number and the time of the epoch that ends."""
+    seconds = state.times["EPOCH_COMPLETED"]
+    if seconds is not None and logger.isEnabledFor(logging.INFO):
+        logger.info("Epoch[%s] Complete. Time taken: %s", state.epoch, _hours(seconds))
+
+
+def _hours(seconds: float) -> str:
     """Return a time as hours, minutes, seconds and milliseconds: ``00:01:02.500``."""
     minutes, rest = divmod(round(seconds * 1000), 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest / 1000:06.3f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -63,7 +63,7 @@ def check_data(data: Any) -> None:
         TypeError: `data` is not iterable.
         ValueError: `data` has length zero.
     """
-    if not (isinstance(data, Iterable) or hasattr(data, "__getitem__")):
+    if getattr(type(data), "__iter__", None) is None and not hasattr(data, "__getitem__"):
         raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
     if length_of(data) == 0:
         raise ValueError("Input data has zero size. Please provide non-empty data.")

@@ -112,8 +112,10 @@ class Run:
     def _restart(self, has_data: bool) -> None:
         """Reset the data of a run, except the clocks, for a new run."""
         self._drop_step_values()
-        for part in (self._cursor, self._signals, self._data_pass, self._failure):
-            part.restart()
+        self._cursor.restart()
+        self._signals.restart()
+        self._data_pass.restart()
+        self._failure.restart()
         self._data_pass.has_data = has_data
 
     @abstractmethod

@@ -179,6 +179,21 @@ def test_engines_with_handlers_of_equal_shape_share_one_function() -> None:
     assert one._current_program().compiled is other._current_program().compiled
 
 
+def test_engines_share_a_function_in_whatever_order_their_handlers_were_attached() -> None:
+    one, other = Engine(lambda engine, batch: 1), Engine(lambda engine, batch: 2)
+    events = [Events.COMPLETED, Events.STARTED, Events.EPOCH_COMPLETED]
+    called: list[str] = []
+    for engine, order in ((one, events), (other, events[::-1])):
+        engine.register_events("custom")
+        for event in order:
+            engine.add_event_handler(event, lambda event: called.append(event.name), event)
+        engine.add_event_handler("custom", lambda: None)
+    assert one._current_program().compiled is other._current_program().compiled
+    for engine in (one, other):
+        engine.run([1])
+    assert called == ["STARTED", "EPOCH_COMPLETED", "COMPLETED"] * 2
+
+
 def test_names_of_users_never_become_code() -> None:
     hostile = EventEnum("Hostile", {"a\nraise SystemExit": "x"})
     event = hostile["a\nraise SystemExit"]

@@ -150,7 +150,11 @@ def test_data_can_be_a_torch_dataloader(walk: Walk) -> None:
     ]
 
 
-@pytest.mark.parametrize("data", [5, 1.5, True, object, Engine(lambda engine, batch: batch)])
+class NotIterable:
+    __iter__ = None
+
+
+@pytest.mark.parametrize("data", [5, 1.5, True, object, NotIterable(), Engine(lambda engine, batch: batch)])
 def test_data_has_to_be_iterable(walk: Walk, data: Any) -> None:
     with pytest.raises(TypeError, match=f"^{re.escape('Argument data should be iterable, got ')}") as error:
         walk.run(data)
