@@ -13,7 +13,8 @@ from fsm_engine.runtime.state import State
 EPOCH_PROGRESS = "epoch_progress"
 """Key of a state dict, present only if the other keys do not determine the progress."""
 
-_NAMES = ("epochs", "iterations", "batches")
+PROGRESS_NAMES = ("epochs", "iterations", "batches")
+"""Keys of its value."""
 
 
 def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int] | None:
@@ -25,9 +26,9 @@ def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int]
     if engine._has_loaded_state:
         return cursor.loaded_progress
     length = state.epoch_length
-    iterations = iteration - cursor.epoch_start if cursor.epoch_is_open else 0
+    iterations = iteration - cursor.epoch_start if cursor.epoch_is_open else cursor.loaded_iterations
     is_open = cursor.epoch_is_open and not (length and iterations >= length)
-    epochs, iterations = (state.epoch - 1, iterations) if is_open else (state.epoch, 0)
+    epochs, iterations = (state.epoch - 1, iterations) if is_open else (state.epoch, cursor.loaded_iterations)
     batches, derived_batches = _batches(engine, iteration), batches_before(iteration, state.dataloader, length)
     derived = divmod(iteration, length) if length else (0, 0)
     pass_length = length_of(state.dataloader) or length  # of data without a length, load_state_dict assumes this one
@@ -36,7 +37,7 @@ def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int]
     exceeds = reaches(progress, state.max_epochs and state.max_epochs + 1, state.max_iters and state.max_iters + 1)
     if (epochs, iterations) == derived and has_derived_batches and not exceeds:
         return None
-    return dict(zip(_NAMES, (epochs, iterations, batches)))
+    return dict(zip(PROGRESS_NAMES, (epochs, iterations, batches)))
 
 
 def _batches(engine: EventDispatcher, iteration: int) -> int:
@@ -44,7 +45,7 @@ def _batches(engine: EventDispatcher, iteration: int) -> int:
     data_pass, data = engine._data_pass, engine.state.dataloader
     if not data_pass.has_data or engine._graph.pending_batches is None:
         return batches_before(iteration, data, engine.state.epoch_length)
-    batches = iteration - data_pass.start if data_pass.times_opened else 0
+    batches = iteration - data_pass.start if data_pass.times_opened else data_pass.skip
     size = length_of(data)
     return batches % size if size else batches
 
@@ -55,9 +56,10 @@ def check_epoch_progress(given: Any) -> None:
     Raises:
         ValueError: it is not a mapping of three integers of at least zero.
     """
-    numbers = [given.get(name) for name in _NAMES] if isinstance(given, Mapping) else [None]
+    numbers = [given.get(name) for name in PROGRESS_NAMES] if isinstance(given, Mapping) else [None]
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise ValueError(
-            f"'{EPOCH_PROGRESS}' in the state dictionary should contain integers of at least 0 for {list(_NAMES)}, "
-            f"got {given!r}. Without this key, the progress is derived from the iteration and the epoch length."
+            f"'{EPOCH_PROGRESS}' in the state dictionary should contain integers of at least 0 for "
+            f"{list(PROGRESS_NAMES)}, got {given!r}. Without this key, the progress is derived from the iteration and "
+            f"the epoch length."
         )

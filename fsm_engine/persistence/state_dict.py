@@ -16,7 +16,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
-from fsm_engine.persistence.epoch_progress import EPOCH_PROGRESS, check_epoch_progress, epoch_progress
+from fsm_engine.persistence.epoch_progress import EPOCH_PROGRESS, PROGRESS_NAMES, check_epoch_progress, epoch_progress
 from fsm_engine.persistence.exact_position import (
     check_position,
     fire_counts,
@@ -139,6 +139,8 @@ def load_state_dict(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
             _load_phase(engine, given)
         set_attributes(engine, {key: given[key] for key in own_keys})
         _load_exactly(engine, given)
+        if engine.is_running:
+            resume_epoch(engine)
     except BaseException:
         restore()
         raise
@@ -214,9 +216,7 @@ def _load_progress(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         state.epoch = cursor.loaded_progress["epochs"]
     for name in _LIMITS:
         setattr(state, name, given[name] if name == limit else None)
-    if engine.is_running:
-        resume_epoch(engine)
-    else:
+    if not engine.is_running:
         engine._drop_step_values()
         cursor.position, cursor.suspended_at, cursor.stop, data_pass.iterator = IDLE_POSITION, None, None, None
         engine._has_loaded_state = True
@@ -234,12 +234,21 @@ def resume_epoch(engine: EventDispatcher) -> None:
     data_pass.iterator = None
     loaded, cursor.loaded_progress = cursor.loaded_progress, None
     if loaded is not None:
-        cursor.loaded_iterations, data_pass.skip = loaded["iterations"], loaded["batches"]
-        data_pass.start = state.iteration - data_pass.skip
+        epochs, cursor.loaded_iterations, data_pass.skip = (loaded[name] for name in PROGRESS_NAMES)
     elif state.epoch_length:
-        cursor.loaded_iterations = state.iteration % state.epoch_length
+        epochs, cursor.loaded_iterations = divmod(state.iteration, state.epoch_length)
         data_pass.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
-        data_pass.start = state.iteration - data_pass.skip
+    else:
+        return
+    data_pass.start = state.iteration - data_pass.skip
+    if not cursor.loaded_iterations or state.epoch != epochs + 1:
+        return
+    # The loaded run has reached max_iters inside an epoch, which is still open.
+    if cursor.loaded_end is Outcome.COMPLETED:  # so this run ends at once
+        cursor.epoch_is_open, cursor.epoch_start = True, state.iteration - cursor.loaded_iterations
+        cursor.loaded_iterations = 0
+    else:
+        state.epoch = epochs
 
 
 def _check(given: Mapping[str, Any]) -> tuple[str, str]:

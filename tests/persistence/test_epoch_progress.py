@@ -71,6 +71,7 @@ def test_a_run_with_epochs_of_different_lengths_continues_from_its_state_dict(se
         other = Curriculum(seed)
         other.engine.load_state_dict(state)
         assert other.engine.state_dict() == state
+        other.engine.add_event_handler(Events.STARTED | Events.RESUMED, other.save)
         if done == len(whole.steps):
             continue
         epoch = whole.steps[done][0]
@@ -78,6 +79,8 @@ def test_a_run_with_epochs_of_different_lengths_continues_from_its_state_dict(se
             continue  # a loaded run does not call the handlers of EPOCH_COMPLETED for this epoch again
         other.engine.run(whole.data[(epoch - 1) % 6] if whole.replaces else whole.data[0])
         assert other.steps == whole.steps[done:], state
+        assert other.saved
+        assert all(again == state for *_, again in other.saved)
 
 
 def test_the_state_dict_of_a_regular_run_has_no_more_keys_than_in_pytorch_ignite() -> None:
@@ -88,6 +91,32 @@ def test_the_state_dict_of_a_regular_run_has_no_more_keys_than_in_pytorch_ignite
     engine.run(range(4), max_epochs=3)
     engine.run(range(4), max_epochs=4, epoch_length=4)
     assert {EPOCH_PROGRESS in state for state in states} == {False}
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+def test_a_run_that_reached_max_iters_inside_an_epoch_continues_in_that_epoch(exactly: bool) -> None:
+    def made(steps: list[Any], states: list[Any]) -> Engine:
+        engine = Engine(lambda engine, batch: steps.append((engine.state.epoch, engine.state.iteration, batch)))
+        engine.resumes_exactly = exactly
+        for event in (Events.ITERATION_COMPLETED(once=5), Events.TERMINATE, Events.COMPLETED):
+            engine.add_event_handler(event, lambda e: e.call_when_safe(lambda e: states.append(e.state_dict())))
+        return engine
+
+    states: list[Any] = []
+    engine = made([], states)
+    engine.run("abc", max_iters=5)
+    for saved in [*states, engine.state_dict()]:
+        if exactly and saved["ended"]:  # the same script is started again, and has nothing left to do
+            idle = made([], states)
+            idle.load_state_dict(saved)
+            idle.run("abc", max_iters=5)
+            assert (idle.state.epoch, idle.state.iteration) == (2, 5)
+            saved = states[-1]
+        steps: list[Any] = []
+        other = made(steps, [])
+        other.load_state_dict(saved)
+        other.run("abc", max_iters=8)
+        assert steps == [(2, 6, "c"), (3, 7, "a"), (3, 8, "b")]
 
 
 def test_a_state_dict_of_an_epoch_of_unknown_length_loads() -> None:
