@@ -13,11 +13,11 @@ _DEFERRED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENER
 _KINDS = (
     (
         inspect.iscoroutinefunction,
-        "coroutine",
+        "a coroutine",
         "Use def instead of async def, or pass lambda *args: asyncio.run({}(*args)).",
     ),
-    (inspect.isasyncgenfunction, "async generator", "Use def and return instead of async def and yield."),
-    (inspect.isgeneratorfunction, "generator", "Use return instead of yield, or pass lambda *args: list({}(*args))."),
+    (inspect.isasyncgenfunction, "an async generator", "Use def and return instead of async def and yield."),
+    (inspect.isgeneratorfunction, "a generator", "Use return instead of yield, or pass lambda *args: list({}(*args))."),
 )
 
 
@@ -73,6 +73,6 @@ def check_runs_when_called(function: Any, role: str) -> None:
         if is_kind(called):
             name = getattr(function, "__qualname__", repr(function))
             raise TypeError(
-                f"{role} {name} is a {kind} function: a call only creates the {kind} and runs none of its code. "
+                f"{role} {name} is {kind} function: a call only creates {kind} and runs none of its code. "
                 f"{fix.format(getattr(function, '__name__', 'function'))}"
             )

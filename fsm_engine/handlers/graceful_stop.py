@@ -59,7 +59,8 @@ class GracefulStop:
 
     Args:
         signals: numbers of the signals; SIGTERM, SIGINT and SIGUSR1 unless given.
-        save: one or several handlers of INTERRUPT, called when a signal has suspended the run.
+        save: one or several handlers, called at INTERRUPT when a signal has suspended the run. If the run is terminated
+            at the same event, for example by `TimeLimit`, they are called at TERMINATE.
 
     Attributes:
         signal: the signal received in the last run, or None.
@@ -78,7 +79,7 @@ class GracefulStop:
         self._save_handlers = (save,) if callable(save) else tuple(save)
         for handler in self._save_handlers:
             if not callable(handler):
-                raise TypeError(f"save= is called as a handler of INTERRUPT, but {handler!r} is not callable.")
+                raise TypeError(f"save= is called as a handler, but {handler!r} is not callable.")
             check_runs_when_called(handler, "save=")
         self.signal: signal.Signals | None = None
         self._running: list[weakref.ref[Engine]] = []  # the outermost first
@@ -106,7 +107,8 @@ class GracefulStop:
         stops = EventsList(*[event(priority=LAST) for event in _stop_events(engine)])
         engine.add_event_handler(stops, self._stop_if_requested)
         for handler in self._save_handlers:
-            engine.add_event_handler(Events.INTERRUPT(event_filter=self._has_suspended), handler)
+            stopped = Events.INTERRUPT(event_filter=self._has_stopped) | Events.TERMINATE(event_filter=self._has_stopped)
+            engine.add_event_handler(stopped, handler)
         ends = EventsList(Events.INTERRUPT(priority=LAST), Exit(Scope.ENGINE)(priority=FIRST))
         engine.add_event_handler(ends, self._end_run)
         return self
@@ -186,7 +188,7 @@ class GracefulStop:
     def _is_outermost(self, engine: Engine) -> bool:
         return self._engines()[:1] == [engine]
 
-    def _has_suspended(self, engine: Engine, _count: int) -> bool:
+    def _has_stopped(self, engine: Engine, _count: int) -> bool:
         return self.requested and self._is_outermost(engine)
 
     def _end_run(self, engine: Engine) -> None:

@@ -168,6 +168,39 @@ def test_save_handlers_are_called_in_order_and_only_after_a_signal() -> None:
     assert saved == [engine, "second"]
 
 
+@pytest.mark.parametrize("stop_first", [False, True])
+def test_a_run_that_is_terminated_at_the_event_of_a_signal_is_saved_and_continues(
+    tmp_path: Path, stop_first: bool
+) -> None:
+    def made(steps: list[Any]) -> tuple[Engine, Checkpoint, GracefulStop]:
+        engine = Engine(lambda engine, batch: steps.append((engine.state.epoch, batch)))
+        checkpoint = Checkpoint({"engine": engine}, tmp_path)
+        return engine, checkpoint, GracefulStop(save=checkpoint)
+
+    steps: list[Any] = []
+    engine, _, stop = made(steps)
+    if stop_first:
+        stop.attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=4), signal.raise_signal, TERM)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=4), lambda engine: engine.terminate())
+    if not stop_first:
+        stop.attach(engine)
+    engine.run([1, 2, 3], max_epochs=3)
+    assert (engine.outcome, stop.signal, len(list(tmp_path.glob("*.pt")))) == ("terminated", TERM, 1)
+    engine, checkpoint, _ = made(steps)
+    assert checkpoint.resume()
+    engine.run([1, 2, 3])
+    assert steps == [(epoch, batch) for epoch in (1, 2, 3) for batch in (1, 2, 3)]
+
+
+def test_a_run_that_is_terminated_without_a_signal_is_not_saved() -> None:
+    engine, saved = Engine(echo), []
+    GracefulStop(save=lambda: saved.append("saved")).attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: engine.terminate())
+    engine.run([7, 8])
+    assert (engine.outcome, saved) == ("terminated", [])
+
+
 def test_an_exception_in_a_save_handler_fails_the_run(caplog: pytest.LogCaptureFixture) -> None:
     engine = Engine(echo)
     GracefulStop(save=lambda: 1 / 0).attach(engine)
@@ -320,7 +353,7 @@ def test_wrong_arguments_are_errors() -> None:
         GracefulStop([TERM, 9])
     with pytest.raises(ValueError, match="4711 is not a valid Signals"):
         GracefulStop([4711])
-    with pytest.raises(TypeError, match="save= is called as a handler of INTERRUPT, but 7 is not callable"):
+    with pytest.raises(TypeError, match="save= is called as a handler, but 7 is not callable"):
         GracefulStop(save=[print, 7])  # type: ignore[list-item]
 
     class NeverInterrupted(Engine):

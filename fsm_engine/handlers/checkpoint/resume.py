@@ -82,7 +82,7 @@ def load_newest_valid(
             load(*load_file(file.path))
         except Exception as error:
             reasons[file.path] = _reason(error)
-            logger.warning("%s is skipped: %s.", file.path, reasons[file.path])
+            logger.warning("%s is skipped: %s.", file.path, reasons[file.path].rstrip("."))
         else:
             _warn_of_other_versions(file, logger)
             return file.path, [other.saved for other in files if other.saved and other.path not in reasons]
