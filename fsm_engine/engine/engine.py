@@ -245,7 +245,12 @@ class Engine(EventDispatcher):
             )
         into = Timeline(CAPACITY if capacity is None else capacity) if timeline is None else timeline
         check_every(every, self._graph)
-        return Recorder(self, into, handlers, profile, every, CudaDevice() if device else None).start()
+        recorder = Recorder(self, into, handlers, profile, every, CudaDevice() if device else None)
+        try:
+            return recorder.start()
+        except BaseException:  # the caller does not get the recorder, so it could not call remove()
+            recorder.remove()
+            raise
 
     def discover(self) -> Discovery:
         """Record where callback events are fired until the ``with`` block ends.

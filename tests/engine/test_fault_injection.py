@@ -58,6 +58,12 @@ def test_an_engine_survives_an_exception_at_many_places(program: str, kind: str,
     assert inject(program, kind, f"--sample={sample}", "--seed=1") == (sample, [])
 
 
+def test_an_exception_while_a_recording_begins_leaves_no_recorder() -> None:
+    number, broken = inject("recording begins", "--every=3")
+    assert number > 50
+    assert broken == []
+
+
 def test_an_exception_in_the_first_move_fails_the_run() -> None:
     engine = Engine(lambda engine, batch: batch)
     engine.on_exit(Events.STARTED)(lambda: None)

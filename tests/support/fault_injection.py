@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,7 +79,7 @@ class Program:
         self.inner = Engine(self.step)
         self.recorder: Any = None
         self.checkpoint: Any = None
-        self.folder: str | None = None
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
         self.arguments = {"max_epochs": 2, **arguments}
         self.engine = Engine(self.step)
         for event in Events:
@@ -105,6 +104,13 @@ class Program:
         self.engine.state.max_epochs = self.engine.state.max_iters = None
         self.engine.run(DATA, max_epochs=2)
         return self.log
+
+
+class RecordingBegins(Program):
+    """Begins to record an engine, without running it."""
+
+    def run(self) -> None:
+        self.recorder = self.engine.record()
 
 
 def observed(program: Program) -> None:
@@ -165,8 +171,8 @@ def with_inner_engine(program: Program) -> None:
 def with_checkpoint(program: Program) -> None:
     from fsm_engine.handlers import Checkpoint
 
-    program.folder = tempfile.mkdtemp()
-    program.checkpoint = Checkpoint({"engine": program.engine}, program.folder, n_saved=1)
+    program.folder = tempfile.TemporaryDirectory()
+    program.checkpoint = Checkpoint({"engine": program.engine}, program.folder.name, n_saved=1)
     program.engine.add_event_handler(Events.ITERATION_COMPLETED, program.checkpoint)
 
 
@@ -191,6 +197,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "callbacks": lambda: Program(with_callback_events),
     "phases": lambda: Program(with_phases),
     "recording": lambda: Program(recorded),
+    "recording begins": RecordingBegins,
     "nested": lambda: Program(with_inner_engine),
     "checkpoint": lambda: Program(with_checkpoint),
     "breakpoint": lambda: Program(until=Events.ITERATION_COMPLETED(once=3)),
@@ -201,8 +208,9 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
 def count_places(make: Callable[[], Program], kind: str) -> int:
     """Return the number of lines or instructions of the library that a run of the program executes."""
     make().run()  # compiles the functions, which later runs find in the caches
+    program = make()
     with fault_at(0, kind) as count:
-        make().run()
+        program.run()
     return count[0]
 
 
@@ -227,7 +235,7 @@ def check(program: Program, expected: list[str]) -> None:
     assert not program.inner.is_running
     if program.recorder is not None:
         program.recorder.remove()
-        assert (engine._wrappers, engine._recorder, program.inner._recorder) == ((), None, None)
+    assert (engine._wrappers, engine._recorder, program.inner._recorder) == ((), None, None)
     was_attached = program.late in engine.handlers()
     log = program.run_again()
     assert [name for name in log if name != "late"] == [name for name in expected if name != "late"]
@@ -253,7 +261,7 @@ def broken_engines(make: Callable[[], Program], places: Iterable[int], kind: str
             yield f"{place} {stop}: {type(error).__name__}: {error}, at {trace.tb_lineno if trace else None}"
         finally:
             if program.folder is not None:
-                shutil.rmtree(program.folder)
+                program.folder.cleanup()
 
 
 def main() -> None:
