@@ -7,9 +7,10 @@ Guarantees for each way to resume:
   ``DataLoader(shuffle=True)`` and the random numbers of the main process, such as dropout. With a plain engine the
   sampler must give the same order again, as `DistributedSampler` does within an epoch.
 - A new engine that loads a state dict, and loads the weights, too: the same batches, losses and weights from the next
-  iteration on. It fires STARTED and reaches that iteration by itself, so the events before its step fire again. A
-  state dict counts iterations, not batches: nothing is guaranteed for lifecycles that skip or repeat batches, or after
-  an epoch was cut short.
+  iteration on, also after an epoch was cut short. It fires STARTED and reaches that iteration by itself, so the events
+  before its step fire again. A state dict counts iterations, not batches: nothing is guaranteed for lifecycles that
+  skip or repeat batches. With `Engine.resumes_exactly` the guarantees are those of a pickle; see
+  `test_exact_resume.py`.
 """
 
 from __future__ import annotations
