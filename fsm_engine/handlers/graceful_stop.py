@@ -106,9 +106,9 @@ class GracefulStop:
         engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._start_run)
         stops = EventsList(*[event(priority=LAST) for event in _stop_events(engine)])
         engine.add_event_handler(stops, self._stop_if_requested)
+        saves = EventsList(*[event(event_filter=self._has_stopped) for event in (Events.INTERRUPT, Events.TERMINATE)])
         for handler in self._save_handlers:
-            stopped = Events.INTERRUPT(event_filter=self._has_stopped) | Events.TERMINATE(event_filter=self._has_stopped)
-            engine.add_event_handler(stopped, handler)
+            engine.add_event_handler(saves, handler)
         ends = EventsList(Events.INTERRUPT(priority=LAST), Exit(Scope.ENGINE)(priority=FIRST))
         engine.add_event_handler(ends, self._end_run)
         return self

@@ -36,8 +36,8 @@ def warn_of_other_data(run: Run, saved: Mapping[str, Any], data: Any) -> None:
     differences = [f"{name} was {was}, and is {now[name]}" for name, was in saved.items() if now.get(name, was) != was]
     if differences:
         run.logger.warning(
-            "The run was saved with other data or another step, so it does not continue exactly: %s. Pass the same data "
-            "to run(), or the data that was passed to set_data(), and make the same step.",
+            "The run was saved with other data or another step, so it does not continue exactly: %s. Pass the same "
+            "data to run(), or the data that was passed to set_data(), and make the same step.",
             "; ".join(differences),
         )
 
