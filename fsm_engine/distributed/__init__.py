@@ -20,6 +20,7 @@ from fsm_engine.distributed.collectives import (
     one_rank_only,
 )
 from fsm_engine.distributed.failures import RankError
+from fsm_engine.distributed.gathering import RankMismatchError
 from fsm_engine.distributed.launch import launch
 from fsm_engine.distributed.launcher import Parallel, spawn
 from fsm_engine.distributed.rank_zero import rank_zero
@@ -51,6 +52,7 @@ __all__ = [
     "DistributedProxySampler",
     "Parallel",
     "RankError",
+    "RankMismatchError",
     "Session",
     "all_gather",
     "all_gather_tensors_with_shapes",

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.state_dicts import check_keys
+from fsm_engine.distributed.gathering import agreed_score
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.weak_engine import WeakEngine
@@ -38,6 +39,8 @@ class EarlyStopping:
 
     If a state that is out of patience is loaded, the loaded run of `trainer` ends when it resumes. To continue it, give
     a higher `patience`, or call `reset` before `run`.
+
+    With several ranks the score is the mean over ranks, so all of them stop together. Attach the handler on all ranks.
 
     Args:
         patience: number of consecutive calls without an improvement after which the run is terminated.
@@ -138,7 +141,7 @@ class EarlyStopping:
         Raises:
             TypeError: the score is not a number.
         """
-        score = _plain_number(self.score_function(engine))
+        score = agreed_score("the score of EarlyStopping", lambda: _plain_number(self.score_function(engine)))
         is_nan = score != score
         if not is_nan and (self.best_score is None or self._is_better(score, self._bound())):
             self.best_score, self.counter = score, 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fsm_engine import distributed
 from fsm_engine.events.events import Events
 from fsm_engine.handlers.timer import Timer
 
@@ -20,6 +21,8 @@ _SHOWN = 10
 
 class FBResearchLogger:
     """Handler that logs the progress of an epoch, the learning rates, values and times, as one line each time.
+
+    With several ranks, rank 0 logs; outputs and times are its own.
 
     ``Epoch [1/5]  [20/100]:  ETA: 0:01:20  lr: 0.00100  loss: 0.4560  Iter time: 0.0100 s  Data prep time: 0.0020 s``
 
@@ -91,11 +94,11 @@ class FBResearchLogger:
         ]
         if torch.cuda.is_available():
             parts.append(f"GPU Max Mem: {torch.cuda.max_memory_allocated() / 2**20:.0f} MB")
-        self.logger.info(self.delimiter.join(part for part in parts if part))
+        self._log(self.delimiter.join(part for part in parts if part))
 
     def log_epoch_started(self, engine: Engine, name: str) -> None:
         """Log that an epoch begins."""
-        self.logger.info("%s: start epoch [%s/%s]", name, engine.state.epoch, engine.state.max_epochs)
+        self._log(f"{name}: start epoch [{engine.state.epoch}/{engine.state.max_epochs}]")
 
     def log_epoch_completed(self, engine: Engine, name: str) -> None:
         """Log the time of the epoch."""
@@ -104,14 +107,18 @@ class FBResearchLogger:
         seconds = state.times["EPOCH_COMPLETED"] or 0.0
         per_iteration = seconds / (state.epoch_length or 1)
         parts = [f"{name}: {epoch}", f"Total time: {_duration(seconds)}", f"({per_iteration:.4f} s / it)"]
-        self.logger.info(self.delimiter.join(parts))
+        self._log(self.delimiter.join(parts))
 
     def log_completed(self, engine: Engine, name: str) -> None:
         """Log the time of a run of several epochs."""
         state = engine.state
         if (state.max_epochs or 0) > 1:
             total = _duration(state.times["COMPLETED"] or 0.0)
-            self.logger.info(self.delimiter.join([f"{name}: run completed", f"Total time: {total}"]))
+            self._log(self.delimiter.join([f"{name}: run completed", f"Total time: {total}"]))
+
+    def _log(self, line: str) -> None:
+        if distributed.get_rank() == 0:
+            self.logger.info("%s", line)
 
 
 def _duration(seconds: float) -> datetime.timedelta:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.signatures import check_runs_when_called
+from fsm_engine.distributed.gathering import gather_for
 from fsm_engine.events.edges import Exit
 from fsm_engine.events.events import Events, EventsList
 from fsm_engine.events.priorities import FIRST, LAST
@@ -49,6 +50,9 @@ class GracefulStop:
     A second signal calls the previous signal handler at once: usually, SIGINT then raises KeyboardInterrupt, and the
     others end the process.
 
+    With several ranks, a signal to one of them suspends the engines that ``ranks.attach`` knows on all ranks together,
+    and `save` is called on all of them. Attach this handler on all ranks.
+
     The run stops only when all handlers of the iteration have returned, also one that evaluates for an hour. To stop
     sooner, attach this handler to the evaluator, too: a signal then terminates the evaluator's run without COMPLETED,
     and the calling handler continues without its metrics.
@@ -63,7 +67,7 @@ class GracefulStop:
             at the same event, for example by `TimeLimit`, they are called at TERMINATE.
 
     Attributes:
-        signal: the signal received in the last run, or None.
+        signal: the signal received in the last run, or None; with several ranks, also if another rank received it.
 
     Raises:
         ValueError: a signal does not exist or cannot be caught.
@@ -106,6 +110,7 @@ class GracefulStop:
         engine.add_event_handler(Events.STARTED(priority=FIRST) | Events.RESUMED(priority=FIRST), self._start_run)
         stops = EventsList(*[event(priority=LAST) for event in _stop_events(engine)])
         engine.add_event_handler(stops, self._stop_if_requested)
+        engine.add_event_handler(Events.INTERRUPT(priority=FIRST) | Events.TERMINATE(priority=FIRST), self._agree)
         saves = EventsList(*[event(event_filter=self._has_stopped) for event in (Events.INTERRUPT, Events.TERMINATE)])
         for handler in self._save_handlers:
             engine.add_event_handler(saves, handler)
@@ -184,6 +189,15 @@ class GracefulStop:
             engine.interrupt()
         else:
             engine.terminate(skip_completed=True)
+
+    def _agree(self, engine: Engine) -> None:
+        """Take over the signal of another rank, so that all ranks save and exit alike."""
+        if engine._agreement is None or not self._is_outermost(engine):
+            return
+        place = f"GracefulStop at {engine.last_event_name}, iteration {engine.state.iteration}"
+        received = [number for number in gather_for(place, lambda: self.signal) if number is not None]
+        if self.signal is None and received:
+            self.signal = signal.Signals(received[0])
 
     def _is_outermost(self, engine: Engine) -> bool:
         return self._engines()[:1] == [engine]

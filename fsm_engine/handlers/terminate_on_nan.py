@@ -22,6 +22,8 @@ class TerminateOnNan:
     It checks numbers and tensors, also inside mappings, tuples and lists, and ignores strings. For a tensor on a
     device, each call waits for the device; a filter makes the waits rare: ``Events.ITERATION_COMPLETED(every=100)``.
 
+    With several ranks, each checks its own output. The engines that ``ranks.attach`` knows end on all ranks together.
+
     Args:
         output_transform: function from ``engine.state.output`` to the value to check.
     """

@@ -15,6 +15,9 @@ class TimeLimit:
     The time is compared only when the event is fired, so the run continues until then. A pickled or copied handler
     starts its time again when it is loaded or copied.
 
+    With several ranks, each has its own clock, and the first to exceed the limit ends the engines that ``ranks.attach``
+    knows on all ranks together.
+
     The limit counts for each process: a run that another process resumes from a checkpoint continues with the next
     batch, see `Engine.load_state_dict`. Attach the `Checkpoint` to COMPLETED, too, to save the run at the limit.
 

@@ -15,7 +15,7 @@ class Timer:
     """Measure time in seconds from the moment the timer is made; it can be paused and resumed.
 
     The clock is `time.perf_counter` of the host. The timer does not synchronize with a device, so it does not include
-    work that is only queued there.
+    work that is only queued there. With several ranks, each measures its own time.
 
     Args:
         average: `value` returns the time per step instead of the whole time.

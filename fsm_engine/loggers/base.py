@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from fsm_engine import distributed
 from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import exits_of
@@ -25,6 +26,10 @@ class BaseLogger:
     A subclass defines `log_values`; depending on its backend also `log_histograms`, `_log_picture`, `flush` and
     `close`. `attach` also attaches `flush` to the engine: it is called when a run ends, whether it completes or fails,
     and when it is interrupted.
+
+    With several ranks, make and attach the logger on all of them: rank 0 logs, and on other ranks the logger opens no
+    file and no run. Metrics have the data of all ranks; outputs, gradients and times are those of rank 0, unless
+    `output_transform` reduces them.
 
     Attributes:
         separator: string between the parts of a name, as in ``train/loss``.
@@ -127,6 +132,8 @@ class BaseLogger:
         self._log_drawing(timeline.draw, name)
 
     def _log_drawing(self, draw: Callable[[Path], Path], name: str) -> None:
+        if distributed.get_rank() != 0:
+            return
         with tempfile.TemporaryDirectory() as folder:
             self._log_picture(draw(Path(folder) / f"{name}.svg"), name)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fsm_engine import distributed
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import AnyEvent
 from fsm_engine.loggers.state_reader import NameParts, StateReader
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class BaseHandler:
     """Base class of handlers for `BaseLogger.attach`, called as ``handler(engine, logger, event)``.
 
-    A subclass defines `_read`, which returns the values to log, or overrides ``__call__``.
+    A subclass defines `_read`, which returns the values to log, or overrides ``__call__``. With several ranks, all read
+    the values, because reading may need all of them, and rank 0 logs its values.
 
     Attributes:
         works_with: class of loggers that the handler is restricted to; None means all loggers.
@@ -40,7 +42,7 @@ class BaseHandler:
             logger_class.separator.join(parts): value for parts, value in self._read(engine, logger_class.takes_text)
         }
         step = self._step(engine, event_name)
-        if named:
+        if named and distributed.get_rank() == 0:
             self._log(logger_class, logger, named, step)
 
     def _class_of(self, logger: Any) -> type[BaseLogger]:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fsm_engine import distributed
 from fsm_engine._util.extras import import_extra
 from fsm_engine.loggers import handlers
 from fsm_engine.loggers.base import BaseLogger
+from fsm_engine.loggers.silent import Silent
 
 _REFUSED = re.compile(r"[^\w./: -]", re.ASCII)
 """Characters that MLflow does not accept in names of metrics."""
@@ -27,7 +29,7 @@ class MLflowLogger(BaseLogger):
         tracking_uri: location where MLflow stores runs, such as ``"file:./runs"``; None keeps MLflow's setting.
 
     Attributes:
-        active_run: the run of MLflow.
+        active_run: the run of MLflow; None on other ranks than 0.
 
     Raises:
         ModuleNotFoundError: MLflow is not installed: ``pip install "fsm-engine[mlflow]"``.
@@ -37,6 +39,9 @@ class MLflowLogger(BaseLogger):
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         mlflow = _mlflow()
+        if distributed.get_rank() != 0:
+            self.active_run = None
+            return
         if tracking_uri is not None:
             mlflow.set_tracking_uri(tracking_uri)
         self.active_run = mlflow.active_run() or mlflow.start_run()
@@ -44,7 +49,7 @@ class MLflowLogger(BaseLogger):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(_mlflow(), name)
+        return getattr(_mlflow() if distributed.get_rank() == 0 else Silent(), name)
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Log metrics. Characters that MLflow does not accept in names are replaced, with a UserWarning."""
@@ -55,10 +60,10 @@ class MLflowLogger(BaseLogger):
 
     def close(self) -> None:
         """End the run."""
-        _mlflow().end_run()
+        self.end_run()
 
     def __exit__(self, *error: object) -> None:
-        _mlflow().end_run("FAILED" if any(error) else "FINISHED")
+        self.end_run("FAILED" if any(error) else "FINISHED")
 
 
 def _mlflow() -> Any:

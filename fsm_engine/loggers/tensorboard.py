@@ -9,10 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fsm_engine import distributed
 from fsm_engine._util.extras import import_extra
 from fsm_engine.engine.engine import Engine
 from fsm_engine.loggers import handlers, weights_handlers
 from fsm_engine.loggers.base import BaseLogger
+from fsm_engine.loggers.silent import Silent
 from fsm_engine.timeline.timeline import Timeline
 
 
@@ -27,14 +29,18 @@ class TensorboardLogger(BaseLogger):
         **kwargs: keyword arguments of `SummaryWriter`, such as ``log_dir="runs/first"``.
 
     Attributes:
-        writer: the `SummaryWriter`.
+        writer: the `SummaryWriter`; on other ranks than 0 an object whose methods do nothing.
 
     Raises:
         ModuleNotFoundError: neither is installed: ``pip install "fsm-engine[tensorboard]"``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.writer = _summary_writer_class()(*args, **kwargs)
+        writer_class = _summary_writer_class()
+        if distributed.get_rank() == 0:
+            self.writer = writer_class(*args, **kwargs)
+        else:
+            self.writer = Silent(log_dir=kwargs.get("log_dir", args[0] if args else None))
 
     def __getattr__(self, name: str) -> Any:
         if name == "writer" or name.startswith("__"):
@@ -42,7 +48,8 @@ class TensorboardLogger(BaseLogger):
         return getattr(self.writer, name)
 
     def __reduce__(self) -> Any:
-        return partial(type(self), log_dir=str(self.writer.log_dir)), ()
+        log_dir = self.writer.log_dir
+        return partial(type(self), log_dir=None if log_dir is None else str(log_dir)), ()
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Log scalars."""
@@ -56,6 +63,8 @@ class TensorboardLogger(BaseLogger):
 
     def log_lifecycle(self, engine: Engine, name: str = "lifecycle") -> None:
         """Log the lifecycle of `engine`: a picture if typst and pillow are installed, else Mermaid text."""
+        if distributed.get_rank() != 0:
+            return
         if not _add_picture(self.writer, engine.lifecycle.draw, name):
             with tempfile.TemporaryDirectory() as folder:
                 mermaid = engine.lifecycle.draw(Path(folder) / "lifecycle.mmd").read_text()
@@ -63,6 +72,8 @@ class TensorboardLogger(BaseLogger):
 
     def log_timeline(self, timeline: Timeline, name: str = "timeline") -> None:
         """Log the summary of a timeline as text, and a picture if typst and pillow are installed."""
+        if distributed.get_rank() != 0:
+            return
         _add_picture(self.writer, timeline.draw, name)
         self.writer.add_text(name, f"```text\n{timeline.summary()}\n```")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time
 from typing import Any, ClassVar
 
+from fsm_engine import distributed
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.loggers.base import BaseLogger
@@ -42,6 +43,8 @@ class _LineLogger(BaseLogger):
         self.path = Path(path)
         self._file: io.FileIO | None = None
         self._surplus: tuple[int, int, str] | None = None
+        if distributed.get_rank() != 0:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._append(self._opening_bytes())
         self.close()
@@ -104,7 +107,7 @@ class _LineLogger(BaseLogger):
             return
         position, size, checksum = self._surplus
         self._surplus = None
-        if self._size() == size and self._checksum(size) == checksum:
+        if distributed.get_rank() == 0 and self._size() == size and self._checksum(size) == checksum:
             os.truncate(self.path, position)
 
     def _size(self) -> int:
@@ -120,6 +123,8 @@ class _LineLogger(BaseLogger):
             return sha256(file.read(end - start)).hexdigest()
 
     def _append(self, data: bytes) -> None:
+        if distributed.get_rank() != 0:
+            return
         self._remove_surplus()
         if self._file is None:
             self._file = io.FileIO(self.path, "a")

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fsm_engine import distributed
 from fsm_engine._util.extras import import_extra
 from fsm_engine.loggers import handlers
 from fsm_engine.loggers.base import BaseLogger
+from fsm_engine.loggers.silent import Silent
 
 
 class WandBLogger(BaseLogger):
@@ -34,13 +36,13 @@ class WandBLogger(BaseLogger):
 
     def __init__(self, *args: Any, init: bool = True, **kwargs: Any) -> None:
         wandb = _wandb()
-        if init:
+        if init and distributed.get_rank() == 0:
             wandb.init(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(_wandb(), name)
+        return getattr(_wandb() if distributed.get_rank() == 0 else Silent(), name)
 
     def log_values(self, values: Mapping[str, Any], step: int) -> None:
         """Log numbers and strings."""
@@ -55,10 +57,10 @@ class WandBLogger(BaseLogger):
 
     def close(self) -> None:
         """End the run."""
-        _wandb().finish()
+        self.finish()
 
     def __exit__(self, *error: object) -> None:
-        _wandb().finish(1 if any(error) else 0)
+        self.finish(1 if any(error) else 0)
 
 
 WandbLogger = WandBLogger

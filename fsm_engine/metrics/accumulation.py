@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 from numbers import Number
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.rank_states import Reductions, on_device_of
+
+_SELF_COMBINING = (torch.maximum, torch.minimum)
+
+
+def _first(values: list[Any]) -> Any:
+    return values[0]
 
 
 class VariableAccumulation(Metric):
@@ -23,6 +32,8 @@ class VariableAccumulation(Metric):
         output_transform: function from ``engine.state.output`` to a number or tensor.
         device: device of the accumulated tensor; None means the device of the data.
         skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
+        combine: called as ``combine(one, other)`` with the accumulated tensors of two ranks; returns one for both.
+            None means their sum, or `op` itself if it is `torch.maximum` or `torch.minimum`.
 
     Raises:
         TypeError: `op` is not callable.
@@ -36,6 +47,7 @@ class VariableAccumulation(Metric):
     """
 
     required_output_keys = None
+    state_reductions: ClassVar[Reductions | None] = {"accumulator": _first, "num_examples": "sum"}
     _state_dict_all_req_keys = ("accumulator", "num_examples")
 
     def __init__(
@@ -44,10 +56,13 @@ class VariableAccumulation(Metric):
         output_transform: OutputTransform = unchanged,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
+        *,
+        combine: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         if not callable(op):
             raise TypeError(f"Argument op should be a callable, but given {op!r}.")
         self._op = op
+        self._combine = combine or (op if op in _SELF_COMBINING else operator.add)
         super().__init__(output_transform, device, skip_unrolling)
 
     def reset(self) -> None:
@@ -74,6 +89,13 @@ class VariableAccumulation(Metric):
     def compute(self) -> Any:
         """Return the accumulated tensor and the number of examples."""
         return self.accumulator, self.num_examples
+
+    def _merged(self, states: list[Any]) -> Metric:
+        merged = super()._merged(states)
+        accumulated = [state["accumulator"] for state in states if state["num_examples"]]
+        if accumulated:
+            merged.accumulator = on_device_of(self.accumulator, self.device, reduce(self._combine, accumulated))  # type: ignore[attr-defined]
+        return merged
 
 
 class Average(VariableAccumulation):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsm_engine.metrics.metric import OutputTransform, unchanged
 from fsm_engine.metrics.pair_metric import PairMetric
+from fsm_engine.metrics.rank_states import Reductions
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ class ClassificationMetric(PairMetric):
     """
 
     _state_dict_all_req_keys = ("_task", "_classes")
+    state_reductions: ClassVar[Reductions | None] = {"_task": "same", "_classes": "same"}
 
     def __init__(
         self,

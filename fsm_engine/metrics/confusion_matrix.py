@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from fsm_engine.metrics.metric import OutputTransform, unchanged
 from fsm_engine.metrics.metrics_lambda import MetricsLambda
 from fsm_engine.metrics.pair_metric import PairMetric
+from fsm_engine.metrics.rank_states import Reductions
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -52,6 +53,7 @@ class ConfusionMatrix(PairMetric):
     """
 
     _state_dict_all_req_keys = ("_examples",)
+    state_reductions: ClassVar[Reductions | None] = {"_examples": "sum"}
 
     def __init__(
         self,

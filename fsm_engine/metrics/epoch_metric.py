@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from copy import copy
+from typing import Any, ClassVar
 
 import torch
 
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.rank_states import Reductions
 
 
 class EpochMetricWarning(UserWarning):
@@ -18,7 +20,8 @@ class EpochMetricWarning(UserWarning):
 class EpochMetric(Metric):
     """Value of a function of all predictions and targets, such as ROC AUC.
 
-    All batches are kept in memory, concatenated and passed to `compute_fn` when the metric is computed. y_pred and y
+    All batches are kept in memory, concatenated and passed to `compute_fn` when the metric is computed. With several
+    ranks, each gets the batches of all ranks then, in the order of the ranks. y_pred and y
     are of shape (batch,) or (batch, targets); (batch, 1) becomes (batch,).
 
     Args:
@@ -41,6 +44,7 @@ class EpochMetric(Metric):
     """
 
     _state_dict_all_req_keys = ("_predictions", "_targets")
+    state_reductions: ClassVar[Reductions | None] = {"_predictions": "cat", "_targets": "cat"}
 
     def __init__(
         self,
@@ -90,6 +94,13 @@ class EpochMetric(Metric):
         return self._compute_fn(
             *(torch.cat([t.to(device) for t in stored]) for stored in (self._predictions, self._targets))
         )
+
+    def _rank_state(self) -> Any:
+        joined = copy(self)  # one tensor is sent faster than many
+        for name in ("_predictions", "_targets"):
+            stored = getattr(self, name)
+            setattr(joined, name, [torch.cat([t.to(stored[-1].device) for t in stored])] if stored else [])
+        return super(EpochMetric, joined)._rank_state()
 
     def _copy(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.ndim not in (1, 2):

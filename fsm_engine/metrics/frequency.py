@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsm_engine.events.events import CallableEventWithFilter, Events
 from fsm_engine.metrics.metric import Metric, NotComputableError
+from fsm_engine.metrics.rank_states import Reductions
 from fsm_engine.metrics.usage import MetricUsage
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 class Frequency(Metric):
     """Number of items, such as examples or tokens, processed per second in the epoch so far.
 
+    With several ranks it is the sum over ranks. It is computed in each iteration unless `attach` gets another event,
+    and each time costs a collective then.
+
     `output_transform` returns the number of items of one iteration. ``engine.state.metrics`` holds the value rounded
     down to an integer; `compute` returns a float. See `Metric` for the arguments.
 
@@ -24,6 +29,7 @@ class Frequency(Metric):
     """
 
     _state_dict_all_req_keys = ("_sum", "_seconds")
+    state_reductions: ClassVar[Reductions | None] = {}  # see `_merged`
 
     def reset(self) -> None:
         """Set the number of items and the clock to zero."""
@@ -48,7 +54,16 @@ class Frequency(Metric):
 
     def completed(self, engine: Engine, name: str) -> None:
         """Store the frequency in ``engine.state.metrics[name]``, rounded down to an integer."""
-        engine.state.metrics[name] = int(self.compute())
+        engine.state.metrics[name] = int(self._over_ranks_at(engine, name).compute())
+
+    def _rank_state(self) -> Any:
+        return float(self._sum / self._seconds) if self._seconds else None
+
+    def _merged(self, states: list[Any]) -> Frequency:
+        merged = copy(self)
+        known = [state for state in states if state is not None]
+        merged._sum, merged._seconds = sum(known), float(bool(known))
+        return merged
 
     def attach(  # type: ignore[override]  # takes the event that computes the metric, not a usage
         self, engine: Engine, name: str, event_name: CallableEventWithFilter = Events.ITERATION_COMPLETED

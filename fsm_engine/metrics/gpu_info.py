@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from fsm_engine._util.extras import import_extra
 from fsm_engine.events.events import CallableEventWithFilter, Events
 from fsm_engine.metrics.metric import Metric
+from fsm_engine.metrics.rank_states import Reductions
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 class GpuInfo(Metric):
     """Used memory and utilization of each GPU in percent, as ``"gpu:0 mem(%)"`` and ``"gpu:0 util(%)"``.
 
+    With several ranks, each has the values of the GPUs that it sees.
+
     Raises:
         RuntimeError: there is no GPU of CUDA.
         ModuleNotFoundError: nvidia-ml-py, through which torch asks the driver, is not installed.
     """
+
+    state_reductions: ClassVar[Reductions | None] = {}
 
     def __init__(self) -> None:
         if not torch.cuda.is_available():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from numbers import Number
 from types import MethodType
@@ -12,8 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from fsm_engine import distributed
 from fsm_engine._util.lazy_modules import names_of, public_names
+from fsm_engine._util.plain_data import map_leaves
+from fsm_engine.distributed.gathering import gather_for
 from fsm_engine.metrics.operators import MetricOperators
+from fsm_engine.metrics.rank_states import Reductions, on_cpu, on_device_of, place_of, reduced
+from fsm_engine.metrics.reduction import reduces_itself
 from fsm_engine.metrics.state_dict import attributes_of, check_state_dict, load_attributes
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
@@ -49,6 +55,13 @@ class Metric(MetricOperators, ABC):
     A subclass defines `reset`, `update` and `compute`. If it has an `__init__`, ``super().__init__()``, which calls
     `reset`, comes last there. Expressions of metrics, such as ``2 * p * r / (p + r)``, are metrics (`MetricsLambda`).
 
+    With several ranks, an attached metric is computed from the data of all ranks. For that, a subclass declares in
+    `state_reductions` how the attributes that `reset` sets become one value, or decorates `compute` with
+    `sync_all_reduce`. Other subclasses have the value of the own rank, with a warning. The data is exchanged when the
+    metric is computed and not when it is updated, so ranks may have different numbers of batches, or none. All ranks
+    have to compute the metric: an evaluator that only rank 0 runs waits for the others, and says so in the log.
+    `compute` itself has the data of the own rank; ``metric.over_ranks().compute()`` has the data of all.
+
     The engine calls these three through `started`, `iteration_completed` and `completed`. A subclass that needs the
     engine itself, as some metrics written for pytorch-ignite do, overrides these.
 
@@ -67,6 +80,9 @@ class Metric(MetricOperators, ABC):
     Attributes:
         required_output_keys: keys of the values that `update` gets, if the output is a mapping; None if `update`
             does not accept the values of a mapping.
+        state_reductions: for each attribute with data: "sum", "mean", "max", "min", "cat" (joined lists or tensors),
+            "same" (equal on all ranks that have data), "metrics" (a metric, or a container of metrics), or a function
+            from the list of the ranks' values to one value. None if the metric does not declare it.
 
     Raises:
         TypeError: `output_transform` is not callable.
@@ -74,6 +90,7 @@ class Metric(MetricOperators, ABC):
 
     Example:
         >>> class Longest(Metric):
+        ...     state_reductions = {"longest": "max"}
         ...     def reset(self):
         ...         self.longest = 0
         ...     def update(self, output):
@@ -88,6 +105,8 @@ class Metric(MetricOperators, ABC):
 
     _state_dict_all_req_keys: ClassVar[tuple[str, ...] | None] = None
     """Names of the attributes that `state_dict` saves; None means all attributes that hold data."""
+
+    state_reductions: ClassVar[Reductions | None] = None
 
     required_output_keys: tuple[str, ...] | None = ("y_pred", "y")
     _required_output_keys = required_output_keys
@@ -196,15 +215,16 @@ class Metric(MetricOperators, ABC):
         return tuple(output[key] for key in keys)
 
     def completed(self, engine: Engine, name: str) -> None:
-        """Compute the metric and store its value in ``engine.state.metrics[name]``.
+        """Compute the metric from the data of all ranks and store its value in ``engine.state.metrics[name]``.
 
         The engine calls this method at the event `Usage.COMPLETED`.
 
         Raises:
             ValueError: the value is a mapping that has `name` as a key.
             NotComputableError: the metric has no data.
+            RankMismatchError: other ranks compute another metric, or do so at another place.
         """
-        value = _as_stored(self.compute())
+        value = _as_stored(self._over_ranks_at(engine, name).compute())
         if not isinstance(value, dict):
             engine.state.metrics[name] = value
             return
@@ -218,6 +238,54 @@ class Metric(MetricOperators, ABC):
             engine.state.metrics.update(value)
         if mode != "flatten":
             engine.state.metrics[name] = value
+
+    def over_ranks(self, purpose: str | None = None) -> Metric:
+        """Return a copy of this metric that has the data of all ranks, or in a single process this metric.
+
+        A collective operation: all ranks must call it. The data is pickled on the CPU.
+
+        Args:
+            purpose: a text that is equal on all ranks, to name this call in errors and warnings.
+
+        Raises:
+            RankMismatchError: the purposes differ, or a rank has data that cannot be sent.
+            ValueError: the data of the ranks do not fit together.
+        """
+        if distributed.get_world_size() == 1:
+            return self
+        states = gather_for(purpose or f"over_ranks() of {self._class_name()}", self._rank_state)
+        return self._merged(states)
+
+    def _over_ranks_at(self, engine: Engine, name: str) -> Metric:
+        if distributed.get_world_size() == 1:
+            return self
+        return self.over_ranks(f"the metric {name!r} ({self._class_name()}) at {place_of(engine)}")
+
+    def _rank_state(self) -> Any:
+        """Return the data that other ranks need to compute this metric, with tensors on the CPU."""
+        if self.state_reductions is None:
+            if not reduces_itself(self):
+                _warn_local(self)
+            return None
+        return {
+            name: map_leaves(_state_of, vars(self)[name]) if operation == "metrics" else on_cpu(vars(self)[name])
+            for name, operation in self.state_reductions.items()
+        }
+
+    def _merged(self, states: list[Any]) -> Metric:
+        """Return a copy of this metric with the data of all ranks, which `_rank_state` returned."""
+        if self.state_reductions is None:
+            return self
+        merged = copy(self)
+        if "_result" in vars(merged):
+            merged._result = None  # type: ignore[attr-defined]  # in which metrics written for Ignite keep their value
+        for name, operation in self.state_reductions.items():
+            values, present = [state[name] for state in states], vars(self)[name]
+            if operation == "metrics":
+                setattr(merged, name, _merged_metrics(present, values))
+            else:
+                setattr(merged, name, on_device_of(present, self.device, reduced(operation, values)))
+        return merged
 
     def attach(self, engine: Engine, name: str, usage: AnyUsage | None = None) -> None:
         """Let `engine` compute this metric and store its value in ``engine.state.metrics[name]``.
@@ -306,6 +374,30 @@ class Metric(MetricOperators, ABC):
     def _state_owner(self) -> Metric | None:
         """Return the metric whose state dict an engine saves for this metric."""
         return self
+
+
+def _state_of(part: Any) -> Any:
+    return part._rank_state() if isinstance(part, Metric) else None
+
+
+def _merged_metrics(present: Any, states: list[Any]) -> Any:
+    """Return `present`, a metric or a container of metrics, with copies of the metrics that have all ranks' data."""
+    if isinstance(present, Metric):
+        return present._merged(states)
+    if isinstance(present, Mapping):
+        return {key: _merged_metrics(part, [state[key] for state in states]) for key, part in present.items()}
+    if isinstance(present, (list, tuple)):
+        return type(present)(_merged_metrics(*pair) for pair in zip(present, map(list, zip(*states))))
+    return present
+
+
+def _warn_local(metric: Metric) -> None:
+    name = metric._class_name()
+    warnings.warn(
+        f"{name} does not declare how to join the data of several ranks, so each rank has the value of its own data. "
+        f'Declare it in the class: state_reductions = {{"total": "sum"}}, or {{}} for a value that belongs to a rank.',
+        stacklevel=3,
+    )
 
 
 def _unroll(output: Any) -> Iterable[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from fsm_engine.metrics.metric import Metric, OutputTransform, unchanged
+from fsm_engine.metrics.rank_states import Reductions
 
 
 class MetricGroup(Metric):
@@ -24,6 +25,7 @@ class MetricGroup(Metric):
     """
 
     _state_dict_all_req_keys = ("metrics",)
+    state_reductions: ClassVar[Reductions | None] = {"metrics": "metrics"}
 
     def __init__(
         self,

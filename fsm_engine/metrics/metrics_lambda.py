@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -123,6 +124,24 @@ class MetricsLambda(Metric):
             )
         for metric, given in zip(leaves, state_dict["metrics"]):
             metric.load_state_dict(given)
+
+    def _rank_state(self) -> list[Any]:
+        return [metric._rank_state() for metric in self._leaves()]
+
+    def _merged(self, states: list[Any]) -> Metric:
+        leaves = self._leaves()
+        return self._with_leaves({id(leaf): leaf._merged(list(own)) for leaf, own in zip(leaves, zip(*states))})
+
+    def _with_leaves(self, leaves: Mapping[int, Metric]) -> MetricsLambda:
+        """Return a copy that depends on other metrics, given by the `id` of the metrics that they replace."""
+
+        def replaced(arg: Any) -> Any:
+            return arg._with_leaves(leaves) if isinstance(arg, MetricsLambda) else leaves.get(id(arg), arg)
+
+        changed = copy(self)
+        changed.args = tuple(map(replaced, self.args))
+        changed.kwargs = {name: replaced(arg) for name, arg in self.kwargs.items()}
+        return changed
 
     def _leaves(self) -> list[Metric]:
         """Return the metrics that the function depends on, also through nested functions, each once."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 
+from fsm_engine import distributed
 from fsm_engine._util.extras import import_extra
 from fsm_engine.metrics import torchmetrics_state
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.rank_states import Reductions
 from fsm_engine.metrics.state_dict import check_state_dict
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class PairMetric(Metric):
     """
 
     _state_dict_all_req_keys: ClassVar[tuple[str, ...] | None] = ()
+    state_reductions: ClassVar[Reductions | None] = {}
 
     def __init__(
         self,
@@ -59,15 +62,18 @@ class PairMetric(Metric):
             NotComputableError: the metric has no data, or all batches were empty.
             ValueError: a batch on a device had invalid values.
         """
-        for message, (kind, is_valid) in self._checks.items():
-            if not is_valid:
-                raise kind(f"{message} The batch was added after the last reset().")
+        self._raise_invalid()
         if self._accumulator is None or self._is_empty(self._accumulator):
             raise NotComputableError(
                 f"{type(self).__name__} must have at least one example before it can be computed. "
                 f"Call update() first, or attach it to an engine whose data is not empty."
             )
         return self._value(self._accumulator)
+
+    def _raise_invalid(self) -> None:
+        for message, (kind, is_valid) in self._checks.items():
+            if not is_valid:
+                raise kind(f"{message} The batch was added after the last reset().")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the data accumulated since `reset`, as plain data and copies of tensors."""
@@ -106,6 +112,22 @@ class PairMetric(Metric):
     def _is_empty(accumulator: torchmetrics.Metric) -> bool:
         return isinstance(weight := getattr(accumulator, "weight", None), torch.Tensor) and not weight
 
+    def _rank_state(self) -> dict[str, Any]:
+        self._raise_invalid()  # here all ranks get to know it
+        accumulator = self._accumulator
+        state = None if accumulator is None else torchmetrics_state.rank_state(accumulator)
+        return {**super()._rank_state(), "_accumulator": state}
+
+    def _merged(self, states: list[Any]) -> Metric:
+        merged: Any = super()._merged(states)
+        merged._accumulator = None
+        accumulated = [state["_accumulator"] for state in states if state["_accumulator"] is not None]
+        if accumulated:
+            own = self._accumulator
+            accumulator = merged._accumulator_on(distributed.device() if own is None else own.device)
+            torchmetrics_state.set_states(accumulator, torchmetrics_state.merged_states(accumulator, accumulated))
+        return cast("Metric", merged)
+
     def _new_accumulator(self) -> torchmetrics.Metric:
         from fsm_engine.metrics.weighted_mean import WeightedMean
 
@@ -119,7 +141,9 @@ class PairMetric(Metric):
         accumulator = self._accumulator
         if accumulator is None or (self.device is None and accumulator.device != data_device):
             device = torch.device(self.device or data_device)
-            accumulator = self._new_accumulator() if accumulator is None else accumulator
+            if accumulator is None:
+                accumulator = self._new_accumulator()
+                accumulator.distributed_available_fn = torchmetrics_state.never  # `_merged` exchanges the data
             accumulator.set_dtype(torch.float32 if device.type == "mps" else torch.float64)  # MPS has no float64
             accumulator = self._accumulator = accumulator.to(device)
         return accumulator

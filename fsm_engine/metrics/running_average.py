@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from fsm_engine import distributed
 from fsm_engine.events.events import Events
 from fsm_engine.metrics.independent_copy import independent_copy
 from fsm_engine.metrics.metric import (
@@ -18,6 +20,8 @@ from fsm_engine.metrics.metric import (
     OutputTransform,
     unchanged,
 )
+from fsm_engine.metrics.rank_states import Reductions, is_in_iteration, on_cpu, on_device_of, reduced
+from fsm_engine.metrics.reduction import local_values
 from fsm_engine.metrics.state_dict import check_state_dict, copy_of
 from fsm_engine.metrics.usage import AnyUsage, RunningBatchWise, SingleEpochRunningBatchWise, Usage, usage_of
 
@@ -32,6 +36,11 @@ class RunningAverage(Metric):
     of the run so far. An update does not make the host wait for the device, but storing the average in
     ``engine.state.metrics`` does. To store it less often, attach the metric with
     ``MetricUsage(Events.STARTED, Events.ITERATION_COMPLETED(every=50), Events.ITERATION_COMPLETED)``.
+
+    With several ranks, the value of an iteration is the mean of the values of the ranks. Updates do not communicate,
+    but storing the average takes one collective, so store it less often there. If ranks may have different numbers of
+    batches, store it once per epoch: ``MetricUsage(Events.EPOCH_STARTED, Events.EPOCH_COMPLETED,
+    Events.ITERATION_COMPLETED)``.
 
     Args:
         src: metric whose values are averaged. Each value is over one iteration, or over one epoch with
@@ -56,6 +65,8 @@ class RunningAverage(Metric):
         >>> engine.run([4.0, 8.0]).metrics
         {'loss': 6.0}
     """
+
+    state_reductions: ClassVar[Reductions | None] = {}  # see `_merged`
 
     def __init__(
         self,
@@ -96,12 +107,25 @@ class RunningAverage(Metric):
         source = self._source()
         if source is None:
             super().iteration_completed(engine)
-        else:
+        elif distributed.get_world_size() == 1 or is_in_iteration(engine):
             self._average_source(source)
+        else:
+            self._average(source._over_ranks_at(engine, "src of RunningAverage").compute())
+            source.reset()
 
     def _average_source(self, source: Metric) -> None:
-        self._average(source.compute())
+        with local_values():
+            self._average(source.compute())
         source.reset()
+
+    def _rank_state(self) -> Any:
+        return on_cpu(self._value)
+
+    def _merged(self, states: list[Any]) -> RunningAverage:
+        merged = copy(self)
+        known = [state for state in states if state is not None]
+        merged._value = on_device_of(self._value, self.device, reduced("mean", known)) if known else None
+        return merged
 
     def _average(self, value: Any) -> None:
         self._value = value if self._value is None else self._value * self.alpha + (1.0 - self.alpha) * value

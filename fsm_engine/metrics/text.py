@@ -10,13 +10,14 @@ import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.nn import functional
 
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
 from fsm_engine.metrics.pair_metric import PairMetric
+from fsm_engine.metrics.rank_states import Reductions
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -51,6 +52,7 @@ class Bleu(Metric):
     """
 
     _state_dict_all_req_keys = ("_sum", "_sentences", "_matches", "_totals", "_length", "_reference_length")
+    state_reductions: ClassVar[Reductions | None] = dict.fromkeys(_state_dict_all_req_keys, "sum")
 
     def __init__(
         self,
@@ -142,6 +144,7 @@ class _BaseRouge(Metric):
     """Base class of ROUGE scores (Lin, 2004): a mapping with precision, recall and F, each a mean over sentences."""
 
     _state_dict_all_req_keys = ("_sums", "_sentences")
+    state_reductions: ClassVar[Reductions | None] = dict.fromkeys(_state_dict_all_req_keys, "sum")
 
     def __init__(
         self,
@@ -275,6 +278,7 @@ class Rouge(Metric):
     """
 
     _state_dict_all_req_keys = ("internal_metrics",)
+    state_reductions: ClassVar[Reductions | None] = {"internal_metrics": "metrics"}
 
     def __init__(
         self,

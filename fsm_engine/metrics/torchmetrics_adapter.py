@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine import distributed
 from fsm_engine.metrics import torchmetrics_state
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
 from fsm_engine.metrics.usage import AnyUsage, EpochWise
@@ -96,7 +97,16 @@ class _TorchmetricsAdapter(Metric):
     def compute(self) -> Any:
         if not _may_have_data(self._metric):
             raise NotComputableError(f"{type(self._metric).__name__} was given no data before it was computed.")
-        return self._metric.compute()
+        if distributed.get_world_size() == 1:
+            return self._metric.compute()
+        with torchmetrics_state.own_rank(self._metric):
+            return self._metric.compute()
+
+    def _rank_state(self) -> dict[str, Any]:
+        return torchmetrics_state.rank_state(self._metric)
+
+    def _merged(self, states: list[Any]) -> Metric:
+        return _WithAllData(self._metric, torchmetrics_state.merged_states(self._metric, states))
 
     def state_dict(self) -> dict[str, Any]:
         return torchmetrics_state.state_of(self._metric)
@@ -115,6 +125,18 @@ class _TorchmetricsAdapter(Metric):
 
     def __hash__(self) -> int:
         return id(self._metric)
+
+
+class _WithAllData(_TorchmetricsAdapter):
+    """Adapter that gives the metric the data of all ranks while it is computed; some metrics keep such values."""
+
+    def __init__(self, metric: TorchMetric, states: Mapping[str, Any]) -> None:
+        super().__init__(metric)
+        self._states = states
+
+    def compute(self) -> Any:
+        with torchmetrics_state.replaced_states(self._metric, self._states):
+            return super().compute()
 
 
 def _check_type(metric: Any) -> None:

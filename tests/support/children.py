@@ -55,7 +55,9 @@ class Children:
     def __enter__(self) -> Children:
         command = [sys.executable, *self._options, "-c", textwrap.dedent(PARENT), *self._modules]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self._parent = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
+        path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])  # so that `modules` may be in this folder
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        self._parent = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

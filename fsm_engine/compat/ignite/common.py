@@ -12,6 +12,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 from torch.utils.data import DistributedSampler
 
+from fsm_engine import distributed
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Events
 from fsm_engine.handlers import (
@@ -47,7 +48,7 @@ def setup_common_training_handlers(
 
     Args:
         trainer: engine to attach to.
-        train_sampler: ignored with a warning, because there is one process.
+        train_sampler: sampler that is told the epoch; ignored with a warning in a single process.
         to_save: objects to save by name; see `Checkpoint`.
         save_every_iters: number of iterations between checkpoints.
         output_path: folder of the checkpoints, whose names begin with ``training``.
@@ -71,7 +72,9 @@ def setup_common_training_handlers(
         raise ValueError("Arguments output_path and save_handler are mutually exclusive. Give only one of them.")
     if to_save is not None and output_path is None and save_handler is None:
         raise ValueError("If to_save argument is provided then output_path or save_handler has to be given, too.")
-    if train_sampler is not None:
+    if train_sampler is not None and distributed.get_world_size() > 1:
+        trainer.add_event_handler(Events.EPOCH_STARTED, _set_epoch, train_sampler)
+    elif train_sampler is not None:
         warnings.warn("Argument train_sampler is ignored, because the world size is 1.", stacklevel=2)
     if stop_on_nan:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
@@ -98,6 +101,10 @@ def setup_common_training_handlers(
 
 
 setup_common_distrib_training_handlers = setup_common_training_handlers
+
+
+def _set_epoch(engine: Engine, sampler: DistributedSampler[Any]) -> None:
+    sampler.set_epoch(engine.state.epoch - 1)
 
 
 def _part_of(position: int, name: str, output: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fsm_engine._util.atomic_files import remove_leftovers
 from fsm_engine._util.signatures import accepts, check_runs_when_called
 from fsm_engine._util.state_dicts import check_keys
+from fsm_engine.distributed.gathering import agreed_score
 from fsm_engine.events.events import EventEnum
 from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
@@ -83,7 +84,8 @@ class Checkpoint:
             basename, score_name and priority.
         filename_prefix: the first part of file names.
         score_function: called with the engine, returns the score; a higher score is better. Without `score_function`
-            and `score_name`, a higher step is better.
+            and `score_name`, a higher step is better. With several ranks the score is the mean over ranks, so all of
+            them keep the same checkpoints; attach the handler on all ranks.
         score_name: the name of the score in file names; without a `score_function`, the metric that is the score.
         n_saved: the maximum number of files; None keeps all.
         global_step_transform: called with the engine and the last event, returns the step for file names. The default
@@ -202,7 +204,7 @@ class Checkpoint:
         if self.global_step_transform is not None:
             step = self.global_step_transform(engine, engine.last_event_name)
         if self.score_function is not None:
-            score = _number(self.score_function(engine), "score_function")
+            score = agreed_score("the score of Checkpoint", partial(_score, self.score_function, engine))
         elif step is None:
             step = engine.state.iteration
         priority = _number(step, "global_step_transform") if score is None else score
@@ -455,6 +457,10 @@ def _number(value: Any, source: str) -> float:
     if not isinstance(value, Real):
         raise ValueError(f"Output of {source} should be a number, got {value!r}")
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _score(score_function: Callable[[Any], float], engine: Engine) -> float:
+    return _number(score_function(engine), "score_function")
 
 
 def _metric(name: str, sign: float, engine: Engine) -> float:

@@ -61,9 +61,8 @@ class FastaiLRFinder:
         search; the effects of these calls stay, except on objects in `to_save`. The saved states are kept in temporary
         files.
 
-        The host reads the loss in each iteration to see whether it diverges, so it waits for the device. If several
-        processes train together, average the loss over them in `output_transform`, so that all of them stop in the
-        same iteration.
+        The host reads the loss in each iteration to see whether it diverges, so it waits for the device. With several
+        ranks the loss is the mean over ranks, so all of them stop in the same iteration.
 
         Args:
             trainer: an engine whose step returns the loss.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fsm_engine.distributed.gathering import agreed_score
 from fsm_engine.events.events import AnyEvent, Events
 from fsm_engine.events.priorities import LAST
 from fsm_engine.handlers.param_scheduler.param_groups import set_value
@@ -96,7 +97,10 @@ class Search:
             set_value(group, "lr", rate)
 
     def _record_loss(self, engine: Engine) -> None:
-        loss = _loss_as_float(self._output_transform(engine.state.output))
+        loss = agreed_score(
+            f"the loss for FastaiLRFinder, iteration {engine.state.iteration}",
+            lambda: _loss_as_float(self._output_transform(engine.state.output)),
+        )
         if math.isnan(loss):  # not recorded, because NaN cannot be compared with the other losses
             self._end_diverged(engine)
             return

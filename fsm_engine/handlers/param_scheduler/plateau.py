@@ -10,6 +10,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fsm_engine._util.state_dicts import check_keys
+from fsm_engine.distributed.gathering import agreed_score
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 from fsm_engine.handlers.param_scheduler.param_groups import number_or_list, record_history, set_value
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 class ReduceLROnPlateauScheduler(ParamScheduler):
     """Call torch's ReduceLROnPlateau with a metric of an evaluator after each of its runs.
+
+    With several ranks the metric is the mean over ranks, so their learning rates stay equal.
 
     Attach it to the evaluator. Unlike the other schedulers, it multiplies the current learning rate of the optimizer.
 
@@ -87,16 +90,20 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
         Raises:
             ValueError: ``engine.state.metrics`` has no such metric.
         """
+        purpose = f"the metric {self.metric_name!r} for ReduceLROnPlateau"
+        self._step(agreed_score(purpose, lambda: self._metric_of(engine)))
+        if self.save_history:
+            record_history(self.trainer or engine, name or self.param_name, self._learning_rates())
+        self._advance()
+
+    def _metric_of(self, engine: Any) -> Any:
         metrics = getattr(getattr(engine, "state", None), "metrics", None) or {}
         if self.metric_name not in metrics:
             raise ValueError(
                 f"Argument engine should have in its 'state', attribute 'metrics' which itself has the metric "
                 f"{self.metric_name}. It has {list(metrics)}."
             )
-        self._step(metrics[self.metric_name])
-        if self.save_history:
-            record_history(self.trainer or engine, name or self.param_name, self._learning_rates())
-        self._advance()
+        return metrics[self.metric_name]
 
     def _step(self, metric: Any) -> None:
         # ReduceLROnPlateau changes all parameter groups, so the other groups get their learning rates back.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine import distributed
 from fsm_engine.events.edges import exits_of
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Events, EventsList, without_filter
 from fsm_engine.events.scopes import Scope
@@ -26,6 +27,8 @@ class ProgressBar:
     A bar is drawn at most ten times a second, and metrics and outputs are read only for a draw. Every other iteration
     costs one call of `time.monotonic`. Bars of nested runs, such as an evaluator inside a handler of the trainer, are
     drawn below each other. A bar is closed when its run ends, also by an exception or an interrupt.
+
+    With several ranks, rank 0 shows the bars: metrics of all ranks, and its own outputs.
 
     Args:
         persist: keep closed bars on the screen.
@@ -73,6 +76,8 @@ class ProgressBar:
         """
         _check_events(engine, event_name, closing_event_name)
         reader = StateReader(metric_names, output_transform, state_attributes)
+        if distributed.get_rank() != 0:
+            return
         event, closing_event = without_filter(event_name), without_filter(closing_event_name)
         bar = EngineBar(self._backend, self._description, reader, event, closing_event)  # type: ignore[arg-type]  # edges have no counter, so the check has refused them
         engine.add_event_handler(event_name, bar.update)
@@ -82,7 +87,8 @@ class ProgressBar:
 
     def log_message(self, message: str) -> None:
         """Print a line above the open bars."""
-        self._backend.write(message)
+        if distributed.get_rank() == 0:
+            self._backend.write(message)
 
 
 def _backend(name: str, persist: bool, bar_format: str | None, options: dict[str, Any]) -> Backend:
