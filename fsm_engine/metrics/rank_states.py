@@ -68,7 +68,7 @@ def reduced(operation: Reduction, values: list[Any]) -> Any:
     """Return one value for the values of all ranks.
 
     Raises:
-        ValueError: there is no such operation, or the values differ although they have to be the same.
+        ValueError: the operation is unknown, or the values differ although they have to be the same.
     """
     if callable(operation):
         return operation(values)
