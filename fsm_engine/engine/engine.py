@@ -510,7 +510,7 @@ class Engine(EventDispatcher):
         only if its limits are reached, or if the loaded state of a handler says that it is over, such as
         `EarlyStopping` out of patience; the log says how to continue it then. A handler of your own that ended the run
         for good has to call `terminate` again at RESUMED, for example because of a state that it saves. A run that had
-        completed fires STARTED and ends again, unless a higher limit is given.
+        completed fires STARTED and ends again, unless a higher limit is given; then it continues with the next batch.
 
         Without an exact position, `run` skips the batches that the current epoch has used. It fires STARTED, then
         RESUMED unless the loaded run had done nothing.

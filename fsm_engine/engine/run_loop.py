@@ -91,7 +91,7 @@ def begin(
         _resume(engine, data)
     else:
         _start(engine, data, is_new)
-    data_pass.resume_rng = data_pass.saved_data = cursor.loaded_end = None
+    data_pass.resume_rng = data_pass.saved_data = data_pass.loaded_opening_rng = cursor.loaded_end = None
     cursor.outcome, cursor.callback_event = None, None
     recording.begin(engine)
     run_ends.begin(engine)

@@ -29,7 +29,7 @@ def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int]
     iterations = iteration - cursor.epoch_start if cursor.epoch_is_open else cursor.loaded_iterations
     is_open = cursor.epoch_is_open and not (length and iterations >= length)
     epochs, iterations = (state.epoch - 1, iterations) if is_open else (state.epoch, cursor.loaded_iterations)
-    batches, derived_batches = _batches(engine, iteration), batches_before(iteration, state.dataloader, length)
+    batches, derived_batches = batches_done(engine, iteration), batches_before(iteration, state.dataloader, length)
     derived = divmod(iteration, length) if length else (0, 0)
     pass_length = length_of(state.dataloader) or length  # of data without a length, load_state_dict assumes this one
     has_derived_batches = batches == derived_batches or (pass_length and batches % pass_length == derived_batches)
@@ -40,7 +40,7 @@ def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int]
     return dict(zip(PROGRESS_NAMES, (epochs, iterations, batches)))
 
 
-def _batches(engine: EventDispatcher, iteration: int) -> int:
+def batches_done(engine: EventDispatcher, iteration: int) -> int:
     """Return the number of batches of the open pass that are done; derive it where a graph does not determine it."""
     data_pass, data = engine._data_pass, engine.state.dataloader
     if not data_pass.has_data or engine._graph.pending_batches is None:

@@ -16,7 +16,13 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import IDLE_POSITION, after_handlers, phase_at
 from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.table import qualified_name
-from fsm_engine.persistence.epoch_progress import EPOCH_PROGRESS, PROGRESS_NAMES, check_epoch_progress, epoch_progress
+from fsm_engine.persistence.epoch_progress import (
+    EPOCH_PROGRESS,
+    PROGRESS_NAMES,
+    batches_done,
+    check_epoch_progress,
+    epoch_progress,
+)
 from fsm_engine.persistence.exact_position import (
     check_position,
     fire_counts,
@@ -100,10 +106,19 @@ def _exact_state(engine: EventDispatcher) -> dict[str, Any]:
         "ended": end and end.value,
         "data": describe_data(engine, engine.state.dataloader),
         "generators": generators if stop is None else stop.generators,
+        "opening_rng": _opening_rng(engine) if position is None else None,
         "step": step_state(engine),
         "handlers": handler_states(engine),
         "fired": fire_counts(engine) if stop is None else stop.fire_counts,
     }
+
+
+def _opening_rng(engine: EventDispatcher) -> Mapping[str, Any] | None:
+    """Return the RNG states at the opening of the pass inside which the run has ended; None if it has not."""
+    data_pass = engine._data_pass
+    if data_pass.loaded_opening_rng is not None:
+        return data_pass.loaded_opening_rng
+    return data_pass.opening_rng if batches_done(engine, engine.state.iteration) else None
 
 
 def _end(engine: EventDispatcher) -> Outcome | None:
@@ -155,7 +170,9 @@ def _load_exactly(engine: EventDispatcher, given: Mapping[str, Any]) -> None:
         load_step_state(engine, given["step"])
     if "handlers" in given:
         load_handler_states(engine, given["handlers"])
-    engine._data_pass.resume_rng, engine._data_pass.saved_data = given.get("generators"), given.get("data")
+    data_pass = engine._data_pass
+    data_pass.resume_rng, data_pass.saved_data = given.get("generators"), given.get("data")
+    data_pass.loaded_opening_rng = given.get("opening_rng")
     engine._cursor.loaded_end = given["ended"] and Outcome(given["ended"]) if "ended" in given else None
     counts = given.get("fired")
     if counts:
@@ -241,6 +258,8 @@ def resume_epoch(engine: EventDispatcher) -> None:
     else:
         return
     data_pass.start = state.iteration - data_pass.skip
+    if data_pass.skip and data_pass.loaded_opening_rng is not None:
+        data_pass.opening_rng, data_pass.must_reopen = data_pass.loaded_opening_rng, True
     if not cursor.loaded_iterations or state.epoch != epochs + 1:
         return
     # The loaded run has reached max_iters inside an epoch, which is still open.

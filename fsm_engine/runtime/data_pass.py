@@ -27,6 +27,7 @@ class DataPass(Part):
         has_warned_of_length: True after the warning that data is longer than the epochs of a continued run.
         saved_data: the description of the data of a loaded or unpickled run, until the next run starts.
         resume_rng: from a loaded run, the RNG states to restore when the next run starts.
+        loaded_opening_rng: `opening_rng` of a loaded run that had ended inside a pass, until the next run starts.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class DataPass(Part):
         "has_data",
         "has_warned_of_length",
         "iterator",
+        "loaded_opening_rng",
         "loader_state",
         "must_reopen",
         "opening_rng",
@@ -51,6 +53,7 @@ class DataPass(Part):
     def __init__(self) -> None:
         self.resume_rng: Mapping[str, Any] | None = None
         self.saved_data: Mapping[str, Any] | None = None
+        self.loaded_opening_rng: dict[str, Any] | None = None
         self.derived_length: int | None = None
         self.has_warned_of_length = False
         super().__init__()

@@ -317,6 +317,36 @@ def test_a_run_that_has_reached_its_limits_ends_at_once_and_the_log_says_how_to_
         assert ("at once" in messages(caplog) and "higher limit than max_epochs=2" in messages(caplog)) == (given != 3)
 
 
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # by torchdata
+def test_a_run_that_ended_inside_a_pass_continues_with_its_next_batches(kind: str) -> None:
+    def made() -> tuple[Engine, list[Any], list[Any], Any]:
+        torch.manual_seed(0)
+        steps: list[Any] = []
+        saved: list[Any] = []
+        engine = Engine(lambda engine, batch: steps.append((engine.state.epoch, batch[0].tolist())))
+        engine.resumes_exactly = True
+        for event in (Events.TERMINATE, Events.COMPLETED):
+            engine.add_event_handler(event, lambda e: e.call_when_safe(lambda e: saved.append(e.state_dict())))
+        return engine, steps, saved, DATA[kind]()
+
+    undisturbed, expected, _, data = made()
+    undisturbed.run(data, max_iters=17)
+    engine, _, saved, data = made()
+    engine.run(data, max_iters=8)
+    idle, _, saved_again, data = made()
+    idle.load_state_dict(saved[-1])
+    idle.run(data, max_iters=8)
+    for state in [*saved, engine.state_dict(), *saved_again, idle.state_dict()]:
+        resumed, steps, _, data = made()
+        torch.manual_seed(99)
+        random.seed(99)
+        resumed.load_state_dict(state)
+        resumed.run(data, max_iters=17)
+        assert steps[:4] == expected[8:12]  # the rest of the pass
+        assert [epoch for epoch, _ in steps] == [epoch for epoch, _ in expected[8:]]
+
+
 # Early stopping
 
 
