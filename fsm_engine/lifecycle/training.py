@@ -109,9 +109,8 @@ def _ends_of_epoch(source: Event, label: str, action: CodeFragment) -> tuple[Tra
     """Return the exits of a phase in which the data ended, and may have requested to skip EPOCH_COMPLETED."""
     skip = _code(
         f"{action.name}, skip EPOCH_COMPLETED",
-        f"{action.text}\ncursor.skip_epoch_completed = signals.requests.pop(TERMINATE_EPOCH)",
+        f"{action.text}\ncursor.skip_epoch_completed = signals.take_terminate_epoch()",
         **action.names,
-        **_skip_requested.names,
     )
     return (
         Transition(source, E.TERMINATE_SINGLE_EPOCH, f"{label}_skip", guard=_skip_requested, action=skip),

@@ -34,3 +34,7 @@ class PendingSignals(Part):
         self.callbacks: list[Callable[[Any], Any]] = []
         self.is_calling_back = False
         self.needs_attention = False
+
+    def take_terminate_epoch(self) -> bool:
+        """Remove the request to end the epoch, and return True if it skips EPOCH_COMPLETED."""
+        return self.requests.pop(Signal.TERMINATE_EPOCH)
