@@ -271,7 +271,7 @@ class Agreement:
     def _decide(self, current: _Round) -> None:
         """Collect the promises of all ranks, and post the highest one."""
         keys = [self._key(current.number, rank) for rank in range(self._log.world_size)]
-        store = self._log.store.clone()
+        store = self._log.store
         pause = _LOOK_EVERY
         while not store.check(keys):  # does not block, because a thread that waits cannot be stopped
             if self._log.is_closed or self._failures.has_other:

@@ -37,9 +37,13 @@ class EventLog:
     def __init__(self, store: Store, rank: int, world_size: int) -> None:
         self.store, self.rank, self.world_size = store, rank, world_size
         self._closed: set[int] = set()
+        self._left: set[int] = set()
+        self._others_left = threading.Event()
         self._may_leave, self._all_closed = threading.Event(), threading.Event()
         self.is_closed = False
         self._receivers: list[Receiver] = []
+        self._received: list[tuple[int, Message]] = []  # a rank may ask before another one attaches its engines
+        self._delivering = threading.Lock()
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=loop, args=(store.clone(),), name=f"fsm_engine {name}", daemon=True)
@@ -47,8 +51,11 @@ class EventLog:
         ]
 
     def subscribe(self, receiver: Receiver) -> None:
-        """Call ``receiver(number, message)`` in the thread of the log for each message from now on."""
-        self._receivers.append(receiver)
+        """Call ``receiver(number, message)`` for each message: at once for those received, else in the log's thread."""
+        with self._delivering:
+            for number, message in self._received:
+                receiver(number, message)
+            self._receivers.append(receiver)
 
     def start(self) -> None:
         """Start to receive messages, from the first message of the log on."""
@@ -69,6 +76,8 @@ class EventLog:
         self._may_leave.wait(timeout)
         self._all_closed.wait(_LAST_WAIT)  # after a failure: this process may have the store that the others need
         self.is_closed = True
+        if self.rank == 0:
+            self._others_left.wait(_LAST_WAIT)
         self.post({"kind": "left"})  # wakes the thread that receives, which must not wait when the interpreter ends
         self._outbox.put(None)
         for thread in self._threads:
@@ -105,8 +114,17 @@ class EventLog:
                 if len(self._closed) == self.world_size:
                     self._all_closed.set()
                     self._may_leave.set()
-            elif message["kind"] == "left" and message["rank"] == self.rank:
-                return
+            elif message["kind"] == "left":
+                self._left.add(message["rank"])
+                if len(self._left) >= self.world_size - 1:
+                    self._others_left.set()
+                if self.rank in self._left:
+                    return
+            self._deliver(number, message)
+
+    def _deliver(self, number: int, message: Message) -> None:
+        with self._delivering:
+            self._received.append((number, message))
             for receiver in self._receivers:
                 try:
                     receiver(number, message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
@@ -35,6 +36,9 @@ _logger = logging.getLogger(__name__)
 _LAST_WAIT = 3.0
 """Seconds to wait for the messages of other ranks before this one ends with an error."""
 
+_numbers = count()
+"""The numbers of the sessions of this process. All ranks open equally many, and a store outlives a session."""
+
 _open: Session | None = None
 
 
@@ -56,7 +60,7 @@ class Session:
         self._log: EventLog | None = None
         self._heartbeat: Heartbeat | None = None
         if self.world_size > 1:
-            store = PrefixStore("fsm_engine", _get_default_store())
+            store = PrefixStore(f"fsm_engine/{next(_numbers)}", _get_default_store())
             self._log = EventLog(store, self.rank, self.world_size)
             self._failures = Failures(self._log)
             self._log.start()

@@ -152,6 +152,19 @@ def test_a_rank_whose_run_has_ended_answers(ranks: Ranks) -> None:
     assert ranks.run(2, code) == [[["completed", 5]], [["completed", 5]]]
 
 
+def test_a_rank_that_attaches_late_receives_earlier_requests(ranks: Ranks) -> None:
+    code = """
+        with session() as ranks:
+            trainer = Engine(lambda engine, batch: None)
+            time.sleep(0.5 * (rank == 0))
+            ranks.attach(trainer)
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate)
+            trainer.run(range(5))
+            report([trainer.outcome, trainer.state.iteration])
+    """
+    assert ranks.run(2, code) == [[["terminated", 2]]] * 2
+
+
 def test_a_rank_that_does_not_answer_is_named(ranks: Ranks) -> None:
     code = """
         with session(timeout=1) as ranks:
@@ -159,18 +172,16 @@ def test_a_rank_that_does_not_answer_is_named(ranks: Ranks) -> None:
             if rank == 0:
                 ranks.attach(trainer)
                 trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate)
-                try:
-                    trainer.run(range(5))
-                except Exception as error:
-                    report([type(error).__name__, str(error)])
+                trainer.run(range(5))
             else:
                 time.sleep(2)
     """
-    (error,), nothing = ranks.run(2, code)
+    started = ranks.start(2, code)
 
-    assert error[0] == "AgreementError"
-    assert "ranks [1]" in error[1]
-    assert nothing == []
+    assert [child.wait(60) for child in started] == [1, 1]
+    assert "AgreementError: no decision" in started[0].err.read_text()
+    for child in started:
+        assert "no answer from ranks [1]" in child.err.read_text()
 
 
 def test_a_signal_from_another_thread_is_agreed_too(ranks: Ranks) -> None:
