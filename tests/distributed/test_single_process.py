@@ -44,7 +44,7 @@ CALLS = {
 }
 
 
-OWN_NAMES = {"AgreementError", "RankError", "Session", "launch", "rank_zero", "session"}
+OWN_NAMES = {"AgreementError", "RankError", "RankMismatchError", "Session", "launch", "rank_zero", "session"}
 
 
 def parallel_calls(library: Any) -> list[Any]:
