@@ -65,7 +65,7 @@ def begin(
     """
     _raise_if_cannot_run(engine, driver)
     if data is not None:
-        data_iter.check_data(data)
+        data_iter.check_data(data, may_be_empty=engine._agreement is not None)  # other processes may have the batches
     cursor, signals, data_pass, state = engine._cursor, engine._signals, engine._data_pass, engine.state
     previous_limits = state.max_epochs, state.max_iters
     is_new, resumes = _set_limits(engine, data, max_epochs, max_iters, epoch_length)

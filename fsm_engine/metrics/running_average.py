@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -114,7 +115,7 @@ class RunningAverage(Metric):
             source.reset()
 
     def _average_source(self, source: Metric) -> None:
-        with local_values():
+        with local_values() if distributed.get_world_size() > 1 else nullcontext():
             self._average(source.compute())
         source.reset()
 

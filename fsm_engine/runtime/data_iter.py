@@ -56,8 +56,8 @@ class CountingIterator:
             raise
 
 
-def check_data(data: Any) -> None:
-    """Check that `data` is iterable and is not known to be empty.
+def check_data(data: Any, may_be_empty: bool = False) -> None:
+    """Check that `data` is iterable and, unless it `may_be_empty`, not known to be empty.
 
     Raises:
         TypeError: `data` is not iterable.
@@ -65,7 +65,7 @@ def check_data(data: Any) -> None:
     """
     if getattr(type(data), "__iter__", None) is None and not hasattr(data, "__getitem__"):
         raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
-    if length_of(data) == 0:
+    if length_of(data) == 0 and not may_be_empty:
         raise ValueError("Input data has zero size. Please provide non-empty data.")
 
 
@@ -262,13 +262,13 @@ def _no_data_message(run: Run) -> str:
 
 
 def raise_if_empty(run: Run) -> None:
-    """Raise if the first fetch of the run found the end of the data.
+    """Raise if the first fetch of the run found the end of the data. Data of length zero has passed `check_data`.
 
     Raises:
         ValueError: `run` was called with an empty or consumed iterable.
     """
     data_pass, state = run._data_pass, run.state
-    if data_pass.times_opened == 1 and not batches_taken(run):
+    if data_pass.times_opened == 1 and not batches_taken(run) and length_of(state.dataloader) != 0:
         raise ValueError(
             f"Input data has zero size: the first fetch from {type(state.dataloader).__name__} returned no batch. "
             f"Please provide non-empty data; a generator or an iterator can be consumed only once."

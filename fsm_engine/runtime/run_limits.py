@@ -119,7 +119,7 @@ def start_limits(run: Run, data: Any, max_epochs: int | None, max_iters: int | N
     """
     state, derived_length = run.state, None
     if epoch_length is None and data is not None:
-        derived_length = length_of(data)
+        derived_length = length_of(data) or None
     if epoch_length is None and derived_length is None and (data is None or _is_given(run)):
         epoch_length = state.epoch_length
     _check_has_length(data, epoch_length)

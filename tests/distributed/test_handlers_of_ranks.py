@@ -84,6 +84,20 @@ METRICS = """
         except (gathering.RankMismatchError, KeyError) as error:
             report([type(error).__name__, str(error)])
 
+        evaluator, events = Engine(lambda engine, batch: float(batch)), []
+        for event in (Events.STARTED, Events.EPOCH_STARTED, Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED,
+                      Events.COMPLETED):
+            evaluator.add_event_handler(event, lambda engine, event=event: events.append(event.name))
+        metrics.Average().attach(evaluator, "mean")
+        try:
+            evaluator.run([])
+        except ValueError as error:
+            report("zero size" in str(error))
+        ranks.attach(evaluator)
+        for _ in range(2):
+            evaluator.run(ranks.loader(torch.tensor([3.0]), pad=False))
+        report([evaluator.state.metrics, events])
+
         lines = []
         logging.getLogger("fsm_engine.distributed.gathering").warning = lambda text, *args: lines.append(text % args)
         gathering._WARN_AFTER = gathering.timedelta(seconds=0.1)
@@ -95,7 +109,7 @@ METRICS = """
 
 def test_metrics_of_uneven_data(ranks: Ranks) -> None:
     zero, one = ranks.run(2, METRICS)
-    epoch, per_iteration, frequency, undeclared, mismatch, failure, waited = zip(zero, one)
+    epoch, per_iteration, frequency, undeclared, mismatch, failure, alone, empty, waited = zip(zero, one)
 
     local = (3.75, 4.0)  # exponential averages of 1, 2, 6 and of 4
     expected = {"longest": 6.0, "ignite": 3.25, "mean": 3.25, "formula": 6.5, "average": sum(local) / 2}
@@ -109,6 +123,10 @@ def test_metrics_of_uneven_data(ranks: Ranks) -> None:
         assert "iteration 2" in message
     assert failure[0] == ["RankMismatchError", "rank 1 failed in the score: KeyError: 'score'"]
     assert failure[1] == ["KeyError", "'score'"]
+    assert alone == (True, True)
+    names = ["STARTED", "EPOCH_STARTED", "EPOCH_COMPLETED", "COMPLETED"]
+    assert empty[0] == [{"mean": 3.0}, 2 * [*names[:2], "ITERATION_COMPLETED", *names[2:]]]
+    assert empty[1] == [{"mean": 3.0}, 2 * names]
     assert waited[1] == []
     assert "Rank 0 has waited 0.1 s" in waited[0][0]
     assert "the metric 'mean' (Average)" in waited[0][0]

@@ -826,3 +826,21 @@ from fsm_engine.handlers.tensorboard_logger import *
 tb_logger = TensorboardLogger(log_dir="experiments/tb_logs")
 tb_logger.attach(trainer, event_name=Events.EPOCH_COMPLETED, log_handler=WeightsHistHandler(model))
 """
+
+
+@pytest.mark.parametrize(("module", "logger_class"), [("mlflow", MLflowLogger), ("wandb", WandBLogger)])
+def test_only_rank_0_calls_the_backend(module: str, logger_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = MagicMock()
+    monkeypatch.setitem(sys.modules, module, backend)
+    for rank in (1, 0):
+        monkeypatch.setattr("fsm_engine.distributed.get_rank", lambda rank=rank: rank)
+        engine = Engine(lambda engine, batch: batch)
+        with logger_class() as logger:
+            logger.attach_output_handler(
+                engine, Events.ITERATION_COMPLETED, "t", output_transform=lambda output: output
+            )
+            logger.log_values({"a": 1.0}, 1)
+            logger.watch(engine).unwatch()
+            logger.log_lifecycle(engine)
+            engine.run([1.0])
+        assert bool(backend.mock_calls) is (rank == 0)
