@@ -31,7 +31,7 @@ from ignite.handlers import Checkpoint as IgniteCheckpoint
 from torch import nn
 
 import fsm_engine
-from fsm_engine import Engine
+from fsm_engine import BusyError, Engine
 from fsm_engine._util.atomic_files import open_durably
 from fsm_engine.handlers.checkpoint import BaseSaveHandler, Checkpoint, DiskSaver, ModelCheckpoint, checksummed_file
 
@@ -501,6 +501,20 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, caplog: Any, legacy: bool) ->
     assert names_in(tmp_path) == ["checkpoints"]
     torch.load(folder / "checkpoint_2.pt", weights_only=False)  # to show that the code would have run
     assert names_in(tmp_path) == ["checkpoints", "exploded"]
+
+
+def test_resuming_a_running_engine_is_an_error_that_does_not_blame_the_file(tmp_path: Path) -> None:
+    def made() -> tuple[Engine, Checkpoint]:
+        engine = Engine(lambda engine, batch: batch)
+        return engine, Checkpoint({"engine": engine}, tmp_path)
+
+    engine, checkpoint = made()
+    engine.add_event_handler(fsm_engine.Events.ITERATION_COMPLETED(once=1), checkpoint)
+    engine.run([1, 2])
+    engine, checkpoint = made()
+    engine.add_event_handler(fsm_engine.Events.STARTED, lambda: checkpoint.resume())
+    with pytest.raises(BusyError, match=r"STARTED.*before run\(\)"):
+        engine.run([1, 2])
 
 
 def test_a_file_that_does_not_fit_the_objects_is_skipped(tmp_path: Path, caplog: Any) -> None:

@@ -288,6 +288,7 @@ class Checkpoint:
         Raises:
             RuntimeError: there are files, but no valid one; the message has the reason for each file. Or another
                 process saves to the folder.
+            BusyError: an engine is running. Resume before `run`.
             AttributeError: the save handler is not a `DiskSaver`.
             TypeError: an object has no ``load_state_dict``.
         """

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, NoManifestError, read_manifest, versions
 from fsm_engine.handlers.checkpoint.retention import Saved
 from fsm_engine.handlers.checkpoint.shared_folder import number_of
@@ -75,11 +76,14 @@ def load_newest_valid(
 
     Raises:
         RuntimeError: no file is valid; the message has the reason for each file.
+        BusyError: an engine is running, which is no fault of the file.
     """
     reasons: dict[Path, str] = {}
     for file in files:
         try:
             load(*load_file(file.path))
+        except BusyError:
+            raise
         except Exception as error:
             reasons[file.path] = _reason(error)
             logger.warning("%s is skipped: %s.", file.path, reasons[file.path].rstrip("."))
