@@ -47,20 +47,20 @@ class Growth:
         return "reason" if self.operation.bound > 1 else "NO"
 
 
-def measure(operation: Operation, sizes: Sequence[int], budget: float) -> Growth:
-    """Measure `operation` until the next size would take longer than `budget` seconds."""
+def measure(operation: Operation, sizes: Sequence[int], budget: float, enough: float) -> Growth:
+    """Measure three sizes of `operation`, and more until the next one would take longer than `budget` seconds."""
     times: dict[int, float] = {}
     for size in sizes:
-        if times:
+        if len(times) >= 3:
             last, seconds = list(times.items())[-1]
             if seconds * (size / last) ** (1 if operation.bound == 1 else 2) > budget:
                 break
-        times[size] = least_time(operation, size)
+        times[size] = least_time(operation, size, enough)
     return Growth(operation, times)
 
 
-def least_time(operation: Operation, size: int) -> float:
-    """Return the least CPU time of up to five calls; a call longer than half a second is measured once or twice."""
+def least_time(operation: Operation, size: int, enough: float) -> float:
+    """Return the least CPU time of up to five calls; no call follows once they have taken `enough` seconds."""
     call = operation.prepare(size)
     best, spent = math.inf, 0.0
     for _ in range(5):
@@ -71,7 +71,7 @@ def least_time(operation: Operation, size: int) -> float:
         seconds = time.process_time() - start
         gc.enable()
         best, spent = min(best, seconds), spent + seconds
-        if spent > 0.5:
+        if spent > enough:
             break
     return best
 
@@ -100,11 +100,12 @@ def in_words(seconds: float) -> str:
 def main() -> None:
     """Measure the selected operations, print the table, and plot the exponents."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes: about a minute")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer calls: one or two minutes")
     parser.add_argument("--only", action="append", metavar="TEXT", help="operations and units that contain TEXT")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the exponents (needs matplotlib)")
     arguments = parser.parse_args()
     sizes = {unit: own[:4] if arguments.quick else own for unit, own in SIZES.items()}
+    limits = (0.2, 0.05) if arguments.quick else (20.0, 0.5)
     chosen = [
         operation
         for operation in OPERATIONS
@@ -113,7 +114,7 @@ def main() -> None:
     print_row("per", "operation", "exponent", "from", "to", "n log n")
     results = []
     for operation in chosen:
-        results.append(measure(operation, sizes[operation.unit], 0.5 if arguments.quick else 20.0))
+        results.append(measure(operation, sizes[operation.unit], *limits))
         print_growth(results[-1])
     if arguments.plot:
         from growth_plot import plot

@@ -20,7 +20,7 @@ from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.mutable_graph import ChangedPart
-from fsm_engine.lifecycle.step_parts import missing_parts, with_one_activity
+from fsm_engine.lifecycle.step_parts import ignores_options, missing_parts, with_one_activity
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.validation import Finding, edit_findings, findings, raise_errors, unbound_finding
 
@@ -363,6 +363,16 @@ class LifecycleBuilder:
     def _step_findings(self) -> list[Finding]:
         if isinstance(self.step, Unbound):
             return [unbound_finding([self.step.key])]
+        if ignores_options(self._graph, self.step):
+            return [
+                Finding(
+                    "step",
+                    f"the step {getattr(self.step, '__name__', self.step)} has options, such as "
+                    f"gradient_accumulation_steps or prepare_batch, but the lifecycle is of a trainer without options, "
+                    f"whose parts would ignore them.",
+                    "Use the lifecycle of a trainer that was made with the same options.",
+                )
+            ]
         return [
             Finding(
                 "step",

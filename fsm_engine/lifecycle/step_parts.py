@@ -54,6 +54,8 @@ _plain_output = _part(
     "state.output = step.output_transform(state.x, state.y, state.y_pred, state.loss)\ncursor.has_output = True",
 )
 
+_PLAIN = (_plain_prepare, _plain_forward, _plain_loss, _plain_backward, _plain_optimize, _plain_output)
+
 _split = _part("chunks of x, y = batch", "cursor.has_output = False\nstep.split(engine, state.batch)")
 _next_chunk = _part("x, y = next chunk; zero_grad", "step.next_chunk(engine)")
 _mean_output = _part("output = mean over the chunks", "step.finish(engine)")
@@ -227,3 +229,8 @@ def missing_parts(graph: Graph, step: Any) -> Iterator[tuple[Phase, str]]:
         for code in (phase.activity, *phase.entry):
             names = re.findall(r"\bstep\.(\w+)", code.text) if isinstance(code, CodeFragment) and code.is_part else ()
             yield from ((phase, name) for name in names if not hasattr(step, name))
+
+
+def ignores_options(graph: Graph, step: Any) -> bool:
+    """Return True if the parts of `graph` belong to a step without options, but `step` has options."""
+    return getattr(step, "has_options", False) and any(phase.activity in _PLAIN for phase in graph.phases)

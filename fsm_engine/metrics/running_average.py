@@ -34,8 +34,9 @@ class RunningAverage(Metric):
     """Exponential moving average over iterations: ``average = alpha * average + (1 - alpha) * value``.
 
     The first value is the first average. By default the average is computed in every iteration, over the iterations
-    of the run so far. An update does not make the host wait for the device, but storing the average in
-    ``engine.state.metrics`` does. To store it less often, attach the metric with
+    of the run so far. Averaging values of the step does not make the host wait for the device, but
+    computing a value of `src` does, and so does storing the average in ``engine.state.metrics``. To do both less often,
+    attach the metric with
     ``MetricUsage(Events.STARTED, Events.ITERATION_COMPLETED(every=50), Events.ITERATION_COMPLETED)``.
 
     With several ranks, the value of an iteration is the mean of the values of the ranks. Updates do not communicate,

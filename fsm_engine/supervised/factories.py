@@ -96,14 +96,18 @@ def supervised_training_step(
 
     Raises:
         ValueError: if `gradient_accumulation_steps` is not positive, if `optimizer` needs a closure, as LBFGS does, if
-            `amp_mode` is unknown or not supported on
-            `device`, or for a `scaler` without ``amp_mode="amp"``.
+            `amp_mode` is unknown or not supported on `device`, or for a `scaler` without ``amp_mode="amp"``.
+        TypeError: if `gradient_accumulation_steps` is not an int.
         ModuleNotFoundError: for the other modes of pytorch-ignite, if the library that they need is missing.
         RuntimeError: for an XLA device without PyTorch XLA.
         ImportError: for ``scaler=True`` with a torch older than 2.3.
     """
     check_amp(device, amp_mode, scaler)
     check_optimizer(optimizer)
+    if not isinstance(gradient_accumulation_steps, int):
+        raise TypeError(
+            f"gradient_accumulation_steps={gradient_accumulation_steps!r} must be a number of iterations, an int."
+        )
     if gradient_accumulation_steps <= 0:
         raise ValueError(
             f"Gradient_accumulation_steps must be strictly positive. It is {gradient_accumulation_steps}: "

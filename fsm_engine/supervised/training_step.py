@@ -58,14 +58,14 @@ class TrainingStep:
     @property
     def graph_of_parts(self) -> Graph:
         """The training lifecycle with the parts of the step, which steps of one kind share."""
-        if self._is_plain:
+        if not self.has_options:
             return plain_graph()
         return supervised_graph(self.gradient_accumulation_steps > 1, self.is_scaled)
 
     @property
-    def _is_plain(self) -> bool:
-        """True if the parts are the lines of a loop without options."""
-        return (
+    def has_options(self) -> bool:
+        """False if the parts are the lines of a loop without options."""
+        return not (
             type(self) is TrainingStep
             and self.gradient_accumulation_steps == 1
             and self.prepare_batch is prepare_pair

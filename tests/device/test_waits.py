@@ -13,8 +13,23 @@ from fake_device import DEVICE, FakeDevice
 from torch import nn
 
 import fsm_engine.metrics as metrics_module
-from fsm_engine import Engine, Events, create_supervised_evaluator, create_supervised_trainer
-from fsm_engine.handlers import EMAHandler, EpochOutputStore, ProgressBar, TensorboardLogger, TerminateOnNan, Timer
+from fsm_engine import (
+    Engine,
+    Events,
+    StepEvents,
+    create_supervised_evaluator,
+    create_supervised_tbptt_trainer,
+    create_supervised_trainer,
+)
+from fsm_engine.handlers import (
+    EMAHandler,
+    EpochOutputStore,
+    ProgressBar,
+    TensorboardLogger,
+    TerminateOnNan,
+    Timer,
+)
+from fsm_engine.loggers import CSVLogger, JSONLinesLogger
 from fsm_engine.metrics import Metric, MetricUsage, RunningAverage, regression_errors
 
 READ_OUT = Events.ITERATION_COMPLETED(every=3)
@@ -206,6 +221,16 @@ def attach_tensorboard(engine: Engine, folder: Path) -> None:
     logger.attach_output_handler(engine, READ_OUT, tag="training", output_transform=lambda loss: {"loss": loss})
 
 
+def attach_csv(engine: Engine, folder: Path) -> None:
+    logger = CSVLogger(folder / "log.csv")
+    logger.attach_output_handler(engine, READ_OUT, tag="training", output_transform=lambda loss: {"loss": loss})
+
+
+def attach_json_lines(engine: Engine, folder: Path) -> None:
+    logger = JSONLinesLogger(folder / "log.jsonl")
+    logger.attach_output_handler(engine, READ_OUT, tag="training", output_transform=lambda loss: {"loss": loss})
+
+
 def attach_ema(engine: Engine, folder: Path) -> None:
     model = model_on_device()
     EMAHandler(model, momentum=0.1).attach(engine)
@@ -242,6 +267,73 @@ def test_a_trainer_with_accumulation_does_not_wait(steps: int) -> None:
         with device.watching():
             engine.run(batches(), max_epochs=2)
     assert device.waits == []
+
+
+def test_a_trainer_with_a_handler_on_every_phase_does_not_wait() -> None:
+    with FakeDevice() as device:
+        engine = trainer_on_device()
+        for event in StepEvents:
+            if event is not StepEvents.UNSCALED:
+                engine.add_event_handler(event, lambda: None)
+        with device.watching():
+            engine.run(batches(), max_epochs=2)
+    assert device.waits == []
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4 + CLASSES, CLASSES)
+
+    def forward(self, x: Any, hidden: Any = None) -> Any:
+        outputs = []
+        for row in x:
+            hidden = row[:, :CLASSES] if hidden is None else hidden
+            hidden = self.layer(torch.cat([row, hidden], dim=1)).tanh()
+            outputs.append(hidden)
+        return torch.stack(outputs), hidden
+
+
+def test_a_trainer_on_chunks_does_not_wait() -> None:
+    with FakeDevice() as device:
+        model = Recurrent().to(DEVICE)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        engine = create_supervised_tbptt_trainer(model, optimizer, nn.MSELoss(), tbtt_step=2)
+        data = [to_device((torch.randn(4, N, 4), torch.randn(4, N, CLASSES))) for _ in range(3)]
+        with device.watching():
+            engine.run(data, max_epochs=2)
+        assert device.waits == []
+        assert engine.state.output.isfinite().item()
+
+
+class Scaler:
+    """Skips steps whose gradients are not finite, as `torch.amp.GradScaler` does; it has no kernels for the device."""
+
+    def scale(self, loss: Any) -> Any:
+        return loss * 4
+
+    def unscale_(self, optimizer: Any) -> None:
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad /= 4
+
+    def step(self, optimizer: Any) -> None:
+        total = sum(parameter.grad.sum() for parameter in optimizer.param_groups[0]["params"])
+        if total.isfinite().item():
+            optimizer.step()
+
+    def update(self) -> None:
+        pass
+
+
+def test_a_scaled_trainer_waits_only_in_the_step_of_its_scaler() -> None:
+    with FakeDevice() as device:
+        engine = trainer_on_device(
+            device="cpu", prepare_batch=lambda batch, **_: batch, amp_mode="amp", scaler=Scaler()
+        )
+        with device.watching():
+            engine.run(batches(), max_epochs=1)
+    assert len(device.waits) == 6  # one per iteration
+    assert all("mixed_precision.py" in wait for wait in device.waits)
 
 
 def test_an_evaluator_does_not_wait() -> None:

@@ -580,6 +580,25 @@ def test_a_lifecycle_with_parts_needs_a_step_that_has_them():
     Engine(lifecycle=lifecycle).run(batches(1))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"gradient_accumulation_steps": 2}, {"model_transform": torch.tanh}, {"device": "cpu", "amp_mode": "amp"}],
+)
+def test_the_lifecycle_of_a_step_without_options_refuses_a_step_with_options(options):
+    text = create_supervised_trainer(*parts_of_a_training()).lifecycle.to_json()
+    step = supervised_training_step(*parts_of_a_training(), **options)
+    lifecycle = Lifecycle.from_json(text, {"supervised_training_step": step})
+    assert [finding.code for finding in lifecycle.check()] == ["step"]
+    with pytest.raises(LifecycleError, match=r"ignore them.*made with the same options"):
+        Engine(lifecycle=lifecycle).run(batches(1))
+
+
+@pytest.mark.parametrize("steps", ["2", 1.5, None])
+def test_a_number_of_accumulated_iterations_that_is_no_int_is_an_error(steps):
+    with pytest.raises(TypeError, match=r"gradient_accumulation_steps=.*an int"):
+        create_supervised_trainer(*parts_of_a_training(), gradient_accumulation_steps=steps)
+
+
 @pytest.mark.parametrize("make", [create_supervised_trainer, supervised_training_step])
 def test_an_optimizer_that_needs_a_closure_is_an_error(make):
     model = Net()
