@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 from fsm_engine.distributed.agreement import Agreement
 from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.failures import Failures, RankError
+from fsm_engine.distributed.meeting import Meeting
 from fsm_engine.distributed.samplers import UnpaddedSampler, set_epoch
 from fsm_engine.distributed.stalls import Heartbeat
 from fsm_engine.distributed.world import (
@@ -59,10 +60,12 @@ class Session:
         self._engines: list[Engine] = []
         self._log: EventLog | None = None
         self._heartbeat: Heartbeat | None = None
+        self._meeting: Meeting | None = None
         if self.world_size > 1:
             store = PrefixStore(f"fsm_engine/{next(_numbers)}", _get_default_store())
             self._log = EventLog(store, self.rank, self.world_size)
             self._failures = Failures(self._log)
+            self._meeting = Meeting(store, self.rank, self.world_size, self._failures, self._timeout)
             self._log.start()
             if stall_after is not None:
                 self._heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
@@ -166,6 +169,13 @@ class Session:
         self._log.close(_LAST_WAIT)
         if is_own and self._failures.has_other:
             raise self._failures.error() from error
+
+
+def meeting_of(engines: Iterable[Engine]) -> Meeting | None:
+    """Return the meeting of the ranks if one of these engines is attached to a session of several ranks, else None."""
+    if _open is None or not any(engine is attached for engine in engines for attached in _open._engines):
+        return None
+    return _open._meeting
 
 
 @contextmanager

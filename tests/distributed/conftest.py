@@ -15,7 +15,7 @@ from ranks import Ranks  # noqa: E402
 
 @pytest.fixture(scope="module")
 def children() -> Iterator[Children]:
-    with Children("torch.distributed", "fsm_engine.distributed") as parent:
+    with Children("torch.distributed", "torch._dynamo", "fsm_engine.distributed", "fsm_engine.metrics") as parent:
         yield parent
 
 

@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,13 +16,19 @@ from fsm_engine._util.atomic_files import remove_leftovers
 from fsm_engine._util.signatures import accepts, check_runs_when_called
 from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.distributed.gathering import agreed_score
+from fsm_engine.distributed.meeting import Meeting
+from fsm_engine.distributed.session import meeting_of
+from fsm_engine.distributed.world import get_world_size
 from fsm_engine.events.events import EventEnum
 from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
 from fsm_engine.handlers.checkpoint.checksummed_file import read_manifest
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
+from fsm_engine.handlers.checkpoint.joint_resume import JointResume
 from fsm_engine.handlers.checkpoint.loading import load_state_dicts
-from fsm_engine.handlers.checkpoint.resume import files_in, load_file, load_newest_valid
+from fsm_engine.handlers.checkpoint.rank_differences import difference, outline
+from fsm_engine.handlers.checkpoint.rank_states import states_of_this_rank, with_other_ranks
+from fsm_engine.handlers.checkpoint.resume import CheckpointFile, files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
 from fsm_engine.runtime.run_ends import call_after_run
 
@@ -48,6 +54,24 @@ class _Request:
     objects: Any
 
 
+@dataclass(frozen=True)
+class _Decision:
+    """Which file is written, which files are kept, by ascending priority, and which are removed."""
+
+    item: Saved
+    kept: list[Saved]
+    dropped: list[Saved]
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> _Decision:
+        kept, dropped = ([Saved(*item) for item in data[name]] for name in ("kept", "dropped"))
+        return cls(Saved(*data["item"]), kept, dropped)
+
+    def as_plain_data(self) -> dict[str, Any]:
+        kept, dropped = ([tuple(item) for item in items] for items in (self.kept, self.dropped))
+        return {"item": tuple(self.item), "kept": kept, "dropped": dropped}
+
+
 class Checkpoint:
     """Save the state dicts of objects, and keep the `n_saved` best or latest checkpoints.
 
@@ -71,6 +95,11 @@ class Checkpoint:
     A run that was terminated, for example by `TimeLimit`, continues when it is resumed, see `Engine.load_state_dict`.
     A checkpoint of a completed run saved at COMPLETED does not start a new run when it is resumed; one saved after
     `run` has returned does.
+
+    If the engine, or one in `to_save`, is attached to a `fsm_engine.distributed.session` of several ranks, all ranks
+    save together, so all have to call the handler. Rank `save_on_rank` decides whether to save and which files to keep.
+    It writes one file with the states of all ranks, if an engine is in `to_save`. After the failure of a rank, nothing
+    is saved, also at EXCEPTION_RAISED. A function as `save_handler` is called on all ranks, with their own states.
 
     With a `DiskSaver`, files hold only tensors and plain data, so that loading a file cannot run code. Anything else is
     refused when it is saved.
@@ -175,6 +204,8 @@ class Checkpoint:
             error: the argument of handlers of EXCEPTION_RAISED.
 
         Raises:
+            MeetingError: another rank does not save, or cannot; see `fsm_engine.distributed.session`.
+            RankError: another rank has failed.
             TypeError: an object's state dict has a part that is neither a tensor nor plain data.
             ValueError: the score, or the step that is the priority, is not a number.
             RuntimeError: the previous file could not be written in the background, or another process saves to the
@@ -213,23 +244,78 @@ class Checkpoint:
         return _Request(item, self._names.basename(name), step, self._objects)
 
     def _save(self, engine: Engine, request: _Request) -> None:
-        self.wait()
-        retained = retain(self._saved, request.item, self.n_saved, self.greater_or_equal)
-        if retained is None:
+        objects = tree.with_engines(request.objects)
+        meeting = meeting_of([engine, *tree.engines_in(objects)])
+        if meeting is None:
+            self.wait()
+            decision = self._decide(request)
+            checkpoint = None if decision is None else self._collect(objects, decision.kept)
+        else:
+            decision, checkpoint = self._save_together(meeting, engine, request, objects)
+        if decision is None:
             return
-        if isinstance(self.save_handler, DiskSaver):
-            self.save_handler.lock()  # in this thread, so that a refusal does not wait for the next save
-        objects, filename = tree.with_engines(request.objects), request.item.filename
-        checkpoint = self._collect(objects, retained.kept)
-        metadata = self._metadata(engine, request, objects)
-        write = partial(self._write, checkpoint, filename, metadata, retained.dropped)
+        request = replace(request, item=decision.item)
+        filename, metadata = request.item.filename, self._metadata(engine, request, objects)
+        write = partial(self._write, self._to_write(checkpoint), filename, metadata, decision.dropped)
         if self._background is None:
             write()
         else:
             self._background.start(write, filename)
             call_after_run(self.wait)
-        self._previous, self._saved = self._saved, retained.kept
+        self._previous, self._saved = self._saved, decision.kept
         _fire(engine, self.SAVED_CHECKPOINT)
+
+    def _decide(self, request: _Request) -> _Decision | None:
+        """Return which file to write and which to remove; None if the request is not good enough."""
+        retained = retain(self._saved, request.item, self.n_saved, self.greater_or_equal)
+        if retained is None:
+            return None
+        if isinstance(self.save_handler, DiskSaver):
+            self.save_handler.lock()  # in this thread, so that a refusal does not wait for the next save
+        return _Decision(request.item, retained.kept, retained.dropped)
+
+    def _save_together(
+        self, meeting: Meeting, engine: Engine, request: _Request, objects: Mapping[str, Any]
+    ) -> tuple[_Decision | None, Any]:
+        """Return the decision of the rank that writes, and the checkpoint, which there includes all ranks."""
+        if engine._failure.final_error is not None:
+            self._logger.warning("No checkpoint is saved after the failure of a rank: the ranks are at other places.")
+            return None, None
+        is_exact = bool(tree.engines_in(objects))
+        own: Any = None
+
+        def decide() -> dict[str, Any] | None:
+            nonlocal own
+            self.wait()
+            decision = self._decide(request)
+            if decision is None:
+                return None
+            own = self._collect(objects, decision.kept)
+            return {**decision.as_plain_data(), "outline": outline(own) if is_exact else None}
+
+        def answer() -> dict[str, Any] | None:
+            nonlocal own
+            if decided is None:
+                return None
+            self.wait()
+            own = self._collect(objects, _Decision.of(decided).kept)
+            found = difference(own, decided["outline"]) if is_exact else None
+            tree.check_plain(found)
+            return found
+
+        lead, what = self._lead, f"save {request.basename!r} in iteration {engine.state.iteration}"
+        decided = meeting.tell(lead, what, decide)
+        differences = meeting.collect(lead, what, answer)
+        if decided is None:
+            return None, None
+        if is_exact and meeting.rank == lead:
+            own = with_other_ranks(own, differences)
+        return _Decision.of(decided), own
+
+    @property
+    def _lead(self) -> int:
+        """The rank that decides."""
+        return self.save_handler.save_on_rank if isinstance(self.save_handler, DiskSaver) else 0
 
     def _collect(self, objects: Mapping[str, Any], kept: list[Saved]) -> Any:
         states = tree.state_dicts(objects)
@@ -238,9 +324,13 @@ class Checkpoint:
             checkpoint = copy.copy(checkpoint)  # the object may still use the dict that its state_dict() returned
             checkpoint[_SELF] = _state_of(kept)
         if isinstance(self.save_handler, DiskSaver):
-            if not self.save_handler.is_writer:
-                return None
             tree.check_plain(checkpoint)
+        return checkpoint
+
+    def _to_write(self, checkpoint: Any) -> Any:
+        """Return `checkpoint`, or a copy to be written in the background; None in a process that does not write."""
+        if isinstance(self.save_handler, DiskSaver) and not self.save_handler.is_writer:
+            return None
         return checkpoint if self._background is None else host_copy(checkpoint)
 
     def _metadata(self, engine: Engine, request: _Request, objects: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,6 +369,10 @@ class Checkpoint:
         that does not hold plain data, or that does not fit the objects. No code in a file is run, and a file that does
         not fit changes no object.
 
+        If an engine is attached to a session of several ranks, all ranks call this method. The rank that writes chooses
+        the file; the others load the file of the same name in their folder, and each gets its own state back. If one of
+        them cannot, no rank loads it.
+
         Args:
             to_load: the objects to load instead of `to_save`, under the same names. A `ModelCheckpoint` needs it.
 
@@ -287,7 +381,7 @@ class Checkpoint:
 
         Raises:
             RuntimeError: there are files, but no valid one; the message has the reason for each file. Or another
-                process saves to the folder.
+                process saves to the folder, another rank cannot load the file, or another number of ranks saved it.
             BusyError: an engine is running. Resume before `run`.
             AttributeError: the save handler is not a `DiskSaver`.
             TypeError: an object has no ``load_state_dict``.
@@ -298,19 +392,27 @@ class Checkpoint:
         if not objects:
             raise RuntimeError("No objects to checkpoint found. Give them: resume({'model': model}).")
         tree.check_objects(objects, "load_state_dict", "to_load")
-        if saver.is_writer and saver.dirname.is_dir():
-            saver.lock()
-            remove_leftovers(saver.dirname)
-        name = tree.name_of(self._objects or objects)
-        pattern = self._names.matcher(name, self.score_function is None or self.global_step_transform is not None)
-        files = files_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
-        loaded = load_newest_valid(files, partial(self._load, objects), self._logger)
+        find_files, load = partial(self._find_files, saver, objects), partial(self._load, objects)
+        meeting = meeting_of(tree.engines_in(objects))
+        if meeting is None:
+            _warn_of_other_ranks(objects, self._logger)
+            loaded = load_newest_valid(find_files(), load, self._logger)
+        else:
+            loaded = JointResume(meeting, self._lead, saver.dirname, find_files, load, self._logger).run()
         if loaded is None:
             return False
         path, saved = loaded
         self._saved = self._previous = by_priority(saved)
         self._logger.info("Resumed from %s.", path)
         return path
+
+    def _find_files(self, saver: DiskSaver, objects: Mapping[str, Any]) -> list[CheckpointFile]:
+        if saver.is_writer and saver.dirname.is_dir():
+            saver.lock()
+            remove_leftovers(saver.dirname)
+        name = tree.name_of(self._objects or objects)
+        pattern = self._names.matcher(name, self.score_function is None or self.global_step_transform is not None)
+        return files_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
 
     def reload_objects(
         self, to_load: Mapping[str, Any], load_kwargs: Mapping[str, Any] | None = None, **filename_components: Any
@@ -352,7 +454,7 @@ class Checkpoint:
             TypeError: `checkpoint` is neither a path nor a mapping, or an object has no ``load_state_dict``.
             ValueError: a name is missing in the checkpoint.
             RuntimeError: the file is damaged, or it does not fit an object. The message names the object and the
-                difference.
+                difference. Or it has the exact state of a run on another number of ranks, and an engine is loaded.
             Exception: `torch.load` raised it.
         """
         if not isinstance(checkpoint, (str, Path, Mapping)):
@@ -362,7 +464,7 @@ class Checkpoint:
         if isinstance(checkpoint, (str, Path)):
             checkpoint, manifest = load_file(Path(checkpoint), needs_manifest=False)
             classes = manifest.get("classes", {})
-        load_state_dicts(to_load, checkpoint, classes, **kwargs)
+        load_state_dicts(to_load, states_of_this_rank(to_load, checkpoint), classes, **kwargs)
 
     @staticmethod
     def manifest(path: str | Path) -> dict[str, Any]:
@@ -386,12 +488,19 @@ class Checkpoint:
             )
         return self.save_handler
 
-    def _load(self, objects: Mapping[str, Any], states: Any, manifest: Mapping[str, Any]) -> None:
+    def _load(
+        self,
+        objects: Mapping[str, Any],
+        states: Any,
+        manifest: Mapping[str, Any],
+        confirm: Callable[[], None] | None = None,
+    ) -> None:
+        states = states_of_this_rank(objects, states)
         if self.include_self:
             states.pop(_SELF, None)
         names = self._objects or objects
         states = {tree.name_of(names): states} if len(names) == 1 else states
-        load_state_dicts(objects, states, manifest.get("classes", {}))
+        load_state_dicts(objects, states, manifest.get("classes", {}), confirm)
 
     # Retention
 
@@ -482,6 +591,15 @@ def _call_when_safe(engines: list[Engine], save: Callable[[], None]) -> None:
         return
     first, *others = engines
     first.call_when_safe(lambda _: _call_when_safe(others, save))
+
+
+def _warn_of_other_ranks(objects: Mapping[str, Any], logger: logging.Logger) -> None:
+    if get_world_size() > 1 and tree.engines_in(objects):
+        logger.warning(
+            "resume() gives all %s processes the random numbers and the place in the data of one of them. Open a "
+            "fsm_engine.distributed.session() as ranks, and call ranks.attach(engine) before resume() and run().",
+            get_world_size(),
+        )
 
 
 def _fire(engine: Engine, event: CheckpointEvents) -> None:

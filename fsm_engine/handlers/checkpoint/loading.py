@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,12 @@ class _Load:
 
 
 def load_state_dicts(
-    objects: Mapping[str, Any], states: Any, classes: Mapping[str, str] | None = None, **module_kwargs: Any
+    objects: Mapping[str, Any],
+    states: Any,
+    classes: Mapping[str, str] | None = None,
+    confirm: Callable[[], None] | None = None,
+    /,
+    **module_kwargs: Any,
 ) -> None:
     """Load each object's state dict, or change no object.
 
@@ -41,6 +46,7 @@ def load_state_dicts(
         objects: the objects; for a single object, `states` may be its state dict itself.
         states: the result of `state_dicts`.
         classes: the result of `class_names` for the saved objects, if it is known.
+        confirm: called when nothing can fail any more. If it raises an exception, no object is changed.
         **module_kwargs: arguments of ``load_state_dict`` of modules, such as ``strict=False``.
 
     Raises:
@@ -68,6 +74,8 @@ def load_state_dicts(
             if load not in exact:
                 restores.append(snapshot(load.target))
                 _run(load)
+        if confirm is not None:
+            confirm()
         for load in exact:
             _run(load)
     except BaseException:

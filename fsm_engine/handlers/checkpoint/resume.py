@@ -14,6 +14,7 @@ import torch
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, NoManifestError, read_manifest, versions
+from fsm_engine.handlers.checkpoint.rank_states import WorldSizeError
 from fsm_engine.handlers.checkpoint.retention import Saved
 from fsm_engine.handlers.checkpoint.shared_folder import number_of
 
@@ -77,6 +78,7 @@ def load_newest_valid(
     Raises:
         RuntimeError: no file is valid; the message has the reason for each file.
         BusyError: an engine is running, which is no fault of the file.
+        WorldSizeError: the newest file that can be read was saved by another number of processes.
     """
     reasons: dict[Path, str] = {}
     for file in files:
@@ -84,16 +86,28 @@ def load_newest_valid(
             load(*load_file(file.path))
         except BusyError:
             raise
+        except WorldSizeError as error:
+            raise WorldSizeError(f"{file.path}: {error}") from None
         except Exception as error:
-            reasons[file.path] = _reason(error)
+            reasons[file.path] = reason_of(error)
             logger.warning("%s is skipped: %s.", file.path, reasons[file.path].rstrip("."))
         else:
-            _warn_of_other_versions(file, logger)
-            return file.path, [other.saved for other in files if other.saved and other.path not in reasons]
+            warn_of_other_versions(file, logger)
+            return file.path, saved_in(files, reasons)
     if reasons:
-        listed = "\n".join(f"  {path}: {reason}" for path, reason in reasons.items())
-        raise RuntimeError(f"none of the checkpoints is valid:\n{listed}\nTo start from the beginning, move them away.")
+        raise none_is_valid(reasons)
     return None
+
+
+def saved_in(files: Sequence[CheckpointFile], reasons: Mapping[Path, str]) -> list[Saved]:
+    """Return the entries of the files that are not known to be invalid, for which there are `reasons`."""
+    return [file.saved for file in files if file.saved and file.path not in reasons]
+
+
+def none_is_valid(reasons: Mapping[Path, str]) -> RuntimeError:
+    """Return the error of a folder in which no file is valid."""
+    listed = "\n".join(f"  {path}: {reason}" for path, reason in reasons.items())
+    return RuntimeError(f"none of the checkpoints is valid:\n{listed}\nTo start from the beginning, move them away.")
 
 
 def load_file(path: Path, needs_manifest: bool = True) -> tuple[Any, Mapping[str, Any]]:
@@ -128,7 +142,8 @@ def _file(path: Path) -> CheckpointFile:
     return CheckpointFile(path, manifest.get("written_ns", modified), manifest)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return why a file that raised `error` is not valid."""
     if isinstance(error, UnpicklingError):  # torch's own message says how to load the file unsafely
         named = re.search(r"GLOBAL (\S+)", str(error))
         found = f", {named[1]}" if named else ""
@@ -136,7 +151,8 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _warn_of_other_versions(file: CheckpointFile, logger: logging.Logger) -> None:
+def warn_of_other_versions(file: CheckpointFile, logger: logging.Logger) -> None:
+    """Log a warning if other versions wrote `file`."""
     here = versions()
     wrote = file.manifest.get("versions", {}).items()
     others = [f"{name} {version}, not {here[name]}" for name, version in wrote if version != here.get(name, version)]
