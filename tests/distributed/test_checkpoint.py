@@ -76,15 +76,19 @@ PROGRAM = """
         end = fingerprint(weights, moments), fingerprint(rng_states()), trainer.state.metrics["loss"]
         return resumed and resumed.name, begun, trainer.outcome, end, checkpoint.last_checkpoint is not None
 
-    with session(timeout=plans[0].get("timeout", 30)) as ranks:
-        for plan in plans:
-            try:
-                report(train(ranks, plan))
-            except Exception as error:
-                report([type(error).__name__, str(error)])
-                if plan.get("raise", False):
-                    raise
-    os._exit(0)  # without taking the modules apart
+    status = 1
+    try:
+        with session(timeout=plans[0].get("timeout", 30)) as ranks:
+            for plan in plans:
+                try:
+                    report(train(ranks, plan))
+                except Exception as error:
+                    report([type(error).__name__, str(error)])
+                    if plan.get("raise", False):
+                        raise
+        status = 0
+    finally:
+        os._exit(status)  # without taking the modules apart, which takes seconds
 """
 
 EPOCH = 7
@@ -202,3 +206,111 @@ def test_a_rank_that_does_not_save_is_named(ranks: Ranks) -> None:
 
     assert [child.wait(60) for child in started] == [1, 1]
     assert "rank 1 did not come" in reports(started[0])[-1][1]
+
+
+LIGHT = """
+    import logging, random
+    from fsm_engine.handlers import Checkpoint
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    os.chdir(sys.argv[3])
+
+    class Part:
+        def state_dict(self):
+            if sys.argv[2] == "state" and rank == 1:
+                raise KeyError("no state here")
+            return {"made by": rank, "not plain": print if sys.argv[2] == "plain" and rank == 1 else 0}
+
+        def load_state_dict(self, state):
+            report(state["made by"])
+            if sys.argv[2] == "load" and rank == 1:
+                raise KeyError("it does not fit")
+
+    def step(engine, batch):
+        if sys.argv[2] == "failure" and rank == 1 and engine.state.iteration == 3:
+            raise ValueError("a bad batch")
+
+    def save(trainer, **options):
+        checkpoint = Checkpoint({"part": Part(), "trainer": trainer}, "checkpoints", **options)
+        checkpoint.attach = lambda event: trainer.add_event_handler(event, checkpoint)
+        return checkpoint
+
+    def main(ranks):
+        trainer = Engine(step)
+        ranks.attach(trainer)
+        trainer.state.place = rank
+        if sys.argv[2] == "scores":
+            scores = [[1, 5, 2, 6, 3], [9, 1, 8, 1, 7]][rank]
+            checkpoint = save(trainer, n_saved=2, score_function=lambda engine: scores[engine.state.iteration - 1])
+            checkpoint.attach(Events.ITERATION_COMPLETED)
+            trainer.register_events(Checkpoint.SAVED_CHECKPOINT)
+            trainer.add_event_handler(Checkpoint.SAVED_CHECKPOINT, lambda: report(trainer.state.iteration))
+            trainer.run(range(5))
+            report(str(checkpoint.last_checkpoint))
+        elif sys.argv[2] == "place":
+            save(trainer).attach(Events.ITERATION_COMPLETED(once=2 + rank))
+            trainer.run(range(5))
+        elif sys.argv[2] == "failure":
+            save(trainer, n_saved=None).attach(Events.ITERATION_COMPLETED | Events.EXCEPTION_RAISED)
+            trainer.run(range(5))
+        else:
+            checkpoint = save(trainer, save_on_rank={"rank": 7, "writer": 1}.get(sys.argv[2], 0))
+            checkpoint.attach(Events.ITERATION_COMPLETED(once=2))
+            trainer.run(range(5))
+            trainer.state.place = -1
+            report(checkpoint.resume().name)
+            report(trainer.state.place)
+
+    status = 1
+    try:
+        with session(timeout=5) as ranks:
+            main(ranks)
+        status = 0
+    except Exception as error:
+        report([type(error).__name__, str(error)])
+    finally:
+        os._exit(status)
+"""
+
+
+def light(ranks: Ranks, case: str) -> tuple[list[int], list[list[Any]]]:
+    started = ranks.start(2, LIGHT, case, str(ranks.folder))
+    statuses = [child.wait(60) for child in started]
+    return statuses, [reports(child) for child in started]
+
+
+def test_rank_zero_decides_which_files_are_kept(ranks: Ranks) -> None:
+    statuses, saved = light(ranks, "scores")
+
+    assert statuses == [0, 0]
+    assert saved == [[1, 2, 3, 4, "checkpoints/checkpoint_6.pt"]] * 2
+    assert files(ranks.folder / "checkpoints") == ["checkpoint_5.pt", "checkpoint_6.pt"]
+
+
+def test_another_rank_may_write_the_file(ranks: Ranks) -> None:
+    statuses, loaded = light(ranks, "writer")
+
+    assert statuses == [0, 0]
+    assert loaded == [[rank, "checkpoint_2.pt", rank] for rank in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("state", "KeyError: 'no state here'"),
+        ("plain", "is a builtins.builtin_function_or_method"),
+        ("place", "rank 0: save 'checkpoint' in iteration 2; rank 1: save 'checkpoint' in iteration 3"),
+        ("load", "rank 1: RuntimeError: The checkpoint does not fit to_load['part']"),
+        ("rank", "rank 7 should save 'checkpoint'"),
+        ("failure", "a bad batch"),
+    ],
+)
+def test_an_error_of_one_rank_ends_all(ranks: Ranks, case: str, message: str) -> None:
+    statuses, reported = light(ranks, case)
+
+    assert statuses == [1, 1]
+    for values in reported:
+        if case == "state" and values[-1][0] == "KeyError":  # its own
+            continue
+        assert message in values[-1][1]
+    if case == "failure":  # EXCEPTION_RAISED saves nothing, because the ranks are at other places
+        assert files(ranks.folder / "checkpoints") == ["checkpoint_1.pt", "checkpoint_2.pt"]
