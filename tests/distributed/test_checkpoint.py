@@ -238,9 +238,9 @@ LIGHT = """
         trainer = Engine(step)
         ranks.attach(trainer)
         trainer.state.place = rank
-        if sys.argv[2] == "scores":
-            scores = [[1, 5, 2, 6, 3], [9, 1, 8, 1, 7]][rank]
-            checkpoint = save(trainer, n_saved=2, score_function=lambda engine: scores[engine.state.iteration - 1])
+        if sys.argv[2] == "steps":
+            steps = [[1, 5, 2, 6, 3], [9, 1, 8, 1, 7]][rank]
+            checkpoint = save(trainer, n_saved=2, global_step_transform=lambda e, _: steps[e.state.iteration - 1])
             checkpoint.attach(Events.ITERATION_COMPLETED)
             trainer.register_events(Checkpoint.SAVED_CHECKPOINT)
             trainer.add_event_handler(Checkpoint.SAVED_CHECKPOINT, lambda: report(trainer.state.iteration))
@@ -279,7 +279,7 @@ def light(ranks: Ranks, case: str) -> tuple[list[int], list[list[Any]]]:
 
 
 def test_rank_zero_decides_which_files_are_kept(ranks: Ranks) -> None:
-    statuses, saved = light(ranks, "scores")
+    statuses, saved = light(ranks, "steps")
 
     assert statuses == [0, 0]
     assert saved == [[1, 2, 3, 4, "checkpoints/checkpoint_6.pt"]] * 2
