@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fsm_engine._util.errors import BusyError
 from fsm_engine.distributed.meeting import Meeting, MeetingError, in_words
 from fsm_engine.handlers.checkpoint.rank_states import WorldSizeError
 from fsm_engine.handlers.checkpoint.resume import (
@@ -119,6 +120,9 @@ class JointResume:
         except WorldSizeError as error:
             self._meeting.errors(self._lead, self._what, error)
             raise WorldSizeError(f"{path}: {error}") from None
+        except BusyError as error:
+            self._meeting.errors(self._lead, self._what, error)
+            raise
         except Exception as error:
             if errors is None:
                 errors = self._meeting.errors(self._lead, self._what, error)
