@@ -66,6 +66,8 @@ PROGRAM = """
         @trainer.on(Events.ITERATION_COMPLETED)
         def stop_here(engine):
             if engine.state.iteration == stop.get("at") and rank in stop.get("ranks", [rank]):
+                if stop["how"] == "kill":
+                    os.kill(os.getpid(), 9)
                 getattr(engine, stop["how"])()
 
         resumed = checkpoint.resume()
@@ -134,6 +136,20 @@ def test_every_rank_continues_exactly(ranks: Ranks) -> None:
         assert resumed[0][1] == resumed[1][1]
         assert resumed[0][1] in ([begun] if begun else [12, 13, 14])
         assert ends(resumed) == expected, (event, how, asker)
+
+
+@pytest.mark.parametrize("killed", [[0, 1], [1]])
+def test_killed_ranks_continue_exactly_in_new_processes(ranks: Ranks, killed: list[int]) -> None:
+    plan = {"event": "iterations", "stop": {"at": 12, "how": "kill", "ranks": killed}}
+    started = ranks.start(2, PROGRAM, json.dumps([plan]), str(ranks.folder))
+    statuses = [child.wait(60) for child in started]
+
+    resumed, undisturbed = run(ranks, 2, {}, {"folder": "none"})
+
+    assert [statuses[rank] for rank in killed] == [-9] * len(killed)
+    assert 0 not in statuses
+    assert [result[:2] for result in resumed] == [["checkpoint_10.pt", 10]] * 2
+    assert ends(resumed) == ends(undisturbed)
 
 
 def test_a_file_holds_equal_weights_once(ranks: Ranks) -> None:
