@@ -36,7 +36,7 @@ def differences(program: Program, log: list[Any]) -> Iterator[tuple[int, str]]:
         number = log[:place].count("run")
         if entry == "run" and number and program.runs[number].has_data > program.runs[number - 1].has_data:
             yield place, "a suspended run without data that is given some uses it"
-        if entry == "run" and place and _is_unknown_length(program) and not _has_limit(program.runs[number]):
+        if entry == "run" and place and _is_unknown_length(program) and _starts_anew(program.runs[number], log[place:]):
             yield place, "a new run counts the length of its data again"
         if entry == "run" and number and _is_unknown_length(program) and not program.runs[number].has_data:
             yield place, "a suspended run keeps its data even if the length of its epochs is unknown"
@@ -70,8 +70,10 @@ def _is_unknown_length(program: Program) -> bool:
     return program.kind in ("unsized", "generator") and program.epoch_length is None
 
 
-def _has_limit(run: Run) -> bool:
-    return run.max_epochs is not None or run.max_iters is not None
+def _starts_anew(run: Run, log: list[Any]) -> bool:
+    """Return True if the run at the beginning of `log` has no limit, or starts with epoch 0 and iteration 0."""
+    has_limit = run.max_epochs is not None or run.max_iters is not None
+    return not has_limit or (len(log) > 1 and log[1][1:3] == (0, 0))
 
 
 def _cut_an_epoch_short(program: Program, log: list[Any]) -> bool:
