@@ -106,6 +106,7 @@ PATHS: dict[str, dict[str, str]] = {
         **_PROFILERS,
         **_PROGRESS_BAR,
         "loggers": "BaseLogger MLflowLogger TensorboardLogger WandBLogger",
+        "handlers.epoch_output_store": "EpochOutputStore",
         "handlers.global_step": "global_step_from_engine",
     },
     "contrib.handlers.base_logger": _BASE_LOGGER,
@@ -143,6 +144,7 @@ PATHS: dict[str, dict[str, str]] = {
         "compat.ignite.utils": "convert_tensor",
     },
     "engine.deterministic": _DETERMINISTIC,
+    "engine.engine": {"events.events": "Events"},
     "engine.events": {
         "dispatch.handles": "RemovableEventHandle",
         "events.events": "CallableEventWithFilter EventEnum Events EventsList",

@@ -8,6 +8,7 @@ from enum import EnumMeta
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
+from fsm_engine._util.lazy_modules import names_of
 from fsm_engine._util.signatures import call_error, check_runs_when_called
 from fsm_engine.compiler.program import Program, program_for
 from fsm_engine.dispatch.entries import Handler
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from fsm_engine.lifecycle.validation import Finding
     from fsm_engine.timeline.recorder import Recorder
     from fsm_engine.timeline.timeline import Timeline
+else:
+    __getattr__ = names_of(__name__)  # names that pytorch-ignite has in this module
 
 Step = Callable[[Any, Any], Any]
 

@@ -128,6 +128,7 @@ class Metric(MetricOperators, ABC):
             )
         self.output_transform = output_transform
         self.device = device
+        _ = self._device  # an error here if there is no such device
         self.skip_unrolling = skip_unrolling
         if metrics_result_mode != "both":
             self._metrics_result_mode = metrics_result_mode

@@ -38,8 +38,9 @@ def public_names_of(path: str) -> list[str]:
     module = importlib.import_module(f"ignite.{path}")
     exported = getattr(module, "__all__", None)
     if exported is None:
+        home = "ignite." if hasattr(module, "__path__") else f"ignite.{path}"  # packages export the names of modules
         exported = [
-            name for name, value in vars(module).items() if getattr(value, "__module__", "") == f"ignite.{path}"
+            name for name, value in vars(module).items() if str(getattr(value, "__module__", "")).startswith(home)
         ]
     return [name for name in exported if not name.startswith("_")]
 
@@ -158,10 +159,11 @@ def test_a_name_that_neither_library_has_is_an_ordinary_error() -> None:
 
 def test_the_main_classes_are_the_same_on_all_paths() -> None:
     from fsm_engine.engine import Engine, events
+    from fsm_engine.engine.engine import Events
     from fsm_engine.exceptions import NotComputableError
     from fsm_engine.metrics.metric import EpochWise
 
-    assert (Engine, events.Events) == (fsm_engine.Engine, fsm_engine.Events)
+    assert (Engine, events.Events, Events) == (fsm_engine.Engine, fsm_engine.Events, fsm_engine.Events)
     assert NotComputableError is fsm_engine.metrics.NotComputableError
     assert EpochWise is fsm_engine.metrics.EpochWise
     assert torch.is_tensor(fsm_engine.utils.to_onehot(torch.tensor([1]), 2))

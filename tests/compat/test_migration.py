@@ -32,6 +32,11 @@ ROOT = Path(__file__).resolve().parents[2]
         ("def f():\n\timport ignite.metrics\n", "def f():\n\timport fsm_engine.metrics\n"),
         ("from ignite.engine import Engine\r\nx = 1\r\n", "from fsm_engine.engine import Engine\r\nx = 1\r\n"),
         ("from ignite.engine import Engine\nignite = 3\n", "from fsm_engine.engine import Engine\nignite = 3\n"),
+        ("a\n\x0c\nfrom ignite.engine import Engine", "a\n\x0c\nfrom fsm_engine.engine import Engine"),
+        ("s = 'a\u2028b\x85'\nimport ignite\n", "s = 'a\u2028b\x85'\nimport fsm_engine\n"),
+        ("import os\rimport ignite\r", "import os\rimport fsm_engine\r"),
+        ("s = (\n  'x'\n  % (1,\n  2))\nimport ignite", "s = (\n  'x'\n  % (1,\n  2))\nimport fsm_engine"),
+        ("if x:\n  !ls\ny = !ls\nx?\n?x\nimport ignite", "if x:\n  !ls\ny = !ls\nx?\n?x\nimport fsm_engine"),
         ("%pip install x\nfrom ignite.engine import Engine", "%pip install x\nfrom fsm_engine.engine import Engine"),
     ],
 )
@@ -65,6 +70,8 @@ def notes_of(source: str) -> list[Note]:
         ("from ignite.metrics.gan import FID", 1, "FID|gan.*Use "),
         ("import ignite\n\nx = ignite.metrics.InceptionScore()", 3, "InceptionScore.*Use "),
         ("from ignite import metrics as m\nm.HSIC", 2, "HSIC.*Use "),
+        ("import importlib\nimportlib.import_module('ignite.engine')", 2, "a string names ignite.engine"),
+        ("import ignite\ndef f(ignite): ...", 2, "variable"),
         ("from ignite.engine.engine import _nonexistent", 1, "private name"),
         ("import ignite\nmock.patch('ignite.engine.Engine.run')", 2, "a string names ignite.engine"),
         ("import ignite.engine\nlogging.getLogger(f'ignite.engine.{x}')", 2, "a string names ignite.engine"),
@@ -162,3 +169,33 @@ def test_a_notebook_is_one_program(tmp_path: Path) -> None:
     assert [change.line for change in migration.changes] == [2, 4]
     expected = before.replace("import ignite\\n", "import fsm_engine\\n").replace("b = ignite.", "b = fsm_engine.")
     assert path.read_text() == expected
+
+
+def test_cells_in_other_languages_are_left_alone(tmp_path: Path) -> None:
+    cells = [
+        "%%bash\npip show pytorch-ignite; do",
+        "%%html\n<p>\n",
+        "%%time\nimport ignite",
+        "from ignite.engine import Engine",
+    ]
+    path = tmp_path / "demo.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]}))
+    ((_, migration),) = migrate_files(path, write=True)
+    written = [cell["source"] for cell in json.loads(path.read_text())["cells"]]
+    assert written == [*cells[:2], *(cell.replace("ignite", "fsm_engine") for cell in cells[2:])]
+    assert [change.line for change in migration.changes] == [7, 8]
+    assert [(note.line, "not Python" in note.reason) for note in migration.notes] == [(1, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("requirements.txt", "pytorch_ignite"),
+        ("environment.yml", "  - ignite"),
+        ("environment.yml", "- pytorch::ignite=0.5"),
+    ],
+)
+def test_requirements_in_other_spellings(name: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(f"torch\n{line}\n")
+    ((_, migration),) = migrate_files(tmp_path, write=False)
+    assert [note.line for note in migration.notes] == [2]

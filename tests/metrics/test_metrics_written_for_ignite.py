@@ -241,3 +241,9 @@ def test_terminate_on_a_suspended_run() -> None:
         engine.run()
         iterations[name] = engine.state.iteration
     assert iterations == {"fsm_engine": 3, "ignite": 1}
+
+
+@BOTH
+def test_a_device_that_does_not_exist_is_an_error_where_it_is_given(library: Any) -> None:
+    with pytest.raises(RuntimeError, match="warp"):
+        library.metrics.Accuracy(device="warp")

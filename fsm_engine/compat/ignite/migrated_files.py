@@ -6,13 +6,15 @@ import json
 import re
 import tokenize
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from fsm_engine.compat.ignite.migration import Migration, Note, migrate
+from fsm_engine.compat.ignite.migration import Migration, Note, is_python, lines_of, migrate
 
 _SKIPPED = {"__pycache__", "build", "dist", "node_modules", "site-packages", "venv"}
+_REQUIREMENT = re.compile(r"pytorch[-_.]ignite|^\s*-\s*(\S+::)?ignite\b")  # conda calls it ignite
 _REQUIREMENTS = re.compile(r"(requirements.*\.(txt|in)|pyproject\.toml|setup\.(py|cfg)|environment.*\.ya?ml)$")
 
 
@@ -72,7 +74,7 @@ def _requirements(file: Path, data: bytes) -> list[Note]:
     return [
         Note(number, "replace the requirement pytorch-ignite by fsm-engine")
         for number, line in enumerate(lines, 1)
-        if "pytorch-ignite" in line
+        if _REQUIREMENT.search(line)
     ]
 
 
@@ -81,13 +83,27 @@ def _notebook(data: bytes) -> tuple[Migration, bytes]:
     notebook: Any = json.loads(data)
     cells = [cell for cell in notebook.get("cells", ()) if cell.get("cell_type") == "code"]
     texts = ["".join(cell["source"]) for cell in cells]
-    migration = migrate("\n".join(texts))
-    lines = migration.source.splitlines(keepends=True)
+    migration = migrate("\n".join(text if is_python(text) else _blank(text) for text in texts))
+    lines = lines_of(migration.source)
+    skipped: list[Note] = []
+    number = 1
     for cell, text in zip(cells, texts):
-        count = text.count("\n") + 1
+        count = len(lines_of(f"{text}\n"))
         new, lines = "".join(lines[:count]), lines[count:]
+        if not is_python(text):
+            if "ignite" in text:
+                skipped.append(Note(number, "a cell that is not Python names ignite, and was not changed"))
+            number += count
+            continue
+        number += count
         source = new.removesuffix("\n") if new.count("\n") > text.count("\n") else new
         cell["source"] = source.splitlines(keepends=True) if isinstance(cell["source"], list) else source
     end = "\n" if data.endswith(b"\n") else ""
     indent = 1 if b"\n" in data else None
+    migration = replace(migration, notes=sorted([*migration.notes, *skipped], key=lambda note: note.line))
     return migration, (json.dumps(notebook, indent=indent, ensure_ascii=False) + end).encode()
+
+
+def _blank(cell: str) -> str:
+    """Return as many empty lines as a cell in another language has."""
+    return "\n" * (len(lines_of(f"{cell}\n")) - 1)

@@ -19,7 +19,7 @@ from fsm_engine._util.lazy_modules import missing
 
 OLD, NEW = "ignite", "fsm_engine"
 _IN_STRING = re.compile(r"\bignite\.(base|contrib|distributed|engine|exceptions|handlers|metrics|utils)\b")
-_MASKED = re.compile(r"^(\s*)[%!](.*)$")  # commands of notebooks, which are not Python
+_COMMAND = re.compile(r"^(\s*)(?:[%!?].*|\w[\w., ]*=\s*[%!].*|[\w.]+\?\??\s*)$")  # of a notebook: not Python
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,13 @@ def migrate(source: str) -> Migration:
     A program that does not import ignite is returned unchanged.
 
     Raises:
-        SyntaxError: `source` is not Python. Lines that begin with ``%`` or ``!``, as in notebooks, are left alone.
+        SyntaxError: `source` is not Python. Commands of notebooks, such as ``%matplotlib inline``, ``!ls``, ``x?``,
+            and cells in other languages, are left alone.
     """
-    lines = source.splitlines(keepends=True)
-    masked = "".join(_MASKED.sub(r"\1#\2", line) for line in lines)
-    tree = ast.parse(masked)
-    program = _Program(tree, masked)
+    lines = lines_of(source)
+    program = _Program(*_parsed(lines))
     if not program.imported:
-        return Migration(source, [], [])
+        return Migration(source, [], sorted(program.strings(), key=lambda note: note.line))
     new = _replaced(lines, program.positions())
     changes = [
         Change(number, before.strip(), after.strip())
@@ -106,13 +105,41 @@ def migrate(source: str) -> Migration:
     return Migration("".join(new), changes, program.notes())
 
 
+def lines_of(source: str) -> list[str]:
+    """Return the lines with their ends. Only ends of lines for Python count, so form feeds and the like do not."""
+    return list(io.StringIO(source, newline=""))
+
+
+def _parsed(lines: list[str]) -> tuple[ast.Module, str]:
+    """Return the syntax tree, and the source that was parsed, without the commands of notebooks."""
+    plain = [line.rstrip("\r\n") for line in lines]
+    try:
+        return _tree(plain)
+    except SyntaxError:
+        return _tree([_COMMAND.sub(r"\1pass", line) for line in plain])
+
+
+def _tree(lines: list[str]) -> tuple[ast.Module, str]:
+    source = "\n".join([*lines, ""])
+    return ast.parse(source), source
+
+
+def is_python(cell: str) -> bool:
+    """Return True if a cell of a notebook is Python, apart from its commands."""
+    try:
+        _parsed(lines_of(cell))
+    except SyntaxError:
+        return False
+    return True
+
+
 class _Program:
     """The syntax tree of a program, and the paths of pytorch-ignite that it imports."""
 
     def __init__(self, tree: ast.Module, source: str) -> None:
         self.source = source
         self.nodes = list(ast.walk(tree))
-        self.lines = source.splitlines(keepends=True)
+        self.lines = lines_of(source)
         self.imported: dict[str, str] = {}  # the path of pytorch-ignite for each local name
         self.statements: list[tuple[int, str]] = []  # the lines of the imports, and the paths that they ask for
         for node in self.nodes:
@@ -162,7 +189,7 @@ class _Program:
 
     def notes(self) -> list[Note]:
         """Return the lines that need a human, in order."""
-        notes = {*self.missing_names(), *self.uses(), *self.strings()}
+        notes = {*self.missing_names(), *self.uses(), *self.strings(), *self.other_variables()}
         return sorted(notes, key=lambda note: (note.line, note.reason))
 
     def missing_names(self) -> Iterator[Note]:
@@ -208,6 +235,13 @@ class _Program:
                 found = _IN_STRING.search(node.value)
                 if found:
                     yield Note(node.lineno, f"a string names {found.group()}: change it if it is a path or a logger")
+
+    def other_variables(self) -> Iterator[Note]:
+        """Yield a note for each parameter or global statement with the name of the imported package."""
+        for node in self.nodes if self.imported.get(OLD) == OLD else ():
+            names = [node.arg] if isinstance(node, ast.arg) else getattr(node, "names", ())
+            if isinstance(node, (ast.arg, ast.Global, ast.Nonlocal)) and OLD in names:
+                yield Note(node.lineno, f"{OLD} is a variable here, too: rename it as the names around it were renamed")
 
 
 def _is_ignite(module: str | None) -> bool:
