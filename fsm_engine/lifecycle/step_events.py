@@ -16,7 +16,9 @@ class StepEvents(EventEnum):
 
     At BACKWARD_COMPLETED the parameters hold the gradients; with a gradient scaler they are scaled until UNSCALED,
     which exists only then. At OPTIM_STEP_STARTED they are complete and unscaled, to be clipped or logged. With gradient
-    accumulation, only every n-th iteration goes through UNSCALED and the phases of the optimizer.
+    accumulation, only every n-th iteration goes through UNSCALED and the phases of the optimizer. If a gradient has
+    overflowed, the gradient scaler skips the optimizer step, and OPTIM_STEP_STARTED leads to ITERATION_COMPLETED. A
+    fused optimizer decides on the device; then OPTIM_STEP_COMPLETED is entered in any case.
     """
 
     FORWARD_STARTED = "forward_started"
@@ -53,6 +55,9 @@ WHOLE_STEP = (
 ACCUMULATING = StepEvents.BACKWARD_COMPLETED >> Events.ITERATION_COMPLETED
 """Path out of a step that accumulates its gradients for the next one."""
 
+SKIPPING = StepEvents.OPTIM_STEP_STARTED >> Events.ITERATION_COMPLETED
+"""Path out of a step whose gradients have overflowed, so that the gradient scaler skips the optimizer step."""
+
 _SCALED_STEP = (
     _TO_BACKWARD
     >> StepEvents.UNSCALED
@@ -78,7 +83,7 @@ TBPTT_PATHS: tuple[Path | Edge, ...] = (
 """Paths of a step that trains on a sequence chunk by chunk."""
 
 
-def step_paths(accumulates: bool, is_scaled: bool) -> tuple[Path | Edge, ...]:
+def step_paths(accumulates: bool, is_scaled: bool, may_skip: bool) -> tuple[Path | Edge, ...]:
     """Return the paths of a training step for a function that fires its phases."""
     whole = _SCALED_STEP if is_scaled else WHOLE_STEP
-    return (whole, ACCUMULATING) if accumulates else (whole,)
+    return (whole, *((ACCUMULATING,) if accumulates else ()), *((SKIPPING,) if may_skip else ()))

@@ -60,6 +60,7 @@ _split = _part("chunks of x, y = batch", "cursor.has_output = False\nstep.split(
 _next_chunk = _part("x, y = next chunk; zero_grad", "step.next_chunk(engine)")
 _mean_output = _part("output = mean over the chunks", "step.finish(engine)")
 _accumulates = CodeFragment("gradients accumulate", "step.accumulates(engine)")
+_skipped = CodeFragment("optimizer step skipped", "step.has_skipped")
 _has_chunks = CodeFragment("chunks left", "step.has_chunks(engine)")
 
 
@@ -131,17 +132,24 @@ def plain_graph() -> Graph:
 
 
 @cache
-def supervised_graph(accumulates: bool, is_scaled: bool) -> Graph:
+def supervised_graph(accumulates: bool, is_scaled: bool, may_skip: bool = False) -> Graph:
     """Return the training lifecycle of a supervised step with options.
 
     Args:
         accumulates: whether iterations may end without an optimizer step.
         is_scaled: whether a gradient scaler is used.
+        may_skip: whether the gradient scaler decides on the host to skip the optimizer step.
     """
     unscaled = (_phase(StepEvents.UNSCALED, entry=(_unscale,)),) if is_scaled else ()
-    guarded = (Transition(StepEvents.BACKWARD_COMPLETED, Events.ITERATION_COMPLETED, "accumulate", guard=_accumulates),)
+    guarded: tuple[Transition, ...] = ()
+    if accumulates:
+        guarded += (
+            Transition(StepEvents.BACKWARD_COMPLETED, Events.ITERATION_COMPLETED, "accumulate", guard=_accumulates),
+        )
+    if may_skip:
+        guarded += (Transition(StepEvents.OPTIM_STEP_STARTED, Events.ITERATION_COMPLETED, "skip", guard=_skipped),)
     phases = (*_FORWARD_AND_BACKWARD, *unscaled, *_OPTIMIZER)
-    return _with_parts(_prepare, phases, guarded if accumulates else ())
+    return _with_parts(_prepare, phases, guarded)
 
 
 @cache

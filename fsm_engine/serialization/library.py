@@ -72,7 +72,7 @@ def _graphs() -> tuple[Graph, ...]:
     edited = Draft(TRAINING, frozenset())
     edited.add_path(WHOLE_STEP, required=True)
     edited.add_transition(Events.ITERATION_STARTED >> "RECOVERY", None, None, Exception, None, None)
-    steps = plain_graph(), supervised_graph(accumulates=True, is_scaled=True), tbptt_graph()
+    steps = plain_graph(), supervised_graph(accumulates=True, is_scaled=True, may_skip=True), tbptt_graph()
     return OUTER, TRAINING, edited.graph, *steps
 
 

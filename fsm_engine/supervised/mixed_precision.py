@@ -49,6 +49,18 @@ class ScaledTrainingStep(AmpTrainingStep):
     is_scaled: ClassVar[bool] = True
     scaler: GradScaler
     _is_unscaled: bool = field(init=False, default=False)
+    _has_stepped: bool = field(init=False, default=True)
+
+    @property
+    def may_skip(self) -> bool:  # type: ignore[override]
+        """True if the scaler reads on the host whether a gradient has overflowed; fused optimizers do not need that."""
+        is_fused = getattr(self.optimizer, "_step_supports_amp_scaling", False)
+        return isinstance(self.optimizer, torch.optim.Optimizer) and not is_fused
+
+    @property
+    def has_skipped(self) -> bool:  # type: ignore[override]
+        """True if the scaler has skipped the last step of the optimizer."""
+        return not self._has_stepped
 
     def _backward(self, loss: torch.Tensor) -> None:
         super()._backward(self.scaler.scale(loss))
@@ -60,10 +72,21 @@ class ScaledTrainingStep(AmpTrainingStep):
 
     def step_optimizer(self, _engine: Engine) -> None:
         """Let the optimizer step unless a gradient has overflowed, and update the scale."""
-        self.scaler.step(self.optimizer)
+        if self.may_skip:
+            self._has_stepped = False
+            hook = self.optimizer.register_step_post_hook(self._note_step)  # reading the flag again would wait again
+            try:
+                self.scaler.step(self.optimizer)
+            finally:
+                hook.remove()
+        else:
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self._is_unscaled = False
         self._applied_gradients()
+
+    def _note_step(self, *_arguments: Any) -> None:
+        self._has_stepped = True
 
     def abandon(self) -> None:
         """Drop the gradients of this iteration after an error, and let the scaler unscale new ones."""

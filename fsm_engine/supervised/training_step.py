@@ -41,6 +41,8 @@ class TrainingStep:
 
     __name__: ClassVar[str] = "supervised_training_step"  # the name in lifecycle files and messages
     is_scaled: ClassVar[bool] = False
+    may_skip: ClassVar[bool] = False
+    has_skipped: ClassVar[bool] = False
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     loss_fn: LossFunction
@@ -60,7 +62,7 @@ class TrainingStep:
         """The training lifecycle with the parts of the step, which steps of one kind share."""
         if not self.has_options:
             return plain_graph()
-        return supervised_graph(self.gradient_accumulation_steps > 1, self.is_scaled)
+        return supervised_graph(self.gradient_accumulation_steps > 1, self.is_scaled, self.may_skip)
 
     @property
     def has_options(self) -> bool:
@@ -77,7 +79,7 @@ class TrainingStep:
     @property
     def paths(self) -> tuple[Path | Edge, ...]:
         """Paths through the phases of the step as fired phases, for a function that calls it."""
-        return step_paths(self.gradient_accumulation_steps > 1, self.is_scaled)
+        return step_paths(self.gradient_accumulation_steps > 1, self.is_scaled, self.may_skip)
 
     def __call__(self, engine: Engine, batch: Any) -> Any:
         """Train on `batch`, and return the result of `output_transform`; fire the phases if the engine has them."""
@@ -108,6 +110,8 @@ class TrainingStep:
             fire(StepEvents.UNSCALED)
         fire(StepEvents.OPTIM_STEP_STARTED)
         self.step_optimizer(engine)
+        if self.has_skipped:
+            return
         fire(StepEvents.OPTIM_STEP_COMPLETED)
 
     # Parts

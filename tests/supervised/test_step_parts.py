@@ -304,6 +304,36 @@ def test_gradients_are_unscaled_at_the_event_of_that_name():
     assert seen["BACKWARD_COMPLETED"] == seen["UNSCALED"] * 1024
 
 
+@pytest.mark.parametrize("called", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
+def test_an_overflow_leads_past_the_end_of_the_optimizer_step(called, fused):
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1, fused=fused)
+    scaler, log = torch.amp.GradScaler("cpu", init_scale=4.0), []
+    trainer = create_supervised_trainer(
+        model, optimizer, nn.CrossEntropyLoss(), device="cpu", amp_mode="amp", scaler=scaler
+    )
+    if called:
+        step = trainer._process_function
+        trainer._process_function = lambda engine, batch: step(engine, batch)
+    before = [weights_of(model)]
+
+    @trainer.on(StepEvents.BACKWARD_COMPLETED(once=2))
+    def overflow():
+        model.layers[2].bias.grad[0] = torch.inf
+
+    trainer.add_event_handler(StepEvents.OPTIM_STEP_COMPLETED, lambda: log.append(trainer.state.iteration))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: before.append(weights_of(model)))
+    outputs = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: outputs.append(trainer.state.output))
+    trainer.run(batches(3))
+    assert log == ([1, 2, 3] if fused else [1, 3])
+    assert [one == other for one, other in itertools.pairwise(before)] == [False, True, False]
+    assert scaler.get_scale() == 2.0
+    assert all(isinstance(output, float) for output in outputs)
+    assert not trainer.state.step_values()
+
+
 def test_without_a_scaler_unscaled_is_an_error_that_says_so():
     with pytest.raises(ValueError, match=r"UNSCALED.*phases of this lifecycle, but it has no UNSCALED"):
         create_supervised_trainer(*parts_of_a_training()).on(StepEvents.UNSCALED)(print)
