@@ -664,3 +664,11 @@ def test_exhausted_data_can_skip_epoch_completed() -> None:
     with pytest.warns(UserWarning, match="can not provide data"):
         engine.run(Data(), max_iters=5, epoch_length=3)
     assert log == ["EPOCH_STARTED", "TERMINATE_SINGLE_EPOCH", "COMPLETED"]
+
+
+def test_a_run_without_epochs_is_an_error() -> None:
+    engine = Engine(lambda engine, batch: batch)
+    log = record(engine, Events.STARTED, Events.COMPLETED)
+    with pytest.raises(ValueError, match=r"max_epochs.*0.*greater than zero"):
+        engine.run([1], max_epochs=0)
+    assert log == []

@@ -520,3 +520,17 @@ def test_an_output_that_is_not_a_loss_is_an_error(loss, error, text):
     with pytest.raises(error) as caught:
         with_losses([loss])
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["exp", "linear"])
+def test_the_first_step_takes_the_first_rate_of_the_results(mode):
+    task, used = Task(), []
+
+    def step(engine, batch):
+        used.append(task.optimizer.param_groups[0]["lr"])
+        return 1.0
+
+    finder = FastaiLRFinder()
+    with finder.attach(Engine(step), task.to_save, num_iter=5, start_lr=1e-4, step_mode=mode) as trainer:
+        trainer.run(task.data)
+    assert used[0] == finder.get_results()["lr"][0]

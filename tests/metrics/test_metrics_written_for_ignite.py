@@ -247,3 +247,22 @@ def test_terminate_on_a_suspended_run() -> None:
 def test_a_device_that_does_not_exist_is_an_error_where_it_is_given(library: Any) -> None:
     with pytest.raises(RuntimeError, match="warp"):
         library.metrics.Accuracy(device="warp")
+
+
+def test_scalars_in_a_mapping_become_numbers() -> None:
+    class Parts(fsm_engine.metrics.Metric):
+        def reset(self) -> None:
+            self.sum = torch.tensor(0.0)
+
+        def update(self, output: Any) -> None:
+            self.sum = self.sum + output
+
+        def compute(self) -> Any:
+            return {"sum": self.sum, "pair": torch.stack([self.sum, self.sum])}
+
+    engine = fsm_engine.Engine(lambda engine, batch: batch)
+    Parts().attach(engine, "parts")
+    metrics = engine.run([1.0, 2.0]).metrics
+    assert isinstance(metrics["sum"], float)
+    assert metrics["sum"] == metrics["parts"]["sum"] == 3.0
+    assert metrics["pair"].tolist() == [3.0, 3.0]
