@@ -522,6 +522,7 @@ def test_an_output_that_is_not_a_loss_is_an_error(loss, error, text):
     assert text in str(caught.value)
 
 
+@pytest.mark.filterwarnings(f"ignore:{NO_DIVERGENCE}")
 @pytest.mark.parametrize("mode", ["exp", "linear"])
 def test_the_first_step_takes_the_first_rate_of_the_results(mode):
     task, used = Task(), []
