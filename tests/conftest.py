@@ -14,11 +14,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # with one worker per core, more thread
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = [
-    *("compat", "loggers", "metrics", "supervised"),
+    *("clients", "compat", "device", "loggers", "metrics", "supervised"),
+    *("engine/test_deferred_functions.py", "engine/test_flags_of_ignite.py"),
     *("handlers/test_checkpoint.py", "handlers/test_checkpoint_files.py"),
     *("handlers/test_checkpoint_loading.py", "handlers/test_early_stopping.py"),
-    *("handlers/test_ema.py", "handlers/test_lr_finder.py", "handlers/test_param_scheduler.py"),
-    *("handlers/test_profilers.py", "handlers/test_progress_bar.py", "handlers/test_terminate_on_nan.py"),
+    *("handlers/test_ema.py", "handlers/test_fbresearch_logger.py", "handlers/test_lr_finder.py"),
+    *("handlers/test_param_scheduler.py", "handlers/test_profilers.py", "handlers/test_progress_bar.py"),
+    *("handlers/test_state_param_scheduler.py", "handlers/test_terminate_on_nan.py"),
     *("persistence/test_resume.py", "timeline/test_timeline_exports.py"),
 ]
 
