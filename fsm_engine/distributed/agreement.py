@@ -180,7 +180,7 @@ class Agreement:
 
     def _promise_for_run(self, current: _Round) -> None:
         """Make the promise if the run is in user code, so that it may not reach a place where signals are safe."""
-        while True:
+        while not self._log.is_closed:
             with self._changed:
                 if current.promise is not None:
                     return
@@ -257,9 +257,9 @@ class Agreement:
             self._changed.notify_all()
         if is_new and current is not None:
             self._engine._signals.needs_attention = True
-            _start(self._promise_for_run, current)
+            self._log.start_thread(self._promise_for_run, current)
             if self._log.rank == 0:
-                _start(self._decide, current)
+                self._log.start_thread(self._decide, current)
 
     def _is_new_round(self, signal: Signal, place: Place) -> bool:
         """Return True if a request needs a decision of its own: not if one is awaited, or if it came after its own."""
@@ -296,10 +296,6 @@ class Agreement:
         end = end_of_run(self._run)
         while self._rounds and (decision := self._rounds[0].decision) is not None and decision <= end:
             del self._rounds[0]
-
-
-def _start(function: Callable[[_Round], None], current: _Round) -> None:
-    threading.Thread(target=function, args=(current,), name=f"fsm_engine {function.__name__}", daemon=True).start()
 
 
 def _is_decided(current: _Round) -> bool:

@@ -62,6 +62,13 @@ class EventLog:
         for thread in self._threads:
             thread.start()
 
+    def start_thread(self, function: Callable[[Any], None], argument: Any) -> None:
+        """Call `function` in a thread that has to end soon after `is_closed`: `close` waits for it."""
+        name = f"fsm_engine {function.__name__}"
+        thread = threading.Thread(target=function, args=(argument,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def post(self, message: Message) -> None:
         """Send `message`, which is JSON data, to all ranks, this one included. Return at once."""
         self._outbox.put({"rank": self.rank, **message})
@@ -80,7 +87,7 @@ class EventLog:
             self._others_left.wait(_LAST_WAIT)
         self.post({"kind": "left"})  # wakes the thread that receives, which must not wait when the interpreter ends
         self._outbox.put(None)
-        for thread in self._threads:
+        for thread in self._threads:  # a thread in a function of the store at the interpreter's end aborts the process
             thread.join(_LAST_WAIT)
         return sorted(set(range(self.world_size)) - self._closed)
 

@@ -81,6 +81,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     record(tmp_path / "run.fsmt")
     (tmp_path / "lifecycle.json").write_text(Lifecycle.training().to_json())
     (tmp_path / "ignite_program.py").write_text("from ignite.engine import Engine\n")
+    (tmp_path / "my_project").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     return tmp_path
