@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform
 from fsm_engine.metrics.rank_states import Reductions, on_device_of
 
 _SELF_COMBINING = (torch.maximum, torch.minimum)
@@ -53,7 +54,7 @@ class VariableAccumulation(Metric):
     def __init__(
         self,
         op: Callable[[Any, Any], Any],
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
         *,
@@ -112,7 +113,7 @@ class Average(VariableAccumulation):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:

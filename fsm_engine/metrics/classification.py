@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import OutputTransform
 from fsm_engine.metrics.pair_metric import PairMetric
 from fsm_engine.metrics.rank_states import Reductions
 
@@ -38,7 +39,7 @@ class ClassificationMetric(PairMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         is_multilabel: bool = False,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,

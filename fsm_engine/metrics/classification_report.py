@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.fbeta import Fbeta
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 from fsm_engine.metrics.metrics_lambda import MetricsLambda
 from fsm_engine.metrics.precision_recall import Precision, Recall
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def ClassificationReport(  # noqa: N802  # a function that pytorch-ignite names like a class
     beta: int = 1,
     output_dict: bool = False,
-    output_transform: OutputTransform = unchanged,
+    output_transform: OutputTransform = identity,
     device: str | torch.device | None = None,
     is_multilabel: bool = False,
     labels: Sequence[str] | None = None,

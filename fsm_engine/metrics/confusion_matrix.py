@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import OutputTransform
 from fsm_engine.metrics.metrics_lambda import MetricsLambda
 from fsm_engine.metrics.pair_metric import PairMetric
 from fsm_engine.metrics.rank_states import Reductions
@@ -59,7 +60,7 @@ class ConfusionMatrix(PairMetric):
         self,
         num_classes: int,
         average: str | None = None,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = True,
     ) -> None:
@@ -141,7 +142,7 @@ class MultiLabelConfusionMatrix(PairMetric):
     def __init__(
         self,
         num_classes: int,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         normalized: bool = False,
         skip_unrolling: bool = False,

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from fsm_engine._util.extras import import_extra
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.epoch_metric import EpochMetric
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 
 
 class _Correlation(EpochMetric):
@@ -40,7 +41,7 @@ class PearsonCorrelation(EpochMetric):
     def __init__(
         self,
         eps: float = 1e-8,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
     ) -> None:
         super().__init__(partial(_pearson, eps), output_transform, False, device)
@@ -55,7 +56,7 @@ class SpearmanRankCorrelation(_Correlation):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         check_compute_fn: bool = True,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
@@ -80,7 +81,7 @@ class KendallRankCorrelation(_Correlation):
     def __init__(
         self,
         variant: str = "b",
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         check_compute_fn: bool = True,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,

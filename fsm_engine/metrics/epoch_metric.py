@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform
 from fsm_engine.metrics.rank_states import Reductions
 
 
@@ -49,7 +50,7 @@ class EpochMetric(Metric):
     def __init__(
         self,
         compute_fn: Callable[[torch.Tensor, torch.Tensor], Any],
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         check_compute_fn: bool = True,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,

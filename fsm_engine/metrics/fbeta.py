@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import OutputTransform
 from fsm_engine.metrics.metrics_lambda import MetricsLambda
 from fsm_engine.metrics.precision_recall import Precision, Recall
 
@@ -55,7 +56,7 @@ def Fbeta(  # noqa: N802  # a function that pytorch-ignite names like a class
                 raise ValueError(f"If {name} argument is provided, {option} should be None: {name} has its own.")
         if given.average:
             raise ValueError(f"Input {name} metric should have average=False, but has {given.average!r}.")
-    transform = output_transform or unchanged
+    transform = output_transform or identity
     precision = precision or Precision(transform, device=recall.device if recall else device)
     recall = recall or Recall(transform, device=precision.device)
     return MetricsLambda(partial(_fbeta, beta, average), precision, recall)

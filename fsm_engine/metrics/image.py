@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.example_mean import ExampleMean, check_same_dtype, check_same_shape
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 
 
 class PSNR(ExampleMean):
@@ -25,7 +26,7 @@ class PSNR(ExampleMean):
     def __init__(
         self,
         data_range: float,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
@@ -70,7 +71,7 @@ class SSIM(ExampleMean):
         k1: float = 0.01,
         k2: float = 0.03,
         gaussian: bool = True,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
         ndims: int = 2,

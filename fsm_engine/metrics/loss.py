@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import OutputTransform
 from fsm_engine.metrics.pair_metric import PairMetric
 
 
@@ -38,7 +39,7 @@ class Loss(PairMetric):
     def __init__(
         self,
         loss_fn: Callable[..., torch.Tensor],
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         batch_size: Callable[[Any], int] = len,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,

@@ -1,31 +1,37 @@
-"""`Metric`: base class of all metrics, and the handlers by which an engine resets, updates and computes them."""
+"""`Metric`: base class of all metrics."""
 
 from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
-from numbers import Number
-from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from fsm_engine import distributed
+from fsm_engine._util.identity import identity
 from fsm_engine._util.lazy_modules import names_of, public_names
 from fsm_engine._util.plain_data import map_leaves
 from fsm_engine.distributed.gathering import gather_for
+from fsm_engine.metrics.metric_handlers import (
+    ComputeHandler,
+    EventHandlers,
+    ResetHandler,
+    UpdateHandler,
+    compute_handlers,
+    warn_name_taken,
+)
 from fsm_engine.metrics.operators import MetricOperators
 from fsm_engine.metrics.rank_states import Reductions, on_cpu, on_device_of, place_of, reduced
 from fsm_engine.metrics.reduction import reduces_itself
 from fsm_engine.metrics.state_dict import attributes_of, check_state_dict, load_attributes
+from fsm_engine.metrics.unrolling import unroll
 from fsm_engine.metrics.usage import AnyUsage, EpochWise, Usage, usage_of
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
-    from fsm_engine.events.events import CallableEventWithFilter
 else:
     __getattr__ = names_of(__name__)  # names that pytorch-ignite has in this module
 
@@ -33,20 +39,11 @@ __all__ = ["Metric", "NotComputableError", *public_names(__name__)]  # pyright: 
 
 OutputTransform = Callable[[Any], Any]
 
-EventHandlers = list[tuple[Callable[..., None], "CallableEventWithFilter"]]
-"""Handlers, each with the event that it is attached to."""
-
-
 _RESULT_MODES = ("flatten", "named", "both")
 
 
 class NotComputableError(RuntimeError):
     """A metric cannot be computed because it has no data."""
-
-
-def unchanged(output: Any) -> Any:
-    """Return `output`. The default `output_transform`: a function, not a lambda, so that metrics can be pickled."""
-    return output
 
 
 class Metric(MetricOperators, ABC):
@@ -114,7 +111,7 @@ class Metric(MetricOperators, ABC):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
         metrics_result_mode: str = "both",
@@ -197,7 +194,7 @@ class Metric(MetricOperators, ABC):
         output = self.output_transform(engine.state.output)
         if isinstance(output, Mapping):
             output = self._required_items(output)
-        for item in (output,) if self.skip_unrolling else _unroll(output):
+        for item in (output,) if self.skip_unrolling else unroll(output):
             self.update(item)
 
     def _required_items(self, output: Mapping[str, Any]) -> Any:
@@ -312,11 +309,11 @@ class Metric(MetricOperators, ABC):
             NotComputableError: during a run, the metric has no data.
         """
         usage = self._usage_of(usage)
-        _warn_name_taken(engine, name, self)
+        warn_name_taken(engine, name, self)
         for handler, event in self._reset_and_update_handlers(usage):
             if not engine.has_event_handler(handler, event):
                 engine.add_event_handler(event, handler)
-        engine.add_event_handler(usage.COMPLETED, _ComputeHandler(self, usage, name))
+        engine.add_event_handler(usage.COMPLETED, ComputeHandler(self, usage, name))
 
     def detach(self, engine: Engine, usage: AnyUsage | None = None) -> None:
         """Undo `attach` with this usage for all names. Do nothing if the metric is not attached with it.
@@ -324,12 +321,12 @@ class Metric(MetricOperators, ABC):
         Handlers that another usage of this metric needs stay attached.
         """
         usage = self._usage_of(usage)
-        compute = _ComputeHandler(self, usage)
+        compute = ComputeHandler(self, usage)
         if not engine.has_event_handler(compute, usage.COMPLETED):
             return
         engine.remove_event_handler(compute, usage.COMPLETED)
         needed = [
-            pair for other in _compute_handlers(engine) for pair in other.metric._reset_and_update_handlers(other.usage)
+            pair for other in compute_handlers(engine) for pair in other.metric._reset_and_update_handlers(other.usage)
         ]
         for handler, event in self._reset_and_update_handlers(usage):
             if (handler, event) not in needed and engine.has_event_handler(handler, event):
@@ -338,7 +335,7 @@ class Metric(MetricOperators, ABC):
     def is_attached(self, engine: Engine, usage: AnyUsage | None = None) -> bool:
         """Return True if the metric is attached to `engine` with this usage."""
         usage = self._usage_of(usage)
-        return engine.has_event_handler(_ComputeHandler(self, usage), usage.COMPLETED)
+        return engine.has_event_handler(ComputeHandler(self, usage), usage.COMPLETED)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the data accumulated since `reset`, as plain data and copies of tensors.
@@ -363,7 +360,7 @@ class Metric(MetricOperators, ABC):
 
     def _reset_and_update_handlers(self, usage: Usage) -> EventHandlers:
         """Return the handlers that reset and update this metric."""
-        return [(_ResetHandler(self), usage.STARTED), (_UpdateHandler(self), usage.ITERATION_COMPLETED)]
+        return [(ResetHandler(self), usage.STARTED), (UpdateHandler(self), usage.ITERATION_COMPLETED)]
 
     def _update_as_part(self, engine: Engine) -> None:
         """Update this metric, which is part of another metric, in an iteration of `engine`."""
@@ -399,105 +396,6 @@ def _warn_local(metric: Metric) -> None:
         f'Declare it in the class: state_reductions = {{"total": "sum"}}, or {{}} for a value that belongs to a rank.',
         stacklevel=3,
     )
-
-
-def _unroll(output: Any) -> Iterable[Any]:
-    """Return the pairs of values from two lists, each value as a batch of one; any other output as one item."""
-    if not (isinstance(output, (tuple, list)) and output and all(map(_is_list_of_values, output))):
-        return (output,)
-    lengths = [len(part) for part in output]
-    if len(lengths) != 2 or lengths[0] != lengths[1]:
-        raise ValueError(
-            f"Output should have 2 items of the same length, got {len(lengths)} items of the lengths {lengths}. "
-            f"Make the metric with skip_unrolling=True to pass lists to update() unchanged."
-        )
-    return map(_as_batches, *output)
-
-
-def _is_list_of_values(part: Any) -> bool:
-    return isinstance(part, (tuple, list)) and all(isinstance(value, (torch.Tensor, Number)) for value in part)
-
-
-def _as_batches(y_pred: Any, y: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    batch = _as_batch(y_pred, None)
-    return batch, _as_batch(y, batch.device)
-
-
-def _as_batch(value: Any, device: torch.device | None) -> torch.Tensor:
-    return value.unsqueeze(0) if isinstance(value, torch.Tensor) else torch.tensor([value], device=device)
-
-
-@dataclass(frozen=True, eq=False)
-class MetricHandler:
-    """Base class of event handlers for a metric; equal for equal metrics, so that an engine finds them again.
-
-    A handler is also equal to the bound method of the metric that it calls, so `has_event_handler` and
-    `remove_event_handler` find it by ``metric.started``, ``metric.iteration_completed`` or ``metric.completed``.
-    """
-
-    metric: Metric
-    _method: ClassVar[str]
-
-    @property
-    def owner(self) -> Metric | None:
-        """Metric whose state dict an engine saves for this handler."""
-        return self.metric._state_owner()
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.metric,)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, MethodType):
-            return bool(other == getattr(self.metric, self._method))
-        return type(other) is type(self) and other._key() == self._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-
-class _ResetHandler(MetricHandler):
-    _method = "started"
-
-    def __call__(self, engine: Engine) -> None:
-        self.metric.started(engine)
-
-
-class _UpdateHandler(MetricHandler):
-    _method = "iteration_completed"
-
-    def __call__(self, engine: Engine) -> None:
-        self.metric.iteration_completed(engine)
-
-
-@dataclass(frozen=True, eq=False)
-class _ComputeHandler(MetricHandler):
-    usage: Usage
-    name: str = ""
-    _method = "completed"
-
-    def _key(self) -> tuple[Any, ...]:
-        return self.metric, self.usage  # without the name, so that `detach` finds the handlers of all names
-
-    def __call__(self, engine: Engine) -> None:
-        self.metric.completed(engine, self.name)
-
-
-def _compute_handlers(engine: Engine) -> list[_ComputeHandler]:
-    return [handler for handler in engine.handlers() if isinstance(handler, _ComputeHandler)]
-
-
-def _warn_name_taken(engine: Engine, name: str, metric: Metric) -> None:
-    """Warn if another metric is attached to `engine` under `name`."""
-    others = [handler.metric for handler in _compute_handlers(engine) if handler.name == name]
-    other = next((other for other in others if other != metric), None)
-    if other is not None:
-        old, new = other._class_name(), metric._class_name()
-        warnings.warn(
-            f"The metrics {old} and {new} are both attached to this engine under the name {name!r}, so each overwrites "
-            f"the value of the other in engine.state.metrics. Attach {new} under another name, such as "
-            f"attach(engine, {name + '_2'!r}), or call detach(engine) of {old} first.",
-            stacklevel=3,
-        )
 
 
 def _as_stored(value: Any) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from fsm_engine.metrics.metric import Metric, OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import Metric, OutputTransform
 from fsm_engine.metrics.rank_states import Reductions
 
 
@@ -30,7 +31,7 @@ class MetricGroup(Metric):
     def __init__(
         self,
         metrics: Mapping[str, Metric],
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         skip_unrolling: bool = False,
     ) -> None:
         self.metrics = dict(metrics)

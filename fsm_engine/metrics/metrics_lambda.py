@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fsm_engine.metrics.metric import EventHandlers, Metric
+from fsm_engine.metrics.metric import Metric
+from fsm_engine.metrics.metric_handlers import EventHandlers
 from fsm_engine.metrics.state_dict import check_state_dict
 from fsm_engine.metrics.usage import AnyUsage, Usage
 

@@ -10,8 +10,9 @@ import torch
 
 from fsm_engine import distributed
 from fsm_engine._util.extras import import_extra
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics import torchmetrics_state
-from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform
 from fsm_engine.metrics.rank_states import Reductions
 from fsm_engine.metrics.state_dict import check_state_dict
 
@@ -42,7 +43,7 @@ class PairMetric(Metric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:

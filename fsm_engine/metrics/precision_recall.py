@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.classification import ClassificationMetric
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -26,7 +27,7 @@ class _PrecisionRecall(ClassificationMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         average: bool | str | None = False,
         is_multilabel: bool = False,
         device: str | torch.device | None = None,

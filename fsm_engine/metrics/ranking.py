@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.example_mean import ExampleMean, check_same_shape
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 
 
 class _Ranking(ExampleMean):
@@ -82,7 +83,7 @@ class HitRate(_Ranking):
         self,
         top_k: list[int] | int = 1,
         ignore_zero_hits: bool = True,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
@@ -121,7 +122,7 @@ class NDCG(_Ranking):
         ignore_zero_hits: bool = True,
         relevance_threshold: float = 1.0,
         gain_function: str = "exp_rank",
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:

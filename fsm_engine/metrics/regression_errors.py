@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.epoch_metric import EpochMetric
 from fsm_engine.metrics.example_mean import ExampleMean, ExampleSum, check_same_shape
-from fsm_engine.metrics.metric import NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.metric import NotComputableError, OutputTransform
 from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class GeometricMeanRelativeAbsoluteError(_OfAll):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
@@ -174,7 +175,7 @@ class GeometricMeanRelativeAbsoluteError(_OfAll):
 class MedianAbsoluteError(EpochMetric):
     """Median of ``abs(y - y_pred)``, a float. All batches are kept in memory. See `Metric` for the arguments."""
 
-    def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
+    def __init__(self, output_transform: OutputTransform = identity, device: str | torch.device | None = None) -> None:
         super().__init__(median_absolute_error_compute_fn, output_transform, False, device)
 
 
@@ -184,7 +185,7 @@ class MedianAbsolutePercentageError(EpochMetric):
     See `Metric` for the arguments.
     """
 
-    def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
+    def __init__(self, output_transform: OutputTransform = identity, device: str | torch.device | None = None) -> None:
         super().__init__(median_absolute_percentage_error_compute_fn, output_transform, False, device)
 
 
@@ -194,7 +195,7 @@ class MedianRelativeAbsoluteError(EpochMetric):
     See `Metric` for the arguments.
     """
 
-    def __init__(self, output_transform: OutputTransform = unchanged, device: str | torch.device | None = None) -> None:
+    def __init__(self, output_transform: OutputTransform = identity, device: str | torch.device | None = None) -> None:
         super().__init__(median_relative_absolute_error_compute_fn, output_transform, False, device)
 
 

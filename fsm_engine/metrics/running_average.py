@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from fsm_engine import distributed
+from fsm_engine._util.identity import identity
 from fsm_engine.events.events import Events
 from fsm_engine.metrics.independent_copy import independent_copy
 from fsm_engine.metrics.metric import (
-    EventHandlers,
     Metric,
-    MetricHandler,
     NotComputableError,
     OutputTransform,
-    unchanged,
 )
+from fsm_engine.metrics.metric_handlers import EventHandlers, MetricHandler
 from fsm_engine.metrics.rank_states import Reductions, is_in_iteration, on_cpu, on_device_of, reduced
 from fsm_engine.metrics.reduction import local_values
 from fsm_engine.metrics.state_dict import check_state_dict, copy_of
@@ -84,7 +83,7 @@ class RunningAverage(Metric):
         self._src_copy: Metric | None = None
         self.alpha = alpha
         self.epoch_bound = epoch_bound
-        super().__init__(output_transform or unchanged, device, skip_unrolling or src is not None)
+        super().__init__(output_transform or identity, device, skip_unrolling or src is not None)
 
     def reset(self) -> None:
         """Discard the average."""

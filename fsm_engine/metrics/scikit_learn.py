@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from fsm_engine._util.extras import import_extra
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.epoch_metric import EpochMetric
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 
 _NEEDS = "needs scikit-learn"
 
@@ -26,7 +27,7 @@ class _ScikitLearnMetric(EpochMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         check_compute_fn: bool = False,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
@@ -154,7 +155,7 @@ class CohenKappa(EpochMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         weights: str | None = None,
         check_compute_fn: bool = False,
         device: str | torch.device | None = None,
@@ -179,7 +180,7 @@ class _ClusteringMetric(_ScikitLearnMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         check_compute_fn: bool = True,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
@@ -224,7 +225,7 @@ class SilhouetteScore(_ClusteringMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         check_compute_fn: bool = True,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
@@ -257,7 +258,7 @@ class MeanAveragePrecision(EpochMetric):
         rec_thresholds: Sequence[float] | torch.Tensor | None = None,
         class_mean: str | None = "macro",
         is_multilabel: bool = False,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics.example_mean import ExampleMean
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine.metrics.metric import OutputTransform
 
 
 class CosineSimilarity(ExampleMean):
@@ -28,7 +29,7 @@ class CosineSimilarity(ExampleMean):
     def __init__(
         self,
         eps: float = 1e-8,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
@@ -54,7 +55,7 @@ class MeanPairwiseDistance(ExampleMean):
         self,
         p: int = 2,
         eps: float = 1e-6,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch.nn import functional
 
-from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform
 from fsm_engine.metrics.pair_metric import PairMetric
 from fsm_engine.metrics.rank_states import Reductions
 
@@ -58,7 +59,7 @@ class Bleu(Metric):
         self,
         ngram: int = 4,
         smooth: str = "no_smooth",
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         average: str = "macro",
     ) -> None:
@@ -150,7 +151,7 @@ class _BaseRouge(Metric):
         self,
         multiref: str = "average",
         alpha: float = 0,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
     ) -> None:
         if not 0 <= alpha <= 1:
@@ -225,7 +226,7 @@ class RougeN(_BaseRouge):
         ngram: int = 4,
         multiref: str = "average",
         alpha: float = 0,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
     ) -> None:
         if ngram < 1:
@@ -285,7 +286,7 @@ class Rouge(Metric):
         variants: Sequence[str | int] | None = None,
         multiref: str = "average",
         alpha: float = 0,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
     ) -> None:
         self.internal_metrics: list[_BaseRouge] = []
@@ -364,7 +365,7 @@ class Perplexity(PairMetric):
 
     def __init__(
         self,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         ignore_index: int = -100,
     ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.metrics.metric import OutputTransform, unchanged
+from fsm_engine._util.identity import identity
+from fsm_engine.metrics.metric import OutputTransform
 from fsm_engine.metrics.pair_metric import PairMetric
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TopKCategoricalAccuracy(PairMetric):
     def __init__(
         self,
         k: int = 5,
-        output_transform: OutputTransform = unchanged,
+        output_transform: OutputTransform = identity,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:

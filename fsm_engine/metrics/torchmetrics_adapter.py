@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine import distributed
+from fsm_engine._util.identity import identity
 from fsm_engine.metrics import torchmetrics_state
-from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform, unchanged
+from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform
 from fsm_engine.metrics.usage import AnyUsage, EpochWise
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def attach(
     engine: Engine,
     name: str,
     usage: AnyUsage = EpochWise,
-    output_transform: OutputTransform = unchanged,
+    output_transform: OutputTransform = identity,
 ) -> None:
     """Let `engine` compute a metric of torchmetrics and store its value in ``engine.state.metrics[name]``.
 
@@ -78,7 +79,7 @@ def as_metric(metric: Metric | TorchMetric) -> Metric:
 class _TorchmetricsAdapter(Metric):
     """Adapter from a metric of torchmetrics to `Metric`; equal to other adapters of the same metric."""
 
-    def __init__(self, metric: TorchMetric, output_transform: OutputTransform = unchanged) -> None:
+    def __init__(self, metric: TorchMetric, output_transform: OutputTransform = identity) -> None:
         _check_type(metric)
         self.output_transform = output_transform
         self._metric = metric  # not reset, unlike in Metric.__init__
