@@ -55,8 +55,9 @@ def begin(run: Run) -> None:
 def end(run: Run) -> Exception | None:
     """Remove a run that ends. If it is the outermost, call the callbacks; return the first exception."""
     claims = _active.claims
-    while claims and claims.pop() is not run._claim:
-        pass  # an exception has ended a run inside this one without a call of `end`
+    while claims:  # an exception may have ended runs inside this one without a call of `end`
+        if claims.pop() is run._claim:
+            break
     if claims or not _active.callbacks:
         return None
     errors: list[Exception] = []
