@@ -1,4 +1,4 @@
-"""Draw the packages and what they import: ``python diagrams/packages.py`` writes ``packages.svg`` beside itself.
+"""Draw the packages and their imports: ``python diagrams/packages.py`` writes ``packages.svg`` beside itself.
 
 The layers and arrows are derived from the import statements of the package. Imports that another path of arrows implies
 are left out, and so are the imports inside methods of `Engine`, `Lifecycle` and `Timeline`, and the imports of

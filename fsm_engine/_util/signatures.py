@@ -57,7 +57,7 @@ def check_runs_when_called(function: Any, role: str) -> None:
 
     Args:
         function: a callable object; other objects pass.
-        role: what `function` is used as, such as "the step", for the error.
+        role: the use of `function`, such as "the step", for the error.
 
     Raises:
         TypeError: `function` is a coroutine function, an async generator function or a generator function.

@@ -1,7 +1,7 @@
 """Training on many processes, with torch's own process groups underneath.
 
 `session` joins the processes and gives each a `Session`, whose `attach` makes engines agree on signals. The other names
-are those of ``ignite.distributed``. In a single process everything works, and nothing is started. Engines know this
+are the names of ``ignite.distributed``. In a single process everything works, and nothing is started. Engines know this
 package only by the interface `SignalAgreement`; metrics and the packages after it may import it.
 """
 

@@ -127,7 +127,7 @@ class Agreement:
             self._drop_missed()
 
     def at_safe_point(self, position: int) -> dict[Signal, bool]:
-        """Return the signals to handle at `position`. Wait for the decision if the run may not go on without it.
+        """Return the signals to handle at `position`. Wait for the decision if the run may not continue without it.
 
         Raises:
             RankError: another rank has failed.

@@ -48,7 +48,7 @@ class Meeting:
 
         Args:
             lead: the rank that calls `make`.
-            what: what the ranks do, for messages. It is equal on all ranks.
+            what: the purpose of the meeting, for messages. It is equal on all ranks.
             make: returns plain data. Its exception is raised on `lead`.
 
         Raises:
@@ -116,7 +116,7 @@ class Meeting:
     def _answers(self, lead: int, what: str) -> dict[int, Any]:
         answers = self._take([rank for rank in range(self.world_size) if rank != lead], what)
         for key in [*self._told, *(key for rank in answers for key in self._keys(rank))]:
-            self._store.delete_key(key)  # everybody who answers has read what was told before
+            self._store.delete_key(key)  # a rank that answers has read the values of earlier meetings
         self._told.clear()
         others = {rank: answer["what"] for rank, answer in answers.items() if answer["what"] != what}
         if others:

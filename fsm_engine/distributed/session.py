@@ -71,12 +71,12 @@ class Session:
                 self._heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
 
     def attach(self, *engines: Engine) -> None:
-        """Let `engines` agree with the other ranks on signals, and tell samplers the epoch.
+        """Let `engines` agree with the other ranks on signals, and set the epoch of samplers.
 
         Call it on every rank with the same engines in the same order, before they run. From then on a `terminate`,
         `terminate_epoch` or `interrupt` on one rank is handled by all ranks behind the same iteration. It costs nothing
         until a rank asks for it. At EPOCH_STARTED, ``set_epoch`` of the sampler is called, so that each epoch has an
-        order of its own. With one process only the sampler is told.
+        order of its own. With one process, `attach` only does this.
 
         Raises:
             ValueError: an engine is attached already, is running, or its lifecycle has no iterations.

@@ -18,7 +18,7 @@ has_xla_support = False
 has_hvd_support = False
 has_native_dist_support = True
 registered_computation_models: list[type] = []
-"""Other backends than those of torch are not supported."""
+"""Only torch's own backends are supported."""
 
 
 def has_group() -> bool:
