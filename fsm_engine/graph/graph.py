@@ -151,7 +151,8 @@ class Graph:
         while more:
             found |= more
             phases = [self.phases[number] for number in found]
-            into = {phase.event for phase in phases} | {History(phase.scope) for phase in phases if phase.scope}
+            histories = {History(scope) for phase in phases if phase.scope for scope in phase.scope.path}
+            into = {phase.event for phase in phases} | histories
             more = {
                 number
                 for number, exits in enumerate(self.automatic_exits)

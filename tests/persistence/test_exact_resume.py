@@ -305,6 +305,7 @@ PLACES = st.integers(1, 40)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plan=plans(), times=st.sets(PLACES, min_size=3, max_size=4))
 @example(plan=plan_of(2454144), times={34, 36})  # an error edge leads past the phase that opens the data
+@example(plan=plan_of(6530), times={9})  # the history of the run leads from a recovery phase back into the step
 def test_random_lifecycles_resume_from_any_place(plan: Plan, times: set[int]) -> None:
     assert_resumes(plan, times)
 
