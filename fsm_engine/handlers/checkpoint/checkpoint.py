@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -23,11 +23,12 @@ from fsm_engine.events.events import EventEnum
 from fsm_engine.handlers.checkpoint import checkpoint_objects as tree
 from fsm_engine.handlers.checkpoint.background_writer import BackgroundWriter, host_copy
 from fsm_engine.handlers.checkpoint.checksummed_file import read_manifest
+from fsm_engine.handlers.checkpoint.decision import Decision, Request
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
 from fsm_engine.handlers.checkpoint.joint_resume import JointResume
+from fsm_engine.handlers.checkpoint.joint_save import JointSave
 from fsm_engine.handlers.checkpoint.loading import load_state_dicts
-from fsm_engine.handlers.checkpoint.rank_differences import difference, outline
-from fsm_engine.handlers.checkpoint.rank_states import states_of_this_rank, with_other_ranks
+from fsm_engine.handlers.checkpoint.rank_states import states_of_this_rank
 from fsm_engine.handlers.checkpoint.resume import CheckpointFile, files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
 from fsm_engine.runtime.run_ends import call_after_run
@@ -42,34 +43,6 @@ class CheckpointEvents(EventEnum):
     """Events that a `Checkpoint` fires; it registers them on the engine at the first save."""
 
     SAVED_CHECKPOINT = "saved_checkpoint"
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A checkpoint to be saved, with its objects, step and priority at the time of the request."""
-
-    item: Saved
-    basename: str
-    step: Any
-    objects: Any
-
-
-@dataclass(frozen=True)
-class _Decision:
-    """Which file is written, which files are kept, by ascending priority, and which are removed."""
-
-    item: Saved
-    kept: list[Saved]
-    dropped: list[Saved]
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> _Decision:
-        kept, dropped = ([Saved(*item) for item in data[name]] for name in ("kept", "dropped"))
-        return cls(Saved(*data["item"]), kept, dropped)
-
-    def as_plain_data(self) -> dict[str, Any]:
-        kept, dropped = ([tuple(item) for item in items] for items in (self.kept, self.dropped))
-        return {"item": tuple(self.item), "kept": kept, "dropped": dropped}
 
 
 class Checkpoint:
@@ -230,7 +203,7 @@ class Checkpoint:
             self._saved = self._previous
             raise
 
-    def _request(self, engine: Engine) -> _Request:
+    def _request(self, engine: Engine) -> Request:
         step = score = None
         if self.global_step_transform is not None:
             step = self.global_step_transform(engine, engine.last_event_name)
@@ -241,9 +214,9 @@ class Checkpoint:
         priority = _number(step, "global_step_transform") if score is None else score
         name = tree.name_of(self._objects)
         item = Saved(priority, self._names.filename(name, step, score))
-        return _Request(item, self._names.basename(name), step, self._objects)
+        return Request(item, self._names.basename(name), step, self._objects)
 
-    def _save(self, engine: Engine, request: _Request) -> None:
+    def _save(self, engine: Engine, request: Request) -> None:
         objects = tree.with_engines(request.objects)
         meeting = meeting_of([engine, *tree.engines_in(objects)])
         if meeting is None:
@@ -265,52 +238,33 @@ class Checkpoint:
         self._previous, self._saved = self._saved, decision.kept
         _fire(engine, self.SAVED_CHECKPOINT)
 
-    def _decide(self, request: _Request) -> _Decision | None:
+    def _decide(self, request: Request) -> Decision | None:
         """Return which file to write and which to remove; None if the request is not good enough."""
         retained = retain(self._saved, request.item, self.n_saved, self.greater_or_equal)
         if retained is None:
             return None
         if isinstance(self.save_handler, DiskSaver):
             self.save_handler.lock()  # in this thread, so that a refusal does not wait for the next save
-        return _Decision(request.item, retained.kept, retained.dropped)
+        return Decision(request.item, retained.kept, retained.dropped)
 
     def _save_together(
-        self, meeting: Meeting, engine: Engine, request: _Request, objects: Mapping[str, Any]
-    ) -> tuple[_Decision | None, Any]:
+        self, meeting: Meeting, engine: Engine, request: Request, objects: Mapping[str, Any]
+    ) -> tuple[Decision | None, Any]:
         """Return the decision of the rank that writes, and the checkpoint, which there includes all ranks."""
         if engine._failure.final_error is not None:
             self._logger.warning("No checkpoint is saved after the failure of a rank: the ranks are at other places.")
             return None, None
-        is_exact = bool(tree.engines_in(objects))
-        own: Any = None
 
-        def decide() -> dict[str, Any] | None:
-            nonlocal own
+        def decide() -> Decision | None:
             self.wait()
-            decision = self._decide(request)
-            if decision is None:
-                return None
-            own = self._collect(objects, decision.kept)
-            return {**decision.as_plain_data(), "outline": outline(own) if is_exact else None}
+            return self._decide(request)
 
-        def answer() -> dict[str, Any] | None:
-            nonlocal own
-            if decided is None:
-                return None
+        def collect(decision: Decision) -> Any:
             self.wait()
-            own = self._collect(objects, _Decision.of(decided).kept)
-            found = difference(own, decided["outline"]) if is_exact else None
-            tree.check_plain(found)
-            return found
+            return self._collect(objects, decision.kept)
 
-        lead, what = self._lead, f"save {request.basename!r} in iteration {engine.state.iteration}"
-        decided = meeting.tell(lead, what, decide)
-        differences = meeting.collect(lead, what, answer)
-        if decided is None:
-            return None, None
-        if is_exact and meeting.rank == lead:
-            own = with_other_ranks(own, differences)
-        return _Decision.of(decided), own
+        what = f"save {request.basename!r} in iteration {engine.state.iteration}"
+        return JointSave(meeting, self._lead, what, bool(tree.engines_in(objects))).run(decide, collect)
 
     @property
     def _lead(self) -> int:
@@ -333,7 +287,7 @@ class Checkpoint:
             return None
         return checkpoint if self._background is None else host_copy(checkpoint)
 
-    def _metadata(self, engine: Engine, request: _Request, objects: Mapping[str, Any]) -> dict[str, Any]:
+    def _metadata(self, engine: Engine, request: Request, objects: Mapping[str, Any]) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "basename": request.basename,
             "score_name": self._names.score_name,
