@@ -381,8 +381,12 @@ def run_once(building: Building, number: int) -> None:
 def without_old_batches(log: list[Any]) -> list[Any]:
     """Remove batches whose iteration has ended, and copies of the whole state, which contain them."""
     current = ("GET_BATCH_COMPLETED", "ITERATION_STARTED")
-    entries = [entry[:4] + entry[5:] if len(entry) == 6 and entry[0] not in current else entry for entry in log]
-    return [entry for entry in entries if not (len(entry) == 3 and str(entry[2]).startswith("{"))]
+    whole = [entry for entry in log if not _holds_state(entry)]
+    return [entry[:4] + entry[5:] if len(entry) == 6 and entry[0] not in current else entry for entry in whole]
+
+
+def _holds_state(entry: Any) -> bool:
+    return isinstance(entry, tuple) and len(entry) == 3 and str(entry[2]).startswith("{")
 
 
 def dumped(value: Any) -> bytes:
