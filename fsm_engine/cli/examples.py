@@ -30,6 +30,10 @@ EXAMPLES = {
     "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows a recorded run"),),
     "timeline diff": (("timeline diff run.fsmt other.fsmt", "The first step in which two runs differ"),),
     "timeline draw": (("timeline draw run.fsmt -o timeline.svg -o trace.json", "A picture, and a trace for Perfetto"),),
+    "timeline merge": (
+        ("timeline merge rank0.fsmt rank1.fsmt -o run.html", "The ranks of a distributed run on one page"),
+        ("timeline merge rank0.fsmt rank1.fsmt -o run.fsmt", "One recording, for the other commands"),
+    ),
     "migrate": (
         ("migrate ignite_program.py", "The imports of pytorch-ignite to change, and the lines that need a human"),
         ("migrate ignite_program.py --write", "Change them"),

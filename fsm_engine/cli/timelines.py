@@ -1,4 +1,4 @@
-"""The commands ``fsm-engine timeline ...``: summarize, verify, compare and draw recorded runs."""
+"""The commands ``fsm-engine timeline ...``: summarize, verify, compare, merge and draw recorded runs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ class FileFirst(TyperGroup):
 
 
 commands = typer.Typer(cls=FileFirst, no_args_is_help=True, rich_markup_mode="rich")
+_DRAWN = [*(f".{name}" for name in FORMATS), *SUFFIXES]
+Files = Annotated[
+    list[Path], typer.Option("--output", "-o", help="File to write; its suffix sets the format. Can be repeated.")
+]
 Recorded = Annotated[Path, typer.Argument(metavar="RUN", help="File that Timeline.save wrote, such as run.fsmt.")]
 
 
-@commands.callback(epilog=epilog("timeline", "timeline summary", "timeline verify", "timeline diff"))
+@commands.callback(epilog=epilog("timeline", "timeline summary", "timeline verify", "timeline diff", "timeline merge"))
 def timeline() -> None:
-    """Summarize, verify, compare and draw recorded runs."""
+    """Summarize, verify, compare, merge and draw recorded runs."""
 
 
 @commands.command(epilog=epilog("timeline summary"))
@@ -74,21 +78,50 @@ def diff(a: Recorded, b: Recorded) -> None:
 @commands.command(epilog=epilog("timeline draw"))
 def draw(
     run: Recorded,
-    files: Annotated[
-        list[Path],
-        typer.Option("--output", "-o", help="File to write; its suffix sets the format. Can be repeated."),
-    ],
+    files: Files,
 ) -> None:
     """Draw a run as .svg, .png, .pdf, .html (a page with zoom), or for Perfetto .json, .json.gz, .perfetto, .pftrace.
 
     A file without a command is drawn: fsm-engine timeline run.fsmt -o run.html
     """
+    _check_suffixes(files, _DRAWN)
     recorded = Timeline.load(run)
-    for path in files:  # check all before writing any
-        suffix_of(path, [*(f".{name}" for name in FORMATS), *SUFFIXES])
     for path in files:
-        written = recorded.draw(path) if path.suffix[1:] in FORMATS else recorded.export(path)
-        typer.echo(f"Wrote {written}", err=True)
+        _write(recorded, path)
+
+
+@commands.command(epilog=epilog("timeline merge"))
+def merge(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="File of each rank, such as rank0.fsmt.")],
+    files: Files,
+) -> None:
+    """Merge the recordings of several ranks, with aligned clocks, and draw them, or write them as .fsmt.
+
+    Ranks may be missing. How the clocks are aligned is printed to standard error.
+    """
+    _check_suffixes(files, [*_DRAWN, ".fsmt"])
+    merged = Timeline.merge(runs)
+    for note in merged.rank_notes:
+        typer.echo(note, err=True)
+    for path in files:
+        _write(merged, path)
+
+
+def _check_suffixes(files: list[Path], suffixes: list[str]) -> None:
+    """Raise ValueError if a file has none of the suffixes, before any file is written."""
+    for path in files:
+        suffix_of(path, suffixes)
+
+
+def _write(recorded: Timeline, path: Path) -> None:
+    suffix = suffix_of(path, [*_DRAWN, ".fsmt"])
+    if suffix == ".fsmt":
+        recorded.save(path)
+    elif suffix[1:] in FORMATS:
+        recorded.draw(path)
+    else:
+        recorded.export(path)
+    typer.echo(f"Wrote {path}", err=True)
 
 
 def _load_tracks(run: Path) -> Timeline:

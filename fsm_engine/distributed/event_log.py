@@ -13,7 +13,8 @@ from typing import Any
 from torch.distributed.distributed_c10d import Store
 
 _logger = logging.getLogger(__name__)
-_WAIT = timedelta(days=20)  # the longest that fits into the milliseconds of the store
+LONGEST_WAIT = timedelta(days=20)
+"""The longest time to wait that fits into the milliseconds of the store."""
 
 _LAST_WAIT = 3.0
 """Seconds to wait for a thread, or for the other ranks after one of them has failed."""
@@ -45,6 +46,7 @@ class EventLog:
         self._received: list[tuple[int, Message]] = []  # a rank may ask before another one attaches its engines
         self._delivering = threading.Lock()
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
+        self._stops: list[Callable[[], None]] = []
         self._threads = [
             threading.Thread(target=loop, args=(store.clone(),), name=f"fsm_engine {name}", daemon=True)
             for name, loop in (("posts", self._post_messages), ("receives", self._receive_messages))
@@ -62,11 +64,14 @@ class EventLog:
         for thread in self._threads:
             thread.start()
 
-    def start_thread(self, function: Callable[[Any], None], argument: Any) -> None:
-        """Call `function` in a thread that has to end soon after `is_closed`: `close` waits for it."""
+    def start_thread(
+        self, function: Callable[[Any], None], argument: Any, stop: Callable[[], None] = lambda: None
+    ) -> None:
+        """Call `function` in a thread that has to end soon after `is_closed` or `stop`: `close` waits for it."""
         name = f"fsm_engine {function.__name__}"
         thread = threading.Thread(target=function, args=(argument,), name=name, daemon=True)
         self._threads.append(thread)
+        self._stops.append(stop)
         thread.start()
 
     def post(self, message: Message) -> None:
@@ -87,6 +92,8 @@ class EventLog:
             self._others_left.wait(_LAST_WAIT)
         self.post({"kind": "left"})  # wakes the thread that receives, which must not wait when the interpreter ends
         self._outbox.put(None)
+        for stop in self._stops:
+            stop()
         for thread in self._threads:  # a thread in a function of the store at the interpreter's end aborts the process
             thread.join(_LAST_WAIT)
         return sorted(set(range(self.world_size)) - self._closed)
@@ -111,7 +118,7 @@ class EventLog:
         while True:
             number += 1
             try:
-                store.wait([_key(number)], _WAIT)
+                store.wait([_key(number)], LONGEST_WAIT)
                 message = json.loads(store.get(_key(number)))
             except RuntimeError as error:
                 _logger.debug("The store of the process group ended: %s", error)

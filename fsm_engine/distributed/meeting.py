@@ -35,11 +35,14 @@ class Meeting:
         world_size: the number of processes.
         failures: the failures of the group.
         timeout: how long to wait for other ranks, in seconds.
+
+    Attributes:
+        store: a connection to the store, which no thread uses for long.
     """
 
     def __init__(self, store: Store, rank: int, world_size: int, failures: Failures, timeout: float) -> None:
         self.rank, self.world_size = rank, world_size
-        self._store, self._failures, self._timeout = store.clone(), failures, timeout
+        self.store, self._failures, self._timeout = store.clone(), failures, timeout
         self._count = 0
         self._told: list[str] = []  # the keys of values that other ranks may not have read yet
 
@@ -116,7 +119,7 @@ class Meeting:
     def _answers(self, lead: int, what: str) -> dict[int, Any]:
         answers = self._take([rank for rank in range(self.world_size) if rank != lead], what)
         for key in [*self._told, *(key for rank in answers for key in self._keys(rank))]:
-            self._store.delete_key(key)  # a rank that answers has read the values of earlier meetings
+            self.store.delete_key(key)  # a rank that answers has read the values of earlier meetings
         self._told.clear()
         others = {rank: answer["what"] for rank, answer in answers.items() if answer["what"] != what}
         if others:
@@ -131,18 +134,18 @@ class Meeting:
         parts = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
         key = self._key(self.rank)
         for number, part in enumerate(parts):
-            self._store.set(f"{key}/{number}", part)  # type: ignore[arg-type]  # it takes bytes
-        self._store.set(key, str(len(parts)))
+            self.store.set(f"{key}/{number}", part)  # type: ignore[arg-type]  # it takes bytes
+        self.store.set(key, str(len(parts)))
         return [key, *(f"{key}/{number}" for number in range(len(parts)))]
 
     def _take(self, ranks: Sequence[int], what: str) -> dict[int, Any]:
         """Wait for the values of `ranks`, and return them."""
         deadline, pause = time.monotonic() + self._timeout, _SHORTEST_PAUSE
-        while not self._store.check([self._key(rank) for rank in ranks]):
+        while not self.store.check([self._key(rank) for rank in ranks]):
             if self._failures.has_other:
                 raise self._failures.error()
             if time.monotonic() > deadline:
-                missing = [rank for rank in ranks if not self._store.check([self._key(rank)])]
+                missing = [rank for rank in ranks if not self.store.check([self._key(rank)])]
                 raise MeetingError(
                     f"rank {self.rank} waits to {what}, and {_names(missing)} did not come within "
                     f"{self._timeout:g} s. Every rank has to do it: attach the same handlers on all ranks."
@@ -152,12 +155,12 @@ class Meeting:
         return {rank: self._get(rank) for rank in ranks}
 
     def _get(self, rank: int) -> Any:
-        data = b"".join(bytes(self._store.get(key)) for key in self._keys(rank)[1:])
+        data = b"".join(bytes(self.store.get(key)) for key in self._keys(rank)[1:])
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
     def _keys(self, rank: int) -> list[str]:
         key = self._key(rank)
-        return [key, *(f"{key}/{part}" for part in range(int(self._store.get(key))))]
+        return [key, *(f"{key}/{part}" for part in range(int(self.store.get(key))))]
 
     def _key(self, rank: int) -> str:
         return f"meeting/{self._count}/{rank}"

@@ -12,6 +12,7 @@ from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
 
 from fsm_engine.distributed.agreement import Agreement
+from fsm_engine.distributed.clock import RankClock
 from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.failures import Failures, RankError
 from fsm_engine.distributed.meeting import Meeting
@@ -29,6 +30,7 @@ from fsm_engine.distributed.world import (
 )
 from fsm_engine.events.events import Events
 from fsm_engine.events.priorities import FIRST
+from fsm_engine.timeline.rank import set_process
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -67,6 +69,7 @@ class Session:
             self._failures = Failures(self._log)
             self._meeting = Meeting(store, self.rank, self.world_size, self._failures, self._timeout)
             self._log.start()
+            set_process(RankClock(self._meeting.store, self._log, self.rank, self.world_size))
             if stall_after is not None:
                 self._heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
 
@@ -226,5 +229,6 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
         ranks._close()
     finally:
         _open = None
+        set_process(None)
         if is_new:
             finalize()

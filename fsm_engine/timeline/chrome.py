@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from math import inf, isfinite
 from typing import Any
 
+from fsm_engine.timeline.processes import processes_of
 from fsm_engine.timeline.slices import Flow, Flows, Lane, Slice, SliceType, slices
 from fsm_engine.timeline.timeline import Timeline
 
 
-def to_chrome(timeline: Timeline, rank: int = 0) -> dict[str, Any]:
+def to_chrome(timeline: Timeline, rank: int | None = None) -> dict[str, Any]:
     """Return `timeline` as an object for `json.dump`; see `trace_lines`."""
     return json.loads("".join(trace_lines(timeline, rank)))  # type: ignore[no-any-return]
 
 
-def trace_lines(timeline: Timeline, rank: int = 0) -> Iterator[str]:
+def trace_lines(timeline: Timeline, rank: int | None = None) -> Iterator[str]:
     """Yield the text of a trace, one event per line.
 
     ``baseTimeNanoseconds`` makes the times absolute, as in traces of `torch.profiler`.
+
+    Raises:
+        ValueError: `rank` is given for a timeline of several ranks.
     """
-    yield f'{{"displayTimeUnit":"ns","baseTimeNanoseconds":{timeline.wall},"traceEvents":[\n'
-    events = TraceEvents(timeline, rank)
-    yield events.process(f"rank {rank}", rank)
-    for event in events:
-        yield f",\n{event}"
+    processes = processes_of(timeline, rank)
+    yield f'{{"displayTimeUnit":"ns","baseTimeNanoseconds":{timeline.wall},"traceEvents":['
+    separator = "\n"
+    for process in processes:
+        events = TraceEvents(process.timeline, process.number)
+        for event in chain([events.process(process.name, process.number)], events):
+            yield f"{separator}{event}"
+            separator = ",\n"
     yield "\n]}\n"
 
 
@@ -64,7 +72,7 @@ class TraceEvents:
             if slice_.lane.number not in self._lanes:
                 yield self._thread(slice_.lane)
             yield self._slice(slice_)
-        for number, flow in enumerate(flows.found(), 1):
+        for number, flow in enumerate(flows.found(), self.pid << 32 | 1):
             if first <= flow.target.start <= last:
                 yield self._flow(number, flow)
         for name, counter in self.timeline.counters.items():

@@ -17,12 +17,17 @@ _lock = threading.Lock()
 
 
 class Counter(Ring):
-    """The values of one counter. Iterating over it yields each time with its value, oldest first."""
+    """The values of one counter. Iterating over it yields each time with its value, oldest first.
 
-    __slots__ = ()
+    Attributes:
+        rank: the number of the process that counted, in a timeline of several processes; else None.
+    """
+
+    __slots__ = ("rank",)
 
     def __init__(self, capacity: int) -> None:
         super().__init__(VALUE, capacity)
+        self.rank: int | None = None
 
     def add_value(self, name: str, value: Any) -> None:
         """Add a value at the present time. Any thread may call this.

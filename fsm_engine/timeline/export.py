@@ -17,16 +17,16 @@ from fsm_engine.timeline.timeline import Timeline
 _LINES_PER_WRITE = 4096
 
 
-def _write_json(timeline: Timeline, file: IO[bytes], rank: int) -> None:
+def _write_json(timeline: Timeline, file: IO[bytes], rank: int | None) -> None:
     _write_lines(file, chrome.trace_lines(timeline, rank))
 
 
-def _write_json_gz(timeline: Timeline, file: IO[bytes], rank: int) -> None:
+def _write_json_gz(timeline: Timeline, file: IO[bytes], rank: int | None) -> None:
     with gzip.GzipFile("", "wb", 3, file) as compressed:
         _write_lines(compressed, chrome.trace_lines(timeline, rank))
 
 
-FORMATS: dict[str, Callable[[Timeline, IO[bytes], int], None]] = {
+FORMATS: dict[str, Callable[[Timeline, IO[bytes], int | None], None]] = {
     "json": _write_json,
     "json.gz": _write_json_gz,
     "perfetto": perfetto.write,
@@ -34,7 +34,12 @@ FORMATS: dict[str, Callable[[Timeline, IO[bytes], int], None]] = {
 SUFFIXES = {".json": "json", ".json.gz": "json.gz", ".perfetto": "perfetto", ".pftrace": "perfetto"}
 
 
-def export(timeline: Timeline, path: str | os.PathLike[str], format: str | None = None, rank: int = 0) -> Path:  # noqa: A002
+def export(
+    timeline: Timeline,
+    path: str | os.PathLike[str],
+    format: str | None = None,  # noqa: A002  # the word that matplotlib and Graphviz use
+    rank: int | None = None,
+) -> Path:
     """Write `timeline` for another program; see `Timeline.export`."""
     write = FORMATS[get_format(Path(path), format)]
     with open_atomically(path) as file:

@@ -6,8 +6,9 @@ JSON:
 
 - ``wall`` and ``capacity`` of the timeline;
 - ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``handlers``; ``sampling`` if iterations were
-  left out; ``device``, the number of dropped records, if device times were recorded;
-- ``counters``, each with ``name`` and ``dropped``.
+  left out; ``device``, the number of dropped records, if device times were recorded; ``rank`` if a process of several
+  recorded the track;
+- ``counters``, each with ``name`` and ``dropped``; ``rank``, a number, if there are several ranks.
 
 Each track has two more blocks, its moves and its handler calls, as records of `track.MOVE` and `track.SPAN`. A third
 block follows if it has ``device``, with records of `track.DEVICE`. Then each counter has one block, with records of
@@ -29,6 +30,7 @@ from typing import Any, TypeVar
 
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine.timeline.counters import VALUE, Counter
+from fsm_engine.timeline.rank import ClockReading, Rank
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, HandlerRef, MoveKind, Sampling, Track
@@ -47,7 +49,7 @@ def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
         "wall": timeline.wall,
         "capacity": timeline.capacity,
         "tracks": [_describe(track) for track in timeline.tracks],
-        "counters": [{"name": name, "dropped": counter.dropped} for name, counter in timeline.counters.items()],
+        "counters": [_describe_counter(name, counter) for name, counter in timeline.counters.items()],
     }
     rings = [ring for track in timeline.tracks for ring in (track.move_ring, track.span_ring, track.device_ring)]
     rings += timeline.counters.values()
@@ -67,7 +69,14 @@ def _describe(track: Track) -> dict[str, Any]:
         described["sampling"] = {**asdict(track.sampling), "phases": sorted(track.sampling.phases)}
     if track.device_ring is not None:
         described["device"] = track.device_ring.dropped
+    if track.rank is not None:
+        described["rank"] = asdict(track.rank)
     return described
+
+
+def _describe_counter(name: str, counter: Counter) -> dict[str, Any]:
+    described = {"name": name, "dropped": counter.dropped}
+    return described if counter.rank is None else {**described, "rank": counter.rank}
 
 
 def _pack(content: bytes) -> bytes:
@@ -110,6 +119,7 @@ def _read(content: bytes) -> Timeline:
         timeline.tracks.append(_track(described, *islice(rest, count)))
     for described, values in zip(counters, rest):
         counter = Counter(_record_count(VALUE, values))
+        counter.rank = _integer(described["rank"]) if "rank" in described else None
         timeline.counters[_text(described["name"])] = _loaded(counter, values, described["dropped"])
     return timeline
 
@@ -150,6 +160,8 @@ def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes 
         track.device_ring = _ring(DEVICE, device, described["device"])
     if "sampling" in described:
         track.sampling = _sampling(**described["sampling"])
+    if "rank" in described:
+        track.rank = _rank(**described["rank"])
     _check_indices(MOVE, moves, 1, len(track.kinds))
     _check_indices(SPAN, spans, 2, len(track.handlers))
     return track
@@ -167,6 +179,13 @@ def _sampling(phases: list[str], **numbers: int) -> Sampling:
     if any(_integer(value) < 0 for value in numbers.values()):
         raise ValueError(f"the numbers of iterations are {numbers}")
     return Sampling(phases=frozenset(map(_text, phases)), **numbers)
+
+
+def _rank(number: int, world_size: int, readings: list[list[int]], **names: str) -> Rank:
+    if not 0 <= _integer(number) < _integer(world_size):
+        raise ValueError(f"a track is of rank {number} of {world_size}")
+    clock = [ClockReading(*map(_integer, reading)) for reading in readings]
+    return Rank(number, world_size, readings=clock, **dict(zip(names, map(_text, names.values()))))
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import IO, Any
 
 from fsm_engine._util.extras import import_extra
+from fsm_engine.timeline.processes import processes_of
 from fsm_engine.timeline.slices import Flows, Lane, Slice, SliceType, slices
 from fsm_engine.timeline.timeline import Timeline
 
@@ -17,22 +18,24 @@ _PACKETS_PER_WRITE = 10_000
 _BOOTTIME, _REALTIME = 6, 1
 
 
-def write(timeline: Timeline, file: IO[bytes], rank: int) -> None:
+def write(timeline: Timeline, file: IO[bytes], rank: int | None) -> None:
     """Write `timeline` to `file`.
 
     Raises:
+        ValueError: `rank` is given for a timeline of several ranks.
         ModuleNotFoundError: the package `perfetto` is not installed.
     """
     needs = "Perfetto's format needs perfetto, .json needs no other package"
     schema = import_extra("perfetto.protos.perfetto.trace.perfetto_trace_pb2", "perfetto", needs)
-    _Writer(timeline, file, rank, schema).write()
+    for process in processes_of(timeline, rank):
+        _Writer(process.timeline, file, process.number, process.name, schema).write()
 
 
 class _Writer:
     """Writes packets in blocks. A packet that repeats is created once and copied with another time."""
 
-    def __init__(self, timeline: Timeline, file: IO[bytes], rank: int, schema: Any) -> None:
-        self._timeline, self._file, self._rank, self._schema = timeline, file, rank, schema
+    def __init__(self, timeline: Timeline, file: IO[bytes], rank: int, name: str, schema: Any) -> None:
+        self._timeline, self._file, self._rank, self._name, self._schema = timeline, file, rank, name, schema
         self._trace = schema.Trace()
         self._numbers: dict[Any, int] = {}
         self._begins: dict[tuple[int, SliceType], Any] = {}
@@ -67,7 +70,7 @@ class _Writer:
         first.sequence_flags = self._schema.TracePacket.SEQ_INCREMENTAL_STATE_CLEARED
         first.timestamp = self._timeline.wall
         self._add(first)
-        self._write_track("rank", None, f"rank {self._rank}", self._rank)
+        self._write_track("rank", None, self._name, self._rank)
 
     def _write_slice(self, slice_: Slice) -> None:
         lane, type_, start, stop, counters, device = slice_

@@ -15,6 +15,7 @@ from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.timeline.device import Device, DeviceClock
 from fsm_engine.timeline.profiler_ranges import ProfilerRanges
+from fsm_engine.timeline.rank import read_clock, recording_rank
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.sampling import Sampler
 from fsm_engine.timeline.timeline import Timeline
@@ -46,6 +47,7 @@ class Recorder:
         self.timeline, self.handlers, self.is_over = timeline, handlers, False
         self._every, self._device = every, device
         self.track = track = Track(engine.lifecycle.name, threading.current_thread().name, timeline.capacity)
+        track.rank = recording_rank()
         self._engine = weakref.ref(engine)
         self._nested: list[Recorder] = []
         self._ranges = ProfilerRanges() if profile else None
@@ -66,6 +68,10 @@ class Recorder:
 
     def start(self) -> Recorder:
         """Start to record, and return this recorder. If an exception cuts this short, `remove` undoes it."""
+        read_clock(self.track.rank)
+        return self._start()
+
+    def _start(self) -> Recorder:
         engine = self._engine()
         assert engine is not None
         if engine.is_running:
@@ -86,6 +92,11 @@ class Recorder:
 
     def remove(self) -> None:
         """Stop recording. A second call does nothing."""
+        if not self.is_over:
+            read_clock(self.track.rank)
+        self._remove()
+
+    def _remove(self) -> None:
         self.is_over = True
         self._writer.close()
         for observation in self._observations:
@@ -95,7 +106,7 @@ class Recorder:
         if self._ranges is not None:
             self._ranges.close()
         for recorder in self._nested:
-            recorder.remove()
+            recorder._remove()
         engine = self._engine()
         if engine is not None and engine._recorder is self:
             engine._wrap_handlers(self._timed, False)
@@ -106,7 +117,7 @@ class Recorder:
         profile = self._ranges is not None
         recorder = Recorder(engine, self.timeline, self.handlers, profile, self._every, self._device)
         self._nested.append(recorder)  # before it starts, so that `remove` finds it whatever happens
-        recorder.start()
+        recorder._start()
 
     def begin(self) -> None:
         """Record that a run begins."""

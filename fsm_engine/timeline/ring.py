@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from struct import Struct
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R", bound="Ring")
 
 
 class Ring:
@@ -60,6 +63,15 @@ class Ring:
         self.block[: len(content)] = content
         self.offset = len(content) % len(self.block)
         self.laps = int(bool(content) and self.offset == 0)
+
+    def with_bytes(self: R, content: bytes) -> R:
+        """Return a copy that is as large as its records, which `content` has instead of the records of this ring."""
+        made = copy(self)
+        made.block = bytearray(max(len(content), self.record.size))
+        made.capacity = len(made.block) // self.record.size
+        made.dropped_before = self.dropped
+        made.load_bytes(content)
+        return made
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return self.record.iter_unpack(self.to_bytes())

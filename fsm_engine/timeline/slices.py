@@ -182,7 +182,7 @@ class Flows:
     def __init__(self, timeline: Timeline) -> None:
         starts = _run_starts(timeline)
         self.is_needed = len(timeline.tracks) > 1 and bool(starts)
-        self._runs = [starts.get(track.thread, []) for track in timeline.tracks]  # the runs of the same thread
+        self._runs = [starts.get(_thread(track), []) for track in timeline.tracks]  # the runs of the same thread
         self._starts = {run for runs in starts.values() for run in runs}
         self._sources: dict[tuple[int, int], Slice] = {}  # by the time when a run started, and its track
         self._targets: dict[tuple[int, int], Slice] = {}
@@ -210,12 +210,17 @@ class Flows:
         ]
 
 
-def _run_starts(timeline: Timeline) -> dict[str, list[tuple[int, int]]]:
+def _thread(track: Track) -> tuple[int | None, str]:
+    """Return the rank and the name of the thread that ran a track."""
+    return None if track.rank is None else track.rank.number, track.thread
+
+
+def _run_starts(timeline: Timeline) -> dict[tuple[int | None, str], list[tuple[int, int]]]:
     """Return by thread the times when runs started or resumed, each with the index of the track."""
-    found: dict[str, list[tuple[int, int]]] = {}
+    found: dict[tuple[int | None, str], list[tuple[int, int]]] = {}
     for index, track in enumerate(timeline.tracks):
         starts_run = [kind.trigger == "run" for kind in track.kinds]
-        found.setdefault(track.thread, []).extend(
+        found.setdefault(_thread(track), []).extend(
             (time, index) for time, number, _, _ in track.move_ring if starts_run[number]
         )
     return {thread: sorted(runs) for thread, runs in found.items() if runs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
@@ -159,17 +159,20 @@ class Timeline:
         counter = self.counters.get(name) or self.counters.setdefault(name, Counter(self.capacity))
         counter.add_value(name, value)
 
-    def to_chrome(self, rank: int = 0) -> dict[str, Any]:
+    def to_chrome(self, rank: int | None = None) -> dict[str, Any]:
         """Return the timeline in Chrome's trace event format, for `json.dump`. Perfetto and chrome://tracing show it.
 
         Args:
-            rank: the number of the process in the trace.
+            rank: the number of the process in the trace; by default, the recorded rank, or 0.
+
+        Raises:
+            ValueError: `rank` is given for a timeline of several ranks.
         """
         from fsm_engine.timeline.chrome import to_chrome
 
         return to_chrome(self, rank)
 
-    def export(self, path: str | os.PathLike[str], format: str | None = None, rank: int = 0) -> Path:  # noqa: A002
+    def export(self, path: str | os.PathLike[str], format: str | None = None, rank: int | None = None) -> Path:  # noqa: A002
         """Write the timeline to a file for a trace viewer, atomically, and return its path.
 
         Each scope has a lane, and so have phases and handlers. An arrow leads from a handler or a phase to the run of
@@ -180,10 +183,11 @@ class Timeline:
             path: ``.json`` or ``.json.gz`` for Chrome's trace event format; ``.pftrace`` or ``.perfetto`` for
                 Perfetto's format, in which concatenated files of several ranks are one trace.
             format: ``"json"``, ``"json.gz"`` or ``"perfetto"``; by default, the suffix of `path` decides.
-            rank: the number of the process in the trace.
+            rank: the number of the process in the trace; by default, the recorded rank, or 0. A merged timeline has a
+                process for each rank.
 
         Raises:
-            ValueError: the format or the suffix is unknown.
+            ValueError: the format or the suffix is unknown, or `rank` is given for a timeline of several ranks.
             ModuleNotFoundError: the package for Perfetto's format is not installed:
                 ``pip install "fsm-engine[perfetto]"``.
             OSError: the file cannot be written.
@@ -191,6 +195,38 @@ class Timeline:
         from fsm_engine.timeline.export import export
 
         return export(self, path, format, rank)
+
+    @classmethod
+    def merge(cls, recordings: Iterable[Timeline | str | os.PathLike[str]]) -> Timeline:
+        """Return one timeline of several ranks, whose times are on the clock of rank 0.
+
+        An example::
+
+            Timeline.merge(sorted(Path().glob("rank*.fsmt"))).draw("run.html")
+
+        A recording inside `fsm_engine.distributed.session` has its rank, and measurements of its clock against the
+        clock of rank 0; see `timeline.rank`. Other recordings get the number of their argument as their rank, and are
+        aligned by the wall clock. Ranks may be missing, and the recording of a rank may end early. `rank_notes` has
+        sentences about both, which pictures and pages show.
+
+        Args:
+            recordings: a timeline, or the file of one, for each rank.
+
+        Raises:
+            ValueError: two recordings have the same rank, or are of different runs; a recording has no tracks or was
+                merged before; there is none.
+            OSError: a file cannot be read.
+        """
+        from fsm_engine.timeline.merging import merge
+
+        return merge(recordings)
+
+    @property
+    def rank_notes(self) -> list[str]:
+        """Sentences about the ranks of a merged timeline: which are missing, and how their clocks are aligned."""
+        from fsm_engine.timeline.merging import rank_notes
+
+        return rank_notes(self)
 
     def merge_torch_trace(self, trace: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
         """Write a trace of `torch.profiler` together with the events of this timeline.

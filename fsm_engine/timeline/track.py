@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import TypeVar
 
+from fsm_engine.timeline.rank import Rank
 from fsm_engine.timeline.ring import Ring
 
 H = TypeVar("H")
@@ -166,8 +167,10 @@ class Track:
         handlers: the handlers; a span has an index into this list.
         sampling: which iterations are recorded; None for all.
         device_ring: the device times; None if they were not recorded.
+        rank: the process of a distributed run that recorded the track; None outside `fsm_engine.distributed.session`.
     """
 
+    rank: Rank | None = None
     sampling: Sampling | None = None
     device_ring: Ring | None = None
 

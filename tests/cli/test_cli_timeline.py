@@ -16,6 +16,7 @@ from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine.cli.app import app
 from fsm_engine.cli.examples import EXAMPLES
 from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.rank import ClockReading, Rank
 
 TRAIN = """
 from fsm_engine import Engine, Events
@@ -47,6 +48,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(2).save(tmp_path / "run.fsmt")
     run(3).save(tmp_path / "other.fsmt")
     Timeline().save(tmp_path / "empty.fsmt")
+    for rank in range(2):
+        (recorded := run(2)).tracks[0].rank = Rank(rank, 3, "host", "run", [ClockReading(0, 0, 20_000)])
+        recorded.save(tmp_path / f"rank{rank}.fsmt")
     (tmp_path / "train.py").write_text(TRAIN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
@@ -64,6 +68,17 @@ LINES = [line for name, lines in EXAMPLES.items() if name.startswith("timeline")
 def test_the_examples_of_the_help_work(here: Path, line: str) -> None:
     done = call(*line.split()[1:])
     assert (done.exit_code, "error" in done.stderr) == (int("diff" in line), False)
+
+
+def test_merge_writes_one_timeline_of_all_ranks_and_says_how_they_are_aligned(here: Path) -> None:
+    done = call("merge", "rank1.fsmt", "rank0.fsmt", "-o", "run.svg", "-o", "both.fsmt")
+    assert (done.exit_code, done.stdout) == (0, "")
+    missing, aligned, *written = done.stderr.splitlines()
+    assert "rank 2 of 3" in missing
+    assert "20 µs" in aligned
+    assert written == ["Wrote run.svg", "Wrote both.fsmt"]
+    assert [track.rank and track.rank.number for track in Timeline.load("both.fsmt").tracks] == [0, 1]
+    assert "rank 1: training" in Path("run.svg").read_text()
 
 
 def test_summary_prints_the_summary_of_the_timeline(here: Path) -> None:
@@ -107,6 +122,8 @@ def test_draw_writes_the_format_of_the_suffix(here: Path, name: str, command: li
     [
         (["summary", "no.fsmt"], "no.fsmt: No such file or directory"),
         (["summary", "train.py"], "train.py is not a timeline"),
+        (["merge", "rank0.fsmt", "rank0.fsmt", "-o", "run.svg"], "rank0.fsmt and rank0.fsmt are both of rank 0"),
+        (["merge", "rank0.fsmt", "-o", "run.xyz"], "'run.xyz' ends in .xyz."),
         (["no.fsmt", "-o", "run.svg"], "no.fsmt: No such file or directory"),
         (["verify", "empty.fsmt"], "empty.fsmt has no tracks"),
         (["diff", "run.fsmt", "empty.fsmt"], "empty.fsmt has no tracks"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fsm_engine.render.labels import one_line
 from fsm_engine.render.timeline.segments import Segment, find_runs
 from fsm_engine.timeline.estimate import Estimate
+from fsm_engine.timeline.rank import rank_labels
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import HandlerRef, Track
 from fsm_engine.timeline.visits import Visit, Visits
@@ -42,6 +43,7 @@ class EngineRecord:
         runs: its runs.
         estimate: scales times to iterations that were not recorded.
         hosts: the host of each run; empty unless every run has one.
+        rank: the name of the rank that recorded it, in a timeline of several ranks; else empty.
     """
 
     number: int
@@ -50,6 +52,7 @@ class EngineRecord:
     runs: tuple[Segment, ...]
     estimate: Estimate
     hosts: tuple[Host, ...] = ()
+    rank: str = ""
 
     @property
     def parent(self) -> int | None:
@@ -63,12 +66,13 @@ class EngineRecord:
 
     @property
     def heading(self) -> str:
-        """The name of the engine, and of the handler or phase that ran it."""
+        """The rank, the name of the engine, and the name of the handler or phase that ran it."""
+        name = f"{self.rank}: {self.name}" if self.rank else self.name
         if not self.hosts:
-            return one_line(self.name)
+            return one_line(name)
         cause = self.hosts[0].cause
         by = cause.name if isinstance(cause, HandlerRef) else cause.phase
-        return one_line(f"{self.name}, run by {by.rpartition('.')[2]}")
+        return one_line(f"{name}, run by {by.rpartition('.')[2]}")
 
 
 def engine_records(timeline: Timeline) -> list[EngineRecord]:
@@ -77,16 +81,18 @@ def engine_records(timeline: Timeline) -> list[EngineRecord]:
     Raises:
         ValueError: no run was recorded.
     """
-    records = [_record(number, track) for number, track in enumerate(timeline.tracks)]
+    labels = rank_labels(track.rank for track in timeline.tracks)
+    records = [_record(number, track, labels) for number, track in enumerate(timeline.tracks)]
     hosted = [_with_hosts(record, records) for record in records if len(record.visits)]
     if not hosted:
         raise ValueError("The timeline has no run to draw. Record one with: with engine.record() as timeline")
     return list(_in_order(hosted, None))
 
 
-def _record(number: int, track: Track) -> EngineRecord:
-    visits = Visits(track)
-    return EngineRecord(number, track.name, visits, tuple(find_runs(visits)), Estimate(track, visits))
+def _record(number: int, track: Track, labels: Mapping[int, str]) -> EngineRecord:
+    visits, rank = Visits(track), "" if track.rank is None else labels.get(track.rank.number, "")
+    runs = tuple(find_runs(visits))
+    return EngineRecord(number, track.name, visits, runs, Estimate(track, visits), rank=rank)
 
 
 def _in_order(records: list[EngineRecord], parent: int | None) -> Iterator[EngineRecord]:
@@ -114,7 +120,9 @@ def _with_hosts(record: EngineRecord, others: Sequence[EngineRecord]) -> EngineR
     """Return `record` with the hosts of its runs, from the engine whose calls and visits were the shortest."""
     candidates: list[tuple[Host, ...]] = []
     for other in others:
-        found = [_find_host(other, run.start, run.end) for run in record.runs if other.number != record.number]
+        if other.number == record.number or other.rank != record.rank:
+            continue
+        found = [_find_host(other, run.start, run.end) for run in record.runs]
         hosts = tuple(host for host in found if host is not None)
         if hosts and len(hosts) == len(record.runs):
             candidates.append(hosts)

@@ -37,13 +37,13 @@ def lay_out(timeline: Timeline, title: str) -> TimelinePicture:
 
 
 def _missing_records(timeline: Timeline) -> str:
-    """Return a note about moves and iterations that the timeline does not have."""
+    """Return a note about moves, iterations and ranks that the timeline does not have."""
     dropped = timeline.dropped[0]
     sampled = [track.sampling for track in timeline.tracks if track.sampling is not None]
     left_out, iterations = sum(one.left_out for one in sampled), sum(one.iterations for one in sampled)
     notes = [f"The first {dropped:,} moves were not kept."] if dropped else []
     notes += [f"{left_out:,} of {iterations:,} iterations were not recorded."] if left_out else []
-    return " ".join(notes)
+    return " ".join([*notes, *timeline.rank_notes])
 
 
 class _Layout:

@@ -1,0 +1,56 @@
+"""Recordings of real ranks: their clocks, and their waits for each other, in one timeline."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ranks import Ranks  # noqa: E402
+
+from fsm_engine.timeline import Timeline  # noqa: E402
+
+MS = 1_000_000
+
+RECORD = """
+    from datetime import timedelta
+    from fsm_engine.distributed import clock
+
+    folder = sys.argv[2]
+    with session() as ranks:
+        engine = Engine(lambda engine, batch: None)
+        with engine.record() as timeline:
+            engine.run([1, 2])
+        timeline.save(f"{folder}/rank{rank}.fsmt")
+        report(list(timeline.tracks[0].rank.readings))
+
+        if rank == 1:  # rank 0 does not answer any more
+            clock._REQUESTS, clock._TIMEOUT = "clock/nobody", timedelta(milliseconds=50)
+            ranks._meeting.store.add("clock/nobody", 1000)
+        with engine.record() as timeline:
+            engine.run([1, 2])
+        report(list(timeline.tracks[0].rank.readings))
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    report(timeline.tracks[0].rank is None)
+"""
+
+
+def test_ranks_on_one_machine_have_equal_clocks(ranks: Ranks) -> None:
+    (zero, _, zero_after), (one, unanswered, one_after) = ranks.run(2, RECORD, str(ranks.folder))
+    assert [offset for _, offset, _ in zero] == [0, 0]
+    assert all(abs(offset) <= error < 50 * MS for _, offset, error in one)
+    assert unanswered == []
+    assert (zero_after, one_after) == (True, True)
+
+    merged = Timeline.merge(sorted(ranks.folder.glob("rank*.fsmt")))
+    first, last = ([track.rank for track in merged.tracks][at] for at in (0, 1))
+    assert first is not None
+    assert last is not None
+    assert (first.run, first.number, first.world_size) == (last.run, 0, 2)
+    for rank, track in enumerate(merged.tracks):  # the clocks of one machine are the same
+        moves = Timeline.load(ranks.folder / f"rank{rank}.fsmt").tracks[0].moves
+        assert all(abs(move.time - own.time) < 2 * MS for move, own in zip(track.moves, moves))
+    assert abs(merged.wall + time.perf_counter_ns() - time.time_ns()) < 1000 * MS
