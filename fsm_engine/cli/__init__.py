@@ -1,4 +1,4 @@
-"""The command line ``fsm-engine``: draw, show, check and compare lifecycles, list paths, read recorded runs.
+"""The command line ``fsm-engine``: draw, show, check and compare lifecycles, list paths, train, read recorded runs.
 
 It takes the arguments of the process and prints to the standard streams; it needs the extra ``cli``. Nothing but
 `fsm_engine.__main__` and the installed script may import this package.
@@ -17,7 +17,7 @@ def main() -> None:
 
     Raises:
         SystemExit: always: 0 for success, 1 for a negative answer, 2 for an error, 130 for Ctrl-C, 141 if the reader
-            of the output closed the pipe.
+            of the output closed the pipe; for ``run``, the exit code of the program.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # the encoding of a terminal may lack characters of names

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from fsm_engine._util.version import __version__
-from fsm_engine.cli import output, timelines
+from fsm_engine.cli import output, running, timelines
 from fsm_engine.cli.errors import NEGATIVE, reported_errors
 from fsm_engine.cli.examples import EXAMPLES, epilog
 from fsm_engine.cli.suggestions import completions
@@ -84,7 +84,7 @@ def commands(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Draw, show, check and compare training lifecycles, which are finite state machines, and read recorded runs.
+    """Draw, show, check and compare training lifecycles, which are state machines. Train, and read recorded runs.
 
     Exit codes: 0 for success, 1 for a negative answer, 2 for an error.
     """
@@ -232,6 +232,43 @@ def migrate_command(
         notes += len(migration.notes)
     if notes:
         raise typer.Exit(NEGATIVE)
+
+
+@app.command(name="run", epilog=epilog("run"))
+def run_command(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A script, such as train.py; or module:name or path/to/file.py:name of an engine, or of a function "
+            "without required arguments that trains or returns an engine.",
+            show_default=False,
+        ),
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENT...]", help="Arguments of the program.", show_default=False),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Data of the engine: train.py:loader, or a function that returns it."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs of the engine.")] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Record every engine that runs, and write this file, such as run.fsmt."),
+    ] = None,
+) -> None:
+    """Train: run a script, an engine, or a function. The recording is also written if the program fails.
+
+    The first Ctrl-C suspends the active run at the next safe place and ends the program; the second ends it at once.
+
+    Exit codes: 0 for success, or the exit code of the program; 1 if it raises an exception, whose traceback is printed;
+    2 for an error of the command; 130 for Ctrl-C.
+    """
+    code = running.run(target, data, epochs, record, arguments or [])
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command(epilog=epilog("demo"))

@@ -38,6 +38,11 @@ EXAMPLES = {
         ("migrate ignite_program.py", "The imports of pytorch-ignite to change, and the lines that need a human"),
         ("migrate ignite_program.py --write", "Change them"),
     ),
+    "run": (
+        ("run train.py --record run.fsmt", "A script, with every engine that runs recorded"),
+        ("run train.py -- --batch-size 64", "The same script with arguments of its own"),
+        ("run train.py:trainer --data train.py:loader --epochs 3", "An engine on your data"),
+    ),
     "demo": (("demo --epochs 5 --out pictures", "Train, and draw the lifecycle"),),
 }
 """The arguments after ``fsm-engine`` and a description of the result, by command."""

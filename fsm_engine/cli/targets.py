@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import reduce
 from types import ModuleType
@@ -37,7 +39,7 @@ class Target:
 
     def check(self) -> list[Finding]:
         """Return the findings about the lifecycle, without unbound names of a file: its reader binds them."""
-        return [one for one in self.lifecycle.check() if not (_is_lifecycle_file(self.text) and one.code == "unbound")]
+        return [one for one in self.lifecycle.check() if not (is_lifecycle_file(self.text) and one.code == "unbound")]
 
 
 def find(text: str | None) -> Target:
@@ -53,10 +55,10 @@ def find(text: str | None) -> Target:
     """
     if text is None or text == STANDARD:
         return Target(STANDARD, Lifecycle.training(_step))
-    if _is_lifecycle_file(text):
+    if is_lifecycle_file(text):
         return Target(text, Lifecycle.load(text))
-    place, name = _split(text)
-    with import_path(place):
+    place, name = split(text)
+    with import_path(place), redirect_stdout(sys.stderr):
         module = load_module(place)
         found = _named(module, place, name) if name else _only_one(module, place)
     return Target(text, found.lifecycle, found) if isinstance(found, Engine) else Target(text, found)
@@ -79,7 +81,8 @@ def find_phase(lifecycle: Lifecycle, name: str) -> Event:
     raise CommandError(f"the lifecycle has no phase {name}.{hint}")
 
 
-def _is_lifecycle_file(text: str) -> bool:
+def is_lifecycle_file(text: str) -> bool:
+    """Return True if a target has the suffix of lifecycle files."""
     return text.endswith(tuple(READERS))
 
 
@@ -87,34 +90,57 @@ def _step(engine: Engine, batch: Any) -> None:
     """Stand in for the step of a training lifecycle that does not run."""
 
 
-def _split(text: str) -> tuple[str, str]:
+def split(text: str) -> tuple[str, str]:
+    """Return the module or file of a target, and the name in it; an empty name if there is none."""
     place, colon, name = text.rpartition(":")
     if not colon or "/" in name or "\\" in name:  # the colon of a Windows drive
         return text, ""
     return place, name
 
 
-def _named(module: ModuleType, place: str, name: str) -> Engine | Lifecycle:
+def look_up(module: ModuleType, place: str, name: str) -> Any:
+    """Return the object with this dotted name in `module`.
+
+    Raises:
+        CommandError: there is none; the message has similar names.
+    """
     try:
-        found = reduce(getattr, name.split("."), module)
+        return reduce(getattr, name.split("."), module)
     except AttributeError:
-        hint = did_you_mean(name, vars(module)) or _known_names(module, place)
+        hint = did_you_mean(name, vars(module)) or known_names(module, place)
         raise CommandError(f"{place} has no {name}.{hint}") from None
+
+
+def check_needs_no_arguments(function: Callable[..., Any], target: str) -> None:
+    """Check that `function` can be called without arguments.
+
+    Raises:
+        CommandError: it cannot.
+    """
+    error = call_error(function)
+    if error is not None:
+        raise CommandError(f"{target} has required arguments: {error}. Name a function without.")
+
+
+def kind_of(value: Any) -> str:
+    """Return the type of an object for a message: ``None``, ``a list``."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _named(module: ModuleType, place: str, name: str) -> Engine | Lifecycle:
+    found = look_up(module, place, name)
     result = _call(found, f"{place}:{name}") if callable(found) else found
     if not isinstance(result, (Engine, Lifecycle)):
         verb = "returns" if callable(found) else "is"
-        kind = "None" if result is None else f"a {type(result).__name__}"
         raise CommandError(
-            f"{place}:{name} {verb} {kind}, but must be an engine, a lifecycle, or a function that returns one."
-            f"{_known_names(module, place)}"
+            f"{place}:{name} {verb} {kind_of(result)}, but must be an engine, a lifecycle, or a function that returns "
+            f"one.{known_names(module, place)}"
         )
     return result
 
 
 def _call(factory: Callable[[], Any], target: str) -> Any:
-    error = call_error(factory)
-    if error is not None:
-        raise CommandError(f"{target} has required arguments: {error}. Name a function without.")
+    check_needs_no_arguments(factory, target)
     with user_code(target):
         return factory()
 
@@ -128,7 +154,8 @@ def _only_one(module: ModuleType, place: str) -> Engine | Lifecycle:
     raise CommandError(f"{place} has no engine or lifecycle. Name a function that returns one, such as {place}:build.")
 
 
-def _known_names(module: ModuleType, place: str) -> str:
+def known_names(module: ModuleType, place: str) -> str:
+    """Return a sentence with the engines and lifecycles of a module, with a space in front; empty if it has none."""
     known = _candidates(module)
     return f" {place} has {', '.join(known)}." if known else ""
 

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -42,7 +42,7 @@ def import_path(place: str) -> Iterator[None]:
     finally:
         sys.path[:] = path
         new = {name: module for name, module in sys.modules.items() if name not in known}
-        _modules[folder] = {n: m for n, m in new.items() if _is_users(getattr(m, "__file__", None))}
+        _modules[folder] = {n: m for n, m in new.items() if is_users(getattr(m, "__file__", None))}
         for name in _modules[folder]:
             del sys.modules[name]
 
@@ -58,27 +58,35 @@ def load_module(place: str) -> ModuleType:
 
 @contextmanager
 def user_code(target: str) -> Iterator[None]:
-    """Run the user's code with its output redirected to standard error.
+    """Run the user's code in order to load a target.
 
     Raises:
         CommandError: the code raised an exception; the message has its file and line.
     """
     try:
-        with redirect_stdout(sys.stderr):
-            yield
+        yield
     except CommandError:
         raise
     except (Exception, SystemExit) as error:
         raise CommandError(f"{target} cannot be loaded: {_with_place(error)}") from error
 
 
+def check_is_file(path: Path) -> None:
+    """Check that a Python file exists.
+
+    Raises:
+        CommandError: it does not; the message has similar names.
+    """
+    if not path.is_file():
+        hint = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
+        raise CommandError(f"there is no file {path}.{hint}")
+
+
 def _load_file(path: Path) -> ModuleType:
     name = f"target {path.stem}"  # the space keeps it apart from modules that the user imports
     if name in sys.modules:
         return sys.modules[name]
-    if not path.is_file():
-        hint = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
-        raise CommandError(f"there is no file {path}.{hint}")
+    check_is_file(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise CommandError(f"{path} is not a Python file. Name a target such as train.py:trainer or lifecycle.json.")
@@ -88,22 +96,45 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _load_name(name: str) -> ModuleType:
+def check_is_module(name: str) -> None:
+    """Check that a module exists, by importing the packages around it.
+
+    Raises:
+        CommandError: it does not; the message has similar names.
+    """
+    _check_is_name(name)
+    with user_code(name), _known_to_exist(name):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+
+
+def _check_is_name(name: str) -> None:
     if not all(part.isidentifier() for part in name.split(".")):
         raise CommandError(
             f"{name!r} is not a module name. Name a target such as module:engine, train.py:trainer or lifecycle.json."
         )
-    with user_code(name):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise
-            hint = did_you_mean(name, (path.stem for path in Path.cwd().glob("*.py")))
-            raise CommandError(f"there is no module {error.name} in the current folder or installed.{hint}") from None
 
 
-def _is_users(file: str | None) -> bool:
+@contextmanager
+def _known_to_exist(name: str) -> Iterator[None]:
+    """Raise a CommandError in place of the error that the module `name`, or a package around it, does not exist."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        hint = did_you_mean(name, (path.stem for path in Path.cwd().glob("*.py")))
+        raise CommandError(f"there is no module {error.name} in the current folder or installed.{hint}") from None
+
+
+def _load_name(name: str) -> ModuleType:
+    _check_is_name(name)
+    with user_code(name), _known_to_exist(name):
+        return importlib.import_module(name)
+
+
+def is_users(file: str | None) -> bool:
+    """Return True if `file` is code of the user, neither of an installed library nor generated."""
     if file is None or file.startswith("<"):
         return False
     path = Path(file).resolve()
@@ -114,7 +145,7 @@ def _with_place(error: BaseException) -> str:
     """Return the type and message of an exception, with the file and line in the user's code in front."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename)}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
     place = f"{_relative(frames[-1].filename)}:{frames[-1].lineno}: " if frames else ""
     return place + with_type(error)
 

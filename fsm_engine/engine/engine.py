@@ -15,7 +15,7 @@ from fsm_engine.dispatch.entries import Handler
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.dispatch.observers import Observation, Observer
 from fsm_engine.dispatch.step_moves import FirableMoves, firable_moves, resolve_history
-from fsm_engine.engine import breakpoints, handler_checks, run_loop
+from fsm_engine.engine import breakpoints, handler_checks, recording, run_loop
 from fsm_engine.events.edges import Edge, Exit
 from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
 from fsm_engine.graph.positions import IDLE_POSITION, phase_at
@@ -238,7 +238,7 @@ class Engine(EventDispatcher):
         from fsm_engine.timeline.sampling import check_every
         from fsm_engine.timeline.timeline import CAPACITY, Timeline
 
-        if self._recorder is not None:
+        if self._recorder is not None and not recording.makes_way(self._recorder):
             raise BusyError(
                 "this engine is already being recorded. Call remove() on that recorder, or leave its block."
             )
@@ -249,6 +249,8 @@ class Engine(EventDispatcher):
         into = Timeline(CAPACITY if capacity is None else capacity) if timeline is None else timeline
         check_every(every, self._graph)
         recorder = Recorder(self, into, handlers, profile, every, CudaDevice() if device else None)
+        if self._recorder is not None:
+            self._recorder.remove()
         try:
             return recorder.start()
         except BaseException:  # the caller does not get the recorder, so it could not call remove()

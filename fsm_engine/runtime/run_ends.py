@@ -52,24 +52,34 @@ def begin(run: Run) -> None:
     _drop_ended_runs().append(run._claim)
 
 
-def end(run: Run) -> Exception | None:
-    """Remove a run that ends. If it is the outermost, call the callbacks; return the first exception."""
+def end(run: Run) -> BaseException | None:
+    """Remove a run that ends. If it is the outermost, call all callbacks.
+
+    Returns:
+        The first exception of a callback; a KeyboardInterrupt or the like takes precedence over an `Exception`, and
+        does not make the run a failed one.
+    """
     claims = _active.claims
     while claims:  # an exception may have ended runs inside this one without a call of `end`
         if claims.pop() is run._claim:
             break
     if claims or not _active.callbacks:
         return None
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
     callbacks, _active.callbacks = _active.callbacks, []
     for callback in callbacks:
         try:
             callback()
-        except Exception as error:
+        except BaseException as error:
             errors.append(error)
-    if errors and run._cursor.outcome is not Outcome.INTERRUPTED:
+    errors.sort(key=_is_error)
+    if errors and _is_error(errors[-1]) and run._cursor.outcome is not Outcome.INTERRUPTED:
         run._cursor.outcome = Outcome.FAILED
     try:
         return errors[0] if errors else None
     finally:
         errors.clear()  # their tracebacks refer to this frame
+
+
+def _is_error(error: BaseException) -> bool:
+    return isinstance(error, Exception)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,9 @@ import pytest
 pytest.importorskip("rich")
 pytest.importorskip("typer")
 
-from typer.testing import CliRunner, Result
+from command_line import call, process, ran
 
 from fsm_engine import Engine, Events, Lifecycle
-from fsm_engine.cli.app import app
 from fsm_engine.cli.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +52,11 @@ TRAIN = """
     class Holder:
         engine = Engine(step)
 
-    trainer = Engine(step)
+    def fires(engine, batch):
+        engine.fire_event(B.FORWARD)
+        engine.fire_event(B.BACKWARD)
+
+    trainer = Engine(fires)
     trainer.lifecycle.add_path(
         Events.ITERATION_STARTED >> B.FORWARD >> B.BACKWARD >> Events.ITERATION_COMPLETED, required=True
     )
@@ -94,10 +96,6 @@ def record(path: Path) -> None:
     timeline.save(path)
 
 
-def call(*arguments: str, **environment: str) -> Result:
-    return CliRunner(env={"COLUMNS": "200", **environment}).invoke(app, arguments, prog_name="fsm-engine")
-
-
 def error_line(*arguments: str) -> str:
     """Run a command that fails, and return the line that it prints."""
     done = call(*arguments)
@@ -106,26 +104,6 @@ def error_line(*arguments: str) -> str:
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     return lines[0].removeprefix("error: ")
-
-
-def process(*arguments: str, code: str = "", **options: object) -> subprocess.Popen[str]:
-    command = ["-c", code] if code else ["-m", "fsm_engine"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-    environment.update(pipes.pop("env", {}))  # type: ignore[call-overload]
-    pipes["preexec_fn"] = handle_ctrl_c
-    return subprocess.Popen([sys.executable, *command, *arguments], env=environment, **pipes)  # type: ignore[call-overload,no-any-return]
-
-
-def handle_ctrl_c() -> None:
-    """Handle SIGINT as a foreground process does; a shell makes background processes ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def ran(*arguments: str, **options: object) -> tuple[int, str, str]:
-    with process(*arguments, **options) as running:
-        out, err = running.communicate(timeout=120)
-    return running.returncode, out, err
 
 
 # Targets
