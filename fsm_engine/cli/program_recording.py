@@ -53,10 +53,13 @@ class ProgramRecording:
 def recorded_program(path: Path) -> Iterator[None]:
     """Record every run of the block, and write the timeline to `path`, also after an exception.
 
+    In a process that `torchrun` started, the name of the file ends with the rank: ``run_rank0.fsmt``.
+
     Raises:
         CommandError: the file cannot be written; raised before the block.
         OSError: the file could not be written after the block.
     """
+    path = _path_of_rank(path)
     _check_can_write(path)
     program = ProgramRecording()
     try:
@@ -68,6 +71,11 @@ def recorded_program(path: Path) -> Iterator[None]:
             typer.echo(f"Wrote {timeline.save(path)}", err=True)
         else:
             typer.echo(f"No engine ran, so {path} was not written.", err=True)
+
+
+def _path_of_rank(path: Path) -> Path:
+    is_alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    return path if is_alone else path.with_stem(f"{path.stem}_rank{os.environ.get('RANK', 0)}")
 
 
 def _check_can_write(path: Path) -> None:

@@ -20,6 +20,7 @@ from command_line import call, process, ran
 
 from fsm_engine import Engine, Events, Lifecycle
 from fsm_engine.cli.examples import EXAMPLES
+from fsm_engine.timeline.rank import ClockReading, Rank
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = """
@@ -80,7 +81,8 @@ def write(folder: Path, **modules: str) -> None:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Change to a folder with a module ``train``, a file ``lifecycle.json`` and a recorded run."""
     write(tmp_path, train=TRAIN, helper=HELPER)
-    record(tmp_path / "run.fsmt")
+    for name in ("run", "rank0", "rank1"):
+        record(tmp_path / f"{name}.fsmt")
     (tmp_path / "lifecycle.json").write_text(Lifecycle.training().to_json())
     (tmp_path / "ignite_program.py").write_text("from ignite.engine import Engine\n")
     (tmp_path / "my_project").mkdir()
@@ -93,6 +95,8 @@ def record(path: Path) -> None:
     engine = Engine(lambda _engine, batch: batch)
     with engine.record() as timeline:
         engine.run([1, 2])
+    if path.stem.startswith("rank"):
+        timeline.tracks[0].rank = Rank(int(path.stem[4:]), 2, "host", "run", [ClockReading(0, 0, 20_000)])
     timeline.save(path)
 
 

@@ -234,6 +234,14 @@ def test_engines_of_other_threads_are_recorded(here: Path) -> None:
     assert tracks(here / "run.fsmt") == [("training", 2)] * 3
 
 
+def test_each_rank_writes_a_file_of_its_own(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert call("run", "train.py:main", "--record", "run.fsmt").exit_code == 0
+    assert sorted(path.name for path in here.glob("*.fsmt")) == ["run_rank0.fsmt", "run_rank1.fsmt"]
+
+
 def test_a_program_without_a_run_writes_no_file(here: Path) -> None:
     done = call("run", "train.py:nothing", "--record", "run.fsmt")
     assert (done.exit_code, (here / "run.fsmt").exists()) == (0, False)
