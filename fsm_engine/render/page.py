@@ -21,6 +21,7 @@ SCRIPTS = (
     "dom.js",
     "mode.js",
     "walk.js",
+    "tabs.js",
     "view.js",
     "picture.js",
     "panel.js",

@@ -19,6 +19,14 @@ function announce(text) {
   status.textContent = text;
 }
 
+/** Show a text for a moment, and announce it. */
+function toast(text) {
+  announce(text);
+  status.classList.add("toast");
+  clearTimeout(toast.end);
+  toast.end = setTimeout(() => status.classList.remove("toast"), 2200);
+}
+
 /** The part of an id after the last dot. */
 const lastOf = (id) => id.slice(id.lastIndexOf(".") + 1);
 /** A number with its noun. */

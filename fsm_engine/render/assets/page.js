@@ -9,8 +9,8 @@ const panel = new Panel(byId("phase"), phases, title, current);
 const walk = new Walk(phases);
 const simulation = new Simulation(byId("walk"), walk, title, walked);
 const search = new Search(byId("query"), byId("results"), phases, { preview, go: choose });
-const tabs = { phase: byId("tab-phase"), walk: byId("tab-walk") };
-let [selected, tab, saving] = ["", "phase", 0];
+const tabs = new Tabs(["phase", "walk"], markPicture);
+let [selected, saving] = ["", 0];
 
 /* The address */
 
@@ -26,7 +26,7 @@ function readAddress() {
   if (numbers !== walk.numbers) {
     walk.follow(numbers);
     simulation.show();
-    if (walk.last && !phase) showTab("walk");
+    if (walk.last && !phase) tabs.show("walk");
   }
   select(known.has(phase) ? phase : "");
 }
@@ -42,7 +42,7 @@ function saveWalk() {
 function select(id) {
   selected = id;
   panel.show(id);
-  showTab(tab);
+  tabs.show(tabs.current);
   if (!id) return;
   view.show(picture.nodes.get(id)[0]);
   const { name, exits } = panel.phases.get(id);
@@ -50,7 +50,7 @@ function select(id) {
 }
 
 function choose(id) {
-  showTab("phase");
+  tabs.show("phase");
   unfold();
   clearTimeout(saving);
   if (id !== selected) history.pushState(null, "", `#${new URLSearchParams({ ...(id && { phase: id }),
@@ -59,23 +59,17 @@ function choose(id) {
 }
 
 function walked() {
-  if (tab === "walk") showWalk();
-  else showTab("walk");
+  if (tabs.current === "walk") showWalk();
+  else tabs.show("walk");
   view.show(picture.positionOf(walk)[0]);
   saveWalk();
 }
 
 function showWalk() {
-  picture.showWalk(walk, Boolean(walk.last) || tab === "walk");
+  picture.showWalk(walk, Boolean(walk.last) || tabs.current === "walk");
 }
 
-function showTab(name) {
-  tab = name;
-  for (const [other, button] of Object.entries(tabs)) {
-    button.setAttribute("aria-selected", other === name);
-    button.tabIndex = other === name ? 0 : -1;
-    byId(other).hidden = other !== name;
-  }
+function markPicture(name) {
   picture.select(name === "phase" ? selected : "");
   picture.highlight(name === "phase" ? selected : "");
   showWalk();
@@ -86,15 +80,6 @@ function preview(ids, id) {
   picture.highlight(id ?? selected);
   if (id) view.show(picture.nodes.get(id)[0]);
 }
-
-/* The panel on small screens */
-
-function unfold(open = true) {
-  document.body.classList.toggle("folded", !open);
-  byId("handle").setAttribute("aria-expanded", open);
-}
-
-byId("handle").addEventListener("click", () => unfold(document.body.classList.contains("folded")));
 
 /* Pointer and focus */
 
@@ -113,7 +98,7 @@ frame.addEventListener("focusout", () => hover());
 
 function hover(id = null, exit = null) {
   if (frame.classList.contains("dragging")) return;
-  picture.highlight(id ?? (tab === "phase" ? selected : ""), exit);
+  picture.highlight(id ?? (tabs.current === "phase" ? selected : ""), exit);
 }
 
 byId("panel").addEventListener("click", (event) => {
@@ -145,7 +130,7 @@ const KEYS = {
   "=": () => view.zoom(1.25, undefined, undefined, true),
   "-": () => view.zoom(0.8, undefined, undefined, true),
   0: () => view.fit(),
-  s: () => showTab(tab === "walk" ? "phase" : "walk"),
+  s: () => tabs.show(tabs.current === "walk" ? "phase" : "walk"),
   n: () => simulation.next(),
   r: () => simulation.reset(),
   d: () => toggleMode(),
@@ -166,7 +151,7 @@ function handleKey(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const id = event.target.closest(".view g.node") && picture.phaseOf(event.target);
   if (id && (key === "Enter" || key === " ")) choose(id);
-  else if (event.target.matches("[role=tab]") && ["ArrowLeft", "ArrowRight"].includes(key)) nextTab();
+  else if (event.target.matches("[role=tab]") && ["ArrowLeft", "ArrowRight"].includes(key)) tabs.turn(1);
   else if (key in ARROWS && !event.target.closest(".panel")) view.pan(...ARROWS[key]);
   else if (key >= "1" && key <= "9" && key.length === 1) simulation.choose(Number(key));
   else if (Object.hasOwn(KEYS, key)) KEYS[key]();
@@ -174,17 +159,6 @@ function handleKey(event) {
   return true;
 }
 
-function nextTab() {
-  showTab(tab === "walk" ? "phase" : "walk");
-  tabs[tab].focus();
-}
-
-for (const [name, button] of Object.entries(tabs)) {
-  button.addEventListener("click", () => {
-    showTab(name);
-    unfold();
-  });
-}
 byId("in").addEventListener("click", KEYS["+"]);
 byId("out").addEventListener("click", KEYS["-"]);
 byId("fit").addEventListener("click", KEYS[0]);

@@ -27,29 +27,29 @@ class Picture {
   /** Highlight one exit, or a phase with its edges and neighbours; nothing for an unknown id. */
   highlight(id, exit = null) {
     const parts = exit ? this.#partsOf(exit) : this.near.get(id);
-    this.#mark("near", parts ?? []);
+    this.mark("near", parts ?? []);
     this.svg.classList.toggle("looking", Boolean(parts));
   }
 
   select(id) {
     for (const node of this.marked.get("selected") ?? []) node.removeAttribute("aria-current");
-    this.#mark("selected", this.nodes.get(id) ?? []);
+    this.mark("selected", this.nodes.get(id) ?? []);
     for (const node of this.marked.get("selected")) node.setAttribute("aria-current", "true");
   }
 
   find(ids) {
     this.svg.classList.toggle("searching", ids !== null);
-    this.#mark("found", [...(ids ?? [])].flatMap((id) => this.nodes.get(id)));
+    this.mark("found", [...(ids ?? [])].flatMap((id) => this.nodes.get(id)));
   }
 
   /** Highlight a simulated walk, or none unless `running`. */
   showWalk(walk, running) {
     const moves = running ? walk.moves : [];
     const ends = moves.flatMap((move) => [this.nodes.get(move.source)[0], this.nodes.get(move.target).at(-1)]);
-    this.#mark("been", ends);
-    this.#mark("taken", new Set(moves.map((move) => this.edges.get(move.exit)).filter(Boolean)));
-    this.#mark("newest", running && walk.last ? [this.edges.get(walk.last.exit)].filter(Boolean) : []);
-    this.#mark("here", running ? this.positionOf(walk) : []);
+    this.mark("been", ends);
+    this.mark("taken", new Set(moves.map((move) => this.edges.get(move.exit)).filter(Boolean)));
+    this.mark("newest", running && walk.last ? [this.edges.get(walk.last.exit)].filter(Boolean) : []);
+    this.mark("here", running ? this.positionOf(walk) : []);
   }
 
   /** The node of the current phase of a walk. After a move to the first phase, that is the final point. */
@@ -84,7 +84,7 @@ class Picture {
   }
 
   /** Give a class to these parts, and remove it from all others. */
-  #mark(name, parts) {
+  mark(name, parts) {
     const [before, wanted] = [this.marked.get(name) ?? new Set(), new Set(parts)];
     for (const part of before) if (!wanted.has(part)) part.classList.remove(name);
     for (const part of wanted) if (!before.has(part)) part.classList.add(name);

@@ -127,12 +127,10 @@ function button(text, key) {
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
-    announce("Copied");
+    toast("Copied");
   } catch {
-    announce("The browser does not allow copying. Save the path as text instead.");
+    toast("The browser does not allow copying. Save the path as text instead.");
   }
-  status.classList.add("toast");
-  setTimeout(() => status.classList.remove("toast"), 2200);
 }
 
 function download(name, type, text) {

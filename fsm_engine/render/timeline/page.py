@@ -20,8 +20,8 @@ from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import MoveKind, Track
 from fsm_engine.timeline.visits import category
 
-_PARTS = ("times", "read", "lane", "tracks", "chart", "gestures", "search", "panel", "main")
-SCRIPTS = ("dom.js", "mode.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
+_PARTS = ("times", "read", "lane", "tracks", "chart", "gestures", "details", "pointing", "search", "panel", "main")
+SCRIPTS = ("dom.js", "mode.js", "tabs.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
 """The parts of the script, each after the parts that it uses."""
 
 
@@ -58,7 +58,7 @@ def timeline_page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"])
     }
     parts = {"pictures": "\n".join(distinct), "data": packed.text}
     return standalone_page(
-        "timeline/page.html", ("page.css", "timeline/page.css"), SCRIPTS, data, title, theme, **parts
+        "timeline/page.html", ("page.css", "timeline/chart.css", "timeline/page.css"), SCRIPTS, data, title, theme, **parts
     )
 
 

@@ -7,20 +7,35 @@ const THIN = 3; // pixels; narrower items are drawn together with their neighbou
 const SHADES = 16; // of items that are drawn together, by their share of the time
 const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif';
 const ROLES = { scope: "phase", step: "main", data: "custom", phase: "phase", handler: "changed" };
-const COLOURS = ["page", "surface", "raised", "edge", "ink", "quiet", "accent", "line", "error",
+const COLOURS = ["page", "surface", "raised", "edge", "ink", "quiet", "accent", "walk", "line", "error",
   ...new Set(Object.values(ROLES).flatMap((role) => ["fill", "text", "border"].map((part) => `${role}-${part}`)))];
 
 class Chart {
-  constructor(canvas, probe, tracks, curves) {
-    Object.assign(this, { canvas, probe, tracks, curves, changed: () => {} });
+  /** `overview` is the height of the overview above the axis; 0 for none. */
+  constructor(canvas, probe, tracks, curves, { overview = OVERVIEW } = {}) {
+    Object.assign(this, { canvas, probe, curves, head: overview, changed: () => {} });
     this.pen = canvas.getContext("2d");
-    this.whole = Math.max(...tracks.map((track) => track.end), 1);
-    [this.start, this.end] = [0, this.whole];
-    [this.first, this.last] = [-0.01 * this.whole, 1.01 * this.whole];
-    [this.scroll, this.cursor, this.hovered, this.selected, this.found] = [0, null, null, null, null];
+    [this.scroll, this.cursor, this.hovered, this.selected, this.found, this.playhead] = [0, null, null, null, null, null];
     this.widths = new Map();
+    this.#take(tracks);
     this.readColours();
     this.fit(false);
+  }
+
+  /** Replace the tracks by longer ones. The selected item stays selected, unless it is no longer there. */
+  update(tracks) {
+    const again = (item) => item && sameItem(item, tracks[this.tracks.indexOf(item.track)]);
+    [this.selected, this.hovered] = [again(this.selected), again(this.hovered)];
+    this.#take(tracks);
+    this.image = null;
+    this.touch();
+  }
+
+  #take(tracks) {
+    this.tracks = tracks;
+    const begin = tracks.length ? Math.min(...tracks.map((track) => track.times[0])) : 0;
+    this.whole = Math.max(...tracks.map((track) => track.end - begin), 1);
+    [this.first, this.last] = [begin - 0.01 * this.whole, begin + 1.01 * this.whole];
   }
 
   /* The shown time */
@@ -128,7 +143,7 @@ class Chart {
       lanes += track.lanes.length;
     }
     for (const curve of this.curves) found.push({ kind: "curve", curve, tall: CURVE + LANE_GAP });
-    const top = OVERVIEW + AXIS;
+    const top = this.head + AXIS;
     const used = found.reduce((sum, row) => sum + row.tall, top + EDGE);
     const free = Math.max(this.height - used, 0) / (lanes + 2.5 * this.curves.length);
     this.laneTall = LANE + LANE_GAP + Math.min(free, 26);
@@ -146,7 +161,7 @@ class Chart {
 
   /** The row, the time and the item at a position, or the nearest item that is drawn there. */
   at(x, y) {
-    if (x < GUTTER || x > GUTTER + this.width || y < OVERVIEW + AXIS) return null;
+    if (x < GUTTER || x > GUTTER + this.width || y < this.head + AXIS) return null;
     const row = this.rows().find((row) => y >= row.top && y < row.top + row.tall);
     if (!row) return null;
     const time = this.timeAt(x);
@@ -178,10 +193,12 @@ class Chart {
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
     const rows = this.rows();
-    this.#clipped(0, OVERVIEW, width, height - OVERVIEW, () => this.#ticks(rows));
-    this.#clipped(0, OVERVIEW + AXIS, width, height, () => rows.forEach((row) => this.#row(row)));
+    this.#clipped(0, this.head, width, height - this.head, () => this.#ticks(rows));
+    this.#clipped(0, this.head + AXIS, width, height, () => rows.forEach((row) => this.#row(row)));
+    for (const track of this.tracks) this.#pauses(track, rows.filter((row) => row.track === track));
     this.#cursor();
-    this.#overview();
+    this.#playhead();
+    if (this.head) this.#overview();
     document.documentElement.dataset.painted ??= Math.round(performance.now());
   }
 
@@ -204,17 +221,17 @@ class Chart {
       const x = Math.round(this.x(number * step)) + 0.5;
       pen.fillStyle = this.colours.edge;
       pen.globalAlpha = 0.6;
-      pen.fillRect(x, OVERVIEW + AXIS - 5, 1, bottom - OVERVIEW - AXIS + 5);
+      pen.fillRect(x, this.head + AXIS - 5, 1, bottom - this.head - AXIS + 5);
       pen.globalAlpha = 1;
       pen.fillStyle = this.colours.quiet;
       const text = moment(number * step, step);
       const left = Math.min(Math.max(x - this.textWidth(text, 11) / 2, GUTTER), GUTTER + this.width - this.textWidth(text, 11));
-      pen.fillText(text, left, OVERVIEW + AXIS / 2 - 1);
+      pen.fillText(text, left, this.head + AXIS / 2 - 1);
     }
   }
 
   #row(row) {
-    if (row.top + row.tall < OVERVIEW + AXIS || row.top > this.height) return;
+    if (row.top + row.tall < this.head + AXIS || row.top > this.height) return;
     if (row.kind === "heading") this.#text(row.track.heading, 14, row.top + 15, this.colours.ink, 12, 650, this.canvas.clientWidth - 28);
     if (row.kind === "events") this.#clipped(GUTTER, 0, this.width, this.height, () => this.#events(row));
     if (row.kind === "lane") this.#lane(row);
@@ -380,8 +397,41 @@ class Chart {
     if (this.cursor === null || this.cursor < this.start || this.cursor > this.end) return;
     this.pen.fillStyle = this.colours.ink;
     this.pen.globalAlpha = 0.5;
-    this.pen.fillRect(Math.round(this.x(this.cursor)), OVERVIEW + AXIS - 5, 1, this.height);
+    this.pen.fillRect(Math.round(this.x(this.cursor)), this.head + AXIS - 5, 1, this.height);
     this.pen.globalAlpha = 1;
+  }
+
+  /** Mark the times at which a run was paused. */
+  #pauses(track, rows) {
+    if (!track.pauses?.length || !rows.length) return;
+    const [top, bottom] = [Math.max(rows[0].top, this.head + AXIS), rows.at(-1).top + rows.at(-1).tall];
+    const { pen } = this;
+    this.#clipped(GUTTER, top, this.width, bottom - top, () => {
+      for (const [start, end] of track.pauses) {
+        const [left, right] = [this.x(start), this.x(end ?? track.end)];
+        if (right < GUTTER || left > GUTTER + this.width) continue;
+        pen.fillStyle = this.colours.walk;
+        pen.globalAlpha = 0.16;
+        pen.fillRect(left, top, Math.max(right - left, 1), bottom - top);
+        pen.globalAlpha = 1;
+        pen.fillRect(left, top, 1.5, bottom - top);
+        if (right - left > 60) this.#text("paused", Math.max(left, GUTTER) + 5, bottom - 10, this.colours.walk, 11, 600);
+      }
+    });
+  }
+
+  /** The moment that the rest of the page shows. */
+  #playhead() {
+    const { pen } = this;
+    if (this.playhead === null || this.playhead < this.start || this.playhead > this.end) return;
+    const [x, top] = [Math.round(this.x(this.playhead)), this.head + AXIS];
+    pen.fillStyle = this.colours.walk;
+    pen.fillRect(x - 1, top - 6, 2, this.height);
+    pen.beginPath();
+    pen.moveTo(x - 6, top - 10);
+    pen.lineTo(x + 6, top - 10);
+    pen.lineTo(x, top - 2);
+    pen.fill();
   }
 
   /* The overview of the whole run */
@@ -487,6 +537,15 @@ class Chart {
     }
     return width;
   }
+}
+
+/** The item of a longer track that began when `item` did; null if there is none. */
+function sameItem(item, track) {
+  const lane = track?.lanes.find((lane) => lane.name === item.lane.name);
+  if (!lane) return null;
+  const start = item.lane.starts[item.place];
+  const place = lane.firstAt(start, 0);
+  return place < lane.length && lane.starts[place] === start ? { ...item, track, lane, place } : null;
 }
 
 /** The names that an item may show, longest first. */

@@ -32,7 +32,7 @@ class Gestures {
     const at = this.#at(event);
     if (!this.pointers.size) {
       this.dragged = false;
-      this.held = at.y < OVERVIEW ? "overview" : "lanes";
+      this.held = at.y < this.chart.head ? "overview" : "lanes";
       if (this.held === "overview") this.#centre(at.x);
     }
     this.pointers.set(event.pointerId, at);
