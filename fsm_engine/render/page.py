@@ -70,9 +70,9 @@ def standalone_page(
         theme: see `lifecycle_page`.
         parts: HTML for the placeholders, inserted without escaping.
     """
-    script, style = "".join(map(_asset, scripts)), _colour_variables(theme) + "".join(map(_asset, styles))
+    script, style = "".join(map(read_asset, scripts)), colour_variables(theme) + "".join(map(read_asset, styles))
     data = {"title": one_line(title), **details}
-    return Template(_asset(template)).substitute(
+    return Template(read_asset(template)).substitute(
         parts,
         title=escape(data["title"]),
         mode={"auto": "auto", "dark": "dark"}.get(theme.name, "light"),
@@ -93,7 +93,7 @@ def page_theme() -> Theme:
     return Theme(name="page", background=None, heat=THEMES["auto"].heat, **values)
 
 
-def _colour_variables(theme: Theme) -> str:
+def colour_variables(theme: Theme) -> str:
     """Return the CSS variables of `page_theme`, each with a colour for light and one for dark pages."""
     light, dark = _colours(theme if theme.name == "print" else THEMES["light"]), _colours(THEMES["dark"])
     return ":root {\n" + "".join(f"  --{name}: light-dark({light[name]}, {dark[name]});\n" for name in light) + "}\n"
@@ -112,7 +112,8 @@ def _colours(theme: Theme) -> dict[str, str]:
 
 
 @cache
-def _asset(name: str) -> str:
+def read_asset(name: str) -> str:
+    """Return the text of an asset."""
     return (files("fsm_engine.render") / "assets" / name).read_text(encoding="utf-8")
 
 

@@ -27,6 +27,10 @@ class Panel {
     }
   }
 
+  get lead() {
+    return "Select a phase to see its exits, or simulate a run step by step.";
+  }
+
   show(id) {
     const phase = this.phases.get(id);
     this.place.replaceChildren(...(phase ? this.#phase(phase) : this.#overview()));
@@ -37,7 +41,7 @@ class Panel {
     const phases = [...this.phases.values()];
     return [
       make("h2", {}, "Overview"),
-      make("p", { class: "lead" }, "Select a phase to see its exits, or simulate a run step by step."),
+      make("p", { class: "lead" }, this.lead),
       section("Phases", make("ol", { class: "phases" }, phases.map((phase) => this.#listed(phase)))),
       section("Legend", make("ul", { class: "legend" }, legend(phases))),
     ];
@@ -92,9 +96,14 @@ class Panel {
 
   #exit(exit, number) {
     return make("li", { class: exit.kind, "data-exit": number },
-      make("div", { class: "way" }, this.#target(exit), make("code", { class: "label" }, exit.label)),
+      make("div", { class: "way" }, this.#target(exit), make("code", { class: "label" }, exit.label), this.exitControl(exit, number)),
       conditions(exit),
       exit.handlers.length ? handlers(exit.handlers) : null);
+  }
+
+  /** Return a control beside an exit; null for none. */
+  exitControl() {
+    return null;
   }
 
   #target(exit) {

@@ -6,6 +6,11 @@ class Search extends Listbox {
   constructor(input, list, phases, { preview, go }) {
     super(input, list, MOST_SHOWN);
     Object.assign(this, { preview, go });
+    this.load(phases);
+  }
+
+  /** Search these phases from now on. */
+  load(phases) {
     this.entries = phases.flatMap(entriesOf);
   }
 

@@ -1,20 +1,24 @@
 /* Pan and zoom of the picture in its frame. */
 
-const [SMALLEST, LARGEST, MARGIN] = [0.05, 4, 28];
+const [SMALLEST, LARGEST] = [0.05, 4];
 
 class View {
-  constructor(frame, picture, shown) {
-    this.frame = frame;
-    this.picture = picture;
-    this.shown = shown;
-    const box = picture.firstElementChild.viewBox.baseVal;
-    [this.width, this.height] = [box.width, box.height];
-    picture.firstElementChild.setAttribute("width", box.width);
-    picture.firstElementChild.setAttribute("height", box.height);
+  constructor(frame, picture, shown, margin = 28) {
+    Object.assign(this, { frame, picture, shown, margin });
     this.pointers = new Map();
-    const nodes = [...picture.querySelectorAll("g.node")];
-    this.bounds = new Map(nodes.map((node) => [node, node.getBBox()])); // read once, because each call forces a layout
     this.#listen();
+    this.load();
+  }
+
+  /** Show the picture that the element contains now. */
+  load() {
+    const [svg] = this.picture.children;
+    const box = svg.viewBox.baseVal;
+    [this.width, this.height] = [box.width, box.height];
+    svg.setAttribute("width", box.width);
+    svg.setAttribute("height", box.height);
+    const nodes = [...svg.querySelectorAll("g.node")];
+    this.bounds = new Map(nodes.map((node) => [node, node.getBBox()])); // read once, because each call forces a layout
     this.open();
   }
 
@@ -26,10 +30,10 @@ class View {
   /** Show the whole picture if it is legible then; else its beginning, at full width if that is legible. */
   open() {
     const whole = this.#whole();
-    const across = (this.frame.clientWidth - 2 * MARGIN) / this.width;
+    const across = (this.frame.clientWidth - 2 * this.margin) / this.width;
     const scale = Math.min(Math.max(whole, 0.62), Math.max(across, 0.5), 1.25);
     this.#centre(scale, false);
-    this.#place(Math.max(this.x, MARGIN), Math.max(this.y, MARGIN), scale, false);
+    this.#place(Math.max(this.x, this.margin), Math.max(this.y, this.margin), scale, false);
   }
 
   zoom(factor, x = this.frame.clientWidth / 2, y = this.frame.clientHeight / 2, glide = false) {
@@ -48,15 +52,15 @@ class View {
     const scale = this.scale < 0.45 ? 0.8 : this.scale;
     const [left, top] = [box.x * scale + this.x, box.y * scale + this.y];
     const [width, height] = [box.width * scale, box.height * scale];
-    const inside = left > MARGIN && top > MARGIN && left + width < this.frame.clientWidth - MARGIN &&
-      top + height < this.frame.clientHeight - MARGIN;
+    const inside = left > this.margin && top > this.margin && left + width < this.frame.clientWidth - this.margin &&
+      top + height < this.frame.clientHeight - this.margin;
     if (inside && scale === this.scale) return;
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
     this.#place(this.frame.clientWidth / 2 - x * scale, this.frame.clientHeight / 2 - y * scale, scale, true);
   }
 
   #whole() {
-    const [width, height] = [this.frame.clientWidth - 2 * MARGIN, this.frame.clientHeight - 2 * MARGIN];
+    const [width, height] = [this.frame.clientWidth - 2 * this.margin, this.frame.clientHeight - 2 * this.margin];
     return Math.min(Math.max(Math.min(width / this.width, height / this.height), SMALLEST), LARGEST);
   }
 

@@ -24,6 +24,8 @@ _PARTS = ("times", "read", "lane", "tracks", "chart", "gestures", "details", "po
 SCRIPTS = ("dom.js", "mode.js", "tabs.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
 """The parts of the script, each after the parts that it uses."""
 
+STYLES = ("page.css", "timeline/chart.css", "timeline/page.css")
+
 
 def timeline_page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"]) -> str:
     """Return a page with the whole record. See `render.page.lifecycle_page` for escaping and themes.
@@ -57,9 +59,7 @@ def timeline_page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"])
         "counters": list(timeline.counters),
     }
     parts = {"pictures": "\n".join(distinct), "data": packed.text}
-    return standalone_page(
-        "timeline/page.html", ("page.css", "timeline/chart.css", "timeline/page.css"), SCRIPTS, data, title, theme, **parts
-    )
+    return standalone_page("timeline/page.html", STYLES, SCRIPTS, data, title, theme, **parts)
 
 
 def _picture(track: Track, summary: TrackSummary) -> str:

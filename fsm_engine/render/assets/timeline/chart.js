@@ -24,7 +24,7 @@ class Chart {
 
   /** Replace the tracks by longer ones. The selected item stays selected, unless it is no longer there. */
   update(tracks) {
-    const again = (item) => item && sameItem(item, tracks[this.tracks.indexOf(item.track)]);
+    const again = (item) => item && sameItem(item, tracks.find((track) => track.id === item.track.id));
     [this.selected, this.hovered] = [again(this.selected), again(this.hovered)];
     this.#take(tracks);
     this.image = null;
