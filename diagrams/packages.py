@@ -15,7 +15,7 @@ from pathlib import Path
 import networkx
 from package_imports import PACKAGE, all_imports, package_of
 
-FACADES = ("engine", "engine.engine", "lifecycle.lifecycle", "timeline.timeline")
+FACADES = ("engine", "engine.engine", "lifecycle.lifecycle", "timeline.timeline", "timeline.track")
 WIDTH, HEIGHT, GAP, LAYER, MARGIN = 250, 78, 26, 126, 24
 
 STYLE = """

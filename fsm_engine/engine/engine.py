@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import transitions
 
     from fsm_engine.engine.callback_discovery import Discovery
+    from fsm_engine.engine.explain import Explanation
     from fsm_engine.engine.transitions_driver import Driver
     from fsm_engine.lifecycle.validation import Finding
     from fsm_engine.timeline.recorder import Recorder
@@ -157,8 +158,8 @@ class Engine(EventDispatcher):
         limits = handler_checks.RunLimits(max_epochs, max_iters, length)
         return [*self.lifecycle.check(), *handler_checks.findings(self, limits)]
 
-    def explain(self, what: AnyEvent | Handler) -> str:
-        """Return a text that explains which handlers an event calls, or when a handler is called.
+    def explain(self, what: AnyEvent | Handler) -> Explanation:
+        """Return which handlers an event calls, or when a handler is called; print it, or show it in a notebook.
 
         For an event: its handlers in the order of the calls, each with filter, priority, file and line. For a handler:
         per event, how often the event fired, how often the filter passed, the last value, and why the handler was not
@@ -533,6 +534,20 @@ class Engine(EventDispatcher):
         After any of these, the engine, its step and its handlers are as they were before.
         """
         load_state_dict(self, state_dict)
+
+    # Notebooks and consoles
+
+    def __repr__(self) -> str:
+        from fsm_engine.engine.status import describe
+
+        return describe(self)
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        """Return the output for a notebook: the state of the run, the handlers, and the lifecycle with its phase."""
+        from fsm_engine._util.html import mimebundle
+        from fsm_engine.render.engine_html import engine_html
+
+        return mimebundle(self.__repr__, lambda: engine_html(self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
         return copying.copy_engine(self, memo)

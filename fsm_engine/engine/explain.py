@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fsm_engine.dispatch.entries import HandlerEntry
 from fsm_engine.dispatch.step_moves import entries_of_move
@@ -19,21 +21,154 @@ if TYPE_CHECKING:
     from fsm_engine.events.events import AnyEvent
 
 
-def explain_event(engine: EventDispatcher, event: AnyEvent) -> str:
-    """Return a list of the handlers of `event` in the order of the calls, for `Engine.explain`."""
+class HandlerDescription(NamedTuple):
+    """A handler as an event calls it.
+
+    Attributes:
+        name: its name.
+        conditions: its filter and its priority as text; empty if it has neither.
+        place: the file and line of its definition.
+    """
+
+    name: str
+    conditions: str
+    place: str
+
+
+class Attachment(NamedTuple):
+    """A handler on one of its events, with the counts of the last run.
+
+    Attributes:
+        event: the event.
+        conditions: the filter and the priority as text; empty if it has neither.
+        fired: how often the event fired since the handler was attached.
+        called: how often it called the handler.
+        filter: the filter as text; None without one.
+        counter: the name of the counter that the filter reads.
+        last_value: the last value of that counter; None before the first.
+    """
+
+    event: str
+    conditions: str
+    fired: int
+    called: int
+    filter: str | None
+    counter: str
+    last_value: int | None
+
+    @property
+    def reason(self) -> str:
+        """Why the handler was not called; empty if it was."""
+        if not self.fired:
+            return f"not called, because {self.event} has not fired since it was attached"
+        return "" if self.called else f"not called, because no value passed the filter {self.filter}"
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of a report."""
+        conditions = f" ({self.conditions})" if self.conditions else ""
+        lines = [f"on {self.event}{conditions}: fired {self.fired}, called {self.called}"]
+        if self.filter is not None and self.fired:
+            lines.append(f"  the last value of its {self.counter} was {self.last_value}")
+        return lines + ([f"  {self.reason}"] if self.reason else [])
+
+
+class Explanation(ABC):
+    """The answer of `Engine.explain`: print it for a report. A notebook shows it as a table."""
+
+    @abstractmethod
+    def _html(self) -> str:
+        """Return the content of the output of a notebook."""
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util import html
+
+        return html.mimebundle(self.__str__, lambda: html.block(self._html()))
+
+
+@dataclass(frozen=True, repr=False)
+class EventExplanation(Explanation):
+    """The handlers that an event calls.
+
+    Attributes:
+        event: the event.
+        handlers: its handlers in the order of the calls.
+    """
+
+    event: str
+    handlers: tuple[HandlerDescription, ...]
+
+    def __str__(self) -> str:
+        if not self.handlers:
+            return f"{self.event} calls nothing: no handler is attached."
+        lines = [f"{self.event} calls, in this order:"]
+        for number, (name, conditions, place) in enumerate(self.handlers, 1):
+            lines.append(f"  {number}. {name}{f' ({conditions})' if conditions else ''}  {place}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.event}: {len(self.handlers)} handlers>"
+
+    def _html(self) -> str:
+        from fsm_engine._util.html import escape, table
+
+        title = f'<p class="title">{escape(str(self).partition(chr(10))[0])}</p>'
+        rows = [(str(number), *handler) for number, handler in enumerate(self.handlers, 1)]
+        return title + (table(("", "handler", "filter, priority", "defined in"), rows) if rows else "")
+
+
+@dataclass(frozen=True, repr=False)
+class HandlerExplanation(Explanation):
+    """How often each event of a handler has called it.
+
+    Attributes:
+        name: the name of the handler.
+        place: the file and line of its definition.
+        attachments: its events; empty if it is not attached.
+    """
+
+    name: str
+    place: str
+    attachments: tuple[Attachment, ...]
+
+    def __str__(self) -> str:
+        if not self.attachments:
+            return (
+                f"{self.name} is not attached to any event of this engine, so it is never called. "
+                f"Attach it: engine.add_event_handler(event, handler)."
+            )
+        lines = [f"  {line}" for attachment in self.attachments for line in attachment.lines]
+        return "\n".join([f"{self.name}  {self.place}", *lines])
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.name}: attached to {len(self.attachments)} events>"
+
+    def _html(self) -> str:
+        from fsm_engine._util.html import escape, table
+
+        title = f'<p class="title">{escape(str(self).partition(chr(10))[0])}</p>'
+        columns = ("event", "filter, priority", "note", "fired", "called")
+        rows = [
+            (one.event, one.conditions, one.reason or _last_value(one), str(one.fired), str(one.called))
+            for one in self.attachments
+        ]
+        return title + (table(columns, rows, left=3) if rows else "")
+
+
+def _last_value(attachment: Attachment) -> str:
+    return "" if attachment.filter is None else f"last {attachment.counter}: {attachment.last_value}"
+
+
+def explain_event(engine: EventDispatcher, event: AnyEvent) -> EventExplanation:
+    """Return the handlers of `event` in the order of the calls, for `Engine.explain`."""
     entry = engine._registry.entry(event)
-    if not entry.handlers:
-        return f"{entry.event} calls nothing: no handler is attached."
-    lines = [f"{entry.event} calls, in this order:"]
-    for number, handler_entry in enumerate(entry.handlers, 1):
-        name, conditions, place = describe_handler(handler_entry)
-        lines.append(f"  {number}. {name}{f' ({conditions})' if conditions else ''}  {place}")
-    return "\n".join(lines)
+    return EventExplanation(str(entry.event), tuple(map(describe_handler, entry.handlers)))
 
 
-def describe_handler(handler_entry: HandlerEntry) -> tuple[str, str, str]:
+def describe_handler(handler_entry: HandlerEntry) -> HandlerDescription:
     """Return the name of a handler, its filter and priority as text, and the file and line of its definition."""
-    return name_of_handler(handler_entry.handler), _conditions(handler_entry), source_place(handler_entry.handler)
+    handler = handler_entry.handler
+    return HandlerDescription(name_of_handler(handler), _conditions(handler_entry), source_place(handler))
 
 
 def entries_of(engine: EventDispatcher, event: AnyEvent) -> tuple[HandlerEntry, ...]:
@@ -53,33 +188,21 @@ def handler_labels(engine: EventDispatcher, event: AnyEvent) -> list[str]:
     return [f"{name_of_handler(handler)}  {Path(source_place(handler)).name}" for handler in handlers]
 
 
-def explain_handler(engine: EventDispatcher, handler: Callable[..., Any]) -> str:
-    """Return a report of how often each event of `handler` fired and called it, for `Engine.explain`."""
-    handler_entries = engine._registry.entries_of(handler)
-    if not handler_entries:
-        return (
-            f"{name_of_handler(handler)} is not attached to any event of this engine, so it is never called. "
-            f"Attach it: engine.add_event_handler(event, handler)."
-        )
-    lines = [f"{name_of_handler(handler)}  {source_place(handler)}"]
-    lines += [f"  {line}" for handler_entry in handler_entries for line in _handler_report(engine, handler_entry)]
-    return "\n".join(lines)
+def explain_handler(engine: EventDispatcher, handler: Callable[..., Any]) -> HandlerExplanation:
+    """Return how often each event of `handler` fired and called it, for `Engine.explain`."""
+    attachments = [attachment_of(engine, handler_entry) for handler_entry in engine._registry.entries_of(handler)]
+    return HandlerExplanation(name_of_handler(handler), source_place(handler), tuple(attachments))
 
 
-def _handler_report(engine: EventDispatcher, handler_entry: HandlerEntry) -> list[str]:
+def attachment_of(engine: EventDispatcher, handler_entry: HandlerEntry) -> Attachment:
+    """Return the event of an attached handler, and how often it called the handler."""
     entry = engine._registry.entries[handler_entry.event]
     fired = entry.fire_count - handler_entry.count_when_attached
-    called = fired if handler_entry.filter is None else handler_entry.pass_count
-    conditions = _conditions(handler_entry)
-    lines = [f"on {entry.event}{f' ({conditions})' if conditions else ''}: fired {fired}, called {called}"]
-    if handler_entry.filter is not None and fired:
-        counter = entry.counter or "number of firings"
-        lines.append(f"  the last value of its {counter} was {handler_entry.last_value}")
-    if not fired:
-        lines.append(f"  not called, because {entry.event} has not fired since it was attached")
-    elif not called:
-        lines.append(f"  not called, because no value passed the filter {handler_entry.filter}")
-    return lines
+    conditions, counter = _conditions(handler_entry), entry.counter or "number of firings"
+    if handler_entry.filter is None:
+        return Attachment(str(entry.event), conditions, fired, fired, None, counter, None)
+    called, last = handler_entry.pass_count, handler_entry.last_value
+    return Attachment(str(entry.event), conditions, fired, called, str(handler_entry.filter), counter, last)
 
 
 def _conditions(handler_entry: HandlerEntry) -> str:

@@ -62,14 +62,28 @@ class Coverage:
             _count_text("transitions", self.taken, self.untaken, self.of_transitions),
         ]
 
+    def _missing(self) -> tuple[tuple[str, list[str]], ...]:
+        return (
+            ("phases not visited", [Phase(event).name for event in self.missed]),
+            ("transitions not taken", [str(transition) for transition in self.untaken]),
+        )
+
     def __str__(self) -> str:
         lines = self._counts()
-        for title, parts in (
-            ("phases not visited:", [Phase(event).name for event in self.missed]),
-            ("transitions not taken:", self.untaken),
-        ):
-            lines += [title, *(f"  {part}" for part in parts)] if parts else []
+        for title, parts in self._missing():
+            lines += [f"{title}:", *(f"  {part}" for part in parts)] if parts else []
         return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, escape, mimebundle, table
+
+        def html() -> str:
+            title = f'<p class="title">{escape(", ".join(self._counts()))}</p>'
+            return block(
+                title, *(table((name,), [(part,) for part in parts]) for name, parts in self._missing() if parts)
+            )
+
+        return mimebundle(self.__str__, html)
 
 
 def _fraction(covered: tuple[Any, ...], missed: tuple[Any, ...]) -> float:

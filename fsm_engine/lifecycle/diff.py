@@ -55,11 +55,15 @@ class Changed(Generic[Part]):
             return Change.ADDED
         return Change.REMOVED if self.after is None else Change.CHANGED
 
-    def __str__(self) -> str:
+    @property
+    def columns(self) -> tuple[str, str]:
+        """The phase or transition, and the changed fields, as text."""
         part = self.before if self.after is None else self.after
-        details = f" ({', '.join(self.details)})" if self.details else ""
-        kind = "phase " if isinstance(part, Phase) else ""
-        return f"{_SIGNS[self.change]} {kind}{part}{details}"
+        return f"{'phase ' if isinstance(part, Phase) else ''}{part}", ", ".join(self.details)
+
+    def __str__(self) -> str:
+        part, details = self.columns
+        return f"{_SIGNS[self.change]} {part}{f' ({details})' if details else ''}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,7 +90,17 @@ class Difference:
         return f"<Difference: {', '.join(f'{counts[change]} {change.value}' for change in Change)}>"
 
     def __str__(self) -> str:
-        return "\n".join(map(str, (*self.phases.values(), *self.transitions.values()))) or "no difference"
+        return "\n".join(map(str, self._parts())) or "no difference"
+
+    def _parts(self) -> list[Changed[Any]]:
+        return [*self.phases.values(), *self.transitions.values()]
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, mimebundle, table
+
+        rows = [(part.change.value, *part.columns) for part in self._parts()]
+        columns = ("", "part", "details")
+        return mimebundle(self.__str__, lambda: block(table(columns, rows or [("no difference", "", "")])))
 
 
 def difference(before: Graph, after: Graph) -> Difference:

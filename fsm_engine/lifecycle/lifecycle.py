@@ -214,10 +214,15 @@ class Lifecycle(LifecycleBuilder):
         )
 
     def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
-        """Return the picture for a notebook, and Mermaid text for front ends without SVG."""
+        """Return the picture for a notebook, and the table that ``print`` shows for consoles."""
         from fsm_engine.render import render
 
-        return {form: render(self, name).decode() for name, form in (("svg", "image/svg+xml"), ("mmd", "text/plain"))}
+        bundle = {"text/plain": str(self)}
+        try:
+            bundle["image/svg+xml"] = render(self, "svg").decode()
+        except Exception as error:  # an output must not hide the lifecycle that it shows
+            bundle["text/plain"] += f"\n(no picture: {type(error).__name__}: {error})"
+        return bundle
 
     def to_transitions(self) -> Machine:
         """Return a flat machine of the `transitions` library with the same moves and no guards."""

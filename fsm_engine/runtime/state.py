@@ -137,3 +137,12 @@ class State:
             for name, value in self.attributes().items()
         ]
         return "State:\n" + "\n".join(lines) + "\n"
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, mimebundle, table
+        from fsm_engine._util.short_values import describe_value
+
+        def html() -> str:
+            return block(table((), [(name, describe_value(value)) for name, value in self.attributes().items()]))
+
+        return mimebundle(self.__repr__, html)

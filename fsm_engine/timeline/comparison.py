@@ -15,7 +15,7 @@ from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Divergence:
     """The first step in which two runs differ.
 
@@ -31,6 +31,15 @@ class Divergence:
 
     def __str__(self) -> str:
         return f"step {self.step}: {_describe(self.move)} | {_describe(self.other)}"
+
+    def __repr__(self) -> str:
+        return f"<Divergence at {self}>"
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, mimebundle, table
+
+        row = (str(self.step), _describe(self.move), _describe(self.other))
+        return mimebundle(self.__str__, lambda: block(table(("step", "first run", "second run"), [row])))
 
 
 def _describe(move: Move | None) -> str:

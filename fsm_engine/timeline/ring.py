@@ -73,5 +73,10 @@ class Ring:
         made.load_bytes(content)
         return made
 
+    def load_newest(self, other: Ring) -> None:
+        """Replace the records by the newest records of `other`, as many as fit, and count the rest as dropped."""
+        self.load_bytes(other.to_bytes()[-len(self.block) :])
+        self.dropped_before = other.count - len(self)
+
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return self.record.iter_unpack(self.to_bytes())

@@ -45,7 +45,7 @@ class DurationStats:
         return self.total / self.count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrackSummary:
     """Where the time of one track went, in nanoseconds.
 
@@ -79,26 +79,54 @@ class TrackSummary:
         """The time of handlers, in nanoseconds."""
         return self.total - self.data - self.step - self.other
 
-    def __str__(self) -> str:
+    @property
+    def heading(self) -> str:
+        """The name, the total time, and its parts."""
         parts = {"data": self.data, "step": self.step, "handlers": self.in_handlers, "other": self.other}
         shares = ", ".join(f"{name} {_format(part)} ({part / max(self.total, 1):.0%})" for name, part in parts.items())
-        lines = [f"{self.name}: {_format(self.total)}; {shares}"]
-        if self.sampling is not None:
-            lines.append(f"{self.sampling}: the times above and the shares are estimates")
-        for what, stats in (("phase", self.phases), ("transition", self.transitions), ("handler", self.handlers)):
-            if stats:
-                lines += ["", *_table(what, stats)]
+        return f"{self.name}: {_format(self.total)}; {shares}"
+
+    @property
+    def note(self) -> str:
+        """A sentence about iterations that were left out; empty if there are none."""
+        return "" if self.sampling is None else f"{self.sampling}: the times above and the shares are estimates"
+
+    @property
+    def tables(self) -> tuple[tuple[str, Mapping[str, DurationStats]], ...]:
+        """The statistics of phases, transitions and handlers, as far as there are any."""
+        all_tables = (("phase", self.phases), ("transition", self.transitions), ("handler", self.handlers))
+        return tuple((what, stats) for what, stats in all_tables if stats)
+
+    def __str__(self) -> str:
+        lines = [self.heading, *([self.note] if self.note else [])]
+        for what, stats in self.tables:
+            lines += ["", *align(stats_table(what, stats), left=1)]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"<TrackSummary {self.heading}>"
 
-@dataclass(frozen=True)
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        return Summary((self,))._repr_mimebundle_()
+
+
+@dataclass(frozen=True, repr=False)
 class Summary:
-    """The summary of each track."""
+    """The summary of each track; print it for tables."""
 
     tracks: tuple[TrackSummary, ...]
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.tracks)) or "nothing was recorded"
+
+    def __repr__(self) -> str:
+        return f"<Summary of {' | '.join(track.heading for track in self.tracks) or 'nothing'}>"
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, mimebundle
+        from fsm_engine.timeline.summary_html import summary_parts
+
+        return mimebundle(self.__str__, lambda: block(*summary_parts(self)))
 
 
 def summarize(timeline: Timeline) -> Summary:
@@ -180,15 +208,16 @@ def _handler_table(track: Track, visits: Visits, estimate: Estimate) -> _Table:
     return table
 
 
-def _table(what: str, stats: Mapping[str, DurationStats]) -> list[str]:
+def stats_table(what: str, stats: Mapping[str, DurationStats], most: int | None = None) -> list[tuple[str, ...]]:
+    """Return the head and the rows of a table, longest first; only the first `most` rows if it is given."""
     has_device = any(one.device is not None for one in stats.values())
     rows: list[tuple[str, ...]] = [(what, "count", "total", "mean", "p50", "p95", "max", "share")]
     rows[0] += ("device",) if has_device else ()
-    for name, one in sorted(stats.items(), key=lambda item: (-item[1].share, -item[1].total)):
+    for name, one in sorted(stats.items(), key=lambda item: (-item[1].share, -item[1].total))[:most]:
         times = map(_format, (one.total, one.mean, one.p50, one.p95, one.max))
         device = ["" if one.device is None else _format(one.device)] if has_device else []
         rows.append((name, str(one.count), *times, f"{one.share:.1%}", *device))
-    return align(rows, left=1)
+    return rows
 
 
 def _format(nanoseconds: float) -> str:

@@ -301,4 +301,18 @@ class Timeline:
         return load(path)
 
     def __repr__(self) -> str:
-        return f"<Timeline of {', '.join(map(repr, self.tracks)) or 'nothing'}>"
+        if not self.tracks:
+            return "<Timeline: nothing was recorded>"
+        names = ", ".join(dict.fromkeys(track.name for track in self.tracks))
+        moves, spans = (sum(map(len, rings)) for rings in zip(*((t.move_ring, t.span_ring) for t in self.tracks)))
+        tracks = "1 track" if len(self.tracks) == 1 else f"{len(self.tracks)} tracks"
+        dropped = sum(self.dropped)
+        more = f", {dropped:,} older ones dropped" if dropped else ""
+        return f"<Timeline of {names}: {tracks}, {moves:,} moves, {spans:,} handler calls{more}>"
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        """Return the output for a notebook: the picture, and the longest phases and handlers."""
+        from fsm_engine._util.html import mimebundle
+        from fsm_engine.render.timeline.notebook import timeline_html
+
+        return mimebundle(self.__repr__, lambda: timeline_html(self.tracks))

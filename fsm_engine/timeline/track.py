@@ -225,6 +225,22 @@ class Track:
     def __repr__(self) -> str:
         return f"<Track {self.name}: {len(self.move_ring)} moves, {len(self.span_ring)} handler calls>"
 
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        """Return the output of a timeline with this track alone."""
+        from fsm_engine._util.html import mimebundle
+        from fsm_engine.render.timeline.notebook import timeline_html
+
+        return mimebundle(self.__repr__, lambda: timeline_html([self]))
+
+    def newest(self, moves: int) -> Track:
+        """Return a track with the newest moves and handler calls, at most `moves` of each."""
+        part = Track(self.name, self.thread, moves)
+        part.kinds, part.handlers, part.sampling = self.kinds, self.handlers, self.sampling
+        part.rank, part.device_ring = self.rank, self.device_ring
+        for own, other in ((part.move_ring, self.move_ring), (part.span_ring, self.span_ring)):
+            own.load_newest(other)
+        return part
+
 
 def _number(item: H, items: list[H], numbers: dict[H, int]) -> int:
     """Return the index of `item` in `items`, to which it is added if it is new. `numbers` has the indices."""

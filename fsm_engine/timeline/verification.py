@@ -9,7 +9,7 @@ from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Move, Track
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Violation:
     """The first move of a run that its lifecycle does not allow.
 
@@ -31,6 +31,21 @@ class Violation:
             f"step {self.step} ({counters}) is {self.move.kind}, but the run was in {self.phase}. "
             f"Legal there: {', '.join(self.legal) or 'nothing'}."
         )
+
+    def __repr__(self) -> str:
+        return f"<Violation: {self}>"
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, mimebundle, table
+
+        rows = [
+            ("step", str(self.step)),
+            ("epoch, iteration", f"{self.move.epoch}, {self.move.iteration}"),
+            ("move", str(self.move.kind)),
+            ("phase of the run", self.phase),
+            *((name, move) for name, move in zip(("legal there", *[""] * len(self.legal)), self.legal or ("nothing",))),
+        ]
+        return mimebundle(self.__str__, lambda: block(table((), rows)))
 
 
 def find_violation(track: Track, lifecycle: Lifecycle) -> Violation | None:

@@ -247,8 +247,8 @@ def test_explain_covers_edges() -> None:
     def now_and_then() -> None: ...
 
     engine.run([1], max_epochs=1)
-    assert "now_and_then" in engine.explain(Events.STARTED >> Events.EPOCH_STARTED)
-    assert "Events.STARTED >> Events.EPOCH_STARTED" in engine.explain(now_and_then)
+    assert "now_and_then" in str(engine.explain(Events.STARTED >> Events.EPOCH_STARTED))
+    assert "Events.STARTED >> Events.EPOCH_STARTED" in str(engine.explain(now_and_then))
 
 
 def test_moves_without_handlers_add_no_code() -> None:

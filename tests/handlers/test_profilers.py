@@ -211,7 +211,7 @@ def test_a_profiler_adds_no_handlers_and_replaces_none() -> None:
         engine.run([1])
     assert engine.has_event_handler(pause, Events.STARTED)
     assert [span.handler.name for span in timeline.tracks[0].spans] == ["pause"]
-    assert engine.explain(Events.STARTED).count("\n") == 1
+    assert str(engine.explain(Events.STARTED)).count("\n") == 1
     basic = BasicTimeProfiler()
     basic.attach(engine)
     names = basic.get_results()["event_handlers_names"]

@@ -192,7 +192,7 @@ def test_arguments_that_cannot_be_compared_count_as_different() -> None:
 
 
 def test_diff_accepts_only_lifecycles() -> None:
-    with pytest.raises(TypeError, match=r"lifecycle.*got <fsm_engine\.engine\.engine\.Engine"):
+    with pytest.raises(TypeError, match=r"lifecycle.*got <Engine training"):
         own().diff(Engine(lambda engine, batch: batch))  # type: ignore[arg-type]
 
 

@@ -36,7 +36,8 @@ ORDER = [  # a package imports only from those above it in this list
     "compat",
     "cli",
 ]
-DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import a module above them when they are called
+DOORS = {  # methods of the facades Engine, Lifecycle, Timeline and Track that import a higher module when called
+    ("engine.engine", "render.engine_html"),
     ("engine.engine", "timeline.device"),
     ("engine.engine", "timeline.recorder"),
     ("engine.engine", "timeline.sampling"),
@@ -49,11 +50,13 @@ DOORS = {  # methods of the facades Engine, Lifecycle and Timeline that import a
     ("lifecycle.lifecycle", "serialization.dictionary_reader"),
     ("lifecycle.lifecycle", "timeline"),
     ("timeline.timeline", "render.timeline"),
+    ("timeline.timeline", "render.timeline.notebook"),
     ("timeline.timeline", "timeline.chrome"),
     ("timeline.timeline", "timeline.export"),
     ("timeline.timeline", "timeline.files"),
     ("timeline.timeline", "timeline.summary"),
     ("timeline.timeline", "timeline.torch_trace"),
+    ("timeline.track", "render.timeline.notebook"),
 }
 IGNITE_NAMES = {  # names of ``ignite.engine``, which `fsm_engine.engine` looks up when they are used, for type checkers
     ("engine", "supervised"),
@@ -65,7 +68,7 @@ LAZY = {  # modules that import the package's own modules by names from a table
     "compat.ignite.import_hook",  # the same paths as modules of ``ignite``
     "serialization.library",  # the module of each enum of the library
 }
-FACADES = {"engine.engine", "lifecycle.lifecycle", "timeline.timeline"}
+FACADES = {"engine.engine", "lifecycle.lifecycle", "timeline.timeline", "timeline.track"}
 
 
 def goes_up(found: Import) -> bool:

@@ -252,5 +252,5 @@ def test_a_notebook_shows_the_svg() -> None:
     bundle = Lifecycle.training()._repr_mimebundle_(include=None, exclude=None)
     assert {kind: text.split()[0] for kind, text in bundle.items()} == {
         "image/svg+xml": "<svg",
-        "text/plain": "stateDiagram-v2",
+        "text/plain": "phase",
     }
