@@ -11,6 +11,7 @@ from fsm_engine._util.short_values import describe_value
 from fsm_engine.engine.engine import Engine
 from fsm_engine.engine.explain import attachment_of, describe_handler
 from fsm_engine.engine.status import progress_of, status_of
+from fsm_engine.graph.positions import phase_at
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.formats import render
 from fsm_engine.timeline.units import SECOND, format_duration
@@ -30,6 +31,8 @@ def engine_html(engine: Engine) -> str:
 def _rows(engine: Engine) -> Iterator[tuple[str, str]]:
     state = engine.state
     yield "phase", str(engine.phase)
+    if engine._cursor.suspended_at is not None:
+        yield "resumes in", str(engine._graph.phases[phase_at(engine._cursor.suspended_at)])
     if progress := progress_of(engine):
         yield "progress", ", ".join(progress)
     if state.epoch_length is not None:

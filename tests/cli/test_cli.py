@@ -456,6 +456,8 @@ def test_a_wrong_command_line_is_reported_with_the_usage(here, arguments):
     ("typed", "offered"),
     [
         (["s"], ["show"]),
+        (["ru"], ["run"]),
+        (["run", "train.py", "--rec"], ["--record"]),
         (["paths", "epoch"], ["epoch_started", "epoch_completed"]),
         (["paths", "STARTED", "ITER"], ["ITERATION_STARTED", "ITERATION_COMPLETED"]),
         (["draw", "--format", "s"], ["svg", "scxml"]),

@@ -131,6 +131,15 @@ def test_an_engine_shows_its_run_its_handlers_and_its_phase(engine: Engine) -> N
     assert outputs[0]["text/plain"] == "<Engine training: running in ITERATION_COMPLETED, epoch 2 of 2, iteration 3>"
 
 
+def test_a_suspended_engine_shows_where_it_resumes(engine: Engine) -> None:
+    engine.run([1, 2], until=Events.GET_BATCH_COMPLETED(once=1))
+    html = shown(engine)["text/html"]
+    assert lit_phases(html) == ["Events.INTERRUPT"]
+    assert "resumes in GET_BATCH_COMPLETED" in text_of(html)
+    engine.run()
+    assert "resumes in" not in text_of(shown(engine)["text/html"])
+
+
 def test_an_engine_that_cannot_run_shows_why() -> None:
     engine = Engine(lifecycle=Lifecycle("stuck"))
     text = text_of(shown(engine)["text/html"])
