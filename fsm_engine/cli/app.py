@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -73,6 +74,12 @@ ThemeName = Annotated[
     str,
     typer.Option(help=f"Colours: {', '.join(THEMES)}.", autocompletion=lambda: list(THEMES)),
 ]
+
+
+InspectOption = Annotated[
+    bool, typer.Option("--inspect", help="Show the run in the browser, at the printed address, and steer it there.")
+]
+OpenOption = Annotated[bool, typer.Option("--open", help="Inspect, and open the page in the browser.")]
 
 
 @app.callback(epilog=epilog(*EXAMPLES, each=1))
@@ -258,6 +265,8 @@ def run_command(
         Path | None,
         typer.Option(metavar="RUN", help="Record every engine that runs, and write this file, such as run.fsmt."),
     ] = None,
+    inspect: InspectOption = False,
+    open_page: OpenOption = False,
 ) -> None:
     """Train: run a script, an engine, or a function. The recording is also written if the program fails.
 
@@ -266,7 +275,7 @@ def run_command(
     Exit codes: 0 for success, or the exit code of the program; 1 if it raises an exception, whose traceback is printed;
     2 for an error of the command; 130 for Ctrl-C.
     """
-    code = running.run(target, data, epochs, record, arguments or [])
+    code = running.run(target, data, epochs, record, inspect or open_page, open_page, arguments or [])
     if code:
         raise typer.Exit(code)
 
@@ -277,6 +286,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures; created if missing.", file_okay=False)] = Path(
         "fsm_engine_demo"
     ),
+    inspect: InspectOption = False,
+    open_page: OpenOption = False,
 ) -> None:
     r"""Train a small network on handwritten digits with handlers on the phases of the step, and draw its lifecycle.
 
@@ -284,4 +295,9 @@ def demo(
     """
     from fsm_engine.cli.demo import run
 
-    run(epochs, out)
+    with ExitStack() as stack:
+        if inspect or open_page:
+            from fsm_engine.cli.inspection import inspected_program
+
+            stack.enter_context(inspected_program(open_page))
+        run(epochs, out)

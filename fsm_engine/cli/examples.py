@@ -30,6 +30,7 @@ EXAMPLES = {
     "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows a recorded run"),),
     "timeline diff": (("timeline diff run.fsmt other.fsmt", "The first step in which two runs differ"),),
     "timeline draw": (("timeline draw run.fsmt -o timeline.svg -o trace.json", "A picture, and a trace for Perfetto"),),
+    "timeline replay": (("timeline replay run.fsmt --open", "A recorded run played over its lifecycle"),),
     "timeline merge": (
         ("timeline merge rank0.fsmt rank1.fsmt -o run.html", "The ranks of a distributed run on one page"),
         ("timeline merge rank0.fsmt rank1.fsmt -o run.fsmt", "One recording, for the other commands"),
@@ -40,10 +41,14 @@ EXAMPLES = {
     ),
     "run": (
         ("run train.py --record run.fsmt", "A script, with every engine that runs recorded"),
+        ("run train.py --inspect", "The same script, watched and steered in the browser"),
         ("run train.py -- --batch-size 64", "The same script with arguments of its own"),
         ("run train.py:trainer --data train.py:loader --epochs 3", "An engine on your data"),
     ),
-    "demo": (("demo --epochs 5 --out pictures", "Train, and draw the lifecycle"),),
+    "demo": (
+        ("demo --epochs 5 --out pictures", "Train, and draw the lifecycle"),
+        ("demo --epochs 500 --inspect", "Watch and steer the training in the browser"),
+    ),
 }
 """The arguments after ``fsm-engine`` and a description of the result, by command."""
 

@@ -27,7 +27,15 @@ INTERRUPTED = 130
 _CALLERS = (str(Path(__file__).parent), runpy.__file__, "<frozen runpy>")
 
 
-def run(target: str, data: str | None, epochs: int | None, record: Path | None, arguments: Sequence[str]) -> int:
+def run(
+    target: str,
+    data: str | None,
+    epochs: int | None,
+    record: Path | None,
+    inspect: bool,
+    open_page: bool,
+    arguments: Sequence[str],
+) -> int:
     """Run `target` as the program of this process.
 
     Args:
@@ -36,6 +44,8 @@ def run(target: str, data: str | None, epochs: int | None, record: Path | None, 
         data: ``place:name`` of the data of the engine, or of a function without required arguments that returns it.
         epochs: the number of epochs of the engine.
         record: the file for the timeline of all engines that run.
+        inspect: whether to inspect all engines that run.
+        open_page: whether to open the page of the inspector.
         arguments: the arguments of the program, in ``sys.argv``.
 
     Returns:
@@ -49,6 +59,10 @@ def run(target: str, data: str | None, epochs: int | None, record: Path | None, 
         raise CommandError(f"{target} is a lifecycle without functions. Name a script or an engine: train.py:trainer.")
     place, name = split(target)
     with ExitStack() as stack:
+        if inspect:
+            from fsm_engine.cli.inspection import inspected_program
+
+            stack.enter_context(inspected_program(open_page))
         if record is not None:
             stack.enter_context(recorded_program(record))
         stack.enter_context(first_ctrl_c_suspends())

@@ -90,6 +90,18 @@ def draw(
         _write(recorded, path)
 
 
+@commands.command(epilog=epilog("timeline replay"))
+def replay(
+    run: Recorded,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for a free one.")] = 0,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Play a run over its lifecycle in the browser, at any speed, until Ctrl-C."""
+    from fsm_engine.cli.inspection import replay
+
+    replay(run, port, open_page)
+
+
 @commands.command(epilog=epilog("timeline merge"))
 def merge(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="File of each rank, such as rank0.fsmt.")],

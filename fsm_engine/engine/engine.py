@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fsm_engine.engine.callback_discovery import Discovery
     from fsm_engine.engine.explain import Explanation
     from fsm_engine.engine.transitions_driver import Driver
+    from fsm_engine.inspector.inspector import Inspector
     from fsm_engine.lifecycle.validation import Finding
     from fsm_engine.timeline.recorder import Recorder
     from fsm_engine.timeline.timeline import Timeline
@@ -257,6 +258,51 @@ class Engine(EventDispatcher):
         except BaseException:  # the caller does not get the recorder, so it could not call remove()
             recorder.remove()
             raise
+
+    def inspect(
+        self,
+        *,
+        open: bool = False,  # noqa: A002
+        paused: bool = False,
+        read_only: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+    ) -> Inspector:
+        """Show the runs of this engine in a browser while they go on, and pause and steer them from there.
+
+        ::
+
+            with trainer.inspect() as inspector:
+                print(inspector.address)
+                trainer.run(data, max_epochs=10)
+
+        Engines that run inside its runs, such as evaluators, appear by themselves. The inspected engines of a process
+        share one page. A notebook shows the page if a cell ends with the inspector. The engine is recorded, see
+        `record`; the page is served by a thread that reads the record ten times a second.
+
+        Args:
+            open: whether to open the page in the browser.
+            paused: whether the next run pauses after its first move, for example to set breakpoints on the page.
+            read_only: whether pages may only watch.
+            host: the address to listen on; by default, only this machine can connect.
+            port: the port; 0 for a free one.
+            token: the secret part of the address, at least 16 letters or digits; random by default. It is needed if
+                other machines can reach `host`: anybody who has it can steer the run.
+
+        Returns:
+            The inspector, which is a context manager, with the ``address`` of the page.
+
+        Raises:
+            ModuleNotFoundError: a package of the server is not installed: ``pip install "fsm-engine[inspector]"``.
+            BusyError: this engine is recorded or inspected already.
+            ValueError: `host` needs a token, the token is too short, or the server of this process has other settings.
+            RuntimeError: `paused` is given and the run has several ranks.
+            OSError: the port is in use, or `host` is not an address of this machine.
+        """
+        from fsm_engine.inspector.inspector import inspect
+
+        return inspect(self, open=open, paused=paused, read_only=read_only, host=host, port=port, token=token)
 
     def discover(self) -> Discovery:
         """Record where callback events are fired until the ``with`` block ends.

@@ -29,8 +29,8 @@ class Recording(Protocol):
     def begin(self) -> None:
         """Record the beginning of a run."""
 
-    def end(self) -> None:
-        """Record the end of a run."""
+    def end(self, error: BaseException | None) -> None:
+        """Record the end of a run; `error` is the exception that ended it."""
 
     def record_nested(self, engine: Engine) -> None:
         """Record `engine`, whose run begins inside a recorded run."""
@@ -93,9 +93,9 @@ def begin(engine: Engine) -> None:
         engine._recorder.begin()
 
 
-def end(engine: Engine) -> None:
-    """Record the end of a run of `engine`, if it is recorded."""
+def end(engine: Engine, error: BaseException | None) -> None:
+    """Record the end of a run of `engine`, if it is recorded; `error` is the exception that ended it."""
     recorder = engine._recorder
     if recorder is not None and (engine._claim, recorder) in _active.recorders:
         _active.recorders.remove((engine._claim, recorder))
-        recorder.end()
+        recorder.end(error)

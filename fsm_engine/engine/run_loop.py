@@ -263,7 +263,8 @@ def _finish(engine: Engine, position: int) -> BaseException | None:
         engine._driver = None
     if engine._agreement is not None:
         engine._agreement.end_run(engine._failure.final_error)
-    has_failed, unhandled = failure.final_error is not None, None if failure.is_handled else failure.final_error
+    error = failure.final_error
+    has_failed, unhandled = error is not None, None if failure.is_handled else error
     cursor.last_phase = phase_at(cursor.position)
     failure.reset_process()
     signals.requests.clear()
@@ -277,5 +278,5 @@ def _finish(engine: Engine, position: int) -> BaseException | None:
     engine.logger.info(
         "Engine run %s after %s epochs, %s iterations.", cursor.outcome, engine.state.epoch, engine.state.iteration
     )
-    recording.end(engine)
+    recording.end(engine, error)
     return unhandled

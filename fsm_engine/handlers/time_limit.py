@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from fsm_engine.runtime.pauses import running_time
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 class TimeLimit:
     """Terminate the run after a number of seconds since the handler was made; a handler of any event.
 
-    The time is compared only when the event is fired, so the run continues until then. A pickled or copied handler
-    starts its time again when it is loaded or copied.
+    The time is compared only when the event is fired, so the run continues until then. Pauses of an inspector do not
+    count. A pickled or copied handler starts its time again when it is loaded or copied.
 
     With several ranks, each has its own clock, and the first to exceed the limit ends the engines that ``ranks.attach``
     knows on all ranks together.
@@ -35,14 +36,14 @@ class TimeLimit:
         if limit_sec <= 0:
             raise ValueError(f"Argument limit_sec should be a positive integer. Got {limit_sec!r}.")
         self.limit_sec = limit_sec
-        self._start = monotonic()
+        self._start = running_time()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _start=monotonic())
+        vars(self).update(state, _start=running_time())
 
     def __call__(self, engine: Engine) -> None:
         """Log the time and call ``engine.terminate()`` if the limit is exceeded."""
-        elapsed = monotonic() - self._start
+        elapsed = running_time() - self._start
         if elapsed > self.limit_sec:
             engine.logger.info(
                 "TimeLimit: %.1f s have passed, more than the limit of %s s. The run is terminated.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine.events.events import AnyEvent, Events, EventsList
+from fsm_engine.runtime.pauses import running_time
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Timer:
     """Measure time in seconds from the moment the timer is made; it can be paused and resumed.
 
-    The clock is `time.perf_counter` of the host. The timer does not synchronize with a device, so it does not include
-    work that is only queued there. With several ranks, each measures its own time.
+    The clock is `time.perf_counter` of the host, without the pauses of an inspector. The timer does not synchronize
+    with a device, so it does not include work that is only queued there. With several ranks, each measures its own
+    time.
 
     Args:
         average: `value` returns the time per step instead of the whole time.
@@ -79,7 +80,7 @@ class Timer:
         """Set the time and the steps to zero, and start the timer."""
         self.total = 0.0
         self.step_count = 0
-        self._since: float | None = perf_counter()
+        self._since: float | None = running_time()
         return self
 
     def pause(self, *_: Any) -> None:
@@ -89,7 +90,7 @@ class Timer:
     def resume(self, *_: Any) -> None:
         """Resume the timer; no effect if it is running."""
         if self._since is None:
-            self._since = perf_counter()
+            self._since = running_time()
 
     def step(self, *_: Any) -> None:
         """Count a step."""
@@ -100,4 +101,4 @@ class Timer:
         return self._seconds() / max(self.step_count, 1) if self._average else self._seconds()
 
     def _seconds(self) -> float:
-        return self.total if self._since is None else self.total + perf_counter() - self._since
+        return self.total if self._since is None else self.total + running_time() - self._since

@@ -19,6 +19,7 @@ from fsm_engine.dispatch.handles import RemovableEventHandle
 from fsm_engine.events.events import AnyEvent, Events, without_filter
 from fsm_engine.events.priorities import FIRST
 from fsm_engine.graph.phases import Phase
+from fsm_engine.runtime.pauses import all_paused_seconds
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -53,7 +54,7 @@ class Watchdog:
     ``Watchdog(after=60).attach(engine)`` watches all later runs of `engine`; in a ``with`` statement,
     ``Watchdog(after=60).watching(engine)`` watches the runs in the block. A thread reads the position of the run ten
     times in `after` seconds, so the run itself takes no extra time. Each stay in a phase is reported once. Suspended
-    runs and the time between runs are not reported.
+    runs, runs that an inspector has paused, and the time between runs are not reported.
 
     Args:
         after: number of seconds in one phase that are too long.
@@ -140,10 +141,10 @@ class Watchdog:
 
 
 def _position(engine: Engine) -> tuple[Any, ...] | None:
-    """Return a value that changes with each move of the run, or None if no run is active."""
+    """Return a value that changes with each move and while an inspector holds a run, or None if no run is active."""
     if not engine.is_running:
         return None
-    return engine.position, engine.state.epoch, engine.state.iteration
+    return engine.position, engine.state.epoch, engine.state.iteration, all_paused_seconds()
 
 
 def _stacks() -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsm_engine.events.events import CallableEventWithFilter, Events
 from fsm_engine.metrics.metric import Metric, NotComputableError
 from fsm_engine.metrics.rank_states import Reductions
 from fsm_engine.metrics.usage import MetricUsage
+from fsm_engine.runtime.pauses import running_time
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
@@ -34,13 +34,13 @@ class Frequency(Metric):
     def reset(self) -> None:
         """Set the number of items and the clock to zero."""
         self._sum: Any = 0
-        self._since = perf_counter()
+        self._since = running_time()
         self._seconds = 0.0
 
     def update(self, output: Any) -> None:
         """Add `output`, a number of items."""
         self._sum += output
-        self._seconds = perf_counter() - self._since
+        self._seconds = running_time() - self._since
 
     def compute(self) -> float:
         """Return the number of items per second between `reset` and the last update.
@@ -91,7 +91,7 @@ class Frequency(Metric):
             ValueError: `state_dict` belongs to another metric. This metric stays unchanged.
         """
         super().load_state_dict(state_dict)
-        self._since = perf_counter() - self._seconds
+        self._since = running_time() - self._seconds
 
 
 def _usage_until(event: CallableEventWithFilter) -> MetricUsage:

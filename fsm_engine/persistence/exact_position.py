@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
-from time import perf_counter
 from typing import Any
 
 from fsm_engine._util.errors import BusyError
@@ -21,6 +20,7 @@ from fsm_engine.runtime import run_ends
 from fsm_engine.runtime.cursor import Place
 from fsm_engine.runtime.data_iter import batches_to_skip, is_open
 from fsm_engine.runtime.exact_data import data_state, rng_states
+from fsm_engine.runtime.pauses import running_time
 
 _PROCESS_ATTRIBUTES = ("dataloader", "batch", "event_to_attr")
 """Attributes of the state that each process sets itself."""
@@ -121,7 +121,7 @@ def _may_suspend(engine: EventDispatcher) -> bool:
 
 def _elapsed(engine: EventDispatcher) -> dict[str, float]:
     clocks = engine._clocks.saved()
-    return {name: perf_counter() - start for name, start in clocks.items()} if engine.is_running else clocks
+    return {name: running_time() - start for name, start in clocks.items()} if engine.is_running else clocks
 
 
 def _loader_state(engine: EventDispatcher) -> Any:

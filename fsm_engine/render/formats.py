@@ -66,11 +66,16 @@ def _picture(write: DiagramWriter, lifecycle: Lifecycle, options: DiagramOptions
     return write(build_diagram(lifecycle, options), theme)
 
 
+def render_svg(lifecycle: Lifecycle, theme: Theme, options: DiagramOptions | None = None) -> str:
+    """Return the picture of `lifecycle` as SVG."""
+    return _svg(build_diagram(lifecycle, options or DiagramOptions()), theme).decode()
+
+
 def _html(lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:
     from fsm_engine.render.page import lifecycle_page, page_theme
     from fsm_engine.render.page_details import page_details
 
-    svg = _svg(build_diagram(lifecycle, replace(options, title="")), page_theme()).decode()
+    svg = render_svg(lifecycle, page_theme(), replace(options, title=""))
     return lifecycle_page(svg, page_details(lifecycle), options.title or lifecycle.name, theme).encode()
 
 

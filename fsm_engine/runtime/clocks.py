@@ -1,11 +1,11 @@
-"""`Clocks`: the times of a run and of its epoch, in seconds of a monotonic clock, without suspended time."""
+"""`Clocks`: the times of a run and of its epoch, in seconds of a monotonic clock, without suspended or paused time."""
 
 from __future__ import annotations
 
 import logging
-from time import perf_counter
 
 from fsm_engine.runtime.part import Part
+from fsm_engine.runtime.pauses import running_time
 from fsm_engine.runtime.state import State
 
 
@@ -22,24 +22,24 @@ class Clocks(Part):
 
     def start_run(self, state: State) -> None:
         """Start both clocks, and set both times in `state` to zero."""
-        self.run = self.epoch = perf_counter()
+        self.run = self.epoch = running_time()
         state.times["EPOCH_COMPLETED"] = state.times["COMPLETED"] = 0.0
 
     def start_epoch(self) -> None:
         """Start the clock of the epoch."""
-        self.epoch = perf_counter()
+        self.epoch = running_time()
 
     def stop_epoch(self, state: State) -> None:
         """Set the epoch's time in `state` to the seconds elapsed so far."""
-        state.times["EPOCH_COMPLETED"] = perf_counter() - self.epoch
+        state.times["EPOCH_COMPLETED"] = running_time() - self.epoch
 
     def stop_run(self, state: State) -> None:
         """Set the run's time in `state` to the seconds elapsed so far."""
-        state.times["COMPLETED"] = perf_counter() - self.run
+        state.times["COMPLETED"] = running_time() - self.run
 
     def toggle(self) -> None:
         """Convert starting times to elapsed seconds when a run is suspended, and back when it resumes."""
-        now = perf_counter()
+        now = running_time()
         self.run, self.epoch = now - self.run, now - self.epoch
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from time import perf_counter_ns
 from typing import Any
 
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
@@ -14,12 +15,13 @@ from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.timeline.device import Device, DeviceClock
+from fsm_engine.timeline.gate import Gate
 from fsm_engine.timeline.profiler_ranges import ProfilerRanges
 from fsm_engine.timeline.rank import read_clock, recording_rank
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.sampling import Sampler
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import DEVICE, MoveKind, Sampling, Track
+from fsm_engine.timeline.track import DEVICE, PAUSE, MoveKind, Sampling, Track
 from fsm_engine.timeline.track_writer import MoveObserver, TrackWriter, scope_names
 
 
@@ -43,7 +45,9 @@ class Recorder:
         profile: bool = False,
         every: int = 1,
         device: Device | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = gate
         self.timeline, self.handlers, self.is_over = timeline, handlers, False
         self._every, self._device = every, device
         self.track = track = Track(engine.lifecycle.name, threading.current_thread().name, timeline.capacity)
@@ -82,6 +86,8 @@ class Recorder:
             engine._observers.insert(observation)
         engine._recorder = self
         engine._wrap_handlers(self._timed, self.handlers)
+        if self._gate is not None:
+            self._gate.add(self, engine)
         return self
 
     def __enter__(self) -> Timeline:
@@ -115,7 +121,7 @@ class Recorder:
     def record_nested(self, engine: Engine) -> None:
         """Record `engine`, which runs inside a run of this engine, until this recorder stops."""
         profile = self._ranges is not None
-        recorder = Recorder(engine, self.timeline, self.handlers, profile, self._every, self._device)
+        recorder = Recorder(engine, self.timeline, self.handlers, profile, self._every, self._device, self._gate)
         self._nested.append(recorder)  # before it starts, so that `remove` finds it whatever happens
         recorder._start()
 
@@ -129,9 +135,11 @@ class Recorder:
         last = self.track.last_move
         if last is not None:  # the run before may be suspended for ever, or may have ended without a move
             self._write_end(engine, qualified_name(engine.phase), last.time)
+        if self._gate is not None:
+            self._gate.begin(engine)
 
-    def end(self) -> None:
-        """Record that a run ends or is suspended."""
+    def end(self, error: BaseException | None) -> None:
+        """Record that a run ends or is suspended; `error` is the exception that ended it."""
         engine = self._engine()
         assert engine is not None
         if self._ranges is not None:
@@ -140,6 +148,12 @@ class Recorder:
             self._write_phase(engine, "end")
         else:
             self._write_end(engine, qualified_name(engine.lifecycle.graph.phases[0]))
+        if self._gate is not None:
+            self._gate.end(engine, error)
+
+    def write_pause(self, start: int) -> None:
+        """Record that the run was paused from `start`, in nanoseconds of the monotonic clock, until now."""
+        self.track.span_ring.add(start, perf_counter_ns(), self.track.handler_number(PAUSE), 0)
 
     def _write_phase(self, engine: Engine, trigger: str) -> None:
         """Record that the run stays in its phase: it is suspended there, or the recording begins there."""
@@ -163,8 +177,10 @@ class Recorder:
         return timed if self._sampler is None else self._sampler.wrap(handler, timed, engine_only)
 
     def _move_observer(self, starts_gap: bool = False) -> MoveObserver:
-        """Return an observer that writes each move, and marks it on the device if device times are recorded."""
+        """Return an observer that writes each move; it also passes the gate, or marks the move on the device."""
         move, ring, clock = self._writer.move_observer(starts_gap), self.track.move_ring, self._clock
+        if self._gate is not None:
+            return gated(move, self._gate)
         if clock is None:
             return move
 
@@ -173,3 +189,14 @@ class Recorder:
             clock.mark(ring.count - 1)
 
         return mark
+
+
+def gated(write: MoveObserver, gate: Gate) -> MoveObserver:
+    """Return an observer that writes each move and then stops where `gate` wants it to."""
+
+    def observe(engine: Any, transition: Transition) -> None:
+        write(engine, transition)
+        if gate.wanted:
+            gate.stop(engine, transition)
+
+    return observe

@@ -11,7 +11,7 @@ from math import ceil
 from fsm_engine._util.tables import align
 from fsm_engine.timeline.estimate import Estimate
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import MoveKind, Sampling, Track
+from fsm_engine.timeline.track import PAUSE, MoveKind, Sampling, Track
 from fsm_engine.timeline.units import format_duration
 from fsm_engine.timeline.visits import Visits, category
 
@@ -62,6 +62,7 @@ class TrackSummary:
         step: the time of the activities in iterations.
         other: the time of other activities and of the engine itself.
         sampling: which iterations were recorded; None for all.
+        paused: the time for which an inspector paused the run. The other times and the shares do not include it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class TrackSummary:
     step: int
     other: int
     sampling: Sampling | None = None
+    paused: int = 0
 
     @property
     def in_handlers(self) -> int:
@@ -88,8 +90,11 @@ class TrackSummary:
 
     @property
     def note(self) -> str:
-        """A sentence about iterations that were left out; empty if there are none."""
-        return "" if self.sampling is None else f"{self.sampling}: the times above and the shares are estimates"
+        """Sentences about pauses, and about iterations that were left out; empty if there are none."""
+        notes = [f"paused for {_format(self.paused)}, which the times do not include"] if self.paused else []
+        if self.sampling is not None:
+            notes.append(f"{self.sampling}: the times above and the shares are estimates")
+        return "\n".join(notes)
 
     @property
     def tables(self) -> tuple[tuple[str, Mapping[str, DurationStats]], ...]:
@@ -162,27 +167,39 @@ def summarize_track(track: Track) -> TrackSummary:
     """Return the summary of one track."""
     visits = Visits(track)
     estimate = Estimate(track, visits)
-    total = sum(visits.durations) + estimate.left_out
+    durations, paused = _without_pauses(track, visits)
+    total = sum(durations) + estimate.left_out
     phases, transitions = _Table(_Durations), _Table(_Durations)
     spent: Counter[str] = Counter()
     device_times = track.device_times
     for (entered, left), indices in _group_by_moves(visits).items():
-        durations = [visits.durations[index] for index in indices]
+        lasted = [durations[index] for index in indices]
         active = [visits.durations[index] - visits.columns.in_handlers[index] for index in indices]
         moves = (visits.columns.entered[index] for index in indices)
         device = [device_times[move] for move in moves if move in device_times]
         phase = entered.target
-        phases[phase].add(durations, estimate.scale(phase, sum(durations)), device)
+        phases[phase].add(lasted, estimate.scale(phase, sum(lasted)), device)
         estimated = estimate.scale(phase, sum(active))
         spent[category(entered)] += estimated
         if left.is_transition:
             transitions[str(left)].add(active, estimated, device)
     phase_stats, transition_stats, handler_stats = (
-        {name: durations.stats(total) for name, durations in table.items()}
+        {name: one.stats(total) for name, one in table.items()}
         for table in (phases, transitions, _handler_table(track, visits, estimate))
     )
     times = spent["data"], spent["step"], spent["phase"]
-    return TrackSummary(track.name, total, phase_stats, transition_stats, handler_stats, *times, track.sampling)
+    return TrackSummary(track.name, total, phase_stats, transition_stats, handler_stats, *times, track.sampling, paused)
+
+
+def _without_pauses(track: Track, visits: Visits) -> tuple[list[int], int]:
+    """Return the durations of the visits without the pauses in them, and the time of all pauses."""
+    durations, paused = list(visits.durations), 0
+    for start, end in track.pauses:
+        visit = bisect_right(visits.starts, start) - 1
+        if visit >= 0 and end <= visits.end(visit):
+            durations[visit] -= end - start
+            paused += end - start
+    return durations, paused
 
 
 def _group_by_moves(visits: Visits) -> dict[tuple[MoveKind, MoveKind], list[int]]:
@@ -200,6 +217,8 @@ def _handler_table(track: Track, visits: Visits, estimate: Estimate) -> _Table:
     names = list(map(str, track.handlers))
     starts, ends, handlers, _ = visits.calls
     for start, end, number in zip(starts, ends, handlers):
+        if track.handlers[number] == PAUSE:
+            continue
         estimated = end - start
         if estimate.left_out and visits:
             visit = max(bisect_right(visits.starts, start) - 1, 0)

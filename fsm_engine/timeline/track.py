@@ -87,7 +87,11 @@ class HandlerRef:
     place: str
 
     def __str__(self) -> str:
-        return f"{self.name} on {self.event}"
+        return f"{self.name} on {self.event}" if self.event else self.name
+
+
+PAUSE = HandlerRef("paused", "", "")
+"""A pause of an inspector. It is recorded as a span, so that every viewer shows it; it is not a handler."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +206,13 @@ class Track:
         """The kept calls of handlers, in the order in which they ended."""
         handlers = self.handlers
         return (Span(start, end, handlers[number], bool(raised)) for start, end, number, raised in self.span_ring)
+
+    @property
+    def pauses(self) -> list[tuple[int, int]]:
+        """When an inspector paused the run, and when the run went on, in nanoseconds of the monotonic clock."""
+        if PAUSE not in self.handlers:
+            return []
+        return [(span.start, span.end) for span in self.spans if span.handler == PAUSE]
 
     @property
     def device_times(self) -> dict[int, int]:

@@ -33,10 +33,12 @@ ORDER = [  # a package imports only from those above it in this list
     "loggers",
     "handlers",
     "supervised",
+    "inspector",
     "compat",
     "cli",
 ]
 DOORS = {  # methods of the facades Engine, Lifecycle, Timeline and Track that import a higher module when called
+    ("engine.engine", "inspector.inspector"),
     ("engine.engine", "render.engine_html"),
     ("engine.engine", "timeline.device"),
     ("engine.engine", "timeline.recorder"),

@@ -85,10 +85,11 @@ def _relative(times: array[int], start: int) -> array[int]:
 
 
 def _names(track: Track) -> dict[str, Any]:
-    return {"kinds": list(map(_kind, track.kinds)), "handlers": list(map(asdict, track.handlers))}
+    return {"kinds": list(map(describe_kind, track.kinds)), "handlers": list(map(asdict, track.handlers))}
 
 
-def _kind(kind: MoveKind) -> dict[str, Any]:
+def describe_kind(kind: MoveKind) -> dict[str, Any]:
+    """Return a kind of moves as the script of the page reads it."""
     return {
         "source": kind.source,
         "label": kind.label,

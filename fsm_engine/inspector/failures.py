@@ -1,0 +1,37 @@
+"""The exception that ended an inspected run, with its traceback and the phase that it came from."""
+
+from __future__ import annotations
+
+import traceback
+from time import perf_counter_ns
+from typing import Any
+
+from fsm_engine.engine.engine import Engine
+from fsm_engine.inspector.inspected import InspectedEngine
+from fsm_engine.lifecycle.table import qualified_name
+from fsm_engine.timeline.track import Track
+
+_MOST = 64 * 1024
+"""The most characters of a traceback. The end of a longer one is kept."""
+
+
+def describe_failure(inspected: InspectedEngine, engine: Engine, error: BaseException) -> dict[str, Any]:
+    """Return the exception as a message has it. Called in the thread of the run."""
+    text = "".join(traceback.format_exception(error))
+    return {
+        "type": "failure",
+        "engine": inspected.id,
+        "phase": _failed_phase(inspected.recorder.track) or qualified_name(engine.phase),
+        "error": "".join(traceback.format_exception_only(error)).strip()[:2000],
+        "traceback": text if len(text) <= _MOST else f"…{text[-_MOST:]}",
+        "epoch": engine.state.epoch,
+        "iteration": engine.state.iteration,
+        "time": perf_counter_ns(),
+    }
+
+
+def _failed_phase(track: Track) -> str | None:
+    """Return the phase that the last move to EXCEPTION_RAISED left, or the last phase of the run."""
+    moves = list(track.moves)[-20:]
+    raised = [move.kind.source for move in moves if move.kind.target.endswith(".EXCEPTION_RAISED")]
+    return raised[-1] if raised else None

@@ -1,0 +1,173 @@
+"""Messages about the progress of an inspected engine, made from its track and its state."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from numbers import Real
+from time import perf_counter
+from typing import Any
+
+from fsm_engine._util.plain_data import is_tensor
+from fsm_engine.inspector.control import Control
+from fsm_engine.inspector.inspected import InspectedEngine
+from fsm_engine.inspector.look import finite
+from fsm_engine.inspector.ring_reader import RingReader
+from fsm_engine.runtime.pauses import paused_seconds
+
+MOST_MOVES, MOST_SPANS, MOST_VALUES, MOST_POINTS = 1000, 500, 40, 100
+"""The most moves, handler calls, curves, and points of a curve in one update."""
+
+
+class Feed:
+    """Makes the updates about one engine. It runs in the thread of the server and calls no code of the user.
+
+    All moves and calls are counted. Only the newest ones of an update are sent.
+    """
+
+    def __init__(self, inspected: InspectedEngine, control: Control, origin: int) -> None:
+        track = inspected.recorder.track
+        self._inspected, self._control, self._origin, self._track = inspected, control, origin, track
+        self._moves, self._spans = RingReader(track.move_ring), RingReader(track.span_ring)
+        self._taken: Counter[int] = Counter()
+        self._calls: dict[int, list[int]] = {}
+        self._left_out, self._missed = {"moves": 0, "spans": 0}, False
+        self._last_values: dict[str, tuple[Any, Any]] = {}
+        self._pauses: list[list[int | None]] = []
+        self._counters: dict[str, RingReader] = {}
+
+    def update(self) -> dict[str, Any] | None:
+        """Return what is new, as an update has it; None if the engine no longer exists."""
+        engine, inspected = self._inspected.engine, self._inspected
+        moves, spans = self._read_moves(), self._read_spans()
+        if engine is None:
+            return None
+        state, kinds = engine.state, self._track.kinds
+        last = self._track.last_move
+        visits: Counter[str] = Counter()
+        for number, count in self._taken.items():
+            if kinds[number].is_transition:
+                visits[kinds[number].target] += count
+        pause = self._control.pause
+        counters = ("epoch", "max_epochs", "iteration", "max_iters", "epoch_length")
+        return {
+            "id": inspected.id,
+            "status": self._status(engine.is_running),
+            "phase": None if last is None else last.kind.target,
+            "since": None if last is None else last.time - self._origin,
+            "state": {name: _number(getattr(state, name, None)) for name in counters},
+            "progress": self._progress(engine),
+            "visits": visits,
+            "taken": [self._taken[number] for number in range(len(kinds))],
+            "calls": [self._calls.get(number, [0, 0, 0]) for number in range(len(self._track.handlers))],
+            "moves": moves,
+            "spans": spans,
+            "leftOut": dict(self._left_out),
+            "values": self._values(engine),
+            "pauses": [
+                *self._pauses,
+                *([[pause.start - self._origin, None]] if pause is not None and pause.inspected is inspected else []),
+            ],
+        }
+
+    def _status(self, is_running: bool) -> str:
+        pause = self._control.pause
+        if pause is not None and is_running:
+            return "paused"
+        if is_running:
+            return "running"
+        return {"interrupted": "suspended", "": "idle"}.get(self._inspected.outcome, self._inspected.outcome)
+
+    def _read_moves(self) -> list[Any]:
+        """Count the new moves and return the newest; None stands for moves before them that are left out."""
+        records = self._moves.read()
+        long, short = records.words
+        times, kinds, epochs, iterations = long[0::3], short[2::6], short[3::6], long[2::3]
+        self._taken.update(kinds)
+        skipped = max(len(times) - MOST_MOVES, 0)
+        self._left_out["moves"] += records.missed + skipped
+        rows = zip(times[skipped:], kinds[skipped:], epochs[skipped:], iterations[skipped:])
+        new: list[Any] = [[time - self._origin, *rest] for time, *rest in rows]
+        return [None, *new] if records.missed or skipped else new
+
+    def _read_spans(self) -> list[list[int]]:
+        records = self._spans.read()
+        long, short = records.words
+        starts, ends, handlers, raised = long[0::3], long[1::3], short[4::6], short[5::6]
+        for start, end, handler, failed in zip(starts, ends, handlers, raised):
+            calls = self._calls.setdefault(handler, [0, 0, 0])
+            calls[0] += 1
+            calls[1] += end - start
+            calls[2] += failed
+            if not self._track.handlers[handler].event:
+                self._pauses = [*self._pauses[-999:], [start - self._origin, end - self._origin]]
+        skipped = max(len(starts) - MOST_SPANS, 0)
+        self._left_out["spans"] += records.missed + skipped
+        rows = zip(starts[skipped:], ends[skipped:], handlers[skipped:], raised[skipped:])
+        return [[start - self._origin, end - start, handler, failed] for start, end, handler, failed in rows]
+
+    def _progress(self, engine: Any) -> dict[str, Any]:
+        state, clocks = engine.state, engine._clocks
+        done, total = state.iteration, state.max_iters
+        if total is None and state.max_epochs is not None and state.epoch_length is not None:
+            total = state.max_epochs * state.epoch_length
+        seconds = rate = remaining = None
+        if engine.is_running:
+            seconds = max(perf_counter() - paused_seconds(self._inspected.thread) - clocks.run, 0.0)
+            made = done - self._inspected.first_iteration
+            rate = made / seconds if seconds and made > 0 else None
+        if rate and _number(total) is not None:
+            remaining = max(total - done, 0) / rate
+        return {
+            "done": _number(done),
+            "total": _number(total),
+            "seconds": seconds,
+            "remaining": remaining,
+            "rate": rate,
+        }
+
+    def _values(self, engine: Any) -> dict[str, list[list[Any]]]:
+        """Return a point for each number that has changed, or whose iteration has: output, metrics, learning rates."""
+        iteration, new = engine.state.iteration, {}
+        for name, value in _named_values(engine):
+            point = iteration, value
+            if self._last_values.get(name) != point and len(self._last_values) <= MOST_VALUES:
+                self._last_values[name] = point
+                new[name] = [[iteration, finite(value)]]
+        if self._inspected.parent is None:
+            for name, counter in list(self._inspected.recorder.timeline.counters.items()):
+                read = self._counters.setdefault(name, RingReader(counter)).read()
+                points = [[iteration, finite(value)] for value in array("d", read.content)[1::2]]
+                if points:
+                    new[name] = points[-MOST_POINTS:]
+        return new
+
+
+def _named_values(engine: Any) -> list[tuple[str, float]]:
+    """Return the numbers of a run by name, without waiting for a device."""
+    step = engine._process_function
+    output, metrics = engine.state.output, engine.state.metrics
+    found = list(_numbers("loss" if hasattr(step, "loss_fn") else "output", output))
+    if isinstance(metrics, dict):
+        found += [pair for name, value in list(metrics.items()) for pair in _numbers(f"metrics/{name}", value)]
+    groups = getattr(getattr(step, "optimizer", None), "param_groups", ())
+    many = len(groups) > 1
+    rates = [(f"lr/{number}" if many else "lr", group.get("lr")) for number, group in enumerate(groups)]
+    return found + [pair for name, value in rates for pair in _numbers(name, value)]
+
+
+def _numbers(name: str, value: Any) -> list[tuple[str, float]]:
+    """Return the numbers in a value: itself, or the items of a dict or a short tuple."""
+    if isinstance(value, Real):
+        return [(name, float(value))]
+    if is_tensor(value):
+        return [(name, float(value.detach()))] if value.numel() == 1 and value.device.type == "cpu" else []
+    if type(value) is dict:
+        return [pair for key, item in list(value.items())[:MOST_VALUES] for pair in _numbers(f"{name}/{key}", item)]
+    if type(value) in (tuple, list) and len(value) <= 4:
+        return [pair for key, item in enumerate(value) for pair in _numbers(f"{name}/{key}", item)]
+    return []
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, (int, float)) else None

@@ -1,0 +1,252 @@
+"""`Hub`: the inspectors of one server and the pages that are connected to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any, ClassVar
+
+from fsm_engine.inspector.control import RANKS, Control
+from fsm_engine.inspector.errors import CommandError
+from fsm_engine.inspector.feed import Feed
+from fsm_engine.inspector.inspected import InspectedEngine
+from fsm_engine.inspector.saving import find_checkpoint
+
+EVERY = 0.1
+"""Seconds between two updates."""
+
+_REFRESH = 10
+"""Updates between two readings of the offered values."""
+
+_WAITING = 4
+"""Messages that may wait for a page. A page that reads more slowly gets everything anew when it has read them."""
+
+
+class Client:
+    """A connected page: the messages that wait for it, and whether it has missed one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.queue: asyncio.Queue[str] = asyncio.Queue()
+        self.replies: asyncio.Queue[str] = asyncio.Queue()
+        self.is_behind = False
+
+    def put(self, text: str) -> None:
+        """Add a message, unless too many wait already. Called in the loop of the server."""
+        if self.queue.qsize() >= _WAITING:
+            self.is_behind = True
+        elif not self.is_behind:
+            self.queue.put_nowait(text)
+
+
+class Warnings(logging.Handler):
+    """Keeps the warnings and errors that are logged in the process."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.new: deque[dict[str, Any]] = deque(maxlen=200)
+        self.last: deque[dict[str, Any]] = deque(maxlen=200)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        row = {"time": perf_counter_ns(), "level": record.levelname, "logger": record.name}
+        row["text"] = record.getMessage()[:2000]
+        self.new.append(row)
+        self.last.append(row)
+
+
+class Hub:
+    """Connects the controls of inspectors with pages. `run` is its loop, in the thread of the server.
+
+    Attributes:
+        read_only: whether pages may only watch.
+        origin: the time to which all times of messages are relative, in nanoseconds of the monotonic clock.
+        clients: the connected pages.
+        is_alive: whether the server runs.
+        is_started: set once messages can be published.
+    """
+
+    mode: ClassVar[str] = "live"
+
+    def __init__(self, read_only: bool) -> None:
+        self.read_only = read_only
+        self.origin, self.session = perf_counter_ns(), secrets.token_hex(8)
+        self.clients: set[Client] = set()
+        self.is_alive = True
+        self.controls: list[Control] = []
+        self._feeds: dict[int, tuple[Feed, InspectedEngine, Control]] = {}
+        self._versions: dict[int, Any] = {}
+        self._failures: dict[int, Mapping[str, Any]] = {}
+        self._looks: dict[int, Mapping[str, Any]] = {}
+        self._ids = count()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._warnings = Warnings()
+        self.is_started = threading.Event()
+
+    # The listener of the controls; any thread
+
+    def new_id(self) -> int:
+        """Return a number for an engine."""
+        return next(self._ids)
+
+    def publish(self, message: Mapping[str, Any]) -> None:
+        """Send a message to all pages, and keep it for pages that connect later if it tells of a state."""
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._publish, message)
+
+    def _publish(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "failure":
+            message = {**message, "time": message["time"] - self.origin}
+            self._failures[message["engine"]] = message
+        elif message["type"] == "look":
+            self._looks[message["engine"]] = message
+        elif message["type"] in ("offers", "breakpoints"):
+            message = {"type": message["type"], message["type"]: self._kept()[message["type"]]}
+        self._send_all(message)
+
+    def close(self) -> None:
+        """Let all runs go on."""
+        self.is_alive = False
+        logging.getLogger().removeHandler(self._warnings)
+        for control in list(self.controls):
+            control.close()
+
+    # The loop of the server
+
+    async def run(self) -> None:
+        """Send updates until the hub is closed."""
+        self._loop = asyncio.get_running_loop()
+        self.is_started.set()
+        logging.getLogger().addHandler(self._warnings)
+        for number in count():
+            await asyncio.sleep(EVERY)
+            if not self.is_alive:
+                return
+            try:
+                self._update(number)
+            except Exception:
+                logging.getLogger(__name__).exception("The inspector could not make an update.")
+
+    def _update(self, number: int) -> None:
+        updates = [update for feed in self._current_feeds() if (update := feed.update()) is not None]
+        for _, inspected, _ in list(self._feeds.values()):
+            if inspected.recorder.is_over:
+                self._forget(inspected)
+        if number % _REFRESH == 0 and self.clients:
+            for control in list(self.controls):
+                control.ask_for_values()
+        warnings = self._take_warnings()
+        if not self.clients:
+            return
+        for _, inspected, control in list(self._feeds.values()):
+            version = inspected.version
+            if self._versions.get(inspected.id) != version:
+                self._versions[inspected.id] = version
+                described = self._describe(inspected, control)
+                if described is not None:
+                    self._send_all({"type": "engine", "engine": described})
+        now = perf_counter_ns() - self.origin
+        self._send_all({"type": "update", "now": now, "warnings": warnings, "engines": updates})
+        for client in list(self.clients):
+            if client.is_behind and client.queue.empty():
+                client.is_behind = False
+                self.greet(client)
+
+    def _current_feeds(self) -> Iterator[Feed]:
+        for control in list(self.controls):
+            for inspected in list(control.engines):
+                if inspected.id not in self._feeds:
+                    self._feeds[inspected.id] = Feed(inspected, control, self.origin), inspected, control
+                yield self._feeds[inspected.id][0]
+
+    def _forget(self, inspected: InspectedEngine) -> None:
+        for kept in (self._feeds, self._versions, self._failures, self._looks):
+            kept.pop(inspected.id, None)
+
+    def _take_warnings(self) -> list[dict[str, Any]]:
+        new = self._warnings.new
+        return [self._relative(new.popleft()) for _ in range(len(new))]
+
+    def _relative(self, warning: Mapping[str, Any]) -> dict[str, Any]:
+        return {**warning, "time": warning["time"] - self.origin}
+
+    def _send_all(self, message: Mapping[str, Any]) -> None:
+        text = json.dumps(message, separators=(",", ":"))
+        for client in list(self.clients):
+            client.put(text)
+
+    def greet(self, client: Client) -> None:
+        """Send everything that a page needs at first."""
+        client.queue.put_nowait(json.dumps(self._hello()))
+        kept = [*self._failures.values()]
+        held = {control.pause.inspected.id for control in self.controls if control.pause is not None}
+        kept += [look for number, look in self._looks.items() if number in held]
+        for message in kept:
+            client.queue.put_nowait(json.dumps(message))
+        old = list(map(self._relative, self._warnings.last))
+        client.queue.put_nowait(json.dumps({"type": "update", "now": 0, "warnings": old, "engines": []}))
+
+    def _hello(self) -> dict[str, Any]:
+        pairs = [(inspected, control) for control in list(self.controls) for inspected in list(control.engines)]
+        engines = [one for pair in pairs if (one := self._describe(*pair)) is not None]
+        self._versions.update((inspected.id, inspected.version) for inspected, _ in pairs)
+        first = engines[0] if engines else {"heading": "", "canPause": "No engine.", "canSave": "No engine."}
+        process = f"{Path(sys.argv[0]).name or 'python'}, process {os.getpid()}, host {socket.gethostname()}"
+        return {
+            "type": "hello",
+            "protocol": 1,
+            "session": self.session,
+            "mode": self.mode,
+            "readOnly": self.read_only,
+            "title": first["heading"],
+            "process": process,
+            "engines": engines,
+            "canPause": first["canPause"],
+            "canSave": first["canSave"],
+            **self._kept(),
+        }
+
+    def _kept(self) -> dict[str, Any]:
+        controls = list(self.controls)
+        return {
+            "offers": [one.describe() for control in controls for one in list(control.offers.values())],
+            "breakpoints": [one.describe() for control in controls for one in list(control.breakpoints.values())],
+        }
+
+    def _describe(self, inspected: InspectedEngine, control: Control) -> dict[str, Any] | None:
+        described, engine = inspected.describe(), inspected.engine
+        if described is None or engine is None:
+            return None
+        is_alone = engine._agreement is None
+        can_save: bool | str = True
+        try:
+            find_checkpoint(engine)
+        except CommandError as error:
+            can_save = str(error)
+        offers = [one.describe() for one in list(control.offers.values())]
+        return {
+            **described,
+            "canPause": is_alone or RANKS,
+            "canSave": can_save if is_alone else RANKS,
+            "offers": offers,
+        }
+
+    def control_of(self, engine: Any) -> Control | None:
+        """Return the control of the engine with this id, else the first; None without any."""
+        controls = list(self.controls)
+        found = [control for control in controls if any(one.id == engine for one in list(control.engines))]
+        return next(iter(found or controls), None)

@@ -1,0 +1,152 @@
+"""Replays a recorded timeline on the page of the inspector."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from fsm_engine.inspector.hub import EVERY, Client, Hub
+from fsm_engine.inspector.server import Server
+from fsm_engine.render.diagram_builder import FINAL, INITIAL
+from fsm_engine.render.layout import lay_out
+from fsm_engine.render.page import page_theme
+from fsm_engine.render.svg import to_svg
+from fsm_engine.render.timeline.engine_records import EngineRecord, engine_records
+from fsm_engine.render.timeline.page import describe_kind
+from fsm_engine.render.timeline.visited_diagram import visited_diagram
+from fsm_engine.timeline.columns import counter_columns, move_columns, span_columns
+from fsm_engine.timeline.summary import summarize_track
+from fsm_engine.timeline.timeline import Timeline
+from fsm_engine.timeline.track import Track
+
+MOST = 100_000
+"""The most moves, and the most handler calls, of an engine that a page gets. It gets the last ones."""
+
+_CHUNK = 5000
+
+
+class ReplayHub(Hub):
+    """Sends a recorded timeline to each page."""
+
+    mode: ClassVar[str] = "replay"
+
+    def __init__(self, timeline: Timeline, title: str) -> None:
+        super().__init__(read_only=True)
+        self._messages = list(map(json.dumps, _messages(timeline, title, self.session)))
+
+    async def run(self) -> None:
+        """Wait until the hub is closed."""
+        self.is_started.set()
+        while self.is_alive:
+            await asyncio.sleep(EVERY)
+
+    def greet(self, client: Client) -> None:
+        """Send the whole timeline."""
+        for message in self._messages:
+            client.queue.put_nowait(message)
+
+
+@contextmanager
+def serve_replay(timeline: Timeline, title: str, port: int = 0) -> Iterator[Server]:
+    """Serve a page that plays `timeline` over its lifecycle, in a ``with`` block that gets the server.
+
+    Raises:
+        ValueError: no run was recorded. See `Server` for further exceptions.
+    """
+    server = Server(ReplayHub(timeline, title), "127.0.0.1", port, None)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _messages(timeline: Timeline, title: str, session: str) -> Iterator[dict[str, Any]]:
+    records = engine_records(timeline)
+    tracks = [timeline.tracks[record.number] for record in records]
+    origin = min(min(move_columns(track).times) for track in tracks)
+    reason = "This is a recorded run."
+    yield {
+        "type": "hello",
+        "protocol": 1,
+        "session": session,
+        "mode": ReplayHub.mode,
+        "readOnly": True,
+        "title": title,
+        "process": title,
+        "engines": [_describe(record, track) for record, track in zip(records, tracks)],
+        "offers": [],
+        "breakpoints": [],
+        "canPause": reason,
+        "canSave": reason,
+    }
+    for record, track in zip(records, tracks):
+        yield from _records(record.number, track, origin)
+    values = {name: list(counter_columns(counter)[1])[-1000:] for name, counter in timeline.counters.items()}
+    if values:
+        points = {name: [[number, value] for number, value in enumerate(column)] for name, column in values.items()}
+        yield {"type": "update", "now": 0, "warnings": [], "engines": [{"id": records[0].number, "values": points}]}
+    yield {"type": "end"}
+
+
+def _describe(record: EngineRecord, track: Track) -> dict[str, Any]:
+    names, moves = _phases(track), [kind for kind in track.kinds if kind.is_transition]
+    svg = to_svg(lay_out(visited_diagram(track, summarize_track(track).phases)), page_theme())
+    return {
+        "id": record.number,
+        "name": record.name,
+        "heading": record.heading,
+        "parent": record.parent,
+        "svg": svg,
+        "phases": [_phase(name, scopes, track) for name, scopes in names.items()],
+        "edges": [{"source": kind.source, "target": kind.target, "label": kind.label} for kind in moves],
+        "kinds": [describe_kind(kind) for kind in track.kinds],
+        "handlers": [asdict(handler) for handler in track.handlers],
+        "canPause": "This is a recorded run.",
+        "canSave": "This is a recorded run.",
+    }
+
+
+def _phases(track: Track) -> dict[str, tuple[str, ...]]:
+    """Return the scopes of each phase by its name; the phase in which runs start is the first."""
+    first = next((kind.source for kind in track.kinds if kind.trigger == "run"), None)
+    names: dict[str, tuple[str, ...]] = {} if first is None else {first: ()}
+    for kind in track.kinds:
+        names.setdefault(kind.source, kind.source_scopes)
+        names.setdefault(kind.target, kind.target_scopes)
+    return names
+
+
+def _phase(name: str, scopes: tuple[str, ...], track: Track) -> dict[str, Any]:
+    is_first = name == next(iter(_phases(track)))
+    kinds = [kind for kind in track.kinds if kind.is_transition and kind.source == name]
+    exits = [{"label": kind.label, "kind": kind.trigger, "target": kind.target, "handlers": []} for kind in kinds]
+    nodes = (INITIAL, FINAL) if is_first else (name,)
+    short = name.rpartition(".")[2]
+    return {
+        "id": name,
+        "name": short,
+        "nodes": nodes,
+        "node": nodes[0],
+        "scopes": scopes,
+        "exits": exits,
+        "canStop": False,
+    }
+
+
+def _records(number: int, track: Track, origin: int) -> Iterator[dict[str, Any]]:
+    """Yield updates with the moves and the calls of one engine."""
+    columns, calls = move_columns(track), span_columns(track)
+    first, first_call = max(len(columns.times) - MOST, 0), max(len(calls.starts) - MOST, 0)
+    moves = [[time - origin, *rest] for time, *rest in zip(*(column[first:] for column in columns))]
+    spans = [
+        [start - origin, end - start, *rest] for start, end, *rest in zip(*(column[first_call:] for column in calls))
+    ]
+    dropped = track.dropped
+    left_out = {"moves": dropped[0] + first, "spans": dropped[1] + first_call}
+    for at in range(0, max(len(moves), len(spans)), _CHUNK):
+        part = {"moves": moves[at : at + _CHUNK], "spans": spans[at : at + _CHUNK], "leftOut": left_out}
+        yield {"type": "update", "now": moves[-1][0], "warnings": [], "engines": [{"id": number, **part}]}

@@ -1,0 +1,622 @@
+"""The inspector: what its commands do to a run, and what it reports of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from inspector_client import Client
+from torch import nn
+
+from fsm_engine import Engine, Events, Lifecycle
+from fsm_engine._util.errors import BusyError
+from fsm_engine.handlers import Checkpoint, TimeLimit, Timer, Watchdog
+from fsm_engine.inspector import Inspector
+from fsm_engine.runtime import pauses
+from fsm_engine.supervised import create_supervised_evaluator, create_supervised_trainer
+from fsm_engine.timeline import Timeline
+
+DATA = [0.0, 1.0, 2.0, 3.0]
+
+
+class Running:
+    """A run in a thread, which a test steers."""
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(run,))
+        self._thread.start()
+
+    def _run(self, run: Callable[[], Any]) -> None:
+        try:
+            run()
+        except BaseException as error:
+            self.error = error
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def end(self) -> None:
+        self._thread.join(20)
+        assert self.is_over
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine(lambda engine, batch: batch)
+
+
+@pytest.fixture
+def inspector(engine: Engine) -> Iterator[Inspector]:
+    with engine.inspect(paused=True) as inspector:
+        yield inspector
+
+
+@pytest.fixture
+def client(inspector: Inspector) -> Iterator[Client]:
+    with Client(inspector.address) as client:
+        yield client
+
+
+def run(engine: Engine, epochs: int = 2) -> Running:
+    return Running(lambda: engine.run(DATA, max_epochs=epochs))
+
+
+def moves(timeline: Timeline, track: int = 0) -> list[tuple[str, str]]:
+    kinds = [move.kind for move in timeline.tracks[track].moves]
+    return [(kind.source.rpartition(".")[2], kind.target.rpartition(".")[2]) for kind in kinds]
+
+
+def last_move(inspector: Inspector) -> tuple[str, str]:
+    return moves(inspector.timeline)[-1]
+
+
+# Pauses and steps
+
+
+def test_a_run_pauses_at_its_first_move_and_goes_on(engine: Engine, inspector: Inspector, client: Client) -> None:
+    running = run(engine)
+    look = client.wait(lambda message: message["type"] == "look")
+    assert (look["engine"], look["why"]) == (0, "pause")
+    assert client.status("paused")["phase"] == "Events.STARTED"
+    assert inspector.is_paused
+    assert last_move(inspector) == ("IDLE", "STARTED")
+    assert not running.is_over
+    client.done("continue")
+    running.end()
+    assert (engine.outcome, engine.state.iteration) == ("completed", 8)
+    assert client.status("completed")["progress"]["done"] == 8
+    assert not inspector.is_paused
+
+
+def test_steps_pause_at_each_phase_iteration_and_epoch(engine: Engine, inspector: Inspector, client: Client) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    seen = []
+    for by in ("phase", "phase", "phase", "phase", "iteration", "phase", "epoch", "iteration"):
+        client.look("step", by=by)
+        seen.append((by, last_move(inspector)[1], engine.state.epoch, engine.state.iteration))
+    client.done("continue")
+    running.end()
+    assert seen == [
+        ("phase", "EPOCH_STARTED", 0, 0),
+        ("phase", "GET_BATCH_STARTED", 1, 0),
+        ("phase", "GET_BATCH_COMPLETED", 1, 0),
+        ("phase", "ITERATION_STARTED", 1, 0),
+        ("iteration", "ITERATION_STARTED", 1, 1),
+        ("phase", "ITERATION_COMPLETED", 1, 2),
+        ("epoch", "EPOCH_STARTED", 1, 4),
+        ("iteration", "ITERATION_STARTED", 2, 4),
+    ]
+    assert engine.outcome == "completed"
+
+
+def test_a_breakpoint_pauses_each_time_until_it_is_removed(
+    engine: Engine, inspector: Inspector, client: Client
+) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("break", event="Events.EPOCH_COMPLETED")
+    for epoch in (1, 2):
+        client.look("continue")
+        assert (last_move(inspector)[1], engine.state.epoch) == ("EPOCH_COMPLETED", epoch)
+    shown = client.messages[-1] if client.messages[-1]["type"] == "breakpoints" else None
+    shown = shown or [message for message in client.messages if message["type"] == "breakpoints"][-1]
+    assert [(one["number"], one["event"], one["hits"]) for one in shown["breakpoints"]] == [
+        (1, "Events.EPOCH_COMPLETED", 2)
+    ]
+    client.done("unbreak", number=1)
+    client.done("continue")
+    running.end()
+    assert not client.ask("unbreak", number=1)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("when", "stops"),
+    [
+        ({"counter": "iteration", "is": "==", "value": 3}, [3]),
+        ({"counter": "iteration", "is": ">=", "value": 7}, [7, 8]),
+        ({"counter": "iteration", "is": "every", "value": 3}, [3, 6]),
+        ({"counter": "epoch", "is": "==", "value": 2}, [5, 6, 7, 8]),
+    ],
+    ids=str,
+)
+def test_conditions_count_the_iteration_that_begins(
+    engine: Engine, inspector: Inspector, client: Client, when: dict[str, Any], stops: list[int]
+) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("break", edge=["Events.GET_BATCH_COMPLETED", "Events.ITERATION_STARTED"], when=when)
+    seen = []
+    for _ in stops:
+        look = client.look("continue")
+        seen.append(engine.state.iteration + 1)
+        assert f"iteration {seen[-1]}" in look["at"]
+    client.done("continue")
+    running.end()
+    assert seen == stops
+    assert engine.outcome == "completed"
+
+
+def test_run_until_pauses_once(engine: Engine, inspector: Inspector, client: Client) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("break", event="Events.ITERATION_COMPLETED", once=True)
+    client.look("continue")
+    assert engine.state.iteration == 1
+    client.done("continue")
+    running.end()
+
+
+@pytest.mark.parametrize(
+    ("message", "part"),
+    [
+        ({"event": "Events.NOWHERE"}, "NOWHERE"),
+        ({"event": 3}, "event"),
+        ({"edge": ["Events.STARTED"]}, "edge"),
+        ({"edge": ["Events.STARTED", "Events.ITERATION_COMPLETED"]}, "no transition"),
+        ({"event": "Events.STARTED", "when": 1}, "when"),
+        ({"event": "Events.STARTED", "when": {"counter": "__class__", "is": "==", "value": 1}}, "counter"),
+        ({"event": "Events.STARTED", "when": {"counter": "epoch", "is": "is", "value": 1}}, "test"),
+        ({"event": "Events.STARTED", "when": {"counter": "epoch", "is": "every", "value": 0}}, "positive"),
+    ],
+    ids=str,
+)
+def test_a_malformed_breakpoint_is_refused(client: Client, message: dict[str, Any], part: str) -> None:
+    reply = client.ask("break", **message)
+    assert not reply["ok"]
+    assert part in reply["text"]
+
+
+def test_commands_without_a_run_are_refused_or_wait_for_it(
+    engine: Engine, inspector: Inspector, client: Client
+) -> None:
+    for command in ("terminate", "terminate_epoch", "suspend", "save", "look", "set"):
+        assert not client.ask(command)["ok"]
+    client.done("break", event="Events.EPOCH_STARTED")
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.look("continue")
+    assert last_move(inspector)[1] == "EPOCH_STARTED"
+    client.done("unbreak", number=1)
+    client.done("continue")
+    running.end()
+
+
+# What ends a pause
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome", "iteration", "epoch"),
+    [("terminate", "terminated", 1, 1), ("suspend", "interrupted", 1, 1), ("terminate_epoch", "completed", 5, 2)],
+)
+def test_a_paused_run_can_be_ended(
+    engine: Engine, inspector: Inspector, client: Client, command: str, outcome: str, iteration: int, epoch: int
+) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("break", event="Events.ITERATION_COMPLETED", once=True)
+    client.look("continue")
+    client.done(command)
+    running.end()
+    assert (engine.outcome, engine.state.iteration, engine.state.epoch) == (outcome, iteration, epoch)
+    assert client.status({"interrupted": "suspended"}.get(outcome, outcome))
+    if command == "suspend":
+        engine.run(DATA, max_epochs=2)
+        assert engine.state.iteration == 8
+
+
+def test_closing_the_inspector_lets_a_paused_run_go_on(engine: Engine) -> None:
+    inspector = engine.inspect(paused=True)
+    running = run(engine)
+    while not inspector.is_paused:
+        time.sleep(0.01)
+    inspector.close()
+    running.end()
+    assert engine.outcome == "completed"
+    inspector.close()
+
+
+def test_a_run_goes_on_when_its_server_ends(engine: Engine, inspector: Inspector, client: Client) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    inspector._server.close()
+    running.end()
+    assert (engine.outcome, engine.state.iteration) == ("completed", 8)
+
+
+def test_terminate_from_another_thread_ends_a_pause(engine: Engine, inspector: Inspector, client: Client) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    engine.terminate()
+    running.end()
+    assert (engine.outcome, engine.state.iteration) == ("terminated", 0)
+
+
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_ctrl_c_ends_a_pause(engine: Engine, inspector: Inspector, interruptible: bool) -> None:
+    def press() -> None:
+        while not inspector.is_paused:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    presser = Running(press)
+    if interruptible:
+        with engine.interruptible():
+            engine.run(DATA, max_epochs=2)
+        assert engine.outcome == "interrupted"
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(DATA, max_epochs=2)
+        assert engine.outcome == "failed"
+    presser.end()
+    assert not inspector.is_paused
+    engine.run(DATA, max_epochs=2)
+    assert engine.state.iteration == 8
+
+
+def test_an_engine_has_no_trace_of_a_closed_inspector(engine: Engine) -> None:
+    engine.run(DATA)
+    source = engine.source
+    with engine.inspect():
+        assert engine.source != source
+        engine.run(DATA)
+    assert engine.source == source
+    assert not engine._observers
+    assert engine._recorder is None
+    assert not [thread for thread in threading.enumerate() if "inspector" in thread.name]
+
+
+# Paused time
+
+
+def test_paused_time_is_not_counted(engine: Engine, inspector: Inspector, client: Client) -> None:
+    timer, limit = Timer().attach(engine), TimeLimit(1)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, limit)
+    stalls: list[Any] = []
+    Watchdog(0.3, stalls.append).attach(engine)
+    client.done("break", event="Events.ITERATION_COMPLETED", once=True)
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.look("continue")
+    time.sleep(1.2)
+    client.done("continue")
+    running.end()
+    assert engine.outcome == "completed"  # and not terminated by the limit
+    assert timer.value() < 1
+    assert engine.state.times["COMPLETED"] < 1
+    assert stalls == []
+    first, second = inspector.timeline.tracks[0].pauses
+    assert 1.2e9 < second[1] - second[0] < 20e9
+    summary = inspector.timeline.summary().tracks[0]
+    assert summary.paused == sum(end - start for start, end in (first, second))
+    assert summary.total < 1e9
+    assert "paused" in str(summary)
+    assert client.status("completed")["pauses"][-1][1] is not None
+
+
+def test_a_pause_survives_in_a_file(engine: Engine, inspector: Inspector, client: Client, tmp_path: Path) -> None:
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("continue")
+    running.end()
+    loaded = Timeline.load(inspector.timeline.save(tmp_path / "run.fsmt"))
+    assert loaded.tracks[0].pauses == inspector.timeline.tracks[0].pauses != []
+    assert loaded.verify(Lifecycle.training()) is None
+
+
+def test_a_pause_counts_in_its_thread_only() -> None:
+    with pauses.pause():
+        time.sleep(0.02)
+        other: list[float] = []
+        Running(lambda: other.append(pauses.running_time() - time.perf_counter())).end()
+        assert abs(other[0]) < 0.01
+        assert pauses.paused_seconds(threading.get_ident()) >= 0.02
+
+
+# What is reported
+
+
+def test_counts_and_moves_are_those_of_the_record(engine: Engine, client: Client, inspector: Inspector) -> None:
+    engine.add_event_handler(Events.ITERATION_COMPLETED(every=2), lambda: None)
+    running = run(engine, epochs=3)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("continue")
+    running.end()
+    part = client.status("completed")
+    recorded = list(inspector.timeline.tracks[0].moves)
+    visits: dict[str, int] = {}
+    for move in recorded:
+        visits[move.kind.target] = visits.get(move.kind.target, 0) + move.kind.is_transition
+    assert part["visits"] == visits
+    assert sum(part["taken"]) == len(recorded)
+    sent = [
+        move
+        for message in client.messages
+        if message["type"] == "update"
+        for one in message["engines"]
+        for move in one["moves"]
+    ]
+    assert [move[2:] for move in sent] == [[move.epoch, move.iteration] for move in recorded]
+    assert part["leftOut"] == {"moves": 0, "spans": 0}
+    handlers = [one["engine"] for one in client.messages if one["type"] == "engine"][-1]["handlers"]
+    calls = {ref["name"].rpartition(".")[2]: row for ref, row in zip(handlers, part["calls"])}
+    assert calls["<lambda>"][0] == 6
+
+
+def test_a_nested_engine_appears_with_its_parent(engine: Engine, inspector: Inspector, client: Client) -> None:
+    evaluator = Engine(lambda engine, batch: batch)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(DATA))
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("continue")
+    running.end()
+    found = client.wait(lambda message: message["type"] == "engine" and message["engine"]["id"] == 1)["engine"]
+    assert (found["parent"], "EPOCH_COMPLETED" in found["heading"]) == (0, True)
+    assert client.status("completed", 1)["visits"]["Events.ITERATION_STARTED"] == 8
+
+
+def test_values_are_reported(inspector: Inspector, engine: Engine, client: Client) -> None:
+    engine.state.metrics["accuracy"] = 0.5
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: inspector.timeline.count("norm", 2))
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("continue")
+    running.end()
+    client.status("completed")
+    values: dict[str, list[Any]] = {}
+    for message in client.messages:
+        for one in message["engines"] if message["type"] == "update" else []:
+            for name, points in one["values"].items():
+                values.setdefault(name, []).extend(points)
+    assert values["output"][-1] == [8, 3.0]
+    assert [value for _, value in values["norm"]] == [2.0] * 8
+    assert values["metrics/accuracy"][-1][1] == 0.5
+
+
+def test_a_failure_has_its_traceback_and_phase(engine: Engine, inspector: Inspector, client: Client) -> None:
+    def fail() -> None:
+        raise ValueError("a <b>loss</b> of nan")
+
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), fail)
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    client.done("continue")
+    running.end()
+    assert isinstance(running.error, ValueError)
+    failure = client.wait(lambda message: message["type"] == "failure")
+    assert failure["phase"] == "Events.ITERATION_COMPLETED"
+    assert failure["error"] == "ValueError: a <b>loss</b> of nan"
+    assert "in fail" in failure["traceback"]
+    assert failure["iteration"] == 3
+    assert client.status("failed")
+    with Client(inspector.address) as later:
+        assert later.wait(lambda message: message["type"] == "failure") == failure
+
+
+def test_warnings_are_reported(engine: Engine, inspector: Inspector, client: Client) -> None:
+    engine.logger.warning("the %s is low", "disk")
+    found = client.wait(lambda message: message["type"] == "update" and message["warnings"])
+    assert [(one["level"], one["text"]) for one in found["warnings"]] == [("WARNING", "the disk is low")]
+
+
+def supervised() -> tuple[nn.Module, Engine, Any]:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    batches = [(torch.randn(4, 3), torch.randint(2, (4,))) for _ in range(4)]
+    return model, create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss()), batches
+
+
+def test_a_pause_shows_state_batch_and_layers() -> None:
+    model, trainer, batches = supervised()
+    with trainer.inspect(paused=True) as inspector, Client(inspector.address) as client:
+        running = Running(lambda: trainer.run(batches))
+        client.wait(lambda message: message["type"] == "look")
+        client.done("break", event="StepEvents.BACKWARD_COMPLETED", once=True)
+        look = client.look("continue")
+        assert {row["name"]: row["value"] for row in look["state"]}["iteration"] == "1"
+        x, y = look["batch"]
+        assert (x["path"], x["shape"], x["dtype"], x["nan"]) == ("[0]", [4, 3], "float32", 0)
+        assert x["low"] == pytest.approx(float(batches[0][0].min()))
+        assert (y["dtype"], y["high"]) == ("int64", int(batches[0][1].max()))
+        weight, bias = look["layers"]
+        assert (weight["name"], weight["shape"], weight["trains"]) == ("weight", [2, 3], True)
+        assert weight["norm"] == pytest.approx(float(model.weight.detach().norm()))
+        assert bias["gradient"] == pytest.approx(float(model.bias.grad.norm()))
+        client.done("continue")
+        running.end()
+
+
+def test_random_commands_do_not_change_the_weights() -> None:
+    def trained(steer: Callable[[Engine, Any], None]) -> list[float]:
+        model, trainer, batches = supervised()
+        evaluator = create_supervised_evaluator(model)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(batches))
+        steer(trainer, batches)
+        assert trainer.state.iteration == 40
+        return [*model.weight.flatten().tolist(), *model.bias.tolist()]
+
+    def steered(trainer: Engine, batches: Any) -> None:
+        with trainer.inspect(paused=True) as inspector, Client(inspector.address) as client:
+            running = Running(lambda: trainer.run(batches, max_epochs=10))
+            client.wait(lambda message: message["type"] == "look")
+            for by in ("phase", "iteration", "epoch", "run", "phase", "phase", "epoch"):
+                client.look("step", by=by) if by != "run" else client.look("step", by="iteration")
+                client.done("look")
+            client.done(
+                "break", event="Events.ITERATION_STARTED", when={"counter": "iteration", "is": ">=", "value": 38}
+            )
+            client.look("continue")
+            client.look("continue")
+            client.done("unbreak", number=1)
+            client.done("continue")
+            running.end()
+
+    assert trained(steered) == trained(lambda trainer, batches: trainer.run(batches, max_epochs=10) and None)
+
+
+# Saving and setting
+
+
+def test_a_checkpoint_is_saved_at_the_next_exact_place(tmp_path: Path) -> None:
+    model, trainer, batches = supervised()
+    save = Checkpoint({"model": model, "trainer": trainer}, tmp_path)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED(once=99), save)
+    with trainer.inspect(paused=True) as inspector, Client(inspector.address) as client:
+        running = Running(lambda: trainer.run(batches, max_epochs=2))
+        client.wait(lambda message: message["type"] == "look")
+        client.done("break", event="StepEvents.FORWARD_STARTED", when={"counter": "iteration", "is": "==", "value": 3})
+        client.look("continue")
+        look = client.look("save")
+        text = [m for m in client.messages if m["type"] == "reply"][-1]["text"]
+        assert "ITERATION_COMPLETED, epoch 1, iteration 3" in text
+        assert [path.name in text for path in tmp_path.glob("*.pt")] == [True]
+        assert look["why"] == "save"
+        assert client.wait(lambda message: message["type"] == "note")["text"] == text
+        client.done("unbreak", number=1)
+        client.done("continue")
+        running.end()
+    undisturbed = model.weight.tolist()
+    model, trainer, batches = supervised()
+    Checkpoint({"model": model, "trainer": trainer}, tmp_path).resume()
+    trainer.run(batches, max_epochs=2)
+    assert model.weight.tolist() == undisturbed
+
+
+def test_a_save_that_fails_is_reported_and_the_run_goes_on(engine: Engine, tmp_path: Path) -> None:
+    class Unsaved:
+        def state_dict(self) -> Any:
+            raise OSError("the disk is full")
+
+        def load_state_dict(self, _: Any) -> None: ...
+
+    engine.add_event_handler(Events.EPOCH_COMPLETED(once=99), Checkpoint({"a": Unsaved()}, tmp_path))
+    with engine.inspect(paused=True) as inspector, Client(inspector.address) as client:
+        running = run(engine)
+        client.wait(lambda message: message["type"] == "look")
+        reply = client.ask("save")
+        assert (reply["ok"], "the disk is full" in reply["text"]) == (False, True)
+        client.done("continue")
+        running.end()
+        assert (running.error, engine.outcome) == (None, "completed")
+
+
+def test_an_offered_value_is_set_in_the_thread_of_the_run(engine: Engine, inspector: Inspector, client: Client) -> None:
+    threads, values = set(), {"lr": 0.1, "text": "a"}
+
+    def change(value: float) -> None:
+        threads.add(threading.current_thread())
+        values["lr"] = value
+
+    inspector.offer("lr", lambda: values["lr"], change, low=0, high=1)
+    inspector.offer("broken", lambda: float(values["text"]), change)
+    assert not client.ask("set", name="lr", value=0.5)["ok"]  # no run
+    running = run(engine)
+    client.wait(lambda message: message["type"] == "look")
+    for bad in (2, -1, "0.5", None, True, float("nan")):
+        assert not client.ask("set", name="lr", value=bad)["ok"], bad
+    assert not client.ask("set", name="momentum", value=0.5)["ok"]
+    assert "0.5" in client.done("set", name="lr", value=0.5)
+    assert values["lr"] == 0.5
+    offers = client.wait(lambda m: m["type"] == "offers" and m["offers"][0]["value"] == 0.5)["offers"]
+    assert (offers[0]["low"], offers[0]["high"]) == (0, 1)
+    assert (offers[1]["value"], "ValueError" in offers[1]["error"]) == (None, True)
+    assert threads == {running._thread}
+    client.done("continue")
+    running.end()
+    with pytest.raises(ValueError, match="lr"):
+        inspector.offer("lr", lambda: 1, change)
+    with pytest.raises(TypeError, match="two functions"):
+        inspector.offer("momentum", 1, change)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="low"):
+        inspector.offer("momentum", lambda: 1, change, low=1, high=0)
+
+
+# Several inspectors, and errors
+
+
+def test_inspected_engines_share_a_server(engine: Engine) -> None:
+    other = Engine(lambda engine, batch: batch)
+    with engine.inspect() as first:
+        with other.inspect() as second, Client(first.address) as client:
+            assert first.address == second.address
+            hello = client.wait(lambda message: message["type"] == "hello")
+            assert [one["id"] for one in hello["engines"]] == [0, 1]
+            client.done("pause", engine=1)
+            running = run(other)
+            assert client.wait(lambda message: message["type"] == "look")["engine"] == 1
+            engine.run(DATA)  # is not paused
+            client.done("continue", engine=1)
+            running.end()
+            with pytest.raises(ValueError, match="read_only"):
+                Engine(lambda e, b: b).inspect(read_only=True)
+        with Client(first.address) as client:
+            assert len(client.wait(lambda message: message["type"] == "hello")["engines"]) == 1
+
+
+def test_an_engine_is_inspected_once(engine: Engine, inspector: Inspector) -> None:
+    with pytest.raises(BusyError, match=r"inspector\.timeline"):
+        engine.inspect()
+    with pytest.raises(BusyError):
+        engine.record()
+
+
+def test_a_run_with_ranks_is_not_paused(engine: Engine) -> None:
+    class Agreement:
+        is_pending = False
+
+        def begin_run(self) -> None: ...
+        def end_run(self, error: BaseException | None) -> None: ...
+
+    engine._agreement = Agreement()  # type: ignore[assignment]
+    with engine.inspect() as inspector, Client(inspector.address) as client:
+        for command in ("pause", "step", "save"):
+            running = run(engine)
+            reply = client.ask(command)
+            running.end()
+            assert not reply["ok"]
+        assert "ranks" in client.wait(lambda message: message["type"] == "hello")["canPause"]
+        with pytest.raises(RuntimeError, match="ranks"):
+            inspector.pause()
+
+
+def test_an_engine_that_is_inspected_is_freed(engine: Engine) -> None:
+    import weakref
+
+    inspector = Engine(lambda engine, batch: batch).inspect()
+    assert inspector._control.engines[0].engine is None
+    inspector.close()
+    model, trainer, batches = supervised()
+    kept = weakref.ref(model)
+    with trainer.inspect():
+        trainer.run(batches)
+    del model, trainer
+    assert kept() is None
