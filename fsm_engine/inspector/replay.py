@@ -11,15 +11,10 @@ from typing import Any, ClassVar
 
 from fsm_engine.inspector.hub import EVERY, Client, Hub
 from fsm_engine.inspector.server import Server
-from fsm_engine.render.diagram_builder import FINAL, INITIAL
-from fsm_engine.render.layout import lay_out
-from fsm_engine.render.page import page_theme
-from fsm_engine.render.svg import to_svg
+from fsm_engine.render.inspector_page import track_picture
 from fsm_engine.render.timeline.engine_records import EngineRecord, engine_records
 from fsm_engine.render.timeline.page import describe_kind
-from fsm_engine.render.timeline.visited_diagram import visited_diagram
 from fsm_engine.timeline.columns import counter_columns, move_columns, span_columns
-from fsm_engine.timeline.summary import summarize_track
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Track
 
@@ -27,6 +22,7 @@ MOST = 100_000
 """The most moves, and the most handler calls, of an engine that a page gets. It gets the last ones."""
 
 _CHUNK = 5000
+_REASON = "This is a recorded run."
 
 
 class ReplayHub(Hub):
@@ -68,7 +64,6 @@ def _messages(timeline: Timeline, title: str, session: str) -> Iterator[dict[str
     records = engine_records(timeline)
     tracks = [timeline.tracks[record.number] for record in records]
     origin = min(min(move_columns(track).times) for track in tracks)
-    reason = "This is a recorded run."
     yield {
         "type": "hello",
         "protocol": 1,
@@ -80,8 +75,8 @@ def _messages(timeline: Timeline, title: str, session: str) -> Iterator[dict[str
         "engines": [_describe(record, track) for record, track in zip(records, tracks)],
         "offers": [],
         "breakpoints": [],
-        "canPause": reason,
-        "canSave": reason,
+        "canPause": _REASON,
+        "canSave": _REASON,
     }
     for record, track in zip(records, tracks):
         yield from _records(record.number, track, origin)
@@ -93,47 +88,23 @@ def _messages(timeline: Timeline, title: str, session: str) -> Iterator[dict[str
 
 
 def _describe(record: EngineRecord, track: Track) -> dict[str, Any]:
-    names, moves = _phases(track), [kind for kind in track.kinds if kind.is_transition]
-    svg = to_svg(lay_out(visited_diagram(track, summarize_track(track).phases)), page_theme())
+    picture = track_picture(track)
     return {
         "id": record.number,
         "name": record.name,
         "heading": record.heading,
         "parent": record.parent,
-        "svg": svg,
-        "phases": [_phase(name, scopes, track) for name, scopes in names.items()],
-        "edges": [{"source": kind.source, "target": kind.target, "label": kind.label} for kind in moves],
+        "svg": picture["svg"],
+        "phases": [{**phase, "node": phase["nodes"][0], "canStop": False} for phase in picture["phases"]],
+        "edges": [
+            {"source": kind.source, "target": kind.target, "label": kind.label}
+            for kind in track.kinds
+            if kind.is_transition
+        ],
         "kinds": [describe_kind(kind) for kind in track.kinds],
         "handlers": [asdict(handler) for handler in track.handlers],
-        "canPause": "This is a recorded run.",
-        "canSave": "This is a recorded run.",
-    }
-
-
-def _phases(track: Track) -> dict[str, tuple[str, ...]]:
-    """Return the scopes of each phase by its name; the phase in which runs start is the first."""
-    first = next((kind.source for kind in track.kinds if kind.trigger == "run"), None)
-    names: dict[str, tuple[str, ...]] = {} if first is None else {first: ()}
-    for kind in track.kinds:
-        names.setdefault(kind.source, kind.source_scopes)
-        names.setdefault(kind.target, kind.target_scopes)
-    return names
-
-
-def _phase(name: str, scopes: tuple[str, ...], track: Track) -> dict[str, Any]:
-    is_first = name == next(iter(_phases(track)))
-    kinds = [kind for kind in track.kinds if kind.is_transition and kind.source == name]
-    exits = [{"label": kind.label, "kind": kind.trigger, "target": kind.target, "handlers": []} for kind in kinds]
-    nodes = (INITIAL, FINAL) if is_first else (name,)
-    short = name.rpartition(".")[2]
-    return {
-        "id": name,
-        "name": short,
-        "nodes": nodes,
-        "node": nodes[0],
-        "scopes": scopes,
-        "exits": exits,
-        "canStop": False,
+        "canPause": _REASON,
+        "canSave": _REASON,
     }
 
 
