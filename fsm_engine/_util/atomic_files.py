@@ -66,7 +66,7 @@ def open_durably(path: Path) -> Iterator[IO[bytes]]:
     """
     with _replacing(path, durable=True) as file:
         yield file
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -128,7 +128,8 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush the names of the files in `folder` to the disk, where the system supports it."""
     if fcntl is None:  # on Windows, a folder cannot be opened
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as c10d
 
+from fsm_engine.distributed.own_group import OwnGroup
 from fsm_engine.distributed.world import get_rank, get_world_size
 
 _logger = logging.getLogger(__name__)
 _SMALL = 1024  # bytes that travel with the first collective; longer values need a second one
 _SIZE = 8
 _WARN_AFTER = timedelta(seconds=10)
-_own_group: tuple[Any, Any] | None = None  # the group of all ranks, and the group for values, made when first needed
+_own_group = OwnGroup()
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class RankMismatchError(RuntimeError):
     """Raised on every rank when ranks gather values for different purposes, or when one of them cannot."""
 
 
-def gather_for(purpose: str, make_value: Callable[[], T]) -> list[T]:
+def gather_for(purpose: str, make_value: Callable[[], T], group: Any = None) -> list[T]:
     """Return the value of ``make_value()`` of each rank, in the order of the ranks; a collective operation.
 
     Values are pickled, so tensors have to be on the CPU. Small values take one collective of gloo, others two. A rank
@@ -40,6 +41,7 @@ def gather_for(purpose: str, make_value: Callable[[], T]) -> list[T]:
         purpose: a text that is equal on all ranks, such as the name of a metric and the place in the run.
         make_value: returns the value of this rank. An exception is raised on this rank, and a RankMismatchError on the
             others, so no rank waits for the value.
+        group: a process group of all ranks on the CPU; a group for values unless given.
 
     Raises:
         RankMismatchError: the purposes differ, or `make_value` failed on another rank.
@@ -54,7 +56,7 @@ def gather_for(purpose: str, make_value: Callable[[], T]) -> list[T]:
     except Exception as error:
         failure = error
         data = pickle.dumps((purpose, f"{type(error).__name__}: {error}", None))
-    received = [pickle.loads(item) for item in _all_gather(data, purpose)]
+    received = [pickle.loads(item) for item in _all_gather(data, purpose, group or _own_group.get())]
     if failure is not None:
         raise failure
     _check([purpose for purpose, _, _ in received], [error for _, error, _ in received])
@@ -83,8 +85,7 @@ def _check(purposes: list[str], errors: list[str | None]) -> None:
             raise RankMismatchError(f"rank {rank} failed in {purposes[rank]}: {error}")
 
 
-def _all_gather(data: bytes, purpose: str) -> list[bytes]:
-    group = _group()
+def _all_gather(data: bytes, purpose: str, group: Any) -> list[bytes]:
     first = torch.zeros(_SMALL, dtype=torch.uint8)
     first[:_SIZE] = _bytes(len(data).to_bytes(_SIZE, "little"))
     head = data[: _SMALL - _SIZE]
@@ -116,11 +117,3 @@ def _exchange(tensor: torch.Tensor, group: Any, purpose: str) -> list[torch.Tens
         )
         work.wait()
     return rows
-
-
-def _group() -> Any:
-    global _own_group  # a process has one
-    everybody = c10d.group.WORLD
-    if _own_group is None or _own_group[0] is not everybody:
-        _own_group = everybody, c10d.new_group(backend="gloo")
-    return _own_group[1]

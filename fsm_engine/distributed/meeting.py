@@ -41,8 +41,8 @@ class Meeting:
     """
 
     def __init__(self, store: Store, rank: int, world_size: int, failures: Failures, timeout: float) -> None:
-        self.rank, self.world_size = rank, world_size
-        self.store, self._failures, self._timeout = store.clone(), failures, timeout
+        self.rank, self.world_size, self.timeout = rank, world_size, timeout
+        self.store, self._failures = store.clone(), failures
         self._count = 0
         self._told: list[str] = []  # the keys of values that other ranks may not have read yet
 
@@ -140,7 +140,7 @@ class Meeting:
 
     def _take(self, ranks: Sequence[int], what: str) -> dict[int, Any]:
         """Wait for the values of `ranks`, and return them."""
-        deadline, pause = time.monotonic() + self._timeout, _SHORTEST_PAUSE
+        deadline, pause = time.monotonic() + self.timeout, _SHORTEST_PAUSE
         while not self.store.check([self._key(rank) for rank in ranks]):
             if self._failures.has_other:
                 raise self._failures.error()
@@ -148,7 +148,7 @@ class Meeting:
                 missing = [rank for rank in ranks if not self.store.check([self._key(rank)])]
                 raise MeetingError(
                     f"rank {self.rank} waits to {what}, and {_names(missing)} did not come within "
-                    f"{self._timeout:g} s. Every rank has to do it: attach the same handlers on all ranks."
+                    f"{self.timeout:g} s. Every rank has to do it: attach the same handlers on all ranks."
                 )
             time.sleep(pause)  # does not block in the store, because signals have to be handled meanwhile
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -116,6 +116,8 @@ class Session:
     ) -> DataLoader[Any]:
         """Return a DataLoader over the share of this rank of `dataset`. With one process, that is all of it.
 
+        The order of the examples is the same for any number of ranks: each rank takes every n-th one.
+
         Args:
             dataset: a data set with a length.
             batch_size: the number of examples per batch and rank.
@@ -133,8 +135,6 @@ class Session:
                 f"ranks.loader() cannot divide {type(dataset).__name__}, an IterableDataset, among ranks. Yield the "
                 f"examples number ranks.rank, ranks.rank + ranks.world_size, ..., and use DataLoader(dataset)."
             )
-        if self.world_size == 1:
-            return DataLoader(dataset, batch_size, shuffle=shuffle, **options)
         sampler_type: Any = DistributedSampler if pad else UnpaddedSampler
         sampler = sampler_type(dataset, self.world_size, self.rank, shuffle=shuffle, seed=seed)
         return DataLoader(dataset, batch_size, sampler=sampler, **options)

@@ -530,6 +530,8 @@ def test_without_a_valid_file_the_error_has_the_reason_for_each(tmp_path: Path) 
     (tmp_path / "checkpoint_1.pt").write_bytes(b"")
     (tmp_path / "checkpoint_3.pt").unlink()
     (tmp_path / "checkpoint_3.pt").mkdir()
+    (tmp_path / "checkpoint_3.pt" / "state.pt").write_bytes(b"cut off")
+    (tmp_path / "checkpoint_4.pt").mkdir()  # of a save that did not end
     damaged = bytearray((tmp_path / "checkpoint_2.pt").read_bytes())
     damaged[100] ^= 1
     (tmp_path / "checkpoint_2.pt").write_bytes(damaged)
@@ -540,7 +542,7 @@ def test_without_a_valid_file_the_error_has_the_reason_for_each(tmp_path: Path) 
     assert "none of the checkpoints" in first
     assert "move them away" in last
     reasons = dict(line.strip().split(": ", 1) for line in rest)
-    parts = {1: "no manifest", 2: "SHA-256", 3: "Is a directory"}
+    parts = {1: "no manifest", 2: "SHA-256", 3: "no manifest"}
     assert set(reasons) == {str(tmp_path / f"checkpoint_{number}.pt") for number in parts}
     assert all(part in reasons[str(tmp_path / f"checkpoint_{number}.pt")] for number, part in parts.items())
     assert number.value == "fresh"

@@ -12,11 +12,11 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fsm_engine._util.atomic_files import remove_leftovers
 from fsm_engine._util.signatures import accepts, check_runs_when_called
 from fsm_engine._util.state_dicts import check_keys
 from fsm_engine.distributed.gathering import agreed_score
 from fsm_engine.distributed.meeting import Meeting
+from fsm_engine.distributed.own_group import OwnGroup
 from fsm_engine.distributed.session import meeting_of
 from fsm_engine.distributed.world import get_world_size
 from fsm_engine.events.events import EventEnum
@@ -26,11 +26,14 @@ from fsm_engine.handlers.checkpoint.checksummed_file import read_manifest
 from fsm_engine.handlers.checkpoint.decision import Decision, Request
 from fsm_engine.handlers.checkpoint.disk_saver import BaseSaveHandler, DiskSaver
 from fsm_engine.handlers.checkpoint.joint_resume import JointResume
-from fsm_engine.handlers.checkpoint.joint_save import JointSave
+from fsm_engine.handlers.checkpoint.joint_save import Contents, JointSave, with_shards
 from fsm_engine.handlers.checkpoint.loading import load_state_dicts
-from fsm_engine.handlers.checkpoint.rank_states import states_of_this_rank
+from fsm_engine.handlers.checkpoint.other_world_size import rescaled
+from fsm_engine.handlers.checkpoint.rank_states import states_of_this_rank, world_sizes
 from fsm_engine.handlers.checkpoint.resume import CheckpointFile, files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
+from fsm_engine.handlers.checkpoint.sharded_tensors import copies_on_host, join, split
+from fsm_engine.handlers.checkpoint.shards import check_folder, state_file
 from fsm_engine.runtime.run_ends import call_after_run
 
 if TYPE_CHECKING:
@@ -140,6 +143,7 @@ class Checkpoint:
         self._saved: list[Saved] = []
         self._previous: list[Saved] = []
         self._background = BackgroundWriter() if background else None
+        self._group = OwnGroup()  # in which ranks write sharded tensors, also while they train
         self._logger = logging.getLogger(f"fsm_engine.handlers.checkpoint.{type(self).__name__}")
 
     @property
@@ -219,21 +223,18 @@ class Checkpoint:
     def _save(self, engine: Engine, request: Request) -> None:
         objects = tree.with_engines(request.objects)
         meeting = meeting_of([engine, *tree.engines_in(objects)])
-        if meeting is None:
-            self.wait()
-            decision = self._decide(request)
-            checkpoint = None if decision is None else self._collect(objects, decision.kept)
-        else:
-            decision, checkpoint = self._save_together(meeting, engine, request, objects)
-        if decision is None:
+        saved = self._save_alone(request, objects) if meeting is None else self._save_together(meeting, engine, request)
+        if saved is None:
             return
+        decision, contents = saved
         request = replace(request, item=decision.item)
         filename, metadata = request.item.filename, self._metadata(engine, request, objects)
-        write = partial(self._write, self._to_write(checkpoint), filename, metadata, decision.dropped)
+        write = self._writer(contents, filename, metadata, meeting)
+        finish = partial(self._finish, write, filename, decision.dropped)
         if self._background is None:
-            write()
+            finish()
         else:
-            self._background.start(write, filename)
+            self._background.start(finish, filename)
             call_after_run(self.wait)
         self._previous, self._saved = self._saved, decision.kept
         _fire(engine, self.SAVED_CHECKPOINT)
@@ -247,45 +248,71 @@ class Checkpoint:
             self.save_handler.lock()  # in this thread, so that a refusal does not wait for the next save
         return Decision(request.item, retained.kept, retained.dropped)
 
-    def _save_together(
-        self, meeting: Meeting, engine: Engine, request: Request, objects: Mapping[str, Any]
-    ) -> tuple[Decision | None, Any]:
-        """Return the decision of the rank that writes, and the checkpoint, which there includes all ranks."""
+    def _save_alone(self, request: Request, objects: Mapping[str, Any]) -> tuple[Decision, Contents] | None:
+        """Return the decision and the contents in a process that needs no other one for the save."""
+        self.wait()
+        decision = self._decide(request)
+        if decision is None:
+            return None
+        contents = self._collect(objects, decision.kept)
+        if contents.tensors and get_world_size() > 1:
+            raise RuntimeError(
+                f"{next(iter(contents.tensors))!r} is sharded over ranks, which have to save together. Open a "
+                f"fsm_engine.distributed.session() as ranks, and call ranks.attach(engine) before run()."
+            )
+        return decision, with_shards(contents, decision, self.save_handler)
+
+    def _save_together(self, meeting: Meeting, engine: Engine, request: Request) -> tuple[Decision, Contents] | None:
+        """Return the decision of the rank that writes, and the contents, which there include all ranks."""
         if engine._failure.final_error is not None:
             self._logger.warning("No checkpoint is saved after the failure of a rank: the ranks are at other places.")
-            return None, None
+            return None
+        objects = tree.with_engines(request.objects)
+        tree.check_joint(objects)
 
         def decide() -> Decision | None:
             self.wait()
             return self._decide(request)
 
-        def collect(decision: Decision) -> Any:
+        def collect(decision: Decision) -> Contents:
             self.wait()
             return self._collect(objects, decision.kept)
 
         what = f"save {request.basename!r} in iteration {engine.state.iteration}"
-        return JointSave(meeting, self._lead, what, bool(tree.engines_in(objects))).run(decide, collect)
+        is_exact = bool(tree.engines_in(objects))
+        return JointSave(meeting, self._lead, what, is_exact, self.save_handler).run(decide, collect)
 
     @property
     def _lead(self) -> int:
         """The rank that decides."""
         return self.save_handler.save_on_rank if isinstance(self.save_handler, DiskSaver) else 0
 
-    def _collect(self, objects: Mapping[str, Any], kept: list[Saved]) -> Any:
+    def _collect(self, objects: Mapping[str, Any], kept: list[Saved]) -> Contents:
         states = tree.state_dicts(objects)
         checkpoint = states[tree.name_of(objects)] if len(objects) == 1 else states
         if self.include_self:
             checkpoint = copy.copy(checkpoint)  # the object may still use the dict that its state_dict() returned
             checkpoint[_SELF] = _state_of(kept)
-        if isinstance(self.save_handler, DiskSaver):
-            tree.check_plain(checkpoint)
-        return checkpoint
+        if not isinstance(self.save_handler, DiskSaver):
+            return Contents(checkpoint, {})
+        contents = Contents(*split(checkpoint))
+        tree.check_plain(contents.state)
+        return contents
 
-    def _to_write(self, checkpoint: Any) -> Any:
-        """Return `checkpoint`, or a copy to be written in the background; None in a process that does not write."""
-        if isinstance(self.save_handler, DiskSaver) and not self.save_handler.is_writer:
-            return None
-        return checkpoint if self._background is None else host_copy(checkpoint)
+    def _writer(
+        self, contents: Contents, filename: str, metadata: Mapping[str, Any], meeting: Meeting | None
+    ) -> Callable[[], None]:
+        """Return a function that writes the contents; in the background it writes a copy made now."""
+        handler, state, tensors = self.save_handler, contents.state, contents.tensors
+        if isinstance(handler, DiskSaver) and not handler.is_writer:
+            state = None
+        if self._background is not None:
+            state, tensors = host_copy(state), copies_on_host(tensors)
+        if contents.shards is None:
+            return partial(self._write, state, filename, metadata)
+        group = self._group.get(None if meeting is None else meeting.timeout)
+        metadata = {**metadata, "shards": contents.shards}
+        return partial(handler.save_shards, state, tensors, filename, metadata, group)  # type: ignore[union-attr]
 
     def _metadata(self, engine: Engine, request: Request, objects: Mapping[str, Any]) -> dict[str, Any]:
         metadata: dict[str, Any] = {
@@ -301,13 +328,18 @@ class Checkpoint:
             metadata.update(iteration=state.iteration, epoch=state.epoch)
         return metadata
 
-    def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any], dropped: list[Saved]) -> None:
+    def _write(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any]) -> None:
         handler = self.save_handler
         with handler.recorded(filename) if isinstance(handler, DiskSaver) else nullcontext():
             if accepts(handler, checkpoint, filename, metadata):
                 handler(checkpoint, filename, metadata)
             else:
                 handler(checkpoint, filename)
+
+    def _finish(self, write: Callable[[], None], filename: str, dropped: list[Saved]) -> None:
+        """Call `write`, then remove the checkpoints that are not kept."""
+        write()
+        handler = self.save_handler
         if isinstance(handler, BaseSaveHandler):
             for item in dropped:
                 if not handler.overwrites(filename, item.filename):
@@ -315,7 +347,9 @@ class Checkpoint:
 
     # Loading
 
-    def resume(self, to_load: Mapping[str, Any] | None = None) -> Path | Literal[False]:
+    def resume(
+        self, to_load: Mapping[str, Any] | None = None, *, any_world_size: bool = False
+    ) -> Path | Literal[False]:
         """Load the newest valid file into the objects, and take over the other files in the folder for retention.
 
         Each file has a number that counts the saves, so the newest file is found even if the clock was set back.
@@ -329,9 +363,14 @@ class Checkpoint:
 
         Args:
             to_load: the objects to load instead of `to_save`, under the same names. A `ModelCheckpoint` needs it.
+            any_world_size: whether to continue a run that another number of ranks has saved. All ranks then get the
+                weights, the optimizer, the counters and the handlers of one rank; random numbers are new. With data of
+                ``ranks.loader``, the open epoch continues after the examples that all ranks together have used, less
+                a remainder that is smaller than the batches of one iteration. Other data begins the epoch again. The
+                option concerns files and folders alike.
 
         Returns:
-            The path of the file, or False if the folder has no files.
+            The path of the file or folder, or False if the folder has no files.
 
         Raises:
             RuntimeError: there are files, but no valid one; the message has the reason for each file. Or another
@@ -346,7 +385,7 @@ class Checkpoint:
         if not objects:
             raise RuntimeError("No objects to checkpoint found. Give them: resume({'model': model}).")
         tree.check_objects(objects, "load_state_dict", "to_load")
-        find_files, load = partial(self._find_files, saver, objects), partial(self._load, objects)
+        find_files, load = partial(self._find_files, saver, objects), partial(self._load, objects, any_world_size)
         meeting = meeting_of(tree.engines_in(objects))
         if meeting is None:
             _warn_of_other_ranks(objects, self._logger)
@@ -361,11 +400,11 @@ class Checkpoint:
         return path
 
     def _find_files(self, saver: DiskSaver, objects: Mapping[str, Any]) -> list[CheckpointFile]:
-        if saver.is_writer and saver.dirname.is_dir():
-            saver.lock()
-            remove_leftovers(saver.dirname)
         name = tree.name_of(self._objects or objects)
         pattern = self._names.matcher(name, self.score_function is None or self.global_step_transform is not None)
+        if saver.is_writer and saver.dirname.is_dir():
+            saver.lock()
+            saver.remove_leftovers(pattern)
         return files_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
 
     def reload_objects(
@@ -418,11 +457,11 @@ class Checkpoint:
         if isinstance(checkpoint, (str, Path)):
             checkpoint, manifest = load_file(Path(checkpoint), needs_manifest=False)
             classes = manifest.get("classes", {})
-        load_state_dicts(to_load, states_of_this_rank(to_load, checkpoint), classes, **kwargs)
+        load_state_dicts(to_load, join(states_of_this_rank(to_load, checkpoint)), classes, **kwargs)
 
     @staticmethod
     def manifest(path: str | Path) -> dict[str, Any]:
-        """Check the SHA-256 of a file that a `DiskSaver` wrote, and return its manifest.
+        """Check the SHA-256 of a file, or of all files in a folder, that a `DiskSaver` wrote, and return its manifest.
 
         Its keys include ``versions``, ``keys``, ``priority``, ``save_number`` (higher for a later save),
         ``global_step`` (as in the file name), ``size``, ``sha256``, and ``iteration`` and ``epoch`` of the saved
@@ -432,7 +471,11 @@ class Checkpoint:
             RuntimeError: the file is not as it was written.
             OSError: the file cannot be read.
         """
-        return read_manifest(Path(path))
+        path = Path(path)
+        manifest = read_manifest(state_file(path))
+        if "shards" in manifest:
+            check_folder(path, manifest["shards"])
+        return manifest
 
     def _disk_saver(self) -> DiskSaver:
         if not isinstance(self.save_handler, DiskSaver):
@@ -445,16 +488,20 @@ class Checkpoint:
     def _load(
         self,
         objects: Mapping[str, Any],
-        states: Any,
+        any_world_size: bool,
+        content: Any,
         manifest: Mapping[str, Any],
         confirm: Callable[[], None] | None = None,
     ) -> None:
-        states = states_of_this_rank(objects, states)
+        states = join(states_of_this_rank(objects, content, any_world_size))
         if self.include_self:
             states.pop(_SELF, None)
         names = self._objects or objects
         states = {tree.name_of(names): states} if len(names) == 1 else states
+        states, actions = rescaled(objects, states, *world_sizes(objects, content))
         load_state_dicts(objects, states, manifest.get("classes", {}), confirm)
+        for action in actions:
+            action()
 
     # Retention
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from torch import nn
 
 from fsm_engine._util.plain_data import find, find_not_plain, items_of, map_leaves
 from fsm_engine.engine.engine import Engine
@@ -56,6 +59,22 @@ def engines_in(objects: Any) -> list[Engine]:
 def state_dicts(objects: Any) -> Any:
     """Return a copy of `objects` with the state dict of each leaf, or of the module inside a wrapper, in its place."""
     return map_leaves(lambda leaf: unwrapped(leaf).state_dict(), objects)
+
+
+def check_joint(objects: Any) -> None:
+    """Check that the state dicts of `objects` can be collected by each rank alone.
+
+    Raises:
+        TypeError: a module is a `torch.distributed.fsdp.FullyShardedDataParallel`, whose state dict needs all ranks.
+    """
+    module = sys.modules.get("torch.distributed.fsdp")
+    for path, leaf in _leaves(objects, ""):
+        parts = leaf.modules() if module is not None and isinstance(leaf, nn.Module) else ()
+        if any(isinstance(part, module.FullyShardedDataParallel) for part in parts):  # type: ignore[union-attr]
+            raise TypeError(
+                f"to_save{path} has a FullyShardedDataParallel, whose state_dict() communicates with the other ranks. "
+                f"Use its successor: torch.distributed.fsdp.fully_shard(model)."
+            )
 
 
 def check_plain(checkpoint: Any) -> None:

@@ -88,6 +88,18 @@ def read_manifest(path: Path, verify: bool = True) -> dict[str, Any]:
         return manifest
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the content of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        _update(sha256, file, path.stat().st_size)
+    return sha256.hexdigest()
+
+
 def versions() -> dict[str, str | None]:
     """Return the versions of the software that writes and reads checkpoints; None for a package not imported."""
     numpy = sys.modules.get("numpy")

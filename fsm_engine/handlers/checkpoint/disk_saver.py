@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -13,10 +14,21 @@ import torch
 from fsm_engine._util.atomic_files import open_durably, remove_leftovers
 from fsm_engine.handlers.checkpoint.checksummed_file import write_checksummed
 from fsm_engine.handlers.checkpoint.retention import EXTENSION
+from fsm_engine.handlers.checkpoint.sharded_tensors import TABLE
+from fsm_engine.handlers.checkpoint.shards import (
+    STATE_FILE,
+    make_shards_folder,
+    remove_folder,
+    remove_unused_shards,
+    write_shards,
+)
 from fsm_engine.handlers.checkpoint.shared_folder import SharedFolder, shared_folder
 from fsm_engine.handlers.checkpoint.written_files import WrittenFiles
 
-_FACTS = ("basename", "score_name", "priority", "save_number", "global_step", "keys", "classes", "iteration", "epoch")
+_FACTS = (
+    *("basename", "score_name", "priority", "save_number", "global_step", "keys", "classes", "iteration", "epoch"),
+    "shards",
+)
 
 
 class BaseSaveHandler(ABC):
@@ -119,14 +131,71 @@ class DiskSaver(BaseSaveHandler):
             raise OSError(error.errno, f"{error.strerror or error}; the checkpoint was not saved", str(path)) from error
 
     def remove(self, filename: str) -> None:
-        """Remove a file, if it exists.
+        """Remove a file or folder, if it exists.
 
         Raises:
             RuntimeError: another process saves to the folder.
         """
         if self.is_writer:
             self.lock()
-            (self.dirname / filename).unlink(missing_ok=True)
+            path = self.dirname / filename
+            if path.is_dir():
+                remove_folder(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def begin_shards(self, filename: str) -> str:
+        """Make a folder for the parts of a checkpoint of sharded tensors, and return its name; on the rank that writes.
+
+        Raises:
+            TypeError: a subclass decides where files are written.
+            OSError: the folder cannot be made.
+        """
+        if self._may_rename:
+            raise TypeError(
+                f"{type(self).__name__} writes one file, and a model that is sharded over ranks needs a folder. Use a "
+                f"DiskSaver."
+            )
+        self._shared().being_written.add(filename)
+        return make_shards_folder(self.dirname / filename)
+
+    def save_shards(
+        self, checkpoint: Any, tensors: Mapping[str, Any], filename: str, metadata: Mapping[str, Any], group: Any
+    ) -> None:
+        """Write a checkpoint of sharded tensors, on all ranks together.
+
+        Args:
+            checkpoint: the checkpoint without the tensors, with their table.
+            tensors: the parts of this rank.
+            filename: the name of the folder.
+            metadata: as for a file, with the result of `begin_shards` on `save_on_rank` as ``shards`` on all ranks.
+            group: the process group of the ranks.
+
+        Raises:
+            OSError: a file cannot be written.
+            RuntimeError: another rank could not write.
+        """
+        path, shards = self.dirname / filename, metadata["shards"]
+        try:
+            chunks, files = write_shards(tensors, path / shards, group)
+            if not self.is_writer:
+                return
+            table = {name: {**entry, "chunks": chunks[name]} for name, entry in checkpoint[TABLE].items()}
+            about = {**metadata, "shards": {"folder": shards, "files": files}}
+            self({**checkpoint, TABLE: table}, f"{filename}/{STATE_FILE}", about)
+            remove_unused_shards(path)
+        finally:
+            self._shared().being_written.discard(filename)
+
+    def remove_leftovers(self, name: re.Pattern[str]) -> None:
+        """Remove what saves that were cut off have left, also in folders of sharded tensors whose `name` matches.
+
+        Call `lock` first.
+        """
+        remove_leftovers(self.dirname)
+        for path in self.dirname.iterdir():
+            if path.is_dir() and name.fullmatch(path.name) and path.name not in self._shared().being_written:
+                remove_unused_shards(path)
 
     def recorded(self, filename: str) -> AbstractContextManager[None]:
         """Return a context manager in which the checkpoint `filename` is saved, for `overwrites`."""

@@ -27,7 +27,8 @@ class JointResume:
     """The search of all ranks for the newest valid file.
 
     The rank `lead` chooses the newest file that is valid on it. The others read the file of that name in their folder,
-    which is the same folder or has a copy of the file. All ranks load it, or all raise an error.
+    which is the same folder or has a copy of the file. All ranks load it, or all raise an error. If a rank cannot load
+    its part of sharded tensors, all ranks skip the checkpoint.
 
     Args:
         meeting: the meeting of the ranks.
@@ -71,12 +72,12 @@ class JointResume:
             errors = self._load_everywhere(path, choice["sha256"])
             if not errors:
                 return path, [Saved(*item) for item in choice["saved"]]
-            if self._lead not in errors:
+            if self._lead not in errors and not choice["is_sharded"]:
                 raise MeetingError(
                     f"no rank resumes from {choice['name']}, because some cannot load it: {in_words(errors)}. Give all "
                     f"ranks a folder that they share, or copy the file to the folder of each machine."
                 )
-            self._skip(path, errors[self._lead])
+            self._skip(path, errors.get(self._lead) or in_words(errors))
 
     def _choose(self) -> dict[str, Any] | None:
         """Return the newest file that this rank can read; None if there are no files."""
@@ -92,7 +93,9 @@ class JointResume:
             else:
                 warn_of_other_versions(file, self._logger)
                 saved = [tuple(item) for item in saved_in(self._files, self._reasons)]
-                return {"name": file.path.name, "sha256": self._content[1]["sha256"], "saved": saved}
+                manifest = self._content[1]
+                about = {"sha256": manifest["sha256"], "is_sharded": "shards" in manifest}
+                return {"name": file.path.name, "saved": saved, **about}
         if self._reasons:
             raise none_is_valid(self._reasons)
         return None

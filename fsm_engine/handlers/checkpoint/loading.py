@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers.checkpoint import optimizer_checks
 from fsm_engine.handlers.checkpoint.checkpoint_objects import name_of
 from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped, with_prefixes_of
+from fsm_engine.handlers.checkpoint.sharded_tensors import has_sharded_values, is_sharded, read_into
 from fsm_engine.handlers.checkpoint.snapshots import has_standard_loading, snapshot
 
 
@@ -60,6 +61,7 @@ def load_state_dicts(
         states = {name: states}
         classes = {f"[{name!r}]": saved for saved in classes.values()} if len(classes) == 1 else {}
     loads = [_load_of(path, leaf, state, classes, module_kwargs) for path, leaf, state in _pairs(objects, states, "")]
+    loads = _with_sharded_tensors(loads)
     for load in loads:
         try:
             reason = _difference(load)
@@ -113,6 +115,23 @@ def _load_of(path: str, leaf: Any, state: Any, classes: Mapping[str, str], modul
     return _Load(path, target, state, classes.get(path), {})
 
 
+def _with_sharded_tensors(loads: list[_Load]) -> list[_Load]:
+    """Return the loads with tensors that are divided among ranks as those of the objects are."""
+    owns = [_own_tensors(load) if has_sharded_values(load.state) else None for load in loads]
+    states = read_into([(load.state, own) for load, own in zip(loads, owns)])
+    return [replace(load, state=state) for load, state in zip(loads, states)]
+
+
+def _own_tensors(load: _Load) -> Any:
+    """Return the tensors of an object in the places that they have in its state; parameters for an optimizer."""
+    target = load.target
+    if not has_standard_loading(target):
+        return target.state_dict()
+    own = [parameter for group in target.param_groups for parameter in group["params"]]
+    saved = [index for group in load.state["param_groups"] for index in group["params"]]
+    return {"state": dict(zip(saved, own))}
+
+
 def _difference(load: _Load) -> str | None:
     """Return why a state does not fit its object, as far as that can be known without loading it.
 
@@ -145,11 +164,16 @@ def _is_exact(load: _Load) -> bool:
 def _has_own_loading(module: nn.Module) -> bool:
     """Return True if `module` or a part of it may load its state in a way of its own."""
     return type(module).load_state_dict is not nn.Module.load_state_dict or any(
-        one._load_state_dict_pre_hooks
-        or one._load_state_dict_post_hooks
+        any(map(_is_own_hook, (*one._load_state_dict_pre_hooks.values(), *one._load_state_dict_post_hooks.values())))
         or not type(one)._load_from_state_dict.__module__.startswith("torch.")
         for one in module.modules()
     )
+
+
+def _is_own_hook(hook: Any) -> bool:
+    """Return True for a hook of the user. Hooks of `torch.distributed.fsdp.fully_shard` load nothing."""
+    function = getattr(hook, "hook", hook)
+    return not getattr(function, "__module__", "").startswith("torch.distributed.fsdp.")
 
 
 def _is_same_kind(own: Any, saved: Any) -> bool:
@@ -158,6 +182,7 @@ def _is_same_kind(own: Any, saved: Any) -> bool:
         all(isinstance(value, torch.Tensor) and not nn.parameter.is_lazy(value) for value in both)
         and all(value.layout == torch.strided and not value.is_meta for value in both)
         and own.shape == saved.shape
+        and is_sharded(own) == is_sharded(saved)
     )
 
 

@@ -16,6 +16,8 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, NoManifestError, read_manifest, versions
 from fsm_engine.handlers.checkpoint.rank_states import WorldSizeError
 from fsm_engine.handlers.checkpoint.retention import Saved
+from fsm_engine.handlers.checkpoint.sharded_tensors import TABLE
+from fsm_engine.handlers.checkpoint.shards import open_shards, state_file
 from fsm_engine.handlers.checkpoint.shared_folder import number_of
 
 
@@ -53,7 +55,8 @@ def files_in(folder: Path, name: re.Pattern[str], basename: str, score_name: str
 
     Files of other handlers in the same folder are left out by their names and manifests.
     """
-    named = [_file(path) for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
+    paths = [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
+    named = [_file(path) for path in paths if path.is_file() or state_file(path).is_file()]  # a save ends with it
     own = (basename, score_name)
     files = [f for f in named if not f.manifest or (f.manifest.get("basename"), f.manifest.get("score_name")) == own]
     return sorted(files, key=lambda file: file.age_key, reverse=True)
@@ -113,10 +116,10 @@ def none_is_valid(reasons: Mapping[Path, str]) -> RuntimeError:
 def load_file(path: Path, needs_manifest: bool = True) -> tuple[Any, Mapping[str, Any]]:
     """Return the content of a file, with tensors on the CPU, and its manifest, after checking its SHA-256.
 
-    No code in the file is run.
+    No code in the file is run. Sharded tensors, in the folder of a checkpoint, are read when they are loaded.
 
     Args:
-        path: the path of the file.
+        path: the path of the file or folder.
         needs_manifest: whether a file without a manifest is refused; otherwise it is loaded unchecked, and its
             manifest is empty.
 
@@ -125,18 +128,23 @@ def load_file(path: Path, needs_manifest: bool = True) -> tuple[Any, Mapping[str
         Exception: `torch.load` raised it.
     """
     manifest: Mapping[str, Any] = {}
+    file = state_file(path)
     try:
-        manifest = read_manifest(path)
+        manifest = read_manifest(file)
     except NoManifestError:
         if needs_manifest:
             raise
-    return torch.load(path, map_location="cpu", weights_only=True), manifest
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    if "shards" in manifest:
+        content[TABLE] = open_shards(path, manifest["shards"], content[TABLE])
+    return content, manifest
 
 
 def _file(path: Path) -> CheckpointFile:
-    modified = path.stat().st_mtime_ns
+    file = state_file(path)
+    modified = file.stat().st_mtime_ns
     try:
-        manifest = read_manifest(path, verify=False)
+        manifest = read_manifest(file, verify=False)
     except (BadFileError, OSError):
         manifest = {}
     return CheckpointFile(path, manifest.get("written_ns", modified), manifest)

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from fsm_engine.handlers.checkpoint.checksummed_file import BadFileError, read_manifest
 from fsm_engine.handlers.checkpoint.folder_lock import FolderLock
+from fsm_engine.handlers.checkpoint.shards import state_file
 
 _folders: WeakValueDictionary[tuple[int, Path], SharedFolder] = WeakValueDictionary()
 
@@ -22,11 +23,13 @@ class SharedFolder:
     Attributes:
         path: the path of the folder.
         lock: the lock of the folder, released when nobody refers to this object any more.
+        being_written: the names of checkpoints of sharded tensors that a handler of this process writes.
     """
 
     def __init__(self, path: Path, rank: int) -> None:
         self.path = path
         self.lock = FolderLock(path, rank)
+        self.being_written: set[str] = set()
         self._guard = Lock()
         self._last_number: int | None = None
 
@@ -66,6 +69,6 @@ def _highest_number(folder: Path) -> int:
     highest = 0
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(BadFileError, OSError):
-            if path.is_file():  # opening a pipe would wait for its other end
-                highest = max(highest, number_of(read_manifest(path, verify=False)))
+            if state_file(path).is_file():  # opening a pipe would wait for its other end
+                highest = max(highest, number_of(read_manifest(state_file(path), verify=False)))
     return highest
