@@ -60,10 +60,11 @@ class Engines {
 
 /** How many moves of the engines the page shows, if it does not show all; "" if it does. */
 function leftOutText(engines) {
-  const short = engines.filter((one) => one.missing > 0);
-  return short.map((one) => {
-    const kept = one.moves.length;
+  const texts = engines.map((one) => {
+    const [kept, all] = one.known;
     const name = engines.length > 1 ? `${one.heading}: ` : "";
-    return `${name}showing ${NUMBER.format(kept)} of ${NUMBER.format(kept + one.missing)} moves; the counts are complete`;
-  }).join(". ");
+    const counts = one.isComplete ? "; the counts are complete" : "";
+    return kept < all ? `${name}showing ${NUMBER.format(kept)} of ${NUMBER.format(all)} moves${counts}` : "";
+  });
+  return texts.filter(Boolean).join(". ");
 }

@@ -19,7 +19,7 @@ function lookSections({ state, batch, layers, note }) {
 function batchRow({ path, type, shape, dtype, device, low, high, nan, value }) {
   const range = low === undefined || low === null ? (value === undefined ? "" : code(value)) : [
     `${short4(low)} \u2026 ${short4(high)}`,
-    nan ? make("span", { class: "chip bad" }, `${NUMBER.format(nan)} NaN`) : "",
+    nan ? [" ", make("span", { class: "chip bad" }, `${NUMBER.format(nan)} NaN`)] : "",
   ];
   const kind = dtype ? `${dtype}, ${device}` : type;
   return [make("span", { title: type }, code(path || "batch")), shape ? code(shapeText(shape)) : "", kind, range];

@@ -67,7 +67,8 @@ class EngineRecords {
     Object.assign(this, present);
     for (const move of moves) this.moves.push(move ?? this.#gap());
     for (const span of spans) this.spans.push(span);
-    if (!present.taken) this.#count(moves, spans);
+    this.isComplete = Boolean(present.taken);
+    if (!this.isComplete) this.#count(moves, spans);
     for (const [name, points] of Object.entries(values)) this.#extend(name, points, now);
   }
 
@@ -76,9 +77,11 @@ class EngineRecords {
     return this.status === "running" || this.status === "paused";
   }
 
-  /** The number of moves that the page does not have. */
-  get missing() {
-    return this.leftOut.moves + this.moves.dropped;
+  /** The number of moves that the page has, and the number of all moves. */
+  get known() {
+    const kept = this.moves.column(1).reduce((count, number) => count + (number === MISSING ? 0 : 1), 0);
+    const counted = this.taken.reduce((sum, count) => sum + count, 0);
+    return [kept, counted + (this.isComplete ? 0 : this.leftOut.moves)];
   }
 
   /** The kind of a move by its number. */
