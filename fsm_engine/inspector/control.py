@@ -165,7 +165,7 @@ class Control:
             if why is not None:
                 self._hold(engine, transition, why)
         except Exception:
-            engine.logger.exception("The inspector failed at %s; the run goes on.", transition)
+            engine.logger.exception("The inspector failed at %s; the run continues.", transition)
         if self._commands or self._stop_at is not None or self.breakpoints or self._wants_values:
             self.wanted = True
 
@@ -199,7 +199,7 @@ class Control:
         self._stop_at, self.wanted = StopAt("pause"), True
 
     def close(self) -> None:
-        """Let a paused run go on, and pause no other."""
+        """Release a paused run, and pause no other."""
         self.is_closed = True
         self._arrived.set()
 
@@ -304,7 +304,7 @@ class Control:
         if self.pause is None and self._stop_at is None:
             raise CommandError("the run is not paused.")
         self._stop_at, self._is_released = None, True
-        return "The run goes on."
+        return "The run continues."
 
     def _do_step(self, inspected: InspectedEngine, command: Command) -> str:
         refuse_ranks(inspected)

@@ -37,7 +37,7 @@ class Feed:
         self._counters: dict[str, RingReader] = {}
 
     def update(self) -> dict[str, Any] | None:
-        """Return what is new, as an update has it; None if the engine no longer exists."""
+        """Return the news, as an update has it; None if the engine no longer exists."""
         engine, inspected = self._inspected.engine, self._inspected
         moves, spans = self._read_moves(), self._read_spans()
         if engine is None:

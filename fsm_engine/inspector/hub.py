@@ -31,7 +31,7 @@ _REFRESH = 10
 """Updates between two readings of the offered values."""
 
 _WAITING = 4
-"""Messages that may wait for a page. A page that reads more slowly gets everything anew when it has read them."""
+"""Messages that may wait for a page. A page that reads more slowly gets everything again when it has read them."""
 
 
 class Client:
@@ -102,7 +102,7 @@ class Hub:
         return next(self._ids)
 
     def publish(self, message: Mapping[str, Any]) -> None:
-        """Send a message to all pages, and keep it for pages that connect later if it tells of a state."""
+        """Send a message to all pages, and keep it for pages that connect later if it describes a state."""
         loop = self._loop
         if loop is not None:
             with suppress(RuntimeError):  # the loop is closed
@@ -119,7 +119,7 @@ class Hub:
         self._send_all(message)
 
     def close(self) -> None:
-        """Let all runs go on."""
+        """Release all runs."""
         self.is_alive = False
         logging.getLogger().removeHandler(self._warnings)
         for control in list(self.controls):

@@ -1,4 +1,4 @@
-"""`InspectedEngine`: one engine of an inspector, with its track and what the page shows of it."""
+"""`InspectedEngine`: one engine of an inspector, with its track and its description for the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Inspector`: shows a run in the browser while it goes on, and pauses and steers it."""
+"""`Inspector`: shows a run in the browser while it runs, and pauses and steers it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Inspector:
         low: float | None = None,
         high: float | None = None,
     ) -> None:
-        """Let pages change a scalar, such as a learning rate, while the run goes on.
+        """Let pages change a scalar, such as a learning rate, while it runs.
 
         ::
 
@@ -92,7 +92,7 @@ class Inspector:
         return self._control.pause is not None
 
     def close(self) -> None:
-        """Let a paused run go on, and stop recording. The server stops with its last inspector.
+        """Release a paused run, and stop recording. The server stops with its last inspector.
 
         A second call does nothing.
         """

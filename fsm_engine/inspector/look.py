@@ -23,7 +23,7 @@ def look(engine: Engine) -> dict[str, Any]:
         shown["state"] = [_attribute(name, value) for name, value in _attributes(engine)]
         shown["batch"] = list(_parts("", engine.state.batch, _MOST_ROWS))
         shown["layers"], shown["note"] = _layers(getattr(engine._process_function, "model", None))
-    except Exception as error:  # an object of the user, or the device: the pause goes on without it
+    except Exception as error:  # an object of the user, or the device: the pause shows the rest
         shown["note"] = f"{type(error).__name__}: {error}"[:500]
     return shown
 

@@ -1,4 +1,4 @@
-"""Scalars that the user offers for change while a run goes on."""
+"""Scalars that the user offers for change during a run."""
 
 from __future__ import annotations
 

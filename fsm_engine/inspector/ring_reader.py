@@ -43,7 +43,7 @@ class RingReader:
         """Return at most `MOST` new records."""
         ring, seen = self._ring, self._seen
         count = max(self._count(), seen)
-        reserve = max(ring.capacity // 10, 1)  # the run goes on writing while this thread reads
+        reserve = max(ring.capacity // 10, 1)  # the run writes while this thread reads
         first = max(seen, count - ring.capacity + reserve)
         last = min(count, first + MOST)
         size, start, end = ring.record.size, first % ring.capacity, first % ring.capacity + last - first

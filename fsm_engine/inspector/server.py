@@ -73,7 +73,7 @@ class Server:
         return self.hub.is_alive
 
     def close(self) -> None:
-        """Stop the server, and let all runs go on."""
+        """Stop the server, and release all runs."""
         self._server.should_exit = True
         self.hub.close()
         if self._thread is not threading.current_thread():
@@ -84,7 +84,7 @@ class Server:
         try:
             asyncio.run(self._main())
         except Exception:
-            logging.getLogger(__name__).exception("The server of the inspector failed; runs go on without it.")
+            logging.getLogger(__name__).exception("The server of the inspector failed; runs continue without it.")
         finally:
             self.hub.close()
 
