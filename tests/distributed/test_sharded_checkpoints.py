@@ -87,6 +87,8 @@ PROGRAM = """
             ranks.attach(trainer)
         folder = plan["folders"][rank] if "folders" in plan else plan.get("folder", "checkpoints")
         to_save = {"model": model, "optimizer": optimizer, "trainer": trainer}
+        if plan.get("only_model", False):
+            to_save = {"model": model}
         options = {"n_saved": 2, "background": plan.get("background", False)}
         if plan.get("handler") == "model":
             checkpoint = ModelCheckpoint(folder, require_empty=False, score_name="loss", filename_pattern="best.pt")
@@ -303,6 +305,13 @@ def test_a_rank_that_is_killed_while_it_saves_leaves_the_earlier_checkpoints(ran
     assert not half.exists()
     assert [result[:2] for result in resumed] == [["checkpoint_5.pt", 5]] * 2
     assert ends(resumed) == ends(undisturbed)
+
+
+def test_a_model_alone_is_saved_and_resumed(ranks: Ranks) -> None:
+    saved, resumed = run(ranks, 2, *[{"event": "iterations", "only_model": True}] * 2)
+
+    assert [result[:2] for result in saved] == [[False, 0]] * 2
+    assert [result[:2] for result in resumed] == [["model_20.pt", 0]] * 2
 
 
 def test_one_name_is_overwritten_by_a_complete_checkpoint_only(ranks: Ranks) -> None:

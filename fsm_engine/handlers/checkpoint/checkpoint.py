@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +31,7 @@ from fsm_engine.handlers.checkpoint.other_world_size import rescaled
 from fsm_engine.handlers.checkpoint.rank_states import states_of_this_rank, world_sizes
 from fsm_engine.handlers.checkpoint.resume import CheckpointFile, files_in, load_file, load_newest_valid
 from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priority, filename_pattern, retain
+from fsm_engine.handlers.checkpoint.scores import metric_of, number, score_of
 from fsm_engine.handlers.checkpoint.sharded_tensors import copies_on_host, join, split
 from fsm_engine.handlers.checkpoint.shards import check_folder, state_file
 from fsm_engine.runtime.run_ends import call_after_run
@@ -76,6 +76,10 @@ class Checkpoint:
     save together, so all have to call the handler. Rank `save_on_rank` decides whether to save and which files to keep.
     It writes one file with the states of all ranks, if an engine is in `to_save`. After the failure of a rank, nothing
     is saved, also at EXCEPTION_RAISED. A function as `save_handler` is called on all ranks, with their own states.
+
+    If an object has sharded tensors, such as those of `torch.distributed.fsdp.fully_shard`, each rank writes its part,
+    and the checkpoint is a folder of that name, which all ranks have to share. It counts when it is complete. Any
+    number of ranks can load it.
 
     With a `DiskSaver`, files hold only tensors and plain data, so that loading a file cannot run code. Anything else is
     refused when it is saved.
@@ -212,10 +216,10 @@ class Checkpoint:
         if self.global_step_transform is not None:
             step = self.global_step_transform(engine, engine.last_event_name)
         if self.score_function is not None:
-            score = agreed_score("the score of Checkpoint", partial(_score, self.score_function, engine))
+            score = agreed_score("the score of Checkpoint", partial(score_of, self.score_function, engine))
         elif step is None:
             step = engine.state.iteration
-        priority = _number(step, "global_step_transform") if score is None else score
+        priority = number(step, "global_step_transform") if score is None else score
         name = tree.name_of(self._objects)
         item = Saved(priority, self._names.filename(name, step, score))
         return Request(item, self._names.basename(name), step, self._objects)
@@ -547,7 +551,7 @@ class Checkpoint:
         """
         if score_sign not in (1.0, -1.0):
             raise ValueError(f"Argument score_sign should be 1 or -1, got {score_sign!r}")
-        return partial(_metric, metric_name, score_sign)
+        return partial(metric_of, metric_name, score_sign)
 
 
 def _check_arguments(save_handler: Any, score_function: Any, global_step_transform: Any, n_saved: Any) -> None:
@@ -562,23 +566,6 @@ def _check_arguments(save_handler: Any, score_function: Any, global_step_transfo
             raise TypeError(f"{name} should be a function, got {type(function)} instead.")
     if n_saved is not None and n_saved < 1:
         raise ValueError(f"n_saved must be a positive integer or None, got {n_saved!r}")
-
-
-def _number(value: Any, source: str) -> float:
-    if not isinstance(value, Real):
-        raise ValueError(f"Output of {source} should be a number, got {value!r}")
-    return int(value) if isinstance(value, Integral) else float(value)
-
-
-def _score(score_function: Callable[[Any], float], engine: Engine) -> float:
-    return _number(score_function(engine), "score_function")
-
-
-def _metric(name: str, sign: float, engine: Engine) -> float:
-    metrics = engine.state.metrics
-    if name not in metrics:
-        raise KeyError(f"engine.state.metrics has no {name!r}, which is the score. There are {list(metrics)}.")
-    return sign * metrics[name]  # type: ignore[no-any-return]
 
 
 def _state_of(saved: list[Saved]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _load_of(path: str, leaf: Any, state: Any, classes: Mapping[str, str], modul
 
 
 def _with_sharded_tensors(loads: list[_Load]) -> list[_Load]:
-    """Return the loads with tensors that are divided among ranks as those of the objects are."""
+    """Return the loads with tensors that are divided among ranks like the tensors of the objects."""
     owns = [_own_tensors(load) if has_sharded_values(load.state) else None for load in loads]
     states = read_into([(load.state, own) for load, own in zip(loads, owns)])
     return [replace(load, state=state) for load, state in zip(loads, states)]

@@ -1,4 +1,4 @@
-"""What the state of one rank has that the state of another rank does not have.
+"""The differences between the state of one rank and the state of another rank.
 
 The ranks of a training with averaged gradients have equal weights, and different random numbers, positions in the data
 and metrics. A file holds the state of one rank, and the differences of the others. A rank finds its differences by an

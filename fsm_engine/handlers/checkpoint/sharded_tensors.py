@@ -113,7 +113,8 @@ def join(state: Any) -> Any:
     reader = state[TABLE]
     if isinstance(reader, Mapping):
         raise ValueError("the checkpoint has only the table of its sharded tensors. Give the path of its folder.")
-    state = {key: part for key, part in state.items() if key != TABLE}
+    state = copy.copy(state)  # with its attributes
+    del state[TABLE]
     places: dict[Any, Any] = {}
     for name, entry in reader.table.items():
         *parents, last = entry["path"]
