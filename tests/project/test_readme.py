@@ -30,7 +30,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
             exec(compile(code, "README.md", "exec"), scope)
         printed.append(out.getvalue())
     first, supervised, custom, drawn, seen, inside, data, *others = printed
-    recorded, counted, profiled, stopped, until, survived, handled, adapted, *phases = others
+    recorded, counted, profiled, inspected, stopped, until, survived, handled, adapted, *phases = others
     path, step_events, edges, recovered, own = phases
     assert first == blocks(README, "text")[0]
     accuracies = re.findall(r"^epoch (\d+) - (train|validation) accuracy: (\d\.\d\d)$", supervised, re.MULTILINE)
@@ -64,6 +64,7 @@ def test_the_readme_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp
     assert "; data " in recorded
     assert recorded.splitlines()[-2:] == ["None", "None"]
     assert "look_at_gradients" in profiled
+    assert [line for line in inspected.splitlines() if not line.startswith("Iter[")] == []
     assert [line for line in counted.splitlines() if not line.startswith("Iter[")] == []
     endings = [line for line in stopped.splitlines() if not line.startswith("Iter[")]
     assert endings == ["interrupted 38", "completed 42"]
