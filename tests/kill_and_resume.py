@@ -1,6 +1,7 @@
 """Stop a training job at random moments, start it again, and print a tally of the results.
 
     python tests/kill_and_resume.py --kills 100 --terms 20 --limits 20 --early 20
+    python tests/kill_and_resume.py --ranks 2 --torchrun --kills 30 --terms 5
 
 Each process trains on handwritten digits and is stopped at a random moment: by SIGKILL or SIGTERM, often while it
 writes a file; by a time limit; or by early stopping, whose patience is raised for the next process. The processes that
@@ -8,6 +9,9 @@ are stopped by a limit or by early stopping may be killed before. The next proce
 of a job, its weights must equal the weights of an undisturbed job
 bit by bit, and its CSV and JSON Lines logs must have the same lines, except for the times. A process must not start
 further back than one interval between checkpoints.
+
+With --ranks, several processes train together. A signal goes to a random one of them, or to their launcher, and the
+launcher starts all of them again. Then the state of the random number generators must be equal on each rank, too.
 """
 
 from __future__ import annotations
@@ -59,10 +63,21 @@ class Stop:
 
 
 class Shared:
-    """Two integers shared by parent and child: the child's current iteration, and the iteration it started from."""
+    """Integers shared by parent and child: the child's current iteration, and the iteration it started from.
 
-    def __init__(self) -> None:
-        self._map = mmap.mmap(-1, 16)
+    Args:
+        path: a file to share them with processes that are not forked.
+        count: the number of integers.
+    """
+
+    def __init__(self, path: Path | None = None, count: int = 2) -> None:
+        size = 8 * count
+        if path is None:
+            self._map = mmap.mmap(-1, size)
+            return
+        with path.open("ab+") as file:
+            file.truncate(size)
+            self._map = mmap.mmap(file.fileno(), size)
 
     def write(self, index: int, value: int) -> None:
         struct.pack_into("q", self._map, 8 * index, value)
@@ -117,10 +132,14 @@ def job(folder: Path, shared: Shared, early: Stop) -> int:
     return 0
 
 
-def attach_loggers(folder: Path, trainer: Engine, evaluator: Engine, optimizer: torch.optim.Optimizer) -> None:
-    """Log values of both engines to a CSV and a JSON Lines file."""
+def attach_loggers(
+    folder: Path, trainer: Engine, evaluator: Engine, optimizer: torch.optim.Optimizer, writes: bool = True
+) -> None:
+    """Log values of both engines to a CSV and a JSON Lines file. `writes` is False on ranks other than 0."""
     paths = folder / "log.csv", folder / "log.jsonl"
-    if not list((folder / "checkpoints").glob("*.pt")):  # the job starts again, and loggers keep existing lines
+    if writes and not list(
+        (folder / "checkpoints").glob("*.pt")
+    ):  # the job starts again, and loggers keep existing lines
         for path in paths:
             path.unlink(missing_ok=True)
     for logger in (CSVLogger(paths[0]), JSONLinesLogger(paths[1])):
@@ -167,11 +186,19 @@ def main() -> int:
     parser.add_argument("--limits", type=int, default=20)
     parser.add_argument("--early", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ranks", type=int, default=1, help="--limits and --early do not apply to more than one")
+    parser.add_argument("--torchrun", action="store_true", help="start ranks by torchrun, not by forking")
     given = parser.parse_args()
     torch.set_num_threads(1)
     random.seed(given.seed)
     tally: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary:
+        if given.ranks > 1:
+            from kill_ranks import disturb_ranks
+
+            counts = {"SIGKILL": given.kills, "SIGTERM": given.terms, "SIGTERM to the launcher": given.terms}
+            disturb_ranks(Path(temporary), given.ranks, counts, given.torchrun, tally)
+            return report(tally)
         shared, undisturbed = Shared(), Path(temporary, "undisturbed")
         undisturbed.mkdir()
         job(Path(temporary), shared, Stop())  # imports everything, so that forked processes need not
@@ -186,7 +213,12 @@ def main() -> int:
             ("early stopping", given.early),
         ):
             disturb(Path(temporary), how, count, length, expected, shared, tally)
-    for name, count in sorted(tally.items()):
+    return report(tally)
+
+
+def report(tally: Counter[str]) -> int:
+    """Print the tally, and return the number of errors."""
+    for name, count in sorted((+tally).items()):
         print(f"{count:5d} {name}")
     return sum(count for name, count in tally.items() if name.startswith("WRONG"))
 

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 
 def launch(function: Callable[..., Any], processes: int, *args: Any, max_restarts: int = 0) -> list[Any]:
     """Call ``function(*args)`` in `processes` new processes of this machine, and return their results by rank.
@@ -18,11 +20,13 @@ def launch(function: Callable[..., Any], processes: int, *args: Any, max_restart
         function: the function, which opens a `session`.
         processes: the number of processes.
         *args: the arguments of `function`.
-        max_restarts: how often all processes are started again when one of them fails.
+        max_restarts: how often all processes are started again when one of them fails. They resume from a `Checkpoint`.
 
     Raises:
+        RuntimeError: this process uses CUDA already, or the system cannot fork processes.
         torch.distributed.elastic.multiprocessing.errors.ChildFailedError: a process failed; the message has its error.
     """
+    _check_can_fork()
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # takes a tenth of a second to import
 
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # a restarted group must find a new store
@@ -39,3 +43,16 @@ def launch(function: Callable[..., Any], processes: int, *args: Any, max_restart
     )
     results = elastic_launch(config, function)(*args)
     return [results[rank] for rank in sorted(results)]
+
+
+def _check_can_fork() -> None:
+    if not hasattr(os, "fork"):
+        raise RuntimeError(
+            "launch() forks processes, which this system cannot do. Write the function to a script that calls it, and "
+            "start the script with torchrun --nproc-per-node."
+        )
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        raise RuntimeError(
+            "this process uses CUDA, so processes forked from it cannot. Restart the kernel or the interpreter, call "
+            "launch() before anything uses a GPU, and create models and tensors inside the launched function."
+        )

@@ -170,7 +170,7 @@ class Session:
             self._failures.report(error, "outside a run")
             self._failures.wait_for_own(_LAST_WAIT)
         self._log.close(_LAST_WAIT)
-        if is_own and self._failures.has_other:
+        if is_own and isinstance(error, Exception) and self._failures.has_other:  # Ctrl-C goes to all ranks
             raise self._failures.error() from error
 
 

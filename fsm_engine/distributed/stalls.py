@@ -20,15 +20,22 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 _EVERY = 1.0
 """Seconds between two writes."""
+_ANSWER_WITHIN = 1.7
+"""Seconds to wait for the places of all ranks. So the report comes within two seconds."""
+_LOOK_FOR, _LOOKS = 1.2, 4
+"""Seconds within which a rank that lives writes its place, and how often this rank writes in that time."""
 _PACKAGE = str(Path(__file__).parents[1])
 
 
 class Heartbeat:
-    """A thread that writes the place of this rank to the store, and logs a warning when the place does not change.
+    """Writes the place of this rank to the store, and logs a warning when the place does not change.
 
     Every rank that can still log does so, with the places of all ranks: the phase, epoch and iteration of the innermost
     engine that runs, the handler or step, and the innermost function. A rank that does not write any more is named
     with its last place. A stall is reported once. It costs one write a second.
+
+    One thread looks at this rank, and another one uses the store, which does not answer if the process that has it
+    was stopped.
 
     Args:
         store: the store that all ranks share. The thread gets a connection of its own.
@@ -42,32 +49,61 @@ class Heartbeat:
         self._store, self._rank, self._world_size = store.clone(), rank, world_size
         self._engines, self._after = engines, after
         self._thread_of_runs = threading.get_ident()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="fsm_engine heartbeat", daemon=True)
-        self._thread.start()
+        self._stop, self._is_wanted, self._has_places = threading.Event(), threading.Event(), threading.Event()
+        self._beats, self._places_of_all = 0, ""
+        self._threads = [
+            threading.Thread(target=loop, name=f"fsm_engine {name}", daemon=True)
+            for name, loop in (("heartbeat", self._write), ("stall detection", self._watch))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop writing."""
         self._stop.set()
-        self._thread.join(timeout=5)
+        self._is_wanted.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
 
-    def _beat(self) -> None:
-        position: Any = None
-        beats, since, reported = 0, monotonic(), False
-        while not (beats and self._stop.wait(min(_EVERY, self._after / 2))):
-            beats += 1
-            engine = self._running_engine()
-            current = None if engine is None else (id(engine), engine.position, engine.state.iteration)
-            try:
-                self._store.set(_key(self._rank), json.dumps([beats, self._place(engine)]))
-                if current is None or current != position:
-                    position, since, reported = current, monotonic(), False
-                elif not reported and monotonic() - since >= self._after:
-                    reported = True
-                    _logger.warning("No move for %.0f s. %s", monotonic() - since, self._places())
-            except RuntimeError as error:
-                _logger.debug("The store of the process group ended: %s", error)
-                return
+    def _watch(self) -> None:
+        """Report a stall when the innermost run has made no move for long enough."""
+        position, since, reported = self._position(), monotonic(), False
+        while not self._stop.wait(_EVERY if reported else min(_EVERY, max(0.01, self._after - (monotonic() - since)))):
+            current = self._position()
+            if current is None or current != position:
+                position, since, reported = current, monotonic(), False
+            elif not reported and monotonic() - since >= self._after:
+                reported = True
+                _logger.warning("No move for %.0f s. %s", monotonic() - since, self._report())
+
+    def _position(self) -> Any:
+        engine = self._running_engine()
+        return None if engine is None else (id(engine), engine.position, engine.state.iteration)
+
+    def _report(self) -> str:
+        """Return the places of all ranks; only the place of this rank if the store does not answer soon."""
+        self._has_places.clear()
+        self._is_wanted.set()
+        if self._has_places.wait(_ANSWER_WITHIN):
+            return self._places_of_all
+        own = self._place(self._running_engine())
+        return f"rank {self._rank}: {own}; the store of the process group does not answer, which rank 0 or torchrun has"
+
+    def _write(self) -> None:
+        """Write the place of this rank once a second, and read all places when they are wanted."""
+        try:
+            while not (self._beats and self._stop.is_set()):
+                self._write_place()
+                if self._is_wanted.wait(_EVERY) and not self._stop.is_set():
+                    self._is_wanted.clear()
+                    self._places_of_all = self._places()
+                    self._has_places.set()
+        except RuntimeError as error:
+            _logger.debug("The store of the process group ended: %s", error)
+
+    def _write_place(self) -> None:
+        self._beats += 1
+        self._store.set(_key(self._rank), json.dumps([self._beats, self._place(self._running_engine())]))
 
     def _running_engine(self) -> Engine | None:
         """Return the innermost attached engine that runs."""
@@ -91,7 +127,9 @@ class Heartbeat:
     def _places(self) -> str:
         """Return the places of all ranks as a sentence, ranks at equal places together."""
         before = self._read()
-        self._stop.wait(1.5 * _EVERY)
+        for _ in range(_LOOKS):
+            self._write_place()  # other ranks may look for it at the same time
+            self._stop.wait(_LOOK_FOR / _LOOKS)
         ranks: dict[str, list[str]] = {}
         for rank, (old, new) in enumerate(zip(before, self._read())):
             silent = ", does not answer" if rank != self._rank and old[0] == new[0] else ""

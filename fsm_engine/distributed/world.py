@@ -133,7 +133,33 @@ def initialize(backend: str | None = None, **kwargs: Any) -> None:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     if isinstance(kwargs.get("timeout"), (int, float)):
         kwargs["timeout"] = timedelta(seconds=kwargs["timeout"])
+    if not {"init_method", "store"} & set(kwargs) and _shares_store_with_earlier_attempts():
+        kwargs |= _own_store(kwargs.get("timeout", c10d.default_pg_timeout))
     c10d.init_process_group(backend or ("cpu:gloo,cuda:nccl" if has_cuda else "gloo"), **kwargs)
+
+
+def _shares_store_with_earlier_attempts() -> bool:
+    """Return True if ``torchrun`` has restarted the processes of one machine, and the store has the old keys.
+
+    On several machines, the counts of restarts may differ, so they cannot be the names of the attempts.
+    """
+    given = os.environ.get
+    is_shared, is_one_machine = given("TORCHELASTIC_USE_AGENT_STORE") == "True", given("GROUP_WORLD_SIZE") == "1"
+    return is_shared and is_one_machine and given("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+def _own_store(timeout: timedelta) -> dict[str, Any]:
+    """Return arguments of `init_process_group` that keep the keys of this attempt apart from those of earlier ones.
+
+    torch reads the addresses of processes that have ended otherwise: the new processes abort or wait for ever.
+    """
+    from torch._C._distributed_c10d import PrefixStore, TCPStore  # missing where torch has no distributed package
+
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    shared = TCPStore(host, port, world_size, is_master=False, timeout=timeout)
+    attempt = f"fsm_engine/attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}"
+    return {"store": PrefixStore(attempt, shared), "rank": rank, "world_size": world_size}
 
 
 def finalize() -> None:

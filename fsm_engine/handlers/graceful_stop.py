@@ -7,6 +7,8 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from math import inf
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,12 @@ _NOT_RESUMED = (Events.EPOCH_COMPLETED, Events.TERMINATE, Events.COMPLETED)
 """Phases that a run resumed from its counters skips, because the counters are the same before and after them."""
 
 
+_RUN_ID = "TORCHELASTIC_RUN_ID"
+"""A variable that ``torchrun`` sets in the processes that it starts."""
+_PASSED_ON_WITHIN = 2.0
+"""Seconds within which ``torchrun`` passes on a signal that it has received, also on a busy machine."""
+
+
 class GracefulStop:
     """Suspend the run when the process receives a signal: finish the iteration, save, and return from `run`.
 
@@ -48,7 +56,8 @@ class GracefulStop:
     run with nothing left to do ends normally.
 
     A second signal calls the previous signal handler at once: usually, SIGINT then raises KeyboardInterrupt, and the
-    others end the process.
+    others end the process. Under ``torchrun``, a second signal within two seconds is ignored, because Ctrl-C and
+    schedulers often send a signal both to the processes and to ``torchrun``, which passes it on to them.
 
     With several ranks, a signal to one of them suspends the engines that ``ranks.attach`` knows on all ranks together,
     and `save` is called on all of them. Attach this handler on all ranks.
@@ -86,12 +95,19 @@ class GracefulStop:
                 raise TypeError(f"save= is called as a handler, but {handler!r} is not callable.")
             check_runs_when_called(handler, "save=")
         self.signal: signal.Signals | None = None
+        self._received_at = -inf
         self._running: list[weakref.ref[Engine]] = []  # the outermost first
         self._previous: dict[int, Any] = {}  # signal handlers before the run
         self._pid: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_running": [], "_previous": {}, "_pid": None}  # these belong to the process
+        return {
+            **vars(self),
+            "_running": [],
+            "_previous": {},
+            "_pid": None,
+            "_received_at": -inf,
+        }  # these belong to the process
 
     @property
     def requested(self) -> bool:
@@ -158,10 +174,13 @@ class GracefulStop:
                 self._call_previous(number, frame)
             return
         running = self._engines()
+        if self.requested and monotonic() - self._received_at < _PASSED_ON_WITHIN and os.environ.get(_RUN_ID):
+            return
         if self.requested or not running:
             self._call_previous(number, frame)
             return
         self.signal = signal.Signals(number)
+        self._received_at = monotonic()
         for engine in running:
             if not _stop_events(engine):
                 self._stop(engine)

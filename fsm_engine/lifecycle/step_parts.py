@@ -40,7 +40,7 @@ _output = _part("output of the step", "state.output = step.output(engine)\ncurso
 _plain_prepare = _part(
     "zero_grad; x, y = batch",
     "cursor.has_output = False\n"
-    "if not step.model.training:\n"
+    "if not (step.model.training and step.inner_model.training):\n"
     "    step.model.train()\n"
     "step.optimizer.zero_grad()\n"
     "state.x, state.y = state.batch",

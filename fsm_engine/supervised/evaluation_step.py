@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 
 from fsm_engine.engine.engine import Engine
+from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped
 from fsm_engine.supervised.step_functions import Device, ModelFunction, PrepareBatch
 
 
@@ -24,10 +25,14 @@ class EvaluationStep:
     model_transform: Callable[[Any], Any]
     output_transform: Callable[[Any, Any, Any], Any]
     model_fn: ModelFunction
+    inner_model: Any = field(init=False)  # a wrapper and the module in it have modes of their own
+
+    def __post_init__(self) -> None:
+        self.inner_model = unwrapped(self.model)
 
     def __call__(self, _engine: Engine, batch: Any) -> Any:
         """Run the model on `batch`, and return the result of `output_transform`."""
-        if self.model.training:
+        if self.model.training or self.inner_model.training:
             self.model.eval()
         with torch.no_grad():
             x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)

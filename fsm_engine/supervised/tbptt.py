@@ -94,7 +94,7 @@ class TbpttStep(TrainingStep):
 
     def next_chunk(self, engine: Engine) -> None:
         """Set the model to training mode, zero the gradients, and set x and y to the next chunk."""
-        if not self.model.training:
+        if not (self.model.training and self.inner_model.training):
             self.model.train()
         self.optimizer.zero_grad()
         engine.state.x, engine.state.y = engine._cursor.step_data.chunks.pop()

@@ -14,6 +14,7 @@ from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import Events
 from fsm_engine.graph.graph import Graph
+from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped
 from fsm_engine.lifecycle.step_events import StepEvents, step_paths
 from fsm_engine.lifecycle.step_parts import plain_graph, supervised_graph
 from fsm_engine.supervised.step_functions import (
@@ -54,8 +55,12 @@ class TrainingStep:
     gradient_accumulation_steps: int
     model_fn: ModelFunction
     step_at_epoch_end: bool
+    inner_model: Any = field(init=False)  # a wrapper and the module in it have modes of their own
     _has_unapplied_gradients: bool = field(init=False, default=False)
     _earlier_gradients: list[torch.Tensor | None] | None = field(init=False, default=None)  # to restore after an error
+
+    def __post_init__(self) -> None:
+        self.inner_model = unwrapped(self.model)
 
     @property
     def graph_of_parts(self) -> Graph:
@@ -118,7 +123,7 @@ class TrainingStep:
 
     def prepare(self, engine: Engine, batch: Any) -> None:
         """Set the model to training mode, zero the gradients unless they accumulate, and set x and y."""
-        if not self.model.training:
+        if not (self.model.training and self.inner_model.training):
             self.model.train()
         if self.gradient_accumulation_steps == 1 or self._window(engine)[0] == 1:
             self.optimizer.zero_grad()

@@ -114,3 +114,44 @@ def test_a_stopped_rank_is_named(ranks: Ranks) -> None:
     second.send_signal(signal.SIGCONT)
     assert [first.wait(60), second.wait(60)] == [0, 0]
     assert re.search(r"rank 0: ITERATION_STARTED, .*rank 1: .*, epoch 1, .*, does not answer", first.err.read_text())
+
+
+LONELY = """
+    import logging, signal
+    logging.basicConfig(format="%(levelname)s %(message)s")
+
+    def step(engine, batch):
+        time.sleep(0.01)
+        if engine.state.iteration == 5:
+            report("stalls")
+            if rank == int(sys.argv[2]):
+                os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+            time.sleep(60)
+
+    with session(timeout=5, stall_after=2) as ranks:
+        trainer = Engine(step)
+        ranks.attach(trainer)
+        c10d.barrier()  # a rank that is lost earlier has not opened its session
+        trainer.run(range(10))
+"""
+
+
+@pytest.mark.parametrize(("lost", "how"), [(0, "SIGSTOP"), (1, "SIGKILL"), (0, "SIGKILL")])
+def test_ranks_without_a_collective_name_the_rank_that_is_lost(ranks: Ranks, lost: int, how: str) -> None:
+    started = ranks.start(2, LONELY, str(lost), how)
+    living = started[1 - lost]
+    living.wait_for("REPORT")
+    deadline = time.monotonic() + 60
+    while "No move for" not in living.err.read_text():
+        assert time.monotonic() < deadline, living.err.read_text()
+        time.sleep(0.05)
+    text = living.err.read_text()
+    for child in started:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+    assert re.search(rf"No move for \d s\. rank {1 - lost}: .*, epoch 1, iteration 5, in step \[", text)
+    if lost == 1:  # rank 0 has the store
+        assert re.search(r"rank 1: .*, does not answer", text)
+    else:
+        assert "the store of the process group does not answer" in text

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_sequence
 from torchmetrics.classification import MulticlassAccuracy
 
 import fsm_engine
-from fsm_engine import Engine, supervised
+from fsm_engine import Engine, Events, supervised
 from fsm_engine.metrics import Accuracy, Loss
 from fsm_engine.supervised import (
     create_supervised_evaluator,
@@ -175,6 +175,23 @@ def test_a_submodule_in_evaluation_mode_stays_in_it_until_an_evaluator_has_run()
         modes.append([module.training for module in (model, *model)])
 
     assert modes == [[True, True, True, False, True], [False] * 5, [True] * 5]
+
+
+@pytest.mark.parametrize("is_trained_wrapped", [True, False])
+def test_a_wrapper_and_its_module_have_the_same_mode(is_trained_wrapped):
+    model, optimizer, loss_fn = parts_of_a_training()
+    trained, evaluated = (nn.DataParallel(model), model) if is_trained_wrapped else (model, nn.DataParallel(model))
+    trainer, evaluator = create_supervised_trainer(trained, optimizer, loss_fn), create_supervised_evaluator(evaluated)
+    modes = []
+    for engine in (trainer, evaluator):
+        engine.add_event_handler(
+            Events.ITERATION_COMPLETED, lambda: modes.append({m.training for m in model.modules()})
+        )
+
+    for engine in (evaluator, trainer, evaluator, trainer):
+        engine.run(batches(1))
+
+    assert modes == [{False}, {True}, {False}, {True}]
 
 
 def test_the_output_is_a_float_on_the_cpu():

@@ -53,6 +53,10 @@ class Ranks:
         assert statuses == [0] * count, errors
         return [reports(child) for child in started]
 
+    def launch(self, code: str, *arguments: str) -> Child:
+        """Start `code`, which starts processes itself, in one process."""
+        return self._children.start(self.folder, textwrap.dedent(code), *arguments)
+
 
 def reports(child: Child) -> list[Any]:
     """Return the values that `child` has reported so far."""
