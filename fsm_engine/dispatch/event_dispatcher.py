@@ -46,6 +46,7 @@ class EventDispatcher(Run):
         self._wrappers: tuple[HandlerWrapper, ...] = ()
         self._observers = Observers()
         self._agreement: SignalAgreement | None = None
+        self._lengths = None
 
     @abstractmethod
     def _allow_change(self) -> None:

@@ -14,6 +14,7 @@ that waits in a function written in C, called by no Python function, such as an 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 import time
@@ -65,6 +66,10 @@ class Agreement:
         log: the messages of the group.
         failures: the failures of the group.
         timeout: how long to wait for the other ranks, in seconds.
+
+    Attributes:
+        shared_iterations: if ranks have epochs of different lengths, the number of iterations that all ranks have in an
+            epoch. A signal that is requested behind them is handled at the end of the epoch.
     """
 
     def __init__(self, engine: Engine, name: str, log: EventLog, failures: Failures, timeout: float) -> None:
@@ -77,6 +82,7 @@ class Agreement:
         self._thread: int | None = None
         self._orders: list[int] = []
         self._graph: Any = None
+        self.shared_iterations: int | None = None
         log.subscribe(self._receive)
 
     # Called by the engine
@@ -97,6 +103,7 @@ class Agreement:
                 "signal": signal.value,
                 "skip": skip,
                 "place": self._place(self._engine.position),
+                "iteration": self._engine.state.iteration,
             }
         )
         self._engine._signals.needs_attention = True
@@ -172,8 +179,8 @@ class Agreement:
 
     def _promise(self, current: _Round, place: Place) -> None:
         if current.promise is None:
-            current.promise = place
-            self._log.store.set(self._key(current.number, self._log.rank), json.dumps(place))
+            current.promise = self._reached_by_all(place)
+            self._log.store.set(self._key(current.number, self._log.rank), json.dumps(current.promise))
 
     def _key(self, number: int, rank: int) -> str:
         return f"promise/{self._name}/{number}/{rank}"
@@ -203,8 +210,28 @@ class Agreement:
         return self._place_after(engine.position) if self._is_in_user_code() else None
 
     def _place(self, position: int) -> Place:
-        state = self._engine.state
-        return Place(self._run, state.iteration, getattr(state, "epoch", 0), self._orders[phase_at(position)])
+        order = self._orders[phase_at(position)]
+        return Place(self._run, getattr(self._engine.state, "epoch", 0), self._iteration(order), order)
+
+    def _iteration(self, order: int) -> float:
+        iteration, cursor = self._engine.state.iteration, self._engine._cursor
+        if self.shared_iterations is None:
+            return iteration
+        in_epoch, left = iteration - cursor.epoch_start, iteration - cursor.epoch_start - self.shared_iterations
+        is_shared = cursor.epoch_is_open and (
+            left < 0 or (left == 0 and order <= self._order_of(Events.ITERATION_COMPLETED))
+        )
+        return in_epoch if is_shared else math.inf
+
+    def _reached_by_all(self, place: Place) -> Place:
+        """Return the first place from `place` on that every rank reaches, whatever the lengths of the epochs."""
+        if place.iteration != math.inf or not self._engine._cursor.epoch_is_open:
+            return place
+        return place._replace(order=self._order_of(Events.EPOCH_COMPLETED))
+
+    def _order_of(self, event: Events) -> int:
+        order: int = self._orders[self._graph.index[event]]
+        return order
 
     def _place_after(self, position: int) -> Place:
         """Return the place after the user code that runs at `position`."""
@@ -213,7 +240,7 @@ class Agreement:
             return place
         scope = self._graph.phases[phase_at(position)].scope
         if scope is not None and Scope.ITERATION.contains(scope):
-            return place._replace(order=self._orders[self._graph.index[Events.ITERATION_COMPLETED]])
+            return place._replace(order=self._order_of(Events.ITERATION_COMPLETED))
         return place._replace(order=place.order + 1)
 
     def _is_in_user_code(self) -> bool:
@@ -253,7 +280,7 @@ class Agreement:
             current = self._rounds[-1] if self._rounds else None
             if current is not None and current.decision is None:
                 current.requests[signal] = message["skip"]
-                current.askers.append(f"rank {message['rank']} ({signal.value} in iteration {place.iteration})")
+                current.askers.append(f"rank {message['rank']} ({signal.value} in iteration {message['iteration']})")
             self._changed.notify_all()
         if is_new and current is not None:
             self._engine._signals.needs_attention = True

@@ -105,6 +105,15 @@ class Meeting:
         every = {rank: text for answer in (own, *others.values()) for rank, text in answer.items()}
         return self.tell(lead, what, lambda: dict(sorted(every.items())))  # type: ignore[no-any-return]
 
+    def exchange(self, what: str, value: Any) -> list[Any]:
+        """Return the values of all ranks, which are plain data, in the order of the ranks, on all ranks.
+
+        Raises:
+            MeetingError: a rank does something else or does not come.
+        """
+        others = self.collect(0, what, lambda: value)
+        return self.tell(0, what, lambda: [value, *(others[rank] for rank in range(1, self.world_size))])  # type: ignore[no-any-return]
+
     def _heard(self, lead: int, what: str) -> Any:
         message = self._take([lead], what)[lead]
         if message["what"] != what:

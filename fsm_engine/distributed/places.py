@@ -22,14 +22,15 @@ class Place(NamedTuple):
 
     Attributes:
         run: how many runs of the engine have begun.
-        iteration: how many iterations have begun; infinity after the end of the run.
-        epoch: how many epochs have begun.
+        epoch: how many epochs have begun; infinity after the end of the run.
+        iteration: how many iterations have begun; if ranks have epochs of different lengths, in the epoch, and infinity
+            where another rank may have no iteration any more.
         order: the order of the phase since the last counter changed, from `phase_orders`.
     """
 
     run: int
+    epoch: float
     iteration: float
-    epoch: int
     order: int
 
 

@@ -15,9 +15,11 @@ from fsm_engine.distributed.agreement import Agreement
 from fsm_engine.distributed.clock import RankClock
 from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.failures import Failures, RankError
+from fsm_engine.distributed.joining import join_uneven
 from fsm_engine.distributed.meeting import Meeting
 from fsm_engine.distributed.samplers import UnpaddedSampler, set_epoch
 from fsm_engine.distributed.stalls import Heartbeat
+from fsm_engine.distributed.uneven import Lengths, Uneven, check_uneven, is_evaluator
 from fsm_engine.distributed.world import (
     device,
     finalize,
@@ -73,25 +75,63 @@ class Session:
             if stall_after is not None:
                 self._heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
 
-    def attach(self, *engines: Engine) -> None:
-        """Let `engines` agree with the other ranks on signals, and set the epoch of samplers.
+    def attach(self, *engines: Engine, uneven: Uneven | None = None) -> None:
+        """Let `engines` agree with the other ranks on signals and lengths, and set the epoch of samplers.
 
         Call it on every rank with the same engines in the same order, before they run. From then on a `terminate`,
         `terminate_epoch` or `interrupt` on one rank is handled by all ranks behind the same iteration. It costs nothing
         until a rank asks for it. At EPOCH_STARTED, ``set_epoch`` of the sampler is called, so that each epoch has an
         order of its own. With one process, `attach` only does this.
 
+        At the beginning of a run, all ranks compare their epoch lengths and limits; this takes one exchange of messages
+        through the store. Evaluators are left out: the engines of `create_supervised_evaluator`, and, without `uneven`,
+        engines that run in a handler of another attached engine. Their iterations do not communicate, so ranks may have
+        different numbers of them.
+
+        Args:
+            *engines: the engines.
+            uneven: what to do if ranks have different numbers of batches.
+
+                None: every rank raises `RankMismatchError` before the first iteration; also if the data of a rank has
+                no length and no ``epoch_length`` is given.
+
+                "drop": ``epoch_length`` is the smallest one of all ranks, and each epoch is a new pass over the data.
+                So all ranks have equally many iterations, and the last batches of the longer ones are not used in this
+                epoch. Data without a length ends on all ranks where it ends on the first one, which costs one
+                collective per batch.
+
+                "join": every rank uses all its batches. A rank without batches takes part in the collectives of the
+                others by `torch.distributed.algorithms.Join`, until all have ended the epoch. Gradients are still
+                divided by the number of ranks. At EPOCH_COMPLETED, weights and optimizers are equal on all ranks. The
+                step has to be made by `supervised_training_step` with a `DistributedDataParallel` model, or have
+                attributes ``model`` and ``optimizer``, and must not accumulate gradients. Ranks count different
+                numbers of iterations, so handlers that communicate belong to epochs.
+
+                "keep": the lengths are not compared, for other engines whose iterations do not communicate.
+
         Raises:
-            ValueError: an engine is attached already, is running, or its lifecycle has no iterations.
+            ValueError: an engine is attached already, is running, or its lifecycle has no iterations; there is no such
+                `uneven`, or it cannot be used with the step or the lifecycle of the engine.
         """
+        check_uneven(uneven)
         for engine in engines:
             self._check(engine)
+            if self._log is not None:
+                self._attach_to_ranks(engine, uneven)
             if Events.EPOCH_STARTED in engine.lifecycle.graph.index:
                 engine.add_event_handler(Events.EPOCH_STARTED(priority=FIRST), set_epoch)
-            if self._log is not None:
-                name = f"engine {len(self._engines)}"
-                engine._agreement = Agreement(engine, name, self._log, self._failures, self._timeout)
             self._engines.append(engine)
+
+    def _attach_to_ranks(self, engine: Engine, uneven: Uneven | None) -> None:
+        assert self._log is not None
+        assert self._meeting is not None
+        name = f"engine {len(self._engines)}"
+        mode = "keep" if is_evaluator(engine) else uneven
+        if mode == "join":
+            join_uneven(engine)
+        agreement = Agreement(engine, name, self._log, self._failures, self._timeout)
+        engine._agreement = agreement
+        engine._lengths = Lengths(engine, name, agreement, self._meeting, self._engines, mode)
 
     def _check(self, engine: Engine) -> None:
         if any(engine is other for other in self._engines):

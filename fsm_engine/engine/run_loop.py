@@ -69,6 +69,8 @@ def begin(
     cursor, signals, data_pass, state = engine._cursor, engine._signals, engine._data_pass, engine.state
     previous_limits = state.max_epochs, state.max_iters
     is_new, resumes = _set_limits(engine, data, max_epochs, max_iters, epoch_length)
+    if engine._lengths is not None:
+        engine._lengths.begin_run(state.dataloader if resumes and data is None else data)
     if previous_limits != (state.max_epochs, state.max_iters) and cursor.loaded_end is Outcome.COMPLETED:
         cursor.loaded_end = None
     signals.requests.clear()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
-from fsm_engine.runtime.data_iter import batches_before
-from fsm_engine.runtime.run_limits import length_of, reaches
+from fsm_engine.runtime.data_iter import batches_before, length_of_pass
+from fsm_engine.runtime.run_limits import reaches
 from fsm_engine.runtime.state import State
 
 EPOCH_PROGRESS = "epoch_progress"
@@ -29,9 +29,9 @@ def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int]
     iterations = iteration - cursor.epoch_start if cursor.epoch_is_open else cursor.loaded_iterations
     is_open = cursor.epoch_is_open and not (length and iterations >= length)
     epochs, iterations = (state.epoch - 1, iterations) if is_open else (state.epoch, cursor.loaded_iterations)
-    batches, derived_batches = batches_done(engine, iteration), batches_before(iteration, state.dataloader, length)
+    batches, derived_batches = batches_done(engine, iteration), batches_before(engine, iteration)
     derived = divmod(iteration, length) if length else (0, 0)
-    pass_length = length_of(state.dataloader) or length  # of data without a length, load_state_dict assumes this one
+    pass_length = length_of_pass(engine) or length  # of data without a length, load_state_dict assumes this one
     has_derived_batches = batches == derived_batches or (pass_length and batches % pass_length == derived_batches)
     progress = State(iteration=iteration, epoch=derived[0], epoch_length=length)
     exceeds = reaches(progress, state.max_epochs and state.max_epochs + 1, state.max_iters and state.max_iters + 1)
@@ -42,11 +42,11 @@ def epoch_progress(engine: EventDispatcher, iteration: int) -> Mapping[str, int]
 
 def batches_done(engine: EventDispatcher, iteration: int) -> int:
     """Return the number of batches of the open pass that are done; derive it where a graph does not determine it."""
-    data_pass, data = engine._data_pass, engine.state.dataloader
+    data_pass = engine._data_pass
     if not data_pass.has_data or engine._graph.pending_batches is None:
-        return batches_before(iteration, data, engine.state.epoch_length)
+        return batches_before(engine, iteration)
     batches = iteration - data_pass.start if data_pass.times_opened else data_pass.skip
-    size = length_of(data)
+    size = length_of_pass(engine)
     return batches % size if size else batches
 
 

@@ -254,7 +254,7 @@ def resume_epoch(engine: EventDispatcher) -> None:
         epochs, cursor.loaded_iterations, data_pass.skip = (loaded[name] for name in PROGRESS_NAMES)
     elif state.epoch_length:
         epochs, cursor.loaded_iterations = divmod(state.iteration, state.epoch_length)
-        data_pass.skip = batches_before(state.iteration, state.dataloader, state.epoch_length)
+        data_pass.skip = batches_before(engine, state.iteration)
     else:
         return
     data_pass.start = state.iteration - data_pass.skip

@@ -32,6 +32,8 @@ def open_data(run: Run, pending: int = 0) -> None:
     skip, data_pass.skip = data_pass.skip, 0
     start = data_pass.start if skip else state.iteration + pending
     opened = open_exactly(run, start, skip) if run.resumes_exactly else run._open_pass(state.dataloader, start, skip)
+    if run._lengths is not None:
+        opened = run._lengths.shared_part(opened, skip)
     data_pass.iterator = opened if run._graph.pending_batches is not None else CountingIterator(opened, skip)
     data_pass.at_end = data_pass.data_exhausted = data_pass.must_reopen = False
     data_pass.start = start
@@ -226,13 +228,19 @@ def batches_to_skip(run: Run) -> int:
     return data_pass.skip if data_pass.iterator is None else batches_taken(run)
 
 
-def batches_before(iteration: int, data: Any, epoch_length: int | None) -> int:
-    """Return the number of batches that the current pass over `data` has used after `iteration` iterations.
+def length_of_pass(run: Run) -> int | None:
+    """Return the number of batches in a pass over the data of the run, or None if it is unknown."""
+    data = run.state.dataloader
+    return length_of(data) if run._lengths is None else run._lengths.length_of_pass(data)
 
-    A pass continues over the ends of epochs, so it starts at multiples of the length of `data`; if that is unknown, of
-    the epoch length. If both are unknown, returns 0.
+
+def batches_before(run: Run, iteration: int) -> int:
+    """Return the number of batches that the current pass over the data has used after `iteration` iterations.
+
+    A pass continues over the ends of epochs, so it starts at multiples of the length of the data; if that is unknown,
+    of the epoch length. If both are unknown, returns 0.
     """
-    length = length_of(data) or epoch_length
+    length = length_of_pass(run) or run.state.epoch_length
     return iteration % length if length else 0
 
 

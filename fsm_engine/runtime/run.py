@@ -15,6 +15,7 @@ from fsm_engine.runtime.clocks import Clocks
 from fsm_engine.runtime.cursor import Cursor
 from fsm_engine.runtime.data_pass import DataPass
 from fsm_engine.runtime.failure import Failure
+from fsm_engine.runtime.length_agreement import LengthAgreement
 from fsm_engine.runtime.pending_signals import PendingSignals
 from fsm_engine.runtime.state import COUNTERS, State
 
@@ -33,6 +34,7 @@ class Run:
 
     _graph: Graph
     _step: Callable[[Any, Any], Any] | None
+    _lengths: LengthAgreement | None
 
     def __init__(self) -> None:
         self._cursor = Cursor()

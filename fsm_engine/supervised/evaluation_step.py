@@ -18,6 +18,7 @@ class EvaluationStep:
     """A step that runs a model on one batch; `supervised_evaluation_step` documents the fields."""
 
     __name__: ClassVar[str] = "supervised_evaluation_step"  # the name in lifecycle files and messages
+    is_evaluation: ClassVar[bool] = True
     model: torch.nn.Module
     device: Device
     non_blocking: bool

@@ -143,7 +143,7 @@ def test_a_rank_whose_run_has_ended_answers(ranks: Ranks) -> None:
     code = """
         with session() as ranks:
             trainer = Engine(lambda engine, batch: None)
-            ranks.attach(trainer)
+            ranks.attach(trainer, uneven="keep")  # so that no rank waits for the other one
             if rank == 1:
                 time.sleep(0.3)
                 trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate)
@@ -171,7 +171,7 @@ def test_a_rank_that_does_not_answer_is_named(ranks: Ranks) -> None:
         with session(timeout=1) as ranks:
             trainer = Engine(lambda engine, batch: None)
             if rank == 0:
-                ranks.attach(trainer)
+                ranks.attach(trainer, uneven="keep")
                 trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate)
                 trainer.run(range(5))
             else:

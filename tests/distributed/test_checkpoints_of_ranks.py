@@ -314,7 +314,7 @@ def test_another_rank_may_write_the_file(ranks: Ranks) -> None:
     [
         ("state", "KeyError: 'no state here'"),
         ("plain", "is a builtins.builtin_function_or_method"),
-        ("place", "rank 0: save 'checkpoint' in iteration 2; rank 1: save 'checkpoint' in iteration 3"),
+        ("place", "iteration 2; rank 1: save 'checkpoint' at Events.ITERATION_COMPLETED, epoch 1, iteration 3"),
         ("load", "rank 1: RuntimeError: The checkpoint does not fit to_load['part']"),
         ("rank", "rank 7 should save 'checkpoint'"),
         ("failure", "a bad batch"),

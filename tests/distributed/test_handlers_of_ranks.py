@@ -93,7 +93,7 @@ METRICS = """
             evaluator.run([])
         except ValueError as error:
             report("zero size" in str(error))
-        ranks.attach(evaluator)
+        ranks.attach(evaluator, uneven="keep")
         for _ in range(2):
             evaluator.run(ranks.loader(torch.tensor([3.0]), pad=False))
         report([evaluator.state.metrics, events])

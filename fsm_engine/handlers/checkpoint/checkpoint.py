@@ -34,6 +34,7 @@ from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priori
 from fsm_engine.handlers.checkpoint.scores import metric_of, number, score_of
 from fsm_engine.handlers.checkpoint.sharded_tensors import copies_on_host, join, split
 from fsm_engine.handlers.checkpoint.shards import check_folder, state_file
+from fsm_engine.metrics.rank_states import place_of
 from fsm_engine.runtime.run_ends import call_after_run
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ class Checkpoint:
             self.wait()
             return self._collect(objects, decision.kept)
 
-        what = f"save {request.basename!r} in iteration {engine.state.iteration}"
+        what = f"save {request.basename!r} at {place_of(engine)}"
         is_exact = bool(tree.engines_in(objects))
         return JointSave(meeting, self._lead, what, is_exact, self.save_handler).run(decide, collect)
 
