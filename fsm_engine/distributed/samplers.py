@@ -48,6 +48,7 @@ class UnpaddedSampler(Sampler[int]):
 def set_epoch(engine: Engine) -> None:
     """Call ``set_epoch`` of the sampler of the data of `engine` with the number of the epoch."""
     data = engine.state.dataloader
-    for owner in (data, getattr(data, "sampler", None), getattr(data, "batch_sampler", None)):
+    batch_sampler = getattr(data, "batch_sampler", None)
+    for owner in (data, getattr(data, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)):
         if callable(getattr(owner, "set_epoch", None)):
             owner.set_epoch(engine.state.epoch)  # type: ignore[union-attr]

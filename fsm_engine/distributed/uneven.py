@@ -94,7 +94,8 @@ class Lengths:
         uneven: Uneven | None,
     ) -> None:
         self._engine, self._name, self._agreement, self._meeting = engine, name, agreement, meeting
-        self._engines, self._uneven = engines, uneven
+        self._engines = engines
+        self._uneven: Uneven | None = uneven
         self._shortest: int | None = None  # the number of batches of a pass that all ranks use; None for all of them
         self._ends_with_first = False
 
@@ -170,7 +171,7 @@ class Lengths:
             state.epoch_length = data_pass.derived_length = agreed
 
     def _until_first_end(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Yield `batches` until those of one rank end; one collective per batch."""
+        """Yield `batches` until the batches of one rank end; one collective per batch."""
         end = object()
         while True:
             batch = next(batches, end)

@@ -84,7 +84,8 @@ def supervised_training_step(
         gradient_accumulation_steps: number of iterations whose gradients are added up before the optimizer steps.
             Each loss is divided by this number before the backward pass; `output_transform` gets the undivided
             loss. Gradients accumulated since the last optimizer step are not applied at the end of a run. A distributed
-            model averages its gradients only in the iterations in which the optimizer steps.
+            model (DistributedDataParallel, FSDP, FSDP2) averages its gradients only in the iterations in which the
+            optimizer steps. FSDP2 then keeps whole gradients in the iterations before.
         model_fn: called as ``model_fn(model, x)`` instead of ``model(x)``.
         step_at_epoch_end: True lets the optimizer step in the last iteration of each epoch and of the run, too, so that
             accumulation starts again with each epoch. The losses of the last iterations are divided by the number of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -219,9 +220,17 @@ class TrainingStep:
 
     def _without_sync(self, engine: Engine) -> AbstractContextManager[Any]:
         """Return a context in which a distributed model averages its gradients only if the optimizer steps."""
-        if hasattr(type(self.model), "no_sync") and self.accumulates(engine):
-            return self.model.no_sync()  # type: ignore[operator,no-any-return]
-        return nullcontext()
+        if self._delays_sync is nullcontext:
+            return nullcontext()
+        return self._delays_sync(self.model, self.accumulates(engine))
+
+    @cached_property
+    def _delays_sync(self) -> Callable[[Any, bool], AbstractContextManager[Any]]:
+        """The function that returns that context; `nullcontext` for a model of one process."""
+        kind = type(self.model)
+        if hasattr(kind, "no_sync"):  # DistributedDataParallel and FSDP
+            return _sync_by_context
+        return _sync_by_flag if hasattr(kind, "set_requires_gradient_sync") else nullcontext  # FSDP2
 
     def abandon(self) -> None:
         """Restore the gradients that earlier iterations have accumulated, after an error in this one."""
@@ -261,6 +270,15 @@ def check_optimizer(optimizer: Any) -> None:
             f"{type(optimizer).__name__}.step() needs a closure that computes the loss again, which the parts of a "
             f"supervised step cannot provide. Write a step that calls optimizer.step(closure), and use Engine(step)."
         )
+
+
+def _sync_by_context(model: Any, delays: bool) -> AbstractContextManager[Any]:
+    return model.no_sync() if delays else nullcontext()  # type: ignore[no-any-return]
+
+
+def _sync_by_flag(model: Any, delays: bool) -> AbstractContextManager[Any]:
+    model.set_requires_gradient_sync(not delays)
+    return nullcontext()
 
 
 def _may_be_retried(engine: Engine) -> bool:
