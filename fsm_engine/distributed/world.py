@@ -106,6 +106,7 @@ def is_launched() -> bool:
     """
     given = [name for name in _RENDEZVOUS if name in os.environ]
     if not {"RANK", "WORLD_SIZE"} & set(given):
+        _warn_of_tasks(int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)))
         return False
     missing = [name for name in _RENDEZVOUS if name not in given]
     if missing:
@@ -114,6 +115,17 @@ def is_launched() -> bool:
             f"each other. Start the script with torchrun, or remove these variables to run one process."
         )
     return True
+
+
+def _warn_of_tasks(count: int) -> None:
+    """Log a warning if srun has started several processes, which do not know each other."""
+    if count > 1:
+        logging.getLogger("fsm_engine.distributed").warning(
+            "srun has started %s processes, but without the variables that torch reads, so each of them trains alone. "
+            "Set MASTER_ADDR and MASTER_PORT, and for each process RANK=$SLURM_PROCID, LOCAL_RANK=$SLURM_LOCALID and "
+            "WORLD_SIZE=$SLURM_NTASKS.",
+            count,
+        )
 
 
 def initialize(backend: str | None = None, **kwargs: Any) -> None:

@@ -151,7 +151,8 @@ class GracefulStop:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
                 "GracefulStop is attached to an engine that runs outside the main thread, and Python delivers signals "
-                "only in the main thread. Run it there, or call engine.interrupt() from any thread."
+                "only in the main thread. Run it there, or, as in the thread that Ray Train starts, leave GracefulStop "
+                "out, and call engine.interrupt() from any thread."
             )
         for number in self.signals:
             if signal.getsignal(number) is None:

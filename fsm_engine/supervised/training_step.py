@@ -220,17 +220,16 @@ class TrainingStep:
 
     def _without_sync(self, engine: Engine) -> AbstractContextManager[Any]:
         """Return a context in which a distributed model averages its gradients only if the optimizer steps."""
-        if self._delays_sync is nullcontext:
-            return nullcontext()
-        return self._delays_sync(self.model, self.accumulates(engine))
+        delay = self._delay_sync
+        return nullcontext() if delay is None else delay(self.model, self.accumulates(engine))
 
     @cached_property
-    def _delays_sync(self) -> Callable[[Any, bool], AbstractContextManager[Any]]:
-        """The function that returns that context; `nullcontext` for a model of one process."""
+    def _delay_sync(self) -> Callable[[Any, bool], AbstractContextManager[Any]] | None:
+        """The function that makes this context; None for a model of one process."""
         kind = type(self.model)
         if hasattr(kind, "no_sync"):  # DistributedDataParallel and FSDP
             return _sync_by_context
-        return _sync_by_flag if hasattr(kind, "set_requires_gradient_sync") else nullcontext  # FSDP2
+        return _sync_by_flag if hasattr(kind, "set_requires_gradient_sync") else None  # FSDP2
 
     def abandon(self) -> None:
         """Restore the gradients that earlier iterations have accumulated, after an error in this one."""
@@ -273,7 +272,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def _sync_by_context(model: Any, delays: bool) -> AbstractContextManager[Any]:
-    return model.no_sync() if delays else nullcontext()  # type: ignore[no-any-return]
+    return model.no_sync() if delays else nullcontext()
 
 
 def _sync_by_flag(model: Any, delays: bool) -> AbstractContextManager[Any]:
