@@ -131,11 +131,14 @@ class Job:
     folder: Path
     numbers: list[RankNumbers]
     pid: int
+    _code: int | None = None
 
     def code(self) -> int | None:
         """Return the exit code of the launcher, or None while it runs."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if pid else None
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
 
     def attempt(self) -> int:
         """Return how often all ranks have been started."""
@@ -246,6 +249,8 @@ class Disturbance:
             if job.attempt() > attempt and self._is_on() and not (signals and "launcher" in self.how):
                 attempt = job.attempt()
                 self._wait_for_moment(job)
+                if job.code() is not None:
+                    break
                 self._send(job)
                 signals += 1
                 end = time.monotonic() + LONGEST
@@ -258,7 +263,7 @@ class Disturbance:
                 reached = 0
             time.sleep(0.001)
             code = job.code()
-        return code, signals
+        return job.code(), signals
 
     def _wait_for_moment(self, job: Job) -> None:
         """Wait for a random moment: while the ranks start, train or save."""
@@ -267,10 +272,10 @@ class Disturbance:
         if moment == "start":
             time.sleep(random.uniform(0, 0.3))
             return
-        while not job.is_training() and time.monotonic() < end:
+        while not job.is_training() and job.code() is None and time.monotonic() < end:
             time.sleep(0.001)
         time.sleep(random.uniform(0, 0.4 * self.length))
-        while moment == "save" and not job.is_saving() and job.is_training() and time.monotonic() < end:
+        while moment == "save" and not job.is_saving() and job.code() is None and time.monotonic() < end:
             time.sleep(0.0005)
         time.sleep(random.uniform(0, 0.01))
 
@@ -284,9 +289,11 @@ class Disturbance:
 
 def disturb_ranks(folder: Path, ranks: int, counts: dict[str, int], by_torchrun: bool, tally: Counter[str]) -> None:
     """Run an undisturbed job, then jobs that are stopped `counts[how]` times for each `how` of `Disturbance`."""
-    started = time.monotonic()
     undisturbed = start(folder / "undisturbed", ranks, by_torchrun)
+    started = time.monotonic()
     while (code := undisturbed.code()) is None:
+        if not undisturbed.is_training():
+            started = time.monotonic()
         time.sleep(0.01)
     assert code == 0, (folder / "undisturbed" / "log.txt").read_text()
     length = time.monotonic() - started
