@@ -5,18 +5,22 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from numbers import Real
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 from fsm_engine._util.plain_data import is_tensor
 from fsm_engine.inspector.control import Control
 from fsm_engine.inspector.inspected import InspectedEngine
 from fsm_engine.inspector.look import finite
-from fsm_engine.inspector.ring_reader import RingReader
+from fsm_engine.inspector.ring_reader import Records, RingReader
+from fsm_engine.inspector.value_history import Point, ValueHistory
 from fsm_engine.runtime.pauses import paused_seconds
 
 MOST_MOVES, MOST_SPANS, MOST_VALUES, MOST_POINTS = 1000, 500, 40, 100
 """The most moves, handler calls, curves, and points of a curve in one update."""
+
+MOST_HISTORY = 3000
+"""The most moves, and handler calls, for a page that has just connected."""
 
 
 class Feed:
@@ -35,14 +39,35 @@ class Feed:
         self._last_values: dict[str, tuple[Any, Any]] = {}
         self._pauses: list[list[int | None]] = []
         self._counters: dict[str, RingReader] = {}
+        self._history: dict[str, ValueHistory] = {}
 
     def update(self) -> dict[str, Any] | None:
         """Return the news, as an update has it; None if the engine no longer exists."""
-        engine, inspected = self._inspected.engine, self._inspected
+        engine = self._inspected.engine
         moves, spans = self._read_moves(), self._read_spans()
         if engine is None:
             return None
-        state, kinds = engine.state, self._track.kinds
+        values = self._values(engine)
+        for name, points in values.items():
+            self._history.setdefault(name, ValueHistory()).add(points)
+        return {**self._present(engine), "moves": moves, "spans": spans, "values": values}
+
+    def history(self) -> dict[str, Any] | None:
+        """Return what the last updates had, for a page that has just connected; None if the engine no longer exists."""
+        engine = self._inspected.engine
+        if engine is None:
+            return None
+        moves, spans = self._moves.read_again(MOST_HISTORY), self._spans.read_again(MOST_HISTORY)
+        return {
+            **self._present(engine),
+            "moves": self._move_rows(moves, bool(moves.missed)),
+            "spans": self._span_rows(spans),
+            "values": {name: history.points for name, history in self._history.items()},
+        }
+
+    def _present(self, engine: Any) -> dict[str, Any]:
+        """Return the part of an update that is about the present, and the counts."""
+        inspected, state, kinds = self._inspected, engine.state, self._track.kinds
         last = self._track.last_move
         visits: Counter[str] = Counter()
         for number, count in self._taken.items():
@@ -60,10 +85,7 @@ class Feed:
             "visits": visits,
             "taken": [self._taken[number] for number in range(len(kinds))],
             "calls": [self._calls.get(number, [0, 0, 0]) for number in range(len(self._track.handlers))],
-            "moves": moves,
-            "spans": spans,
             "leftOut": dict(self._left_out),
-            "values": self._values(engine),
             "pauses": [
                 *self._pauses,
                 *([[pause.start - self._origin, None]] if pause is not None and pause.inspected is inspected else []),
@@ -81,14 +103,19 @@ class Feed:
     def _read_moves(self) -> list[Any]:
         """Count the new moves and return the newest; None stands for moves before them that are left out."""
         records = self._moves.read()
-        long, short = records.words
-        times, kinds, epochs, iterations = long[0::3], short[2::6], short[3::6], long[2::3]
+        _, short = records.words
+        kinds = short[2::6]
         self._taken.update(kinds)
-        skipped = max(len(times) - MOST_MOVES, 0)
+        skipped = max(len(kinds) - MOST_MOVES, 0)
         self._left_out["moves"] += records.missed + skipped
-        rows = zip(times[skipped:], kinds[skipped:], epochs[skipped:], iterations[skipped:])
-        new: list[Any] = [[time - self._origin, *rest] for time, *rest in rows]
-        return [None, *new] if records.missed or skipped else new
+        return self._move_rows(records, bool(records.missed or skipped), skipped)
+
+    def _move_rows(self, records: Records, is_cut: bool, skipped: int = 0) -> list[Any]:
+        """Return the moves, with None before them if moves are missing there."""
+        long, short = records.words
+        columns = long[0::3], short[2::6], short[3::6], long[2::3]
+        rows: list[Any] = [[time - self._origin, *rest] for time, *rest in zip(*(c[skipped:] for c in columns))]
+        return [None, *rows] if is_cut else rows
 
     def _read_spans(self) -> list[list[int]]:
         records = self._spans.read()
@@ -103,7 +130,12 @@ class Feed:
                 self._pauses = [*self._pauses[-999:], [start - self._origin, end - self._origin]]
         skipped = max(len(starts) - MOST_SPANS, 0)
         self._left_out["spans"] += records.missed + skipped
-        rows = zip(starts[skipped:], ends[skipped:], handlers[skipped:], raised[skipped:])
+        return self._span_rows(records, skipped)
+
+    def _span_rows(self, records: Records, skipped: int = 0) -> list[list[int]]:
+        long, short = records.words
+        columns = long[0::3], long[1::3], short[4::6], short[5::6]
+        rows = zip(*(column[skipped:] for column in columns))
         return [[start - self._origin, end - start, handler, failed] for start, end, handler, failed in rows]
 
     def _progress(self, engine: Any) -> dict[str, Any]:
@@ -126,18 +158,20 @@ class Feed:
             "rate": rate,
         }
 
-    def _values(self, engine: Any) -> dict[str, list[list[Any]]]:
+    def _values(self, engine: Any) -> dict[str, list[Point]]:
         """Return a point for each number that has changed, or whose iteration has: output, metrics, learning rates."""
-        iteration, new = engine.state.iteration, {}
+        iteration, now = engine.state.iteration, perf_counter_ns() - self._origin
+        new: dict[str, list[Point]] = {}
         for name, value in _named_values(engine):
             point = iteration, value
             if self._last_values.get(name) != point and len(self._last_values) <= MOST_VALUES:
                 self._last_values[name] = point
-                new[name] = [[iteration, finite(value)]]
+                new[name] = [(iteration, finite(value), now)]
         if self._inspected.parent is None:
             for name, counter in list(self._inspected.recorder.timeline.counters.items()):
                 read = self._counters.setdefault(name, RingReader(counter)).read()
-                points = [[iteration, finite(value)] for value in array("d", read.content)[1::2]]
+                rows = zip(array("q", read.content)[0::2], array("d", read.content)[1::2])
+                points = [(iteration, finite(value), time - self._origin) for time, value in rows]
                 if points:
                     new[name] = points[-MOST_POINTS:]
         return new

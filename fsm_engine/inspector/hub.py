@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from typing import Any, ClassVar
 
 from fsm_engine.inspector.control import RANKS, Control
@@ -198,7 +198,9 @@ class Hub:
         for message in kept:
             client.queue.put_nowait(json.dumps(message))
         old = list(map(self._relative, self._warnings.last))
-        client.queue.put_nowait(json.dumps({"type": "update", "now": 0, "warnings": old, "engines": []}))
+        history = [one for feed, *_ in self._feeds.values() if (one := feed.history()) is not None]
+        now = perf_counter_ns() - self.origin
+        client.queue.put_nowait(json.dumps({"type": "update", "now": now, "warnings": old, "engines": history}))
 
     def _hello(self) -> dict[str, Any]:
         pairs = [(inspected, control) for control in list(self.controls) for inspected in list(control.engines)]
@@ -214,6 +216,7 @@ class Hub:
             "readOnly": self.read_only,
             "title": first["heading"],
             "process": process,
+            "wall": (time_ns() - perf_counter_ns() + self.origin) / 1e6,
             "engines": engines,
             "canPause": first["canPause"],
             "canSave": first["canSave"],

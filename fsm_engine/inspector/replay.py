@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 from fsm_engine.inspector.hub import EVERY, Client, Hub
+from fsm_engine.inspector.look import finite
 from fsm_engine.inspector.server import Server
+from fsm_engine.inspector.value_history import Point
 from fsm_engine.render.inspector_page import track_picture
 from fsm_engine.render.timeline.engine_records import EngineRecord, engine_records
 from fsm_engine.render.timeline.page import describe_kind
-from fsm_engine.timeline.columns import counter_columns, move_columns, span_columns
+from fsm_engine.timeline.columns import MoveColumns, counter_columns, move_columns, span_columns
+from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Track
 
 MOST = 100_000
 """The most moves, and the most handler calls, of an engine that a page gets. It gets the last ones."""
 
-_CHUNK = 5000
+_CHUNK, _MOST_POINTS = 5000, 2000
 _REASON = "This is a recorded run."
 
 
@@ -77,14 +81,23 @@ def _messages(timeline: Timeline, title: str, session: str) -> Iterator[dict[str
         "breakpoints": [],
         "canPause": _REASON,
         "canSave": _REASON,
+        "wall": (origin + timeline.wall) / 1e6,
     }
     for record, track in zip(records, tracks):
         yield from _records(record.number, track, origin)
-    values = {name: list(counter_columns(counter)[1])[-1000:] for name, counter in timeline.counters.items()}
-    if values:
-        points = {name: [[number, value] for number, value in enumerate(column)] for name, column in values.items()}
+    if timeline.counters:
+        moves = move_columns(tracks[0])
+        points = {name: _points(counter, moves, origin) for name, counter in timeline.counters.items()}
         yield {"type": "update", "now": 0, "warnings": [], "engines": [{"id": records[0].number, "values": points}]}
     yield {"type": "end"}
+
+
+def _points(counter: Ring, moves: MoveColumns, origin: int) -> list[Point]:
+    """Return the last values of a counter, each with the iteration at its time."""
+    times, values = counter_columns(counter)
+    rows = list(zip(times, values))[-_MOST_POINTS:]
+    places = [min(bisect_right(moves.times, time), len(moves.times) - 1) for time, _ in rows]
+    return [(moves.iterations[place], finite(value), time - origin) for place, (time, value) in zip(places, rows)]
 
 
 def _describe(record: EngineRecord, track: Track) -> dict[str, Any]:

@@ -46,12 +46,24 @@ class RingReader:
         reserve = max(ring.capacity // 10, 1)  # the run writes while this thread reads
         first = max(seen, count - ring.capacity + reserve)
         last = min(count, first + MOST)
+        self._seen = last
+        return Records(self._content(first, last), first - seen)
+
+    def read_again(self, most: int) -> Records:
+        """Return the last records that were read, at most `most`, unless the run has overwritten them."""
+        ring, seen = self._ring, self._seen
+        kept = max(self._count() - ring.capacity + max(ring.capacity // 10, 1), 0)
+        first = min(max(seen - most, kept), seen)
+        return Records(self._content(first, seen), first)
+
+    def _content(self, first: int, last: int) -> bytes:
+        """Return the bytes of the records with these numbers."""
+        ring = self._ring
         size, start, end = ring.record.size, first % ring.capacity, first % ring.capacity + last - first
         content = bytes(ring.block[start * size : min(end, ring.capacity) * size])
         if end > ring.capacity:
             content += bytes(ring.block[: (end - ring.capacity) * size])
-        self._seen = last
-        return Records(content, first - seen)
+        return content
 
     def _count(self) -> int:
         """Return the number of records written, or a smaller number while the run begins a new lap."""

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from fsm_engine import Engine, Events, Lifecycle
 from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers import Checkpoint, TimeLimit, Timer, Watchdog
 from fsm_engine.inspector import Inspector
+from fsm_engine.inspector.ring_reader import RingReader
+from fsm_engine.inspector.value_history import ValueHistory
 from fsm_engine.runtime import pauses
 from fsm_engine.supervised import create_supervised_evaluator, create_supervised_trainer
 from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.ring import Ring
+from fsm_engine.timeline.track import MOVE
 
 DATA = [0.0, 1.0, 2.0, 3.0]
 
@@ -383,6 +388,51 @@ def test_a_nested_engine_appears_with_its_parent(engine: Engine, inspector: Insp
     assert client.status("completed", 1)["visits"]["Events.ITERATION_STARTED"] == 8
 
 
+def test_a_page_that_connects_late_gets_the_last_moves_calls_and_values(engine: Engine, inspector: Inspector) -> None:
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: None)
+    running = run(engine)
+    inspector.timeline.count("norm", 2)
+    with Client(inspector.address) as client:
+        client.wait(lambda message: message["type"] == "look")
+        client.done("continue")
+        running.end()
+        client.status("completed")
+    recorded = list(inspector.timeline.tracks[0].move_ring)
+    with Client(inspector.address) as late:
+        (one,) = late.wait(lambda message: message["type"] == "update")["engines"]
+    assert [row[1:] for row in one["moves"]] == [list(row[1:]) for row in recorded]
+    assert sum(one["taken"]) == len(recorded)
+    assert len(one["spans"]) == 9  # the pause is one
+    assert [value for _, value, _ in one["values"]["norm"]] == [2.0]
+    assert one["values"]["output"][-1][:2] == [8, 3.0]
+
+
+def test_a_history_of_values_is_bounded_and_keeps_the_first_and_the_last_point() -> None:
+    for count in (1, 999, 1000, 12_345):
+        history = ValueHistory()
+        history.add((number, 0.0, number) for number in range(count))
+        kept = [iteration for iteration, *_ in history.points]
+        assert len(kept) <= 1000
+        assert (kept[0], kept[-1]) == (0, count - 1)
+        assert len({after - before for before, after in pairwise(kept[:-1])}) <= 1
+
+
+@pytest.mark.parametrize("written", [0, 5, 80, 100, 101, 250])
+def test_records_of_a_ring_are_read_again_unless_they_may_be_overwritten(written: int) -> None:
+    ring = Ring(MOVE, 100)
+    reader = RingReader(ring)
+    for number in range(written):
+        ring.add(number, 0, 0, 0)
+        if number % 40 == 0:
+            reader.read()
+    reader.read()
+    for most in (0, 7, 1000):
+        records = reader.read_again(most)
+        expected = list(range(max(written - most, written - 90, 0), written))
+        assert list(records.words[0][0::3]) == expected
+        assert records.missed == (expected[0] if expected else written)
+
+
 def test_values_are_reported(inspector: Inspector, engine: Engine, client: Client) -> None:
     engine.state.metrics["accuracy"] = 0.5
     engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: inspector.timeline.count("norm", 2))
@@ -396,8 +446,8 @@ def test_values_are_reported(inspector: Inspector, engine: Engine, client: Clien
         for one in message["engines"] if message["type"] == "update" else []:
             for name, points in one["values"].items():
                 values.setdefault(name, []).extend(points)
-    assert values["output"][-1] == [8, 3.0]
-    assert [value for _, value in values["norm"]] == [2.0] * 8
+    assert values["output"][-1][:2] == [8, 3.0]
+    assert [value for _, value, _ in values["norm"]] == [2.0] * 8
     assert values["metrics/accuracy"][-1][1] == 0.5
 
 

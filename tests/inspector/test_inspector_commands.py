@@ -93,7 +93,9 @@ def test_a_recorded_run_is_sent_whole(tmp_path: Path) -> None:
         for number, track in enumerate(timeline.tracks):
             sent = [move for one in updates if one["id"] == number for move in one.get("moves", [])]
             assert [move[2:] for move in sent] == [[move.epoch, move.iteration] for move in track.moves]
-        assert [one["values"] for one in updates if "values" in one] == [{"loss": [[0, 0.5]]}]
+        ((iteration, value, moment),) = next(one["values"]["loss"] for one in updates if "values" in one)
+        assert (iteration, value) == (6, 0.5)
+        assert moment >= updates[0]["moves"][-1][0]
         assert not client.ask("pause")["ok"]
 
 
