@@ -213,7 +213,7 @@ class Disturbance:
     def run_all(self, folder: Path, expected: dict[str, Any]) -> None:
         """Run jobs in subfolders of `folder` until all signals have been sent, and compare their ends."""
         jobs = 0
-        while self._is_on() and not any(name.startswith("WRONG") for name in self.tally):
+        while self._is_on() and not any(name.startswith("WRONG") for name in +self.tally):
             jobs += 1
             if not self._run(folder / str(jobs)):
                 return
