@@ -7,27 +7,29 @@ handled there, as in a single process.
 
 The thread of the run makes the promise at the next place where signals are safe, and waits there for the decision. A
 run may not get there, because it waits in a collective for a rank that waits for the decision. Then another thread
-makes the promise as soon as it sees that the run is in user code: the run looks for signals when that returns. A run
-that waits in a function written in C, called by no Python function, such as an iterator, makes no promise meanwhile.
+makes the promise, as soon as it is certain of the next place at which the run looks for signals. A promise must not be
+lower than a place that the run has passed without looking. So it is not made from the position alone, which is also
+seen when the run has already passed it, but from the line that the generated function executes (`line_positions`).
 """
 
 from __future__ import annotations
 
 import json
+import linecache
 import math
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fsm_engine.compiler.line_positions import line_positions
 from fsm_engine.distributed.event_log import EventLog, Message
 from fsm_engine.distributed.failures import Failures
-from fsm_engine.distributed.places import Place, end_of_run, phase_orders
+from fsm_engine.distributed.places import BEFORE_RESUMED, Place, end_of_run, first_phase, phase_orders, start_of_run
 from fsm_engine.events.events import Events
-from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.positions import is_entered, phase_at
 from fsm_engine.graph.signals import Signal
 
@@ -44,15 +46,46 @@ class AgreementError(RuntimeError):
     """Raised on a rank that waited too long for other ranks to answer a request."""
 
 
+class _Request(NamedTuple):
+    """A request, and the place, the rank and the iteration in which it was made."""
+
+    signal: Signal
+    skip: bool
+    place: Place
+    rank: int
+    iteration: int
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} ({self.signal.value} in iteration {self.iteration})"
+
+    def concerns(self, place: Place) -> bool:
+        """Return True if the run, and the epoch if the signal ends an epoch, are not over at `place`."""
+        is_same_epoch = self.signal is not Signal.TERMINATE_EPOCH or self.place.epoch == place.epoch
+        return self.place.run == place.run and is_same_epoch
+
+
 @dataclass
 class _Round:
-    """A request, the promises of the ranks, and the decision."""
+    """Requests that are decided together, the promise of this rank, and the decision."""
 
     number: int
-    requests: dict[Signal, bool] = field(default_factory=dict[Signal, bool])
-    askers: list[str] = field(default_factory=list[str])
+    requests: list[_Request]
     promise: Place | None = None
     decision: Place | None = None
+
+    def signals(self, place: Place) -> dict[Signal, bool]:
+        """Return the signals to handle at `place`: not those of a run or an epoch that is over on some rank."""
+        return {each.signal: each.skip for each in self.requests if each.concerns(place)}
+
+    def decide(self, place: Place) -> list[_Request]:
+        """Set the decision. Return the requests that were made beyond it, which need a decision of their own.
+
+        There are some if a rank made its promise, went on to that place, and asked there before the decision came.
+        """
+        self.decision = place
+        late = [each for each in self.requests if each.place > place]
+        self.requests = [each for each in self.requests if each.place <= place]
+        return late
 
 
 class Agreement:
@@ -80,7 +113,10 @@ class Agreement:
         self._decisions: dict[Signal, Place] = {}  # the latest place of each signal
         self._run = 0
         self._thread: int | None = None
+        self._frame = 0  # the `id` of the frame of `Engine.run`, to which a reference would keep the data
+        self._floor: Place | None = None  # the run has not reached it, and cannot pass it before `leave_safe_point`
         self._orders: list[int] = []
+        self._first_phase = 0
         self._graph: Any = None
         self.shared_iterations: int | None = None
         log.subscribe(self._receive)
@@ -111,8 +147,8 @@ class Agreement:
     def requested(self, signal: Signal) -> bool | None:
         """Return the value of a request that the run has not handled yet; None if there is none."""
         with self._changed:
-            requests = [dict(self._unseen), *(current.requests for current in self._rounds)]
-            return next((each[signal] for each in requests if signal in each), None)
+            received = [(each.signal, each.skip) for current in self._rounds for each in current.requests]
+            return next((skip for asked, skip in [*self._unseen, *received] if asked is signal), None)
 
     def begin_run(self) -> None:
         """Note that a run begins in the current thread."""
@@ -120,8 +156,10 @@ class Agreement:
             if self._graph is not self._engine._graph:
                 self._graph = self._engine._graph
                 self._orders = phase_orders(self._graph)
+                self._first_phase = first_phase(self._graph)
             self._run += 1
-            self._thread = threading.get_ident()
+            self._floor = start_of_run(self._run)
+            self._thread, self._frame = threading.get_ident(), _frame_of_run()
 
     def end_run(self, error: BaseException | None) -> None:
         """Note that the run has ended or is suspended. Tell the other ranks of the exception that ended it."""
@@ -130,7 +168,7 @@ class Agreement:
             phase = self._graph.phases[phase_at(self._engine._resume_position)]
             self._failures.report(error, f"in {phase}, epoch {getattr(state, 'epoch', 0)}, iteration {state.iteration}")
         with self._changed:
-            self._thread = None
+            self._thread = self._floor = None
             self._drop_missed()
 
     def at_safe_point(self, position: int) -> dict[Signal, bool]:
@@ -155,10 +193,16 @@ class Agreement:
                 if current.decision is None or place < current.decision:
                     break
                 del self._rounds[0]
-                if current.decision.run == self._run:
-                    self._engine.logger.info("Handling a request of %s.", ", ".join(current.askers))
-                    signals.update(current.requests)
+                requested = current.signals(place)
+                verb = "Handling" if requested else "Too late for"
+                self._engine.logger.info("%s a request of %s.", verb, ", ".join(map(str, current.requests)))
+                signals.update(requested)
+            self._floor = self._place_after(position)
         return signals
+
+    def leave_safe_point(self) -> None:
+        """Note that the lifecycle continues, so the run may pass places where signals are safe."""
+        self._floor = None
 
     def _wait_until(self, is_true: Callable[[], bool]) -> None:
         if not self._changed.wait_for(lambda: self._failures.has_other or is_true(), self._timeout):
@@ -186,32 +230,61 @@ class Agreement:
         return f"promise/{self._name}/{number}/{rank}"
 
     def _promise_for_run(self, current: _Round) -> None:
-        """Make the promise if the run is in user code, so that it may not reach a place where signals are safe."""
-        while not self._log.is_closed:
-            with self._changed:
-                if current.promise is not None:
-                    return
-                place = self._next_safe_place()
-                if place is not None:
-                    self._promise(current, place)
-                    return
+        """Make the promise as soon as the next place at which the run looks for signals is certain."""
+        while not (self._log.is_closed or self._has_promised(current)):
             time.sleep(_LOOK_EVERY)
 
-    def _next_safe_place(self) -> Place | None:
-        """Return the next place where signals are safe if the run cannot get beyond it unnoticed; else None.
+    def _has_promised(self, current: _Round) -> bool:
+        with self._changed:
+            place = self._next_safe_place() if current.promise is None else None
+            if place is not None:
+                self._promise(current, place)
+            return current.promise is not None
 
-        That is if the run is in user code, because the run looks for signals when user code returns.
+    def _next_safe_place(self) -> Place | None:
+        """Return a place that the run does not get beyond without looking for signals, or None.
+
+        It is called when the run has been told to look for signals. So the run waits for the lock at the next place
+        where signals are safe, and all that is read here belongs to places up to there.
         """
-        engine = self._engine
         if self._thread is None:
             return end_of_run(self._run)
-        if engine._signals.is_calling_back:
-            return self._place(engine.position)
-        return self._place_after(engine.position) if self._is_in_user_code() else None
+        if self._engine._signals.is_calling_back:
+            return self._place(self._engine.position)
+        counters = self._counters()
+        position = self._position_of_function()
+        if position is None:
+            return self._floor
+        place = self._place_after(position) if is_entered(position) else self._place(position)
+        return place if counters == self._counters() else None  # otherwise an iteration or an epoch begins
+
+    def _position_of_function(self) -> int | None:
+        """Return the position that the function of the lifecycle works on, if it reads its flag next; else None."""
+        frame = sys._current_frames().get(self._thread or 0)
+        while frame is not None and id(frame.f_back) != self._frame:
+            frame = frame.f_back
+        if frame is None or not frame.f_code.co_filename.startswith("<fsm_engine run "):
+            return None
+        return line_positions("".join(linecache.getlines(frame.f_code.co_filename))).get(frame.f_lineno)
 
     def _place(self, position: int) -> Place:
-        order = self._orders[phase_at(position)]
+        if phase_at(position) in self._engine._graph.terminal:
+            return end_of_run(self._run)
+        return self._place_of(self._order_at(position))
+
+    def _place_after(self, position: int) -> Place:
+        """Return a place after the handlers of the phase at `position`, and not after the next safe place."""
+        if phase_at(position) in self._engine._graph.terminal:
+            return end_of_run(self._run)
+        return self._place_of(self._order_at(position) + 1)
+
+    def _place_of(self, order: int) -> Place:
         return Place(self._run, getattr(self._engine.state, "epoch", 0), self._iteration(order), order)
+
+    def _order_at(self, position: int) -> int:
+        phase = phase_at(position)
+        is_resuming = phase == self._first_phase and self._engine._cursor.is_loaded
+        return BEFORE_RESUMED if is_resuming else self._orders[phase]
 
     def _iteration(self, order: int) -> float:
         iteration, cursor = self._engine.state.iteration, self._engine._cursor
@@ -223,6 +296,11 @@ class Agreement:
         )
         return in_epoch if is_shared else math.inf
 
+    def _counters(self) -> tuple[Any, ...]:
+        """Return all that a place depends on, besides the order of the phase."""
+        state, cursor = self._engine.state, self._engine._cursor
+        return state.iteration, getattr(state, "epoch", 0), cursor.epoch_start, cursor.epoch_is_open, cursor.is_loaded
+
     def _reached_by_all(self, place: Place) -> Place:
         """Return the first place from `place` on that every rank reaches, whatever the lengths of the epochs."""
         if place.iteration != math.inf or not self._engine._cursor.epoch_is_open:
@@ -232,28 +310,6 @@ class Agreement:
     def _order_of(self, event: Events) -> int:
         order: int = self._orders[self._graph.index[event]]
         return order
-
-    def _place_after(self, position: int) -> Place:
-        """Return the place after the user code that runs at `position`."""
-        place = self._place(position)
-        if not is_entered(position):  # its handlers run
-            return place
-        scope = self._graph.phases[phase_at(position)].scope
-        if scope is not None and Scope.ITERATION.contains(scope):
-            return place._replace(order=self._order_of(Events.ITERATION_COMPLETED))
-        return place._replace(order=place.order + 1)
-
-    def _is_in_user_code(self) -> bool:
-        """Return True if the function that runs the lifecycle has called another function."""
-        program = self._engine._program
-        frame = sys._current_frames().get(self._thread or 0)
-        if program is None or frame is None:
-            return False
-        code = program.compiled.function.__code__
-        frame = frame.f_back if frame.f_code is not code else None
-        while frame is not None and frame.f_code is not code:
-            frame = frame.f_back
-        return frame is not None
 
     # Messages, in the thread of the log
 
@@ -267,33 +323,31 @@ class Agreement:
         if message["kind"] == "request":
             self._receive_request(number, message)
         elif message["kind"] == "decision":
-            self._receive_decision(message)
+            self._receive_decision(number, Place(*message["place"]))
 
     def _receive_request(self, number: int, message: Message) -> None:
         signal, place = Signal(message["signal"]), Place(*message["place"])
+        request = _Request(signal, message["skip"], place, message["rank"], message["iteration"])
         with self._changed:
-            if message["rank"] == self._log.rank:
+            if request.rank == self._log.rank:
                 del self._unseen[0]
-            is_new = self._is_new_round(signal, place)
+            is_new = False
+            if self._rounds and self._rounds[-1].decision is None:
+                self._rounds[-1].requests.append(request)
+            else:
+                decision = self._decisions.get(request.signal)
+                is_new = decision is None or request.place > decision  # otherwise it came after its own decision
             if is_new:
-                self._rounds.append(_Round(number))
-            current = self._rounds[-1] if self._rounds else None
-            if current is not None and current.decision is None:
-                current.requests[signal] = message["skip"]
-                current.askers.append(f"rank {message['rank']} ({signal.value} in iteration {message['iteration']})")
+                self._rounds.append(_Round(number, [request]))
             self._changed.notify_all()
-        if is_new and current is not None:
-            self._engine._signals.needs_attention = True
-            self._log.start_thread(self._promise_for_run, current)
-            if self._log.rank == 0:
-                self._log.start_thread(self._decide, current)
+        if is_new:
+            self._begin_round()
 
-    def _is_new_round(self, signal: Signal, place: Place) -> bool:
-        """Return True if a request needs a decision of its own: not if one is awaited, or if it came after its own."""
-        if self._rounds and self._rounds[-1].decision is None:
-            return False
-        decision = self._decisions.get(signal)
-        return decision is None or place > decision
+    def _begin_round(self) -> None:
+        self._engine._signals.needs_attention = True
+        self._log.start_thread(self._promise_for_run, self._rounds[-1])
+        if self._log.rank == 0:
+            self._log.start_thread(self._decide, self._rounds[-1])
 
     def _decide(self, current: _Round) -> None:
         """Collect the promises of all ranks, and post the highest one."""
@@ -308,14 +362,18 @@ class Agreement:
         highest = max(json.loads(promise) for promise in store.multi_get(keys))
         self._log.post({"kind": "decision", "engine": self._name, "place": highest})
 
-    def _receive_decision(self, message: Message) -> None:
+    def _receive_decision(self, number: int, decision: Place) -> None:
         with self._changed:
             current = self._rounds[-1]
-            current.decision = Place(*message["place"])
-            self._decisions.update(dict.fromkeys(current.requests, current.decision))
+            late = current.decide(decision)
+            self._decisions.update(dict.fromkeys(current.signals(decision), decision))
             if self._thread is None:
                 self._drop_missed()
+            if late:
+                self._rounds.append(_Round(number, late))
             self._changed.notify_all()
+        if late:
+            self._begin_round()
         self._engine._signals.needs_attention = True
 
     def _drop_missed(self) -> None:
@@ -327,3 +385,14 @@ class Agreement:
 
 def _is_decided(current: _Round) -> bool:
     return current.decision is not None
+
+
+def _frame_of_run() -> int:
+    """Return the `id` of the frame of `Engine.run` that calls this function."""
+    from fsm_engine.engine.engine import Engine
+
+    frame = sys._getframe()
+    while frame.f_code is not Engine.run.__code__:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    return id(frame)

@@ -204,6 +204,8 @@ def handle_requests(engine: Engine, position: int) -> int:
         # never store False here: a signal may have arrived meanwhile
         if signals.requests or signals.callbacks or (agreement is not None and agreement.is_pending):
             signals.needs_attention = True
+    if agreement is not None:
+        agreement.leave_safe_point()
     return position
 
 

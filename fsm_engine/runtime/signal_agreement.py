@@ -31,6 +31,10 @@ class SignalAgreement(Protocol):
         """Return the signals to handle at `position`, where signals are safe. May wait for the other processes."""
         ...
 
+    def leave_safe_point(self) -> None:
+        """Note that the lifecycle continues from here, with or without `at_safe_point`."""
+        ...
+
     def end_run(self, error: BaseException | None) -> None:
         """Note that the run has ended or is suspended; `error` is the exception that ended it."""
         ...

@@ -104,7 +104,6 @@ def test_ranks_stop_at_the_same_place_whoever_asks(ranks: Ranks, count: int, tri
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="about one run in several hundred still differs between ranks", strict=False)
 @pytest.mark.parametrize(("count", "trials"), [(2, 100), (3, 100)])
 def test_ranks_stop_at_the_same_place_in_many_runs(ranks: Ranks, count: int, trials: int) -> None:
     plans = random_plans(count + 100, trials, list(range(count)))
