@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 from fsm_engine.distributed.agreement import Agreement
 from fsm_engine.distributed.clock import RankClock
+from fsm_engine.distributed.comparison import Comparison
 from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.failures import Failures, RankError
 from fsm_engine.distributed.joining import join_uneven
@@ -27,8 +28,8 @@ from fsm_engine.distributed.world import (
     get_rank,
     get_world_size,
     has_group,
-    initialize,
     is_launched,
+    join,
 )
 from fsm_engine.events.events import Events
 from fsm_engine.events.priorities import FIRST
@@ -66,7 +67,7 @@ class Session:
         self._heartbeat: Heartbeat | None = None
         self._meeting: Meeting | None = None
         if self.world_size > 1:
-            store = PrefixStore(f"fsm_engine/{next(_numbers)}", _get_default_store())
+            self._store = store = PrefixStore(f"fsm_engine/{next(_numbers)}", _get_default_store())
             self._log = EventLog(store, self.rank, self.world_size)
             self._failures = Failures(self._log)
             self._meeting = Meeting(store, self.rank, self.world_size, self._failures, self._timeout)
@@ -82,6 +83,9 @@ class Session:
         `terminate_epoch` or `interrupt` on one rank is handled by all ranks behind the same iteration. It costs nothing
         until a rank asks for it. At EPOCH_STARTED, ``set_epoch`` of the sampler is called, so that each epoch has an
         order of its own. With one process, `attach` only does this.
+
+        At the beginning of its first run, each engine is compared with the engine of rank 0: a `RankMismatchError`
+        names the transitions, and the handlers that wait for other ranks, that only one of them has.
 
         At the beginning of a run, all ranks compare their epoch lengths and limits; this takes one exchange of messages
         through the store. Evaluators are left out: the engines of `create_supervised_evaluator`, and, without `uneven`,
@@ -110,8 +114,8 @@ class Session:
                 "keep": the lengths are not compared, for other engines whose iterations do not communicate.
 
         Raises:
-            ValueError: an engine is attached already, is running, or its lifecycle has no iterations; there is no such
-                `uneven`, or it cannot be used with the step or the lifecycle of the engine.
+            ValueError: an engine is attached already, has run or is running, or its lifecycle has no iterations; there is
+                no such `uneven`, or it cannot be used with the step or the lifecycle of the engine.
         """
         check_uneven(uneven)
         for engine in engines:
@@ -131,6 +135,8 @@ class Session:
             join_uneven(engine)
         agreement = Agreement(engine, name, self._log, self._failures, self._timeout)
         engine._agreement = agreement
+        if Events.STARTED in engine.lifecycle.graph.index:
+            engine.add_event_handler(Events.STARTED(priority=FIRST), Comparison(name, self._store, self.rank))
         engine._lengths = Lengths(engine, name, agreement, self._meeting, self._engines, mode)
 
     def _check(self, engine: Engine) -> None:
@@ -138,6 +144,11 @@ class Session:
             raise ValueError("this engine is attached already. Call ranks.attach() once per engine.")
         if engine.is_running:
             raise ValueError(f"ranks.attach() was called in {engine.phase}. Call it before run().")
+        if engine.outcome is not None:
+            raise ValueError(
+                "ranks.attach() was called after a run of this engine, which ranks count to agree on a place. Call it "
+                "before run(), or attach a new engine."
+            )
         if Events.ITERATION_STARTED not in engine.lifecycle.graph.index:
             raise ValueError(
                 f"the lifecycle {engine.lifecycle.name!r} has no iterations, which ranks count to agree on a place. "
@@ -247,14 +258,15 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
 
     Raises:
         RankError: another rank failed first, or a handler of EXCEPTION_RAISED has handled an exception.
-        RuntimeError: a session is open already, or ``torchrun``'s environment is incomplete.
+        RuntimeError: a session is open already, ``torchrun``'s environment is incomplete, or the other processes are
+            not found within `timeout` seconds.
     """
     global _open  # a process has one session
     if _open is not None:
         raise RuntimeError("a session is open already. Pass its value, as in main(ranks), instead of a second session.")
     is_new = not has_group() and is_launched()
     if is_new:
-        initialize(backend)
+        join(backend, timeout)
     try:
         _open = ranks = Session(timeout, stall_after)
         try:

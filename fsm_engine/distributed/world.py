@@ -174,6 +174,42 @@ def _own_store(timeout: timedelta) -> dict[str, Any]:
     return {"store": PrefixStore(attempt, shared), "rank": rank, "world_size": world_size}
 
 
+def join(backend: str | None, timeout: float) -> None:
+    """Find the other processes by the environment of the launcher, and join their process group.
+
+    Args:
+        backend: see `initialize`.
+        timeout: how long to wait for the other processes, in seconds. Collectives keep the timeout of torch.
+
+    Raises:
+        RuntimeError: the other processes are not found in time.
+    """
+    has_met = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # the agents of torchrun have met already
+    initialize(backend, **({} if has_met else _meet(timeout)))
+
+
+def _meet(timeout: float) -> dict[str, Any]:
+    """Connect the processes, and return the arguments of `init_process_group`."""
+    from torch.distributed.distributed_c10d import PrefixStore  # missing where torch has no distributed package
+    from torch.distributed.rendezvous import rendezvous
+
+    try:
+        store, rank, world_size = next(rendezvous("env://", timeout=timedelta(seconds=timeout)))
+    except (c10d.DistError, ValueError) as error:
+        given = ", ".join(f"{name}={os.environ[name]}" for name in _RENDEZVOUS)
+        raise RuntimeError(
+            f"the processes did not find each other within {timeout:g} s ({given}): {_first_line(error)}. Rank 0 "
+            f"listens at MASTER_ADDR and MASTER_PORT, which every other process must reach, and WORLD_SIZE processes "
+            f"must start. Start the script with torchrun, or remove these variables to run one process."
+        ) from error
+    store.set_timeout(c10d.default_pg_timeout)
+    return {"store": PrefixStore("default_pg", store), "rank": rank, "world_size": world_size}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(". ")
+
+
 def finalize() -> None:
     """Leave the process group, if there is one."""
     if has_group():

@@ -65,6 +65,8 @@ class EarlyStopping:
         ValueError: `patience` is not positive, `threshold` is negative, or a mode is unknown.
     """
 
+    meets_other_ranks = True
+
     def __init__(
         self,
         patience: int,

@@ -83,6 +83,8 @@ class GracefulStop:
         TypeError: a handler in `save` is not callable, or is a coroutine or generator function.
     """
 
+    meets_other_ranks = True
+
     def __init__(
         self,
         signals: Iterable[int] | None = None,

@@ -74,6 +74,7 @@ class ComputeHandler(MetricHandler):
     usage: Usage
     name: str = ""
     _method = "completed"
+    meets_other_ranks: ClassVar[bool] = True
 
     def _key(self) -> tuple[Any, ...]:
         return self.metric, self.usage  # without the name, so that `detach` finds the handlers of all names

@@ -118,6 +118,7 @@ class Checkpoint:
 
     SAVED_CHECKPOINT = CheckpointEvents.SAVED_CHECKPOINT
     Item = Saved
+    meets_other_ranks = True
 
     def __init__(
         self,

@@ -48,6 +48,8 @@ class Search:
         losses: smoothed loss of each iteration.
     """
 
+    meets_other_ranks = True
+
     def __init__(
         self,
         optimizer: Any,

@@ -43,6 +43,7 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
     """
 
     _saved = (*ParamScheduler._saved, "metric_name", "scheduler")
+    meets_other_ranks = True
 
     def __init__(
         self,
