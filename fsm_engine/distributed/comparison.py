@@ -88,7 +88,7 @@ def _meeting_handlers(engine: Engine) -> Iterator[str]:
     for entry in engine._registry.entries.values():
         for handler_entry in entry.handlers:
             owner: Any = getattr(handler_entry.handler, "__self__", handler_entry.handler)
-            if not getattr(owner, "meets_other_ranks", False):
+            if not getattr(type(owner), "meets_other_ranks", False):
                 continue
             where = f"{entry.event}({handler_entry.filter})" if handler_entry.filter else str(entry.event)
             text = f"the handler {type(getattr(owner, 'metric', owner)).__name__} of {where}"

@@ -138,13 +138,10 @@ class Heartbeat:
 
     def _read(self) -> list[tuple[int, str]]:
         """Return, per rank, the number of its last write and its place."""
-        return [self._read_place(_key(rank)) for rank in range(self._world_size)]
-
-    def _read_place(self, key: str) -> tuple[int, str]:
-        if not self._store.check([key]):
-            return 0, "has written no place"
-        beats, place = json.loads(self._store.get(key))
-        return beats, place
+        keys = [_key(rank) for rank in range(self._world_size)]
+        written = keys if self._store.check(keys) else [key for key in keys if self._store.check([key])]
+        texts = dict(zip(written, self._store.multi_get(written)))  # one message instead of one per rank
+        return [tuple(json.loads(texts[key])) if key in texts else (0, "has written no place") for key in keys]
 
 
 def _key(rank: int) -> str:

@@ -59,7 +59,9 @@ PROGRAM = """
         folder = plan["folders"][rank] if "folders" in plan else plan.get("folder", "checkpoints")
         to_save = {"model": parallel, "optimizer": optimizer, "trainer": trainer}
         checkpoint = Checkpoint(to_save, folder, n_saved=2, background=plan.get("background", False))
-        if plan.get("event") and rank != plan.get("without"):
+        if "without" in plan:  # in a lambda, because the ranks compare the checkpoints that they have attached
+            trainer.add_event_handler(EVENTS[plan["event"]], lambda e: rank == plan["without"] or checkpoint(e))
+        elif plan.get("event"):
             trainer.add_event_handler(EVENTS[plan["event"]], checkpoint)
         stop = plan.get("stop", {})
 
@@ -263,7 +265,8 @@ LIGHT = """
             trainer.run(range(5))
             report(str(checkpoint.last_checkpoint))
         elif sys.argv[2] == "place":
-            save(trainer).attach(Events.ITERATION_COMPLETED(once=2 + rank))
+            where = Events.ITERATION_COMPLETED(once=2 + rank)  # attached after the ranks have compared their handlers
+            trainer.add_event_handler(Events.EPOCH_STARTED, lambda: save(trainer).attach(where))
             trainer.run(range(5))
         elif sys.argv[2] == "failure":
             save(trainer, n_saved=None).attach(Events.ITERATION_COMPLETED | Events.EXCEPTION_RAISED)
