@@ -114,8 +114,8 @@ class Session:
                 "keep": the lengths are not compared, for other engines whose iterations do not communicate.
 
         Raises:
-            ValueError: an engine is attached already, has run or is running, or its lifecycle has no iterations; there is
-                no such `uneven`, or it cannot be used with the step or the lifecycle of the engine.
+            ValueError: an engine is attached already, has run or is running, or its lifecycle has no iterations;
+                there is no such `uneven`, or it cannot be used with the step or the lifecycle of the engine.
         """
         check_uneven(uneven)
         for engine in engines:
