@@ -1,4 +1,4 @@
-"""The command line ``fsm-engine``: draw, show, check and compare lifecycles, list paths, train, read recorded runs.
+"""The command line ``fsm-engine``: draw, show, check and compare lifecycles, list paths, train, watch and read runs.
 
 It takes the arguments of the process and prints to the standard streams; it needs the extra ``cli``. Nothing but
 `fsm_engine.__main__` and the installed script may import this package.

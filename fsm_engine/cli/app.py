@@ -280,6 +280,26 @@ def run_command(
         raise typer.Exit(code)
 
 
+@app.command(epilog=epilog("watch"))
+def watch(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Address that inspect() logged: http://HOST:PORT/TOKEN/.")
+    ],
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one snapshot and exit; for scripts, and without a terminal.")
+    ] = False,
+) -> None:
+    r"""Show an inspected run in the terminal, and pause, step and steer it with keys; ? lists them.
+
+    For a run on another machine, call this there, or forward the port: ssh -L PORT:127.0.0.1:PORT MACHINE.
+
+    Requires websockets: [cyan]pip install "fsm-engine\[cli,inspector]"[/cyan].
+    """
+    from fsm_engine.cli.watch import program
+
+    program.watch(address, once)
+
+
 @app.command(epilog=epilog("demo"))
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 20,

@@ -45,6 +45,10 @@ EXAMPLES = {
         ("run train.py -- --batch-size 64", "The same script with arguments of its own"),
         ("run train.py:trainer --data train.py:loader --epochs 3", "An engine on your data"),
     ),
+    "watch": (
+        ("watch http://127.0.0.1:8265/TOKEN/", "A running training, with keys to pause and step"),
+        ("watch http://127.0.0.1:8265/TOKEN/ --once", "One snapshot, for scripts"),
+    ),
     "demo": (
         ("demo --epochs 5 --out pictures", "Train, and draw the lifecycle"),
         ("demo --epochs 500 --inspect", "Watch and steer the training in the browser"),

@@ -11,6 +11,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import History
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.formats import render_svg
+from fsm_engine.render.main_path import main_path
 from fsm_engine.render.page import page_theme
 from fsm_engine.render.page_details import page_details
 from fsm_engine.render.timeline.page import describe_kind
@@ -72,6 +73,7 @@ class InspectedEngine:
                 for transition in exits
                 if (target := _target(graph, transition.target)) is not None
             ],
+            "mainPath": [_target(graph, move.source) for move in main_path(graph)],
             "kinds": [describe_kind(kind) for kind in list(track.kinds)],
             "handlers": [asdict(handler) for handler in list(track.handlers)],
         }

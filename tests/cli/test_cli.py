@@ -414,7 +414,7 @@ def test_help_ends_with_examples(command):
     assert "[bold]" not in done.stdout
 
 
-WITH_FILES = [name for name in EXAMPLES if name != "demo" and not name.startswith("timeline")]
+WITH_FILES = [name for name in EXAMPLES if name not in ("demo", "watch") and not name.startswith("timeline")]
 
 
 @pytest.mark.parametrize(
@@ -609,7 +609,7 @@ def test_no_color_is_respected(here, terminal):
 IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("line", [line for line in IN_README if line != "demo"])
+@pytest.mark.parametrize("line", [line for line in IN_README if line.split()[0] not in ("demo", "watch")])
 def test_the_commands_of_the_readme_work(here: Path, line: str) -> None:
     before = set(here.iterdir())
     assert call(*line.split()).exit_code == int(line.startswith("diff "))
