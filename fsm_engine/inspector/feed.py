@@ -35,7 +35,11 @@ class Feed:
         self._moves, self._spans = RingReader(track.move_ring), RingReader(track.span_ring)
         self._taken: Counter[int] = Counter()
         self._calls: dict[int, list[int]] = {}
-        self._left_out, self._missed = {"moves": 0, "spans": 0}, False
+        self._left_out = {
+            "moves": 0,
+            "spans": 0,
+            "uncounted": 0,
+        }  # uncounted moves were overwritten before they were read
         self._last_values: dict[str, tuple[Any, Any]] = {}
         self._pauses: list[list[int | None]] = []
         self._counters: dict[str, RingReader] = {}
@@ -108,6 +112,7 @@ class Feed:
         self._taken.update(kinds)
         skipped = max(len(kinds) - MOST_MOVES, 0)
         self._left_out["moves"] += records.missed + skipped
+        self._left_out["uncounted"] += records.missed
         return self._move_rows(records, bool(records.missed or skipped), skipped)
 
     def _move_rows(self, records: Records, is_cut: bool, skipped: int = 0) -> list[Any]:

@@ -642,3 +642,15 @@ def test_every_control_has_an_accessible_name(page: FakeInspector) -> None:
     )
     unnamed = [one for one in elements if one.is_displayed() and not one.accessible_name]
     assert [one.get_attribute("outerHTML") for one in unnamed] == []
+
+
+@pytest.mark.slow
+def test_the_page_says_how_many_moves_the_counts_are_without(page: FakeInspector) -> None:
+    engine, timeline = recorded()
+    moves = moves_of(timeline)
+    page.receive(hello(described(engine, timeline)))
+    page.receive(update([None, *moves], leftOut={"moves": 9000, "spans": 0, "uncounted": 5000}))
+    total = len(moves) + 5000
+    assert page.tab.text("#left-out") == (
+        f"showing {len(moves):,} of {total:,} moves; the counts are without 5,000 of them"
+    )

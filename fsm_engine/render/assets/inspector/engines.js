@@ -63,7 +63,7 @@ function leftOutText(engines) {
   const texts = engines.map((one) => {
     const [kept, all] = one.known;
     const name = engines.length > 1 ? `${one.heading}: ` : "";
-    const counts = one.isComplete ? "; the counts are complete" : "";
+    const counts = one.uncounted ? `; the counts are without ${NUMBER.format(one.uncounted)} of them` : "; the counts are complete";
     return kept < all ? `${name}showing ${NUMBER.format(kept)} of ${NUMBER.format(all)} moves${counts}` : "";
   });
   return texts.filter(Boolean).join(". ");

@@ -67,8 +67,8 @@ class EngineRecords {
     Object.assign(this, present);
     for (const move of moves) this.moves.push(move ?? this.#gap());
     for (const span of spans) this.spans.push(span);
-    this.isComplete = Boolean(present.taken);
-    if (!this.isComplete) this.#count(moves, spans);
+    this.hasCounts = Boolean(present.taken);
+    if (!this.hasCounts) this.#count(moves, spans);
     for (const [name, points] of Object.entries(values)) this.#extend(name, points, now);
   }
 
@@ -81,12 +81,17 @@ class EngineRecords {
   get known() {
     const kept = this.moves.column(1).reduce((count, number) => count + (number === MISSING ? 0 : 1), 0);
     const counted = this.taken.reduce((sum, count) => sum + count, 0);
-    return [kept, counted + (this.isComplete ? 0 : this.leftOut.moves)];
+    return [kept, counted + this.uncounted];
   }
 
   /** The kind of a move by its number. */
   kind(number) {
     return this.kinds[number] ?? NO_MOVE;
+  }
+
+  /** The number of moves that the counts are without. */
+  get uncounted() {
+    return (this.hasCounts ? this.leftOut.uncounted : this.leftOut.moves) ?? 0;
   }
 
   /** The lanes of the kept moves up to `now`; null before the first move. */
