@@ -32,7 +32,8 @@ class Curves {
 
   /** Show the values of an engine up to a time; all for null. */
   show(series, time) {
-    this.series = new Map([...series].slice(0, this.most));
+    const ordered = [...series].sort(([one], [other]) => rankOf(one) - rankOf(other));
+    this.series = new Map(ordered.slice(0, this.most));
     this.time = time;
     this.redraw();
   }
@@ -44,8 +45,12 @@ class Curves {
       card.element.remove();
       this.cards.delete(name);
     }
+    let place = 0;
     for (const [name, one] of this.series) {
       if (!this.cards.has(name)) this.#add(name);
+      const { element } = this.cards.get(name);
+      if (element !== this.grid.children[place]) this.grid.insertBefore(element, this.grid.children[place]);
+      place++;
       this.#draw(this.cards.get(name), one);
     }
   }
@@ -142,6 +147,9 @@ class Curves {
     pen.fillText(range, (width - pen.measureText(range).width) / 2, height - 4);
   }
 }
+
+/** The rank of a value by its name: the loss or the output comes first, then metrics, then others. */
+const rankOf = (name) => (/^(loss|output)/.test(name) ? 0 : name.startsWith("metrics/") ? 1 : 2);
 
 function rangeOf(points) {
   let [low, high] = [Infinity, -Infinity];

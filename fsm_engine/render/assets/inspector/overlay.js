@@ -84,7 +84,7 @@ class Overlay {
 
   #nodeCount(node) {
     if (!node) return null;
-    const box = node.querySelector("rect, circle").getBBox();
+    const box = node.querySelector("rect:not(.halo), circle").getBBox();
     const group = draw("g", { class: "tally", transform: `translate(${box.x + box.width - 6} ${box.y})` });
     group.append(draw("rect", { y: -8, height: 16, rx: 8 }), draw("text", { y: 3.5 }));
     node.append(group);

@@ -108,8 +108,8 @@ class EngineRecords {
     if (goesOn) [times[length], numbers[length]] = [Math.max(now, times[length - 1]), MISSING];
     for (let move = 0; move < numbers.length; move++) if (!this.kinds[numbers[move]]) numbers[move] = this.kinds.length;
     const { id, heading, handlers, pauses } = this;
-    const data = { id, heading, handlers, pauses, kinds: [...this.kinds, NO_MOVE] };
-    return withShares(new Track(data, [times, numbers, epochs, iterations, ...this.#sortedSpans()].values()));
+    const data = { id, heading, handlers: [...handlers, PAUSE], pauses, kinds: [...this.kinds, NO_MOVE] };
+    return withShares(new Track(data, [times, numbers, epochs, iterations, ...this.#sortedSpans(now)].values()));
   }
 
   #count(moves, spans) {
@@ -133,19 +133,26 @@ class EngineRecords {
     for (const [iteration, value, time = now] of points) this.series.get(name).push(iteration, Number(value), time);
   }
 
-  /** The columns of the handler calls by their start. The server sends them in the order in which they ended. */
-  #sortedSpans() {
+  /**
+   * The columns of the handler calls by their start. The server sends them in the order in which they ended, the pauses of
+   * the inspector among them. A pause that goes on is added here.
+   */
+  #sortedSpans(now) {
     const starts = this.spans.column(0);
     const order = Array.from(starts.keys());
     if (!order.every((at) => !at || starts[at - 1] <= starts[at])) order.sort((one, other) => starts[one] - starts[other]);
+    const [start, end] = this.pauses.at(-1) ?? [0, 0];
+    const open = end === null ? [start, Math.max(now - start, 0), this.handlers.length, 0] : null;
     return [0, 1, 2, 3].map((column) => {
       const numbers = this.spans.column(column);
-      return Float64Array.from(order, (at) => numbers[at]);
+      const sorted = order.map((at) => numbers[at]);
+      return Float64Array.from(open ? [...sorted, open[column]] : sorted);
     });
   }
 }
 
-/** Whether a handler stands for the pauses of the inspector. */
+/** The handler that stands for the pauses of the inspector. */
+const PAUSE = { name: "paused", event: "", place: "" };
 const isPause = ({ name, event }) => event === "" && name === "paused";
 
 /** Take the pauses out of the lanes of handlers, and sum up the time of each lane. */

@@ -16,7 +16,8 @@ class RunTab {
     this.shares = make("dl", { class: "shares" });
     this.times = make("section", { hidden: true }, make("h3", {}, "Time of the shown moves"), this.shares);
     this.progress = make("section", {}, make("h3", {}, "Progress"), facts, this.note);
-    place.append(this.alert, make("div", { class: "cards" }, this.progress, this.times, this.offers, this.breakpoints), this.look, make("div", { class: "preview" }, curves.grid));
+    const steer = make("div", { class: "steer" }, this.offers, this.breakpoints);
+    place.append(this.alert, this.look, make("div", { class: "cards" }, this.progress, this.times, steer), make("div", { class: "preview" }, curves.grid));
   }
 
   showProgress(records, moment, { held, now }) {
