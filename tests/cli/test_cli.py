@@ -607,9 +607,10 @@ def test_no_color_is_respected(here, terminal):
 # The README
 
 IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+LONG = ("demo", "watch ", "timeline replay ")  # train for seconds, or run until they are stopped
 
 
-@pytest.mark.parametrize("line", [line for line in IN_README if line.split()[0] not in ("demo", "watch")])
+@pytest.mark.parametrize("line", [line for line in IN_README if not line.startswith(LONG)])
 def test_the_commands_of_the_readme_work(here: Path, line: str) -> None:
     before = set(here.iterdir())
     assert call(*line.split()).exit_code == int(line.startswith("diff "))
