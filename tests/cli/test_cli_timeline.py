@@ -61,7 +61,10 @@ def call(*arguments: str) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["timeline", *arguments], prog_name="fsm-engine")
 
 
-LINES = [line for name, lines in EXAMPLES.items() if name.startswith("timeline") for line, _ in lines]
+SERVED = "timeline replay"  # runs until Ctrl-C; tests/inspector/test_inspector_commands.py
+LINES = [
+    line for name, lines in EXAMPLES.items() if name.startswith("timeline") and name != SERVED for line, _ in lines
+]
 
 
 @pytest.mark.parametrize("line", LINES)
