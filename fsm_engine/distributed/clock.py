@@ -27,7 +27,7 @@ class RankClock:
     after the other. It sleeps until a rank asks, so a run without a recording has no traffic and waits for nothing.
 
     Args:
-        store: the store that all ranks share; a connection of this thread.
+        store: the store that all ranks share. The thread gets a connection of its own.
         log: the log of the group, which ends the thread.
         rank: the number of this process.
         world_size: the number of processes.
@@ -38,7 +38,7 @@ class RankClock:
         self._run = uuid.uuid4().hex
         self._is_answered = True
         if rank == 0:
-            log.start_thread(self._answer, store, self._stop_answering)
+            log.start_thread(self._answer, store.clone(), self._stop_answering)
 
     def describe(self) -> Rank:
         """Return the rank of this process, without a reading of its clock."""
@@ -73,7 +73,6 @@ class RankClock:
 
     def _answer(self, store: Store) -> None:
         """Answer the requests of the other ranks, in the thread of rank 0."""
-        store = store.clone()
         store.set("clock/run", self._run)
         request = 0
         while True:

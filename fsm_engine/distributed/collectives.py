@@ -6,7 +6,7 @@ In a single process they return the value at once. All ranks of a group must cal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,6 +14,7 @@ import torch
 import torch.distributed as c10d
 
 from fsm_engine.distributed.world import device, get_local_rank, get_rank, get_world_size
+from fsm_engine.timeline.collective_calls import collective_call
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,12 +38,14 @@ def all_reduce(tensor: Any, op: str = "SUM", group: Any = None) -> Any:
     if get_world_size() == 1:
         return tensor
     if isinstance(tensor, torch.Tensor):
-        c10d.all_reduce(tensor, operation, group=_group(group))
+        with collective_call("all_reduce"):
+            c10d.all_reduce(tensor, operation, group=_group(group))
         return tensor
     if not isinstance(tensor, (int, float)):
         raise TypeError(f"all_reduce() takes a tensor or a number, got {tensor!r}.")
     values = torch.tensor([tensor], device=device(), dtype=None if isinstance(tensor, int) else torch.float64)
-    c10d.all_reduce(values, operation, group=_group(group))
+    with collective_call("all_reduce"):
+        c10d.all_reduce(values, operation, group=_group(group))
     return values.item()
 
 
@@ -57,10 +60,12 @@ def all_gather(tensor: Any, group: Any = None) -> Any:
     if isinstance(tensor, torch.Tensor):
         tensor = tensor.unsqueeze(0) if tensor.ndimension() == 0 else tensor
         gathered = [torch.zeros_like(tensor) for _ in range(c10d.get_world_size(group))]
-        c10d.all_gather(gathered, tensor.contiguous(), group=group)
+        with collective_call("all_gather"):
+            c10d.all_gather(gathered, tensor.contiguous(), group=group)
         return torch.cat(gathered)
     values: list[Any] = [None] * c10d.get_world_size(group)
-    c10d.all_gather_object(values, tensor, group=group)
+    with collective_call("all_gather"):
+        c10d.all_gather_object(values, tensor, group=group)
     return values
 
 
@@ -87,7 +92,8 @@ def broadcast(tensor: Any, src: int = 0, safe_mode: bool = False) -> Any:  # noq
     if get_world_size() == 1:
         return tensor
     values = [tensor if get_rank() == src else None]
-    c10d.broadcast_object_list(values, src, device=device())
+    with nullcontext() if get_rank() == src else collective_call("broadcast", is_wait=True):
+        c10d.broadcast_object_list(values, src, device=device())
     value = values[0]
     return value.to(device()) if isinstance(value, torch.Tensor) else value
 
@@ -95,7 +101,8 @@ def broadcast(tensor: Any, src: int = 0, safe_mode: bool = False) -> Any:  # noq
 def barrier() -> None:
     """Wait until all ranks are here."""
     if get_world_size() > 1:
-        c10d.barrier()
+        with collective_call("barrier"):
+            c10d.barrier()
 
 
 def new_group(ranks: list[int], **kwargs: Any) -> Any:

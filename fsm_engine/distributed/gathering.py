@@ -17,6 +17,7 @@ import torch.distributed as c10d
 
 from fsm_engine.distributed.own_group import OwnGroup
 from fsm_engine.distributed.world import get_rank, get_world_size
+from fsm_engine.timeline.collective_calls import collective_call
 
 _logger = logging.getLogger(__name__)
 _SMALL = 1024  # bytes that travel with the first collective; longer values need a second one
@@ -56,7 +57,9 @@ def gather_for(purpose: str, make_value: Callable[[], T], group: Any = None) -> 
     except Exception as error:
         failure = error
         data = pickle.dumps((purpose, f"{type(error).__name__}: {error}", None))
-    received = [pickle.loads(item) for item in _all_gather(data, purpose, group or _own_group.get())]
+    with collective_call(purpose):
+        gathered = _all_gather(data, purpose, group or _own_group.get())
+    received = [pickle.loads(item) for item in gathered]
     if failure is not None:
         raise failure
     _check([purpose for purpose, _, _ in received], [error for _, error, _ in received])

@@ -11,6 +11,7 @@ import torch
 from torch.distributed.distributed_c10d import Store
 
 from fsm_engine.distributed.failures import Failures
+from fsm_engine.timeline.collective_calls import collective_call
 
 _CHUNK = 2**22
 """The bytes of one value in the store, which refuses values above 8 MiB."""
@@ -149,6 +150,11 @@ class Meeting:
 
     def _take(self, ranks: Sequence[int], what: str) -> dict[int, Any]:
         """Wait for the values of `ranks`, and return them."""
+        with collective_call(what, is_wait=True):
+            self._wait_for(ranks, what)
+        return {rank: self._get(rank) for rank in ranks}
+
+    def _wait_for(self, ranks: Sequence[int], what: str) -> None:
         deadline, pause = time.monotonic() + self.timeout, _SHORTEST_PAUSE
         while not self.store.check([self._key(rank) for rank in ranks]):
             if self._failures.has_other:
@@ -161,7 +167,6 @@ class Meeting:
                 )
             time.sleep(pause)  # does not block in the store, because signals have to be handled meanwhile
             pause = min(2 * pause, _LONGEST_PAUSE)
-        return {rank: self._get(rank) for rank in ranks}
 
     def _get(self, rank: int) -> Any:
         data = b"".join(bytes(self.store.get(key)) for key in self._keys(rank)[1:])

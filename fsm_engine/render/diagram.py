@@ -55,7 +55,8 @@ class Node:
         change: how the node differs, in a comparison of two lifecycles.
         inner: diagram of the lifecycle that runs inside the phase, if its activity is an engine.
         tip: longer text, for formats that can show one on demand.
-        heat: share of the time of a recorded run, from 0 to 1; None without a recording or a visit.
+        heat: share of the time of a recorded run, or difference between its ranks as such a share, from 0 to 1; None
+            without a recording or a visit.
         unvisited: True if a recorded run never entered the phase.
     """
 
@@ -118,6 +119,7 @@ class Diagram:
         edges: the edges of the main path first, in its order.
         title: text above the picture; may be empty.
         to_the_right: True if the main path runs from left to right instead of top to bottom.
+        shows_ranks: True if the heat of the nodes is the difference between ranks, not the share of the time.
         names: the nodes by id.
         leaving: the edges by the id of their source, in the order of `edges`.
         entering: the edges by the id of their target, in the order of `edges`.
@@ -128,6 +130,7 @@ class Diagram:
     edges: tuple[Edge, ...] = ()
     title: str = ""
     to_the_right: bool = False
+    shows_ranks: bool = False
     names: dict[str, Node] = field(init=False, repr=False, compare=False)
     leaving: defaultdict[str, list[Edge]] = field(init=False, repr=False, compare=False)
     entering: defaultdict[str, list[Edge]] = field(init=False, repr=False, compare=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fsm_engine.engine.engine import engine_of
@@ -16,9 +16,8 @@ from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.heat_map import HeatMap, visits_text
+from fsm_engine.render.heat_map import HeatMap
 from fsm_engine.render.main_path import main_path
-from fsm_engine.timeline.summary import DurationStats
 from fsm_engine.timeline.track import Track
 
 INITIAL, FINAL = "initial", "final"
@@ -40,14 +39,15 @@ class DiagramOptions:
         direction: direction of the main path, ``"down"`` or ``"right"``.
         guards: True to show guards, limits of error edges, and activities.
         handlers: True to list the handlers of each phase, with file and line.
-        track: a recorded run; its counts and times are shown at edges and phases.
+        tracks: a recorded run; its counts and times are shown at edges and phases. Several tracks are the same engine on
+            several ranks, whose differences are shown.
     """
 
     title: str = ""
     direction: str = "down"
     guards: bool = False
     handlers: bool = False
-    track: Track | None = None
+    tracks: Sequence[Track] = ()
 
     def __post_init__(self) -> None:
         if self.direction not in ("down", "right"):
@@ -62,7 +62,7 @@ def build_diagram(lifecycle: Lifecycle, options: DiagramOptions = DiagramOptions
     If the lifecycle belongs to an engine, the phase that the engine is in is marked, and its handlers can be shown.
 
     Raises:
-        ValueError: `options.track` has a move that the lifecycle does not have.
+        ValueError: one of `options.tracks` has a move that the lifecycle does not have.
     """
     return _Builder(lifecycle, options).build()
 
@@ -74,7 +74,7 @@ class _Builder:
         self.engine = engine_of(lifecycle)
         self.ids = {phase.event: qualified_name(phase) for phase in self.graph.phases}
         self.path = main_path(self.graph)
-        self.heat = HeatMap(self.graph, options.track) if options.track is not None else None
+        self.heat = HeatMap(self.graph, options.tracks) if options.tracks else None
         self.reached = {transition.target for transition in self.path}
 
     def build(self) -> Diagram:
@@ -90,7 +90,8 @@ class _Builder:
         edges += [self._edge(t, main=False) for t in self.graph.transitions if id(t) not in on_path]
         edges += self._discovered()
         right = self.options.direction == "right"
-        return Diagram(tuple(nodes), tuple(self._boxes()), tuple(edges), self.options.title, right)
+        shows_ranks = len(self.options.tracks) > 1
+        return Diagram(tuple(nodes), tuple(self._boxes()), tuple(edges), self.options.title, right, shows_ranks)
 
     def _phases(self) -> Iterator[Node]:
         current = None if self.engine is None else self.engine.phase
@@ -103,12 +104,12 @@ class _Builder:
                 self.ids[phase.event],
                 phase.name,
                 box=_box_id(phase.scope),
-                notes=tuple(self._notes(phase, visits)),
+                notes=tuple(self._notes(phase)),
                 main=self._is_on_path(phase),
                 marks=frozenset(marks),
                 inner=self._inner(phase),
                 tip=self.ids[phase.event],
-                heat=None if visits is None else visits.share,
+                heat=None if self.heat is None else self.heat.heat(phase),
                 unvisited=self.heat is not None and visits is None,
             )
 
@@ -116,9 +117,9 @@ class _Builder:
         """Return True if the main path leads to `phase`."""
         return phase.event in self.reached
 
-    def _notes(self, phase: Phase, visits: DurationStats | None) -> Iterator[str]:
-        if visits is not None:
-            yield visits_text(visits)
+    def _notes(self, phase: Phase) -> Iterator[str]:
+        if self.heat is not None:
+            yield from self.heat.notes(phase)
         if self.options.guards and phase.activity is not None and _is_shown(phase.activity):
             yield code_name(phase.activity)
         if self.options.handlers and self.engine is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.themes import Theme, get_theme
 from fsm_engine.serialization.files import WRITERS
+from fsm_engine.timeline.rank_visits import engines_of_ranks
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Track
 
@@ -30,7 +31,7 @@ def _svg(diagram: Diagram, theme: Theme) -> bytes:
 
     picture = lay_out(diagram)
     if any(node.heat is not None for node in diagram.nodes):
-        picture = with_legend(picture)
+        picture = with_legend(picture, diagram.shows_ranks)
     return to_svg(picture, theme).encode()
 
 
@@ -111,17 +112,20 @@ def render(
         ImportError: png and pdf need Typst; the message has the command that installs it.
     """
     write = choose("format", format, FORMATS)
-    options = DiagramOptions(title or "", direction, guards, handlers, _track(timeline))
+    options = DiagramOptions(title or "", direction, guards, handlers, _tracks(timeline))
     return write(lifecycle, options, get_theme(theme))
 
 
-def _track(timeline: Timeline | Track | None) -> Track | None:
-    """Return the first track of a timeline, which belongs to the engine that was recorded."""
-    if timeline is None or isinstance(timeline, Track):
-        return timeline
+def _tracks(timeline: Timeline | Track | None) -> Sequence[Track]:
+    """Return the first track of a timeline, which belongs to the engine that was recorded: of each rank, if several."""
+    if timeline is None:
+        return ()
+    if isinstance(timeline, Track):
+        return (timeline,)
     if not timeline.tracks:
         raise ValueError("timeline is empty: nothing was recorded. Record a run with: with engine.record() as timeline")
-    return timeline.tracks[0]
+    first = timeline.tracks[0]
+    return next((tracks for tracks in engines_of_ranks(timeline) if tracks[0] is first), (first,))
 
 
 def draw(

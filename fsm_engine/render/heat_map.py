@@ -1,8 +1,12 @@
-"""The heat map of a recorded run: how often it took each transition, and how long it stayed in each phase."""
+"""The heat map of a recorded run: how often it took each transition, and how long it stayed in each phase.
+
+For a merged timeline, it shows how much the ranks differ instead.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 
@@ -11,6 +15,7 @@ from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.picture import Label, Picture, Rect, Swatch
+from fsm_engine.render.rank_spread import PhaseSpread, spread_of_ranks
 from fsm_engine.render.text_metrics import NOTE_SIZE, Text
 from fsm_engine.render.themes import HEAT_THRESHOLDS
 from fsm_engine.timeline.columns import move_columns
@@ -19,24 +24,49 @@ from fsm_engine.timeline.summary import DurationStats, summarize_track
 from fsm_engine.timeline.track import Track
 
 SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
-_THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
+_THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%")
+_LAST_NAMES = {False: "over 50% of the time", True: "over 50% of the time between ranks"}
 
 
 class HeatMap:
-    """Counts and times of one track, by the phases and transitions of a graph. Costs one pass over the track.
+    """Counts and times of an engine, by the phases and transitions of a graph. Costs one pass over its tracks.
+
+    Args:
+        graph: the graph.
+        tracks: the track of the engine, or its track on each rank. Counts are those of the first one.
 
     Raises:
-        ValueError: the track has a move that the graph does not have.
+        ValueError: a track has a move that the graph does not have.
     """
 
-    def __init__(self, graph: Graph, track: Track) -> None:
-        self._moves = _count_transitions(graph, track)
+    def __init__(self, graph: Graph, tracks: Sequence[Track]) -> None:
+        self._moves, *_ = [_count_transitions(graph, track) for track in tracks]
         self._most = max(self._moves.values(), default=1)
-        self._phases = summarize_track(track).phases
+        self._phases = summarize_track(tracks[0]).phases
+        self._spreads = spread_of_ranks(tracks) if len(tracks) > 1 else None
 
     def visits(self, phase: Phase) -> DurationStats | None:
         """Return the statistics of the visits of `phase`; None if no run visited it."""
         return self._phases.get(qualified_name(phase))
+
+    def notes(self, phase: Phase) -> tuple[str, ...]:
+        """Return the texts for `phase`: visits and their share of the time, and how much the ranks differ."""
+        visits = self.visits(phase)
+        if visits is None:
+            return ()
+        spread = self._spread(phase)
+        return (visits_text(visits), *(() if spread is None else str(spread).splitlines()))
+
+    def heat(self, phase: Phase) -> float | None:
+        """Return the share that the colour shows: of the time, or of the difference between ranks; None for no visit."""
+        visits = self.visits(phase)
+        if visits is None or self._spreads is None:
+            return None if visits is None else visits.share
+        spread = self._spread(phase)
+        return 0.0 if spread is None else spread.share
+
+    def _spread(self, phase: Phase) -> PhaseSpread | None:
+        return None if self._spreads is None else self._spreads.get(qualified_name(phase))
 
     def edge_weight(self, transition: Transition) -> float:
         """Return how often `transition` was taken, on a logarithmic scale from 0 (never) to 1 (most often)."""
@@ -77,9 +107,14 @@ def visits_text(stats: DurationStats) -> str:
     return f"{count_text(stats.count)}, {share}"
 
 
-def with_legend(picture: Picture) -> Picture:
-    """Return `picture` with a legend of the heat colours below it."""
-    texts = [Text((name,), NOTE_SIZE) for name in _THRESHOLD_NAMES]
+def with_legend(picture: Picture, shows_ranks: bool) -> Picture:
+    """Return `picture` with a legend of the heat colours below it.
+
+    Args:
+        picture: the picture.
+        shows_ranks: whether the colours are differences between ranks, not shares of the time.
+    """
+    texts = [Text((name,), NOTE_SIZE) for name in (*_THRESHOLD_NAMES, _LAST_NAMES[shows_ranks])]
     middle, height = picture.height + 8 + SWATCH_HEIGHT / 2, picture.height + SWATCH_HEIGHT + 16
     legend_width = sum(SWATCH_WIDTH + 6 + text.width for text in texts) + 14 * (len(texts) - 1)
     x = max((picture.width - legend_width) / 2, 8.0)

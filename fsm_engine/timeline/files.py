@@ -7,11 +7,12 @@ JSON:
 - ``wall`` and ``capacity`` of the timeline;
 - ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``handlers``; ``sampling`` if iterations were
   left out; ``device``, the number of dropped records, if device times were recorded; ``rank`` if a process of several
-  recorded the track;
+  recorded the track; ``collectives`` and ``waits``, each with ``names`` and ``dropped``, if it has them;
 - ``counters``, each with ``name`` and ``dropped``; ``rank``, a number, if there are several ranks.
 
 Each track has two more blocks, its moves and its handler calls, as records of `track.MOVE` and `track.SPAN`. A third
-block follows if it has ``device``, with records of `track.DEVICE`. Then each counter has one block, with records of
+block follows if it has ``device``, with records of `track.DEVICE`, and blocks with records of `track.SPAN` follow for
+its ``collectives`` and its ``waits``. Then each counter has one block, with records of
 `counters.VALUE`.
 
 Loading a file evaluates no code, checks every value, and takes memory in proportion to the size of the file.
@@ -33,7 +34,7 @@ from fsm_engine.timeline.counters import VALUE, Counter
 from fsm_engine.timeline.rank import ClockReading, Rank
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, HandlerRef, MoveKind, Sampling, Track
+from fsm_engine.timeline.track import DEVICE, MOVE, SPAN, HandlerRef, MoveKind, NamedSpans, Sampling, Track
 
 MAGIC, VERSION = b"FSMT", 1
 _BLOCK_HEADER = Struct("<II")
@@ -51,10 +52,16 @@ def save(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
         "tracks": [_describe(track) for track in timeline.tracks],
         "counters": [_describe_counter(name, counter) for name, counter in timeline.counters.items()],
     }
-    rings = [ring for track in timeline.tracks for ring in (track.move_ring, track.span_ring, track.device_ring)]
-    rings += timeline.counters.values()
-    blocks = [json.dumps(header).encode(), *(ring.to_bytes() for ring in rings if ring is not None)]
+    rings = [ring for track in timeline.tracks for ring in _rings(track)] + list(timeline.counters.values())
+    blocks = [json.dumps(header).encode(), *(ring.to_bytes() for ring in rings)]
     return write_atomically(path, MAGIC + b"%04d" % VERSION + b"".join(map(_pack, blocks)))
+
+
+def _rings(track: Track) -> list[Ring]:
+    """Return the rings of a track in the order of their blocks."""
+    rings = [track.move_ring, track.span_ring]
+    rings += [track.device_ring] if track.device_ring is not None else []
+    return rings + [spans.ring for spans in (track.collectives, track.waits) if spans is not None]
 
 
 def _describe(track: Track) -> dict[str, Any]:
@@ -71,6 +78,9 @@ def _describe(track: Track) -> dict[str, Any]:
         described["device"] = track.device_ring.dropped
     if track.rank is not None:
         described["rank"] = asdict(track.rank)
+    for name, spans in (("collectives", track.collectives), ("waits", track.waits)):
+        if spans is not None:
+            described[name] = {"names": spans.names, "dropped": spans.ring.dropped}
     return described
 
 
@@ -109,7 +119,7 @@ def _read(content: bytes) -> Timeline:
         raise ValueError("it ends after its version")
     header = json.loads(blocks[0])
     tracks, counters = header["tracks"], header["counters"]
-    rings = [2 + ("device" in described) for described in tracks]
+    rings = [2 + sum(name in described for name in ("device", "collectives", "waits")) for described in tracks]
     if len(blocks) != 1 + sum(rings) + len(counters):
         raise ValueError(f"it has {len(blocks) - 1} blocks for {len(tracks)} tracks and {len(counters)} counters")
     timeline = Timeline(header["capacity"])
@@ -149,7 +159,8 @@ def _unpack(compressed: memoryview, checksum: int) -> bytes:
     return content
 
 
-def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes = b"") -> Track:
+def _track(described: dict[str, Any], moves: bytes, spans: bytes, *more: bytes) -> Track:
+    rest = iter(more)
     track = Track(_text(described["name"]), _text(described["thread"]), 1)
     track.kinds = [_kind(**kind) for kind in described["kinds"]]
     track.handlers = [HandlerRef(**dict(zip(ref, map(_text, ref.values())))) for ref in described["handlers"]]
@@ -157,11 +168,15 @@ def _track(described: dict[str, Any], moves: bytes, spans: bytes, device: bytes 
     track.move_ring = _ring(MOVE, moves, dropped_moves)
     track.span_ring = _ring(SPAN, spans, dropped_spans)
     if "device" in described:
-        track.device_ring = _ring(DEVICE, device, described["device"])
+        track.device_ring = _ring(DEVICE, next(rest), described["device"])
     if "sampling" in described:
         track.sampling = _sampling(**described["sampling"])
     if "rank" in described:
         track.rank = _rank(**described["rank"])
+    if "collectives" in described:
+        track.collectives = _named_spans(next(rest), **described["collectives"])
+    if "waits" in described:
+        track.waits = _named_spans(next(rest), **described["waits"])
     _check_indices(MOVE, moves, 1, len(track.kinds))
     _check_indices(SPAN, spans, 2, len(track.handlers))
     return track
@@ -186,6 +201,13 @@ def _rank(number: int, world_size: int, readings: list[list[int]], **names: str)
         raise ValueError(f"a track is of rank {number} of {world_size}")
     clock = [ClockReading(*map(_integer, reading)) for reading in readings]
     return Rank(number, world_size, readings=clock, **dict(zip(names, map(_text, names.values()))))
+
+
+def _named_spans(content: bytes, names: list[str], dropped: int) -> NamedSpans:
+    spans = NamedSpans(1)
+    spans.ring, spans.names = _ring(SPAN, content, dropped), list(map(_text, names))
+    _check_indices(SPAN, content, 2, len(names))
+    return spans
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from fsm_engine.timeline.files import load
 from fsm_engine.timeline.rank import ClockReading, Rank, clock_shift
+from fsm_engine.timeline.rank_waits import add_waits
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import Track
@@ -57,6 +58,7 @@ def merge(recordings: Iterable[Timeline | str | os.PathLike[str]]) -> Timeline:
         for name, counter in one.timeline.counters.items():
             moved = merged.counters[f"{rank}: {name}"] = _shifted(counter, (0,), shift)
             moved.rank = rank.number
+    add_waits(merged)
     return merged
 
 
@@ -134,6 +136,9 @@ def _shifted_track(track: Track, shift: Shift, rank: Rank) -> Track:
     shifted.rank = rank
     shifted.move_ring = _shifted(track.move_ring, (0,), shift)
     shifted.span_ring = _shifted(track.span_ring, (0, 1), shift)
+    if track.collectives is not None:
+        shifted.collectives = copy(track.collectives)
+        shifted.collectives.ring = _shifted(track.collectives.ring, (0, 1), shift)
     return shifted
 
 

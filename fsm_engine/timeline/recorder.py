@@ -14,6 +14,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.runtime.cursor import Outcome
+from fsm_engine.timeline.collective_calls import start_recording, stop_recording
 from fsm_engine.timeline.device import Device, DeviceClock
 from fsm_engine.timeline.gate import Gate
 from fsm_engine.timeline.profiler_ranges import ProfilerRanges
@@ -21,7 +22,7 @@ from fsm_engine.timeline.rank import read_clock, recording_rank
 from fsm_engine.timeline.ring import Ring
 from fsm_engine.timeline.sampling import Sampler
 from fsm_engine.timeline.timeline import Timeline
-from fsm_engine.timeline.track import DEVICE, PAUSE, MoveKind, Sampling, Track
+from fsm_engine.timeline.track import DEVICE, PAUSE, MoveKind, NamedSpans, Sampling, Track
 from fsm_engine.timeline.track_writer import MoveObserver, TrackWriter, scope_names
 
 
@@ -73,6 +74,9 @@ class Recorder:
     def start(self) -> Recorder:
         """Start to record, and return this recorder. If an exception cuts this short, `remove` undoes it."""
         read_clock(self.track.rank)
+        if self.track.rank is not None:
+            self.track.collectives = NamedSpans(self.timeline.capacity)
+            start_recording(self.track.collectives)
         return self._start()
 
     def _start(self) -> Recorder:
@@ -104,6 +108,7 @@ class Recorder:
 
     def _remove(self) -> None:
         self.is_over = True
+        stop_recording(self.track.collectives)
         self._writer.close()
         for observation in self._observations:
             observation.remove()

@@ -1,7 +1,7 @@
 """A timeline as slices in lanes, for trace viewers. The slices of a lane are nested.
 
-A track has a lane for each scope, one for its phases and one for handler calls. It has more lanes for handler calls if
-handlers were called in several threads at once.
+A track has a lane for each scope, one for its phases, one for waits for other ranks, and one for handler calls. It has
+more lanes for handler calls if handlers were called in several threads at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Lane(NamedTuple):
     Attributes:
         number: unique in the timeline, from 1, in the order in which lanes are shown.
         track: the index of the track.
-        name: the name of the scope, ``phases`` or ``handlers``.
+        name: the name of the scope, ``phases``, ``waits for ranks`` or ``handlers``.
     """
 
     number: int
@@ -35,7 +35,7 @@ class SliceType(NamedTuple):
 
     Attributes:
         name: without counters, so that a viewer can sum slices by name.
-        category: ``scope``, ``phase``, ``handler``, or ``gap`` for iterations that were not recorded.
+        category: ``scope``, ``phase``, ``wait``, ``handler``, or ``gap`` for iterations that were not recorded.
         args: further properties.
     """
 
@@ -52,7 +52,7 @@ class Slice(NamedTuple):
         type: the type.
         start: in nanoseconds of the monotonic clock.
         end: likewise.
-        counters: the epoch and the iteration at the end; None for a handler call.
+        counters: the epoch and the iteration at the end; None for a handler call and for a wait.
         device: for a phase, how long the work submitted in it took on a device, in nanoseconds, if known.
     """
 
@@ -93,6 +93,10 @@ def slices(timeline: Timeline) -> Iterator[Slice]:
             for path in _scope_paths(track)
         }
         yield from _visit_slices(track, scopes, Lane(next(numbers), index, "phases"))
+        if track.waits is not None:
+            lane = Lane(next(numbers), index, "waits for ranks")
+            for start, end, name, is_measured in track.waits:
+                yield Slice(lane, SliceType(name, "wait", (("measured", is_measured),)), start, end, None)
         yield from _call_slices(track, index, numbers)
 
 
@@ -190,6 +194,8 @@ class Flows:
     def add(self, slice_: Slice) -> None:
         """Add a slice. All slices have to be added in their order."""
         track, start = slice_.lane.track, slice_.start
+        if slice_.type.category == "wait":
+            return
         if slice_.type.category == "scope":
             if (start, track) in self._starts:
                 known = self._targets.get((start, track), slice_)

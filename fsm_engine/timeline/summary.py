@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from fsm_engine._util.tables import align
 from fsm_engine.timeline.estimate import Estimate
+from fsm_engine.timeline.rank import rank_labels
 from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import PAUSE, MoveKind, Sampling, Track
 from fsm_engine.timeline.units import format_duration
@@ -63,6 +64,8 @@ class TrackSummary:
         other: the time of other activities and of the engine itself.
         sampling: which iterations were recorded; None for all.
         paused: the time for which an inspector paused the run. The other times and the shares do not include it.
+        waits: the time of waits for other ranks, which is a part of the times above; None if it is unknown. The first
+            track of a rank has the waits of the rank.
     """
 
     name: str
@@ -75,6 +78,7 @@ class TrackSummary:
     other: int
     sampling: Sampling | None = None
     paused: int = 0
+    waits: int | None = None
 
     @property
     def in_handlers(self) -> int:
@@ -90,8 +94,10 @@ class TrackSummary:
 
     @property
     def note(self) -> str:
-        """Sentences about pauses, and about iterations that were left out; empty if there are none."""
-        notes = [f"paused for {_format(self.paused)}, which the times do not include"] if self.paused else []
+        """Sentences about waits for ranks, pauses, and iterations that were left out; empty if there are none."""
+        waits, whole = self.waits, max(self.total, 1)
+        notes = [] if waits is None else [f"waits for other ranks {_format(waits)} ({waits / whole:.0%})"]
+        notes += [f"paused for {_format(self.paused)}, which the times do not include"] if self.paused else []
         if self.sampling is not None:
             notes.append(f"{self.sampling}: the times above and the shares are estimates")
         return "\n".join(notes)
@@ -135,8 +141,13 @@ class Summary:
 
 
 def summarize(timeline: Timeline) -> Summary:
-    """Return the summary of each track."""
-    return Summary(tuple(map(summarize_track, timeline.tracks)))
+    """Return the summary of each track. Their names have the ranks if there are several."""
+    labels = rank_labels(track.rank for track in timeline.tracks)
+    summaries = []
+    for track, summary in zip(timeline.tracks, map(summarize_track, timeline.tracks)):
+        label = "" if track.rank is None else labels.get(track.rank.number, "")
+        summaries.append(replace(summary, name=f"{label}: {summary.name}" if label else summary.name))
+    return Summary(tuple(summaries))
 
 
 class _Durations:
@@ -188,7 +199,9 @@ def summarize_track(track: Track) -> TrackSummary:
         for table in (phases, transitions, _handler_table(track, visits, estimate))
     )
     times = spent["data"], spent["step"], spent["phase"]
-    return TrackSummary(track.name, total, phase_stats, transition_stats, handler_stats, *times, track.sampling, paused)
+    waits = None if track.waits is None else sum(end - start for start, end, _, _ in track.waits)
+    tables = phase_stats, transition_stats, handler_stats
+    return TrackSummary(track.name, total, *tables, *times, track.sampling, paused, waits)
 
 
 def _without_pauses(track: Track, visits: Visits) -> tuple[list[int], int]:

@@ -158,6 +158,30 @@ class Sampling:
         return f"{self.left_out:,} of {self.iterations:,} iterations were not recorded (every={self.every:,})"
 
 
+class NamedSpans:
+    """Time spans with names and a flag, oldest first: calls of collectives, or waits for other ranks.
+
+    Args:
+        capacity: the number of spans to keep.
+
+    Attributes:
+        ring: the records; the third number of a record is the index of a name, the fourth is 1 if the flag is set.
+        names: the names.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.ring = Ring(SPAN, capacity)
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def add(self, start: int, end: int, name: str, flag: bool) -> None:
+        """Add a span. Times are in nanoseconds of the monotonic clock."""
+        self.ring.add(start, end, _number(name, self.names, self._numbers), flag)
+
+    def __iter__(self) -> Iterator[tuple[int, int, str, bool]]:
+        return ((start, end, self.names[number], bool(flag)) for start, end, number, flag in self.ring)
+
+
 class Track:
     """The record of one engine.
 
@@ -172,9 +196,15 @@ class Track:
         sampling: which iterations are recorded; None for all.
         device_ring: the device times; None if they were not recorded.
         rank: the process of a distributed run that recorded the track; None outside `fsm_engine.distributed.session`.
+        collectives: the calls of collectives on the rank; their flag is set if the whole call is a wait. The first
+            track of a recording has them; None for other tracks, and after the ranks were merged.
+        waits: the waits for other ranks, after the ranks were merged; their flag is set if a recorded collective
+            waited. The first track of a rank has them; None for other tracks.
     """
 
     rank: Rank | None = None
+    collectives: NamedSpans | None = None
+    waits: NamedSpans | None = None
     sampling: Sampling | None = None
     device_ring: Ring | None = None
 

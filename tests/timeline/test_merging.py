@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm_engine import Engine, Events
@@ -46,6 +46,7 @@ OFFSETS = st.integers(-(10**15), 10**15)
 TRIPS = st.tuples(st.integers(1, MS), st.integers(1, MS))
 
 
+@settings(deadline=None)
 @given(OFFSETS, st.integers(-200_000, 200_000), st.integers(1, 10_000), TRIPS, TRIPS, st.lists(st.floats(0, 1)))
 def test_aligned_times_are_right_within_the_error_of_the_readings(
     offset: int, ppb: int, seconds: int, first: tuple[int, int], last: tuple[int, int], parts: list[float]
@@ -72,6 +73,7 @@ def test_aligned_times_are_right_within_the_error_of_the_readings(
 READINGS = st.builds(ClockReading, st.integers(0, 10**6), st.integers(-(10**6), 10**6), st.integers(0, 10**5))
 
 
+@settings(deadline=None)
 @given(st.lists(READINGS, min_size=1))
 def test_the_order_of_times_never_changes(readings: list[ClockReading]) -> None:
     shift = clock_shift(sorted(readings))

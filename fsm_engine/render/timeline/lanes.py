@@ -31,7 +31,7 @@ class Item:
     Attributes:
         start: when it begins, in nanoseconds.
         end: when it ends.
-        role: ``scope``, ``data``, ``step``, ``phase`` or ``handler``.
+        role: ``scope``, ``data``, ``step``, ``phase``, ``handler`` or ``wait``.
         names: the texts that may be inside, longest first.
         tip: the text of the tooltip.
     """
@@ -61,7 +61,7 @@ class Lane:
 
 
 def engine_lanes(engine: EngineRecord, axis: TimeAxis) -> Iterator[Lane]:
-    """Yield the lanes of an engine with the bars that are shown: outermost scopes first, handlers last."""
+    """Yield the lanes of an engine with the bars that are shown: scopes first, then activities, handlers, and waits."""
     yield from _scope_lanes(engine, axis)
     spent, in_handlers = dict.fromkeys(CATEGORIES, 0), 0
     for kind, _, time, handlers in engine.visits.totals():
@@ -74,6 +74,9 @@ def engine_lanes(engine: EngineRecord, axis: TimeAxis) -> Iterator[Lane]:
         yield Lane(name, spent[key] / whole, tuple(item for item in items if axis.shows(item.start, item.end)))
     calls = tuple(_call_item(span) for visit in visits for span in visit.spans if axis.shows(span.start, span.end))
     yield Lane("handlers", in_handlers / whole, calls)
+    waits = list(engine.visits.track.waits or ())
+    items = (_wait_item(start, end, name) for start, end, name, _ in waits if axis.shows(start, end))
+    yield Lane("waits", sum(end - start for start, end, *_ in waits) / whole, tuple(items))
 
 
 def _scope_lanes(engine: EngineRecord, axis: TimeAxis) -> Iterator[Lane]:
@@ -132,3 +135,8 @@ def _activity_items(visit: Visit) -> Iterator[Item]:
 def _call_item(span: Span) -> Item:
     tip = f"{span.handler}: {format_duration(span.duration)}{', raised' if span.raised else ''}"
     return Item(span.start, span.end, "handler", (span.handler.name.rpartition(".")[2],), tip)
+
+
+def _wait_item(start: int, end: int, cause: str) -> Item:
+    name = cause.rpartition(".")[2]
+    return Item(start, end, "wait", (name,), f"wait for other ranks in {name}: {format_duration(end - start)}")

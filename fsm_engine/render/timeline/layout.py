@@ -24,7 +24,13 @@ BAR_HEIGHT, LANE_GAP, ENGINE_GAP = 18.0, 6.0, 14.0
 FLAG_HEIGHT = 9.5 * LINE_HEIGHT + 2
 LETTER_HEIGHT, LETTER_WIDTH = 12.0, 12.0  # the height of a letter below a bar; the least width of a bar with one inside
 AXIS_HEIGHT = 23.0  # the distance from the lanes to the labels of the axis
-LEGEND = {"data": "wait for data", "step": "step", "phase": "other phase", "handler": "handler"}
+LEGEND = {
+    "data": "wait for data",
+    "step": "step",
+    "phase": "other phase",
+    "handler": "handler",
+    "wait": "wait for other ranks",
+}
 
 
 def lay_out(timeline: Timeline, title: str) -> TimelinePicture:

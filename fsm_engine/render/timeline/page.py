@@ -35,20 +35,22 @@ def timeline_page(timeline: Timeline, title: str, theme: Theme = THEMES["auto"])
     """
     engines = engine_records(timeline)
     tracks = [timeline.tracks[engine.number] for engine in engines]
-    columns = [(move_columns(track), span_columns(track)) for track in tracks]
+    columns = [(move_columns(track), span_columns(track), _wait_columns(track)) for track in tracks]
     counters = list(map(counter_columns, timeline.counters.values()))
     summaries = timeline.summary().tracks
     pictures = [_picture(track, summaries[engine.number]) for track, engine in zip(tracks, engines)]
     distinct = list(dict.fromkeys(pictures))
-    start = min(min(moves.times) for moves, _ in columns)
+    start = min(min(moves.times) for moves, *_ in columns)
     packed = pack_columns(_numbers(columns, counters, start))
     data = {
         "wall": (start + timeline.wall) / 1e6,
         "dropped": timeline.dropped,
+        "notes": timeline.rank_notes,
         "shapes": packed.shapes,
         "tracks": [
             {
                 "heading": engine.heading,
+                "rank": engine.rank,
                 "picture": distinct.index(picture),
                 "leftOut": str(track.sampling or ""),
             }
@@ -67,17 +69,23 @@ def _picture(track: Track, summary: TrackSummary) -> str:
 
 
 def _numbers(
-    columns: Sequence[tuple[MoveColumns, SpanColumns]],
+    columns: Sequence[tuple[MoveColumns, SpanColumns, SpanColumns]],
     counters: Sequence[tuple[array[int], array[float]]],
     start: int,
 ) -> Iterator[array[int] | array[float]]:
-    """Yield all columns, with times relative to `start`, and the durations of handler calls instead of their ends."""
-    for moves, spans in columns:
+    """Yield all columns, with times relative to `start`, and the durations of spans instead of their ends."""
+    for moves, calls, waits in columns:
         yield from moves._replace(times=_relative(moves.times, start))
-        durations = array("q", (end - begin for begin, end in zip(spans.starts, spans.ends)))
-        yield from spans._replace(starts=_relative(spans.starts, start), ends=durations)
+        for spans in (calls, waits) if waits.starts else (calls,):
+            durations = array("q", (end - begin for begin, end in zip(spans.starts, spans.ends)))
+            yield from spans._replace(starts=_relative(spans.starts, start), ends=durations)
     for times, values in counters:
         yield from (_relative(times, start), values)
+
+
+def _wait_columns(track: Track) -> SpanColumns:
+    rows = [] if track.waits is None else list(track.waits.ring)
+    return SpanColumns(*(array("q", (row[field] for row in rows)) for field in range(len(SpanColumns._fields))))
 
 
 def _relative(times: array[int], start: int) -> array[int]:
@@ -85,7 +93,9 @@ def _relative(times: array[int], start: int) -> array[int]:
 
 
 def _names(track: Track) -> dict[str, Any]:
-    return {"kinds": list(map(describe_kind, track.kinds)), "handlers": list(map(asdict, track.handlers))}
+    waits = [] if track.waits is None else track.waits.names
+    kinds, handlers = list(map(describe_kind, track.kinds)), list(map(asdict, track.handlers))
+    return {"kinds": kinds, "handlers": handlers, "waits": waits}
 
 
 def describe_kind(kind: MoveKind) -> dict[str, Any]:
@@ -105,7 +115,12 @@ def describe_kind(kind: MoveKind) -> dict[str, Any]:
 def _summary(summary: TrackSummary) -> dict[str, Any]:
     tables = {"phases": summary.phases, "transitions": summary.transitions, "handlers": summary.handlers}
     spent = {"data": summary.data, "step": summary.step, "handlers": summary.in_handlers, "other": summary.other}
-    return {"total": summary.total, "spent": spent, "tables": {name: _rows(stats) for name, stats in tables.items()}}
+    return {
+        "total": summary.total,
+        "spent": spent,
+        "waiting": summary.waits,
+        "tables": {name: _rows(stats) for name, stats in tables.items()},
+    }
 
 
 def _rows(stats: Mapping[str, DurationStats]) -> list[dict[str, Any]]:

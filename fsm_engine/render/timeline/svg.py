@@ -10,7 +10,7 @@ from fsm_engine.render.svg import rounded_rect, svg_document, text_elements
 from fsm_engine.render.themes import Paint, Theme
 from fsm_engine.render.timeline.picture import Bar, Break, EventLine, LegendEntry, Row, TimelinePicture
 
-ROLES = {"scope": "phase", "step": "main", "data": "custom", "phase": "phase", "handler": "changed"}
+ROLES = {"scope": "phase", "step": "main", "data": "custom", "phase": "phase", "handler": "changed", "wait": "removed"}
 """By role of a bar, the attribute of a theme with its colours."""
 
 
@@ -69,21 +69,23 @@ def _bar(bar: Bar, theme: Theme) -> str:
 
 
 def _filled(role: str, bounds: Rect, theme: Theme) -> str:
-    """Return a filled rectangle. A wait for data is hatched, so that it can be recognized without colours."""
+    """Return a filled rectangle. Waits are hatched, so that they can be recognized without colours."""
     paint = _paint(role, theme)
     if bounds.width < 3:
         return f'<rect {_box(bounds)} fill="{paint.border if paint.fill is None else paint.fill}"/>'
-    if role != "data":
+    if role not in ("data", "wait"):
         inside = Rect(bounds.x, bounds.y, bounds.width - 1, bounds.height)
         return rounded_rect(inside, paint.fill, paint.border, 0.6, min(3.0, bounds.width / 4))
-    return rounded_rect(bounds, None, paint.border, 1, 0) + _hatching(bounds, paint.border)
+    return rounded_rect(bounds, None, paint.border, 1, 0) + _hatching(bounds, paint.border, falls=role == "wait")
 
 
-def _hatching(bounds: Rect, colour: str) -> str:
+def _hatching(bounds: Rect, colour: str, falls: bool) -> str:
+    """Return lines that rise to the right, or fall."""
+    start, sign = (bounds.top, 1) if falls else (bounds.bottom, -1)
     lines, x = [], bounds.left - bounds.height + 3
     while x < bounds.right:
         low, high = max(x, bounds.left), min(x + bounds.height, bounds.right)
-        lines.append(f"M{low:.1f} {bounds.bottom - (low - x):.1f}L{high:.1f} {bounds.bottom - (high - x):.1f}")
+        lines.append(f"M{low:.1f} {start + sign * (low - x):.1f}L{high:.1f} {start + sign * (high - x):.1f}")
         x += 4
     return f'<path d="{"".join(lines)}" stroke="{colour}" stroke-width="1.3"/>'
 

@@ -6,7 +6,7 @@ const SHORTEST = 20; // nanoseconds; the least time that the whole width shows
 const THIN = 3; // pixels; narrower items are drawn together with their neighbours
 const SHADES = 16; // of items that are drawn together, by their share of the time
 const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif';
-const ROLES = { scope: "phase", step: "main", data: "custom", phase: "phase", handler: "changed" };
+const ROLES = { scope: "phase", step: "main", data: "custom", phase: "phase", handler: "changed", wait: "removed" };
 const COLOURS = ["page", "surface", "raised", "edge", "ink", "quiet", "accent", "walk", "line", "error",
   ...new Set(Object.values(ROLES).flatMap((role) => ["fill", "text", "border"].map((part) => `${role}-${part}`)))];
 
@@ -269,7 +269,7 @@ class Chart {
   #lane({ track, lane, top, tall }) {
     const height = tall - LANE_GAP;
     this.#text(lane.name, 14, top + height / 2, this.colours.ink, 12, 400, GUTTER - 50);
-    const share = track.spent[lane.role === "handler" ? "handlers" : lane.role === "phase" ? "other" : lane.role];
+    const share = lane.role === "wait" ? track.waiting : track.spent[lane.role === "handler" ? "handlers" : lane.role === "phase" ? "other" : lane.role];
     if (share !== undefined && !lane.isFurther) {
       const part = share / (track.total || 1);
       const text = part >= 0.005 ? `${Math.round(part * 100)}%` : part ? "<1%" : "0%";
@@ -325,7 +325,7 @@ class Chart {
     pen.globalAlpha = dim;
     pen.beginPath();
     pen.roundRect(left, top + 0.5, Math.max(right - left - 1, 1), height - 1, Math.min(3, (right - left) / 4));
-    pen.fillStyle = lane.role === "data" ? this.hatch(paint) : paint.fill;
+    pen.fillStyle = isHatched(lane) ? this.hatch(lane.role, paint) : paint.fill;
     pen.fill();
     pen.strokeStyle = failed ? this.colours.error : paint.border;
     pen.lineWidth = failed ? 2 : 1;
@@ -341,11 +341,11 @@ class Chart {
     if (!name) return;
     const wide = this.textWidth(name, 11.5);
     const x = (from + to - wide) / 2;
-    if (lane.role === "data") {
+    if (isHatched(lane)) {
       this.pen.fillStyle = this.colours.surface;
       this.pen.fillRect(x - 3, top + 2.5, wide + 6, height - 5);
     }
-    this.#text(name, x, top + height / 2 + 0.5, lane.role === "data" ? this.colours.ink : paint.text, 11.5);
+    this.#text(name, x, top + height / 2 + 0.5, isHatched(lane) ? this.colours.ink : paint.text, 11.5);
   }
 
   #outline(lane, place, top, height, strong) {
@@ -470,34 +470,46 @@ class Chart {
     const wide = Math.round(this.width * scale);
     if (this.image?.width === wide) return this.image;
     this.image = Object.assign(document.createElement("canvas"), { width: wide, height: Math.round(height * scale) });
+    const ranks = this.tracks.filter((track, number) => number === this.tracks.findIndex((other) => other.rank === track.rank));
+    const tall = this.image.height / ranks.length;
+    ranks.forEach((track, number) => this.#wholeTrack(track, number * tall, tall - (number + 1 < ranks.length ? scale : 0)));
+    return this.image;
+  }
+
+  /** The shares of the lanes of a track. A wait for other ranks covers the step or handler that waits. */
+  #wholeTrack(track, top, height) {
     const pen = this.image.getContext("2d");
-    const lanes = this.tracks[0].lanes.filter((lane) => lane.role !== "scope" && !lane.isFurther);
-    const pixel = (this.last - this.first) / wide;
-    const until = lanes.map((lane) => lane.busyUntil(this.first));
-    for (let x = 0; x < wide; x++) {
-      let bottom = this.image.height;
-      lanes.forEach((lane, number) => {
-        const busy = lane.busyUntil(this.first + (x + 1) * pixel);
-        const tall = Math.min((busy - until[number]) / pixel, 1) * this.image.height;
-        until[number] = busy;
+    const pixel = (this.last - this.first) / this.image.width;
+    const shares = (lane, from) => (x) => {
+      const busy = lane.busyUntil(this.first + (x + 1) * pixel);
+      const part = Math.min((busy - from) / pixel, 1);
+      from = busy;
+      return part * height;
+    };
+    const lanes = track.lanes.filter((lane) => lane.role !== "scope" && !lane.isFurther)
+      .map((lane) => ({ lane, share: shares(lane, lane.busyUntil(this.first)) }));
+    for (let x = 0; x < this.image.width; x++) {
+      let bottom = top + height;
+      for (const { lane, share } of lanes) {
+        const tall = share(x);
+        if (lane.role === "wait") bottom = top + height;
         pen.fillStyle = this.paint(lane.role).solid;
         pen.fillRect(x, bottom - tall, 1, tall);
         bottom -= tall;
-      });
+      }
     }
-    return this.image;
   }
 
   /* Paint and text */
 
   paint(role) {
     const [fill, text, border] = ["fill", "text", "border"].map((part) => this.colours[`${ROLES[role]}-${part}`]);
-    return { fill, text, border, solid: role === "scope" || role === "phase" || role === "data" || role === "handler" ? border : fill };
+    return { fill, text, border, solid: role === "step" ? fill : border };
   }
 
-  /** The pattern for waits for data, which makes them recognizable without colours. */
-  hatch(paint) {
-    if (!this.hatches.data) {
+  /** The pattern for waits, which makes them recognizable without colours: it rises for data, and falls for ranks. */
+  hatch(role, paint) {
+    if (!this.hatches[role]) {
       const tile = Object.assign(document.createElement("canvas"), { width: 12, height: 12 });
       const pen = tile.getContext("2d");
       pen.fillStyle = this.colours.surface;
@@ -505,13 +517,13 @@ class Chart {
       pen.strokeStyle = paint.border;
       pen.lineWidth = 1.5;
       for (const by of [-12, -6, 0, 6, 12]) {
-        pen.moveTo(by, 12);
-        pen.lineTo(by + 12, 0);
+        pen.moveTo(by, role === "data" ? 12 : 0);
+        pen.lineTo(by + 12, role === "data" ? 0 : 12);
       }
       pen.stroke();
-      this.hatches.data = this.pen.createPattern(tile, "repeat");
+      this.hatches[role] = this.pen.createPattern(tile, "repeat");
     }
-    return this.hatches.data;
+    return this.hatches[role];
   }
 
   #text(text, x, y, colour, size, weight = 400, width = Infinity) {
@@ -548,14 +560,20 @@ function sameItem(item, track) {
   return place < lane.length && lane.starts[place] === start ? { ...item, track, lane, place } : null;
 }
 
+const isHatched = (lane) => lane.role === "data" || lane.role === "wait";
+
 /** The names that an item may show, longest first. */
 function namesOf(track, lane, place) {
   const ref = lane.refs[place];
   if (lane.role === "handler") return [lastOf(track.handlers[track.called[ref]].name)];
+  if (lane.role === "wait") return [causeOf(track, ref)];
   if (lane.role !== "scope") return [lastOf(track.phaseOf(ref))];
   const scope = lane.name.split(", ").at(-1);
   const number = track.countersOf(ref)[scope];
   return number === undefined ? [lane.name, scope] : [`${scope} ${NUMBER.format(number)}`, NUMBER.format(number)];
 }
+
+/** Why a rank waited: the purpose of a collective, or a phase. */
+const causeOf = (track, wait) => (track.measured[wait] ? track.waits[track.causes[wait]] : lastOf(track.waits[track.causes[wait]]));
 
 const value = (number) => (Number.isFinite(number) ? String(Number(number.toPrecision(5))) : String(number));

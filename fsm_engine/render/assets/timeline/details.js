@@ -4,7 +4,7 @@
 function detailsOf({ track, time, lane, place, count }, curves, wall) {
   const details = [];
   const [start, end] = lane ? [lane.starts[place], lane.ends[place]] : [time, time];
-  const move = lane && lane.role !== "handler" ? lane.refs[place] : track.moveAt(time);
+  const move = lane && !["handler", "wait"].includes(lane.role) ? lane.refs[place] : track.moveAt(time);
   if (lane) details.push(["took", duration(end - start)]);
   details.push([lane ? "began" : "at", moment(start, lane ? Math.max((end - start) / 100, 1) : 1) || "0"]);
   if (move >= 0) {
@@ -15,6 +15,10 @@ function detailsOf({ track, time, lane, place, count }, curves, wall) {
     const handler = track.handlers[track.called[lane.refs[place]]];
     details.push(["on", handler.event], ["defined", handler.place]);
     if (track.raised[lane.refs[place]]) details.push(["ended", "raised"]);
+  }
+  if (lane?.role === "wait") {
+    const wait = lane.refs[place];
+    details.push(["in", causeOf(track, wait)], ["known from", track.measured[wait] ? "the recorded call" : "the visits of all ranks"]);
   }
   for (const curve of curves) {
     const number = curve.at(lane ? end : time);
@@ -32,6 +36,7 @@ function titleOf({ track, lane, place, time }) {
     return move < 0 ? "no phase" : lastOf(track.phaseOf(move));
   }
   if (lane.role === "handler") return track.handlers[track.called[lane.refs[place]]].name;
+  if (lane.role === "wait") return "wait for other ranks";
   return namesOf(track, lane, place)[0];
 }
 
@@ -41,6 +46,6 @@ function definitionList(pairs) {
 
 /** The phase of an item, or of a moment; "" outside all phases. */
 function phaseAt({ track, time, lane, place }) {
-  const move = lane && !["handler", "scope"].includes(lane.role) ? lane.refs[place] : track.moveAt(time);
+  const move = lane && !["handler", "scope", "wait"].includes(lane.role) ? lane.refs[place] : track.moveAt(time);
   return move < 0 ? "" : track.phaseOf(move);
 }

@@ -99,7 +99,7 @@ systemDark.addEventListener("change", () => chart.readColours());
 addEventListener("hashchange", readAddress);
 const moves = tracks.reduce((sum, track) => sum + track.times.length, 0);
 byId("count").textContent = `${plural(NUMBER.format(moves), "move")} in ${duration(chart.whole)}`;
-byId("summary").append(...summary(tracks, data.dropped).filter(Boolean));
+byId("summary").append(...summary(tracks, data).filter(Boolean));
 byId("phase").textContent = tracks[0].heading;
 chart.changed = shown;
 readAddress();

@@ -31,13 +31,15 @@ const TABLES = { phases: "Phases", transitions: "Transitions, with the activitie
 const COLUMNS = { count: NUMBER.format, total: duration, mean: duration, p50: duration, p95: duration, max: duration };
 
 /** The tables of `Timeline.summary()`. */
-function summary(tracks, dropped) {
+function summary(tracks, { dropped, notes }) {
   const [moves, calls] = dropped;
   return [
+    ...notes.map((note) => make("p", { class: "hint" }, note)),
     moves || calls ? make("p", { class: "hint" }, `The first ${plural(NUMBER.format(moves), "move")} and ${plural(NUMBER.format(calls), "handler call")} were not kept.`) : null,
     ...tracks.map((track) => make("section", {},
       make("h2", {}, track.heading),
       make("p", { class: "lead" }, duration(track.total)),
+      track.waiting === null ? null : make("p", { class: "hint" }, `${duration(track.waiting)} (${Math.round((track.waiting / (track.total || 1)) * 100)}%) of it waited for other ranks.`),
       track.leftOut ? make("p", { class: "hint" }, `${track.leftOut}: times and shares are estimates.`) : null,
       make("dl", { class: "spent" }, Object.entries(track.spent).map(([name, time]) => [
         make("dt", { class: name }, name),

@@ -116,6 +116,9 @@ function entriesOf(track) {
   for (const [name, numbers] of handlers) {
     entries.push(new Result(track, "handler", name, () => inLanes("handler", (call) => numbers.includes(track.called[call]))));
   }
+  track.waits.forEach((name, number) => {
+    entries.push(new Result(track, "wait", name, () => inLanes("wait", (wait) => track.causes[wait] === number)));
+  });
   for (const lane of track.lanes.filter((lane) => lane.role === "scope")) {
     const items = () => Array.from({ length: lane.length }, (_, place) => ({ lane, place }));
     for (const name of lane.name.split(", ")) entries.push(new Result(track, "scope", name, items));

@@ -7,8 +7,10 @@ class Track {
     Object.assign(this, data);
     [this.times, this.numbers, this.epochs, this.iterations] = Array.from({ length: 4 }, () => columns.next().value);
     [this.starts, this.durations, this.called, this.raised] = Array.from({ length: 4 }, () => columns.next().value);
+    this.waits ??= [];
+    [this.waitStarts, this.waitDurations, this.causes, this.measured] = Array.from({ length: 4 }, () => (this.waits.length ? columns.next().value : []));
     const calls = handlerLanes(this);
-    this.lanes = [...scopeLanes(this), ...activityLanes(this, calls[0]), ...calls].filter((lane) => lane.length);
+    this.lanes = [...scopeLanes(this), ...activityLanes(this, calls[0]), ...calls, waitLane(this)].filter((lane) => lane.length);
     this.end = Math.max(this.times.at(-1), ...this.lanes.map((lane) => lane.ends.at(-1)));
   }
 
@@ -118,6 +120,13 @@ function handlerLanes(track) {
     lane.push(start, end, call);
   }
   return lanes.map((lane) => lane.close());
+}
+
+/** The lane of waits for other ranks. */
+function waitLane(track) {
+  const lane = new Lane("waits", "wait", 64);
+  track.waitStarts.forEach((start, wait) => lane.push(start, start + track.waitDurations[wait], wait));
+  return lane.close();
 }
 
 /** The values of a counter over time. The lowest and highest value of any range are found in a few steps. */
