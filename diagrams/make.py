@@ -20,7 +20,7 @@ from unittest import mock
 import torch
 from packages import packages_svg
 
-from fsm_engine import Engine, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
+from fsm_engine import Engine, EventEnum, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
 from fsm_engine.render import render
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
 from fsm_engine.render.difference import compare_diagrams
@@ -29,6 +29,7 @@ from fsm_engine.render.themes import get_theme
 from fsm_engine.render.timeline import render_timeline
 from fsm_engine.supervised.tbptt import create_supervised_tbptt_trainer
 from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.rank import ClockReading, Rank
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
@@ -152,6 +153,63 @@ def evaluated_run() -> tuple[Lifecycle, Timeline]:
     return trainer.lifecycle, timeline
 
 
+class StepParts(EventEnum):
+    """Parts of a step on several ranks."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    UPDATE = "update"
+
+
+LOADS = (4.0, 5.0, 18.0)
+"""How many milliseconds each rank waits for a batch. The last rank reads from a slow disk."""
+
+
+def run_of_rank(rank: int) -> tuple[Lifecycle, Timeline]:
+    """Record a training on one rank, which waits in the backward pass until the last rank has its batch."""
+    clock = Clock()
+
+    def step(engine: Engine, batch: int) -> None:
+        engine.fire_event(StepParts.FORWARD)
+        clock.spend(5)
+        engine.fire_event(StepParts.BACKWARD)
+        share = 1 + 0.4 * math.sin(batch) + 2 * (batch == 0)  # as in `Batches`
+        clock.spend(9 + (max(LOADS) - LOADS[rank]) * share)
+        engine.fire_event(StepParts.UPDATE)
+        clock.spend(2)
+
+    trainer = Engine(step)
+    trainer.lifecycle.add_path(
+        Events.ITERATION_STARTED
+        >> StepParts.FORWARD
+        >> StepParts.BACKWARD
+        >> StepParts.UPDATE
+        >> Events.ITERATION_COMPLETED
+    )
+    with mock.patch("fsm_engine.timeline.track_writer.perf_counter_ns", clock), trainer.record() as timeline:
+        trainer.run(Batches(clock, 40, LOADS[rank]), max_epochs=2)
+    return trainer.lifecycle, timeline
+
+
+def merged_run() -> tuple[Lifecycle, Timeline]:
+    """Return the lifecycle and the merged timeline of all ranks."""
+    runs = [run_of_rank(rank) for rank in range(len(LOADS))]
+    for rank, (_, timeline) in enumerate(runs):
+        timeline.tracks[0].rank = Rank(rank, len(LOADS), "host", "run", [ClockReading(0, 0, 20_000)])
+    return runs[0][0], Timeline.merge([timeline for _, timeline in runs])
+
+
+def timeline_of_ranks() -> dict[str, bytes]:
+    """Draw the timeline of all ranks."""
+    return {"svg": render_timeline(merged_run()[1], "svg", title="Three ranks: two wait for the data of the third")}
+
+
+def ranks_over_lifecycle() -> dict[str, bytes]:
+    """Draw the lifecycle with the differences between the ranks."""
+    lifecycle, timeline = merged_run()
+    return drawn(lifecycle, title="Where the ranks differ", timeline=timeline)
+
+
 def timeline() -> dict[str, bytes]:
     """Draw the timeline of that run."""
     return {"svg": render_timeline(evaluated_run()[1], "svg", title="Training with evaluation after every epoch")}
@@ -189,6 +247,8 @@ PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "difference": difference,
     "timeline": timeline,
     "run_over_lifecycle": run_over_lifecycle,
+    "timeline_of_ranks": timeline_of_ranks,
+    "ranks_over_lifecycle": ranks_over_lifecycle,
 }
 """Functions that draw the pictures, by the name of the files."""
 

@@ -192,7 +192,9 @@ class Lifecycle(LifecycleBuilder):
             handlers: whether to list the handlers of each phase, with file and line.
             timeline: recorded run, whose first track is shown in the picture, or one of its tracks. The width of an
                 edge shows how often it was taken, the colour of a phase its share of the time. Phases and edges that
-                the run did not visit are faint.
+                the run did not visit are faint. For a merged timeline, the colour shows how much the ranks differ in
+                the phase, and its texts the shortest and the longest mean duration, the slowest rank, and how far
+                apart the ranks entered.
 
         Raises:
             ValueError: if a suffix, format, direction or theme is unknown, or the timeline has moves without an edge.

@@ -39,8 +39,8 @@ class DiagramOptions:
         direction: direction of the main path, ``"down"`` or ``"right"``.
         guards: True to show guards, limits of error edges, and activities.
         handlers: True to list the handlers of each phase, with file and line.
-        tracks: a recorded run; its counts and times are shown at edges and phases. Several tracks are the same engine on
-            several ranks, whose differences are shown.
+        tracks: a recorded run; its counts and times are shown at edges and phases. Several tracks are the same engine
+            on several ranks, whose differences are shown.
     """
 
     title: str = ""

@@ -24,8 +24,7 @@ from fsm_engine.timeline.summary import DurationStats, summarize_track
 from fsm_engine.timeline.track import Track
 
 SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
-_THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%")
-_LAST_NAMES = {False: "over 50% of the time", True: "over 50% of the time between ranks"}
+_THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
 
 
 class HeatMap:
@@ -58,7 +57,7 @@ class HeatMap:
         return (visits_text(visits), *(() if spread is None else str(spread).splitlines()))
 
     def heat(self, phase: Phase) -> float | None:
-        """Return the share that the colour shows: of the time, or of the difference between ranks; None for no visit."""
+        """Return the share of the time that the colour shows, or the difference between ranks; None without a visit."""
         visits = self.visits(phase)
         if visits is None or self._spreads is None:
             return None if visits is None else visits.share
@@ -114,7 +113,9 @@ def with_legend(picture: Picture, shows_ranks: bool) -> Picture:
         picture: the picture.
         shows_ranks: whether the colours are differences between ranks, not shares of the time.
     """
-    texts = [Text((name,), NOTE_SIZE) for name in (*_THRESHOLD_NAMES, _LAST_NAMES[shows_ranks])]
+    first, *others = _THRESHOLD_NAMES
+    names = (f"ranks differ by {first}" if shows_ranks else first, *others)
+    texts = [Text((name,), NOTE_SIZE) for name in names]
     middle, height = picture.height + 8 + SWATCH_HEIGHT / 2, picture.height + SWATCH_HEIGHT + 16
     legend_width = sum(SWATCH_WIDTH + 6 + text.width for text in texts) + 14 * (len(texts) - 1)
     x = max((picture.width - legend_width) / 2, 8.0)

@@ -28,7 +28,8 @@ class PhaseSpread:
 
     def __str__(self) -> str:
         most, least = (choose(self.means, key=self.means.__getitem__) for choose in (max, min))
-        times = f"{format_duration(self.means[least])} to {format_duration(self.means[most])} (rank {most})"
+        low, high = (format_duration(self.means[rank]) for rank in (least, most))
+        times = f"{low} on each rank" if low == high else f"{low} to {high} (rank {most})"
         return f"{times}\nentered {format_duration(self.entries)} apart"
 
 

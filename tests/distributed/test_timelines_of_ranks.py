@@ -54,3 +54,40 @@ def test_ranks_on_one_machine_have_equal_clocks(ranks: Ranks) -> None:
         moves = Timeline.load(ranks.folder / f"rank{rank}.fsmt").tracks[0].moves
         assert all(abs(move.time - own.time) < 2 * MS for move, own in zip(track.moves, moves))
     assert abs(merged.wall + time.perf_counter_ns() - time.time_ns()) < 1000 * MS
+
+
+WAIT = """
+    import fsm_engine.distributed as dist
+
+    class Data:  # slow on rank 1
+        def __len__(self):
+            return 6
+        def __iter__(self):
+            for number in range(6):
+                time.sleep(0.03 * rank)
+                yield number
+
+    def step(engine, batch):
+        c10d.all_reduce(torch.zeros(1))  # as DistributedDataParallel does, which is not recorded
+
+    def meet(engine):
+        time.sleep(0.03 * rank)
+        dist.barrier()
+
+    with session() as ranks:
+        engine = Engine(step)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, meet)
+        with engine.record() as timeline:
+            engine.run(Data(), max_epochs=2)
+        timeline.save(f"{sys.argv[2]}/rank{rank}.fsmt")
+"""
+
+
+def test_a_fast_rank_waits_for_a_slow_one(ranks: Ranks) -> None:
+    ranks.run(2, WAIT, str(ranks.folder))
+    zero, _ = Timeline.merge(sorted(ranks.folder.glob("rank*.fsmt"))).tracks
+    assert zero.waits is not None
+    assert {(name, measured) for _, _, name, measured in zero.waits} == {
+        ("barrier", True),
+        ("Events.ITERATION_STARTED", False),
+    }

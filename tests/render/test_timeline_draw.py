@@ -23,6 +23,7 @@ from fsm_engine.render.timeline.layout import lay_out
 from fsm_engine.render.timeline.picture import TimelinePicture
 from fsm_engine.render.timeline.time_axis import format_moment
 from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.rank import ClockReading, Rank
 from fsm_engine.timeline.units import format_duration
 from fsm_engine.timeline.visits import Visits
 
@@ -300,12 +301,40 @@ def test_a_heat_map_can_show_any_track() -> None:
     assert first != second
 
 
+def ranks(*fetch: int) -> Timeline:
+    """Return the timeline of ranks that wait for their data for different times."""
+    timelines = [run(2, 5, fetch=own, step=30, evaluate=False) for own in fetch]
+    for number, timeline in enumerate(timelines):
+        timeline.tracks[0].rank = Rank(number, len(fetch), "", "", [ClockReading(0, 0, 0)])
+    return Timeline.merge(timelines)
+
+
+def test_the_heat_map_of_a_merged_timeline_shows_where_ranks_differ() -> None:
+    lifecycle = Engine(lambda _engine, _batch: None).lifecycle
+    timeline = ranks(10, 40, 20)
+    drawn = build_diagram(lifecycle, DiagramOptions(tracks=timeline.tracks))
+    data, step = (drawn.names[f"Events.{name}_STARTED"] for name in ("GET_BATCH", "ITERATION"))
+    texts = render(lifecycle, "svg", timeline=timeline).decode()
+    assert data.heat is not None
+    assert data.heat > 0.3 > 0.01 > (step.heat or 0)
+    assert "9 ms to 36 ms (rank 1)" in data.notes
+    assert any(note.startswith("entered") for note in step.notes)
+    assert "ranks differ by under 1%" in texts
+    assert "ranks differ" not in render(lifecycle, "svg", timeline=timeline.tracks[0]).decode()
+
+
+def test_a_merged_timeline_is_drawn_by_rank() -> None:
+    picture = lay_out(ranks(10, 40), "Two ranks")
+    assert [heading.text.lines for heading in picture.headings] == [("rank 0: training",), ("rank 1: training",)]
+    assert wrong(picture) == []
+
+
 @settings(deadline=None, max_examples=15, suppress_health_check=list(hypothesis.HealthCheck))
 @given(plans())
 def test_heat_maps_of_random_runs(plan: Plan) -> None:
     building, timeline = recorded_run(plan)
     track = timeline.tracks[0]
-    drawn = build_diagram(building.engine.lifecycle, DiagramOptions(track=track))
+    drawn = build_diagram(building.engine.lifecycle, DiagramOptions(tracks=(track,)))
     came = {visit.phase for visit in Visits(track)}
     assert {node.id for node in drawn.nodes if node.heat is not None} == came
     assert sum(node.heat for node in drawn.nodes if node.heat is not None) == pytest.approx(1 if came else 0)

@@ -24,7 +24,8 @@ from fsm_engine.render.timeline import render_timeline
 from fsm_engine.render.timeline.packed_columns import LARGEST, pack_columns
 from fsm_engine.render.timeline.visited_diagram import visited_diagram
 from fsm_engine.timeline import Timeline
-from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef, MoveKind, Track
+from fsm_engine.timeline.rank import ClockReading, Rank
+from fsm_engine.timeline.track import MOVE, SPAN, HandlerRef, MoveKind, NamedSpans, Track
 from fsm_engine.timeline.units import format_duration
 from fsm_engine.timeline.visits import Visits
 
@@ -346,6 +347,34 @@ def test_the_page_has_the_summary_of_the_timeline(tab: Tab, tmp_path: Path) -> N
 
 def read(cells: list[str], width: int) -> list[list[str]]:
     return [cells[at : at + width] for at in range(0, len(cells), width)]
+
+
+def test_the_page_of_several_ranks_shows_where_a_rank_waits(tab: Tab, tmp_path: Path) -> None:
+    start, ranks = 5_000_000_000, [trained(40), trained(40)]
+    for number, (timeline, called) in enumerate(zip(ranks, (1, 2))):
+        track = timeline.tracks[0]
+        track.rank = Rank(number, 3, "host", "run", [ClockReading(0, 0, 100 * US)])
+        track.collectives = NamedSpans(1)
+        track.collectives.add(start + called * MS, start + 3 * MS, "barrier", False)
+    tab.open(written(tmp_path, Timeline.merge(ranks)))
+    facts = point(tab, 1.5 * MS, "waits")
+    assert (facts["name"], facts["in"], facts["took"]) == ("wait for other ranks", "barrier", "1 ms")
+    assert facts["known from"] == "the recorded call"
+    assert tab.js("return document.getElementById('lanes').chart.tracks.map((track) => track.heading)") == [
+        "rank 0: training",
+        "rank 1: training",
+    ]
+    tab.keys("/", "barrier")
+    assert tab.texts("#results .kind") == ["wait"]
+    tab.keys("\ue007", "\ue00c")
+    assert tab.text("#selected h2") == "wait for other ranks"
+    tab.click("#tab-summary")
+    text = tab.text("#summary")
+    assert "No recording of rank 2 of 3." in text
+    assert "1 ms (" in text
+    assert "waited for other ranks" in text
+    tab.emulate(tab.NARROW)
+    assert tab.js("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_names_in_a_browser_are_text(tab: Tab, tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ class _Layout:
         visits = [v for v in shown_visits(engine, self.axis) if self.axis.shows(v.entered.time, v.entered.time)]
         names = [visit.phase.rpartition(".")[2] for visit in visits]
         events = [(self.axis(visit.entered.time), name, text_width(name, SMALL)) for visit, name in zip(visits, names)]
-        candidates = [n for n, name in enumerate(names) if engine.parent is None or name not in self.named]
+        is_first = engine.parent is None and engine.rank == self.engines[0].rank
+        candidates = [n for n, name in enumerate(names) if is_first or name not in self.named]
         arranged = arrange_flags([events[number] for number in candidates], WIDTH - MARGIN)
         flags = {candidates[index]: flag for index, flag in arranged.items()}
         self.named |= {names[number] for number in flags}

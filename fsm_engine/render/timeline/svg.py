@@ -60,23 +60,35 @@ def _row(row: Row, theme: Theme) -> Iterator[str]:
 def _bar(bar: Bar, theme: Theme) -> str:
     """Return a bar. It is faint at breaks of the axis."""
     role, paint = bar.item.role, _paint(bar.item.role, theme)
-    parts = [_filled(role, bounds, theme) for bounds in bar.shown]
+    text = None if bar.text is None else bar.text.bounds
+    parts = [_filled(role, bounds, theme, text) for bounds in bar.shown]
     if bar.shown != (bar.bounds,):
-        parts.insert(0, f'<g opacity="0.72">{_filled(role, bar.bounds, theme)}</g>')
+        parts.insert(0, f'<g opacity="0.72">{_filled(role, bar.bounds, theme, text)}</g>')
     if bar.text is not None:
         parts.append(text_elements(bar.text, paint.text if bar.text.bounds.y < bar.bounds.bottom else theme.text))
     return f'<g class="bar"><title>{escape(bar.item.tip)}</title>{"".join(parts)}</g>'
 
 
-def _filled(role: str, bounds: Rect, theme: Theme) -> str:
-    """Return a filled rectangle. Waits are hatched, so that they can be recognized without colours."""
+def _filled(role: str, bounds: Rect, theme: Theme, text: Rect | None = None) -> str:
+    """Return a filled rectangle. Waits are hatched, so that they can be recognized without colours, beside the text."""
     paint = _paint(role, theme)
     if bounds.width < 3:
         return f'<rect {_box(bounds)} fill="{paint.border if paint.fill is None else paint.fill}"/>'
     if role not in ("data", "wait"):
         inside = Rect(bounds.x, bounds.y, bounds.width - 1, bounds.height)
         return rounded_rect(inside, paint.fill, paint.border, 0.6, min(3.0, bounds.width / 4))
-    return rounded_rect(bounds, None, paint.border, 1, 0) + _hatching(bounds, paint.border, falls=role == "wait")
+    hatching = (_hatching(part, paint.border, falls=role == "wait") for part in _beside(bounds, text))
+    return rounded_rect(bounds, None, paint.border, 1, 0) + "".join(hatching)
+
+
+def _beside(bounds: Rect, text: Rect | None) -> Iterator[Rect]:
+    """Yield the parts of a bar to the left and to the right of its text."""
+    cuts = [bounds.left, bounds.right]
+    if text is not None and text.overlaps(bounds):
+        cuts[1:1] = [max(text.left - 3, bounds.left), min(text.right + 3, bounds.right)]
+    for left, right in zip(cuts[::2], cuts[1::2]):
+        if right - left > 1:
+            yield Rect((left + right) / 2, bounds.y, right - left, bounds.height)
 
 
 def _hatching(bounds: Rect, colour: str, falls: bool) -> str:
