@@ -618,7 +618,7 @@ def test_another_engine_can_be_shown(page: FakeInspector) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(1400, 900), (390, 800)])
+@pytest.mark.parametrize("size", [(1400, 900), (1000, 640), (800, 640), (390, 800)])
 def test_the_page_fits_into_its_window(page: FakeInspector, size: tuple[int, int]) -> None:
     page.tab.emulate(size)
     follow(page, "paused")
@@ -654,3 +654,55 @@ def test_the_page_says_how_many_moves_the_counts_are_without(page: FakeInspector
     assert page.tab.text("#left-out") == (
         f"showing {len(moves):,} of {total:,} moves; the counts are without 5,000 of them"
     )
+
+
+@pytest.mark.slow
+def test_a_zoom_of_the_timeline_follows_the_run_and_a_pan_holds_it(page: FakeInspector) -> None:
+    moves = follow(page)
+    chart = "const chart = document.getElementById('lanes').chart; "
+    page.tab.js(chart + "chart.zoom(4)")
+    start, end, last = page.tab.js(chart + "return [chart.start, chart.end, chart.last]")
+    assert end == pytest.approx(last)
+    assert end - start == pytest.approx((last - moves[0][0]) / 4, rel=0.05)
+    assert page.tab.text("#state") == "running"
+    page.tab.js(chart + "chart.pan(-100)")
+    page.settle()
+    assert page.tab.text("#state") == "held"
+    page.receive(update([[moves[-1][0] + 10**6, *moves[-1][1:]]], taken=[1] * 40))
+    assert page.tab.js(chart + "return chart.end") < last
+    page.tab.keys("f")
+    page.settle()
+    assert page.tab.text("#state") == "running"
+    assert page.tab.js(chart + "return chart.end") > last
+
+
+@pytest.mark.slow
+def test_a_selected_item_stays_selected_while_the_timeline_grows(page: FakeInspector) -> None:
+    moves = follow(page)
+    select = """
+    const chart = document.getElementById("lanes").chart;
+    const track = chart.tracks[0];
+    const lane = track.lanes.find(({ role }) => role === "step");
+    chart.selected = { track, lane, place: 3, time: lane.starts[3], count: 1 };
+    return lane.starts[3];
+    """
+    start = page.tab.js(select)
+    page.receive(update([[moves[-1][0] + 10**6, *moves[-1][1:]]], taken=[1] * 40))
+    again = """
+    const { selected, tracks } = document.getElementById("lanes").chart;
+    return [selected.lane.starts[selected.place], tracks[0].lanes.includes(selected.lane)];
+    """
+    assert page.tab.js(again) == [start, True]
+
+
+@pytest.mark.slow
+def test_keys_open_tabs_and_colour_the_phases(page: FakeInspector) -> None:
+    follow(page)
+    for number, name in enumerate(("run", "phase", "curves", "handlers", "log"), start=1):
+        page.tab.keys(str(number))
+        assert page.tab.find(f"#{name}").is_displayed()
+    page.tab.keys("h")
+    page.tab.until(lambda: page.tab.js("return document.querySelectorAll('[class*=heat-]:is(g)').length"))
+    assert page.tab.find("#heat").get_attribute("aria-pressed") == "true"
+    page.tab.keys("/", "backward", "\n")
+    assert page.tab.text("#phase h2") == "BACKWARD"

@@ -13,7 +13,7 @@ const logTab = new LogTab(byId("log"), byId("unread"));
 const form = new BreakpointForm(addBreakpoint);
 const frame = byId("view");
 const search = new Search(byId("query"), byId("results"), [], { preview, go: choose });
-const shown = { hello: null, now: 0, offers: [], breakpoints: [], connected: false, selected: "", exit: null, heat: false };
+const shown = { hello: null, now: 0, offers: [], breakpoints: [], connected: false, selected: "", exit: null, heat: false, fitted: null };
 let [picture, overlay, view, phaseTab] = [null, null, null, null];
 const SMALL_SCREEN = 760; // pixels, as in the style sheet
 
@@ -106,9 +106,9 @@ function showEngine() {
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", `The lifecycle ${heading}`);
   picture = new Picture(root, phases);
-  if (isFirst) view = new View(frame, byId("picture"), (scale) => write(byId("fit"), `${Math.round(scale * 100)}%`), 14);
+  if (isFirst) openView();
   else view.load();
-  if (innerWidth > SMALL_SCREEN) view.fit(false);
+  fitPicture();
   overlay = new Overlay(picture, phases);
   overlay.stopAt(stopsOf(engines.shown));
   search.load(phases);
@@ -118,6 +118,19 @@ function showEngine() {
   select(phases.some(({ id }) => id === shown.selected) ? shown.selected : "", shown.exit);
   paintHeat.request();
   paint();
+}
+
+/** Begin to show pictures. A picture that was shown as a whole stays so when the window changes. */
+function openView() {
+  view = new View(frame, byId("picture"), (scale) => write(byId("fit"), `${Math.round(scale * 100)}%`), 14);
+  new ResizeObserver(() => view.scale === shown.fitted && fitPicture()).observe(frame);
+}
+
+/** Show the whole picture, unless the screen is too small for it. */
+function fitPicture() {
+  if (innerWidth <= SMALL_SCREEN) return;
+  view.fit(false);
+  shown.fitted = view.scale;
 }
 
 const stopsOf = (engine) => shown.breakpoints.filter((one) => one.engine === engine);
@@ -350,7 +363,8 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
-  if (event.target.matches("input, select") || byId("ending").matches(":popover-open")) return;
+  if (event.target.matches("input:not([type=range]), select") || byId("ending").matches(":popover-open")) return;
+  if (event.target.matches("input") && /^(Arrow|Page|Home|End)/.test(event.key)) return;
   if (handleKey(event)) event.preventDefault();
 });
 

@@ -25,11 +25,11 @@ class Timeline {
     this.canvas.hidden = !tracks.length;
     this.chart.update(tracks);
     if (this.transport.isReplay && isFirst) this.chart.fit(false);
-    else this.place();
+    else if (this.transport.time === null) this.place();
     this.pointing.hide();
   }
 
-  /** Move the chart to the shown moment. */
+  /** Bring the shown moment into view. */
   place() {
     const { chart, transport } = this;
     chart.playhead = transport.time;
@@ -60,7 +60,7 @@ class Timeline {
     else if (Math.abs(wide - this.shownWide) > 1e-6 * wide) {
       this.wide = wide;
       this.#show(this.chart.last - wide, this.chart.last);
-    } else if (this.chart.end < this.chart.last) this.transport.hold(this.transport.end);
+    } else if (this.chart.end < this.chart.last) this.transport.hold(this.chart.end);
   }
 }
 
