@@ -27,7 +27,20 @@ _SHARED = ("dom", "mode", "tabs", "view", "picture", "panel", "listbox", "search
 _CHART = ("times", "lane", "tracks", "chart", "gestures", "details", "pointing")
 _OWN = (
     *("records", "series", "throttle", "connection", "moment", "overlay", "look", "run", "breakpoints", "phase"),
-    *("curves", "tables", "log", "transport", "timeline", "engines", "bar", "main"),
+    *(
+        "curves",
+        "tables",
+        "log",
+        "transport",
+        "timeline",
+        "engines",
+        "bar",
+        "main",
+        "messages",
+        "selection",
+        "keys",
+        "start",
+    ),
 )
 SCRIPTS = (
     *(f"{name}.js" for name in _SHARED),

@@ -105,6 +105,11 @@ def do(tab: Tab, inspector: Inspector, act: Callable[[], Any]) -> str:
     return last_target(inspector)
 
 
+def content(tab: Tab, selector: str) -> str:
+    """Return the text of an element; "" if the page does not show it now."""
+    return str(tab.js("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+
+
 def click_phase(tab: Tab, event: Any) -> None:
     click = "document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', { bubbles: true }))"
     tab.js(click, f'#picture g.node[data-node="{type(event).__name__}.{event.name}"]')
@@ -148,8 +153,9 @@ def test_steps_breakpoints_and_saves(tab: Tab, job: Job, inspector: Inspector, t
     assert do(tab, inspector, lambda: tab.click("#pause")) == "BACKWARD_COMPLETED"
     assert job.trainer.state.iteration == 7
     tab.click("#tab-run")
-    tab.until(lambda: "iteration == 7" in tab.text(".card.paused") and "1\N{MULTIPLICATION SIGN}" in tab.text(".stops"))
-    assert "32\N{MULTIPLICATION SIGN}64" in tab.text(".look")
+    tab.until(lambda: "iteration == 7" in content(tab, ".card.paused"))
+    tab.until(lambda: "1\N{MULTIPLICATION SIGN}" in content(tab, ".stops"))
+    assert "32\N{MULTIPLICATION SIGN}64" in content(tab, ".look")
     assert tab.js("return document.querySelectorAll('.look .bar-of.gradient').length") == 4
 
     tab.js(
@@ -192,7 +198,7 @@ def test_a_reloaded_page_and_a_second_page_show_the_same_run(tab: Tab, job: Job,
     tab.until(lambda: tab.js(shown) == moves)
     wait_for(tab, "paused")
     tab.until(lambda: counts(tab) == entered(inspector))
-    assert tab.js("return document.querySelectorAll('.look tbody tr').length") > 5
+    tab.until(lambda: tab.js("return document.querySelectorAll('.look tbody tr').length") > 5)
     first = tab.driver.current_window_handle
     tab.driver.switch_to.new_window("tab")
     try:
@@ -235,7 +241,8 @@ def test_a_failed_run_shows_its_traceback(tab: Tab) -> None:
         with pytest.raises(ValueError, match="luck"):
             engine.run([1, 2])
         wait_for(tab, "failed")
-        tab.click(".card.failed button")
+        tab.until(lambda: content(tab, "#run .card.failed"))
+        tab.click("#run .card.failed button")
         assert "raise ValueError" in tab.text(".traceback")
         assert tab.text("#log .error").endswith("ValueError: no <b>luck</b>")
         assert tab.js("return document.querySelector('.node.failed').dataset.node") == "Events.ITERATION_STARTED"

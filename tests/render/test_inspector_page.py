@@ -114,7 +114,8 @@ def test_the_picture_of_a_track_has_the_phases_and_exits_of_its_moves() -> None:
 @pytest.fixture
 def run_js(tab: Tab) -> Any:
     """Return a function that runs code after the parts of the script, without the page."""
-    parts = "".join(read_asset(name) for name in SCRIPTS if not name.endswith(("mode.js", "main.js")))
+    classes = SCRIPTS[: SCRIPTS.index("inspector/main.js")]
+    parts = "".join(read_asset(name) for name in classes if name != "mode.js")
     tab.driver.get("about:blank")
     return lambda code, *arguments: tab.js(f"{parts}\n{code}", *arguments)
 

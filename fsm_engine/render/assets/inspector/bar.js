@@ -1,6 +1,6 @@
 /* The bar at the top: status, progress, and the commands. */
 
-const STATUS_WORDS = { idle: "not started", running: "running", paused: "paused", suspended: "suspended", completed: "completed", terminated: "terminated", failed: "failed" };
+const statusText = (status) => (status === "idle" ? "not started" : status);
 
 class Bar {
   /** `run` sends a command of the reader. */
@@ -29,9 +29,9 @@ class Bar {
     const inner = [...depths].filter(([name]) => !["engine", "run"].includes(name)).sort((one, other) => other[1] - one[1]);
     this.steps = ["phase", ...inner.map(([name]) => name)];
     const keys = { phase: "s", iteration: "i", epoch: "e" };
-    byId("steps").replaceChildren(...this.steps.map((by) => make("button", {
-      type: "button", "data-by": by, "aria-label": `Step by one ${by}`, title: `Continue to the next ${by}${keys[by] ? ` (${keys[by]})` : ""}`,
-    }, by)));
+    const title = (by) => `Continue to the next ${by}${keys[by] ? ` (${keys[by]})` : ""}`;
+    byId("steps").replaceChildren(...this.steps.map((by) =>
+      make("button", { type: "button", "data-by": by, "aria-label": `Step by one ${by}`, title: title(by) }, by)));
   }
 
   async toggle() {
@@ -57,7 +57,7 @@ class Bar {
     this.locked = locked || !connected;
     this.records = records;
     if (this.status !== "running") this.pausing = false;
-    const word = shown ?? STATUS_WORDS[records.status] ?? records.status;
+    const word = shown ?? statusText(records.status);
     byId("pill").className = `pill ${shown ? "held-pill" : records.status}`;
     write(byId("state"), word);
     write(byId("here"), phase && (shown || records.isRunning || records.status === "suspended") ? phase : "");
@@ -89,7 +89,8 @@ class Bar {
       byId("meter").setAttribute("aria-valuenow", Math.round(part * 100));
     }
     const left = atEnd && status === "running" && progress.remaining ? `${duration(roundTime(progress.remaining))} left` : "";
-    write(byId("progress-text"), [ofTotal("epoch", epoch, state.max_epochs), ofTotal("iteration", iteration, total), left].filter(Boolean).join(" \u00b7 "));
+    const parts = [ofTotal("epoch", epoch, state.max_epochs), ofTotal("iteration", iteration, total), left];
+    write(byId("progress-text"), parts.filter(Boolean).join(" \u00b7 "));
   }
 }
 

@@ -9,7 +9,8 @@ class CurvesTab {
     this.amount = make("output", { for: "smoothing" }, "0.6");
     this.empty = make("p", { class: "lead" }, "No values yet. The loss, the learning rates and the metrics appear here.");
     this.curves = new Curves(chart, this.smoothing);
-    place.append(make("div", { class: "smoothing" }, make("label", { for: "smoothing" }, "Smoothing"), this.smoothing, this.amount), this.empty, this.curves.grid);
+    const label = make("label", { for: "smoothing" }, "Smoothing");
+    place.append(make("div", { class: "smoothing" }, label, this.smoothing, this.amount), this.empty, this.curves.grid);
     this.smoothing.addEventListener("input", () => {
       write(this.amount, String(Number(this.smoothing.value)));
       this.curves.redraw();
@@ -85,8 +86,9 @@ class Curves {
     const last = points.at(-1);
     const found = drawn.length ? this.#paint(pen, drawn, width, height - AXIS_HEIGHT, card.pointer) : null;
     const name = series.hasIterations ? "iteration" : "value";
-    write(card.latest, found ? `${value(found.mean)} at ${name} ${NUMBER.format(found.x)}` : last ? value(this.time === null ? series.last : last.mean) : "");
-    canvas.setAttribute("aria-label", `${series.name}: ${plural(NUMBER.format(points.length), "point")}${last ? `, last ${value(last.mean)}` : ""}`);
+    const latest = last ? value(this.time === null ? series.last : last.mean) : "";
+    write(card.latest, found ? `${value(found.mean)} at ${name} ${NUMBER.format(found.x)}` : latest);
+    canvas.setAttribute("aria-label", `${series.name}: ${plural(NUMBER.format(points.length), "point")}, last ${latest || "none"}`);
     if (drawn.length) this.#axis(pen, drawn, name, width, height);
   }
 

@@ -52,7 +52,8 @@ class Engines {
   }
 
   #list() {
-    const options = this.ordered().map((one) => make("option", { value: one.id, selected: one.id === this.shown }, one.heading || one.name));
+    const options = this.ordered().map((one) =>
+      make("option", { value: one.id, selected: one.id === this.shown }, one.heading || one.name));
     this.select.replaceChildren(...options);
     this.select.hidden = options.length < 2;
   }

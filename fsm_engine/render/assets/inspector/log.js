@@ -39,7 +39,7 @@ class LogTab {
     this.failure.prepend(make("section", { class: "card failed", "data-engine": failure.engine },
       make("h3", {}, `${name} failed in `, phase ? goLink(phase) : failure.phase),
       make("p", { class: "error" }, failure.error),
-      make("p", { class: "hint" }, [ofTotal("epoch", failure.epoch), ofTotal("iteration", failure.iteration)].filter(Boolean).join(", ")),
+      make("p", { class: "hint" }, countersText(failure)),
       make("pre", { class: "traceback", tabindex: 0 }, failure.traceback)));
     if (!this.seen) this.fresh++;
     this.#tell();

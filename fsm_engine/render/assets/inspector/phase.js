@@ -42,6 +42,7 @@ class PhaseTab extends Panel {
   exitControl(exit, number) {
     if (!exit.target) return null;
     const name = this.phases.get(exit.target).name;
-    return make("button", { type: "button", class: "round small spot-button", "data-stop": number, "aria-label": `Pause on the exit to ${name}`, title: "Pause on this exit" });
+    const texts = { "aria-label": `Pause on the exit to ${name}`, title: "Pause on this exit" };
+    return make("button", { type: "button", class: "round small spot-button", "data-stop": number, ...texts });
   }
 }

@@ -17,17 +17,19 @@ class RunTab {
     this.times = make("section", { hidden: true }, make("h3", {}, "Time of the shown moves"), this.shares);
     this.progress = make("section", {}, make("h3", {}, "Progress"), facts, this.note);
     const steer = make("div", { class: "steer" }, this.offers, this.breakpoints);
-    place.append(this.alert, this.look, make("div", { class: "cards" }, this.progress, this.times, steer), make("div", { class: "preview" }, curves.grid));
+    const cards = make("div", { class: "cards" }, this.progress, this.times, steer);
+    place.append(this.alert, this.look, cards, make("div", { class: "preview" }, curves.grid));
   }
 
   showProgress(records, moment, { held, now }) {
     const { state, progress } = records;
+    const [seconds, remaining] = [progress.seconds ?? null, progress.remaining ?? null];
     const texts = {
       epoch: ofTotal("", moment.epoch, state.max_epochs).trim(),
       iteration: ofTotal("", moment.iteration, progress.total).trim(),
       speed: progress.rate && !held ? `${value3(progress.rate)} it/s` : "",
-      "running time": progress.seconds === null || progress.seconds === undefined || held ? "" : duration(roundTime(progress.seconds)),
-      remaining: progress.remaining === null || progress.remaining === undefined || held ? "" : `about ${duration(roundTime(progress.remaining))}`,
+      "running time": seconds === null || held ? "" : duration(roundTime(seconds)),
+      remaining: remaining === null || held ? "" : `about ${duration(roundTime(remaining))}`,
       "paused for": pausedText(records, now),
     };
     for (const [name, element] of this.facts) {
@@ -60,7 +62,7 @@ class RunTab {
     this.alert.replaceChildren(...(failure ? [make("section", { class: "card failed" },
       make("h3", {}, "The run failed"),
       make("p", { class: "error" }, failure.error),
-      make("p", {}, "in ", phase ? goLink(phase) : failure.phase, `, ${ofTotal("epoch", failure.epoch)}, ${ofTotal("iteration", failure.iteration)}`),
+      make("p", {}, "in ", phase ? goLink(phase) : failure.phase, ", ", countersText(failure)),
       this.#button("Show the traceback", () => this.readLog()))] : []));
   }
 
@@ -111,7 +113,8 @@ class RunTab {
   }
 
   #breakpoint({ number, text, once, hits }, readOnly) {
-    const remove = make("button", { type: "button", class: "round small", "aria-label": `Remove the breakpoint at ${text}`, disabled: readOnly }, "\u00d7");
+    const label = { "aria-label": `Remove the breakpoint at ${text}` };
+    const remove = make("button", { type: "button", class: "round small", ...label, disabled: readOnly }, "\u00d7");
     remove.addEventListener("click", () => this.send("unbreak", { number }));
     return make("li", {}, make("i", { class: "spot", "aria-hidden": "true" }), make("span", { class: "stop-text" }, text),
       make("small", {}, once ? "once" : `${NUMBER.format(hits)}\u00d7`), remove);
@@ -142,6 +145,7 @@ function pausedText({ pauses }, now) {
   return time ? duration(Math.max(Math.round(time / SECOND), 1) * SECOND) : "";
 }
 
+const countersText = ({ epoch, iteration }) => [ofTotal("epoch", epoch), ofTotal("iteration", iteration)].filter(Boolean).join(", ");
 const whyText = (why) => ({ pause: "on request", step: "after a step", save: "to save" })[why] ?? `at ${why}`;
 const value3 = (number) => (number >= 100 ? NUMBER.format(Math.round(number)) : String(Number(number.toPrecision(3))));
 const momentText = (time) => moment(time, 1e6);

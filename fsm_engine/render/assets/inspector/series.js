@@ -37,7 +37,9 @@ class Series {
         sum = keep * sum + (1 - keep) * (point.sum / point.finite);
         weight = keep * weight + (1 - keep);
       }
-      shown.push({ ...point, x: hasIterations ? point.iteration : point.number, mean: point.finite ? point.sum / point.finite : NaN, smooth: weight ? sum / weight : NaN });
+      const x = hasIterations ? point.iteration : point.number;
+      const mean = point.finite ? point.sum / point.finite : NaN;
+      shown.push({ ...point, x, mean, smooth: weight ? sum / weight : NaN });
     }
     return shown;
   }

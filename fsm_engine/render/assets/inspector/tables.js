@@ -23,14 +23,16 @@ class HandlersTab {
     shown.forEach(({ handler, calls }, number) => fillRow(this.rows.children[number], handler, calls, most));
     this.table.hidden = !shown.length;
     const more = all.length - shown.length;
-    write(this.hint, !shown.length ? "No handler has been called yet." : more ? `The ${MOST_HANDLERS} slowest of ${NUMBER.format(all.length)} handlers.` : "");
+    const ofAll = more ? `The ${MOST_HANDLERS} slowest of ${NUMBER.format(all.length)} handlers.` : "";
+    write(this.hint, shown.length ? ofAll : "No handler has been called yet.");
     this.hint.hidden = !this.hint.textContent;
   }
 }
 
 function newRow() {
-  return make("tr", {}, make("td", {}, make("code", { class: "handler" }), make("small", {}), make("i", { class: "bar-of", "aria-hidden": "true" })),
-    Array.from({ length: 5 }, () => make("td")));
+  const bar = make("i", { class: "bar-of", "aria-hidden": "true" });
+  const first = make("td", {}, make("code", { class: "handler" }), make("small"), bar);
+  return make("tr", {}, first, Array.from({ length: 5 }, () => make("td")));
 }
 
 function fillRow(row, { name, event, place }, [count, total, errors], most) {

@@ -8,7 +8,8 @@ class Transport {
   constructor(changed) {
     Object.assign(this, { changed, time: null, begin: 0, end: 0, playing: false, isReplay: false });
     this.speed = byId("speed");
-    this.speed.append(...SPEEDS.map((speed) => make("option", { value: speed }, speed < 1 ? `1/${Math.round(1 / speed)}\u00d7` : `${speed}\u00d7`)));
+    const text = (speed) => (speed < 1 ? `1/${Math.round(1 / speed)}\u00d7` : `${speed}\u00d7`);
+    this.speed.append(...SPEEDS.map((speed) => make("option", { value: speed }, text(speed))));
     this.speed.value = 1;
     const slider = (this.slider = byId("scrubber"));
     slider.addEventListener("input", () => this.hold(this.begin + (Number(slider.value) / 1000) * (this.end - this.begin)));

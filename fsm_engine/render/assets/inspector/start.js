@@ -1,0 +1,14 @@
+/* The connection of the page. */
+
+const address = new URL("live", location.href);
+address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+const connection = new Connection(address.href, {
+  receive: (message) => RECEIVE[message.type]?.(message),
+  changed(status, delay) {
+    shown.connected = status === "open";
+    document.body.dataset.connection = status;
+    if (status === "lost") banner(`Disconnected. Trying again in ${plural(Math.max(Math.round(delay / 1000), 1), "second")}.`, "lost");
+    paint();
+  },
+});
+document.documentElement.dataset.ready = "";
