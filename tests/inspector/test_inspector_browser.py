@@ -231,6 +231,22 @@ def test_the_page_connects_to_a_restarted_process(tab: Tab) -> None:
     tab.driver.get_log("browser")  # the browser reports the lost connections
 
 
+def test_a_pause_before_the_run_holds_its_first_move(tab: Tab) -> None:
+    engine = Engine(lambda engine, batch: batch)
+    with engine.inspect() as inspector:
+        visit(tab, inspector.address)
+        tab.click("#pause")
+        tab.until(lambda: "next move" in content(tab, "#status"))
+        thread = Thread(target=lambda: engine.run([1, 2]))
+        thread.start()
+        wait_for(tab, "paused")
+        assert last_target(inspector) == "STARTED"
+        tab.until(lambda: tab.text("#pause") == "Continue")
+        tab.click("#pause")
+        wait_for(tab, "completed")
+        thread.join()
+
+
 def test_a_failed_run_shows_its_traceback(tab: Tab) -> None:
     def fail(engine: Engine, batch: Any) -> None:
         raise ValueError("no <b>luck</b>")

@@ -1,5 +1,7 @@
 /* The bar at the top: status, progress, and the commands. */
 
+/** The statuses in which the reader may ask for a pause. Before the run, it pauses at its first move. */
+const PAUSABLE = ["idle", "running"];
 const statusText = (status) => (status === "idle" ? "not started" : status);
 
 class Bar {
@@ -56,7 +58,7 @@ class Bar {
     this.status = records.status;
     this.locked = locked || !connected;
     this.records = records;
-    if (this.status !== "running") this.pausing = false;
+    if (!PAUSABLE.includes(this.status)) this.pausing = false;
     const word = shown ?? statusText(records.status);
     byId("pill").className = `pill ${shown ? "held-pill" : records.status}`;
     write(byId("state"), word);
@@ -75,7 +77,8 @@ class Bar {
     const { records, status } = this;
     write(button, status === "paused" ? "Continue" : this.pausing ? "Pausing\u2026" : "Pause");
     button.classList.toggle("continues", status === "paused");
-    button.disabled = this.locked || this.pausing || !records?.isRunning || records.canPause !== true;
+    const has = status === "paused" || PAUSABLE.includes(status);
+    button.disabled = this.locked || this.pausing || !has || records?.canPause !== true;
     if (records && records.canPause !== true) button.title = String(records.canPause);
   }
 
