@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import multiprocessing
+import os
 import statistics
 import sys
 import threading
@@ -29,7 +30,10 @@ from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.failures import Failures
 from fsm_engine.distributed.stalls import Heartbeat
 
-RANKS_PER_PROCESS = 25
+os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
+"""The store looks up the name of each process that connects, which takes five seconds if no name server answers."""
+
+RANKS_PER_PROCESS = 8
 MANY = (2, 8, 32, 100, 200)
 STALL_AFTER, IDLE = 2.0, 8.0
 """Seconds without a move, and seconds in which nothing happens."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 _EVERY = 1.0
 """Seconds between two writes."""
+_WATCH_EVERY = 0.25
+"""Seconds between two looks at the own run, which cost no traffic. So a stall is noticed soon after the last move."""
 _ANSWER_WITHIN = 1.7
 """Seconds to wait for the places of all ranks. So the report comes within two seconds."""
 _LOOK_FOR, _LOOKS = 1.2, 4
@@ -68,7 +70,7 @@ class Heartbeat:
     def _watch(self) -> None:
         """Report a stall when the innermost run has made no move for long enough."""
         position, since, reported = self._position(), monotonic(), False
-        while not self._stop.wait(_EVERY if reported else min(_EVERY, max(0.01, self._after - (monotonic() - since)))):
+        while not self._stop.wait(min(_WATCH_EVERY, self._after / 4)):
             current = self._position()
             if current is None or current != position:
                 position, since, reported = current, monotonic(), False
