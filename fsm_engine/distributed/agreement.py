@@ -74,13 +74,13 @@ class _Round:
     decision: Place | None = None
 
     def signals(self, place: Place) -> dict[Signal, bool]:
-        """Return the signals to handle at `place`: not those of a run or an epoch that is over on some rank."""
+        """Return the signals to handle at `place`, without requests for a run or an epoch that is over on some rank."""
         return {each.signal: each.skip for each in self.requests if each.concerns(place)}
 
     def decide(self, place: Place) -> list[_Request]:
         """Set the decision. Return the requests that were made beyond it, which need a decision of their own.
 
-        There are some if a rank made its promise, went on to that place, and asked there before the decision came.
+        There are some if a rank made its promise, continued to that place, and asked there before the decision came.
         """
         self.decision = place
         late = [each for each in self.requests if each.place > place]

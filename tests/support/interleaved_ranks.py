@@ -107,7 +107,7 @@ class Rank:
             raise _AbortedError
 
     def maybe_pause(self) -> None:
-        """Let others run, or go on."""
+        """Let others run, or continue."""
         if self.world.chance.random() < self.world.pause_rate:
             self.pause()
 
@@ -244,7 +244,7 @@ class MemoryLog:
             self._promises.append((function.__self__._has_promised, argument))  # type: ignore[attr-defined]
 
     def steps(self) -> list[Callable[[], None]]:
-        """Return what the threads of the log can do now."""
+        """Return the steps that the threads of the log can take now."""
         steps: list[Callable[[], None]] = []
         if self._outbox:
             steps.append(lambda: self.world.messages.append(json.loads(self._outbox.pop(0))))
