@@ -1,0 +1,17 @@
+"""An extension of griffe: the ``::`` before a block of code in a docstring becomes a colon."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+
+class LiteralBlocks(griffe.Extension):
+    """Docstrings mark blocks of code as `pydoc` readers expect; Markdown needs only the indentation."""
+
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Change the docstring of an object that was read."""
+        if obj.docstring:
+            obj.docstring.value = re.sub(r"::(?=\n\n)", ":", obj.docstring.value)

@@ -1,0 +1,33 @@
+"""A hook of MkDocs: an entry of the navigation that ends in ``*`` stands for every page of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import Files
+
+
+@event_priority(-100)  # after the hook that generates pages
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Replace the patterns of the navigation."""
+    pages = sorted(file.src_uri for file in files.documentation_pages())
+    config.nav = list(_expanded(config.nav or [], pages))
+    return files
+
+
+def _expanded(entries: list[Any], pages: list[str]) -> Iterator[Any]:
+    for entry in entries:
+        if isinstance(entry, dict):
+            ((title, value),) = entry.items()
+            if isinstance(value, str) and value.endswith("*"):
+                value = [value]
+            yield {title: list(_expanded(value, pages)) if isinstance(value, list) else value}
+        elif entry.endswith("*"):
+            matches = [page for page in pages if fnmatchcase(page, entry)]
+            yield from sorted(matches, key=lambda page: (not page.endswith("/index.md"), page))
+        else:
+            yield entry
