@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -27,6 +27,9 @@ LARGEST_MESSAGE = 16 * 1024
 
 _MOST_PAGES, _MOST_COMMANDS = 32, 50
 """The most connected pages, and the most commands of one page in a second."""
+
+_MOST_REPLIES = 500
+"""The most replies that may wait for a page. The connection of a page that sends and does not read is closed."""
 
 _WATCHING = ("ping", "look")
 """The commands that a page may send to a server that is read-only."""
@@ -102,14 +105,22 @@ def _refused() -> Response:
 
 def _is_own_host(connection: HTTPConnection, hosts: frozenset[str] | None) -> bool:
     """Return True if the request was sent to this server by name or address, and not to a name that was rebound."""
-    host = urlsplit(f"//{connection.headers.get('host', '')}").hostname
+    host = _parts(f"//{connection.headers.get('host', '')}").hostname
     return hosts is None or host in hosts
 
 
 def _is_own_origin(connection: HTTPConnection) -> bool:
     """Return True if a WebSocket comes from a page of this server, or from a program that is not a browser."""
     origin = connection.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+    return origin is None or _parts(origin).netloc == connection.headers.get("host")
+
+
+def _parts(address: str) -> SplitResult:
+    """Return the parts of an address; empty ones if it is malformed."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 async def _serve(websocket: WebSocket, hub: Hub) -> None:
@@ -143,7 +154,8 @@ async def _receive(websocket: WebSocket, hub: Hub, client: Client) -> None:
         except (WebSocketDisconnect, KeyError, RuntimeError):  # KeyError: a binary message
             return
         now = monotonic()
-        if len(times) == _MOST_COMMANDS and now - times[0] < 1:
+        is_too_fast = len(times) == _MOST_COMMANDS and now - times[0] < 1
+        if is_too_fast or client.replies.qsize() > _MOST_REPLIES:
             await websocket.close(1008)
             return
         times.append(now)

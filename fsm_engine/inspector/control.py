@@ -20,11 +20,18 @@ from fsm_engine.inspector.failures import describe_failure
 from fsm_engine.inspector.inspected import InspectedEngine
 from fsm_engine.inspector.look import look
 from fsm_engine.inspector.offers import Offer
+from fsm_engine.inspector.ranks import has_ranks
 from fsm_engine.inspector.saving import find_checkpoint, save_now
 from fsm_engine.runtime import pauses
 from fsm_engine.timeline.recorder import Recorder
 
 RANKS = "the run has several ranks, and a pause of one of them would block the others."
+_MOST_GONE = 50
+"""The most engines that are kept after they no longer exist."""
+
+_MOST_WAITING = 1000
+"""The most commands that wait for the next move."""
+
 _CHECK_EVERY = 0.2
 """Seconds after which a paused run looks for requests that did not come from a page."""
 
@@ -134,6 +141,7 @@ class Control:
 
     def add(self, recorder: Recorder, engine: Engine) -> None:
         """Add an engine."""
+        self._drop_old_engines(recorder)
         running = [one for one in self.engines if one.engine is not None and one.engine.is_running]
         self.engines.append(
             InspectedEngine(self._listener.new_id(), recorder, engine, running[-1] if running else None)
@@ -141,9 +149,24 @@ class Control:
         if engine.is_running:
             self.begin(engine)
 
+    def _drop_old_engines(self, recorder: Recorder) -> None:
+        """Keep the records of the last engines that no longer exist, such as one evaluator for each epoch."""
+        gone = [one for one in self.engines if one.engine is None and one.parent is not None]
+        for one in gone:
+            one.recorder.track.release()
+        for one in gone[:-_MOST_GONE]:
+            self.engines.remove(one)
+            recorder.timeline.tracks.remove(one.recorder.track)
+            for other in self.engines:
+                other.recorder.forget_nested(one.recorder)
+
     def begin(self, engine: Engine) -> None:
         """Note that a run begins."""
         inspected = self.find(engine)
+        if self.pause is None or self.pause.inspected is inspected:  # an exception left it behind
+            self.pause = None
+            pauses.end_stale_pause()
+        self.wanted = True  # an exception in `stop` may have left it False
         inspected.thread, inspected.first_iteration = get_ident(), engine.state.iteration
         inspected.outcome = ""
 
@@ -154,20 +177,25 @@ class Control:
         if self._stop_at is not None and self._stop_at.engine is inspected:
             self._stop_at = StopAt(self._stop_at.why)
         if error is not None:
-            self._listener.publish(describe_failure(inspected, engine, error))
+            try:
+                self._listener.publish(describe_failure(inspected, engine, error))
+            except Exception:
+                engine.logger.exception("The inspector could not describe the exception that ended the run.")
 
     def stop(self, engine: Engine, transition: Transition) -> None:
         """Execute the commands that have arrived, and hold the run if it has to pause at this move."""
         self.wanted = False  # first, so that a command that arrives from here on sets it again
         try:
-            self._execute_commands()
-            why = None if self.is_closed else self._why_to_hold(engine, transition)
-            if why is not None:
-                self._hold(engine, transition, why)
+            if self.pause is None:  # else a run in another thread, or around this one, is held and executes them
+                self._execute_commands()
+                why = None if self.is_closed else self._why_to_hold(engine, transition)
+                if why is not None:
+                    self._hold(engine, transition, why)
         except Exception:
             engine.logger.exception("The inspector failed at %s; the run continues.", transition)
-        if self._commands or self._stop_at is not None or self.breakpoints or self._wants_values:
-            self.wanted = True
+        finally:
+            if self._commands or self._stop_at is not None or self.breakpoints or self._wants_values:
+                self.wanted = True
 
     # Called in any thread
 
@@ -176,16 +204,28 @@ class Control:
         return next(one for one in self.engines if one.engine is engine)
 
     @property
+    def has_ranks(self) -> bool:
+        """True if one of the engines belongs to a run with several processes."""
+        return any(one.engine is not None and has_ranks(one.engine) for one in list(self.engines))
+
+    @property
     def is_running(self) -> bool:
         """True if one of the engines runs."""
-        return any(one.engine is not None and one.engine.is_running for one in self.engines)
+        return any(one.engine is not None and one.engine.is_running for one in list(self.engines))
 
     def submit(self, command: Command) -> None:
         """Let the run execute a command. Without a run it is executed at once, or refused if it needs one."""
+        if len(self._commands) >= _MOST_WAITING:
+            command.reply(False, f"{_MOST_WAITING} commands wait for the next move of the run already.")
+            return
         self._commands.append(command)
         self.wanted = True
         self._arrived.set()
-        if not self.is_running:
+        self.answer()
+
+    def answer(self) -> None:
+        """Execute the commands that wait if no run will do it: they came after the last move of a run."""
+        if self._commands and not self.is_running:
             self._execute_commands()
 
     def ask_for_values(self) -> None:
@@ -206,6 +246,9 @@ class Control:
     # Pauses
 
     def _why_to_hold(self, engine: Engine, transition: Transition) -> str | None:
+        if (self._stop_at is not None or self.breakpoints) and self.has_ranks:
+            self._forget_pauses()
+            return None
         if self._stop_at is not None and self._stop_at.matches(self.find(engine), engine, transition):
             why, self._stop_at = self._stop_at.why, None
             return why
@@ -218,13 +261,20 @@ class Control:
                 return f"breakpoint {one.number}: {one}"
         return None
 
+    def _forget_pauses(self) -> None:
+        """Drop pauses and breakpoints that were asked for before the run had several ranks."""
+        self._stop_at = None
+        self.breakpoints.clear()
+        self.publish_breakpoints()
+        self._listener.publish({"type": "note", "text": f"The run is not paused: {RANKS}"})
+
     def _hold(self, engine: Engine, transition: Transition, why: str) -> None:
         """Hold the run until a command releases it, or until nobody can send one."""
         inspected, start, requested = self.find(engine), perf_counter_ns(), self._requests()
         self._is_released = False
         with pauses.pause():
-            self.pause = Pause(inspected, start, _place(engine, transition), why)
             try:
+                self.pause = Pause(inspected, start, _place(engine, transition), why)
                 self._look()
                 while not self._is_released and self._listener.is_alive and not self.is_closed:
                     self._arrived.clear()
@@ -238,8 +288,8 @@ class Control:
 
     def _requests(self) -> set[tuple[int, Any]]:
         """Return the signals that wait, by engine: a run that somebody wants to stop is not held."""
-        engines = [one.engine for one in self.engines]
-        return {(id(engine), signal) for engine in engines if engine is not None for signal in engine._signals.requests}
+        engines = [one.engine for one in self.engines if one.engine is not None]
+        return {(id(engine), signal) for engine in engines for signal in tuple(engine._signals.requests)}
 
     def _look(self) -> None:
         assert self.pause is not None
@@ -278,8 +328,10 @@ class Control:
                     text = self._execute(command)
                 except CommandError as error:
                     command.reply(False, str(error))
-                except Exception as error:
+                except BaseException as error:
                     command.reply(False, f"{type(error).__name__}: {error}")
+                    if not isinstance(error, Exception):
+                        raise
                 else:
                     if text is not None:
                         command.reply(True, text)
@@ -293,8 +345,12 @@ class Control:
             raise CommandError(f"unknown command; the commands are {', '.join(_COMMANDS)}.")
         return execute(self, inspected, command)
 
-    def _do_pause(self, inspected: InspectedEngine, _: Command) -> str:
-        refuse_ranks(inspected)
+    def _refuse_ranks(self) -> None:
+        if self.has_ranks:
+            raise CommandError(RANKS)
+
+    def _do_pause(self, _inspected: InspectedEngine, _: Command) -> str:
+        self._refuse_ranks()
         if self.pause is not None:
             raise CommandError("the run is paused already.")
         self._stop_at = StopAt("pause")
@@ -307,7 +363,7 @@ class Control:
         return "The run continues."
 
     def _do_step(self, inspected: InspectedEngine, command: Command) -> str:
-        refuse_ranks(inspected)
+        self._refuse_ranks()
         by = command.message.get("by", "phase")
         engine = self.pause.inspected if self.pause is not None else inspected
         scopes = _scopes(engine)
@@ -318,7 +374,7 @@ class Control:
         return "The run pauses at its next move." if by == "phase" else f"The run pauses at the next {by}."
 
     def _do_break(self, inspected: InspectedEngine, command: Command) -> str:
-        refuse_ranks(inspected)
+        self._refuse_ranks()
         if len(self.breakpoints) >= 100:
             raise CommandError("there are 100 breakpoints already. Remove one.")
         graph = _alive(inspected).lifecycle.graph
@@ -354,7 +410,7 @@ class Control:
 
     def _do_save(self, inspected: InspectedEngine, command: Command) -> None:
         engine = _running(inspected)
-        refuse_ranks(inspected)
+        self._refuse_ranks()
         checkpoint, entry = find_checkpoint(engine)
         was_paused = self.pause is not None
 
@@ -389,17 +445,6 @@ class Control:
 _COMMANDS: dict[str, Callable[[Control, InspectedEngine, Command], str | None]] = {
     name.removeprefix("_do_"): method for name, method in vars(Control).items() if name.startswith("_do_")
 }
-
-
-def refuse_ranks(inspected: InspectedEngine) -> None:
-    """Raise if the run has several ranks.
-
-    Raises:
-        CommandError: it has.
-    """
-    engine = inspected.engine
-    if engine is not None and engine._agreement is not None:
-        raise CommandError(RANKS)
 
 
 def _alive(inspected: InspectedEngine) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fsm_engine.engine.engine import Engine
 from fsm_engine.inspector.inspected import InspectedEngine
+from fsm_engine.inspector.look import finite_or_none
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline.track import Track
 
@@ -24,8 +25,8 @@ def describe_failure(inspected: InspectedEngine, engine: Engine, error: BaseExce
         "phase": _failed_phase(inspected.recorder.track) or qualified_name(engine.phase),
         "error": "".join(traceback.format_exception_only(error)).strip()[:2000],
         "traceback": text if len(text) <= _MOST else f"…{text[-_MOST:]}",
-        "epoch": engine.state.epoch,
-        "iteration": engine.state.iteration,
+        "epoch": finite_or_none(engine.state.epoch),
+        "iteration": finite_or_none(engine.state.iteration),
         "time": perf_counter_ns(),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from numbers import Real
 from time import perf_counter, perf_counter_ns
 from typing import Any
@@ -11,13 +12,16 @@ from typing import Any
 from fsm_engine._util.plain_data import is_tensor
 from fsm_engine.inspector.control import Control
 from fsm_engine.inspector.inspected import InspectedEngine
-from fsm_engine.inspector.look import finite
+from fsm_engine.inspector.look import finite, finite_or_none
 from fsm_engine.inspector.ring_reader import Records, RingReader
 from fsm_engine.inspector.value_history import Point, ValueHistory
 from fsm_engine.runtime.pauses import paused_seconds
 
 MOST_MOVES, MOST_SPANS, MOST_VALUES, MOST_POINTS = 1000, 500, 40, 100
 """The most moves, handler calls, curves, and points of a curve in one update."""
+
+_DEEPEST = 5
+"""The deepest level of nested dicts and lists of which numbers are read."""
 
 MOST_HISTORY = 3000
 """The most moves, and handler calls, for a page that has just connected."""
@@ -84,7 +88,7 @@ class Feed:
             "status": self._status(engine.is_running),
             "phase": None if last is None else last.kind.target,
             "since": None if last is None else last.time - self._origin,
-            "state": {name: _number(getattr(state, name, None)) for name in counters},
+            "state": {name: finite_or_none(getattr(state, name, None)) for name in counters},
             "progress": self._progress(engine),
             "visits": visits,
             "taken": [self._taken[number] for number in range(len(kinds))],
@@ -153,11 +157,11 @@ class Feed:
             seconds = max(perf_counter() - paused_seconds(self._inspected.thread) - clocks.run, 0.0)
             made = done - self._inspected.first_iteration
             rate = made / seconds if seconds and made > 0 else None
-        if rate and _number(total) is not None:
+        if rate and finite_or_none(total) is not None:
             remaining = max(total - done, 0) / rate
         return {
-            "done": _number(done),
-            "total": _number(total),
+            "done": finite_or_none(done),
+            "total": finite_or_none(total),
             "seconds": seconds,
             "remaining": remaining,
             "rate": rate,
@@ -197,16 +201,25 @@ def _named_values(engine: Any) -> list[tuple[str, float]]:
 
 def _numbers(name: str, value: Any) -> list[tuple[str, float]]:
     """Return the numbers in a value: itself, or the items of a dict or a short tuple."""
-    if isinstance(value, Real):
-        return [(name, float(value))]
-    if is_tensor(value):
-        return [(name, float(value.detach()))] if value.numel() == 1 and value.device.type == "cpu" else []
+    items: Iterable[tuple[Any, Any]] = ()
     if type(value) is dict:
-        return [pair for key, item in list(value.items())[:MOST_VALUES] for pair in _numbers(f"{name}/{key}", item)]
-    if type(value) in (tuple, list) and len(value) <= 4:
-        return [pair for key, item in enumerate(value) for pair in _numbers(f"{name}/{key}", item)]
-    return []
+        items = list(value.items())[:MOST_VALUES]
+    elif type(value) in (tuple, list) and len(value) <= 4:
+        items = enumerate(value)
+    elif (number := _to_float(value)) is not None:
+        return [(name, number)]
+    if name.count("/") == _DEEPEST:
+        return []
+    return [pair for key, item in items if type(key) in (str, int) for pair in _numbers(f"{name}/{key}", item)]
 
 
-def _number(value: Any) -> int | float | None:
-    return value if isinstance(value, (int, float)) else None
+def _to_float(value: Any) -> float | None:
+    """Return a number or a tensor of one element on the CPU as a float; None for other values."""
+    try:
+        if isinstance(value, (int, float)) or (type(value).__module__ == "numpy" and isinstance(value, Real)):
+            return float(value)
+        if is_tensor(value) and value.numel() == 1 and value.device.type == "cpu":
+            return float(value.detach())
+    except (OverflowError, RuntimeError, TypeError, ValueError):  # 10**400, a complex tensor
+        return None
+    return None

@@ -62,7 +62,10 @@ class Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
         row = {"time": perf_counter_ns(), "level": record.levelname, "logger": record.name}
-        row["text"] = record.getMessage()[:2000]
+        try:
+            row["text"] = record.getMessage()[:2000]
+        except Exception:  # the arguments do not fit: the handlers of the program report that
+            row["text"] = str(record.msg)[:2000]
         self.new.append(row)
         self.last.append(row)
 
@@ -118,6 +121,12 @@ class Hub:
             message = {"type": message["type"], message["type"]: self._kept()[message["type"]]}
         self._send_all(message)
 
+    def forget_pages(self) -> None:
+        """Forget the loop and the pages: this process was forked, and its parent has the thread that serves them."""
+        self.is_alive, self._loop = False, None
+        self.clients.clear()
+        logging.getLogger().removeHandler(self._warnings)
+
     def close(self) -> None:
         """Release all runs."""
         self.is_alive = False
@@ -130,8 +139,9 @@ class Hub:
     async def run(self) -> None:
         """Send updates until the hub is closed."""
         self._loop = asyncio.get_running_loop()
-        self.is_started.set()
         logging.getLogger().addHandler(self._warnings)
+        self.is_started.set()
+        failed = False
         for number in count():
             await asyncio.sleep(EVERY)
             if not self.is_alive:
@@ -139,13 +149,19 @@ class Hub:
             try:
                 self._update(number)
             except Exception:
-                logging.getLogger(__name__).exception("The inspector could not make an update.")
+                if not failed:  # the next updates may fail in the same way, ten times a second
+                    logging.getLogger(__name__).exception("The inspector could not make an update.")
+                failed = True
 
     def _update(self, number: int) -> None:
         updates = [update for feed in self._current_feeds() if (update := feed.update()) is not None]
-        for _, inspected, _ in list(self._feeds.values()):
+        for _, inspected, control in list(self._feeds.values()):
             if inspected.recorder.is_over:
                 self._forget(inspected)
+                if not control.is_closed:  # the engine has not existed for long, so the pages forget it, too
+                    self._send_all({"type": "gone", "engine": inspected.id})
+        for control in list(self.controls):
+            control.answer()
         if number % _REFRESH == 0 and self.clients:
             for control in list(self.controls):
                 control.ask_for_values()
@@ -192,7 +208,9 @@ class Hub:
     def greet(self, client: Client) -> None:
         """Send everything that a page needs at first."""
         client.queue.put_nowait(json.dumps(self._hello()))
-        kept = [*self._failures.values()]
+        engines = [one for control in list(self.controls) for one in list(control.engines)]
+        failed = {one.id for one in engines if one.outcome == "failed"}
+        kept = [failure for number, failure in self._failures.items() if number in failed]
         held = {control.pause.inspected.id for control in self.controls if control.pause is not None}
         kept += [look for number, look in self._looks.items() if number in held]
         for message in kept:
@@ -234,7 +252,7 @@ class Hub:
         described, engine = inspected.describe(), inspected.engine
         if described is None or engine is None:
             return None
-        is_alone = engine._agreement is None
+        is_alone = not control.has_ranks
         can_save: bool | str = True
         try:
             find_checkpoint(engine)

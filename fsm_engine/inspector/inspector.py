@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import webbrowser
 from collections.abc import Callable
 from typing import Any
@@ -56,13 +57,18 @@ class Inspector:
             high: the greatest value. With both limits, the page shows a slider.
 
         Raises:
-            ValueError: the name is offered already, or `low` is not less than `high`.
-            TypeError: `get` or `set` is not callable.
+            ValueError: the name is offered already, a limit is not finite, or `low` is not less than `high`.
+            TypeError: `name` is not a string, a limit is not a number, or `get` or `set` is not callable.
         """
+        if type(name) is not str:
+            raise TypeError(f"the name of an offered value is a string, got {name!r}.")
         if name in self._control.offers:
             raise ValueError(f"{name!r} is offered already. Use another name.")
         if not callable(get) or not callable(set):
             raise TypeError(f"offer({name!r}, get, set) takes two functions, got {get!r} and {set!r}.")
+        low, high = (None if limit is None else float(limit) for limit in (low, high))
+        if not all(limit is None or math.isfinite(limit) for limit in (low, high)):
+            raise ValueError(f"low={low!r} and high={high!r} have to be finite numbers, or None for no limit.")
         if low is not None and high is not None and not low < high:
             raise ValueError(f"low={low!r} has to be less than high={high!r}.")
         offer = Offer(name, get, set, low, high)
@@ -76,8 +82,7 @@ class Inspector:
         Raises:
             RuntimeError: the run has several ranks.
         """
-        engine = self._control.engines[0].engine
-        if engine is not None and engine._agreement is not None:
+        if self._control.has_ranks:
             raise RuntimeError("pause() was called for a run with several ranks, which cannot be paused one by one.")
         self._control.pause_at_next_move()
 

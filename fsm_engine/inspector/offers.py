@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsm_engine.inspector.errors import CommandError
+from fsm_engine.inspector.look import finite_or_none
 
 
 @dataclass
@@ -59,5 +60,5 @@ class Offer:
 
     def describe(self) -> dict[str, Any]:
         """Return the offer as a message has it."""
-        value = self.value if self.value is not None and math.isfinite(self.value) else None
+        value = finite_or_none(self.value)
         return {"name": self.name, "value": value, "low": self.low, "high": self.high, "error": self.error}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import secrets
 import socket
 import threading
@@ -143,6 +144,20 @@ def _listen(host: str, port: int) -> socket.socket:
 
 _current: list[Server] = []
 _lock = threading.Lock()
+
+
+def _leave_to_parent() -> None:
+    """Let a forked process, such as a worker of a loader, run without the server, whose thread it does not have."""
+    global _lock
+    _lock = threading.Lock()
+    for server in _current:
+        server.hub.forget_pages()
+        server._socket.close()
+    _current.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def shared_server(host: str, port: int, token: str | None, read_only: bool) -> Server:

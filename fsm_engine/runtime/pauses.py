@@ -18,11 +18,23 @@ _since: dict[int, float] = {}
 def pause() -> Iterator[None]:
     """Count the time inside the ``with`` block as paused time of this thread."""
     thread = get_ident()
-    _since[thread] = perf_counter()
     try:
+        _since[thread] = perf_counter()
         yield
     finally:
-        _seconds[thread] = _seconds.get(thread, 0.0) + perf_counter() - _since.pop(thread)
+        _end(thread)
+
+
+def end_stale_pause() -> None:
+    """End the pause of this thread: an exception at the beginning of `pause` can leave one behind."""
+    _end(get_ident())
+
+
+def _end(thread: int) -> None:
+    since = _since.get(thread)
+    if since is not None:
+        _seconds[thread] = _seconds.get(thread, 0.0) + perf_counter() - since
+        del _since[thread]
 
 
 def paused_seconds(thread: int) -> float:

@@ -130,6 +130,12 @@ class Recorder:
         self._nested.append(recorder)  # before it starts, so that `remove` finds it whatever happens
         recorder._start()
 
+    def forget_nested(self, recorder: Recorder) -> None:
+        """Let go of the recorder of a nested engine that no longer exists."""
+        if recorder in self._nested:
+            recorder._remove()
+            self._nested.remove(recorder)
+
     def begin(self) -> None:
         """Record that a run begins."""
         engine = self._engine()

@@ -53,6 +53,11 @@ class Ring:
     def __len__(self) -> int:
         return self.capacity if self.laps else self.offset // self.record.size
 
+    def release(self) -> None:
+        """Release the memory that was not used. No record may be added after this."""
+        if not self.laps:
+            self.block = self.block[: self.offset]
+
     def to_bytes(self) -> bytes:
         """Return the kept records, oldest first."""
         block, offset = memoryview(self.block), self.offset

@@ -273,6 +273,11 @@ class Track:
 
         return mimebundle(self.__repr__, lambda: timeline_html([self]))
 
+    def release(self) -> None:
+        """Release the memory that was not used. Nothing may be recorded after this."""
+        self.move_ring.release()
+        self.span_ring.release()
+
     def newest(self, moves: int) -> Track:
         """Return a track with the newest moves and handler calls, at most `moves` of each."""
         part = Track(self.name, self.thread, moves)
@@ -288,6 +293,6 @@ def _number(item: H, items: list[H], numbers: dict[H, int]) -> int:
     if len(numbers) < len(items):
         numbers.update({known: number for number, known in enumerate(items)})
     if item not in numbers:
-        numbers[item] = len(items)
-        items.append(item)
+        items.append(item)  # first: an exception between these lines leaves a longer list, which the next call reads
+        numbers[item] = len(items) - 1
     return numbers[item]

@@ -172,6 +172,13 @@ def test_a_restarted_process_is_a_new_session_and_a_lost_connection_is_shown():
     assert "disconnected" not in lines_of(model)[0]
 
 
+def test_an_engine_that_the_server_has_forgotten_is_gone():
+    model = model_of(hello(), {"type": "engine", "engine": engine_message(id=7)})
+    assert 7 in model.engines
+    model.apply({"type": "gone", "engine": 7})
+    assert 7 not in model.engines
+
+
 def test_a_snapshot_has_everything_and_no_blanks_at_the_ends_of_lines():
     lines = [line.plain for line in snapshot(model_of(*MOMENTS["running"]), 80)]
     assert max(map(len, lines)) <= 80

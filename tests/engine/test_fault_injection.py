@@ -19,7 +19,7 @@ DATA = [1, 2]
 SCRIPT = Path(__file__).parents[1] / "support" / "fault_injection.py"
 PROGRAMS = [
     *("plain", "observed", "edges", "recovery", "changes", "callbacks", "phases", "recording", "nested", "breakpoint"),
-    "transitions",
+    *("transitions", "inspected"),
 ]
 
 

@@ -370,7 +370,7 @@ def test_counts_and_moves_are_those_of_the_record(engine: Engine, client: Client
         for move in one["moves"]
     ]
     assert [move[2:] for move in sent] == [[move.epoch, move.iteration] for move in recorded]
-    assert part["leftOut"] == {"moves": 0, "spans": 0}
+    assert part["leftOut"] == {"moves": 0, "spans": 0, "uncounted": 0}
     handlers = [one["engine"] for one in client.messages if one["type"] == "engine"][-1]["handlers"]
     calls = {ref["name"].rpartition(".")[2]: row for ref, row in zip(handlers, part["calls"])}
     assert calls["<lambda>"][0] == 6

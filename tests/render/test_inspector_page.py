@@ -616,6 +616,10 @@ def test_another_engine_can_be_shown(page: FakeInspector) -> None:
     page.tab.click("#pause")
     assert page.sent() == [{"command": "pause", "engine": 1}]
     assert len(page.tab.js("return document.getElementById('lanes').chart.tracks.map(({ id }) => id)")) == 2
+    page.receive({"type": "gone", "engine": 1}, told)
+    page.settle()
+    assert not page.tab.find("#engine").is_displayed()
+    assert len(page.tab.js("return document.getElementById('lanes').chart.tracks.map(({ id }) => id)")) == 1
 
 
 @pytest.mark.slow

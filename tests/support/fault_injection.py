@@ -16,7 +16,7 @@ import logging
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,11 @@ import fsm_engine
 from fsm_engine import Engine, EventEnum, Events, Outcome, Scope
 from fsm_engine.engine import recording
 from fsm_engine.engine.breakpoints import _interrupt
-from fsm_engine.runtime import run_ends
+from fsm_engine.inspector.control import Command, Control
+from fsm_engine.inspector.offers import Offer
+from fsm_engine.runtime import pauses, run_ends
+from fsm_engine.timeline import Timeline
+from fsm_engine.timeline.recorder import Recorder
 
 PACKAGE = str(Path(fsm_engine.__file__).parent)
 DATA = [1, 2]
@@ -79,6 +83,7 @@ class Program:
         self.inner = Engine(self.step)
         self.recorder: Any = None
         self.checkpoint: Any = None
+        self.pages: Pages | None = None
         self.folder: tempfile.TemporaryDirectory[str] | None = None
         self.arguments = {"max_epochs": 2, **arguments}
         self.engine = Engine(self.step)
@@ -163,6 +168,34 @@ def recorded(program: Program) -> None:
     program.recorder = program.engine.record()
 
 
+class Pages:
+    """Continues each pause at once, as a page would, and counts the pauses."""
+
+    is_alive = True
+
+    def __init__(self) -> None:
+        self.pauses = 0
+        self.control = Control(self)
+
+    def new_id(self) -> int:
+        return len(self.control.engines)
+
+    def publish(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "look":
+            self.pauses += 1
+            self.send("continue")
+
+    def send(self, command: str, **message: Any) -> None:
+        self.control.submit(Command({"command": command, **message}, lambda is_done, text: None))
+
+
+def inspected(program: Program) -> None:
+    program.pages = pages = Pages()
+    program.recorder = Recorder(program.engine, Timeline(1000), handlers=True, gate=pages.control).start()
+    pages.control.offers["value"] = Offer("value", lambda: 1.0, lambda value: None)
+    pages.send("break", event="Events.ITERATION_COMPLETED")
+
+
 def with_inner_engine(program: Program) -> None:
     program.recorder = program.engine.record()
     program.engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: program.inner.run(DATA))
@@ -198,6 +231,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "phases": lambda: Program(with_phases),
     "recording": lambda: Program(recorded),
     "recording begins": RecordingBegins,
+    "inspected": lambda: Program(inspected),
     "nested": lambda: Program(with_inner_engine),
     "checkpoint": lambda: Program(with_checkpoint),
     "breakpoint": lambda: Program(until=Events.ITERATION_COMPLETED(once=3)),
@@ -233,6 +267,8 @@ def check(program: Program, expected: list[str]) -> None:
     engine = program.engine
     assert not engine.is_running
     assert not program.inner.is_running
+    if program.pages is not None:
+        check_pauses(program.pages, program)
     if program.recorder is not None:
         program.recorder.remove()
     assert (engine._wrappers, engine._recorder, program.inner._recorder) == ((), None, None)
@@ -247,6 +283,15 @@ def check(program: Program, expected: list[str]) -> None:
     if program.checkpoint is not None:
         assert program.checkpoint.resume()
         assert engine.state.iteration == 4
+
+
+def check_pauses(pages: Pages, program: Program) -> None:
+    """Raise AssertionError unless nothing is paused, and the breakpoint pauses another run at each iteration."""
+    pages.pauses = 0
+    program.run_again()
+    assert pages.pauses == 2 * len(DATA)
+    assert pages.control.pause is None
+    assert not pauses._since
 
 
 def broken_engines(make: Callable[[], Program], places: Iterable[int], kind: str) -> Iterator[str]:

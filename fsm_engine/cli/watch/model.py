@@ -173,6 +173,10 @@ class Model:
         else:
             self.engines[described["id"]] = WatchedEngine(described)
 
+    def _take_gone(self, message: Mapping[str, Any]) -> None:
+        for known in (self.engines, self.failures):
+            known.pop(message["engine"], None)
+
     def _take_update(self, message: Mapping[str, Any]) -> None:
         self.now = max(self.now, message["now"]) if message["now"] else self.now
         self.warnings.extend(message.get("warnings", ()))

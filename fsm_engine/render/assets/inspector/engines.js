@@ -29,6 +29,15 @@ class Engines {
     return isNew && message.id === this.shown;
   }
 
+  /** Forget an engine that the server has forgotten. Return true if it was shown. */
+  forget(id) {
+    const wasShown = id === this.shown;
+    for (const known of [this.all, this.failures, this.looks]) known.delete(id);
+    if (wasShown) this.shown = this.all.keys().next().value;
+    this.#list();
+    return wasShown && this.all.size > 0;
+  }
+
   show(id) {
     if (!this.all.has(id) || id === this.shown) return false;
     this.shown = id;

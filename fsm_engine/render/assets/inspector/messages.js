@@ -20,6 +20,9 @@ const RECEIVE = {
     if (engines.describe(engine)) showEngine();
     paint();
   },
+  gone({ engine }) {
+    if (engines.forget(engine)) showEngine();
+  },
   update(message) {
     shown.now = message.now;
     for (const one of message.engines) engines.all.get(one.id)?.update(one, message.now);
