@@ -1,4 +1,4 @@
-"""A hook of MkDocs: an entry of the navigation that ends in ``*`` stands for every page of its folder."""
+"""A hook of MkDocs: an entry of the navigation that ends in ``*`` stands for the other pages of its folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ from mkdocs.structure.files import Files
 @event_priority(-100)  # after the hook that generates pages
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace the patterns of the navigation."""
-    pages = sorted(file.src_uri for file in files.documentation_pages())
-    config.nav = list(_expanded(config.nav or [], pages))
+    nav = config.nav or []
+    named = set(_named(nav))
+    pages = sorted(file.src_uri for file in files.documentation_pages() if file.src_uri not in named)
+    config.nav = list(_expanded(nav, pages))
     return files
+
+
+def _named(entry: Any) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from _named(part)
 
 
 def _expanded(entries: list[Any], pages: list[str]) -> Iterator[Any]:

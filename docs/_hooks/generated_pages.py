@@ -59,7 +59,7 @@ def _command_parts(name: str, command: Any) -> Iterator[str]:
     yield _parameters(command)
     examples = EXAMPLES.get(name, ())
     if examples:
-        lines = "\n".join(f"fsm-engine {line}  # {effect}" for line, effect in examples)
+        lines = "\n\n".join(f"# {effect}\nfsm-engine {line}" for line, effect in examples)
         yield f"```bash\n{lines}\n```"
 
 
@@ -92,4 +92,7 @@ def _examples() -> Iterator[tuple[str, str]]:
         source = path.read_text()
         title, _, text = (ast.get_docstring(ast.parse(source)) or path.stem).partition("\n")
         text = re.sub(r"::\n\n((?:    .*\n?)+)", lambda m: ":\n\n" + m[1] + "\n", text.strip() + "\n")
-        yield f"examples/{path.stem}.md", f"# {path.name}\n\n{title}\n\n{text}\n\n```py\n{source}```\n"
+        program = source.partition('"""\n\n')[2]
+        drawn = (ROOT / "diagrams" / f"{path.stem}.svg").exists()
+        picture = f"![The lifecycle of {path.name}](../diagrams/{path.stem}.svg)\n\n" if drawn else ""
+        yield f"examples/{path.stem}.md", f"# {path.name}\n\n{title}\n\n{text}\n\n{picture}```py\n{program}```\n"

@@ -72,6 +72,7 @@ def _with_links(text: str, folder: str, page: str, files: Files) -> str:
 
 def _place(path: str, files: Files) -> tuple[str | None, bool]:
     """Return the page or picture of the site for a file of the repository, and whether it has the same anchors."""
+    path = path.removeprefix("docs/")
     if path == "README.md":
         return "index.md", False
     if path in PAGES:
@@ -81,7 +82,6 @@ def _place(path: str, files: Files) -> tuple[str | None, bool]:
     if path.startswith("examples/") and path.endswith(".py"):
         path = path.removesuffix(".py") + ".md"
         return (path, False) if files.get_file_from_path(path) else (None, False)
-    path = path.removeprefix("docs/")
     if files.get_file_from_path(path) or (path.endswith(".md") and not path.startswith(("..", "benchmarks/"))):
         return path, True  # MkDocs reports a page that is missing
     return None, False
