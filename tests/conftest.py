@@ -14,7 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # with one worker per core, more thread
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _TORCH_FACING = [
-    *("clients", "compat", "device", "inspector", "loggers", "metrics", "supervised"),
+    *("clients", "compat", "device", "inspector", "loggers", "metrics", "supervised", "typing"),
     *("engine/test_deferred_functions.py", "engine/test_flags_of_ignite.py"),
     *("handlers/test_checkpoint.py", "handlers/test_checkpoint_files.py"),
     *("handlers/test_checkpoint_loading.py", "handlers/test_early_stopping.py"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from fsm_engine._util.signatures import check_runs_when_called
 from fsm_engine.dispatch.entries import EventEntry, Firing, Handler, HandlerEntry, HandlerWrapper
@@ -25,6 +25,9 @@ from fsm_engine.runtime.cursor import Outcome
 from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.signal_agreement import SignalAgreement
 from fsm_engine.runtime.state import COUNTERS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -113,6 +116,14 @@ class EventDispatcher(Run):
         """
         return (isinstance(event, EventEnum) and event in self._entries) or self._registry.is_registered(event)
 
+    @overload  # for type checkers, which take the parameter of a lambda from it
+    def add_event_handler(
+        self, event_name: AnyEvent | EventsList, handler: Callable[[Self], Any]
+    ) -> RemovableEventHandle: ...
+    @overload
+    def add_event_handler(
+        self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
+    ) -> RemovableEventHandle: ...
     def add_event_handler(
         self, event_name: AnyEvent | EventsList, handler: Handler, *args: Any, **kwargs: Any
     ) -> RemovableEventHandle:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import Enum, EnumMeta
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events.filters import Filter, make_filter
+from fsm_engine.events.filters import EventFilter, Filter, make_filter
 from fsm_engine.events.scopes import Scope
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class CallableEventWithFilter:
 
     def __call__(
         self,
-        event_filter: Any = None,
-        every: Any = None,
-        once: Any = None,
-        before: Any = None,
-        after: Any = None,
+        event_filter: EventFilter | None = None,
+        every: int | None = None,
+        once: int | list[int] | tuple[int, ...] | None = None,
+        before: int | None = None,
+        after: int | None = None,
         *,
         priority: int | None = None,
     ) -> CallableEventWithFilter:
@@ -63,7 +63,9 @@ class CallableEventWithFilter:
                 range, or `event_filter` does not accept two arguments.
             TypeError: `event_filter` is not callable, or `priority` is not an integer.
         """
-        if event_filter is every is once is before is after is priority is None:
+        conditions: tuple[object, ...] = (event_filter, every, once, before, after)
+        has_filter = any(condition is not None for condition in conditions)
+        if not has_filter and priority is None:
             raise ValueError(
                 f"Only one of the input arguments should be specified, except before, after and every; "
                 f"{self}() got none. Give every=, once=, before=, after=, event_filter= or priority=, "
@@ -72,7 +74,7 @@ class CallableEventWithFilter:
         if priority is not None and not isinstance(priority, int):
             raise TypeError(f"Argument priority should be an integer, got {priority!r}")
         new_filter = make_filter(event_filter, every, once, before, after)
-        if event_filter is every is once is before is after is None:  # only the priority changes
+        if not has_filter:  # only the priority changes
             new_filter = self.filter
         return _FilteredEvent(self.event, new_filter, self.priority if priority is None else priority)
 

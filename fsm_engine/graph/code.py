@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 NAMES = {
     "state": "engine.state",
@@ -104,6 +104,17 @@ class UserCallable:
 
 Code = CodeFragment | UserCallable | Callable[[Any], Any]
 """A guard, action or activity: text of the library, or a callable that takes the engine."""
+
+
+class AnyFunction(Protocol):
+    """A callable with any parameters. Type checkers do not merge it with other types of a union."""
+
+    @property
+    def __call__(self) -> Callable[..., Any]: ...  # noqa: D102
+
+
+UserFunction = Callable[[Any], Any] | Callable[[], Any] | AnyFunction
+"""A guard, action or activity as users pass it. For type checkers, a lambda takes the engine or nothing."""
 
 
 def code_name(code: Code) -> str:

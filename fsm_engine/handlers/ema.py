@@ -87,7 +87,7 @@ class EMAHandler:
             self.momentum_scheduler = _MomentumWarmup(momentum_warmup, momentum, warmup_iters)
         self.handle_buffers = handle_buffers
         self.updates = 0
-        self.ema_model = deepcopy(self.model).requires_grad_(False).train(handle_buffers == "ema_train")
+        self.ema_model: nn.Module = deepcopy(self.model).requires_grad_(False).train(handle_buffers == "ema_train")
         self._averaged, self._copied = self._pairs()
 
     def _pairs(self) -> tuple[list[_WeightPair], list[_WeightPair]]:

@@ -14,7 +14,7 @@ from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import AnyEvent, Event, without_filter
 from fsm_engine.events.placeholders import Unbound
 from fsm_engine.events.scopes import Scope
-from fsm_engine.graph.code import Code, CodeFragment
+from fsm_engine.graph.code import Code, CodeFragment, UserFunction
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import Transition
@@ -23,6 +23,7 @@ from fsm_engine.lifecycle.mutable_graph import ChangedPart
 from fsm_engine.lifecycle.step_parts import ignores_options, missing_parts, with_one_activity
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.validation import Finding, edit_findings, findings, raise_errors, unbound_finding
+from fsm_engine.runtime.run import Run
 
 E = TypeVar("E", bound="LifecycleBuilder")
 
@@ -106,7 +107,7 @@ class LifecycleBuilder:
     def add_phase(
         self,
         event: Event,
-        activity: Any = None,
+        activity: UserFunction | Code | Run | None = None,
         scope: Scope | None = None,
         counter: str | None = None,
         **kwargs: Any,
@@ -155,11 +156,11 @@ class LifecycleBuilder:
         self,
         edge: Edge,
         *,
-        guard: Any = None,
+        guard: UserFunction | Code | None = None,
         label: str | None = None,
         error: edits.Errors | None = None,
         limit: int | None = None,
-        action: Any = None,
+        action: UserFunction | Code | None = None,
     ) -> None:
         """Add one transition ``A >> B``; B is added as a phase if it does not exist yet.
 
@@ -195,7 +196,7 @@ class LifecycleBuilder:
         *,
         after: Event | None = None,
         before: Event | None = None,
-        activity: Any = None,
+        activity: UserFunction | Code | Run | None = None,
         counter: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -222,7 +223,7 @@ class LifecycleBuilder:
         elif before is not None:
             self._edit(lambda draft: draft.insert_before(event, before, code, counter))
 
-    def replace(self, event: Event, *, activity: Any, **kwargs: Any) -> None:
+    def replace(self, event: Event, *, activity: UserFunction | Code | Run | None, **kwargs: Any) -> None:
         """Replace the activity of a phase: the step, a part of it, or a function of yours; None removes it.
 
             trainer.lifecycle.replace(StepEvents.OPTIM_STEP_STARTED, activity=step_both_optimizers)

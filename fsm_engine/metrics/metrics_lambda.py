@@ -10,6 +10,7 @@ import torch
 
 from fsm_engine.metrics.metric import Metric
 from fsm_engine.metrics.metric_handlers import EventHandlers
+from fsm_engine.metrics.operators import TensorMethods
 from fsm_engine.metrics.state_dict import check_state_dict
 from fsm_engine.metrics.usage import AnyUsage, Usage
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
-class MetricsLambda(Metric):
+class MetricsLambda(Metric, TensorMethods):
     """Value of a function of the values of other metrics; arithmetic on metrics makes such metrics.
 
     When it is attached, the engine resets and updates each metric that the function depends on once per event, even if

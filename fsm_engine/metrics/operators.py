@@ -60,6 +60,42 @@ class MetricOperators:
             return partial(_metrics_lambda, _call_method, self, name)
 
 
+class TensorMethods:
+    """Declares for type checkers the tensor methods that formulas use: ``(2 * p * r / (p + r)).mean()``.
+
+    `MetricOperators` defines them. A metric whose value is a tensor has this base class, too; `Metric` itself does not,
+    because subclasses of users have attributes of their own with such names, for example ``self.sum = 0.0``.
+    """
+
+    if TYPE_CHECKING:
+        abs: Callable[..., MetricsLambda]
+        all: Callable[..., MetricsLambda]
+        amax: Callable[..., MetricsLambda]
+        amin: Callable[..., MetricsLambda]
+        any: Callable[..., MetricsLambda]
+        argmax: Callable[..., MetricsLambda]
+        argmin: Callable[..., MetricsLambda]
+        clamp: Callable[..., MetricsLambda]
+        exp: Callable[..., MetricsLambda]
+        item: Callable[..., MetricsLambda]
+        log: Callable[..., MetricsLambda]
+        max: Callable[..., MetricsLambda]
+        mean: Callable[..., MetricsLambda]
+        median: Callable[..., MetricsLambda]
+        min: Callable[..., MetricsLambda]
+        nanmean: Callable[..., MetricsLambda]
+        nansum: Callable[..., MetricsLambda]
+        norm: Callable[..., MetricsLambda]
+        numpy: Callable[..., MetricsLambda]
+        prod: Callable[..., MetricsLambda]
+        round: Callable[..., MetricsLambda]
+        sqrt: Callable[..., MetricsLambda]
+        std: Callable[..., MetricsLambda]
+        sum: Callable[..., MetricsLambda]
+        tolist: Callable[..., MetricsLambda]
+        var: Callable[..., MetricsLambda]
+
+
 def _call_method(value: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     method = getattr(value, name, None)
     if method is None:

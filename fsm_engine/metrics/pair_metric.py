@@ -13,6 +13,7 @@ from fsm_engine._util.extras import import_extra
 from fsm_engine._util.identity import identity
 from fsm_engine.metrics import torchmetrics_state
 from fsm_engine.metrics.metric import Metric, NotComputableError, OutputTransform
+from fsm_engine.metrics.operators import TensorMethods
 from fsm_engine.metrics.rank_states import Reductions
 from fsm_engine.metrics.state_dict import check_state_dict
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import torchmetrics
 
 
-class PairMetric(Metric):
+class PairMetric(Metric, TensorMethods):
     """Base class of metrics of (y_pred, y), accumulated by a metric of torchmetrics.
 
     `update` of a subclass splits its argument with `_pair`, checks the shapes, and updates the accumulator that
