@@ -1,4 +1,4 @@
-"""Each page of `docs/how-to` answers one question with a program that runs and prints what the page shows."""
+"""Each page of `docs/how-to` answers one question with a program that runs and prints the output on the page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import doctest
 import io
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ pytestmark = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem
 
 
 def test_the_program_of_a_guide_prints_what_the_guide_shows(
-    guide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    guide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # models this small are faster on one thread
+    request.addfinalizer(partial(torch.set_num_threads, threads))
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {"__name__": guide.stem}
     printed = io.StringIO()
