@@ -30,6 +30,9 @@ EVERY = 0.1
 _REFRESH = 10
 """Updates between two readings of the offered values."""
 
+_PATIENCE = 1
+"""Seconds for the last messages to pages, when the server ends."""
+
 _WAITING = 4
 """Messages that may wait for a page. A page that reads more slowly gets everything again when it has read them."""
 
@@ -126,6 +129,18 @@ class Hub:
         self.is_alive, self._loop = False, None
         self.clients.clear()
         logging.getLogger().removeHandler(self._warnings)
+
+    def finish(self) -> None:
+        """Send a last update, with the end of the run, before the server ends. It takes at most about a second."""
+        if self.is_alive and self._loop is not None and self.clients:
+            with suppress(Exception):  # the loop ends, or a page does not read
+                asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(_PATIENCE)
+
+    async def _finish(self) -> None:
+        self._update(_REFRESH + 1)
+        self._send_all({"type": "note", "text": "The inspector was closed."})
+        while any(not client.queue.empty() for client in self.clients):
+            await asyncio.sleep(0.01)
 
     def close(self) -> None:
         """Release all runs."""

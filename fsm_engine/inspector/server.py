@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ipaddress
 import logging
 import os
@@ -156,6 +157,12 @@ def _leave_to_parent() -> None:
     _current.clear()
 
 
+@atexit.register
+def _finish() -> None:
+    for server in _current:
+        server.hub.finish()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
 
@@ -192,6 +199,8 @@ def release(server: Server, control: Control | None) -> None:
     with _lock:
         if control is not None:
             control.close()
+        if not server.is_kept and all(one is control for one in server.hub.controls):
+            server.hub.finish()
         if control in server.hub.controls:
             server.hub.controls.remove(control)
         if server.hub.controls or server.is_kept:

@@ -7,7 +7,10 @@ import gc
 import json
 import logging
 import multiprocessing
+import subprocess
+import sys
 import time
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -324,3 +327,38 @@ def test_an_update_that_fails_is_logged_once(
             assert time.monotonic() < end
             time.sleep(0.01)
     assert len([record for record in caplog.records if "update" in record.message]) == 1
+
+
+def test_pages_get_the_end_of_a_run_whose_inspector_is_closed_at_once(engine: Engine) -> None:
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: 1 / 0)
+    inspector = engine.inspect()
+    with Client(inspector.address) as client:
+        client.wait(lambda message: message["type"] == "update")
+        with pytest.raises(ZeroDivisionError), inspector:
+            engine.run(DATA)
+        assert client.wait(lambda message: message["type"] == "failure")["iteration"] == 3
+        client.wait(lambda message: message["type"] == "note")
+        last = [message for message in client.messages if message["type"] == "update"][-1]["engines"][0]
+        assert (last["status"], last["visits"]["Events.ITERATION_COMPLETED"]) == ("failed", 3)
+
+
+def test_pages_get_the_end_of_a_program_that_does_not_close_its_inspector(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from fsm_engine import Engine\n"
+        "engine = Engine(lambda engine, batch: batch)\n"
+        "print(engine.inspect().address, flush=True)\n"
+        "input()\n"
+        "engine.run(range(7))\n"
+    )
+    command = [sys.executable, str(program)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with Client(process.stdout.readline().strip()) as client:
+            client.wait(lambda message: message["type"] == "update")
+            process.stdin.write("\n")
+            process.stdin.flush()
+            client.wait(lambda message: message["type"] == "note")
+        last = [message for message in client.messages if message["type"] == "update"][-1]["engines"][0]
+        assert (last["status"], last["state"]["iteration"]) == ("completed", 7)
