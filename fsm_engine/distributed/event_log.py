@@ -65,14 +65,19 @@ class EventLog:
             thread.start()
 
     def start_thread(
-        self, function: Callable[[Any], None], argument: Any, stop: Callable[[], None] = lambda: None
+        self, function: Callable[[Any], None], argument: Any, stop: Callable[[], None] | None = None
     ) -> None:
         """Call `function` in a thread that has to end soon after `is_closed` or `stop`: `close` waits for it."""
         name = f"fsm_engine {function.__name__}"
         thread = threading.Thread(target=function, args=(argument,), name=name, daemon=True)
-        self._threads.append(thread)
-        self._stops.append(stop)
+        self._threads = [each for each in self._threads if each.is_alive() or each.ident is None] + [thread]
+        if stop is not None:
+            self.call_at_close(stop)
         thread.start()
+
+    def call_at_close(self, stop: Callable[[], None]) -> None:
+        """Call `stop` in `close`, when all ranks have come there."""
+        self._stops.append(stop)
 
     def post(self, message: Message) -> None:
         """Send `message`, which is JSON data, to all ranks, this one included. Return at once."""
@@ -90,10 +95,10 @@ class EventLog:
         self.is_closed = True
         if self.rank == 0:
             self._others_left.wait(_LAST_WAIT)
-        self.post({"kind": "left"})  # wakes the thread that receives, which must not wait when the interpreter ends
-        self._outbox.put(None)
         for stop in self._stops:
             stop()
+        self.post({"kind": "left"})  # wakes the thread that receives, which must not wait when the interpreter ends
+        self._outbox.put(None)
         for thread in self._threads:  # a thread in a function of the store at the interpreter's end aborts the process
             thread.join(_LAST_WAIT)
         return sorted(set(range(self.world_size)) - self._closed)

@@ -66,6 +66,14 @@ def gather_for(purpose: str, make_value: Callable[[], T], group: Any = None) -> 
     return [value for _, _, value in received]
 
 
+def make_group() -> None:
+    """Make the group for values; a collective operation of all ranks.
+
+    Otherwise the first `gather_for` makes it, and a rank that calls it alone would wait without a warning.
+    """
+    _own_group.get()
+
+
 def agreed_score(purpose: str, make_score: Callable[[], Any]) -> Any:
     """Return a score that is equal on all ranks: the mean over the ranks, unless it is the same number on all of them.
 

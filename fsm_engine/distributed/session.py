@@ -16,6 +16,7 @@ from fsm_engine.distributed.clock import RankClock
 from fsm_engine.distributed.comparison import Comparison
 from fsm_engine.distributed.event_log import EventLog
 from fsm_engine.distributed.failures import Failures, RankError
+from fsm_engine.distributed.gathering import make_group
 from fsm_engine.distributed.joining import join_uneven
 from fsm_engine.distributed.meeting import Meeting
 from fsm_engine.distributed.samplers import UnpaddedSampler, set_epoch
@@ -30,6 +31,8 @@ from fsm_engine.distributed.world import (
     has_group,
     is_launched,
     join,
+    join_alone,
+    leave_alone,
 )
 from fsm_engine.events.events import Events
 from fsm_engine.events.priorities import FIRST
@@ -64,7 +67,6 @@ class Session:
         self._timeout = timeout
         self._engines: list[Engine] = []
         self._log: EventLog | None = None
-        self._heartbeat: Heartbeat | None = None
         self._meeting: Meeting | None = None
         if self.world_size > 1:
             self._store = store = PrefixStore(f"fsm_engine/{next(_numbers)}", _get_default_store())
@@ -72,9 +74,11 @@ class Session:
             self._failures = Failures(self._log)
             self._meeting = Meeting(store, self.rank, self.world_size, self._failures, self._timeout)
             self._log.start()
+            make_group()
             set_process(RankClock(self._meeting.store, self._log, self.rank, self.world_size))
             if stall_after is not None:
-                self._heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
+                heartbeat = Heartbeat(store, self.rank, self.world_size, self._engines, stall_after)
+                self._log.call_at_close(heartbeat.stop)
 
     def attach(self, *engines: Engine, uneven: Uneven | None = None) -> None:
         """Let `engines` agree with the other ranks on signals and lengths, and set the epoch of samplers.
@@ -196,8 +200,6 @@ class Session:
         Raises:
             RankError: a rank failed; this one, if a handler of EXCEPTION_RAISED has handled its exception.
         """
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
         if self._log is None:
             return
         missing = self._log.close(self._timeout)
@@ -212,8 +214,6 @@ class Session:
         Raises:
             RankError: another rank failed first.
         """
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
         if self._log is None:
             return
         is_own = not isinstance(error, RankError)
@@ -238,7 +238,8 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
 
     A process group that exists, such as one made by Accelerate, is used and left open. Otherwise the environment that
     ``torchrun`` sets is used to make one, and the block ends with its destruction. Without either there is one process,
-    and nothing is started. So the same script runs with and without ``torchrun``::
+    with a group of its own for the wrappers of torch that need one, such as `DistributedDataParallel`. No thread of
+    this package is started. So the same script runs with and without ``torchrun``::
 
         with fsm_engine.distributed.session() as ranks:
             train = ranks.loader(train_set, batch_size=64, shuffle=True)
@@ -267,6 +268,8 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
     is_new = not has_group() and is_launched()
     if is_new:
         join(backend, timeout)
+    elif not has_group():
+        join_alone()
     try:
         _open = ranks = Session(timeout, stall_after)
         try:
@@ -282,5 +285,6 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
     finally:
         _open = None
         set_process(None)
+        leave_alone()
         if is_new:
             finalize()

@@ -13,6 +13,7 @@ import torch.distributed as c10d
 
 _RENDEZVOUS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _local_rank: int | None = None
+_is_alone = False  # True while the group of torch is one that `join_alone` has made
 
 has_xla_support = False
 has_hvd_support = False
@@ -22,8 +23,8 @@ registered_computation_models: list[type] = []
 
 
 def has_group() -> bool:
-    """Return True if this process has joined a process group."""
-    return c10d.is_available() and c10d.is_initialized()
+    """Return True if this process has joined a process group, other than the one of `join_alone`."""
+    return c10d.is_available() and c10d.is_initialized() and not _is_alone
 
 
 def get_rank() -> int:
@@ -140,14 +141,13 @@ def initialize(backend: str | None = None, **kwargs: Any) -> None:
     """
     if has_group() or not ("init_method" in kwargs or is_launched()):
         return
-    has_cuda = torch.cuda.is_available()
-    if has_cuda:
+    if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     if isinstance(kwargs.get("timeout"), (int, float)):
         kwargs["timeout"] = timedelta(seconds=kwargs["timeout"])
     if not {"init_method", "store"} & set(kwargs) and _shares_store_with_earlier_attempts():
         kwargs |= _own_store(kwargs.get("timeout", c10d.default_pg_timeout))
-    c10d.init_process_group(backend or ("cpu:gloo,cuda:nccl" if has_cuda else "gloo"), **kwargs)
+    c10d.init_process_group(backend or _default_backend(), **kwargs)
 
 
 def _shares_store_with_earlier_attempts() -> bool:
@@ -186,6 +186,36 @@ def join(backend: str | None, timeout: float) -> None:
     """
     has_met = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # the agents of torchrun have met already
     initialize(backend, **({} if has_met else _meet(timeout)))
+
+
+def join_alone() -> None:
+    """Make a group of this process only, because `DistributedDataParallel` and ``fully_shard`` need one.
+
+    It needs no other process and no port that is known. The functions of this module answer as without a group.
+    """
+    global _is_alone  # a process has one default group
+    if not c10d.is_available() or not c10d.is_gloo_available():
+        return
+    from torch._C._distributed_c10d import HashStore  # missing where torch has no distributed package
+
+    try:
+        c10d.init_process_group(_default_backend(), store=HashStore(), rank=0, world_size=1)
+    except RuntimeError as error:  # gloo finds no network interface; only these wrappers need the group
+        logging.getLogger("fsm_engine.distributed").debug("No process group of one process: %s", error)
+    else:
+        _is_alone = True
+
+
+def leave_alone() -> None:
+    """Destroy the group of `join_alone`, if it was made."""
+    global _is_alone  # a process has one default group
+    if _is_alone:
+        _is_alone = False
+        finalize()
+
+
+def _default_backend() -> str:
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
 
 
 def _meet(timeout: float) -> dict[str, Any]:

@@ -90,6 +90,31 @@ def test_every_rank_tells_where_the_others_are_when_nothing_moves(ranks: Ranks) 
         assert "rank 1: ITERATION_STARTED, epoch 1, iteration 3, in step [" in report
 
 
+def test_a_metric_on_one_rank_is_named_while_the_other_rank_has_ended_its_run(ranks: Ranks) -> None:
+    code = """
+        import logging
+        logging.basicConfig(format="%(levelname)s %(message)s")
+        from fsm_engine.distributed import gathering
+        from fsm_engine.metrics import Average
+
+        gathering._WARN_AFTER = gathering.timedelta(seconds=0.1)
+        with session(timeout=4, stall_after=1) as ranks:
+            trainer, evaluator = (Engine(lambda engine, batch: float(batch)) for _ in range(2))
+            Average().attach(evaluator, "mean")
+            ranks.attach(trainer, evaluator)
+            if rank == 0:
+                trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([1]))
+            trainer.run([1])
+    """
+    started = ranks.start(2, code)
+    assert [child.wait(60) for child in started] == [1, 0]
+
+    named, ended = (child.err.read_text() for child in started)
+    assert "Rank 0 has waited 0.1 s for other ranks in the metric 'mean' (Average)" in named
+    assert re.search(r"rank 0: .*EPOCH_COMPLETED.*; rank 1: outside a run \[wait, threading.py:\d+\]\n", named)
+    assert "Ranks [0] have not left the session after 4 s." in ended
+
+
 def test_a_stopped_rank_is_named(ranks: Ranks) -> None:
     code = """
         import logging, signal
