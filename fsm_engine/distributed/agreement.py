@@ -109,6 +109,7 @@ class Agreement:
         self._engine, self._name, self._log, self._failures, self._timeout = engine, name, log, failures, timeout
         self._changed = threading.Condition()
         self._rounds: list[_Round] = []  # in the order of the log; the last one may be undecided
+        self._error: AgreementError | None = None  # the first one
         self._unseen: list[tuple[Signal, bool]] = []  # requests of this rank that have not come back in the log
         self._decisions: dict[Signal, Place] = {}  # the latest place of each signal
         self._run = 0
@@ -205,18 +206,26 @@ class Agreement:
         self._floor = None
 
     def _wait_until(self, is_true: Callable[[], bool]) -> None:
-        if not self._changed.wait_for(lambda: self._failures.has_other or is_true(), self._timeout):
-            raise AgreementError(self._timeout_message())
+        timeout = self._timeout if self._error is None else 0  # EXCEPTION_RAISED is a place where signals are safe, too
+        self._changed.wait_for(lambda: self._failures.has_other or self._log.is_lost or is_true(), timeout)
         if self._failures.has_other:
             raise self._failures.error()
+        if not is_true():
+            text = f"no decision on a signal of the engine {self._name!r}: {self._reason()}"
+            self._error = self._error or AgreementError(text)
+            raise self._error
 
-    def _timeout_message(self) -> str:
+    def _reason(self) -> str:
+        """Return why no decision has come."""
         store = self._log.store
         number = self._rounds[0].number if self._rounds else 0
-        silent = [rank for rank in range(self._log.world_size) if not store.check([self._key(number, rank)])]
+        try:
+            silent = [rank for rank in range(self._log.world_size) if not store.check([self._key(number, rank)])]
+        except RuntimeError as error:
+            return f"the store of the process group has ended, with rank 0 or torchrun, which has it ({error})."
         return (
-            f"no decision on a signal of the engine {self._name!r} within {self._timeout:g} s: no answer from ranks "
-            f"{silent}. Look at their logs; they have ended or are blocked."
+            f"no answer from ranks {silent} within {self._timeout:g} s. Look at their logs; they have ended or are "
+            f"blocked."
         )
 
     # Promises
@@ -314,9 +323,10 @@ class Agreement:
     # Messages, in the thread of the log
 
     def _receive(self, number: int, message: Message) -> None:
-        if message["kind"] == "failed":
+        if message["kind"] in ("failed", "lost"):
             with self._changed:
                 self._changed.notify_all()
+        if message["kind"] == "failed":
             self._engine._signals.needs_attention = True
         if message.get("engine") != self._name:
             return

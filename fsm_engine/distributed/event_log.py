@@ -33,6 +33,9 @@ class EventLog:
         store: the store that all ranks share. Each thread gets a connection of its own.
         rank: the number of this process.
         world_size: the number of processes.
+
+    Attributes:
+        is_lost: True once the store does not answer any more. The receivers get a last message of the kind "lost".
     """
 
     def __init__(self, store: Store, rank: int, world_size: int) -> None:
@@ -41,7 +44,7 @@ class EventLog:
         self._left: set[int] = set()
         self._others_left = threading.Event()
         self._may_leave, self._all_closed = threading.Event(), threading.Event()
-        self.is_closed = False
+        self.is_closed = self.is_lost = False
         self._receivers: list[Receiver] = []
         self._received: list[tuple[int, Message]] = []  # a rank may ask before another one attaches its engines
         self._delivering = threading.Lock()
@@ -127,6 +130,7 @@ class EventLog:
                 message = json.loads(store.get(_key(number)))
             except RuntimeError as error:
                 _logger.debug("The store of the process group ended: %s", error)
+                self._lose(number)
                 return
             if message["kind"] == "closed":
                 self._closed.add(message["rank"])
@@ -140,6 +144,13 @@ class EventLog:
                 if self.rank in self._left:
                     return
             self._deliver(number, message)
+
+    def _lose(self, number: int) -> None:
+        """Let nobody wait for a message, because none comes any more."""
+        self.is_lost = True
+        for event in (self._may_leave, self._all_closed, self._others_left):
+            event.set()
+        self._deliver(number, {"kind": "lost"})
 
     def _deliver(self, number: int, message: Message) -> None:
         with self._delivering:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
@@ -202,11 +203,12 @@ class Session:
         """
         if self._log is None:
             return
+        begun = monotonic()
         missing = self._log.close(self._timeout)
         if self._failures.has_any:
             raise self._failures.error()
         if missing:
-            _logger.warning("Ranks %s have not left the session after %g s.", missing, self._timeout)
+            _logger.warning("Ranks %s have not left the session after %.0f s.", missing, monotonic() - begun)
 
     def _fail(self, error: BaseException) -> None:
         """Tell the other ranks of `error`.

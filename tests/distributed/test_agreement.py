@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ranks import Ranks  # noqa: E402
+from ranks import Ranks, reports  # noqa: E402
 
 PROGRAM = """
     import random
@@ -182,6 +182,40 @@ def test_a_rank_that_does_not_answer_is_named(ranks: Ranks) -> None:
     assert "AgreementError: no decision" in started[0].err.read_text()
     for child in started:
         assert "no answer from ranks [1]" in child.err.read_text()
+
+
+@pytest.mark.parametrize(
+    ("killed", "timeout", "named"),
+    [
+        (1, "1", "no answer from ranks [1] within 1 s"),
+        (0, "600", "the store of the process group has ended, with rank 0"),
+    ],
+)
+def test_a_rank_that_is_killed_ends_the_agreement(ranks: Ranks, killed: int, timeout: str, named: str) -> None:
+    code = """
+        import signal
+        from fsm_engine.distributed import AgreementError
+
+        def ask(engine):
+            if rank == int(sys.argv[2]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            engine.terminate()
+
+        with session(timeout=float(sys.argv[3])) as ranks:
+            trainer = Engine(lambda engine, batch: time.sleep(0.01))
+            ranks.attach(trainer)
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda: c10d.barrier())
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3 + 2 * (rank != int(sys.argv[2]))), ask)
+            trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: report(str(error)))
+            trainer.run(range(10))
+    """
+    started = ranks.start(2, code, str(killed), timeout)
+
+    statuses = [child.wait(60) for child in started]
+    assert (statuses[killed], statuses[1 - killed]) == (-9, 1)
+    (message,) = reports(started[1 - killed])
+    assert named in message
+    assert "AgreementError: no decision" in started[1 - killed].err.read_text()
 
 
 def test_a_signal_from_another_thread_is_agreed_too(ranks: Ranks) -> None:

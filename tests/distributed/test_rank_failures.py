@@ -112,7 +112,7 @@ def test_a_metric_on_one_rank_is_named_while_the_other_rank_has_ended_its_run(ra
     named, ended = (child.err.read_text() for child in started)
     assert "Rank 0 has waited 0.1 s for other ranks in the metric 'mean' (Average)" in named
     assert re.search(r"rank 0: .*EPOCH_COMPLETED.*; rank 1: outside a run \[wait, threading.py:\d+\]\n", named)
-    assert "Ranks [0] have not left the session after 4 s." in ended
+    assert "Ranks [0] have not left the session after" in ended
 
 
 def test_a_stopped_rank_is_named(ranks: Ranks) -> None:
