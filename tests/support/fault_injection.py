@@ -26,8 +26,6 @@ import fsm_engine
 from fsm_engine import Engine, EventEnum, Events, Outcome, Scope
 from fsm_engine.engine import recording
 from fsm_engine.engine.breakpoints import _interrupt
-from fsm_engine.inspector.control import Command, Control
-from fsm_engine.inspector.offers import Offer
 from fsm_engine.runtime import pauses, run_ends
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.recorder import Recorder
@@ -63,6 +61,7 @@ def fault_at(place: int, kind: str) -> Iterator[list[int]]:
         frame.f_trace_opcodes = kind == "opcode"
         return on_event
 
+    sys._getframe().f_trace_opcodes = kind == "opcode"  # Python 3.12 looks for it when tracing begins, and only then
     sys.settrace(on_call)
     try:
         yield count
@@ -175,6 +174,8 @@ class Pages:
 
     def __init__(self) -> None:
         self.pauses = 0
+        from fsm_engine.inspector.control import Control  # needs torch, like the imports below
+
         self.control = Control(self)
 
     def new_id(self) -> int:
@@ -186,10 +187,14 @@ class Pages:
             self.send("continue")
 
     def send(self, command: str, **message: Any) -> None:
+        from fsm_engine.inspector.control import Command
+
         self.control.submit(Command({"command": command, **message}, lambda is_done, text: None))
 
 
 def inspected(program: Program) -> None:
+    from fsm_engine.inspector.offers import Offer
+
     program.pages = pages = Pages()
     program.recorder = Recorder(program.engine, Timeline(1000), handlers=True, gate=pages.control).start()
     pages.control.offers["value"] = Offer("value", lambda: 1.0, lambda value: None)
