@@ -21,7 +21,7 @@ Clock = Callable[[float], None]
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Replace the clock with one that only moves when the test calls it: ``clock(2)`` moves it by two seconds."""
     now = [100.0]
-    monkeypatch.setattr(time_limit, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time_limit, "running_time", lambda: now[0])
 
     def advance(seconds: float) -> None:
         now[0] += seconds

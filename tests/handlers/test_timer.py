@@ -20,7 +20,7 @@ Clock = Callable[[float], None]
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Replace the clock with one that only moves when the test calls it: ``clock(2)`` moves it by two seconds."""
     now = [100.0]
-    monkeypatch.setattr(timer_module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timer_module, "running_time", lambda: now[0])
 
     def advance(seconds: float) -> None:
         now[0] += seconds

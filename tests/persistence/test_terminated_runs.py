@@ -130,7 +130,7 @@ def in_the_step(job: Job, _: pytest.MonkeyPatch) -> None:
 
 def by_time_limit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     state = job.trainer.state
-    monkeypatch.setattr(time_limit, "monotonic", lambda: 100.0 * (state.iteration >= 3))
+    monkeypatch.setattr(time_limit, "running_time", lambda: 100.0 * (state.iteration >= 3))
     job.trainer.add_event_handler(Events.ITERATION_COMPLETED, TimeLimit(50))
 
 
