@@ -1,4 +1,4 @@
-"""An extension of griffe: the ``::`` before a block of code in a docstring becomes a colon."""
+"""An extension of griffe for blocks of code in docstrings: ``::`` becomes a colon, and ``Example:`` a section."""
 
 from __future__ import annotations
 
@@ -14,4 +14,5 @@ class LiteralBlocks(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change the docstring of an object that was read."""
         if obj.docstring:
-            obj.docstring.value = re.sub(r"::(?=\n\n)", ":", obj.docstring.value)
+            text = re.sub(r"::(?=\n\n)", ":", obj.docstring.value)
+            obj.docstring.value = re.sub(r"^Example:(?=\n +>>> )", "Examples:", text, flags=re.MULTILINE)

@@ -63,6 +63,14 @@ class EarlyStopping:
     Raises:
         TypeError: `score_function` is not callable, or `trainer` is not an engine.
         ValueError: `patience` is not positive, `threshold` is negative, or a mode is unknown.
+
+    Example:
+        >>> losses = iter([3.0, 1.0, 2.0, 2.0, 2.0])
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> stopping = EarlyStopping(patience=2, score_function=lambda engine: -next(losses), trainer=trainer)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, stopping)
+        >>> trainer.run([1], max_epochs=5).epoch
+        4
     """
 
     meets_other_ranks = True

@@ -70,6 +70,15 @@ class EMAHandler:
     Raises:
         ValueError: `model` is not a module, a momentum is out of range, only one of `momentum_warmup` and
             `warmup_iters` is given, or `handle_buffers` is unknown.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> average = EMAHandler(model, momentum=0.1)
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> average.attach(trainer)
+        >>> _ = trainer.run([1, 2])
+        >>> torch.equal(average.ema_model.weight, model.weight)  # this step does not change the model
+        True
     """
 
     def __init__(

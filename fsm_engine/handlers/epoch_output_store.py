@@ -23,6 +23,12 @@ class EpochOutputStore:
 
     Attributes:
         data: list of the values stored in this epoch.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch * 10)
+        >>> EpochOutputStore().attach(trainer, "outputs")
+        >>> trainer.run([1, 2], max_epochs=2).outputs
+        [10, 20]
     """
 
     def __init__(self, output_transform: Callable[[Any], Any] = identity) -> None:

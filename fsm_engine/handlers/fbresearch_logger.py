@@ -30,6 +30,12 @@ class FBResearchLogger:
         logger: a standard logger.
         delimiter: text between the parts of a line.
         show_output: log the output of the step, too.
+
+    Example:
+        >>> import logging
+        >>> logger = logging.getLogger("training")
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> FBResearchLogger(logger).attach(trainer, "Train", every=10)  # one line for every tenth iteration
     """
 
     def __init__(self, logger: logging.Logger, delimiter: str = "  ", show_output: bool = False) -> None:

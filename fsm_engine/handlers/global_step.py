@@ -25,6 +25,13 @@ def global_step_from_engine(
         engine: the engine that has the counter, such as the trainer.
         custom_event_name: event whose counter to return, whatever the event of the handler is.
         fallback_attr: attribute of ``engine.state`` to return for events without a counter.
+
+    Example:
+        >>> trainer, evaluator = Engine(lambda engine, batch: batch), Engine(lambda engine, batch: batch)
+        >>> _ = trainer.run([1, 2], max_epochs=3)
+        >>> step = global_step_from_engine(trainer)
+        >>> step(evaluator, Events.COMPLETED)
+        3
     """
     return partial(_global_step, WeakEngine(engine), custom_event_name, fallback_attr)
 

@@ -96,6 +96,13 @@ class LambdaStateScheduler(StateParamScheduler):
 
     Raises:
         ValueError: `lambda_obj` is not callable.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> scheduler = LambdaStateScheduler(lambda step: 10 * step, "temperature", create_new=True)
+        >>> _ = scheduler.attach(trainer, Events.EPOCH_COMPLETED)
+        >>> trainer.run([1], max_epochs=3).temperature
+        30
     """
 
     def __init__(
@@ -121,6 +128,13 @@ class PiecewiseLinearStateScheduler(StateParamScheduler):
     Raises:
         TypeError: `milestones_values` is not a list; the number of an event is not an integer.
         ValueError: `milestones_values` is empty or not sorted, or has an item that is not a pair.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> scheduler = PiecewiseLinearStateScheduler([(0, 1.0), (4, 0.0)], "temperature", create_new=True)
+        >>> _ = scheduler.attach(trainer, Events.EPOCH_COMPLETED)
+        >>> trainer.run([1], max_epochs=3).temperature
+        0.25
     """
 
     _saved = (*StateParamScheduler._saved, "milestones", "values")
@@ -143,7 +157,14 @@ class PiecewiseLinearStateScheduler(StateParamScheduler):
 
 
 class ExpStateScheduler(StateParamScheduler):
-    """Set the attribute to ``initial_value * gamma ** event_index``."""
+    """Set the attribute to ``initial_value * gamma ** event_index``.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = ExpStateScheduler(1.0, 0.5, "temperature", create_new=True).attach(trainer, Events.EPOCH_COMPLETED)
+        >>> trainer.run([1], max_epochs=3).temperature
+        0.125
+    """
 
     _saved = (*StateParamScheduler._saved, "initial_value", "gamma")
 
@@ -169,7 +190,14 @@ class ExpStateScheduler(StateParamScheduler):
 
 
 class StepStateScheduler(ExpStateScheduler):
-    """Multiply the attribute by `gamma` every `step_size` events."""
+    """Multiply the attribute by `gamma` every `step_size` events.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = StepStateScheduler(1.0, 0.5, 2, "temperature", create_new=True).attach(trainer, Events.EPOCH_COMPLETED)
+        >>> trainer.run([1], max_epochs=4).temperature
+        0.25
+    """
 
     _saved = (*ExpStateScheduler._saved, "step_size")
 
@@ -190,7 +218,15 @@ class StepStateScheduler(ExpStateScheduler):
 
 
 class MultiStepStateScheduler(ExpStateScheduler):
-    """Multiply the attribute by `gamma` at each of the events `milestones`, which are sorted."""
+    """Multiply the attribute by `gamma` at each of the events `milestones`, which are sorted.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> scheduler = MultiStepStateScheduler(1.0, 0.5, [2, 3], "temperature", create_new=True)
+        >>> _ = scheduler.attach(trainer, Events.EPOCH_COMPLETED)
+        >>> trainer.run([1], max_epochs=4).temperature
+        0.25
+    """
 
     _saved = (*ExpStateScheduler._saved, "milestones")
 

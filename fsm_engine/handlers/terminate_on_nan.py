@@ -26,6 +26,12 @@ class TerminateOnNan:
 
     Args:
         output_transform: function from ``engine.state.output`` to the value to check.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
+        >>> trainer.run([1.0, float("nan"), 3.0]).iteration
+        2
     """
 
     def __init__(self, output_transform: Callable[[Any], Any] = identity) -> None:

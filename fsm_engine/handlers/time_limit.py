@@ -28,6 +28,13 @@ class TimeLimit:
     Raises:
         TypeError: `limit_sec` is not an integer.
         ValueError: `limit_sec` is not positive.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED, TimeLimit(limit_sec=3600))
+        >>> _ = trainer.run([1, 2])
+        >>> print(trainer.outcome)
+        completed
     """
 
     def __init__(self, limit_sec: int = 28800) -> None:

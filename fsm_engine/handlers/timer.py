@@ -24,6 +24,13 @@ class Timer:
     Attributes:
         total: seconds up to the last pause.
         step_count: number of calls of `step` since the last reset.
+
+    Example:
+        >>> timer, trainer = Timer(average=True), Engine(lambda engine, batch: batch)
+        >>> _ = timer.attach(trainer, start=Events.EPOCH_STARTED, step=Events.ITERATION_COMPLETED)
+        >>> _ = trainer.run([1, 2, 3])
+        >>> timer.step_count
+        3
     """
 
     def __init__(self, average: bool = False) -> None:

@@ -64,6 +64,13 @@ class Watchdog:
     Raises:
         ValueError: `after` is not positive.
         TypeError: `callback` is not callable, or it is a coroutine or generator function.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with Watchdog(after=60).attach(trainer):  # logs a stall of a minute, with all stacks
+        ...     _ = trainer.run([1, 2])
+        >>> print(trainer.outcome)
+        completed
     """
 
     def __init__(

@@ -134,6 +134,13 @@ class GeometricAverage(Average):
     """Geometric mean of positive outputs: a float, or a tensor with the mean of each column.
 
     See `VariableAccumulation` for the arguments.
+
+    Example:
+        >>> metric = GeometricAverage()
+        >>> metric.update(2.0)
+        >>> metric.update(8.0)
+        >>> round(float(metric.compute()), 4)
+        4.0
     """
 
     def update(self, output: Any) -> None:

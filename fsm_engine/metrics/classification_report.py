@@ -40,6 +40,12 @@ def ClassificationReport(  # noqa: N802  # a function that pytorch-ignite names 
     Raises:
         ValueError: `beta` is not above 0.
         ModuleNotFoundError: torchmetrics is not installed.
+
+    Example:
+        >>> report = ClassificationReport(output_dict=True)
+        >>> report.update((torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), torch.tensor([1, 0, 0])))
+        >>> report.compute()["0"]["precision"]
+        1.0
     """
     options: dict[str, Any] = {"is_multilabel": is_multilabel, "device": device}
     precision = Precision(output_transform, average=False, **options)

@@ -137,6 +137,12 @@ class MultiLabelConfusionMatrix(PairMetric):
     Raises:
         ValueError: `num_classes` is less than 2.
         ModuleNotFoundError: torchmetrics is not installed.
+
+    Example:
+        >>> metric = MultiLabelConfusionMatrix(num_classes=2)
+        >>> metric.update((torch.tensor([[1, 0], [1, 1]]), torch.tensor([[1, 1], [0, 1]])))
+        >>> metric.compute().tolist()
+        [[[0, 1], [0, 1]], [[0, 0], [1, 1]]]
     """
 
     def __init__(
@@ -247,12 +253,28 @@ JaccardIndex = IoU
 
 
 def mIoU(cm: ConfusionMatrix, ignore_index: int | None = None) -> MetricsLambda:  # noqa: N802
-    """Return the mean of `IoU` over classes, a metric."""
+    """Return the mean of `IoU` over classes, a metric.
+
+    Example:
+        >>> counts = ConfusionMatrix(num_classes=2)
+        >>> metric = mIoU(counts)
+        >>> counts.update((torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), torch.tensor([0, 1, 1])))
+        >>> round(metric.compute().item(), 4)
+        0.5
+    """
     return MetricsLambda(torch.mean, IoU(cm, ignore_index))
 
 
 def DiceCoefficient(cm: ConfusionMatrix, ignore_index: int | None = None) -> MetricsLambda:  # noqa: N802
-    """Return the Dice coefficient of each class, a metric whose value is a tensor. See `IoU` for the arguments."""
+    """Return the Dice coefficient of each class, a metric whose value is a tensor. See `IoU` for the arguments.
+
+    Example:
+        >>> counts = ConfusionMatrix(num_classes=2)
+        >>> metric = DiceCoefficient(counts)
+        >>> counts.update((torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), torch.tensor([0, 1, 1])))
+        >>> [round(value, 4) for value in metric.compute().tolist()]
+        [0.6667, 0.6667]
+    """
     return _without(cm, ignore_index, _of_counts(cm, _dice))
 
 

@@ -36,6 +36,12 @@ class PearsonCorrelation(EpochMetric):
         eps: lower bound of the product of the standard deviations.
         output_transform: function from ``engine.state.output`` to (y_pred, y).
         device: device on which batches are kept; None means the device of the data.
+
+    Example:
+        >>> metric = PearsonCorrelation()
+        >>> metric.update((torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 4.0])))
+        >>> round(metric.compute(), 4)
+        0.982
     """
 
     def __init__(
@@ -52,6 +58,12 @@ class SpearmanRankCorrelation(_Correlation):
     """Rank correlation coefficient of Spearman, a float, by scipy. All batches are kept in memory.
 
     See `EpochMetric` for the arguments.
+
+    Example:
+        >>> metric = SpearmanRankCorrelation()
+        >>> metric.update((torch.tensor([1.0, 2.0, 4.0, 3.0]), torch.tensor([1.0, 2.0, 3.0, 4.0])))
+        >>> round(metric.compute(), 4)
+        0.8
     """
 
     def __init__(
@@ -76,6 +88,12 @@ class KendallRankCorrelation(_Correlation):
 
     Raises:
         ValueError: `variant` is another one.
+
+    Example:
+        >>> metric = KendallRankCorrelation()
+        >>> metric.update((torch.tensor([1.0, 2.0, 4.0, 3.0]), torch.tensor([1.0, 2.0, 3.0, 4.0])))
+        >>> round(metric.compute(), 4)
+        0.6667
     """
 
     def __init__(

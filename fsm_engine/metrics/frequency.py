@@ -26,6 +26,12 @@ class Frequency(Metric):
     down to an integer; `compute` returns a float. See `Metric` for the arguments.
 
     ``Frequency(output_transform=lambda output: output["tokens"]).attach(trainer, "tokens/s")``
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: len(batch))
+        >>> _ = Frequency(output_transform=lambda items: items).attach(trainer, "items/s")
+        >>> trainer.run([[1, 2], [3, 4]]).metrics["items/s"] > 0
+        True
     """
 
     _state_dict_all_req_keys = ("_sum", "_seconds")

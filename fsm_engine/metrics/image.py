@@ -21,6 +21,12 @@ class PSNR(ExampleMean):
         output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
         device: device of the accumulator; None means the device of the data.
         skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
+
+    Example:
+        >>> metric = PSNR(data_range=1.0)
+        >>> metric.update((torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([[0.6, 0.5], [1.0, 0.1]])))
+        >>> round(metric.compute(), 4)
+        23.0103
     """
 
     def __init__(
@@ -61,6 +67,13 @@ class SSIM(ExampleMean):
 
     Raises:
         ValueError: `ndims`, `kernel_size` or `sigma` is not possible.
+
+    Example:
+        >>> metric = SSIM(data_range=1.0)
+        >>> image = torch.linspace(0, 1, 256).reshape(1, 1, 16, 16)
+        >>> metric.update((image, image))
+        >>> round(metric.compute(), 4)
+        1.0
     """
 
     def __init__(

@@ -52,6 +52,12 @@ class MutualInformation(ExampleMean):
 
     It is the entropy of the mean distribution minus the mean entropy of the distributions. See `PairMetric` for the
     arguments.
+
+    Example:
+        >>> metric = MutualInformation()
+        >>> metric.update((torch.tensor([[4.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 1])))
+        >>> round(metric.compute(), 4)
+        0.6031
     """
 
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
@@ -68,6 +74,12 @@ class KLDivergence(ExampleMean):
     """Mean Kullback-Leibler divergence of the predicted from the true distributions, in nats, a float.
 
     y holds scores before the softmax, as y_pred does. See `PairMetric` for the arguments.
+
+    Example:
+        >>> metric = KLDivergence()
+        >>> metric.update((torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, 1.0]])))
+        >>> round(metric.compute(), 4)
+        0.0826
     """
 
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -79,6 +91,12 @@ class JSDivergence(ExampleMean):
     """Mean Jensen-Shannon divergence between the predicted and the true distributions, in nats, a float.
 
     y holds scores before the softmax, as y_pred does. See `PairMetric` for the arguments.
+
+    Example:
+        >>> metric = JSDivergence()
+        >>> metric.update((torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, 1.0]])))
+        >>> round(metric.compute(), 4)
+        0.0183
     """
 
     def _values(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

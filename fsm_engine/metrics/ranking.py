@@ -114,6 +114,12 @@ class NDCG(_Ranking):
 
     Raises:
         ValueError: `top_k` has a number that is not positive, or is empty; `gain_function` has another name.
+
+    Example:
+        >>> metric = NDCG(top_k=[2])
+        >>> metric.update((torch.tensor([[0.9, 0.2, 0.4]]), torch.tensor([[1.0, 0.0, 2.0]])))
+        >>> [round(value, 4) for value in metric.compute()]
+        [0.7967]
     """
 
     def __init__(

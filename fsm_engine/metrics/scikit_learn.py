@@ -83,6 +83,12 @@ class AveragePrecision(_ScikitLearnMetric):
     """Area under the curve of precision over recall, a float. y_pred holds scores, y zeros and ones.
 
     See `EpochMetric` for the arguments.
+
+    Example:
+        >>> metric = AveragePrecision()
+        >>> metric.update((torch.tensor([0.9, 0.4, 0.6, 0.1]), torch.tensor([1, 1, 0, 0])))
+        >>> round(metric.compute(), 4)
+        0.8333
     """
 
     _compute = staticmethod(average_precision_compute_fn)
@@ -107,6 +113,13 @@ class RocCurve(_ScikitLearnMetric):
     """Receiver operating characteristic: false and true positive rates, and thresholds, as tensors.
 
     See `EpochMetric` for the arguments.
+
+    Example:
+        >>> metric = RocCurve()
+        >>> metric.update((torch.tensor([0.9, 0.1]), torch.tensor([1, 0])))
+        >>> false_positives, true_positives, thresholds = metric.compute()
+        >>> false_positives.tolist(), true_positives.tolist()
+        ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0])
     """
 
     _compute = staticmethod(roc_auc_curve_compute_fn)
@@ -120,6 +133,13 @@ class PrecisionRecallCurve(_ScikitLearnMetric):
     """Curve of precision over recall: precisions, recalls and thresholds, as tensors.
 
     See `EpochMetric` for the arguments.
+
+    Example:
+        >>> metric = PrecisionRecallCurve()
+        >>> metric.update((torch.tensor([0.9, 0.1]), torch.tensor([1, 0])))
+        >>> precision, recall, thresholds = metric.compute()
+        >>> precision.tolist(), recall.tolist()
+        ([0.5, 1.0, 1.0], [1.0, 1.0, 0.0])
     """
 
     _compute = staticmethod(precision_recall_curve_compute_fn)
@@ -133,6 +153,12 @@ class MatthewsCorrCoef(_ScikitLearnMetric):
     """Correlation coefficient of Matthews, a float. y_pred holds classes, or scores (batch, classes).
 
     See `EpochMetric` for the arguments.
+
+    Example:
+        >>> metric = MatthewsCorrCoef()
+        >>> metric.update((torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 0, 0])))
+        >>> round(metric.compute(), 4)
+        0.5774
     """
 
     _compute = staticmethod(matthews_corrcoef_compute_fn)
@@ -151,6 +177,12 @@ class CohenKappa(EpochMetric):
 
     Raises:
         ValueError: `weights` is another one.
+
+    Example:
+        >>> metric = CohenKappa()
+        >>> metric.update((torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 0, 0])))
+        >>> round(metric.compute(), 4)
+        0.5
     """
 
     def __init__(
@@ -251,6 +283,12 @@ class MeanAveragePrecision(EpochMetric):
 
     Raises:
         ValueError: `class_mean` is another one, or a threshold is not between 0 and 1.
+
+    Example:
+        >>> metric = MeanAveragePrecision()
+        >>> metric.update((torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), torch.tensor([0, 1, 1])))
+        >>> round(float(metric.compute()), 4)
+        1.0
     """
 
     def __init__(

@@ -49,6 +49,12 @@ class MeanPairwiseDistance(ExampleMean):
         output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
         device: device of the accumulator; None means the device of the data.
         skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
+
+    Example:
+        >>> metric = MeanPairwiseDistance()
+        >>> metric.update((torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 4.0], [1.0, 2.0]])))
+        >>> round(metric.compute(), 4)
+        3.0
     """
 
     def __init__(

@@ -243,7 +243,14 @@ class RougeN(_BaseRouge):
 
 
 class RougeL(_BaseRouge):
-    """ROUGE-L: the longest common subsequence of a sentence and its references. See `RougeN` for the arguments."""
+    """ROUGE-L: the longest common subsequence of a sentence and its references. See `RougeN` for the arguments.
+
+    Example:
+        >>> metric = RougeL()
+        >>> metric.update((["the cat sat".split()], [["the cat sat down".split()]]))
+        >>> {name: round(value, 4) for name, value in metric.compute().items()}
+        {'Rouge-L-P': 1.0, 'Rouge-L-R': 0.75, 'Rouge-L-F': 0.75}
+    """
 
     def _counts(self, candidate: Tokens, reference: Tokens) -> tuple[int, int, int]:
         return _common_length(candidate, reference), len(candidate), len(reference)
@@ -276,6 +283,12 @@ class Rouge(Metric):
 
     Raises:
         ValueError: a variant is neither "L" nor a positive integer.
+
+    Example:
+        >>> metric = Rouge(variants=["L", 2])
+        >>> metric.update((["the cat sat".split()], [["the cat sat down".split()]]))
+        >>> round(metric.compute()["Rouge-2-R"], 4)
+        0.6667
     """
 
     _state_dict_all_req_keys = ("internal_metrics",)
@@ -361,6 +374,12 @@ class Perplexity(PairMetric):
         output_transform: function from ``engine.state.output`` to (y_pred, y), or to a mapping with these keys.
         device: device of the accumulator; None means the device of the data.
         ignore_index: index in y of positions that do not count.
+
+    Example:
+        >>> metric = Perplexity()
+        >>> metric.update((torch.tensor([[[2.0, 0.0], [0.0, 2.0]]]), torch.tensor([[0, 1]])))
+        >>> round(metric.compute(), 4)
+        1.1353
     """
 
     def __init__(

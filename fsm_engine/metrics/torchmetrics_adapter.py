@@ -55,12 +55,27 @@ def attach(
 
 
 def detach(metric: TorchMetric, engine: Engine, usage: AnyUsage = EpochWise) -> None:
-    """Undo `attach` with this usage for all names. Do nothing if `metric` is not attached with it."""
+    """Undo `attach` with this usage for all names. Do nothing if `metric` is not attached with it.
+
+    Example:
+        >>> trainer, metric = Engine(lambda engine, batch: torch.tensor(batch)), torchmetrics.MeanMetric()
+        >>> _ = attach(metric, trainer, "mean")
+        >>> detach(metric, trainer)
+        >>> is_attached(metric, trainer)
+        False
+    """
     _TorchmetricsAdapter(metric).detach(engine, usage)
 
 
 def is_attached(metric: TorchMetric, engine: Engine, usage: AnyUsage = EpochWise) -> bool:
-    """Return True if `metric` is attached to `engine` with this usage."""
+    """Return True if `metric` is attached to `engine` with this usage.
+
+    Example:
+        >>> trainer, metric = Engine(lambda engine, batch: torch.tensor(batch)), torchmetrics.MeanMetric()
+        >>> _ = attach(metric, trainer, "mean")
+        >>> is_attached(metric, trainer)
+        True
+    """
     return _TorchmetricsAdapter(metric).is_attached(engine, usage)
 
 
@@ -72,6 +87,14 @@ def as_metric(metric: Metric | TorchMetric) -> Metric:
 
     Raises:
         TypeError: `metric` is neither a `Metric` nor a metric of torchmetrics.
+
+    Example:
+        >>> total, largest = torchmetrics.SumMetric(), torchmetrics.MaxMetric()
+        >>> share = as_metric(largest) / as_metric(total)
+        >>> trainer = Engine(lambda engine, batch: torch.tensor(batch))
+        >>> share.attach(trainer, "share")
+        >>> trainer.run([1.0, 3.0]).metrics["share"]
+        0.75
     """
     return metric if isinstance(metric, Metric) else _TorchmetricsAdapter(metric)
 

@@ -35,7 +35,14 @@ class Usage:
 
 
 class EpochWise(Usage):
-    """Compute the metric once per epoch, over the iterations of that epoch."""
+    """Compute the metric once per epoch, over the iterations of that epoch.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> Average().attach(trainer, "value", usage=EpochWise())
+        >>> trainer.run([1.0, 3.0]).metrics["value"]
+        2.0
+    """
 
     usage_name = "epoch_wise"
     STARTED = Events.EPOCH_STARTED
@@ -44,7 +51,14 @@ class EpochWise(Usage):
 
 
 class RunningEpochWise(Usage):
-    """Compute the metric once per epoch, over the epochs of the run so far; the last output of each epoch counts."""
+    """Compute the metric once per epoch, over the epochs of the run so far; the last output of each epoch counts.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> RunningAverage(Average(), alpha=0.5).attach(trainer, "value", usage=RunningEpochWise())
+        >>> trainer.run([1.0, 3.0], max_epochs=2).metrics["value"]
+        2.0
+    """
 
     usage_name = "running_epoch_wise"
     STARTED = Events.STARTED
@@ -53,7 +67,16 @@ class RunningEpochWise(Usage):
 
 
 class BatchWise(Usage):
-    """Compute the metric in every iteration, over that iteration alone."""
+    """Compute the metric in every iteration, over that iteration alone.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> Average().attach(trainer, "value", usage=BatchWise())
+        >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: print(trainer.state.metrics["value"]))
+        >>> _ = trainer.run([1.0, 3.0])
+        1.0
+        3.0
+    """
 
     usage_name = "batch_wise"
     STARTED = Events.ITERATION_STARTED
@@ -62,7 +85,15 @@ class BatchWise(Usage):
 
 
 class RunningBatchWise(Usage):
-    """Compute the metric in every iteration, over the iterations of the run so far."""
+    """Compute the metric in every iteration, over the iterations of the run so far.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> average = RunningAverage(output_transform=lambda value: value, alpha=0.5)
+        >>> average.attach(trainer, "value", usage=RunningBatchWise())
+        >>> trainer.run([1.0, 3.0]).metrics["value"]
+        2.0
+    """
 
     usage_name = "running_batch_wise"
     STARTED = Events.STARTED
@@ -71,7 +102,15 @@ class RunningBatchWise(Usage):
 
 
 class SingleEpochRunningBatchWise(Usage):
-    """Compute the metric in every iteration, over the iterations of the epoch so far."""
+    """Compute the metric in every iteration, over the iterations of the epoch so far.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> average = RunningAverage(output_transform=lambda value: value, alpha=0.5)
+        >>> average.attach(trainer, "value", usage=SingleEpochRunningBatchWise())
+        >>> trainer.run([1.0, 3.0], max_epochs=2).metrics["value"]
+        2.0
+    """
 
     usage_name = "single_epoch_running_batch_wise"
     STARTED = Events.EPOCH_STARTED
@@ -104,6 +143,12 @@ class BatchFiltered(MetricUsage):
     """Compute the metric once per epoch, over the iterations that pass a filter: ``BatchFiltered(every=10)``.
 
     The arguments are the filters of an event: `event_filter`, `every`, `once`, `before` and `after`.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> Average().attach(trainer, "value", usage=BatchFiltered(every=2))
+        >>> trainer.run([1.0, 3.0, 5.0, 7.0]).metrics["value"]
+        5.0
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

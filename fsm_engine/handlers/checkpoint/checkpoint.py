@@ -114,6 +114,15 @@ class Checkpoint:
     Raises:
         TypeError: `to_save` is not a mapping, an object in it has no ``state_dict``, or a function is not callable.
         ValueError: `n_saved` is not positive, or `to_save` uses the name that `include_self` needs.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1)
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> checkpoint = Checkpoint({"model": model, "trainer": trainer}, folder, n_saved=2)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoint)
+        >>> _ = trainer.run([1, 2], max_epochs=3)
+        >>> sorted(path.name for path in folder.glob("*.pt"))
+        ['checkpoint_4.pt', 'checkpoint_6.pt']
     """
 
     SAVED_CHECKPOINT = CheckpointEvents.SAVED_CHECKPOINT

@@ -83,6 +83,15 @@ class DiskSaver(BaseSaveHandler):
 
     Raises:
         ValueError: the folder does not exist, or it has checkpoints.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1)
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> saver = DiskSaver(folder, require_empty=False)
+        >>> _ = trainer.add_event_handler(Events.COMPLETED, Checkpoint({"model": model}, saver))
+        >>> _ = trainer.run([1, 2])
+        >>> len(list(folder.glob("*.pt")))
+        1
     """
 
     _shared_folder: SharedFolder | None = None

@@ -39,6 +39,15 @@ class ModelCheckpoint(Checkpoint):
     Raises:
         TypeError: a function is not callable.
         ValueError: `n_saved` is not positive, the folder does not exist, or it has checkpoints.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 1)
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> checkpoint = ModelCheckpoint(folder, "best", n_saved=1, require_empty=False)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoint, {"model": model})
+        >>> _ = trainer.run([1, 2], max_epochs=3)
+        >>> checkpoint.last_checkpoint.name
+        'best_model_6.pt'
     """
 
     def __init__(

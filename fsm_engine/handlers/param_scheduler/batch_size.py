@@ -30,6 +30,17 @@ class BatchSizeScheduler(SavedAttributes):
     Raises:
         TypeError: `dataloader` is not a DataLoader, or `scheduler_fn` is not callable.
         ValueError: `dataloader` has no such batch sampler. At an event: the batch size is not a positive integer.
+
+    Example:
+        >>> loader = torch.utils.data.DataLoader(range(12), batch_size=2)
+        >>> trainer = Engine(lambda engine, batch: len(batch))
+        >>> scheduler = BatchSizeScheduler(loader, lambda step: 2 * (step + 1))
+        >>> _ = trainer.add_event_handler(Events.EPOCH_STARTED, scheduler)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: print(trainer.state.output))
+        >>> _ = trainer.run(loader, max_epochs=3)
+        2
+        4
+        6
     """
 
     def __init__(

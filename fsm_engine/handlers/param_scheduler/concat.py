@@ -28,6 +28,14 @@ class ConcatScheduler(ParamScheduler):
         TypeError: `schedulers` or `durations` is not a list, or an item of `schedulers` is not a scheduler.
         ValueError: there are less than two schedulers; a duration is negative or not an integer; there is
             not one duration less than schedulers; the schedulers have different settings or optimizers.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.1)
+        >>> first = LinearCyclicalScheduler(optimizer, "lr", start_value=0.0, end_value=1.0, cycle_size=4)
+        >>> second = PiecewiseLinear(optimizer, "lr", milestones_values=[(0, 1.0), (2, 0.0)])
+        >>> ConcatScheduler.simulate_values(4, schedulers=[first, second], durations=[2])
+        [[0, 0.0], [1, 0.5], [2, 1.0], [3, 0.5]]
     """
 
     _saved = (*ParamScheduler._saved, "durations")

@@ -108,6 +108,10 @@ class LinearCyclicalScheduler(CyclicalScheduler):
 
     Raises:
         ValueError: `warmup_duration` is given without `monotonic`.
+
+    Example:
+        >>> LinearCyclicalScheduler.simulate_values(4, param_name="lr", start_value=1.0, end_value=0.0, cycle_size=4)
+        [[0, 1.0], [1, 0.5], [2, 0.0], [3, 0.5]]
     """
 
     _saved = (*CyclicalScheduler._saved, "monotonic")
@@ -129,6 +133,12 @@ class CosineAnnealingScheduler(CyclicalScheduler):
     """Set values from `start_value` to `end_value` on half a cosine wave in each cycle.
 
     Args: see `CyclicalScheduler`.
+
+    Example:
+        >>> curve = {"param_name": "lr", "start_value": 1.0, "end_value": 0.0, "cycle_size": 4}
+        >>> values = CosineAnnealingScheduler.simulate_values(4, **curve)
+        >>> [[step, round(value, 4)] for step, value in values]
+        [[0, 1.0], [1, 0.8536], [2, 0.5], [3, 0.1464]]
     """
 
     def _fraction(self, progress: float) -> float:

@@ -25,6 +25,19 @@ class ParamGroupScheduler(BaseParamScheduler):
         TypeError: `schedulers` or `names` is not a list.
         ValueError: an item of `schedulers` is not a scheduler, or there is none; a name is not a string; the number of
             names and of schedulers differ.
+
+    Example:
+        >>> weights = [torch.nn.Parameter(torch.tensor(0.0)) for _ in range(2)]
+        >>> optimizer = torch.optim.SGD([{"params": [weight]} for weight in weights], lr=0.1)
+        >>> schedulers = [
+        ...     LinearCyclicalScheduler(optimizer, "lr", 1.0, 0.0, cycle_size=4, param_group_index=0),
+        ...     LinearCyclicalScheduler(optimizer, "lr", 0.2, 0.0, cycle_size=4, param_group_index=1),
+        ... ]
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = trainer.add_event_handler(Events.ITERATION_STARTED, ParamGroupScheduler(schedulers))
+        >>> _ = trainer.run([1, 2])
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.5, 0.1]
     """
 
     def __init__(

@@ -26,6 +26,13 @@ class LRScheduler(ParamScheduler):
 
     Raises:
         TypeError: `lr_scheduler` is another object.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.1)
+        >>> steps = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+        >>> LRScheduler.simulate_values(3, steps)
+        [[0, 0.1], [1, 0.05], [2, 0.025]]
     """
 
     _saved = (*ParamScheduler._saved, "lr_scheduler")

@@ -28,6 +28,10 @@ class PiecewiseLinear(ParamScheduler):
         TypeError: `optimizer` has no list `param_groups`; `milestones_values` is not a list; the number of an event is
             not an integer.
         ValueError: `milestones_values` is empty or not sorted, or has an item that is not a pair.
+
+    Example:
+        >>> PiecewiseLinear.simulate_values(5, param_name="lr", milestones_values=[(0, 0.0), (2, 1.0), (4, 0.5)])
+        [[0, 0.0], [1, 0.5], [2, 1.0], [3, 0.75], [4, 0.5]]
     """
 
     _saved = (*ParamScheduler._saved, "milestones", "values")

@@ -40,6 +40,17 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
     Raises:
         TypeError: `optimizer` has no list `param_groups`, or `min_lr` is a list although `param_group_index` is given.
         Exception: ReduceLROnPlateau refuses an argument.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.1)
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> Average().attach(trainer, "loss")
+        >>> scheduler = ReduceLROnPlateauScheduler(optimizer, "loss", factor=0.5, patience=0)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, scheduler)
+        >>> _ = trainer.run([1.0], max_epochs=3)
+        >>> optimizer.param_groups[0]["lr"]
+        0.025
     """
 
     _saved = (*ParamScheduler._saved, "metric_name", "scheduler")

@@ -41,6 +41,17 @@ def create_lr_scheduler_with_warmup(
         TypeError: `lr_scheduler` is not such a scheduler, `warmup_duration` is not an integer, or
             `output_simulated_values` is not a list.
         ValueError: `warmup_duration` is less than 2.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.1)
+        >>> steps = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+        >>> values = [None] * 4
+        >>> scheduler = create_lr_scheduler_with_warmup(
+        ...     steps, warmup_start_value=0.0, warmup_duration=2, output_simulated_values=values
+        ... )
+        >>> values
+        [[0, 0.0], [1, 0.1], [2, 0.1], [3, 0.05]]
     """
     _check(lr_scheduler, warmup_duration, output_simulated_values)
     after = lr_scheduler if isinstance(lr_scheduler, ParamScheduler) else LRScheduler(lr_scheduler)

@@ -31,6 +31,15 @@ class HandlersTimeProfiler(TimeProfiler):
     Attributes:
         EVENT_FILTER_THESHOLD_TIME: of the class: calls that took fewer seconds are left out, for handlers with a
             filter. Zero by default, because calls that a filter prevents are not measured.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> profiler = HandlersTimeProfiler()
+        >>> profiler.attach(trainer)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: None)
+        >>> _ = trainer.run([1, 2])
+        >>> profiler.get_results()[0][:2]
+        ['<lambda>', 'EPOCH_COMPLETED']
     """
 
     EVENT_FILTER_THESHOLD_TIME = 0.0

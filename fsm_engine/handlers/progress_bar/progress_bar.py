@@ -41,6 +41,14 @@ class ProgressBar:
         ModuleNotFoundError: the backend is not installed.
         ValueError: the backend is unknown.
         TypeError: the rich backend does not take one of the arguments.
+
+    Example:
+        >>> import io
+        >>> trainer, screen = Engine(lambda engine, batch: batch), io.StringIO()
+        >>> ProgressBar(persist=True, file=screen).attach(trainer)
+        >>> _ = trainer.run([1, 2])
+        >>> "[2/2]" in screen.getvalue()
+        True
     """
 
     def __init__(
