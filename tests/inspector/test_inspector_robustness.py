@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import http.client
 import json
 import logging
 import multiprocessing
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -362,3 +364,18 @@ def test_pages_get_the_end_of_a_program_that_does_not_close_its_inspector(tmp_pa
             client.wait(lambda message: message["type"] == "note")
         last = [message for message in client.messages if message["type"] == "update"][-1]["engines"][0]
         assert (last["status"], last["state"]["iteration"]) == ("completed", 7)
+
+
+def test_malformed_hosts_and_origins_are_refused_without_an_exception(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with engine.inspect() as inspector:
+        address = urlsplit(inspector.address)
+        for path, headers in (("", {"Host": "[1"}), ("live", {"Origin": "http://[1"})):
+            connection = http.client.HTTPConnection(address.netloc)
+            socket = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+            given = {**socket, "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw=="} if path else {}
+            connection.request("GET", address.path + path, headers={**given, **headers})
+            assert connection.getresponse().status == 403
+            connection.close()
+    assert not [record for record in caplog.records if record.exc_info]

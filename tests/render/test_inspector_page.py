@@ -521,6 +521,11 @@ def test_handlers_and_curves_are_shown(page: FakeInspector) -> None:
     page.settle()
     assert page.tab.texts("#curves figcaption") == ["loss 0.090909"]
     assert "11 points" in page.tab.find("#curves canvas").get_attribute("aria-label")
+    picture = "return document.querySelector('#curves canvas').toDataURL()"
+    light = page.tab.js(picture)
+    page.tab.click("#mode")
+    page.settle()
+    assert page.tab.js(picture) != light  # without another message
 
 
 @pytest.mark.slow

@@ -40,6 +40,8 @@ const paintTimeline = new Throttle(250, () => {
   write(byId("left-out"), text);
 });
 const paintTab = new Throttle(250, showTab);
+new MutationObserver(() => paintTab.request()).observe(document.documentElement, { attributeFilter: ["data-mode"] });
+systemDark.addEventListener("change", () => paintTab.request());
 const paintHeat = new Throttle(1000, () => overlay?.heat(shown.heat ? phaseTimes(engines.current) : null));
 
 function paint() {
