@@ -25,6 +25,7 @@ PICTURES = ("diagrams/*.svg", "diagrams/*.png", "benchmarks/results/*.svg")
 
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 _ATTRIBUTE = re.compile(r"\b(?P<name>src|srcset|href)=\"(?P<target>[^\"#:]+)\"")
+_CODE = re.compile(r"`[^`\n]+`")
 _FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
@@ -67,6 +68,7 @@ def _with_links(text: str, folder: str, page: str, files: Files) -> str:
         relative = posixpath.relpath(place or match["target"], posixpath.dirname(page) or ".")
         return f'{match["name"]}="{relative}"' if place else match[0]
 
+    text = _CODE.sub(lambda match: match[0].replace("\\|", "|"), text)  # in tables, GitHub needs the backslash
     return _ATTRIBUTE.sub(attribute, _LINK.sub(link, text))
 
 
