@@ -391,18 +391,18 @@ class Control:
         return f"Breakpoint {number} is removed."
 
     def _do_terminate(self, inspected: InspectedEngine, _: Command) -> str:
-        _running(inspected).terminate()
+        _endable(inspected).terminate()
         self._is_released = True
         return "The run ends at the next safe place."
 
     def _do_terminate_epoch(self, inspected: InspectedEngine, _: Command) -> str:
-        _running(inspected).terminate_epoch()
+        _endable(inspected).terminate_epoch()
         self._is_released = True
         return "The epoch ends at the next safe place."
 
     def _do_suspend(self, inspected: InspectedEngine, _: Command) -> str:
         try:
-            _running(inspected).interrupt()
+            _endable(inspected).interrupt()
         except RuntimeError as error:
             raise CommandError(str(error)) from error
         self._is_released = True
@@ -458,6 +458,17 @@ def _running(inspected: InspectedEngine) -> Engine:
     engine = _alive(inspected)
     if not engine.is_running:
         raise CommandError("no run of this engine is active.")
+    return engine
+
+
+def _endable(inspected: InspectedEngine) -> Engine:
+    """Return the engine, unless its run would end in this process only."""
+    engine = _running(inspected)
+    if engine._agreement is None and has_ranks(engine):
+        raise CommandError(
+            "the run has several ranks, which do not agree on its end, so the others would wait for this one. "
+            "Attach the engine: ranks.attach(engine)."
+        )
     return engine
 
 

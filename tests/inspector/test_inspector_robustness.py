@@ -283,6 +283,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_with_several_processes_is_not_paused(engine: Engine, world: None) -> None:
     with engine.inspect() as inspector, Client(inspector.address) as client:
         assert "ranks" in client.ask("pause")["text"]
+        thread = start(engine, range(100_000))
+        while not engine.is_running:
+            time.sleep(0.001)
+        assert "ranks.attach" in client.ask("terminate")["text"]
+        engine.terminate()
+        thread.join(20)
         with pytest.raises(RuntimeError, match="ranks"):
             inspector.pause()
 
