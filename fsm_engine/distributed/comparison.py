@@ -49,7 +49,7 @@ class Comparison:
         if self._is_done:
             return
         self._is_done = True
-        own = sorted({*_transitions(engine), *_meeting_handlers(engine)})
+        own = sorted({*_transitions(engine), *(text for _, _, text in meeting_handlers(engine))})
         if self._rank == 0:
             self._store.set(f"{self._key}/lines", json.dumps(own))
             self._store.set(self._key, _digest(own))
@@ -82,8 +82,8 @@ def _transitions(engine: Engine) -> Iterator[str]:
         yield f"the transition {transition.source} --{transition.label}--> {transition.target}"
 
 
-def _meeting_handlers(engine: Engine) -> Iterator[str]:
-    """Yield the handlers that wait for other ranks; equal ones are numbered."""
+def meeting_handlers(engine: Engine) -> Iterator[tuple[Any, object, str]]:
+    """Yield the event, the object and a description of each handler that waits for other ranks."""
     counts: dict[str, int] = {}
     for entry in engine._registry.entries.values():
         for handler_entry in entry.handlers:
@@ -93,7 +93,7 @@ def _meeting_handlers(engine: Engine) -> Iterator[str]:
             where = f"{entry.event}({handler_entry.filter})" if handler_entry.filter else str(entry.event)
             text = f"the handler {type(getattr(owner, 'metric', owner)).__name__} of {where}"
             counts[text] = counts.get(text, 0) + 1
-            yield text if counts[text] == 1 else f"{text}, number {counts[text]}"
+            yield entry.event, owner, text if counts[text] == 1 else f"{text}, number {counts[text]}"
 
 
 def _digest(lines: Sequence[str]) -> str:

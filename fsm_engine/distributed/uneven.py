@@ -8,8 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fsm_engine.distributed.agreement import Agreement
+from fsm_engine.distributed.comparison import meeting_handlers
 from fsm_engine.distributed.gathering import RankMismatchError, gather_for
 from fsm_engine.distributed.meeting import Meeting, in_words
+from fsm_engine.events.events import Events
 from fsm_engine.runtime.run_limits import length_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ _FIXES = (
     "Give all ranks equally many batches, as ranks.loader(data, pad=True) does; or use the shortest length with "
     "ranks.attach(trainer, uneven='drop'), or every example with uneven='join' (DistributedDataParallel only). If the "
     "iterations of this engine do not communicate, as in an evaluator, use uneven='keep'."
+)
+
+_IN_ITERATION = (
+    Events.GET_BATCH_STARTED,
+    Events.GET_BATCH_COMPLETED,
+    Events.ITERATION_STARTED,
+    Events.ITERATION_COMPLETED,
 )
 
 
@@ -159,6 +168,25 @@ class Lengths:
         if lengths[0].max_iters is not None:
             fix = "With uneven='join', ranks count different numbers of iterations: use run(data, max_epochs=...)."
             raise _error("ranks reach max_iters in different epochs", lengths, fix)
+        if None in (sizes := {length.epoch_length for length in lengths}) or len(sizes) > 1:
+            self._check_iterations(lengths)
+
+    def _check_iterations(self, lengths: Sequence[_Length]) -> None:
+        """Raise if a handler waits for other ranks in an iteration that some of them may not have."""
+        graph = self._engine.lifecycle.graph
+        events = {*_IN_ITERATION, *(graph.phases[phase].event for phase in graph.step_phases)}
+        waiting = [
+            text
+            for event, owner, text in meeting_handlers(self._engine)
+            if event in events and getattr(type(owner), "meets_in_iterations", True)
+        ]
+        if waiting:
+            fix = (
+                f"These wait for all ranks: {', '.join(waiting)}. Attach them to epochs, metrics by "
+                f"MetricUsage(Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.ITERATION_COMPLETED), or use "
+                f"uneven='drop'."
+            )
+            raise _error("ranks have different iterations, and handlers exchange values in each", lengths, fix)
 
     def _drop(self, lengths: Sequence[_Length]) -> None:
         state, data_pass = self._engine.state, self._engine._data_pass

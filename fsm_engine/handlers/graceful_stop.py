@@ -84,6 +84,8 @@ class GracefulStop:
     """
 
     meets_other_ranks = True
+    meets_in_iterations = False
+    """In an iteration, it only asks for an interrupt."""
 
     def __init__(
         self,

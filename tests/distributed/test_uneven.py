@@ -277,3 +277,40 @@ def test_join_uses_every_example(ranks: Ranks) -> None:
         assert one[0] == "terminated" or one == ["completed", 3, one[2], one[3]]
         assert one[3] == other[3]
         assert [event for event, *_ in one[2]] == [event for event, *_ in other[2]]
+
+
+def test_a_metric_of_each_iteration_is_refused_where_ranks_have_different_iterations(ranks: Ranks) -> None:
+    code = (
+        TRAINING
+        + """
+    from fsm_engine.distributed import RankMismatchError
+    from fsm_engine.handlers import GracefulStop
+    from fsm_engine.metrics import MetricUsage, RunningAverage
+
+    once = MetricUsage(Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.ITERATION_COMPLETED)
+    with session(timeout=20) as ranks:
+        for usage in ((), (once,)):
+            trainer, evaluator, model, loader, save, seen = make(ranks)
+            RunningAverage(output_transform=lambda loss: loss).attach(trainer, "loss", *usage)
+            GracefulStop().attach(trainer)
+            try:
+                trainer.run(loader, max_epochs=2)
+            except RankMismatchError as error:
+                report([str(error), seen])
+            else:
+                report([trainer.outcome, trainer.state.metrics["loss"]])
+    """
+    )
+    first, second = ranks.run(2, code, "join")
+
+    assert first == second
+    (message, seen), (outcome, _) = first
+    assert seen == []
+    for part in (
+        "RunningAverage of Events.ITERATION_COMPLETED",
+        "rank 0: 3 iterations",
+        "rank 1: 5",
+        "EPOCH_COMPLETED",
+    ):
+        assert part in message
+    assert outcome == "completed"
