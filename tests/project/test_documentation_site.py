@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pkgutil
 import re
@@ -67,6 +68,16 @@ def test_the_reference_has_an_anchor_for_each_public_name(pages: dict[str, str])
     }
     assert {"fsm_engine.handlers", "fsm_engine.metrics", "fsm_engine.loggers"} < {package for package, _ in names}
     assert [f"{package}.{name}" for (package, name), value in values.items() if id(value) not in with_anchor] == []
+
+
+@pytest.mark.parametrize("facade", ["fsm_engine.Engine", "fsm_engine.Lifecycle", "fsm_engine.timeline.Timeline"])
+def test_the_reference_has_each_method_of_a_facade_also_if_it_is_inherited(pages: dict[str, str], facade: str) -> None:
+    package, _, name = facade.rpartition(".")
+    methods = [method for method, _ in inspect.getmembers(getattr(import_module(package), name), inspect.isfunction)]
+    methods = [method for method in methods if not method.startswith("_")]
+    assert len(methods) > 10
+    anchors = {anchor for text in pages.values() for anchor in re.findall(r'\bid="([^"]+)"', text)}
+    assert [method for method in methods if f"{facade}.{method}" not in anchors] == []
 
 
 def test_each_command_has_a_page_with_all_of_its_options(pages: dict[str, str]) -> None:
