@@ -215,7 +215,7 @@ class MemoryStore(dict[str, str]):
 class MemoryLog:
     """`EventLog` whose messages are posted and delivered, and whose threads make a step, when the scheduler says so."""
 
-    is_closed = False
+    is_closed = is_lost = False
 
     def __init__(self, world: World, rank: int) -> None:
         self.world, self.rank, self.store = world, rank, world.store
