@@ -358,7 +358,7 @@ def test_the_second_ctrl_c_ends_the_run_at_once(here: Path) -> None:
 
 def test_a_signal_is_not_handled_outside_the_main_thread(here: Path) -> None:
     codes: list[int] = []
-    thread = threading.Thread(target=lambda: codes.append(run("train.py:main", None, None, None, [])))
+    thread = threading.Thread(target=lambda: codes.append(run("train.py:main", None, None, None, False, False, [])))
     thread.start()
     thread.join()
     assert codes == [0]

@@ -136,7 +136,11 @@ def test_engines_that_no_longer_exist_take_bounded_memory(engine: Engine, monkey
 
     @engine.on(Events.ITERATION_COMPLETED)
     def evaluate() -> None:
-        Engine(lambda engine, batch: batch).run(DATA)
+        evaluator = Engine(lambda engine, batch: batch)
+        evaluator.run(DATA)
+        number = len(client.messages)
+        client.wait(lambda message: message["type"] == "update", number)  # the pages know this engine
+        del evaluator
         gc.collect(1)
 
     with engine.inspect() as inspector, Client(inspector.address) as client:
