@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from fsm_engine._util.syntax_trees import making_syntax_tree
 from fsm_engine.graph.positions import is_entered
 
 
@@ -24,7 +25,8 @@ def line_positions(source: str) -> dict[int, int]:
     Args:
         source: the text of a function from `CodeGenerator.text`.
     """
-    (function,) = ast.parse(source).body
+    with making_syntax_tree:
+        (function,) = ast.parse(source).body
     return dict(_of_blocks(function))
 
 

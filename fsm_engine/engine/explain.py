@@ -12,6 +12,7 @@ from tokenize import TokenError
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fsm_engine._util.syntax_trees import making_syntax_tree
 from fsm_engine.dispatch.entries import HandlerEntry
 from fsm_engine.dispatch.step_moves import entries_of_move
 from fsm_engine.graph.transitions import Transition
@@ -240,4 +241,7 @@ def source_place(handler: Any) -> str:
 
 def _first_line(definition: Any) -> int:
     code = getattr(definition, "__code__", None)
-    return code.co_firstlineno if isinstance(code, CodeType) else inspect.getsourcelines(definition)[1]
+    if isinstance(code, CodeType):
+        return code.co_firstlineno
+    with making_syntax_tree:  # the thread of an inspector asks, too
+        return inspect.getsourcelines(definition)[1]
