@@ -1,4 +1,4 @@
-"""`OwnGroup`: a process group of all ranks for one purpose, so that its messages cannot meet those of others."""
+"""`OwnGroup`: a process group of all ranks for one purpose, so that its messages cannot meet other messages."""
 
 from __future__ import annotations
 

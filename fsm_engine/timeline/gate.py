@@ -27,7 +27,7 @@ class Gate(Protocol):
         """Note that a run of `engine` begins or resumes."""
 
     def stop(self, engine: Engine, transition: Transition) -> None:
-        """Do what is to be done between the move of `transition` and the entry actions of its target."""
+        """Execute commands, or hold the run, between the move of `transition` and the entry actions of its target."""
 
     def end(self, engine: Engine, error: BaseException | None) -> None:
         """Note that a run of `engine` has ended or is suspended; `error` is the exception that ended it."""
