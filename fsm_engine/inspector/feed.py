@@ -49,19 +49,24 @@ class Feed:
         self._counters: dict[str, RingReader] = {}
         self._history: dict[str, ValueHistory] = {}
 
-    def update(self) -> dict[str, Any] | None:
-        """Return the news, as an update has it; None if the engine no longer exists."""
+    def update(self, is_read: bool = True) -> dict[str, Any] | None:
+        """Return the news, as an update has it; None if the engine no longer exists, or if no page reads the update.
+
+        Everything is counted in each case; `history` has the moves and calls for a page that connects later.
+        """
         engine = self._inspected.engine
-        moves, spans = self._read_moves(), self._read_spans()
+        moves, spans = self._read_moves(is_read), self._read_spans(is_read)
         if engine is None:
             return None
         values = self._values(engine)
         for name, points in values.items():
             self._history.setdefault(name, ValueHistory()).add(points)
+        if not is_read:
+            return None
         return {**self._present(engine), "moves": moves, "spans": spans, "values": values}
 
     def history(self) -> dict[str, Any] | None:
-        """Return what the last updates had, for a page that has just connected; None if the engine no longer exists."""
+        """Return the content of the last updates, for a page that connects; None if the engine no longer exists."""
         engine = self._inspected.engine
         if engine is None:
             return None
@@ -108,7 +113,7 @@ class Feed:
             return "running"
         return {"interrupted": "suspended", "": "idle"}.get(self._inspected.outcome, self._inspected.outcome)
 
-    def _read_moves(self) -> list[Any]:
+    def _read_moves(self, is_read: bool) -> list[Any]:
         """Count the new moves and return the newest; None stands for moves before them that are left out."""
         records = self._moves.read()
         _, short = records.words
@@ -117,7 +122,7 @@ class Feed:
         skipped = max(len(kinds) - MOST_MOVES, 0)
         self._left_out["moves"] += records.missed + skipped
         self._left_out["uncounted"] += records.missed
-        return self._move_rows(records, bool(records.missed or skipped), skipped)
+        return self._move_rows(records, bool(records.missed or skipped), skipped) if is_read else []
 
     def _move_rows(self, records: Records, is_cut: bool, skipped: int = 0) -> list[Any]:
         """Return the moves, with None before them if moves are missing there."""
@@ -126,7 +131,7 @@ class Feed:
         rows: list[Any] = [[time - self._origin, *rest] for time, *rest in zip(*(c[skipped:] for c in columns))]
         return [None, *rows] if is_cut else rows
 
-    def _read_spans(self) -> list[list[int]]:
+    def _read_spans(self, is_read: bool) -> list[list[int]]:
         records = self._spans.read()
         long, short = records.words
         starts, ends, handlers, raised = long[0::3], long[1::3], short[4::6], short[5::6]
@@ -139,7 +144,7 @@ class Feed:
                 self._pauses = [*self._pauses[-999:], [start - self._origin, end - self._origin]]
         skipped = max(len(starts) - MOST_SPANS, 0)
         self._left_out["spans"] += records.missed + skipped
-        return self._span_rows(records, skipped)
+        return self._span_rows(records, skipped) if is_read else []
 
     def _span_rows(self, records: Records, skipped: int = 0) -> list[list[int]]:
         long, short = records.words

@@ -169,7 +169,8 @@ class Hub:
                 failed = True
 
     def _update(self, number: int) -> None:
-        updates = [update for feed in self._current_feeds() if (update := feed.update()) is not None]
+        is_read = bool(self.clients)
+        updates = [update for feed in self._current_feeds() if (update := feed.update(is_read)) is not None]
         for _, inspected, control in list(self._feeds.values()):
             if inspected.recorder.is_over:
                 self._forget(inspected)
