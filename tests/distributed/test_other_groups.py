@@ -46,7 +46,8 @@ def test_a_session_in_a_thread_agrees_and_refuses_to_catch_signals(ranks: Ranks)
 
         def train():
             with session(timeout=20) as ranks:
-                trainer, other = Engine(lambda engine, batch: None), Engine(lambda engine, batch: None)
+                # a step of a millisecond: the request arrives long before the data ends
+                trainer, other = Engine(lambda engine, batch: time.sleep(0.001)), Engine(lambda engine, batch: None)
                 ranks.attach(trainer, other)
                 if rank == 1:
                     trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.interrupt)
