@@ -115,6 +115,38 @@ def test_a_metric_on_one_rank_is_named_while_the_other_rank_has_ended_its_run(ra
     assert "Ranks [0] have not left the session after" in ended
 
 
+def test_every_rank_names_the_handler_that_waits_in_a_collective_of_rank_0_alone(ranks: Ranks) -> None:
+    code = """
+        import logging
+        logging.basicConfig(format="%(levelname)s %(message)s")
+
+        def synchronize():
+            c10d.barrier()
+
+        def step(engine, batch):
+            time.sleep(60 * (engine.state.iteration == 3))
+
+        with session(stall_after=1) as ranks:
+            trainer = Engine(step)
+            ranks.attach(trainer)
+            if rank == 0:
+                trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), synchronize)
+            trainer.run(range(3))
+    """
+    started = ranks.start(2, code)
+    named = re.compile(
+        r"No move for \d s\. rank 0: ITERATION_COMPLETED, epoch 1, iteration 2, in synchronize \[.*"
+        r"rank 1: ITERATION_STARTED, epoch 1, iteration 3, in step \[step, "
+    )
+    deadline = time.monotonic() + 60
+    while not all(named.search(child.err.read_text()) for child in started):
+        assert time.monotonic() < deadline, [child.err.read_text() for child in started]
+        time.sleep(0.05)
+    for child in started:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+
 def test_a_stopped_rank_is_named(ranks: Ranks) -> None:
     code = """
         import logging, signal
