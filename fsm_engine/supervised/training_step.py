@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from fsm_engine.supervised.step_functions import (
     identity,
     prepare_pair,
 )
+
+_logger = logging.getLogger(__name__)
 
 
 def fire_nothing(_event: Any) -> None:
@@ -246,8 +249,20 @@ class TrainingStep:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the accumulated gradients that the optimizer has not applied yet; torch saves them nowhere."""
-        return {"gradients": [p.grad for p in self._parameters()] if self._has_unapplied_gradients else []}
+        """Return the accumulated gradients that the optimizer has not applied yet; torch saves them nowhere.
+
+        FSDP2 keeps gradients that it has not reduced where nobody else can read them: a warning says that they are not
+        part of the state.
+        """
+        gradients = [p.grad for p in self._parameters()] if self._has_unapplied_gradients else []
+        if gradients and self._delay_sync is _sync_by_flag and all(gradient is None for gradient in gradients):
+            _logger.warning(
+                "The gradients accumulated since the last optimizer step are not saved, because a model of fully_shard "
+                "keeps them to itself until they are reduced. A run resumed from here loses them. Save after an "
+                "optimizer step: Events.ITERATION_COMPLETED(every=%d).",
+                self.gradient_accumulation_steps,
+            )
+        return {"gradients": gradients}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore the gradients that `state_dict` returned."""

@@ -79,6 +79,37 @@ def test_gradients_that_accumulate_are_averaged_once_per_optimizer_step(ranks: R
     assert first[0][2:] == second[0][2:]
 
 
+def test_gradients_that_a_sharded_model_keeps_to_itself_are_named_when_a_state_lacks_them(ranks: Ranks) -> None:
+    code = """
+        import logging
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+        from fsm_engine import create_supervised_trainer
+
+        logging.basicConfig(format="%(levelname)s %(message)s")
+        with session(timeout=20) as ranks:
+            model = torch.nn.Linear(3, 2)
+            fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            loss_fn = torch.nn.functional.mse_loss
+            trainer = create_supervised_trainer(model, optimizer, loss_fn, gradient_accumulation_steps=2)
+            trainer.resumes_exactly = True
+            ranks.attach(trainer)
+            def save(engine):
+                print("iteration", engine.state.iteration, file=sys.stderr, flush=True)
+                engine.state_dict()
+            trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: engine.call_when_safe(save))
+            trainer.run([(torch.randn(4, 3), torch.randn(4, 2)) for _ in range(4)])
+    """
+    started = ranks.start(2, code)
+    assert [child.wait(60) for child in started] == [0, 0]
+
+    for child in started:
+        _, *iterations = child.err.read_text().split("iteration ")
+        warned = ["WARNING" in text and "ITERATION_COMPLETED(every=2)" in text for text in iterations]
+        assert warned == [True, False, True, False]
+
+
 def test_the_order_of_each_epoch_and_decisions_are_equal_on_all_ranks(ranks: Ranks) -> None:
     code = """
         from torch.nn.parallel import DistributedDataParallel
