@@ -12,7 +12,7 @@ from pathlib import Path
 from fsm_engine import Lifecycle
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", "DESIGN.md", "CONTRIBUTING.md")]
+DOCUMENTS = [ROOT / name for name in ("README.md", "docs/topics/training-lifecycle.md")]
 TABLES: dict[str, Callable[[], str]] = {
     "training": lambda: Lifecycle.training().to_markdown(),
     "every lifecycle": lambda: Lifecycle().to_markdown(),

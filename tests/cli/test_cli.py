@@ -604,14 +604,15 @@ def test_no_color_is_respected(here, terminal):
     assert not re.search(r"\x1b\[[0-9;]*[349][0-7]m", text)
 
 
-# The README
+# The documents
 
-IN_README = re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+DOCUMENTS = [(ROOT / name).read_text() for name in ("README.md", "docs/topics/command-line.md")]
+IN_DOCUMENTS = set(re.findall(r"^fsm-engine (.+?)(?:  #.*)?$", "\n".join(DOCUMENTS), re.MULTILINE))
 LONG = ("demo", "watch ", "timeline replay ")  # train for seconds, or run until they are stopped
 
 
-@pytest.mark.parametrize("line", [line for line in IN_README if not line.startswith(LONG)])
-def test_the_commands_of_the_readme_work(here: Path, line: str) -> None:
+@pytest.mark.parametrize("line", sorted(line for line in IN_DOCUMENTS if not line.startswith(LONG)))
+def test_the_commands_of_the_documents_work(here: Path, line: str) -> None:
     before = set(here.iterdir())
     assert call(*line.split()).exit_code == int(line.startswith("diff "))
     written = {file.name for file in set(here.iterdir()) - before} - {"__pycache__"}
