@@ -1,4 +1,4 @@
-"""Update the tables of events in the documents from the graphs: ``python diagrams/tables.py``.
+"""Update the tables of events in a document from the graphs: ``python diagrams/tables.py``.
 
 A table is between the comments ``<!-- events of training -->`` and ``<!-- end of events -->``.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from fsm_engine import Lifecycle
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", "docs/topics/training-lifecycle.md")]
+DOCUMENT = ROOT / "docs" / "topics" / "training-lifecycle.md"
 TABLES: dict[str, Callable[[], str]] = {
     "training": lambda: Lifecycle.training().to_markdown(),
     "every lifecycle": lambda: Lifecycle().to_markdown(),
@@ -30,11 +30,8 @@ def update_tables(text: str) -> str:
 
 
 def main() -> None:
-    """Update all documents."""
-    for document in DOCUMENTS:
-        text = document.read_text(encoding="utf-8")
-        if update_tables(text) != text:
-            document.write_text(update_tables(text), encoding="utf-8")
+    """Update the document."""
+    DOCUMENT.write_text(update_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
