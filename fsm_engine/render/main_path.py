@@ -15,20 +15,23 @@ Path = tuple[Transition, ...]
 
 
 def main_path(graph: Graph) -> Path:
-    """Return the longest path from the first phase back to it that visits phases in their listed order.
+    """Return the longest path of a successful run from the first phase back to it, in the listed order of the phases.
 
     Phases are listed in the order in which runs usually reach them, so such a path skips loops and keeps everything
-    that happens once per iteration. Among paths of the same length, the one with the fewest guards of users wins.
+    that happens once per iteration. A run that enters a phase to which a signal leads, such as TERMINATE, ends early:
+    the path enters as few of them as possible. Among paths of the same length, the one with the fewest guards of users
+    wins.
     Without such a path, return the shortest path back to the first phase; without that, the longest path in listed
     order, wherever it ends.
     """
     best = {0: _Step()}
+    early = early_ends(graph)
     complete: list[_Step] = []
     for number in range(len(graph.phases)):
         if number not in best:
             continue
-        for transition, target in _moves(graph, number):
-            step = best[number].to(transition)
+        for transition, target in undisturbed_moves(graph, number):
+            step = best[number].to(transition, target in early)
             if target == 0:
                 complete.append(step)
             elif target > number and (target not in best or step.score > best[target].score):
@@ -43,12 +46,16 @@ class _Step:
 
     before: _Step | None = None
     transition: Transition | None = None
-    score: tuple[int, int] = (0, 0)
+    score: tuple[int, int, int] = (0, 0, 0)
 
-    def to(self, transition: Transition) -> _Step:
-        """Return this path, continued by `transition`. The score prefers long paths, then few guards of users."""
-        length, guards = self.score
-        return _Step(self, transition, (length + 1, guards - isinstance(transition.guard, UserCallable)))
+    def to(self, transition: Transition, ends_early: bool = False) -> _Step:
+        """Return this path, continued by `transition`.
+
+        The score prefers paths that do not end early, then long paths, then few guards of users.
+        """
+        early, length, guards = self.score
+        guards -= isinstance(transition.guard, UserCallable)
+        return _Step(self, transition, (early - ends_early, length + 1, guards))
 
     @property
     def path(self) -> Path:
@@ -61,7 +68,7 @@ class _Step:
         return tuple(reversed(found))
 
 
-def _score(step: _Step) -> tuple[int, int]:
+def _score(step: _Step) -> tuple[int, int, int]:
     return step.score
 
 
@@ -71,7 +78,7 @@ def _shortest(graph: Graph) -> Path:
     queue = deque([0])
     while queue:
         number = queue.popleft()
-        for transition, target in _moves(graph, number):
+        for transition, target in undisturbed_moves(graph, number):
             if target == 0:
                 return steps[number].to(transition).path
             if target not in steps:
@@ -80,7 +87,13 @@ def _shortest(graph: Graph) -> Path:
     return ()
 
 
-def _moves(graph: Graph, number: int) -> Iterator[tuple[Transition, int]]:
+def early_ends(graph: Graph) -> set[int]:
+    """Return the numbers of the phases to which a signal other than `Signal.RUN` leads, such as TERMINATE."""
+    signals = (transition for transition in graph.transitions if transition.signal not in (None, Signal.RUN))
+    return {graph.index[t.target] for t in signals if not isinstance(t.target, History)}
+
+
+def undisturbed_moves(graph: Graph, number: int) -> Iterator[tuple[Transition, int]]:
     """Yield the exits of a phase that an undisturbed run takes, each with the number of its target.
 
     Signals other than `Signal.RUN`, exits of scopes, history, and exits with a static guard are left out.

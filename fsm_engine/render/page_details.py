@@ -18,6 +18,7 @@ from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.traversal import possible_moves
 from fsm_engine.render.diagram_builder import FINAL, INITIAL, edge_ends, scope_id
+from fsm_engine.render.main_path import main_path
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class ExitDetails:
         limit: how often a run may take the transition; None for any number of times.
         handlers: handlers on this transition and on leaving its source, in the order in which they are called.
         edge: ids of source and target in the picture, and the transition as text.
+        main: True on the main path.
     """
 
     label: str
@@ -67,6 +69,7 @@ class ExitDetails:
     limit: int | None
     handlers: tuple[HandlerDetails, ...]
     edge: tuple[str, str, str]
+    main: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def page_details(lifecycle: Lifecycle) -> Details:
 class _DetailsBuilder:
     def __init__(self, graph: Graph, engine: Engine | None) -> None:
         self.graph, self.engine = graph, engine
+        self.main = set(map(id, main_path(graph)))
         self.possible_moves = possible_moves(graph)
 
     def phase(self, number: int) -> PhaseDetails:
@@ -163,6 +167,7 @@ class _DetailsBuilder:
             limit=transition.limit,
             handlers=tuple(self._handlers_of_move(transition)),
             edge=(*edge_ends(self.graph, drawn), str(drawn)),
+            main=id(transition) in self.main,
         )
 
     def _handlers(self, phase: Phase) -> tuple[HandlerDetails, ...]:

@@ -37,6 +37,10 @@ def act(engine: Any) -> None:
     pass
 
 
+def is_done(engine: Any) -> bool:
+    return True
+
+
 def twenty() -> Lifecycle:
     """Return the training lifecycle with twenty phases in its iteration: a chain, two loops, two detours, an exit."""
     a, b, c, d, e, f, g, h, i, j, k, last, m, n, o, p, q, r, s, t = TWENTY
@@ -136,6 +140,28 @@ def test_a_layout_of_many_error_edges_has_no_faults(look: dict[str, Any]) -> Non
         lifecycle.add_transition(Events.ITERATION_STARTED >> event, error=kind, limit=3)
         lifecycle.add_exits(event, like=Events.ITERATION_COMPLETED)
     assert faults(render(lifecycle, "svg", **look).decode()) == []
+
+
+def test_the_main_path_is_a_successful_run_although_giving_up_has_more_phases() -> None:
+    one, two, *_ = TWENTY
+    lifecycle = Lifecycle("solve")
+    with lifecycle.edit():
+        for event in (one, two):
+            lifecycle.add_phase(event, act)
+        lifecycle.add_path(Events.STARTED >> one >> two >> one)
+        lifecycle.add_transition(two >> Events.COMPLETED, guard=is_done)
+        lifecycle.add_transition(two >> Events.TERMINATE, guard=is_done)
+    names = ["", "STARTED", one.name, two.name, "COMPLETED", ""]
+    assert [node.text for node in build_diagram(lifecycle).main] == names
+
+
+def test_the_main_path_may_end_early_if_no_other_path_ends() -> None:
+    one, *_ = TWENTY
+    lifecycle = Lifecycle("give up")
+    with lifecycle.edit():
+        lifecycle.add_phase(one, act)
+        lifecycle.add_path(Events.STARTED >> one >> Events.TERMINATE)
+    assert [node.text for node in build_diagram(lifecycle).main][2:] == [one.name, "TERMINATE", "COMPLETED", ""]
 
 
 def test_the_main_path_of_an_endless_lifecycle_is_its_first_pass() -> None:

@@ -217,6 +217,7 @@ def test_the_details_of_a_phase(monkeypatch):
                 "Rl.LEARN",
                 handlers=(HandlerDetails("collect", "Rl.COLLECT >> Rl.LEARN", "", place),),
                 edge=("Rl.COLLECT", "Rl.LEARN", "COLLECT --learn--> LEARN"),
+                main=True,
             ),
             move(
                 "skip",
@@ -563,12 +564,12 @@ def test_undo_and_reset(shown):
     from selenium.webdriver.common.keys import Keys
 
     tab = shown(training())
-    tab.keys("1", "3")
+    tab.keys("1", "1")
     both = ["--run--> STARTED", "--next_epoch--> EPOCH_STARTED"]
     assert path(tab) == both
     tab.keys(Keys.BACKSPACE)
     assert (path(tab), tab.text("#walk h2")) == (both[:1], "STARTED")
-    tab.keys("3", "r")
+    tab.keys("1", "r")
     assert (path(tab), tab.text("#walk h2")) == ([], "IDLE")
     tab.keys(Keys.BACKSPACE, "9")
     assert (path(tab), tab.js("return document.querySelectorAll('.taken').length")) == ([], 0)
@@ -585,11 +586,32 @@ def test_n_runs_to_the_next_choice(shown):
 
 
 @pytest.mark.slow
-def test_automatic_exits_come_first_and_signals_are_listed_separately(shown):
+@pytest.mark.parametrize(
+    ("make", "phases"),
+    [
+        (lambda: rl().lifecycle, "STARTED COLLECT LEARN COMPLETED IDLE"),
+        (
+            training,
+            "STARTED EPOCH_STARTED GET_BATCH_STARTED GET_BATCH_COMPLETED ITERATION_STARTED ITERATION_COMPLETED "
+            "EPOCH_COMPLETED COMPLETED IDLE",
+        ),
+    ],
+    ids=["own", "training"],
+)
+def test_key_1_follows_the_main_path_of_a_successful_run(make, phases, shown):
+    tab = shown(make())
+    tab.keys(*["1"] * len(phases.split()))
+    assert [line.rpartition(" ")[2] for line in path(tab)] == phases.split()
+    nodes = "return [...document.querySelectorAll(arguments[0])].map(node => node.dataset.node).sort()"
+    assert tab.js(nodes, ".node.been") == tab.js(nodes, ".node.main")
+
+
+@pytest.mark.slow
+def test_the_main_path_and_automatic_exits_come_first_and_signals_are_listed_separately(shown):
     tab = shown(training(), "#walk=0.2")
     assert tab.texts(".choices[aria-label=Exits] button") == [
-        "1 ITERATION_STARTED no_data [no data] / batch = output = None",
-        "2 GET_BATCH_STARTED next_batch",
+        "1 GET_BATCH_STARTED next_batch",
+        "2 ITERATION_STARTED no_data [no data] / batch = output = None",
     ]
     assert tab.texts(".choices[aria-label='Signals and errors'] button") == [
         "3 TERMINATE_SINGLE_EPOCH terminate_epoch from any phase of epoch",
@@ -710,7 +732,7 @@ def test_the_address_stores_the_phase_and_the_walk(shown):
     tab.click(node(Events.COMPLETED))
     tab.driver.back()
     tab.until(lambda: tab.text("#phase h2") == "EPOCH_STARTED")
-    tab.keys("1", "3", "2")
+    tab.keys("1", "1", "1")
     tab.until(lambda: hash_of(tab) == "#phase=Events.EPOCH_STARTED&walk=0.2.1")
     tab.driver.refresh()
     tab.until(lambda: len(path(tab)) == 3)

@@ -27,10 +27,13 @@ class Walk {
     return this.last?.memory ?? EMPTY_MEMORY;
   }
 
-  /** The exits of the current phase with their targets and, if not legal, the reason; automatic and fired ones first. */
+  /**
+   * The exits of the current phase with their targets and, if not legal, the reason. The exit of the main path comes
+   * first, then other automatic and fired ones.
+   */
   get choices() {
-    const choices = this.at.exits.map((exit) => this.#choice(exit));
-    return [...choices.filter((choice) => choice.usual), ...choices.filter((choice) => !choice.usual)];
+    const order = ({ exit, usual }) => (exit.main ? 0 : usual ? 1 : 2);
+    return this.at.exits.map((exit) => this.#choice(exit)).sort((one, other) => order(one) - order(other));
   }
 
   take({ exit, target }) {
