@@ -223,6 +223,7 @@ def run_over_lifecycle() -> dict[str, bytes]:
 
 PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "lifecycle": lambda: drawn(Lifecycle.training()),
+    "lifecycle_main": lambda: drawn(Lifecycle.training(), detail="main"),
     "lifecycle_guards": lambda: drawn(Lifecycle.training(), guards=True),
     "lifecycle_right": lambda: drawn(Lifecycle.training(), direction="right"),
     "evaluator": lambda: drawn(create_supervised_evaluator(parts()[0]).lifecycle, title="An evaluator"),

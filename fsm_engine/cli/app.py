@@ -67,6 +67,12 @@ Files = Annotated[
     list[Path] | None,
     typer.Option("--output", "-o", help="File to write; its suffix sets the format. Can be repeated."),
 ]
+Detail = Annotated[
+    str,
+    typer.Option(
+        help="all, or main to leave out signals, errors and rare edges.", autocompletion=lambda: ["all", "main"]
+    ),
+]
 Direction = Annotated[
     str, typer.Option(help="Direction of the main path: down or right.", autocompletion=lambda: ["down", "right"])
 ]
@@ -110,6 +116,7 @@ def draw(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title above the picture.")] = None,
     direction: Direction = "down",
+    detail: Detail = "all",
     theme: ThemeName = "auto",
     guards: Annotated[bool, typer.Option("--guards", help="Show guards, actions and activities.")] = False,
     handlers: Annotated[bool, typer.Option("--handlers", help="List the handlers of each phase.")] = False,
@@ -123,6 +130,7 @@ def draw(
     options: dict[str, Any] = {
         "title": title,
         "direction": direction,
+        "detail": detail,
         "theme": theme,
         "guards": guards,
         "handlers": handlers,

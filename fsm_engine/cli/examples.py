@@ -7,6 +7,7 @@ EXAMPLES = {
         ("draw", "The standard lifecycle as Mermaid text"),
         ("draw train.py:trainer -o lifecycle.svg", "The lifecycle of an engine in your code"),
         ("draw lifecycle.json -o wide.svg -o wide.mmd --direction right", "One from a file, in two formats"),
+        ("draw train.py:trainer -o slide.svg --detail main", "Without signals, errors and rare edges, for a slide"),
         ("draw --timeline run.fsmt -o heat.svg", "The visits and times of a recorded run"),
     ),
     "show": (

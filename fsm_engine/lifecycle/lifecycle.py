@@ -172,6 +172,7 @@ class Lifecycle(LifecycleBuilder):
         *,
         title: str | None = None,
         direction: str = "down",
+        detail: str = "all",
         theme: str = "auto",
         guards: bool = False,
         handlers: bool = False,
@@ -187,6 +188,8 @@ class Lifecycle(LifecycleBuilder):
             format: one of these suffixes without the dot, to override the suffix of `path`.
             title: title above the picture.
             direction: direction of the main path, ``"down"`` or ``"right"``.
+            detail: ``"all"``, or ``"main"`` to leave out signals, errors and rare edges, with the phases that only they
+                reach.
             theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
             guards: whether to show guards, actions, limits and activities.
             handlers: whether to list the handlers of each phase, with file and line.
@@ -197,7 +200,8 @@ class Lifecycle(LifecycleBuilder):
                 apart the ranks entered.
 
         Raises:
-            ValueError: if a suffix, format, direction or theme is unknown, or the timeline has moves without an edge.
+            ValueError: if a suffix, format, direction, detail or theme is unknown, or the timeline has moves without an
+                edge.
             ImportError: if .png or .pdf is requested without Typst; the message shows the command that installs it.
             OSError: if the file cannot be written.
         """
@@ -209,6 +213,7 @@ class Lifecycle(LifecycleBuilder):
             format,
             title=title,
             direction=direction,
+            detail=detail,
             theme=theme,
             guards=guards,
             handlers=handlers,

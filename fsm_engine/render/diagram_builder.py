@@ -17,7 +17,7 @@ from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.diagram import Box, Diagram, Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.heat_map import HeatMap
-from fsm_engine.render.main_path import main_path
+from fsm_engine.render.main_path import is_custom, main_path, usual_transitions
 from fsm_engine.timeline.track import Track
 
 INITIAL, FINAL = "initial", "final"
@@ -37,6 +37,7 @@ class DiagramOptions:
     Attributes:
         title: text above the picture.
         direction: direction of the main path, ``"down"`` or ``"right"``.
+        detail: ``"all"``, or ``"main"`` to leave out signals, errors and rare edges, and phases that only they reach.
         guards: True to show guards, limits of error edges, and activities.
         handlers: True to list the handlers of each phase, with file and line.
         tracks: a recorded run; its counts and times are shown at edges and phases. Several tracks are the same engine
@@ -45,6 +46,7 @@ class DiagramOptions:
 
     title: str = ""
     direction: str = "down"
+    detail: str = "all"
     guards: bool = False
     handlers: bool = False
     tracks: Sequence[Track] = ()
@@ -52,6 +54,8 @@ class DiagramOptions:
     def __post_init__(self) -> None:
         if self.direction not in ("down", "right"):
             raise ValueError(f"direction={self.direction!r} must be 'down' or 'right'.")
+        if self.detail not in ("all", "main"):
+            raise ValueError(f"detail={self.detail!r} must be 'all' or 'main'.")
         if not isinstance(self.title, str):
             raise TypeError(f"title={self.title!r} must be a string.")
 
@@ -76,6 +80,18 @@ class _Builder:
         self.path = main_path(self.graph)
         self.heat = HeatMap(self.graph, options.tracks) if options.tracks else None
         self.reached = {transition.target for transition in self.path}
+        on_path = set(map(id, self.path))
+        beside = usual_transitions(self.graph, self.path) if options.detail == "main" else self.graph.transitions
+        self.beside = [transition for transition in beside if id(transition) not in on_path]
+        self.phases = self._shown_phases()
+
+    def _shown_phases(self) -> list[Phase]:
+        """Return the phases without the first one; with ``detail="main"``, those that the shown transitions join."""
+        phases = self.graph.phases[1:]
+        if self.options.detail == "all":
+            return list(phases)
+        ends = {end for transition in (*self.path, *self.beside) for end in (transition.source, transition.target)}
+        return [phase for phase in phases if phase.event in ends]
 
     def build(self) -> Diagram:
         nodes = [
@@ -86,8 +102,7 @@ class _Builder:
             Node(FINAL, "", NodeKind.FINAL, main=self._is_on_path(self.graph.phases[0])),
         ]
         edges = [self._edge(transition, main=True) for transition in self.path]
-        on_path = set(map(id, self.path))
-        edges += [self._edge(t, main=False) for t in self.graph.transitions if id(t) not in on_path]
+        edges += [self._edge(transition, main=False) for transition in self.beside]
         edges += self._discovered()
         right = self.options.direction == "right"
         shows_ranks = len(self.options.tracks) > 1
@@ -95,8 +110,8 @@ class _Builder:
 
     def _phases(self) -> Iterator[Node]:
         current = None if self.engine is None else self.engine.phase
-        for phase in self.graph.phases[1:]:
-            marks = {Mark.CUSTOM} if _is_custom(phase) else set()
+        for phase in self.phases:
+            marks = {Mark.CUSTOM} if is_custom(phase) else set()
             if phase is current:
                 marks.add(Mark.CURRENT)
             visits = None if self.heat is None else self.heat.visits(phase)
@@ -135,9 +150,9 @@ class _Builder:
         return None
 
     def _histories(self) -> Iterator[Node]:
-        targets = [t.target for t in self.graph.transitions]
+        targets = [t.target for t in self.beside]
         for scope in dict.fromkeys(target.scope for target in targets if isinstance(target, History)):
-            entries = [transition for transition in self.graph.transitions if transition.target == History(scope)]
+            entries = [transition for transition in self.beside if transition.target == History(scope)]
             yield Node(
                 _history_id(scope),
                 "H*",
@@ -150,7 +165,7 @@ class _Builder:
     def _callbacks(self) -> Iterator[Node]:
         """Yield a node for each discovered callback event, in the scope of the event that was fired before it."""
         scopes: dict[Event, Scope | None] = {phase.event: phase.scope for phase in self.graph.phases}
-        for move in self.lifecycle.discovered:
+        for move in self._discovered_moves():
             for end in _ends(move):
                 if end not in scopes:
                     scopes[end] = scopes.get(_ends(move)[0])
@@ -159,13 +174,18 @@ class _Builder:
                     )
 
     def _discovered(self) -> Iterator[Edge]:
-        for move, count in self.lifecycle.discovered.items():
+        for move in self._discovered_moves():
             source, target = (self.ids.get(end, _callback_id(end)) for end in _ends(move))
-            yield Edge(source, target, kind=EdgeKind.DISCOVERED, tip=f"seen {count} times")
+            yield Edge(source, target, kind=EdgeKind.DISCOVERED, tip=f"seen {self.lifecycle.discovered[move]} times")
+
+    def _discovered_moves(self) -> list[Move]:
+        """Return the discovered moves between callback events and shown phases."""
+        hidden = {phase.event for phase in self.graph.phases} - {phase.event for phase in self.phases}
+        return [move for move in self.lifecycle.discovered if hidden.isdisjoint(_ends(move))]
 
     def _boxes(self) -> Iterator[Box]:
         seen: set[Scope] = set()
-        for phase in self.graph.phases:
+        for phase in self.phases:
             for scope in phase.scope.path if phase.scope is not None else ():
                 if scope not in seen:
                     seen.add(scope)
@@ -217,10 +237,6 @@ def _main_path_and_loops(diagram: Diagram) -> Diagram:
 def _is_shown(activity: Code) -> bool:
     """Return True if `activity` is shown as a note: if it runs code of the user and is not an engine, drawn inside."""
     return activity.runs_user_code if isinstance(activity, CodeFragment) else getattr(activity, "engine", None) is None
-
-
-def _is_custom(phase: Phase) -> bool:
-    return not type(phase.event).__module__.startswith("fsm_engine.")
 
 
 def scope_id(scope: Scope) -> str:

@@ -98,6 +98,7 @@ def render(
     *,
     title: str | None = None,
     direction: str = "down",
+    detail: str = "all",
     theme: str = "auto",
     guards: bool = False,
     handlers: bool = False,
@@ -108,11 +109,11 @@ def render(
     The arguments are the same as in `Lifecycle.draw`.
 
     Raises:
-        ValueError: an unknown format, direction or theme, or a timeline of another lifecycle.
+        ValueError: an unknown format, direction, detail or theme, or a timeline of another lifecycle.
         ImportError: png and pdf need Typst; the message has the command that installs it.
     """
     write = choose("format", format, FORMATS)
-    options = DiagramOptions(title or "", direction, guards, handlers, _tracks(timeline))
+    options = DiagramOptions(title or "", direction, detail, guards, handlers, _tracks(timeline))
     return write(lifecycle, options, get_theme(theme))
 
 

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import CodeFragment, UserCallable
 from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition
 
@@ -66,6 +68,36 @@ class _Step:
             found.append(step.transition)
             step = step.before
         return tuple(reversed(found))
+
+
+def usual_transitions(graph: Graph, path: Path) -> list[Transition]:
+    """Return the transitions beside the main path `path` that belong to an undisturbed run, in the order of the graph.
+
+    They join the phases of the path and the phases that users added. The library's own shortcuts, such as the exit of
+    STARTED if nothing is left to do, are rare and left out; its loops, and the branches inside an iteration, are not.
+    """
+    early, on_path = early_ends(graph), {id(transition) for transition in path}
+    reached = {0, *(graph.index[t.target] for t in path if not isinstance(t.target, History))}
+    kept = {n for n, phase in enumerate(graph.phases) if n in reached or (is_custom(phase) and n not in early)}
+    return [
+        transition
+        for number in sorted(kept)
+        for transition, target in undisturbed_moves(graph, number)
+        if id(transition) not in on_path and target in kept
+        if target <= number or isinstance(transition.guard, UserCallable) or _may_branch(graph, number, target)
+    ]
+
+
+def _may_branch(graph: Graph, source: int, target: int) -> bool:
+    """Return True if a branch from `source` is usual: inside an iteration, or at a phase that a user added."""
+    phase = graph.phases[source]
+    inside = phase.scope is not None and Scope.ITERATION in phase.scope.path
+    return inside or is_custom(phase) or is_custom(graph.phases[target])
+
+
+def is_custom(phase: Phase) -> bool:
+    """Return True if a user defined the event of `phase`."""
+    return not type(phase.event).__module__.startswith("fsm_engine.")
 
 
 def _score(step: _Step) -> tuple[int, int, int]:

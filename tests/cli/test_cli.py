@@ -242,12 +242,13 @@ def test_draw_without_a_file_writes_mermaid_to_standard_output(here):
 def test_draw_passes_its_options_to_render(here):
     from fsm_engine.render import render
 
-    options = {"title": "T", "direction": "right", "theme": "dark", "guards": True, "handlers": True}
-    flags = ["--title=T", "--direction=right", "--theme=dark", "--guards", "--handlers"]
+    options = {"title": "T", "direction": "right", "detail": "main", "theme": "dark"}
+    options |= {"guards": True, "handlers": True}
+    flags = ["--title=T", "--direction=right", "--detail=main", "--theme=dark", "--guards", "--handlers"]
     done = call("draw", "--format", "svg", *flags)
     assert done.stdout_bytes == render(Lifecycle.training(), "svg", **options)
     plain = call("draw", "--format", "svg").stdout_bytes
-    assert all(call("draw", "--format", "svg", flag).stdout_bytes != plain for flag in flags[:4])
+    assert all(call("draw", "--format", "svg", flag).stdout_bytes != plain for flag in flags[:5])
 
 
 def test_draw_shows_the_handlers_of_an_engine_that_a_function_returned(here):
@@ -274,6 +275,7 @@ def test_draw_shows_the_handlers_of_an_engine_that_a_function_returned(here):
         (["-o", "x.gif"], ("'x.gif'", ".gif", ".svg, ")),
         (["-o", "x"], ("'x' has no suffix", ".svg, ")),
         (["--theme", "pink"], ("theme='pink'", "'auto', ")),
+        (["--detail", "most"], ("detail='most'", "'all' or 'main'")),
         (["--direction", "up"], ("direction='up'", "'down' or 'right'")),
         (["-o", "no/where.svg"], ("no/where.svg", "folder")),
     ],
@@ -463,6 +465,7 @@ def test_a_wrong_command_line_is_reported_with_the_usage(here, arguments):
         (["draw", "--format", "s"], ["svg", "scxml"]),
         (["draw", "--theme", "d"], ["dark"]),
         (["draw", "--direction", ""], ["down", "right"]),
+        (["draw", "--detail", ""], ["all", "main"]),
     ],
 )
 def test_the_shell_completes_commands_phases_and_formats(typed, offered):

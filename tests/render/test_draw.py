@@ -113,6 +113,7 @@ def test_an_unknown_suffix_is_refused(name: str, message: str, tmp_path: Path) -
     ("options", "message"),
     [
         ({"theme": "pink"}, r"theme='pink'.*'auto', 'light', 'dark', 'print'"),
+        ({"detail": "most"}, r"detail='most'.*'all'.*'main'"),
         ({"direction": "up"}, r"direction='up'.*'down'.*'right'"),
     ],
 )
@@ -254,3 +255,65 @@ def test_a_notebook_shows_the_svg() -> None:
         "image/svg+xml": "<svg",
         "text/plain": "phase",
     }
+
+
+def joined(lifecycle: Lifecycle, **options: Any) -> set[str]:
+    """Return the edges that are drawn, as ``A > B``, without those of the main path."""
+    diagram = build_diagram(lifecycle, DiagramOptions(**options))
+    return {re.sub(r"\w*Events\.", "", f"{edge.source} > {edge.target}") for edge in diagram.edges if not edge.main}
+
+
+LOOPS = {"ITERATION_COMPLETED > GET_BATCH_STARTED", "EPOCH_COMPLETED > EPOCH_STARTED"}
+
+
+def test_the_main_detail_is_the_main_path_with_its_loops() -> None:
+    lifecycle = Lifecycle.training()
+    diagram = build_diagram(lifecycle, DiagramOptions(detail="main"))
+    assert diagram.main == build_diagram(lifecycle).main == diagram.nodes
+    assert joined(lifecycle, detail="main") == LOOPS < joined(lifecycle)
+    for suffix in ("svg", "mmd", "dot"):
+        assert render(lifecycle, suffix, detail="main") != render(lifecycle, suffix)
+
+
+def test_the_main_detail_has_phases_and_edges_of_users_without_errors_and_signals() -> None:
+    def is_bad(engine: Engine) -> bool:
+        return False
+
+    lifecycle = Lifecycle.training()
+    with lifecycle.edit():
+        lifecycle.add_phase(Own.CHECK, is_bad, Scope.EPOCH)
+        lifecycle.add_transition(Events.ITERATION_COMPLETED >> Own.CHECK, guard=is_bad)
+        lifecycle.add_transition(Own.CHECK >> Events.GET_BATCH_STARTED)
+        lifecycle.add_phase(Own.SEEN, is_bad, Scope.EPOCH)
+        lifecycle.add_transition(Scope.ITERATION >> Own.SEEN, error=MemoryError, limit=1)
+        lifecycle.add_transition(Own.SEEN >> Events.GET_BATCH_STARTED)
+        lifecycle.add_transition(Events.STARTED >> Events.COMPLETED, guard=is_bad, label="bad")
+    check = {"ITERATION_COMPLETED > Own.CHECK", "Own.CHECK > GET_BATCH_STARTED"}
+    assert joined(lifecycle, detail="main") == LOOPS | check | {"STARTED > COMPLETED"}
+
+
+def test_the_main_detail_has_the_branches_of_a_step() -> None:
+    pytest.importorskip("torch")
+    from torch import nn, optim
+
+    from fsm_engine import create_supervised_trainer
+
+    model = nn.Linear(1, 1)
+    trainer = create_supervised_trainer(
+        model, optim.SGD(model.parameters(), lr=1), nn.MSELoss(), gradient_accumulation_steps=2
+    )
+    skip = "BACKWARD_COMPLETED > ITERATION_COMPLETED"
+    assert joined(trainer.lifecycle, detail="main") == LOOPS | {skip}
+
+
+def test_the_main_detail_has_callback_events_between_phases_that_are_drawn() -> None:
+    engine = Engine(lambda engine, batch: engine.fire_event(Own.SEEN))
+    engine.register_events(*Own)
+    engine.add_event_handler(Events.TERMINATE, lambda: engine.fire_event(Own.CHECK))
+    engine.add_event_handler(Own.SEEN(once=2), lambda: engine.terminate())
+    with engine.discover():
+        engine.run([1, 2], max_epochs=1)
+    seen = joined(engine.lifecycle, detail="main") - LOOPS
+    assert "ITERATION_STARTED > callback Own.SEEN" in seen
+    assert not any("TERMINATE" in edge for edge in seen)
+    assert render(engine.lifecycle, "svg", detail="main")

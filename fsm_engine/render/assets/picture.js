@@ -46,7 +46,7 @@ class Picture {
   showWalk(walk, running) {
     const moves = running ? walk.moves : [];
     const ends = moves.flatMap((move) => [this.nodes.get(move.source)[0], this.nodes.get(move.target).at(-1)]);
-    this.mark("been", ends);
+    this.mark("been", ends.filter(Boolean));
     this.mark("taken", new Set(moves.map((move) => this.edges.get(move.exit)).filter(Boolean)));
     this.mark("newest", running && walk.last ? [this.edges.get(walk.last.exit)].filter(Boolean) : []);
     this.mark("here", running ? this.positionOf(walk) : []);

@@ -46,8 +46,9 @@ class View {
     this.#place(this.x + dx, this.y + dy, this.scale, glide);
   }
 
-  /** Scroll a node into view, unless it is visible. */
+  /** Scroll a node into view, unless it is visible; do nothing without a node, as for phases that are not drawn. */
   show(node) {
+    if (!node) return;
     const box = this.bounds.get(node);
     const scale = this.scale < 0.45 ? 0.8 : this.scale;
     const [left, top] = [box.x * scale + this.x, box.y * scale + this.y];
