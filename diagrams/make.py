@@ -204,6 +204,52 @@ def timeline_of_ranks() -> dict[str, bytes]:
     return {"svg": render_timeline(merged_run()[1], "svg", title="Three ranks: two wait for the data of the third")}
 
 
+class Busy(torch.autograd.Function):
+    """Takes simulated time in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, spend: Callable[[], None]) -> torch.Tensor:
+        """Return `x`."""
+        ctx.spend = spend
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Spend the time."""
+        ctx.spend()
+        return gradients[0], None
+
+
+def supervised_rank(rank: int, loads: tuple[float, ...]) -> Timeline:
+    """Record a supervised training on one rank, which waits in the backward pass until the slowest has its batch."""
+    clock = Clock()
+    model, optimizer, criterion = parts()
+
+    class Network(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            clock.spend(5)
+            number = int(x[0, 0])
+            share = 1 + 0.4 * math.sin(number) + 2 * (number == 0)  # as in `Batches`
+            wait = (max(loads) - loads[rank]) * share
+            return Busy.apply(model(x), lambda: clock.spend(9 + wait))  # type: ignore[no-any-return, no-untyped-call]
+
+    class Pairs(Batches):
+        def __iter__(self) -> Iterator[Any]:
+            return ((torch.full((1, 2), float(number)), torch.zeros(1, 1)) for number in super().__iter__())
+
+    trainer = create_supervised_trainer(Network(), optimizer, criterion)
+    with mock.patch("fsm_engine.timeline.track_writer.perf_counter_ns", clock), trainer.record() as timeline:
+        trainer.run(Pairs(clock, 12, loads[rank]), max_epochs=2)
+    timeline.tracks[0].rank = Rank(rank, len(loads), "host", "run", [ClockReading(0, 0, 20_000)])
+    return timeline
+
+
+def timeline_of_two_ranks() -> dict[str, bytes]:
+    """Draw the timeline of a supervised training on two ranks."""
+    merged = Timeline.merge([supervised_rank(rank, (4, 12)) for rank in range(2)])
+    return {"svg": render_timeline(merged, "svg", title="Two ranks: rank 0 waits for the data of rank 1")}
+
+
 def ranks_over_lifecycle() -> dict[str, bytes]:
     """Draw the lifecycle with the differences between the ranks."""
     lifecycle, timeline = merged_run()
@@ -249,6 +295,7 @@ PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "timeline": timeline,
     "run_over_lifecycle": run_over_lifecycle,
     "timeline_of_ranks": timeline_of_ranks,
+    "timeline_of_two_ranks": timeline_of_two_ranks,
     "ranks_over_lifecycle": ranks_over_lifecycle,
 }
 """Functions that draw the pictures, by the name of the files."""
