@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from animation import animated
 from packages import packages_svg
 
 from fsm_engine import Engine, EventEnum, Events, Lifecycle, create_supervised_evaluator, create_supervised_trainer
@@ -267,6 +268,18 @@ def run_over_lifecycle() -> dict[str, bytes]:
     return drawn(lifecycle, title="Visits and time of a recorded run", timeline=timeline)
 
 
+def walk_over_lifecycle() -> dict[str, bytes]:
+    """Draw the main phases with the heat map of that run, and animate a short run over them."""
+    lifecycle, timeline = evaluated_run()
+    svg = render(lifecycle, "svg", title="A run over its lifecycle", timeline=timeline, detail="main").decode()
+    walk: list[tuple[str, str]] = []
+    engine = Engine(lambda _engine, _batch: None)
+    with engine.observe(lambda _engine, move: walk.append((str(move.source), str(move.target)))):
+        engine.run(iter(range(4)), epoch_length=2, max_epochs=2)
+    (_, first), *others, (last, _) = walk
+    return {"svg": animated(svg, [("initial", first), *others, (last, "final")]).encode()}
+
+
 PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "lifecycle": lambda: drawn(Lifecycle.training()),
     "lifecycle_main": lambda: drawn(Lifecycle.training(), detail="main"),
@@ -294,6 +307,7 @@ PICTURES: dict[str, Callable[[], dict[str, bytes]]] = {
     "difference": difference,
     "timeline": timeline,
     "run_over_lifecycle": run_over_lifecycle,
+    "walk_over_lifecycle": walk_over_lifecycle,
     "timeline_of_ranks": timeline_of_ranks,
     "timeline_of_two_ranks": timeline_of_two_ranks,
     "ranks_over_lifecycle": ranks_over_lifecycle,
