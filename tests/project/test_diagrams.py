@@ -47,22 +47,33 @@ def test_a_picture_has_no_faults(name: str) -> None:
     assert faults(svg) == []
 
 
-def numbers(text: str, attribute: str) -> list[list[float]]:
-    return [[float(number) for number in found.split(";")] for found in re.findall(rf' (?:{attribute})="([^"]+)"', text)]
+def lists_of_numbers(text: str, attribute: str) -> list[list[float]]:
+    lists = re.findall(rf' (?:{attribute})="([^"]+)"', text)
+    return [[float(number) for number in numbers.split(";")] for numbers in lists]
 
 
 def test_the_animated_run_lights_up_each_phase_as_often_as_it_enters_it() -> None:
     svg = (DIAGRAMS / "walk_over_lifecycle.svg").read_text(encoding="utf-8")
     dot, *lights = re.findall(r"<animate.*?/>", svg)
     for animation in (dot, *lights):
-        (times,) = numbers(animation, "keyTimes")
+        (times,) = lists_of_numbers(animation, "keyTimes")
         assert times == sorted(set(times))
-        assert (times[0], len(times)) == (0, len(numbers(animation, "values|keyPoints")[0]))
-    (places,) = numbers(dot, "keyPoints")
+        assert (times[0], len(times)) == (0, len(lists_of_numbers(animation, "values|keyPoints")[0]))
+    (places,) = lists_of_numbers(dot, "keyPoints")
     assert places == sorted(places)
     assert (places[0], places[-1]) == (0, 1)
     # STARTED, EPOCH_STARTED, 4 phases of 2 iterations in 2 epochs, EPOCH_COMPLETED, COMPLETED, the end
-    assert sorted(sum(values) for light in lights for values in numbers(light, "values")) == [1, 1, 1, 2, 2, 4, 4, 4, 4]
+    assert sorted(sum(values) for light in lights for values in lists_of_numbers(light, "values")) == [
+        1,
+        1,
+        1,
+        2,
+        2,
+        4,
+        4,
+        4,
+        4,
+    ]
 
 
 def test_an_animation_needs_an_edge_for_each_move() -> None:
