@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 
 from fsm_engine._util.version import __version__
 from fsm_engine.cli import output, running, timelines
+from fsm_engine.cli.completions import completions
 from fsm_engine.cli.errors import NEGATIVE, reported_errors
 from fsm_engine.cli.examples import EXAMPLES, epilog
-from fsm_engine.cli.suggestions import completions
 from fsm_engine.cli.targets import Target, find, find_phase
 from fsm_engine.engine.engine import Engine
 from fsm_engine.lifecycle.lifecycle import Lifecycle

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from fsm_engine._util.signatures import call_error
+from fsm_engine._util.suggestions import did_you_mean
 from fsm_engine.cli.errors import CommandError
-from fsm_engine.cli.suggestions import did_you_mean
 from fsm_engine.cli.user_modules import import_path, load_module, user_code
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.events import Event
@@ -107,7 +107,7 @@ def look_up(module: ModuleType, place: str, name: str) -> Any:
     try:
         return reduce(getattr, name.split("."), module)
     except AttributeError:
-        hint = did_you_mean(name, vars(module)) or known_names(module, place)
+        hint = did_you_mean(name, list(vars(module))) or known_names(module, place)
         raise CommandError(f"{place} has no {name}.{hint}") from None
 
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from fsm_engine._util.suggestions import did_you_mean
 from fsm_engine.cli.errors import CommandError, with_type
-from fsm_engine.cli.suggestions import did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _LIBRARIES = [_PACKAGE, *{Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")}]

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fsm_engine._util.suggestions import did_you_mean
 from fsm_engine.dispatch.entries import EventEntry, Handler, HandlerEntry, Key
 from fsm_engine.dispatch.signatures import handler_arguments
 from fsm_engine.events.edges import Edge, Exit
@@ -15,6 +16,7 @@ from fsm_engine.events.events import AnyEvent, Event, EventEnum, name_of, withou
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Payload
 from fsm_engine.graph.graph import Graph
+from fsm_engine.graph.phases import similar_phases
 
 _MOVE = Payload(keywords={"transition": "transition"})
 
@@ -140,9 +142,9 @@ class Registry:
         if isinstance(key, (Edge, Exit)):
             return self._entry_of_move(key)
         raise ValueError(
-            f"{event!r} is not a valid event for this Engine. Registered events: "
+            f"{event!r} is not a valid event for this Engine.{self._suggestion(event)} Registered events: "
             f"{', '.join(str(known) for known in self.entries if not isinstance(known, (Edge, Exit)))}. "
-            f"Register it with engine.register_events({event!r}).{self._suggestion(event)}"
+            f"For an event of your own, first call engine.register_events({event!r})."
         )
 
     def _entry_of_move(self, move: Edge | Exit) -> EventEntry:
@@ -163,7 +165,8 @@ class Registry:
             elif end not in graph.index:
                 callback = " It is a callback event; add_path turns it into a phase." if end in self.entries else ""
                 return (
-                    f"{move} names {end}, which is not a phase of the lifecycle.{callback} "
+                    f"{move} names {end}, which is not a phase of the lifecycle."
+                    f"{callback or similar_phases(name_of(end), graph.phases)} "
                     f"The phases are {', '.join(graph.by_name)}."
                 )
         if isinstance(move, Exit) or graph.has_edge(move.source, move.target):
@@ -181,7 +184,9 @@ class Registry:
         phases = [] if self.graph is None else [p.event for p in self.graph.phases if type(p.event) is type(event)]
         if isinstance(event, EventEnum) and phases:
             return f" Other events of {type(event).__name__} are phases of this lifecycle, but it has no {event.name}."
-        return ""
+        if not isinstance(event, str):
+            return ""
+        return did_you_mean(event, {name: repr(events[0]) for name, events in self._by_name.items()})
 
     def attach(
         self, events: Iterable[AnyEvent], handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_engine.dispatch.step_moves import announce_move, entries_of_move, move
+from fsm_engine.engine.failure_notes import add_notes
 from fsm_engine.events.edges import name_of_end
 from fsm_engine.graph.code import evaluate
 from fsm_engine.graph.positions import phase_at
@@ -30,6 +31,7 @@ def take_error_edge(engine: EventDispatcher, error: BaseException) -> tuple[Tran
     if phase_at(engine._cursor.position) not in engine._graph.recovery_only_phases:
         engine._failure.edges_tried = frozenset()
     while True:
+        add_notes(engine, error)
         try:
             edge = _find_error_edge(engine, error, tried)
         except BaseException as other:

@@ -6,10 +6,12 @@ enums with the same name are two events.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from enum import Enum, EnumMeta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from fsm_engine._util.suggestions import did_you_mean
 from fsm_engine.events.filters import EventFilter, Filter, make_filter
 from fsm_engine.events.scopes import Scope
 
@@ -42,6 +44,7 @@ class CallableEventWithFilter:
         after: int | None = None,
         *,
         priority: int | None = None,
+        **unknown: NoReturn,
     ) -> CallableEventWithFilter:
         """Return this event with another filter or priority; the event itself does not change.
 
@@ -57,12 +60,15 @@ class CallableEventWithFilter:
             after: match only values above this bound.
             priority: handlers with a higher priority are called first, handlers with the same priority in the order in
                 which they were attached; the default is 0.
+            **unknown: none is allowed; the error for one names the nearest argument.
 
         Raises:
             ValueError: no argument is given, `once` is combined with `every`, `before` or `after`, a number is out of
                 range, or `event_filter` does not accept two arguments.
-            TypeError: `event_filter` is not callable, or `priority` is not an integer.
+            TypeError: `event_filter` is not callable, `priority` is not an integer, or an argument is unknown.
         """
+        if unknown:
+            raise _unknown_argument(self, *unknown)
         conditions: tuple[object, ...] = (event_filter, every, once, before, after)
         has_filter = any(condition is not None for condition in conditions)
         if not has_filter and priority is None:
@@ -95,6 +101,14 @@ class CallableEventWithFilter:
         from fsm_engine.events.edges import Edge
 
         return Edge(source, self)  # type: ignore[arg-type]  # checked there
+
+
+def _unknown_argument(event: CallableEventWithFilter, name: str, *_others: str) -> TypeError:
+    arguments = ("event_filter", "every", "once", "before", "after", "priority")
+    return TypeError(
+        f"{event}() has no argument {name}=.{did_you_mean(name, {known: f'{known}=' for known in arguments})} "
+        f"The arguments are {', '.join(arguments)}."
+    )
 
 
 class _FilteredEvent(CallableEventWithFilter):
@@ -132,6 +146,21 @@ class _EventEnumMeta(EnumMeta):
                     f"would be one event. Give {alias} another value."
                 )
         return cls
+
+    if not TYPE_CHECKING and sys.version_info < (3, 12):
+        # Since 3.12 members are attributes of the class, which Python looks up faster without this method. Tracebacks
+        # name the nearest member by themselves; here the message does, which notebooks and pytest show, too.
+        def __getattr__(cls, name: str) -> Any:
+            try:
+                return cls._member_map_[name]
+            except KeyError:
+                raise AttributeError(_no_member(cls, name), name=name, obj=None) from None
+
+
+def _no_member(enum: EnumMeta, name: str) -> str:
+    members = {member: f"{enum.__name__}.{member}" for member in enum.__members__}
+    hint = did_you_mean(name, members) or f" Its events are {', '.join(members)}."
+    return f"{enum.__name__} has no event {name}.{hint}"
 
 
 class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):

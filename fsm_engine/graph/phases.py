@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from fsm_engine._util.suggestions import did_you_mean
 from fsm_engine.events.events import Event, name_of
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code, CodeFragment, Payload
@@ -46,3 +48,8 @@ class Phase:
 
     def __str__(self) -> str:
         return self.name
+
+
+def similar_phases(name: str, phases: Iterable[Phase]) -> str:
+    """Return a sentence with the phases whose names resemble `name`, with a space in front; empty if none does."""
+    return did_you_mean(name, {phase.name: repr(phase.event) for phase in phases})

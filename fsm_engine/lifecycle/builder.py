@@ -16,7 +16,7 @@ from fsm_engine.events.placeholders import Unbound
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code, CodeFragment, UserFunction
 from fsm_engine.graph.graph import Graph
-from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.phases import Phase, similar_phases
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.mutable_graph import ChangedPart
@@ -100,7 +100,8 @@ class LifecycleBuilder:
         number = self._graph.index.get(without_filter(event))  # type: ignore[arg-type]  # an edge is not a key
         if number is None:
             raise LifecycleError(
-                f"{event} is not a phase of {self!r}. The phases are {', '.join(self._graph.by_name)}."
+                f"{event} is not a phase of {self!r}.{similar_phases(getattr(event, 'name', str(event)), self.phases)} "
+                f"The phases are {', '.join(self._graph.by_name)}."
             )
         return number
 

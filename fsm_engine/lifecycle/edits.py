@@ -14,7 +14,7 @@ from fsm_engine.events.edges import Edge, End, Path, name_of_end
 from fsm_engine.events.events import Event, EventEnum, is_same
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Code, CodeFragment, Payload, UserCallable
-from fsm_engine.graph.phases import Phase
+from fsm_engine.graph.phases import Phase, similar_phases
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.mutable_graph import MutableGraph
@@ -200,7 +200,7 @@ class Draft(MutableGraph):
             elif isinstance(part, Phase) and self.phase(part.event) == part:
                 phases[part.event] = None
             else:
-                raise LifecycleError(f"{part} is not in {owner}, so it cannot be removed.")
+                raise LifecycleError(f"{part} is not in {owner}, so it cannot be removed.{_removal_hint(part)}")
         for number in numbers:
             self.remove_transition(number)
         for event in phases:
@@ -355,7 +355,16 @@ class Draft(MutableGraph):
             raise LifecycleError(f"{event} already is a phase. Connect it with add_transition, or use another event.")
 
     def _unknown(self, event: End) -> str:
-        return f"{event} is not a phase. The phases are {', '.join(self.names())}."
+        hint = similar_phases(name_of_end(event), self.graph.phases)
+        return f"{event} is not a phase.{hint} The phases are {', '.join(self.names())}."
+
+
+def _removal_hint(part: object) -> str:
+    if isinstance(part, Edge):
+        return f" To remove an edge, use remove_transition({part})."
+    if isinstance(part, (str, EventEnum)):
+        return " Give the phase itself, one of lifecycle.phases, and its transitions."
+    return ""
 
 
 def _target(edge: Edge) -> Event | History:

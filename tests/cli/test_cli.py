@@ -361,7 +361,7 @@ def test_paths_exits_with_1_without_a_path(here):
 @pytest.mark.parametrize(
     ("name", "fragments"),
     [
-        ("iteration_strated", ("no phase iteration_strated", "Did you mean ITERATION_STARTED or ")),
+        ("iteration_strated", ("no phase iteration_strated", "Did you mean ITERATION_STARTED?")),
         ("zzz", ("no phase zzz", "The phases are IDLE, STARTED, ")),
     ],
 )

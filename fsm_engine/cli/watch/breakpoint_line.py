@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fsm_engine.cli.suggestions import did_you_mean
+from fsm_engine._util.suggestions import did_you_mean
 
 GRAMMAR = "PHASE or A >> B, then if wanted: iteration >= 100, epoch == 3, every 50, once"
 _COUNTERS = ("iteration", "epoch")
