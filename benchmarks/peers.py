@@ -44,7 +44,7 @@ def machine() -> str:
 def write(results: dict[str, Any], folder: Path) -> None:
     """Write the page and the plots of `results` into `folder`."""
     (folder / "peers.md").write_text(page(results), encoding="utf-8")
-    for name, theme in (("peers.svg", "light"), ("peers_dark.svg", "dark")):
+    for name, theme in (("peers.svg", "auto"), ("peers_dark.svg", "dark")):
         (folder / name).write_text(plot(results, theme), encoding="utf-8")
 
 

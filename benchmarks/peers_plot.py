@@ -50,13 +50,20 @@ class Axis:
 
 def plot(results: Mapping[str, Any], theme_name: str) -> str:
     """Return an SVG picture of all ratios: a panel per job, a row per peer, the cheapest on digits first."""
-    theme = get_theme(theme_name)
     rows = [row for name, row in results["peers"].items() if name != "bare" and "error" not in row]
     rows.sort(key=lambda row: row["jobs"]["digits"]["ratio"])
     width = LEFT + 34 + NAMES + len(PANELS) * PANEL + (len(PANELS) - 1) * GAP
     height = TOP + len(rows) * ROW + 56
+    return svg_document(
+        width, height, None, get_theme(theme_name), lambda theme: _content(results, rows, height, theme)
+    )
+
+
+def _content(
+    results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], height: float, theme: Theme
+) -> Iterator[str]:
     title = "Time per iteration as a multiple of a bare PyTorch loop"
-    content = [
+    yield from [
         text(title, TITLE, LEFT, 30, theme.text, bold=True),
         text(SUBTITLE, SMALL, LEFT, 52, theme.line),
         text(f"{results['machine']}, {dates(results)}", SMALL, LEFT, height - 16, theme.line),
@@ -64,11 +71,10 @@ def plot(results: Mapping[str, Any], theme_name: str) -> str:
     for place, row in enumerate(rows):
         ours = row["title"] == OURS
         colour = theme.main.border if ours else theme.text
-        content.append(text(row["title"], NAME_SIZE, LEFT, middle(place), colour, bold=ours))
+        yield text(row["title"], NAME_SIZE, LEFT, middle(place), colour, bold=ours)
     for number, (job, heading) in enumerate(PANELS.items()):
         left = LEFT + NAMES + number * (PANEL + GAP)
-        content += panel([(row["title"], row["jobs"][job]) for row in rows], heading, left, theme)
-    return svg_document(width, height, None, theme, content)
+        yield from panel([(row["title"], row["jobs"][job]) for row in rows], heading, left, theme)
 
 
 def panel(rows: Sequence[tuple[str, Mapping[str, float]]], heading: str, left: float, theme: Theme) -> Iterator[str]:
@@ -101,7 +107,8 @@ def middle(place: int) -> float:
 
 def clear(left: float, y: float, width: float, theme: Theme) -> str:
     """Return a rectangle of the background for a text, so that no line of the axis crosses it."""
-    return f'<rect x="{left:.1f}" y="{y - 8:.1f}" width="{width:.1f}" height="16" fill="{theme.background}"/>'
+    bounds = f'x="{left:.1f}" y="{y - 8:.1f}" width="{width:.1f}" height="16"'
+    return f'<rect class="background" {bounds} fill="{theme.background}"/>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float, opacity: float = 1) -> str:

@@ -25,8 +25,7 @@ UNSTEADY = "~"
 PAGE = """\
 # fsm_engine and other training libraries
 
-<picture><source media="(prefers-color-scheme: dark)" srcset="peers_dark.svg">
-<img src="peers.svg" alt="{alt}"></picture>
+![{alt}](peers.svg)
 
 {table}
 

@@ -190,7 +190,8 @@ class Lifecycle(LifecycleBuilder):
             direction: direction of the main path, ``"down"`` or ``"right"``.
             detail: ``"all"``, or ``"main"`` to leave out signals, errors and rare edges, with the phases that only they
                 reach.
-            theme: ``"auto"``, without a background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
+            theme: ``"light"``, ``"dark"`` or ``"print"``. ``"auto"`` is light or dark as the reader's page; only .svg,
+                .html and .mmd can follow the page, other formats are light.
             guards: whether to show guards, actions, limits and activities.
             handlers: whether to list the handlers of each phase, with file and line.
             timeline: recorded run, whose first track is shown in the picture, or one of its tracks. The width of an

@@ -21,7 +21,7 @@ _POINTS = (NodeKind.INITIAL, NodeKind.FINAL)
 _INDENT = "  "
 
 
-def to_dot(diagram: Diagram, theme: Theme = THEMES["auto"]) -> str:
+def to_dot(diagram: Diagram, theme: Theme = THEMES["light"]) -> str:
     """Return `diagram` as DOT text."""
     graph = _Graph(diagram, theme, set())
     lines = [*_defaults(diagram, theme), *graph.nodes(), *graph.edges()]

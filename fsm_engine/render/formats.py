@@ -14,7 +14,7 @@ from fsm_engine._util.choices import choose, suffix_of
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
-from fsm_engine.render.themes import Theme, get_theme
+from fsm_engine.render.themes import Theme, get_theme, without_choice
 from fsm_engine.serialization.files import WRITERS
 from fsm_engine.timeline.rank_visits import engines_of_ranks
 from fsm_engine.timeline.timeline import Timeline
@@ -38,13 +38,13 @@ def _svg(diagram: Diagram, theme: Theme) -> bytes:
 def _converted(format: Literal["png", "pdf"], diagram: Diagram, theme: Theme) -> bytes:  # noqa: A002
     from fsm_engine.render.convert import convert_svg
 
-    return convert_svg(_svg(diagram, theme).decode(), format)
+    return convert_svg(_svg(diagram, without_choice(theme)).decode(), format)
 
 
 def _dot(diagram: Diagram, theme: Theme) -> bytes:
     from fsm_engine.render.dot import to_dot
 
-    return to_dot(diagram, theme).encode()
+    return to_dot(diagram, without_choice(theme)).encode()
 
 
 def _mermaid(diagram: Diagram, theme: Theme) -> bytes:

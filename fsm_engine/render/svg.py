@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from math import ceil
 from xml.sax.saxutils import escape, quoteattr
 
@@ -10,10 +11,13 @@ from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
 from fsm_engine.render.polylines import corners, direction, shorten
 from fsm_engine.render.text_metrics import LINE_HEIGHT, text_width
-from fsm_engine.render.themes import Theme
+from fsm_engine.render.themes import THEMES, Theme, dark_colours, without_choice
 
 ROUNDING = 11.0
 ARROW_LENGTH = 9.0
+
+FOLLOWS_READER = "fsm-engine-auto"
+"""Class of a document whose colours follow the reader's colour scheme."""
 
 
 def to_svg(picture: Picture, theme: Theme) -> str:
@@ -22,24 +26,49 @@ def to_svg(picture: Picture, theme: Theme) -> str:
     Nodes, edges and boxes are groups with the classes ``node``, ``edge`` and ``box``. Their attributes ``data-node``,
     ``data-source``, ``data-target``, ``data-label`` and ``data-box`` hold the ids and labels of the diagram.
     """
-    return svg_document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
+    return svg_document(picture.width, picture.height, picture.title, theme, partial(_content, picture))
 
 
-def svg_document(width: float, height: float, title: Label | None, theme: Theme, content: Iterable[str]) -> str:
-    """Return an SVG document with the background of `theme`, `title` and `content`.
+def svg_document(
+    width: float, height: float, title: Label | None, theme: Theme, content: Callable[[Theme], Iterable[str]]
+) -> str:
+    """Return an SVG document with the background of a theme, a title, and a content.
 
-    The size is rounded up to whole pixels; a fraction would leave a strip without background.
+    The size is rounded up to whole pixels; a fraction would leave a strip without background. With the theme "auto",
+    the document has the light colours as attributes, which every program understands, and a style with the dark ones
+    for readers who prefer them.
+
+    Args:
+        width: width in pixels.
+        height: height in pixels.
+        title: title at the top.
+        theme: colours.
+        content: returns the elements in the colours of a theme.
     """
     width, height = ceil(width), ceil(height)
+    colours = without_choice(theme)
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family={quoteattr(theme.font)} role="img">']
+    classes = "" if colours is theme else f' class="{FOLLOWS_READER}"'
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg"{classes} {size} font-family={quoteattr(theme.font)} role="img">']
     if title is not None:
         lines.append(f"<title>{escape(title.text.lines[0])}</title>")
-    if theme.background is not None:
-        lines.append(f'<rect width="100%" height="100%" fill="{theme.background}"/>')
-    if title is not None:
-        lines.append(text_elements(title, theme.text, "bold"))
-    return "\n".join([*lines, *content, "</svg>"]) + "\n"
+    body = [text_elements(title, colours.text, "bold")] if title is not None else []
+    body += content(colours)
+    if colours is not theme:
+        lines.append(_dark_style("".join(body)))
+    if colours.background is not None:
+        lines.append(f'<rect class="background" width="100%" height="100%" fill="{colours.background}"/>')
+    return "\n".join([*lines, *body, "</svg>"]) + "\n"
+
+
+def _dark_style(body: str) -> str:
+    """Return the style that replaces the light colours in `body` by the dark ones. It applies to its document only."""
+    rules = [f".{FOLLOWS_READER} .background{{fill:{THEMES['dark'].background}}}"]
+    for light, dark in dark_colours().items():
+        for attribute in ("fill", "stroke"):
+            if f'{attribute}="{light}"' in body:
+                rules.append(f'.{FOLLOWS_READER} [{attribute}="{light}"]{{{attribute}:{dark}}}')
+    return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
 
 
 def _content(picture: Picture, theme: Theme) -> Iterator[str]:
@@ -55,11 +84,10 @@ def _content(picture: Picture, theme: Theme) -> Iterator[str]:
         yield text_elements(swatch.label, theme.text) + "</g>"
 
 
-def _group(classes: str, tip: str, dimmed: bool = False, **data: str) -> str:
+def _group(classes: str, tip: str, **data: str) -> str:
     """Return the start of a group, with `tip` as its tooltip."""
     attributes = "".join(f" data-{name}={quoteattr(value)}" for name, value in data.items())
-    opacity = ' opacity="0.35"' if dimmed else ""
-    return f'<g{opacity} class="{classes}"{attributes}>' + (f"<title>{escape(tip)}</title>" if tip else "")
+    return f'<g class="{classes}"{attributes}>' + (f"<title>{escape(tip)}</title>" if tip else "")
 
 
 def line_width(edge: Edge) -> float:
@@ -79,8 +107,9 @@ def _box(placed: PlacedBox, theme: Theme) -> Iterator[str]:
 def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     node, bounds = placed.node, placed.bounds
     paint = theme.node_paint(node)
-    classes = " ".join(["node", node.kind.value, *sorted(mark.value for mark in node.marks), *(["main"] * node.main)])
-    yield _group(classes, node.tip, node.unvisited, node=node.id)
+    marks = [*sorted(mark.value for mark in node.marks), *(["main"] * node.main), *(["unvisited"] * node.unvisited)]
+    classes = " ".join(["node", node.kind.value, *marks])
+    yield _group(classes, node.tip, node=node.id)
     if Mark.CURRENT in node.marks:
         yield rounded_rect(_grown(bounds, 4), None, theme.current, 3, ROUNDING + 4, css_class="halo")
     if node.kind is NodeKind.INITIAL:
@@ -116,15 +145,17 @@ _DASHES = {EdgeKind.DISCOVERED: ' stroke-dasharray="5 4"', EdgeKind.SIGNAL: ' st
 def _edge(route: Route, theme: Theme) -> Iterator[str]:
     edge = route.edge
     colour = theme.edge_colour(edge)
-    classes = " ".join(["edge", edge.kind.value, *(["main"] * edge.main)])
-    yield _group(classes, edge.tip, edge.weight == 0, source=edge.source, target=edge.target, label=edge.text)
+    unvisited = edge.weight == 0
+    classes = " ".join(["edge", edge.kind.value, *(["main"] * edge.main), *(["unvisited"] * unvisited)])
+    yield _group(classes, edge.tip, source=edge.source, target=edge.target, label=edge.text)
     dash = "" if edge.main else _DASHES.get(edge.kind, "")
     points = shorten(route.points, 2 if edge.kind is EdgeKind.FIRED else ARROW_LENGTH - 1)
     yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{line_width(edge)}"{dash}/>'
     yield _arrowhead(route.points[-2], route.points[-1], edge, colour)
     if route.label is not None:
         coloured = edge.kind is EdgeKind.ERROR or edge.change is not None
-        yield text_elements(route.label, colour if coloured else theme.text)
+        usual = colour if coloured else theme.text
+        yield text_elements(route.label, theme.unvisited.text if unvisited else usual)
     yield "</g>"
 
 

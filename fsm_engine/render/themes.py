@@ -6,7 +6,7 @@ of edges by dashes and arrowheads, and changes by a sign in front of the text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fsm_engine._util.choices import choose
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
@@ -48,6 +48,7 @@ class Theme:
         fired: colour of edges that the step fires.
         error: colour of edges that exceptions take.
         discovered: colour of edges that were seen in a run and not declared, and of callback events at their ends.
+        unvisited: colours of phases and edges that a recorded run did not enter.
         heat: colours of phases by their share of the time of a recorded run, one for each of `HEAT_THRESHOLDS`.
         font: font families; the first one that is installed is used.
     """
@@ -67,6 +68,7 @@ class Theme:
     fired: str
     error: str
     discovered: str
+    unvisited: Paint
     heat: tuple[Paint, ...]
     font: str = "Helvetica,Arial,Liberation Sans,DejaVu Sans,sans-serif"
 
@@ -85,7 +87,9 @@ class Theme:
         return self.heat[sum(share >= threshold for threshold in HEAT_THRESHOLDS) - 1]
 
     def edge_colour(self, edge: Edge) -> str:
-        """Return the colour of `edge`: by its change, else by the main path, else by its kind."""
+        """Return the colour of `edge`: faint if a recorded run did not take it, else by its change, path or kind."""
+        if edge.weight == 0:
+            return self.unvisited.border
         if edge.change is not None:
             paint: Paint = getattr(self, edge.change.value)
             return paint.border
@@ -98,10 +102,12 @@ class Theme:
 def node_role(node: Node) -> str:
     """Return the name of the `Theme` attribute with the colours of `node`.
 
-    A change takes precedence over the marks of a node, and those over the main path.
+    A change takes precedence over a missing visit, that over the marks of a node, and those over the main path.
     """
     if node.change is not None:
         return node.change.value
+    if node.unvisited:
+        return "unvisited"
     if Mark.CALLBACK in node.marks:
         return "callback"
     if Mark.CUSTOM in node.marks:
@@ -142,6 +148,7 @@ _AUTO = Theme(
     fired="#b87700",
     error="#d0471a",
     discovered="#148f77",
+    unvisited=Paint("#ffffff", "#59636e", "#b6bec7"),
     heat=_HEAT,
 )
 _LIGHT = Theme(
@@ -151,7 +158,7 @@ _LIGHT = Theme(
     line="#6e7781",
     box="#a0a8b1",
     phase=Paint("#eaeef2", "#1f2328", "#8c959f"),
-    main=_filled("#0b62a8"),
+    main=Paint("#0b62a8", "#ffffff", "#0a5797"),
     custom=Paint("#ffe0a3", "#1f2328", "#b87700"),
     added=Paint("#cdeee2", "#1f2328", "#00795a"),
     removed=Paint("#ffd9c7", "#1f2328", "#b84a00"),
@@ -160,6 +167,7 @@ _LIGHT = Theme(
     fired="#946000",
     error="#c03d10",
     discovered="#0a7560",
+    unvisited=Paint("#fbfcfd", "#59636e", "#b6bec7"),
     heat=_HEAT,
 )
 _DARK = Theme(
@@ -168,16 +176,17 @@ _DARK = Theme(
     text="#c9d1d9",
     line="#8b949e",
     box="#57606a",
-    phase=Paint("#21262d", "#e6edf3", "#6e7681"),
+    phase=Paint("#21262d", "#f0f6fc", "#6e7681"),
     main=Paint("#1f6fb4", "#ffffff", "#56b4e9"),
-    custom=Paint("#553a00", "#ffffff", "#e69f00"),
-    added=Paint("#004d39", "#ffffff", "#2cc295"),
-    removed=Paint("#662a00", "#ffffff", "#f0803c"),
-    changed=Paint("#5c2a48", "#ffffff", "#dd8fbb"),
+    custom=Paint("#553a00", "#f0f6fc", "#e69f00"),
+    added=Paint("#004d39", "#f0f6fc", "#2cc295"),
+    removed=Paint("#662a00", "#f0f6fc", "#f0803c"),
+    changed=Paint("#5c2a48", "#f0f6fc", "#dd8fbb"),
     current="#f08cc8",
     fired="#e6b23a",
     error="#ff8a5c",
     discovered="#3fcaa6",
+    unvisited=Paint("#11161d", "#9198a1", "#414954"),
     heat=_HEAT,
 )
 _PRINT = Theme(
@@ -196,10 +205,34 @@ _PRINT = Theme(
     fired="#333333",
     error="#000000",
     discovered="#555555",
+    unvisited=Paint("#fefefe", "#5f5f5f", "#b8b8b8"),
     heat=tuple(
         Paint(fill, "#000000" if number < 3 else "#ffffff", "#000000")
         for number, fill in enumerate(("#ffffff", "#dddddd", "#b0b0b0", "#707070", "#202020"))
     ),
 )
 THEMES = {theme.name: theme for theme in (_AUTO, _LIGHT, _DARK, _PRINT)}
-"""All themes by name. The first is the default; its pictures are legible on light and on dark pages."""
+"""All themes by name. The first is the default.
+
+An SVG picture in this theme has the colours of "light", and of "dark" where the reader prefers those. Formats without
+this choice use "light". Mermaid uses its own colours for the page, and fills that are legible on every page.
+"""
+
+
+def without_choice(theme: Theme) -> Theme:
+    """Return the theme for a format that cannot follow the reader's colour scheme: "light" instead of "auto"."""
+    return _LIGHT if theme is _AUTO else theme
+
+
+def dark_colours() -> dict[str, str]:
+    """Return the colours of the dark theme by the colours of the light theme, where they differ."""
+    pairs: dict[str, str] = {}
+    for field in fields(Theme):
+        light, dark = getattr(_LIGHT, field.name), getattr(_DARK, field.name)
+        if field.name in ("name", "font", "background", "heat"):
+            continue
+        if isinstance(light, Paint):
+            pairs |= {getattr(light, part.name): getattr(dark, part.name) for part in fields(Paint)}
+        else:
+            pairs[light] = dark
+    return {light: dark for light, dark in pairs.items() if light != dark}

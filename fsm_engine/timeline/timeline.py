@@ -267,7 +267,8 @@ class Timeline:
                 the summary, and a diagram of the phases that the run visited.
             format: the format without the dot; by default, the suffix of `path` decides.
             title: a title above the picture.
-            theme: ``"auto"``, without background, for light and dark pages; ``"light"``, ``"dark"``, ``"print"``.
+            theme: ``"light"``, ``"dark"`` or ``"print"``. ``"auto"`` is light or dark as the reader's page; only .svg
+                and .html can follow the page, other formats are light.
 
         Raises:
             ValueError: an unknown suffix, format or theme; a timeline without a run.

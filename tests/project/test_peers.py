@@ -224,7 +224,7 @@ def test_the_plot_has_a_point_for_each_ratio_and_nothing_outside(results: dict[s
 def test_the_committed_page_and_plots_show_the_committed_results() -> None:
     again = "run python benchmarks/peers.py --report --output benchmarks/results"
     assert (RESULTS / "peers.md").read_text(encoding="utf-8") == page(STORED), again
-    for name, theme in (("peers.svg", "light"), ("peers_dark.svg", "dark")):
+    for name, theme in (("peers.svg", "auto"), ("peers_dark.svg", "dark")):
         assert (RESULTS / name).read_text(encoding="utf-8") == plot(STORED, theme), again
 
 

@@ -39,14 +39,18 @@ def test_a_small_diagram_as_dot():
             Edge("E.B", "E.A", "ValueError", EdgeKind.ERROR),
         ),
     )
-    blue, grey, red = 'color="#1f6fb4"', 'color="#616b76"', 'color="#d0471a" style="dashed"'
+    blue, grey, red = (
+        'color="#0a5797"',
+        'color="#8c959f" fontcolor="#1f2328" fillcolor="#eaeef2"',
+        'color="#c03d10" style="dashed"',
+    )
     start = 'shape="circle" label="" width="0.17" height="0.17"'
     assert to_dot(small).splitlines()[4:] == [
-        f'  "initial" [{blue} fontcolor="#ffffff" fill{blue} group="main" {start}]',
-        f'  "E.B" [{grey} fontcolor="#ffffff" fill{grey} label="B"]',
+        f'  "initial" [{blue} fontcolor="#ffffff" fillcolor="#0b62a8" group="main" {start}]',
+        f'  "E.B" [{grey} label="B"]',
         '  subgraph "cluster run" {',
-        '    graph [color="#848d97" penwidth="1" label="run"]',
-        f'    "E.A" [{blue} fontcolor="#ffffff" fill{blue} group="main" label="A"]',
+        '    graph [color="#a0a8b1" penwidth="1" label="run"]',
+        f'    "E.A" [{blue} fontcolor="#ffffff" fillcolor="#0b62a8" group="main" label="A"]',
         "  }",
         f'  "initial" -> "E.A" [label=" run " {blue} penwidth="2.5" weight="100"]',
         '  "E.A" -> "E.B" [label=" interrupt " style="dashed" ltail="cluster run"]',
@@ -104,8 +108,8 @@ def test_an_edge_back_is_written_from_target_to_source():
     loop = (Edge("A", "B", main=True), Edge("B", "A", kind=EdgeKind.FIRED), Edge("B", "B"))
     lines = to_dot(Diagram((Node("A", "A", main=True), Node("B", "B", main=True)), (), loop)).splitlines()
     assert lines[-4:-1] == [
-        '  "A" -> "B" [color="#1f6fb4" penwidth="2.5" weight="100"]',
-        '  "A" -> "B" [color="#b87700" dir="back" arrowtail="vee" weight="0"]',
+        '  "A" -> "B" [color="#0a5797" penwidth="2.5" weight="100"]',
+        '  "A" -> "B" [color="#946000" dir="back" arrowtail="vee" weight="0"]',
         '  "B" -> "B"',
     ]
 

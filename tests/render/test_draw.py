@@ -82,8 +82,8 @@ def test_a_png_has_the_background_of_its_theme_to_every_edge(theme: str, tmp_pat
         pixels = image.convert("RGBA")
         right, bottom = pixels.width - 1, pixels.height - 1
         corners = {pixels.getpixel(at) for at in ((0, 0), (right, 0), (0, bottom), (right, bottom))}
-    background = THEMES[theme].background
-    assert corners == {pillow.new("RGBA", (1, 1), background or (0, 0, 0, 0)).getpixel((0, 0))}
+    background = THEMES[theme].background or THEMES["light"].background
+    assert corners == {pillow.new("RGBA", (1, 1), background).getpixel((0, 0))}
 
 
 def test_a_png_shows_texts_although_the_font_is_not_installed() -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import astuple, fields
 from itertools import combinations, pairwise
 
 import pytest
+from contrast import RGB, contrast, linear, luminance
 
 from fsm_engine.render.diagram import Change, Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.themes import CHANGE_SIGNS, THEMES, Paint, Theme, get_theme, node_role
+from fsm_engine.render.themes import CHANGE_SIGNS, THEMES, Paint, Theme, dark_colours, get_theme, node_role
 
 PAGES = {"auto": ("#ffffff", "#0d1117"), "light": ("#ffffff",), "dark": ("#0d1117",), "print": ("#ffffff",)}
-PAINTS = ("phase", "main", "custom", "added", "removed", "changed")
+PAINTS = ("phase", "main", "custom", "added", "removed", "changed", "unvisited")
 LINES = ("text", "line", "current", "fired", "error", "discovered")
-RGB = tuple[float, float, float]
 
 # Machado, Oliveira and Fernandes (2009): matrices that simulate colour blindness in linear RGB.
 COLOUR_BLINDNESS = {
@@ -22,23 +22,6 @@ COLOUR_BLINDNESS = {
     "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
     "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
 }
-
-
-def linear(colour: str) -> RGB:
-    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    one, two, three = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue))
-    return one, two, three
-
-
-def luminance(colour: str) -> float:
-    red, green, blue = linear(colour)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of WCAG 2: texts need 4.5, large parts 3."""
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def lab(colour: RGB) -> RGB:
@@ -78,7 +61,8 @@ def test_names_are_legible_in_their_nodes(theme):
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_labels_and_lines_have_contrast_on_every_page(theme):
-    wanted = {name: 4.2 if name == "text" else 3.0 for name in LINES}  # no grey exceeds 4.4 on both pages
+    grey = 4.2 if theme.name == "auto" else 4.5  # of Mermaid; no grey exceeds 4.4 on both pages
+    wanted = {name: grey if name == "text" else 3.0 for name in LINES}
     faint = {
         name: page
         for page in PAGES[theme.name]
@@ -116,6 +100,18 @@ def test_heat_colours_are_legible_and_get_darker(theme):
     assert [luminance(paint.fill) for paint in theme.heat] == sorted(
         (luminance(paint.fill) for paint in theme.heat), reverse=True
     )
+
+
+def test_each_light_colour_has_one_dark_colour():
+    light, dark = THEMES["light"], THEMES["dark"]
+    pairs: set[tuple[str, str]] = set()
+    for name in LINES:
+        pairs.add((getattr(light, name), getattr(dark, name)))
+    for name in PAINTS:
+        pairs |= set(zip(astuple(getattr(light, name)), astuple(getattr(dark, name))))
+    assert len({one for one, _ in pairs}) == len(pairs)
+    assert dark_colours() == {one: other for one, other in pairs if one != other} | {light.box: dark.box}
+    assert light.heat == dark.heat
 
 
 def test_every_change_has_its_own_sign():

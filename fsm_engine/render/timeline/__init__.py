@@ -15,7 +15,7 @@ from typing import Literal
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine._util.choices import choose
 from fsm_engine.render.formats import format_of
-from fsm_engine.render.themes import Theme, get_theme
+from fsm_engine.render.themes import Theme, get_theme, without_choice
 from fsm_engine.timeline.timeline import Timeline
 
 Writer = Callable[["Timeline", str, Theme], bytes]
@@ -31,7 +31,7 @@ def _svg(timeline: Timeline, title: str, theme: Theme) -> bytes:
 def _converted(format: Literal["png", "pdf"], timeline: Timeline, title: str, theme: Theme) -> bytes:  # noqa: A002
     from fsm_engine.render.convert import convert_svg
 
-    return convert_svg(_svg(timeline, title, theme).decode(), format)
+    return convert_svg(_svg(timeline, title, without_choice(theme)).decode(), format)
 
 
 def _html(timeline: Timeline, title: str, theme: Theme) -> bytes:

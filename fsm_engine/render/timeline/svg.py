@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from xml.sax.saxutils import escape
 
 from fsm_engine.render.picture import Rect
@@ -19,7 +20,7 @@ def to_svg(picture: TimelinePicture, theme: Theme) -> str:
 
     Bars and events are groups with the classes ``bar`` and ``event``, and have a title for the tooltip.
     """
-    return svg_document(picture.width, picture.height, picture.title, theme, _content(picture, theme))
+    return svg_document(picture.width, picture.height, picture.title, theme, partial(_content, picture))
 
 
 def _content(picture: TimelinePicture, theme: Theme) -> Iterator[str]:
