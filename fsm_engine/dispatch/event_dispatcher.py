@@ -92,6 +92,16 @@ class EventDispatcher(Run):
         Raises:
             TypeError: an event is neither a member of an `EventEnum` nor a string.
             ValueError: `event_to_attr` is not a mapping.
+
+        Example:
+            >>> class BackpropEvents(EventEnum):
+            ...     BACKWARD = "backward"
+            >>> trainer = Engine(lambda engine, batch: engine.fire_event(BackpropEvents.BACKWARD))
+            >>> trainer.register_events(*BackpropEvents)
+            >>> _ = trainer.add_event_handler(BackpropEvents.BACKWARD(every=2), lambda: print(trainer.state.iteration))
+            >>> _ = trainer.run([1, 2, 3, 4])
+            2
+            4
         """
         if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
             raise ValueError(f"Expected event_to_attr to be dictionary. Got {type(event_to_attr)}.")
@@ -113,6 +123,11 @@ class EventDispatcher(Run):
 
         Raises:
             TypeError: `event` is not an event.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> trainer.has_registered_events(Events.STARTED), trainer.has_registered_events("batch_seen")
+            (True, False)
         """
         return (isinstance(event, EventEnum) and event in self._entries) or self._registry.is_registered(event)
 
@@ -147,6 +162,14 @@ class EventDispatcher(Run):
         Raises:
             ValueError: the event is not registered, or the handler does not accept these arguments.
             TypeError: `event_name` is not an event, or `handler` is not callable.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED(every=2), lambda: print("every second epoch"))
+            >>> with trainer.add_event_handler(Events.STARTED, lambda: print("of this run only")):
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            of this run only
+            every second epoch
         """
         events = event_name if isinstance(event_name, EventsList) else [event_name]
         handler_entries = self._registry.attach(events, handler, args, kwargs)
@@ -154,7 +177,17 @@ class EventDispatcher(Run):
         return RemovableEventHandle(event_name, handler, self, handler_entries)
 
     def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
-        """Return a decorator that attaches the function with `add_event_handler` and returns it unchanged."""
+        """Return a decorator that attaches the function with `add_event_handler` and returns it unchanged.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> @trainer.on(Events.ITERATION_COMPLETED(every=2))
+            ... def log(engine):
+            ...     print(engine.state.iteration, engine.state.output)
+            >>> _ = trainer.run([5, 6, 7, 8])
+            2 6
+            4 8
+        """
 
         def attach(handler: H) -> H:
             self.add_event_handler(event_name, handler, *args, **kwargs)
@@ -177,6 +210,14 @@ class EventDispatcher(Run):
         Raises:
             ValueError: the lifecycle does not have this phase or scope.
             TypeError: `what` has no exit, for example because it is an edge.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> @trainer.on_exit(Scope.EPOCH)
+            ... def close(engine, transition):
+            ...     print("left for", transition.target)
+            >>> _ = trainer.run([1, 2])
+            left for Events.EPOCH_COMPLETED
         """
         return self.on(EventsList(*exits_of(what)), *args, **kwargs)
 
@@ -185,6 +226,12 @@ class EventDispatcher(Run):
 
         Raises:
             ValueError: the event is not registered.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.STARTED, print)
+            >>> trainer.has_event_handler(print), trainer.has_event_handler(print, Events.COMPLETED)
+            (True, False)
         """
         return bool(self._registry.entries_of(handler, event_name))
 
@@ -193,13 +240,27 @@ class EventDispatcher(Run):
 
         Raises:
             ValueError: the event is not registered.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.STARTED, print)
+            >>> _ = trainer.add_event_handler(Events.STARTED(priority=1), repr)
+            >>> [handler.__name__ for handler in trainer.handlers(Events.STARTED)]
+            ['repr', 'print']
         """
         entries = list(self._entries.values()) if event_name is None else [self._registry.entry(event_name)]
         return [handler_entry.handler for entry in entries for handler_entry in entry.handlers]
 
     @property
     def registered_events(self) -> list[Event]:
-        """The registered events: the phases of the lifecycle and the callback events."""
+        """The registered events: the phases of the lifecycle and the callback events.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> trainer.register_events("batch_seen")
+            >>> len(trainer.registered_events), trainer.registered_events[-1]
+            (15, 'batch_seen')
+        """
         return [event for event in self._entries if isinstance(event, (str, EventEnum))]
 
     def remove_event_handler(self, handler: Handler, event_name: AnyEvent) -> None:
@@ -209,6 +270,13 @@ class EventDispatcher(Run):
 
         Raises:
             ValueError: `handler` is not attached to the event, or the event is not registered.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.STARTED, print)
+            >>> trainer.remove_event_handler(print, Events.STARTED)
+            >>> trainer.has_event_handler(print)
+            False
         """
         found = self._registry.entries_of(handler, event_name)
         if not found:
@@ -232,6 +300,16 @@ class EventDispatcher(Run):
         Raises:
             ValueError: the event is not registered.
             IllegalTransition: the event is a fired phase, and the run cannot move there now.
+
+        Example:
+            >>> def step(engine, batch):
+            ...     engine.fire_event("batch_seen")
+            >>> trainer = Engine(step)
+            >>> trainer.register_events("batch_seen")
+            >>> _ = trainer.add_event_handler("batch_seen", lambda engine: print(engine.state.batch))
+            >>> _ = trainer.run([1, 2])
+            1
+            2
         """
         cursor = self._cursor
         moves = cursor.moves
@@ -312,6 +390,12 @@ class EventDispatcher(Run):
         """How the last run ended: completed, terminated, interrupted or failed. None before the end of the first run.
 
         None also while a run is active.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.run([1, 2], until=Events.EPOCH_STARTED)
+            >>> print(trainer.outcome)
+            interrupted
         """
         return self._cursor.outcome if not self.is_running else None
 
@@ -321,6 +405,12 @@ class EventDispatcher(Run):
 
         It is "skip_completed" if COMPLETED is skipped. Setting it to True or "skip_completed" calls `terminate`;
         setting it to False withdraws the request.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> trainer.terminate()
+            >>> trainer.should_terminate
+            True
         """
         skip = self._requested(Signal.TERMINATE)
         if skip is None:
@@ -342,6 +432,13 @@ class EventDispatcher(Run):
 
         It is "skip_epoch_completed" if EPOCH_COMPLETED is skipped. Setting it to True or "skip_epoch_completed" calls
         `terminate_epoch`; setting it to False withdraws the request.
+
+        Example:
+            >>> def step(engine, batch):
+            ...     engine.terminate_epoch()
+            ...     print(engine.should_terminate_single_epoch)
+            >>> _ = Engine(step).run([1, 2])
+            True
         """
         skip = self._requested(Signal.TERMINATE_EPOCH)
         if skip is None:
@@ -380,6 +477,14 @@ class EventDispatcher(Run):
 
         Args:
             skip_completed: True to skip COMPLETED.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED(once=4), trainer.terminate)
+            >>> trainer.run([1, 2, 3], max_epochs=5).iteration
+            4
+            >>> print(trainer.outcome)
+            terminated
         """
         self._request_signal(Signal.TERMINATE, skip_completed)
 
@@ -393,6 +498,12 @@ class EventDispatcher(Run):
 
         Raises:
             RuntimeError: no epoch is open.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.terminate_epoch)
+            >>> trainer.run([1, 2, 3], max_epochs=2).iteration  # 2 in the first epoch, 3 in the second
+            5
         """
         if Signal.TERMINATE_EPOCH not in self._graph.signal_exits[phase_at(self._cursor.position)]:
             raise RuntimeError(
@@ -408,6 +519,16 @@ class EventDispatcher(Run):
 
         Raises:
             RuntimeError: `interrupt_resume_enabled` of the class is False.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), trainer.interrupt)
+            >>> trainer.run([1, 2, 3]).iteration
+            2
+            >>> print(trainer.outcome)
+            interrupted
+            >>> trainer.run().iteration  # resumes with the third batch
+            3
         """
         self._check_interrupts()
         self._request_signal(Signal.INTERRUPT, False)
@@ -429,6 +550,14 @@ class EventDispatcher(Run):
 
         Raises:
             TypeError: `callback` is not callable, or it is a coroutine or generator function.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: engine.call_when_safe(report))
+            >>> def report(engine):
+            ...     print("safe in", engine.phase)
+            >>> _ = trainer.run([1, 2])
+            safe in ITERATION_COMPLETED
+            safe in ITERATION_COMPLETED
         """
         if not callable(callback):
             raise TypeError(f"call_when_safe() requires a callable that takes the engine, got {callback!r}.")

@@ -24,6 +24,13 @@ class RemovableEventHandle:
         event_name: the event, or the list of events.
         handler: a function that returns the handler, or None if it no longer exists or cannot be referred to weakly.
         engine: a function that returns the engine, or None if it no longer exists.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> handle = trainer.add_event_handler(Events.STARTED, print)
+        >>> handle.remove()
+        >>> trainer.has_event_handler(print)
+        False
     """
 
     def __init__(

@@ -19,6 +19,10 @@ def auto_dataloader(dataset: Dataset[Any], **kwargs: Any) -> DataLoader[Any]:
     With several ranks, ``batch_size`` is divided by their number and ``num_workers`` by the number of processes on this
     machine, and each rank draws its share: by a `torch.utils.data.DistributedSampler`, or by a
     `DistributedProxySampler` of the given sampler. An IterableDataset has to divide its examples itself.
+
+    Example:
+        >>> len(auto_dataloader(list(range(6)), batch_size=2))
+        3
     """
     kwargs.setdefault("pin_memory", device().type == "cuda")
     ranks = get_world_size()
@@ -46,6 +50,11 @@ def auto_model(model: torch.nn.Module, sync_bn: bool = False, **kwargs: Any) -> 
         model: the model. It is returned as it is, moved, in a single process and if it has no parameters to train.
         sync_bn: whether the layers of batch normalization use the batches of all ranks, which needs GPUs.
         **kwargs: further arguments of `torch.nn.parallel.DistributedDataParallel`.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> auto_model(model) is model  # in a single process
+        True
     """
     model = model.to(device())
     if get_world_size() == 1 or not any(parameter.requires_grad for parameter in model.parameters()):
@@ -58,7 +67,14 @@ def auto_model(model: torch.nn.Module, sync_bn: bool = False, **kwargs: Any) -> 
 
 
 def auto_optim(optimizer: torch.optim.Optimizer, **kwargs: Any) -> torch.optim.Optimizer:  # noqa: ARG001
-    """Return `optimizer`: with DistributedDataParallel, it needs no change."""
+    """Return `optimizer`: with DistributedDataParallel, it needs no change.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.1)
+        >>> auto_optim(optimizer) is optimizer
+        True
+    """
     return optimizer
 
 
@@ -72,6 +88,11 @@ class DistributedProxySampler(DistributedSampler[Any]):
 
     Raises:
         TypeError: `sampler` is not a sampler.
+
+    Example:
+        >>> sampler = torch.utils.data.SequentialSampler(range(6))
+        >>> list(DistributedProxySampler(sampler, num_replicas=2, rank=1))
+        [1, 3, 5]
     """
 
     def __init__(self, sampler: Sampler[Any], num_replicas: int | None = None, rank: int | None = None) -> None:

@@ -31,6 +31,10 @@ def all_reduce(tensor: Any, op: str = "SUM", group: Any = None) -> Any:
     Raises:
         ValueError: there is no such operation.
         TypeError: the value is neither a tensor nor a number.
+
+    Example:
+        >>> all_reduce(3), all_reduce(torch.tensor(2.0), "MAX")
+        (3, tensor(2.))
     """
     operation = getattr(c10d.ReduceOp, op, None)
     if operation is None:
@@ -53,6 +57,10 @@ def all_gather(tensor: Any, group: Any = None) -> Any:
     """Return the tensors of all ranks, concatenated along their first dimension; other values as a list.
 
     The tensors have the same shape. Other values are pickled.
+
+    Example:
+        >>> all_gather(torch.tensor([1.0])), all_gather("any value")
+        (tensor([1.]), ['any value'])
     """
     if get_world_size() == 1:
         return tensor if isinstance(tensor, torch.Tensor) else [tensor]
@@ -78,6 +86,10 @@ def all_gather_tensors_with_shapes(
         tensor: the tensor of this rank.
         shapes: per rank, the shape of its tensor.
         group: the group or the list of ranks; all ranks by default.
+
+    Example:
+        >>> all_gather_tensors_with_shapes(torch.ones(2), [[2]])
+        [tensor([1., 1.])]
     """
     if get_world_size() == 1:
         return [tensor]
@@ -88,7 +100,12 @@ def all_gather_tensors_with_shapes(
 
 
 def broadcast(tensor: Any, src: int = 0, safe_mode: bool = False) -> Any:  # noqa: ARG001  # an argument of Ignite
-    """Return the value of rank `src` on all ranks. A tensor may be None on the others; other values are pickled."""
+    """Return the value of rank `src` on all ranks. A tensor may be None on the others; other values are pickled.
+
+    Example:
+        >>> broadcast({"lr": 0.1})
+        {'lr': 0.1}
+    """
     if get_world_size() == 1:
         return tensor
     values = [tensor if get_rank() == src else None]
@@ -99,7 +116,11 @@ def broadcast(tensor: Any, src: int = 0, safe_mode: bool = False) -> Any:  # noq
 
 
 def barrier() -> None:
-    """Wait until all ranks are here."""
+    """Wait until all ranks are here.
+
+    Example:
+        >>> barrier()  # nothing to wait for in one process
+    """
     if get_world_size() > 1:
         with collective_call("barrier"):
             c10d.barrier()
@@ -110,6 +131,10 @@ def new_group(ranks: list[int], **kwargs: Any) -> Any:
 
     Raises:
         ValueError: `ranks` is not a list of integers.
+
+    Example:
+        >>> print(new_group([0]))
+        [0]
     """
     if not (isinstance(ranks, list) and all(isinstance(rank, int) for rank in ranks)):
         raise ValueError(f"Argument ranks should be list of int, got {ranks!r}.")
@@ -126,6 +151,13 @@ def one_rank_only(rank: int = 0, with_barrier: bool = False) -> Callable[[Callab
     Args:
         rank: the rank that runs the function.
         with_barrier: whether all ranks wait until it has returned.
+
+    Example:
+        >>> @one_rank_only(rank=0)
+        ... def download():
+        ...     print("downloaded")
+        >>> download()
+        downloaded
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -151,6 +183,11 @@ def one_rank_first(rank: int = 0, local: bool = False) -> Iterator[None]:
 
     Raises:
         ValueError: there is no such rank.
+
+    Example:
+        >>> with one_rank_first():
+        ...     print("rank 0 downloads, then the others read")
+        rank 0 downloads, then the others read
     """
     if not 0 <= rank < get_world_size():
         raise ValueError(f"rank should be between 0 and {get_world_size() - 1}, got {rank}.")

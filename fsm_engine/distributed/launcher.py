@@ -24,6 +24,11 @@ class Parallel:
 
     Raises:
         NotImplementedError: processes on several machines are asked for.
+
+    Example:
+        >>> with Parallel() as parallel:
+        ...     parallel.run(lambda local_rank, x: print(local_rank, x), "in this process")
+        0 in this process
     """
 
     def __init__(

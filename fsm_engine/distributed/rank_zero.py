@@ -20,5 +20,12 @@ def rank_zero(function: Callable[P, R]) -> Callable[P, R | None]:
         @rank_zero
         def log(engine):
             print(engine.state.epoch, engine.state.output)
+
+    Example:
+        >>> @rank_zero
+        ... def log(text):
+        ...     print(text)
+        >>> log("once, whatever the number of ranks")
+        once, whatever the number of ranks
     """
     return one_rank_only()(function)

@@ -60,6 +60,11 @@ class Session:
         world_size: the number of processes.
         local_rank: the number of this process on its machine.
         device: the device of this process: its GPU, or the CPU.
+
+    Example:
+        >>> with session() as ranks:
+        ...     print(ranks.rank, ranks.world_size, ranks.local_rank)
+        0 1 0
     """
 
     def __init__(self, timeout: float, stall_after: float | None) -> None:
@@ -121,6 +126,14 @@ class Session:
         Raises:
             ValueError: an engine is attached already, has run or is running, or its lifecycle has no iterations;
                 there is no such `uneven`, or it cannot be used with the step or the lifecycle of the engine.
+
+        Example:
+            >>> trainer, evaluator = Engine(lambda engine, batch: batch), Engine(lambda engine, batch: batch)
+            >>> with session() as ranks:
+            ...     ranks.attach(trainer, evaluator)
+            ...     _ = trainer.run([1, 2])
+            >>> print(trainer.outcome)
+            completed
         """
         check_uneven(uneven)
         for engine in engines:
@@ -185,6 +198,11 @@ class Session:
 
         Raises:
             TypeError: `dataset` is an IterableDataset, which has to divide its examples among ranks itself.
+
+        Example:
+            >>> with session() as ranks:
+            ...     print([batch.tolist() for batch in ranks.loader([1, 2, 3], batch_size=2)])
+            [[1, 2], [3]]
         """
         if isinstance(dataset, IterableDataset):
             raise TypeError(
@@ -263,6 +281,14 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
         RankError: another rank failed first, or a handler of EXCEPTION_RAISED has handled an exception.
         RuntimeError: a session is open already, ``torchrun``'s environment is incomplete, or the other processes are
             not found within `timeout` seconds.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with session() as ranks:
+        ...     ranks.attach(trainer)
+        ...     loader = ranks.loader(list(range(6)), batch_size=2)
+        ...     print(ranks.rank, ranks.world_size, trainer.run(loader).iteration)
+        0 1 3
     """
     global _open  # a process has one session
     if _open is not None:

@@ -28,17 +28,32 @@ def has_group() -> bool:
 
 
 def get_rank() -> int:
-    """Return the number of this process, from 0."""
+    """Return the number of this process, from 0.
+
+    Example:
+        >>> get_rank()
+        0
+    """
     return c10d.get_rank() if has_group() else 0
 
 
 def get_world_size() -> int:
-    """Return the number of processes."""
+    """Return the number of processes.
+
+    Example:
+        >>> get_world_size()
+        1
+    """
     return c10d.get_world_size() if has_group() else 1
 
 
 def get_local_rank() -> int:
-    """Return the number of this process on its machine: of `set_local_rank`, or else the variable LOCAL_RANK."""
+    """Return the number of this process on its machine: of `set_local_rank`, or else the variable LOCAL_RANK.
+
+    Example:
+        >>> get_local_rank()
+        0
+    """
     if not has_group():
         return 0
     return int(os.environ.get("LOCAL_RANK", 0)) if _local_rank is None else _local_rank
@@ -51,38 +66,73 @@ def set_local_rank(index: int) -> None:
 
 
 def get_nproc_per_node() -> int:
-    """Return the number of processes on this machine: the variable LOCAL_WORLD_SIZE, or else all of them."""
+    """Return the number of processes on this machine: the variable LOCAL_WORLD_SIZE, or else all of them.
+
+    Example:
+        >>> get_nproc_per_node()
+        1
+    """
     return int(os.environ.get("LOCAL_WORLD_SIZE", get_world_size())) if has_group() else 1
 
 
 def get_nnodes() -> int:
-    """Return the number of machines."""
+    """Return the number of machines.
+
+    Example:
+        >>> get_nnodes()
+        1
+    """
     return get_world_size() // get_nproc_per_node()
 
 
 def get_node_rank() -> int:
-    """Return the number of this machine, from 0."""
+    """Return the number of this machine, from 0.
+
+    Example:
+        >>> get_node_rank()
+        0
+    """
     return get_rank() // get_nproc_per_node()
 
 
 def backend() -> str | None:
-    """Return the name of the backend for communication; None in a single process."""
+    """Return the name of the backend for communication; None in a single process.
+
+    Example:
+        >>> print(backend())  # in a single process
+        None
+    """
     return str(c10d.get_backend()) if has_group() else None
 
 
 def available_backends() -> tuple[str, ...]:
-    """Return the names of the backends that this installation of torch has."""
+    """Return the names of the backends that this installation of torch has.
+
+    Example:
+        >>> "gloo" in available_backends()
+        True
+    """
     checks = {"nccl": c10d.is_nccl_available, "gloo": c10d.is_gloo_available, "mpi": c10d.is_mpi_available}
     return tuple(name for name, is_there in checks.items() if is_there()) if c10d.is_available() else ()
 
 
 def model_name() -> str:
-    """Return "native-dist" with a process group, and "serial" without one."""
+    """Return "native-dist" with a process group, and "serial" without one.
+
+    Example:
+        >>> model_name()
+        'serial'
+    """
     return "native-dist" if has_group() else "serial"
 
 
 def hostname() -> str:
-    """Return the name of the machine."""
+    """Return the name of the machine.
+
+    Example:
+        >>> isinstance(hostname(), str)
+        True
+    """
     return socket.gethostname()
 
 
@@ -90,6 +140,10 @@ def device() -> torch.device:
     """Return the device of this process: with a process group its GPU under NCCL, else the CPU.
 
     Without a process group, it is a GPU of CUDA if there is one, else one of MPS, else the CPU.
+
+    Example:
+        >>> device().type in ("cpu", "cuda", "mps")
+        True
     """
     if has_group():
         has_gpu = torch.cuda.is_available() and "nccl" in c10d.get_backend_config()
@@ -241,17 +295,29 @@ def _first_line(error: Exception) -> str:
 
 
 def finalize() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one.
+
+    Example:
+        >>> finalize()  # without a process group, nothing happens
+    """
     if has_group():
         c10d.destroy_process_group()
 
 
 def sync(temporary: bool = False) -> None:
-    """Do nothing: the answers of this module are always read from torch."""
+    """Do nothing: the answers of this module are always read from torch.
+
+    Example:
+        >>> sync()
+    """
 
 
 def show_config() -> None:
-    """Log the configuration at INFO."""
+    """Log the configuration at INFO.
+
+    Example:
+        >>> show_config()  # logs the ranks and the backend
+    """
     logging.getLogger("fsm_engine.distributed").info(
         "%s: rank %s, world size %s, local rank %s, machine %s of %s, device %s, host %s, backend %s",
         *(model_name(), get_rank(), get_world_size(), get_local_rank(), get_node_rank(), get_nnodes()),

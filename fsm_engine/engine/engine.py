@@ -72,6 +72,14 @@ class Engine(EventDispatcher):
             lifecycle are given.
         TypeError: `lifecycle` is not a `Lifecycle`, or the step is a coroutine or generator function, whose call runs
             none of its code.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: 2 * batch)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: print("epoch", trainer.state.epoch))
+        >>> trainer.run([1, 2, 3], max_epochs=2).output
+        epoch 1
+        epoch 2
+        6
     """
 
     def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
@@ -95,14 +103,28 @@ class Engine(EventDispatcher):
 
     @property
     def last_event_name(self) -> Event | None:
-        """The event that was fired last; None before the first event."""
+        """The event that was fired last; None before the first event.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.run([1, 2])
+            >>> print(trainer.last_event_name)
+            Events.COMPLETED
+        """
         cursor = self._cursor
         number = phase_at(cursor.position) or cursor.last_phase
         return cursor.callback_event or (self._graph.phases[number].event if number else None)
 
     @property
     def source(self) -> str:
-        """The source of the generated function that runs the lifecycle with the current handlers."""
+        """The source of the generated function that runs the lifecycle with the current handlers.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.run([1])
+            >>> print(trainer.source.splitlines()[0])
+            def run(engine, position, bound):
+        """
         return self._current_program().compiled.source
 
     def may(self, event: AnyEvent) -> bool:
@@ -113,6 +135,14 @@ class Engine(EventDispatcher):
         Raises:
             ValueError: `event` is not registered, or it is an edge or an exit.
             TypeError: `event` is not an event.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> trainer.may(Events.STARTED), trainer.may(Events.EPOCH_STARTED)
+            (True, False)
+            >>> _ = trainer.run([1, 2], until=Events.ITERATION_COMPLETED)
+            >>> trainer.may(Events.RESUMED)
+            True
         """
         target = self._registry.entry(event).event
         graph, cursor = self._graph, self._cursor
@@ -128,6 +158,12 @@ class Engine(EventDispatcher):
 
         For an enum, return True if this holds for one of its events. A step can use it to skip work that only handlers
         need. It costs one dictionary look-up.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.STARTED >> Events.EPOCH_STARTED, print)
+            >>> [trainer.has_handlers(what) for what in (Events.STARTED, Events.COMPLETED, Events)]
+            [True, False, True]
         """
         known = self._has_handlers_cache.get(what)
         if known is None:
@@ -150,6 +186,14 @@ class Engine(EventDispatcher):
 
         Raises:
             ValueError, TypeError: invalid limits.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> def save():
+            ...     pass
+            >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED(once=5), save)
+            >>> print(trainer.check([1, 2], max_epochs=3)[0].fix)
+            Change the filter, or raise the limit of the run.
         """
         run_limits.check_limits(max_epochs, max_iters, epoch_length)
         state = self.state
@@ -169,6 +213,15 @@ class Engine(EventDispatcher):
         Raises:
             ValueError: the event is not registered.
             TypeError: `what` is several events, or neither an event nor a handler.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> def save():
+            ...     pass
+            >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED(every=2), save)
+            >>> _ = trainer.run([1, 2], max_epochs=3)
+            >>> print(str(trainer.explain(save)).splitlines()[1])
+              on Events.EPOCH_COMPLETED (every=2): fired 3, called 1
         """
         from fsm_engine.engine.explain import explain_event, explain_handler
 
@@ -191,6 +244,14 @@ class Engine(EventDispatcher):
 
         Raises:
             TypeError: `observer` is not callable.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> walk = []
+            >>> with trainer.observe(lambda engine, transition: walk.append(transition)):
+            ...     _ = trainer.run([1])
+            >>> print(walk[0], "|", walk[-1])
+            IDLE --run--> STARTED | COMPLETED --done--> IDLE
         """
         observation = self._observers.add(self, observer)
         self._invalidate()
@@ -234,6 +295,13 @@ class Engine(EventDispatcher):
             BusyError: this engine is already being recorded.
             ValueError: `capacity` is not positive, or is given together with `timeline`; `every` is not a positive
                 integer, or the lifecycle has no iterations.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=3)
+            >>> print(timeline.verify(trainer.lifecycle))  # None: the lifecycle allows every move
+            None
         """
         from fsm_engine.timeline.device import CudaDevice
         from fsm_engine.timeline.recorder import Recorder
@@ -299,6 +367,13 @@ class Engine(EventDispatcher):
             ValueError: `host` needs a token, the token is too short, or the server of this process has other settings.
             RuntimeError: `paused` is given and the run has several ranks.
             OSError: the port is in use, or `host` is not an address of this machine.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.inspect() as inspector:
+            ...     print(inspector.address.startswith("http://127.0.0.1:"))
+            ...     _ = trainer.run([1, 2])
+            True
         """
         from fsm_engine.inspector.inspector import inspect
 
@@ -310,6 +385,15 @@ class Engine(EventDispatcher):
         Returns:
             A context manager that collects moves between events that are not edges of the lifecycle. Its `str` is a
             table. The moves are kept in ``engine.lifecycle.discovered``, apart from the graph.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: engine.fire_event("batch_seen"))
+            >>> trainer.register_events("batch_seen")
+            >>> with trainer.discover() as seen:
+            ...     _ = trainer.run([1, 2, 3])
+            >>> print(seen)
+            ITERATION_STARTED -> batch_seen           3
+            batch_seen        -> ITERATION_COMPLETED  3
         """
         from fsm_engine.engine.callback_discovery import Discovery
 
@@ -323,6 +407,12 @@ class Engine(EventDispatcher):
 
         Raises:
             ImportError: the library is not installed.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.run([1, 2], until=Events.EPOCH_STARTED)
+            >>> print(trainer.machine.model.phase)
+            Events.INTERRUPT
         """
         return self._machine_driver().machine
 
@@ -354,6 +444,14 @@ class Engine(EventDispatcher):
 
         Raises:
             RuntimeError: entered outside the main thread, which alone receives signals, or interrupts are disabled.
+
+        Example:
+            >>> import signal
+            >>> trainer = Engine(lambda engine, batch: signal.raise_signal(signal.SIGINT) if batch == 2 else None)
+            >>> with trainer.interruptible():
+            ...     _ = trainer.run([1, 2, 3])
+            >>> print(trainer.outcome, trainer.state.iteration)
+            interrupted 2
         """
         return breakpoints.interruptible(self)
 
@@ -400,6 +498,14 @@ class Engine(EventDispatcher):
             RuntimeError: `until` is given and interrupts are disabled.
             Exception: raised by the step, a handler or the data, unless an error edge takes it or EXCEPTION_RAISED has
                 a handler. KeyboardInterrupt and the like are raised even if EXCEPTION_RAISED has one.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: 2 * batch)
+            >>> state = trainer.run([1, 2, 3], max_epochs=2)
+            >>> state.epoch, state.iteration, state.output
+            (2, 6, 6)
+            >>> trainer.run([1, 2, 3], max_epochs=3).iteration  # continues with the third epoch
+            9
         """
         has_begun, position, unhandled = False, run_loop.NOT_STARTED, None
         with run_loop.claim(self):  # the engine is running until the end of this block
@@ -506,6 +612,12 @@ class Engine(EventDispatcher):
             RuntimeError: no run is active or suspended.
             ValueError: the length of the data is zero.
             TypeError: the data is not iterable.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.EPOCH_STARTED(once=2), lambda: trainer.set_data([7, 8]))
+            >>> trainer.run([1, 2], max_epochs=2).output
+            8
         """
         cursor, data_pass, state = self._cursor, self._data_pass, self.state
         if cursor.position == IDLE_POSITION:
@@ -540,6 +652,12 @@ class Engine(EventDispatcher):
         Raises:
             ValueError: the state has no attribute for a user's key, or the current batch is not plain data.
             BusyError: the run is suspended inside a step of `create_supervised_trainer`.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.run([1, 2, 3], max_epochs=2)
+            >>> dict(trainer.state_dict())
+            {'epoch_length': 3, 'iteration': 6, 'max_epochs': 2}
         """
         return make_state_dict(self)
 
@@ -578,6 +696,13 @@ class Engine(EventDispatcher):
             Exception: raised by ``load_state_dict`` of the step.
 
         After any of these, the engine, its step and its handlers are as they were before.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: print(engine.state.iteration, batch))
+            >>> trainer.load_state_dict({"epoch_length": 3, "iteration": 4, "max_epochs": 2})
+            >>> _ = trainer.run([10, 20, 30])
+            5 20
+            6 30
         """
         load_state_dict(self, state_dict)
 

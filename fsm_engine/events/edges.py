@@ -24,6 +24,16 @@ class Edge(CallableEventWithFilter):
 
     Raises:
         TypeError: the source or target is neither an event without filter and priority, nor a scope.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> edge = Events.EPOCH_COMPLETED >> Events.EPOCH_STARTED
+        >>> edge.name
+        'EPOCH_COMPLETED >> EPOCH_STARTED'
+        >>> _ = trainer.add_event_handler(edge, lambda: print("one more epoch"))
+        >>> _ = trainer.run([1], max_epochs=3)
+        one more epoch
+        one more epoch
     """
 
     def __init__(self, source: End, target: End) -> None:
@@ -71,6 +81,11 @@ class Path:
 
     Raises:
         TypeError: an end is neither an event without filter and priority, nor a scope.
+
+    Example:
+        >>> path = Events.STARTED >> Events.EPOCH_STARTED >> Events.GET_BATCH_STARTED
+        >>> [edge.name for edge in path.edges]
+        ['STARTED >> EPOCH_STARTED', 'EPOCH_STARTED >> GET_BATCH_STARTED']
     """
 
     def __init__(self, *ends: End) -> None:
@@ -121,6 +136,12 @@ class Exit(CallableEventWithFilter):
 
     Raises:
         TypeError: `of` is neither the event of a phase nor a scope.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = trainer.on_exit(Events.STARTED)(lambda: print("left"))
+        >>> trainer.has_handlers(Events.STARTED), Exit(Events.STARTED).name
+        (True, 'exit of STARTED')
     """
 
     def __init__(self, of: End) -> None:

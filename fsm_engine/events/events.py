@@ -24,6 +24,11 @@ class CallableEventWithFilter:
 
     Each member of an `EventEnum` is one, too, without filter and with priority 0. Instances are equal if their events
     are; filter and priority are not compared. A string equals an event of that name, but has another hash.
+
+    Example:
+        >>> first_epochs = Events.EPOCH_COMPLETED(before=3)
+        >>> first_epochs == Events.EPOCH_COMPLETED, first_epochs.name
+        (True, 'EPOCH_COMPLETED')
     """
 
     event: EventEnum | Edge | Exit
@@ -170,6 +175,13 @@ class EventEnum(CallableEventWithFilter, Enum, metaclass=_EventEnumMeta):
 
     Raises:
         ValueError: the class statement raises it if two members have the same value.
+
+    Example:
+        >>> class BackpropEvents(EventEnum):
+        ...     BACKWARD_STARTED = "backward_started"
+        ...     BACKWARD_COMPLETED = "backward_completed"
+        >>> print(BackpropEvents.BACKWARD_STARTED, BackpropEvents.BACKWARD_COMPLETED.value)
+        BackpropEvents.BACKWARD_STARTED backward_completed
     """
 
     @property
@@ -205,6 +217,17 @@ class Events(EventEnum):
     """The events of the training lifecycle; each is fired when a run enters the phase of that name.
 
     `fsm_engine.Lifecycle.training` defines their order; ``print(engine.lifecycle)`` shows it.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> every_second = Events.ITERATION_COMPLETED(every=2, after=2)
+        >>> _ = trainer.add_event_handler(every_second, lambda: print(trainer.state.iteration))
+        >>> _ = trainer.add_event_handler(Events.STARTED | Events.COMPLETED, lambda: print("start or end"))
+        >>> _ = trainer.run([1, 2, 3, 4, 5, 6])
+        start or end
+        3
+        5
+        start or end
     """
 
     STARTED = "started"
@@ -231,6 +254,11 @@ class EventsList:
     Raises:
         TypeError: an item is neither an event nor a scope. Strings are not accepted, either: attach the handler to
             each string separately.
+
+    Example:
+        >>> events = Events.STARTED | Events.COMPLETED(priority=1)
+        >>> [event.name for event in events]
+        ['STARTED', 'COMPLETED']
     """
 
     def __init__(self, *events: CallableEventWithFilter | Scope) -> None:

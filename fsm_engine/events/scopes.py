@@ -15,6 +15,10 @@ class Scope:
     """A composite phase. A transition from a scope leads from each phase inside the scope.
 
     ``Scope("rollout", Scope.RUN)`` creates a scope; ``lifecycle.add_phase(..., scope=...)`` adds a phase to it.
+
+    Example:
+        >>> print(Scope.EPOCH, Scope.RUN.contains(Scope.EPOCH), Scope.EPOCH.contains(Scope.RUN))
+        epoch True False
     """
 
     name: str

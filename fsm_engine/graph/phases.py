@@ -26,6 +26,11 @@ class Phase:
         payload: arguments of the handlers besides the engine.
         defer: while this guard is true, signals stay pending in this phase (deferred events of statecharts).
         counter: for a phase of the user, the attribute of the state that counts how often it is entered.
+
+    Example:
+        >>> phases = {phase.event: phase for phase in Lifecycle.training().phases}
+        >>> print(phases[Events.EPOCH_STARTED].name, "in the scope", phases[Events.EPOCH_STARTED].scope)
+        EPOCH_STARTED in the scope epoch
     """
 
     event: Event

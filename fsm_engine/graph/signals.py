@@ -6,7 +6,12 @@ from enum import Enum
 
 
 class Signal(Enum):
-    """A request from outside the graph. The first three can be pending, and are handled in this order."""
+    """A request from outside the graph. The first three can be pending, and are handled in this order.
+
+    Example:
+        >>> [signal.value for signal in Signal]
+        ['terminate', 'terminate_epoch', 'interrupt', 'run', 'exception']
+    """
 
     TERMINATE = "terminate"
     TERMINATE_EPOCH = "terminate_epoch"

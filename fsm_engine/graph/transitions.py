@@ -13,7 +13,12 @@ from fsm_engine.graph.signals import Signal
 
 
 class Trigger(Enum):
-    """The cause of a transition: the end of an activity, a signal, or a call of `fire_event` in an activity."""
+    """The cause of a transition: the end of an activity, a signal, or a call of `fire_event` in an activity.
+
+    Example:
+        >>> [trigger.value for trigger in Trigger]
+        ['automatic', 'signal', 'fired']
+    """
 
     AUTOMATIC = "automatic"
     SIGNAL = "signal"
@@ -25,6 +30,12 @@ class History:
     """The history of a scope, as the target of a transition: the phase in which the scope was left last.
 
     It is the deep history of statecharts: phases of inner scopes are restored, too.
+
+    Example:
+        >>> lifecycle = Lifecycle.training()
+        >>> resume = next(move for move in lifecycle.successors(Events.RESUMED) if isinstance(move.target, History))
+        >>> resume.target.name, resume.target.contains(Scope.EPOCH)
+        ('run', True)
     """
 
     scope: Scope
@@ -58,6 +69,13 @@ class Transition:
         error: for an error edge, the exception classes that it handles; its signal is EXCEPTION.
         limit: how often a run can take an error edge; None for any number of times.
         via: for an exit of a phase that stands for a transition of a scope, that scope.
+
+    Example:
+        >>> transition = Lifecycle.training().successors(Events.ITERATION_COMPLETED)[0]
+        >>> print(transition)
+        ITERATION_COMPLETED --epoch_full--> EPOCH_COMPLETED
+        >>> transition.label, transition.guard.name
+        ('epoch_full', 'epoch_length reached')
     """
 
     source: Event | Scope

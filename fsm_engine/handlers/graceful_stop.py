@@ -81,6 +81,15 @@ class GracefulStop:
     Raises:
         ValueError: a signal does not exist or cannot be caught.
         TypeError: a handler in `save` is not callable, or is a coroutine or generator function.
+
+    Example:
+        >>> import signal
+        >>> trainer = Engine(lambda engine, batch: signal.raise_signal(signal.SIGTERM) if batch == 2 else None)
+        >>> stop = GracefulStop(save=lambda: print("saved")).attach(trainer)
+        >>> _ = trainer.run([1, 2, 3])
+        saved
+        >>> print(trainer.outcome, trainer.state.iteration, stop.signal.name)
+        interrupted 2 SIGTERM
     """
 
     meets_other_ranks = True

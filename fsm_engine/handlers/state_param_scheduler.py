@@ -31,6 +31,15 @@ class StateParamScheduler(SavedAttributes):
 
     Attributes:
         event_index: number of the last event.
+
+    Example:
+        >>> class Halving(StateParamScheduler):
+        ...     def get_param(self):
+        ...         return 0.5**self.event_index
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = Halving("temperature", create_new=True).attach(trainer)
+        >>> trainer.run([1, 2, 3]).temperature
+        0.125
     """
 
     def __init__(self, param_name: str, save_history: bool = False, create_new: bool = False) -> None:

@@ -28,6 +28,13 @@ class Inspector:
         address: the address of the page. It contains a token: anybody who has it can steer the run.
         recorder: records the engine.
         timeline: the record of the moves and handler calls; it can be saved and drawn.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with trainer.inspect() as inspector:
+        ...     _ = trainer.run([1, 2])
+        >>> print(inspector.is_paused, inspector.timeline.verify(trainer.lifecycle))
+        False None
     """
 
     def __init__(self, server: Server, control: Control, recorder: Recorder) -> None:
@@ -59,6 +66,14 @@ class Inspector:
         Raises:
             ValueError: the name is offered already, a limit is not finite, or `low` is not less than `high`.
             TypeError: `name` is not a string, a limit is not a number, or `get` or `set` is not callable.
+
+        Example:
+            >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+            >>> group = torch.optim.SGD([weight], lr=0.1).param_groups[0]
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.inspect() as inspector:
+            ...     inspector.offer("lr", lambda: group["lr"], lambda value: group.update(lr=value), low=0, high=1)
+            ...     _ = trainer.run([1, 2])
         """
         if type(name) is not str:
             raise TypeError(f"the name of an offered value is a string, got {name!r}.")
@@ -81,6 +96,12 @@ class Inspector:
 
         Raises:
             RuntimeError: the run has several ranks.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.inspect() as inspector:
+            ...     inspector.pause()  # the next run waits for the page after its first move
+            ...     inspector.close()  # and this releases it
         """
         if self._control.has_ranks:
             raise RuntimeError("pause() was called for a run with several ranks, which cannot be paused one by one.")
@@ -128,7 +149,15 @@ def inspect(
     port: int = 0,
     token: str | None = None,
 ) -> Inspector:
-    """Start to inspect `engine`; see `Engine.inspect`."""
+    """Start to inspect `engine`; see `Engine.inspect`.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with inspect(trainer, read_only=True) as inspector:
+        ...     _ = trainer.run([1, 2])
+        >>> print(inspector.timeline.verify(trainer.lifecycle))
+        None
+    """
     if engine._recorder is not None and not recording.makes_way(engine._recorder):
         raise BusyError(
             "this engine is already being recorded or inspected. End that first; the timeline of an inspector is "

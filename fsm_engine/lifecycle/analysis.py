@@ -31,6 +31,11 @@ class Walk(tuple[Transition, ...]):
 
     As in observers, the source of an edge from a scope is the phase that the run left, and the target of an edge into
     history is the phase that the run returned to.
+
+    Example:
+        >>> walk = next(Lifecycle.training().paths(Events.TERMINATE, Events.COMPLETED))
+        >>> print(walk)
+        TERMINATE --end_run--> COMPLETED
     """
 
     __slots__ = ()

@@ -57,7 +57,12 @@ class LifecycleBuilder:
 
     @property
     def graph(self) -> Graph:
-        """Current graph of phases and transitions; it is immutable, so an edit replaces it."""
+        """Current graph of phases and transitions; it is immutable, so an edit replaces it.
+
+        Example:
+            >>> len(Lifecycle.training().graph.phases)
+            15
+        """
         return self._base if self._draft is None else self._draft.graph
 
     @property
@@ -80,12 +85,22 @@ class LifecycleBuilder:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Phases of the graph. A run starts and ends in the first one."""
+        """Phases of the graph. A run starts and ends in the first one.
+
+        Example:
+            >>> [phase.name for phase in Lifecycle("empty").phases][:3]
+            ['IDLE', 'STARTED', 'RESUMED']
+        """
         return self._graph.phases
 
     @property
     def transitions(self) -> tuple[Transition, ...]:
-        """Transitions as they were defined: a transition from a scope appears once."""
+        """Transitions as they were defined: a transition from a scope appears once.
+
+        Example:
+            >>> print(Lifecycle.training().transitions[0])
+            STARTED --loaded--> RESUMED
+        """
         return self._graph.transitions
 
     def successors(self, event: AnyEvent) -> tuple[Transition, ...]:
@@ -93,6 +108,12 @@ class LifecycleBuilder:
 
         Raises:
             LifecycleError: if `event` is not a phase.
+
+        Example:
+            >>> for transition in Lifecycle.training().successors(Events.EPOCH_COMPLETED)[:2]:
+            ...     print(transition)
+            EPOCH_COMPLETED --nothing_left--> COMPLETED
+            EPOCH_COMPLETED --next_epoch--> EPOCH_STARTED
         """
         return self._graph.exits[self._number(event)]
 
@@ -129,6 +150,15 @@ class LifecycleBuilder:
             ValueError: if the activity cannot be called with these arguments, or the counter is not a valid name.
             TypeError: if `event` is not an event, or `activity` is not callable.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> lifecycle = Lifecycle.training(lambda engine, batch: batch)
+            >>> with lifecycle.edit():
+            ...     lifecycle.add_phase("VALIDATE", activity=lambda engine: print("epoch", engine.state.epoch))
+            ...     lifecycle.remove_transition(Events.EPOCH_COMPLETED >> Events.EPOCH_STARTED)
+            ...     lifecycle.add_path(Events.EPOCH_COMPLETED >> "VALIDATE" >> Events.EPOCH_STARTED)
+            >>> _ = Engine(lifecycle=lifecycle).run([1], max_epochs=2)
+            epoch 1
         """
         edits.check_counter(counter)
         code = _activity(event, activity, kwargs)
@@ -150,6 +180,14 @@ class LifecycleBuilder:
             LifecycleError: if the graph would break a rule.
             TypeError: if `path` is not a path.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: engine.fire_event("LOSS"))
+            >>> path = Events.ITERATION_STARTED >> "LOSS" >> Events.ITERATION_COMPLETED
+            >>> trainer.lifecycle.add_path(path, required=True)
+            >>> _ = trainer.add_event_handler("LOSS", lambda: print(trainer.phase))
+            >>> _ = trainer.run([1])
+            LOSS
         """
         self._edit(lambda draft: draft.add_path(path, required))
 
@@ -186,6 +224,14 @@ class LifecycleBuilder:
             LifecycleError: if the graph would break a rule.
             TypeError, ValueError: if an argument is invalid.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: 6 // batch)
+            >>> trainer.logger.setLevel("ERROR")  # a recovery is logged as a warning
+            >>> edge = Events.ITERATION_STARTED >> Events.ITERATION_COMPLETED
+            >>> trainer.lifecycle.add_transition(edge, error=ZeroDivisionError, limit=2)
+            >>> trainer.run([0, 3]).output, trainer.outcome.value
+            (2, 'completed')
         """
         guard_code = None if guard is None else edits.user_callable(guard, "the guard", label, {})
         action_code = None if action is None else edits.user_callable(action, "the action", label, {})
@@ -214,6 +260,15 @@ class LifecycleBuilder:
                 phase.
             TypeError, ValueError: if an argument is invalid, or not exactly one of `after` and `before` is given.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> def validate(engine):
+            ...     print("validate after epoch", engine.state.epoch)
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> trainer.lifecycle.insert("VALIDATE", after=Events.EPOCH_COMPLETED, activity=validate)
+            >>> _ = trainer.run([1, 2], max_epochs=2)
+            validate after epoch 1
+            validate after epoch 2
         """
         if (after is None) == (before is None):
             raise ValueError(f"insert({event}) takes either after= or before=, got after={after} and before={before}.")
@@ -238,6 +293,14 @@ class LifecycleBuilder:
             LifecycleError: if `event` is not a phase, or the graph would break a rule.
             TypeError, ValueError: if an argument is invalid.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> def double(engine):
+            ...     return 2 * engine.state.batch
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> trainer.lifecycle.replace(Events.ITERATION_STARTED, activity=double)
+            >>> trainer.run([1, 2]).output
+            4
         """
         code = _activity(event, activity, kwargs)
         self._edit(lambda draft: draft.replace_activity(event, code))
@@ -250,6 +313,16 @@ class LifecycleBuilder:
         Raises:
             LifecycleError: if either is not a phase, or the graph would break a rule.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: 6 // batch)
+            >>> trainer.logger.setLevel("ERROR")  # a recovery is logged as a warning
+            >>> with trainer.lifecycle.edit():
+            ...     to_skip = Events.ITERATION_STARTED >> "SKIPPED"
+            ...     trainer.lifecycle.add_transition(to_skip, error=ZeroDivisionError, limit=2)
+            ...     trainer.lifecycle.add_exits("SKIPPED", like=Events.ITERATION_COMPLETED)
+            >>> trainer.run([0, 3]).output
+            2
         """
         self._edit(lambda draft: draft.add_exits(event, like))
 
@@ -259,6 +332,12 @@ class LifecycleBuilder:
         Raises:
             LifecycleError: if there is no such transition.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> lifecycle = Lifecycle.training()
+            >>> lifecycle.remove_transition(Events.STARTED >> Events.COMPLETED)
+            >>> [transition.label for transition in lifecycle.successors(Events.STARTED) if transition.via is None]
+            ['loaded', 'next_epoch']
         """
         self._edit(lambda draft: draft.disconnect(edge, label))
 
@@ -271,6 +350,14 @@ class LifecycleBuilder:
             LifecycleError: if the graph would break a rule.
             TypeError: if a part is neither a phase nor a transition.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> lifecycle = Lifecycle("one phase")
+            >>> begin = Transition(Events.STARTED, "WORK", "begin")
+            >>> lifecycle.add(Phase("WORK"), begin, Transition("WORK", Events.COMPLETED, "finish"))
+            >>> for walk in lifecycle.paths("WORK", Events.COMPLETED, shortest=True):
+            ...     print(walk)
+            WORK --finish--> COMPLETED
         """
         for part in parts:
             if not isinstance(part, (Phase, Transition)):
@@ -283,6 +370,13 @@ class LifecycleBuilder:
         Raises:
             LifecycleError: if one of them is not in the lifecycle, or the graph would break a rule.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> lifecycle = Lifecycle("unfinished")
+            >>> lifecycle.add_phase("WORK", activity=lambda engine: None)
+            >>> lifecycle.remove(lifecycle.phases[-1])
+            >>> "WORK" in [phase.event for phase in lifecycle.phases]
+            False
         """
         self._edit(lambda draft: draft.remove_parts(parts, repr(self)))
 
@@ -306,6 +400,17 @@ class LifecycleBuilder:
                 lists all findings.
             ValueError: at the end of the block, if a handler cannot be called with the arguments of its changed event.
             BusyError: if the engine is running or suspended.
+
+        Example:
+            >>> lifecycle = Lifecycle.training(lambda engine, batch: batch)
+            >>> before = lifecycle.to_dict()
+            >>> try:
+            ...     with lifecycle.edit():
+            ...         lifecycle.insert("VALIDATE", after=Events.EPOCH_COMPLETED)
+            ...         raise ValueError("changed my mind")
+            ... except ValueError:
+            ...     print(lifecycle.to_dict() == before)
+            True
         """
         self._allow_change()
         if self._draft is None:
@@ -354,6 +459,12 @@ class LifecycleBuilder:
         """Return the rules that the lifecycle breaks, and the requirements that do not hold.
 
         A lifecycle without findings can run. Findings with ``is_error=False`` are warnings and do not prevent a run.
+
+        Example:
+            >>> lifecycle = Lifecycle("unfinished")
+            >>> lifecycle.add_phase("WORK", activity=lambda engine: None)
+            >>> [finding.code for finding in lifecycle.check()]
+            ['unreachable', 'stuck', 'stuck']
         """
         step = self._step_findings()
         return [
@@ -411,6 +522,15 @@ class LifecycleBuilder:
         Raises:
             LifecycleError: if the requirement does not hold; the message shows a path around `event`. The requirement
                 is not kept then.
+
+        Example:
+            >>> lifecycle = Lifecycle.training()
+            >>> lifecycle.require(Events.EPOCH_STARTED, before=Events.ITERATION_STARTED)  # proven for every run
+            >>> try:
+            ...     lifecycle.require(Events.EPOCH_COMPLETED, before=Events.ITERATION_STARTED)
+            ... except LifecycleError:
+            ...     print("a run may enter ITERATION_STARTED first")
+            a run may enter ITERATION_STARTED first
         """
         if self._draft is not None:
             raise_errors(edit_findings(ChangedPart(self._draft)))  # a block may be open

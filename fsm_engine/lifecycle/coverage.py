@@ -31,6 +31,12 @@ class Coverage:
     Attributes:
         visited, missed: phases that the walks have visited, and the other phases.
         taken, untaken: transitions of the lifecycle that the walks have taken, and the other transitions.
+
+    Example:
+        >>> lifecycle = Lifecycle.training()
+        >>> coverage = lifecycle.coverage(lifecycle.paths(Events.STARTED, Events.EPOCH_STARTED, shortest=True))
+        >>> coverage.visited, coverage.is_complete
+        ((Events.STARTED, Events.EPOCH_STARTED), False)
     """
 
     visited: tuple[Event, ...]

@@ -22,7 +22,12 @@ _Key = tuple[End, str]
 
 
 class Change(Enum):
-    """Kind of difference between two lifecycles."""
+    """Kind of difference between two lifecycles.
+
+    Example:
+        >>> [change.value for change in Change]
+        ['added', 'removed', 'changed']
+    """
 
     ADDED = "added"
     REMOVED = "removed"
@@ -42,6 +47,13 @@ class Changed(Generic[Part]):
         before: version of the first lifecycle, None if it was added.
         after: version of the second lifecycle, None if it was removed.
         details: changed fields, such as ``guard: solved -> out_of_patience``.
+
+    Example:
+        >>> lifecycle = Lifecycle.training()
+        >>> lifecycle.insert("VALIDATE", after=Events.EPOCH_COMPLETED)
+        >>> changed = Lifecycle.training().diff(lifecycle).phases["VALIDATE"]
+        >>> changed.before, changed.after.name, changed.change.value
+        (None, 'VALIDATE', 'added')
     """
 
     before: Part | None
@@ -76,6 +88,13 @@ class Difference:
     Attributes:
         phases: changed phases by event.
         transitions: changed transitions by source and label; by the new label if the label was changed.
+
+    Example:
+        >>> lifecycle = Lifecycle.training()
+        >>> lifecycle.insert("VALIDATE", after=Events.EPOCH_COMPLETED)
+        >>> difference = Lifecycle.training().diff(lifecycle)
+        >>> list(difference.phases), bool(difference)
+        (['VALIDATE'], True)
     """
 
     phases: Mapping[Event, Changed[Phase]]

@@ -42,6 +42,18 @@ class Lifecycle(LifecycleBuilder):
         name: name for pictures and messages.
         step: step of a training lifecycle, None if there is none.
         discovered: counts of observed moves between events that the graph has no edge for; see `Engine.discover`.
+
+    Example:
+        >>> class Rl(EventEnum):
+        ...     COLLECT = "collect"
+        ...     LEARN = "learn"
+        >>> lifecycle = Lifecycle("rl")
+        >>> with lifecycle.edit():
+        ...     lifecycle.add_phase(Rl.COLLECT, activity=lambda engine: 5, counter="rounds")
+        ...     lifecycle.add_phase(Rl.LEARN, activity=lambda engine: engine.state.output + 1)
+        ...     lifecycle.add_path(Events.STARTED >> Rl.COLLECT >> Rl.LEARN >> Events.COMPLETED)
+        >>> Engine(lifecycle=lifecycle).run().output
+        6
     """
 
     @classmethod
@@ -53,6 +65,11 @@ class Lifecycle(LifecycleBuilder):
 
         Raises:
             TypeError: `step` is a coroutine or generator function, whose call runs none of its code.
+
+        Example:
+            >>> lifecycle = Lifecycle.training(lambda engine, batch: 2 * batch)
+            >>> Engine(lifecycle=lifecycle).run([1, 2]).output
+            4
         """
         check_runs_when_called(step, "the step")
         lifecycle = cls("training")
@@ -67,6 +84,10 @@ class Lifecycle(LifecycleBuilder):
 
         Raises:
             LifecycleError: if the graph breaks a rule that holds after every edit.
+
+        Example:
+            >>> Lifecycle.of(Lifecycle.training().graph, "copy") == Lifecycle.training()
+            True
         """
         raise_errors(edit_findings(WholeGraph(graph)))
         lifecycle = cls(name)
@@ -75,7 +96,17 @@ class Lifecycle(LifecycleBuilder):
 
     @classmethod
     def from_transitions(cls, machine: Machine, activities: Mapping[str, Any], name: str = "machine") -> Lifecycle:
-        """Return the lifecycle of a machine of the `transitions` library. See `transitions_driver.from_transitions`."""
+        """Return the lifecycle of a machine of the `transitions` library. See `transitions_driver.from_transitions`.
+
+        Example:
+            >>> from transitions import Machine
+            >>> machine = Machine(states=["draft", "review", "done"], initial="draft", auto_transitions=False)
+            >>> _ = machine.add_transition("submit", "draft", "review")
+            >>> _ = machine.add_transition("accept", "review", "done")
+            >>> lifecycle = Lifecycle.from_transitions(machine, {"review": lambda engine: "looks good"})
+            >>> Engine(lifecycle=lifecycle).run().output
+            'looks good'
+        """
         from fsm_engine.engine.transitions_driver import from_transitions
 
         return from_transitions(machine, activities, name)
@@ -90,6 +121,10 @@ class Lifecycle(LifecycleBuilder):
 
         Raises:
             LifecycleError: if `event` is not a phase.
+
+        Example:
+            >>> Lifecycle.training().reachable(Events.TERMINATE)
+            ('IDLE', Events.COMPLETED, Events.EXCEPTION_RAISED)
         """
         from fsm_engine.lifecycle.analysis import reachable
 
@@ -111,6 +146,12 @@ class Lifecycle(LifecycleBuilder):
         Raises:
             LifecycleError: if `start` or `end` is not a phase.
             ValueError: if `limit` is not positive.
+
+        Example:
+            >>> lifecycle = Lifecycle.training()
+            >>> for walk in lifecycle.paths(Events.TERMINATE, "IDLE", shortest=True):
+            ...     print(walk)
+            TERMINATE --skipped--> IDLE
         """
         from fsm_engine.lifecycle.analysis import paths
 
@@ -122,6 +163,10 @@ class Lifecycle(LifecycleBuilder):
         """Return for each reachable phase the phases that every run visits before it, in order.
 
         Edges into history are ignored: they return to phases that the run has visited already.
+
+        Example:
+            >>> Lifecycle.training().dominators()[Events.ITERATION_STARTED]
+            ('IDLE', Events.STARTED, Events.EPOCH_STARTED)
         """
         from fsm_engine.lifecycle.analysis import before_each
 
@@ -136,6 +181,14 @@ class Lifecycle(LifecycleBuilder):
         Raises:
             ValueError: if a step is not a transition of this lifecycle.
             TypeError: if a walk is not a sequence of transitions.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> walk = []
+            >>> with trainer.observe(lambda engine, transition: walk.append(transition)):
+            ...     _ = trainer.run([1, 2])
+            >>> print(str(trainer.lifecycle.coverage(walk)).splitlines()[0])
+            9 of 15 phases (60%)
         """
         from fsm_engine.lifecycle.coverage import cover
 
@@ -146,6 +199,12 @@ class Lifecycle(LifecycleBuilder):
 
         Each run starts in the first phase and ends there if the graph leads back. Guards are ignored: a test makes them
         true. Transitions that no run can take, which `check` reports, are left out.
+
+        Example:
+            >>> lifecycle = Lifecycle.training()
+            >>> walks = lifecycle.test_paths()
+            >>> lifecycle.coverage(walks).is_complete
+            True
         """
         from fsm_engine.lifecycle.coverage import covering_walks
 
@@ -156,6 +215,12 @@ class Lifecycle(LifecycleBuilder):
 
         Raises:
             TypeError: if `other` is not a lifecycle.
+
+        Example:
+            >>> lifecycle = Lifecycle.training()
+            >>> lifecycle.insert("VALIDATE", after=Events.EPOCH_COMPLETED)
+            >>> print(str(Lifecycle.training().diff(lifecycle)).splitlines()[0])
+            + phase VALIDATE
         """
         from fsm_engine.lifecycle.diff import difference
 
@@ -205,6 +270,10 @@ class Lifecycle(LifecycleBuilder):
                 edge.
             ImportError: if .png or .pdf is requested without Typst; the message shows the command that installs it.
             OSError: if the file cannot be written.
+
+        Example:
+            >>> Lifecycle.training().draw(folder / "lifecycle.svg", title="Training", guards=True).name
+            'lifecycle.svg'
         """
         from fsm_engine.render import draw
 
@@ -233,13 +302,24 @@ class Lifecycle(LifecycleBuilder):
         return bundle
 
     def to_transitions(self) -> Machine:
-        """Return a flat machine of the `transitions` library with the same moves and no guards."""
+        """Return a flat machine of the `transitions` library with the same moves and no guards.
+
+        Example:
+            >>> machine = Lifecycle.training().to_transitions()
+            >>> machine.model.phase
+            'IDLE'
+        """
         from fsm_engine.engine.transitions_driver import to_transitions
 
         return to_transitions(self._graph)
 
     def to_markdown(self) -> str:
-        """Return the table that ``print`` shows as Markdown, for example for a README."""
+        """Return the table that ``print`` shows as Markdown, for example for a README.
+
+        Example:
+            >>> print(Lifecycle("empty").to_markdown().splitlines()[0])
+            | phase | scope | on entry | activity | exits |
+        """
         from fsm_engine.lifecycle.table import to_markdown
 
         return to_markdown(self._graph)
@@ -247,7 +327,12 @@ class Lifecycle(LifecycleBuilder):
     # Serialization
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the lifecycle as a JSON-compatible dictionary. See `serialization.dictionary`."""
+        """Return the lifecycle as a JSON-compatible dictionary. See `serialization.dictionary`.
+
+        Example:
+            >>> sorted(Lifecycle.training().to_dict())
+            ['format', 'name', 'phases', 'transitions', 'version']
+        """
         from fsm_engine.serialization.dictionary import to_dict
 
         return to_dict(self)
@@ -264,59 +349,107 @@ class Lifecycle(LifecycleBuilder):
 
         Raises:
             LifecycleError: if `data` is invalid; the message shows the location, the value and the allowed values.
+
+        Example:
+            >>> Lifecycle.from_dict(Lifecycle.training().to_dict()) == Lifecycle.training()
+            True
         """
         from fsm_engine.serialization.dictionary_reader import from_dict
 
         return from_dict(data, bind)
 
     def to_json(self) -> str:
-        """Return the lifecycle as JSON text with one phase or transition per line. See `serialization.dictionary`."""
+        """Return the lifecycle as JSON text with one phase or transition per line. See `serialization.dictionary`.
+
+        Example:
+            >>> json.loads(Lifecycle("empty").to_json())["name"]
+            'empty'
+        """
         from fsm_engine.serialization.files import WRITERS
 
         return WRITERS[".json"](self)
 
     @classmethod
     def from_json(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle of a JSON text; `bind` and errors as in `from_dict`."""
+        """Return the lifecycle of a JSON text; `bind` and errors as in `from_dict`.
+
+        Example:
+            >>> def step(engine, batch):
+            ...     return batch
+            >>> text = Lifecycle.training(step).to_json()
+            >>> Lifecycle.from_json(text, bind={"step": step}) == Lifecycle.training(step)
+            True
+        """
         from fsm_engine.serialization.files import READERS
 
         return READERS[".json"](text, bind)
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
-        """Return a networkx graph. A transition from a scope has an edge for each phase of the scope."""
+        """Return a networkx graph. A transition from a scope has an edge for each phase of the scope.
+
+        Example:
+            >>> import networkx
+            >>> networkx.is_directed_acyclic_graph(Lifecycle.training().to_networkx())
+            False
+        """
         from fsm_engine.serialization.networkx_graph import to_networkx
 
         return to_networkx(self)
 
     @classmethod
     def from_networkx(cls, graph: networkx.Graph[Any], bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle of a networkx graph; `bind` and errors as in `from_dict`."""
+        """Return the lifecycle of a networkx graph; `bind` and errors as in `from_dict`.
+
+        Example:
+            >>> Lifecycle.from_networkx(Lifecycle.training().to_networkx()) == Lifecycle.training()
+            True
+        """
         from fsm_engine.serialization.networkx_graph import from_networkx
 
         return from_networkx(graph, bind)
 
     def to_graphml(self) -> str:
-        """Return the graph of `to_networkx` as GraphML."""
+        """Return the graph of `to_networkx` as GraphML.
+
+        Example:
+            >>> Lifecycle.training().to_graphml().count("<node ")
+            15
+        """
         from fsm_engine.serialization.files import WRITERS
 
         return WRITERS[".graphml"](self)
 
     @classmethod
     def from_graphml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle of a GraphML text; `bind` and errors as in `from_dict`."""
+        """Return the lifecycle of a GraphML text; `bind` and errors as in `from_dict`.
+
+        Example:
+            >>> Lifecycle.from_graphml(Lifecycle.training().to_graphml()) == Lifecycle.training()
+            True
+        """
         from fsm_engine.serialization.files import READERS
 
         return READERS[".graphml"](text, bind)
 
     def to_scxml(self) -> str:
-        """Return the lifecycle as SCXML, the W3C format of state charts. See `serialization.scxml`."""
+        """Return the lifecycle as SCXML, the W3C format of state charts. See `serialization.scxml`.
+
+        Example:
+            >>> '<scxml' in Lifecycle.training().to_scxml()
+            True
+        """
         from fsm_engine.serialization.files import WRITERS
 
         return WRITERS[".scxml"](self)
 
     @classmethod
     def from_scxml(cls, text: str, bind: Mapping[str, Any] | None = None) -> Lifecycle:
-        """Return the lifecycle of an SCXML text from any tool; `bind` and errors as in `from_dict`."""
+        """Return the lifecycle of an SCXML text from any tool; `bind` and errors as in `from_dict`.
+
+        Example:
+            >>> Lifecycle.from_scxml(Lifecycle.training().to_scxml()) == Lifecycle.training()
+            True
+        """
         from fsm_engine.serialization.files import READERS
 
         return READERS[".scxml"](text, bind)
@@ -330,6 +463,10 @@ class Lifecycle(LifecycleBuilder):
             LifecycleError: if the format cannot represent the lifecycle, such as a name that is not printable.
             ValueError: if the suffix is unknown.
             OSError: if the file cannot be written.
+
+        Example:
+            >>> Lifecycle.training().save(folder / "lifecycle.json").name
+            'lifecycle.json'
         """
         from fsm_engine.serialization.files import save
 
@@ -345,6 +482,11 @@ class Lifecycle(LifecycleBuilder):
             LifecycleError: if the file does not contain a valid lifecycle.
             ValueError: if the suffix is unknown.
             OSError: if the file cannot be read.
+
+        Example:
+            >>> path = Lifecycle.training().save(folder / "lifecycle.scxml")
+            >>> Lifecycle.load(path) == Lifecycle.training()
+            True
         """
         from fsm_engine.serialization.files import load
 

@@ -19,6 +19,13 @@ class StepEvents(EventEnum):
     accumulation, only every n-th iteration goes through UNSCALED and the phases of the optimizer. If a gradient has
     overflowed, the gradient scaler skips the optimizer step, and OPTIM_STEP_STARTED leads to ITERATION_COMPLETED. A
     fused optimizer decides on the device; then OPTIM_STEP_COMPLETED is entered in any case.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> trainer = create_supervised_trainer(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
+        >>> _ = trainer.add_event_handler(StepEvents.BACKWARD_COMPLETED, lambda: print(model.weight.grad is not None))
+        >>> _ = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
+        True
     """
 
     FORWARD_STARTED = "forward_started"
@@ -32,7 +39,17 @@ class StepEvents(EventEnum):
 
 
 class Tbptt_Events(EventEnum):  # noqa: N801  # pytorch-ignite's name
-    """The phases before and after each chunk of a sequence, within an iteration."""
+    """The phases before and after each chunk of a sequence, within an iteration.
+
+    Example:
+        >>> model = torch.nn.RNN(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_tbptt_trainer(model, optimizer, torch.nn.MSELoss(), tbtt_step=2)
+        >>> _ = trainer.add_event_handler(Tbptt_Events.TIME_ITERATION_COMPLETED, lambda: print("a chunk"))
+        >>> _ = trainer.run([(torch.ones(4, 1, 1), torch.ones(4, 1, 1))])
+        a chunk
+        a chunk
+    """
 
     TIME_ITERATION_STARTED = "time_iteration_started"
     TIME_ITERATION_COMPLETED = "time_iteration_completed"

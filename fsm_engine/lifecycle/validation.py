@@ -38,6 +38,13 @@ class Finding:
         message: the problem, with the names of the phases and transitions.
         fix: how to repair it.
         is_error: whether a run raises because of it; otherwise it is a warning.
+
+    Example:
+        >>> lifecycle = Lifecycle("unfinished")
+        >>> lifecycle.add_phase("WORK", activity=lambda engine: None)
+        >>> finding = lifecycle.check()[0]
+        >>> finding.code, finding.is_error
+        ('unreachable', True)
     """
 
     code: str

@@ -86,6 +86,15 @@ class OutputHandler(BaseHandler):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: `metric_names`, `output_transform` and `state_attributes` are all None.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with JSONLinesLogger(folder / "log.jsonl") as logger:
+        ...     handler = OutputHandler("training", output_transform=lambda loss: {"loss": loss})
+        ...     _ = logger.attach(trainer, handler, Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([0.5])
+        >>> json.loads(logger.path.read_text())["training/loss"]
+        0.5
     """
 
     def __init__(
@@ -132,6 +141,16 @@ class OptimizerParamsHandler(BaseHandler):
 
     Raises:
         TypeError: `optimizer` has no sequence `param_groups`.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+        >>> with JSONLinesLogger(folder / "log.jsonl") as logger:
+        ...     _ = logger.attach(trainer, OptimizerParamsHandler(optimizer, "lr"), Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
+        >>> sorted(json.loads(logger.path.read_text().splitlines()[0]))
+        ['lr/group_0', 'step', 'time']
     """
 
     def __init__(self, optimizer: Any, param_name: str = "lr", tag: str | None = None) -> None:

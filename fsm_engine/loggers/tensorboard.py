@@ -33,6 +33,15 @@ class TensorboardLogger(BaseLogger):
 
     Raises:
         ModuleNotFoundError: neither is installed: ``pip install "fsm-engine[tensorboard]"``.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with TensorboardLogger(folder) as logger:
+        ...     output = OutputHandler("training", output_transform=lambda loss: {"loss": loss})
+        ...     _ = logger.attach(trainer, output, Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([0.5, 0.25])
+        >>> [path.name.split(".")[0] for path in folder.iterdir()]
+        ['events']
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

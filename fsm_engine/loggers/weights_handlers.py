@@ -117,6 +117,16 @@ class WeightsScalarHandler(BaseWeightsScalarHandler):
     """Handler that logs one number per parameter, its L2 norm by default, as ``weights_norm/fc1/weight``.
 
     See `BaseWeightsScalarHandler` for the arguments.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+        >>> with JSONLinesLogger(folder / "log.jsonl") as logger:
+        ...     _ = logger.attach(trainer, WeightsScalarHandler(model), Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
+        >>> sorted(json.loads(logger.path.read_text().splitlines()[0]))
+        ['step', 'time', 'weights_norm/bias', 'weights_norm/weight']
     """
 
     kind = "weights_norm"
@@ -126,6 +136,16 @@ class WeightsHistHandler(BaseWeightsHistHandler):
     """Handler that logs a histogram of each parameter, as ``weights/fc1/weight``.
 
     See `BaseWeightsHandler` for the arguments.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+        >>> with TensorboardLogger(folder) as logger:
+        ...     _ = logger.attach(trainer, WeightsHistHandler(model), Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
+        >>> len(list(folder.iterdir()))
+        1
     """
 
     kind = "weights"
@@ -135,6 +155,16 @@ class GradsScalarHandler(_GradientHandler, BaseWeightsScalarHandler):
     """Handler that logs one number per gradient, its L2 norm by default, as ``grads_norm/fc1/weight``.
 
     Parameters without a gradient are skipped. See `BaseWeightsScalarHandler` for the arguments.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+        >>> with JSONLinesLogger(folder / "log.jsonl") as logger:
+        ...     _ = logger.attach(trainer, GradsScalarHandler(model), Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
+        >>> sorted(json.loads(logger.path.read_text().splitlines()[0]))
+        ['grads_norm/bias', 'grads_norm/weight', 'step', 'time']
     """
 
     kind = "grads_norm"
@@ -144,6 +174,16 @@ class GradsHistHandler(_GradientHandler, BaseWeightsHistHandler):
     """Handler that logs a histogram of each gradient, as ``grads/fc1/weight``.
 
     Parameters without a gradient are skipped. See `BaseWeightsHandler` for the arguments.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+        >>> with TensorboardLogger(folder) as logger:
+        ...     _ = logger.attach(trainer, GradsHistHandler(model), Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
+        >>> len(list(folder.iterdir()))
+        1
     """
 
     kind = "grads"

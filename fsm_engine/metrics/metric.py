@@ -43,7 +43,15 @@ _RESULT_MODES = ("flatten", "named", "both")
 
 
 class NotComputableError(RuntimeError):
-    """A metric cannot be computed because it has no data."""
+    """A metric cannot be computed because it has no data.
+
+    Example:
+        >>> try:
+        ...     Average().compute()
+        ... except NotComputableError:
+        ...     print("no data yet")
+        no data yet
+    """
 
 
 class Metric(MetricOperators, ABC):

@@ -17,6 +17,12 @@ class Usage:
         STARTED: event that resets the metric.
         ITERATION_COMPLETED: event that updates the metric.
         COMPLETED: event that computes the metric; if it also updates the metric, the update comes first.
+
+    Example:
+        >>> print(EpochWise().STARTED, EpochWise().COMPLETED, EpochWise.usage_name)
+        Events.EPOCH_STARTED Events.EPOCH_COMPLETED epoch_wise
+        >>> EpochWise() == EpochWise(), EpochWise() == BatchWise()
+        (True, False)
     """
 
     usage_name: ClassVar[str]
@@ -128,6 +134,13 @@ class MetricUsage(Usage):
         started: event that resets the metric.
         completed: event that computes the metric.
         iteration_completed: event that updates the metric.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> every_second = Events.ITERATION_COMPLETED(every=2)
+        >>> Average().attach(trainer, "value", MetricUsage(Events.STARTED, every_second, Events.ITERATION_COMPLETED))
+        >>> trainer.run([1.0, 3.0, 8.0]).metrics["value"]
+        2.0
     """
 
     def __init__(

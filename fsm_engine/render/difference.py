@@ -35,6 +35,12 @@ def draw_difference(
         ValueError: an unknown direction or theme, or another suffix.
         ImportError: .png and .pdf need Typst; the message has the command that installs it.
         OSError: the file cannot be written.
+
+    Example:
+        >>> after = Lifecycle.training()
+        >>> after.insert("VALIDATE", after=Events.EPOCH_COMPLETED)
+        >>> draw_difference(Lifecycle.training(), after, folder / "difference.svg").name
+        'difference.svg'
     """
     write = DIAGRAM_FORMATS[format_of(path, DIAGRAM_FORMATS)]
     options = DiagramOptions(title or "", direction, guards=True)

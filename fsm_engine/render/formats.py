@@ -111,6 +111,10 @@ def render(
     Raises:
         ValueError: an unknown format, direction, detail or theme, or a timeline of another lifecycle.
         ImportError: png and pdf need Typst; the message has the command that installs it.
+
+    Example:
+        >>> render(Lifecycle.training(), "svg").decode().startswith("<svg")
+        True
     """
     write = choose("format", format, FORMATS)
     options = DiagramOptions(title or "", direction, detail, guards, handlers, _tracks(timeline))
@@ -135,7 +139,12 @@ def draw(
     format: str | None = None,  # noqa: A002
     **options: Any,
 ) -> Path:
-    """Write a picture of `lifecycle` to a file, completely or not at all; the options are arguments of `render`."""
+    """Write a picture of `lifecycle` to a file, completely or not at all; the options are arguments of `render`.
+
+    Example:
+        >>> draw(Lifecycle.training(), folder / "lifecycle.mmd", direction="right").name
+        'lifecycle.mmd'
+    """
     return write_atomically(path, render(lifecycle, format or format_of(path, FORMATS), **options))
 
 

@@ -11,7 +11,14 @@ from fsm_engine.runtime.part import Part
 
 
 class Outcome(str, Enum):
-    """How a run ended. Equal to the plain string: ``engine.outcome == "completed"``."""
+    """How a run ended. Equal to the plain string: ``engine.outcome == "completed"``.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = trainer.run([1, 2], until=Events.EPOCH_STARTED)
+        >>> trainer.outcome is Outcome.INTERRUPTED, trainer.outcome == "interrupted"
+        (True, True)
+    """
 
     COMPLETED = "completed"
     TERMINATED = "terminated"

@@ -70,17 +70,43 @@ class Run:
 
     @property
     def phase(self) -> Phase:
-        """The phase that the run is in; IDLE when no run is active, INTERRUPT while a run is suspended."""
+        """The phase that the run is in; IDLE when no run is active, INTERRUPT while a run is suspended.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> print(trainer.phase)
+            IDLE
+            >>> _ = trainer.add_event_handler(Events.EPOCH_STARTED, lambda: print(trainer.phase))
+            >>> _ = trainer.run([1])
+            EPOCH_STARTED
+        """
         return self._graph.phases[phase_at(self._cursor.position)]
 
     @property
     def is_running(self) -> bool:
-        """True from the beginning of `run` until it returns or raises."""
+        """True from the beginning of `run` until it returns or raises.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.STARTED, lambda: print(trainer.is_running))
+            >>> _ = trainer.run([1])
+            True
+            >>> trainer.is_running
+            False
+        """
         return self._claim.holder() is not None
 
     @property
     def is_resuming(self) -> bool:
-        """True at STARTED of a run that resumes from a loaded state."""
+        """True at STARTED of a run that resumes from a loaded state.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> _ = trainer.add_event_handler(Events.STARTED, lambda: print(trainer.is_resuming))
+            >>> trainer.load_state_dict({"epoch_length": 3, "iteration": 4, "max_epochs": 2})
+            >>> _ = trainer.run([1, 2, 3])
+            True
+        """
         return self._cursor.is_loaded
 
     @property

@@ -45,6 +45,13 @@ class State:
             see `StepEvents`. Outside a step they do not exist.
 
     Other attributes can be passed to the constructor or set later. The runs of the engine keep them.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: 2 * batch)
+        >>> state = trainer.run([1, 2], max_epochs=3)
+        >>> state.epoch, state.iteration, state.epoch_length, state.output
+        (3, 6, 2, 4)
+        >>> state.best = 0.9  # attributes of your own
     """
 
     # Slots, because calling vars() on an object makes every later access to attributes in its dict slower. The user's

@@ -64,6 +64,16 @@ class DeterministicEngine(Engine):
 
     Raises:
         ValueError: as for `Engine`, for a lifecycle without epochs, and in `run` for a new run without data.
+
+    Example:
+        >>> def order():
+        ...     torch.manual_seed(0)
+        ...     loader = torch.utils.data.DataLoader(list(range(6)), shuffle=True)
+        ...     seen = []
+        ...     DeterministicEngine(lambda engine, batch: seen.append(int(batch))).run(loader)
+        ...     return seen
+        >>> order() == order()
+        True
     """
 
     def __init__(

@@ -102,6 +102,16 @@ def supervised_training_step(
         ModuleNotFoundError: for the other modes of pytorch-ignite, if the library that they need is missing.
         RuntimeError: for an XLA device without PyTorch XLA.
         ImportError: for ``scaler=True`` with a torch older than 2.3.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> step = supervised_training_step(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
+        >>> def twice(engine, batch):
+        ...     step(engine, batch)
+        ...     return step(engine, batch)
+        >>> trainer = Engine(twice)
+        >>> trainer.run([(torch.ones(1, 1), torch.ones(1, 1))]).output >= 0
+        True
     """
     check_amp(device, amp_mode, scaler)
     check_optimizer(optimizer)
@@ -164,6 +174,16 @@ def create_supervised_trainer(
 
     Raises:
         Exception: the exceptions of `supervised_training_step`.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 1)
+        >>> trainer = create_supervised_trainer(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
+        >>> x = torch.linspace(0, 1, 8).reshape(-1, 1)
+        >>> losses = []
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: losses.append(trainer.state.output))
+        >>> _ = trainer.run([(x, 2 * x)], max_epochs=20)
+        >>> losses[-1] < losses[0]
+        True
     """
     step = supervised_training_step(
         model,
@@ -216,6 +236,11 @@ def supervised_evaluation_step(
 
     Raises:
         Exception: the exceptions of `supervised_training_step` for `amp_mode` and `device`.
+
+    Example:
+        >>> step = supervised_evaluation_step(torch.nn.Identity(), output_transform=lambda x, y, y_pred: y_pred - y)
+        >>> Engine(step).run([(torch.tensor([3.0]), torch.tensor([1.0]))]).output
+        tensor([2.])
     """
     check_amp(device, amp_mode)
     fields = (model, device, non_blocking, prepare_batch, model_transform, output_transform, model_fn)
@@ -242,6 +267,12 @@ def create_supervised_evaluator(
     Raises:
         TypeError: for an object in `metrics` that is not a metric.
         Exception: the exceptions of `supervised_training_step` for `amp_mode` and `device`.
+
+    Example:
+        >>> evaluator = create_supervised_evaluator(torch.nn.Identity(), metrics={"accuracy": Accuracy()})
+        >>> x, y = torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1])
+        >>> evaluator.run([(x, y)]).metrics["accuracy"]
+        0.5
     """
     step = supervised_evaluation_step(
         model,

@@ -154,6 +154,14 @@ def create_supervised_tbptt_trainer(
 
     Raises:
         ValueError: if `tbtt_step` is not positive, or the optimizer needs a closure.
+
+    Example:
+        >>> model = torch.nn.RNN(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_tbptt_trainer(model, optimizer, torch.nn.MSELoss(), tbtt_step=2)
+        >>> sequence = torch.linspace(0, 1, 6).reshape(-1, 1, 1)
+        >>> trainer.run([(sequence, sequence)]).output > 0
+        True
     """
     if tbtt_step < 1:
         raise ValueError(f"tbtt_step has to be at least 1, got {tbtt_step}.")

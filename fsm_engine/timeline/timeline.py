@@ -39,6 +39,15 @@ class Timeline:
 
     Raises:
         ValueError: `capacity` is not a positive integer.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with trainer.record() as timeline:
+        ...     _ = trainer.run([1, 2], max_epochs=2)
+        >>> len(list(timeline.tracks[0].moves))
+        24
+        >>> print(timeline.verify(trainer.lifecycle))
+        None
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -50,7 +59,15 @@ class Timeline:
 
     @property
     def dropped(self) -> tuple[int, int]:
-        """The number of moves and of handler calls that were dropped because a track was full."""
+        """The number of moves and of handler calls that were dropped because a track was full.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record(capacity=10) as timeline:
+            ...     _ = trainer.run(range(100))
+            >>> timeline.dropped
+            (395, 0)
+        """
         moves, spans = zip(*(track.dropped for track in self.tracks)) if self.tracks else ((), ())
         return sum(moves), sum(spans)
 
@@ -62,6 +79,14 @@ class Timeline:
         nanoseconds. Moves have ``device`` if device times were recorded: how long the work submitted before the next
         move took on the device. They have ``starts_gap`` if iterations were left out: whether that happened after the
         move. All values are plain data.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> row = timeline.to_dicts()[0]
+            >>> row["source"], row["target"]
+            ('IDLE', 'Events.STARTED')
         """
         rows = [row for number in range(len(self.tracks)) for row in self._rows(number)]
         rows += [
@@ -95,6 +120,13 @@ class Timeline:
 
         Raises:
             ImportError: pandas is not installed.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> int((timeline.to_pandas()["target"] == "Events.ITERATION_STARTED").sum())
+            4
         """
         try:
             import pandas  # type: ignore[import-untyped]
@@ -103,7 +135,16 @@ class Timeline:
         return pandas.DataFrame(self.to_dicts())
 
     def summary(self) -> Summary:
-        """Return the time per phase, transition and handler. The `str` of the result has tables."""
+        """Return the time per phase, transition and handler. The `str` of the result has tables.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> summary = timeline.summary()
+            >>> print(str(summary).startswith("training: "))
+            True
+        """
         from fsm_engine.timeline.summary import summarize
 
         return summarize(self)
@@ -119,6 +160,15 @@ class Timeline:
 
         Raises:
             ImportError: the `transitions` library is not installed.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> print(timeline.verify(trainer.lifecycle))
+            None
+            >>> timeline.verify(Lifecycle("other")) is None
+            False
         """
         from fsm_engine.timeline.verification import find_violation
 
@@ -129,6 +179,13 @@ class Timeline:
 
         Raises:
             ValueError: the track has a move that `lifecycle` does not have.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> timeline.coverage(trainer.lifecycle).is_complete
+            False
         """
         from fsm_engine.timeline.comparison import coverage_of
 
@@ -142,6 +199,15 @@ class Timeline:
 
         Raises:
             ValueError: a track has dropped its first moves, or the tracks record different iterations.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> with trainer.record() as longer:
+            ...     _ = trainer.run([1, 2], max_epochs=3)
+            >>> print(timeline.diff(timeline), timeline.diff(longer) is None)
+            None False
         """
         from fsm_engine.timeline.comparison import find_divergence
 
@@ -155,6 +221,13 @@ class Timeline:
 
         Raises:
             TypeError: `value` is not a real number. For a tensor, pass ``tensor.item()``, which waits for its device.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: timeline.count("loss", batch))
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([0.5, 0.25])
+            >>> [value for time, value in timeline.counters["loss"]]
+            [0.5, 0.25]
         """
         counter = self.counters.get(name) or self.counters.setdefault(name, Counter(self.capacity))
         counter.add_value(name, value)
@@ -167,6 +240,13 @@ class Timeline:
 
         Raises:
             ValueError: `rank` is given for a timeline of several ranks.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> sorted(timeline.to_chrome())
+            ['baseTimeNanoseconds', 'displayTimeUnit', 'traceEvents']
         """
         from fsm_engine.timeline.chrome import to_chrome
 
@@ -191,6 +271,13 @@ class Timeline:
             ModuleNotFoundError: the package for Perfetto's format is not installed:
                 ``pip install "fsm-engine[perfetto]"``.
             OSError: the file cannot be written.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> timeline.export(folder / "trace.json.gz").name
+            'trace.json.gz'
         """
         from fsm_engine.timeline.export import export
 
@@ -216,6 +303,15 @@ class Timeline:
             ValueError: two recordings have the same rank, or are of different runs; a recording has no tracks or was
                 merged before; there is none.
             OSError: a file cannot be read.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with session() as ranks, trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2])
+            >>> path = timeline.save(folder / f"rank{ranks.rank}.fsmt")
+            >>> merged = Timeline.merge([path])
+            >>> [track.rank.number for track in merged.tracks]
+            [0]
         """
         from fsm_engine.timeline.merging import merge
 
@@ -243,6 +339,14 @@ class Timeline:
         Raises:
             ValueError: `trace` is not a trace of `torch.profiler`, or does not overlap this timeline.
             OSError: a file cannot be read or written.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: torch.ones(2).sum())
+            >>> with torch.profiler.profile() as profile, trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2])
+            >>> profile.export_chrome_trace(str(folder / "torch.json"))
+            >>> timeline.merge_torch_trace(folder / "torch.json", folder / "both.json.gz").name
+            'both.json.gz'
         """
         from fsm_engine.timeline.torch_trace import merge_torch_trace
 
@@ -274,6 +378,13 @@ class Timeline:
             ValueError: an unknown suffix, format or theme; a timeline without a run.
             ImportError: .png and .pdf need Typst; the message has the command that installs it.
             OSError: the file cannot be written.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> timeline.draw(folder / "timeline.svg", title="Training").name
+            'timeline.svg'
         """
         from fsm_engine.render.timeline import draw_timeline
 
@@ -284,6 +395,13 @@ class Timeline:
 
         Raises:
             OSError: the file cannot be written.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> timeline.save(folder / "run.fsmt").name
+            'run.fsmt'
         """
         from fsm_engine.timeline.files import save
 
@@ -296,6 +414,14 @@ class Timeline:
         Raises:
             ValueError: the file is not a timeline, is damaged, or has a newer version.
             OSError: the file cannot be read.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> with trainer.record() as timeline:
+            ...     _ = trainer.run([1, 2], max_epochs=2)
+            >>> path = timeline.save(folder / "run.fsmt")
+            >>> print(Timeline.load(path).diff(timeline))
+            None
         """
         from fsm_engine.timeline.files import load
 

@@ -38,6 +38,14 @@ class MoveKind:
             where the recording begins inside a run; ``end`` where a run is suspended, or ended without a transition.
         is_error: True if the transition handles an exception.
         starts_gap: True if the iteration after the move is not recorded.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with trainer.record() as timeline:
+        ...     _ = trainer.run([1, 2], max_epochs=2)
+        >>> kind = next(iter(timeline.tracks[0].moves)).kind
+        >>> kind.names, kind.trigger, kind.is_transition
+        (('IDLE', 'run', 'Events.STARTED'), 'run', True)
     """
 
     source: str
@@ -80,6 +88,16 @@ class HandlerRef:
         name: the qualified name of the handler.
         event: the event, edge or exit to which it was attached.
         place: where it is defined, as ``file:line``.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> def save():
+        ...     pass
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, save)
+        >>> with trainer.record() as timeline:
+        ...     _ = trainer.run([1, 2])
+        >>> timeline.tracks[0].handlers[0].name
+        'save'
     """
 
     name: str
@@ -103,6 +121,14 @@ class Move:
         kind: its transition.
         epoch: ``state.epoch`` at that time, before the entry action of the target.
         iteration: ``state.iteration`` at that time.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with trainer.record() as timeline:
+        ...     _ = trainer.run([1, 2], max_epochs=2)
+        >>> move = timeline.tracks[0].last_move
+        >>> move.kind.target, move.epoch, move.iteration
+        ('IDLE', 2, 4)
     """
 
     time: int
@@ -120,6 +146,15 @@ class Span:
         end: when it ended.
         handler: the handler.
         raised: True if it raised an exception.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: None)
+        >>> with trainer.record() as timeline:
+        ...     _ = trainer.run([1, 2])
+        >>> span = next(iter(timeline.tracks[0].spans))
+        >>> span.handler.event, span.duration > 0, span.raised
+        ('Events.EPOCH_COMPLETED', True, False)
     """
 
     start: int
@@ -200,6 +235,14 @@ class Track:
             track of a recording has them; None for other tracks, and after the ranks were merged.
         waits: the waits for other ranks, after the ranks were merged; their flag is set if a recorded collective
             waited. The first track of a rank has them; None for other tracks.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with trainer.record() as timeline:
+        ...     _ = trainer.run([1, 2], max_epochs=2)
+        >>> track = timeline.tracks[0]
+        >>> track.name, len(list(track.moves)), len(track.kinds)
+        ('training', 24, 68)
     """
 
     rank: Rank | None = None

@@ -534,6 +534,24 @@ def test_a_custom_scheduler_defines_get_param():
         Own(Any, "beta", param_group_index=0)()
 
 
+def test_a_cyclical_scheduler_written_for_ignite_defines_get_param():
+    def steps(base):
+        class Steps(base):
+            def get_param(self):
+                return self.start_value if self.event_index < self.cycle_size / 2 else self.end_value
+
+        return [value for _, value in Steps.simulate_values(6, param_name="lr", **cycle)]
+
+    of_ignite = pytest.importorskip("ignite.handlers.param_scheduler")
+    cycle = {"start_value": 1.0, "end_value": 0.1, "cycle_size": 4}
+    assert steps(ours.CyclicalScheduler) == steps(of_ignite.CyclicalScheduler) == [1.0, 1.0, 0.1, 0.1, 1.0, 1.0]
+
+
+def test_a_cyclical_scheduler_without_values_says_which_method_to_define():
+    with pytest.raises(NotImplementedError, match=r"CyclicalScheduler.*get_param"):
+        ours.CyclicalScheduler.simulate_values(1, param_name="lr", start_value=1.0, end_value=0.1, cycle_size=4)
+
+
 def test_a_shrinking_cycle_has_at_least_one_event():
     rows = LinearCyclicalScheduler.simulate_values(
         7, param_name="lr", start_value=0.0, end_value=1.0, cycle_size=4, cycle_mult=0.5, monotonic=True

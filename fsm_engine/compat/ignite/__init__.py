@@ -31,6 +31,13 @@ def adapt(engine: Engine) -> AdaptedEngine | Engine:
     Raises:
         TypeError: `engine` is not an fsm_engine.Engine.
         ModuleNotFoundError: pytorch-ignite is not installed.
+
+    Example:
+        >>> from ignite.handlers import TimeLimit
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> _ = adapt(trainer).add_event_handler(Events.ITERATION_COMPLETED, TimeLimit(3600))
+        >>> trainer.run([1, 2]).iteration
+        2
     """
     if is_installed():
         return engine

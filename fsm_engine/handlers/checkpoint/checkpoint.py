@@ -44,7 +44,18 @@ _SELF = "checkpointer"
 
 
 class CheckpointEvents(EventEnum):
-    """Events that a `Checkpoint` fires; it registers them on the engine at the first save."""
+    """Events that a `Checkpoint` fires; it registers them on the engine at the first save.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> checkpoint = Checkpoint({"trainer": trainer}, folder)
+        >>> trainer.register_events(*CheckpointEvents)
+        >>> saved = CheckpointEvents.SAVED_CHECKPOINT
+        >>> _ = trainer.add_event_handler(saved, lambda: print(checkpoint.last_checkpoint.name))
+        >>> _ = trainer.add_event_handler(Events.COMPLETED, checkpoint)
+        >>> _ = trainer.run([1, 2])
+        trainer_2.pt
+    """
 
     SAVED_CHECKPOINT = "saved_checkpoint"
 
@@ -393,6 +404,17 @@ class Checkpoint:
             BusyError: an engine is running. Resume before `run`.
             AttributeError: the save handler is not a `DiskSaver`.
             TypeError: an object has no ``load_state_dict``.
+
+        Example:
+            >>> trainer = Engine(lambda engine, batch: batch)
+            >>> checkpoint = Checkpoint({"trainer": trainer}, folder)
+            >>> _ = trainer.add_event_handler(Events.ITERATION_COMPLETED(every=2), checkpoint)
+            >>> _ = trainer.run([1, 2, 3], until=Events.ITERATION_COMPLETED(once=2))
+            >>> again = Engine(lambda engine, batch: print("batch", batch))  # in another process
+            >>> bool(Checkpoint({"trainer": again}, folder).resume())
+            True
+            >>> _ = again.run([1, 2, 3])
+            batch 3
         """
         self.wait()
         saver = self._disk_saver()
@@ -464,6 +486,14 @@ class Checkpoint:
             RuntimeError: the file is damaged, or it does not fit an object. The message names the object and the
                 difference. Or it has the exact state of a run on another number of ranks, and an engine is loaded.
             Exception: `torch.load` raised it.
+
+        Example:
+            >>> model, other = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+            >>> checkpoint = Checkpoint({"model": model}, folder)
+            >>> checkpoint(Engine(lambda engine, batch: batch))
+            >>> Checkpoint.load_objects({"model": other}, folder / checkpoint.last_checkpoint.name)
+            >>> torch.equal(model.weight, other.weight)
+            True
         """
         if not isinstance(checkpoint, (str, Path, Mapping)):
             raise TypeError(f"Argument checkpoint should be a string or a dictionary, but given {type(checkpoint)}")
@@ -485,6 +515,13 @@ class Checkpoint:
         Raises:
             RuntimeError: the file is not as it was written.
             OSError: the file cannot be read.
+
+        Example:
+            >>> checkpoint = Checkpoint({"model": torch.nn.Linear(1, 1)}, folder)
+            >>> checkpoint(Engine(lambda engine, batch: batch))
+            >>> manifest = Checkpoint.manifest(folder / checkpoint.last_checkpoint.name)
+            >>> len(manifest["sha256"]), "torch" in manifest["versions"]
+            (64, True)
         """
         path = Path(path)
         manifest = read_manifest(state_file(path))

@@ -32,7 +32,23 @@ _FACTS = (
 
 
 class BaseSaveHandler(ABC):
-    """Base class of objects that save and remove the checkpoints of a `Checkpoint`."""
+    """Base class of objects that save and remove the checkpoints of a `Checkpoint`.
+
+    Example:
+        >>> class InMemory(BaseSaveHandler):
+        ...     def __init__(self):
+        ...         self.files = {}
+        ...     def __call__(self, checkpoint, filename, metadata=None):
+        ...         self.files[filename] = checkpoint
+        ...     def remove(self, filename):
+        ...         del self.files[filename]
+        >>> trainer, memory = Engine(lambda engine, batch: batch), InMemory()
+        >>> checkpoint = Checkpoint({"model": torch.nn.Linear(1, 1)}, memory, n_saved=1)
+        >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoint)
+        >>> _ = trainer.run([1, 2], max_epochs=3)
+        >>> list(memory.files)
+        ['model_6.pt']
+    """
 
     @abstractmethod
     def __call__(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any] | None = None) -> None:

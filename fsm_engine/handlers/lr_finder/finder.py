@@ -36,6 +36,18 @@ class FastaiLRFinder:
 
     The suggestion is the learning rate at which the loss falls most steeply. It is lower than the learning rate with
     the lowest loss. As in pytorch-ignite, each loss is recorded with the learning rate of the following step.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+        >>> finder = FastaiLRFinder()
+        >>> objects = {"model": model, "optimizer": optimizer}
+        >>> with finder.attach(trainer, objects, start_lr=1e-3, end_lr=1e3) as trial:
+        ...     _ = trial.run([(torch.ones(4, 1), torch.ones(4, 1))] * 40)
+        >>> 1e-3 < finder.lr_suggestion() < 1e3, optimizer.param_groups[0]["lr"]
+        (True, 0.1)
     """
 
     def __init__(self) -> None:

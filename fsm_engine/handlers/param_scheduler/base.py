@@ -27,6 +27,13 @@ class BaseParamScheduler(ABC):
         optimizer: the optimizer; a list of optimizers for a `ParamGroupScheduler`.
         param_name: name of the setting, such as ``"lr"``; a list of names for a `ParamGroupScheduler`.
         schedulers: the schedulers that this scheduler calls; empty for most schedulers.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=1.0)
+        >>> scheduler = LinearCyclicalScheduler(optimizer, "lr", start_value=1.0, end_value=0.0, cycle_size=4)
+        >>> isinstance(scheduler, BaseParamScheduler), scheduler.get_param()
+        (True, 1.0)
     """
 
     optimizer: Any
@@ -155,6 +162,17 @@ class ParamScheduler(SavedAttributes):
 
     Raises:
         TypeError: `optimizer` has no list `param_groups`.
+
+    Example:
+        >>> class Halving(ParamScheduler):
+        ...     def get_param(self):
+        ...         return 0.5**self.event_index
+        >>> weight = torch.nn.Parameter(torch.tensor(0.0))
+        >>> optimizer = torch.optim.SGD([weight], lr=1.0)
+        >>> trainer = Engine(lambda engine, batch: optimizer.param_groups[0]["lr"])
+        >>> _ = Halving(optimizer, "lr").attach(trainer)
+        >>> trainer.run([1, 2, 3]).output
+        0.25
     """
 
     _saved: tuple[str, ...] = ("event_index", "param_name", "save_history", "param_group_index")

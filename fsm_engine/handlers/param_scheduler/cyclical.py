@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from typing import Any
 
 from fsm_engine.handlers.param_scheduler.base import ParamScheduler
@@ -12,7 +11,7 @@ from fsm_engine.handlers.param_scheduler.base import ParamScheduler
 class CyclicalScheduler(ParamScheduler):
     """Set values on a curve from `start_value` to `end_value` that repeats every cycle.
 
-    A subclass defines `get_param` or the curve, `_fraction`.
+    A subclass defines `get_param`.
 
     Args:
         optimizer: a torch optimizer, or an object with a list `param_groups` of dictionaries.
@@ -36,6 +35,13 @@ class CyclicalScheduler(ParamScheduler):
     Raises:
         TypeError: `optimizer` has no list `param_groups`.
         ValueError: `cycle_size` is less than 2, or `warmup_duration` is negative.
+
+    Example:
+        >>> class Steps(CyclicalScheduler):
+        ...     def get_param(self):
+        ...         return self.start_value if self.event_index < self.cycle_size / 2 else self.end_value
+        >>> Steps.simulate_values(4, param_name="lr", start_value=1.0, end_value=0.1, cycle_size=4)
+        [[0, 1.0], [1, 1.0], [2, 0.1], [3, 0.1]]
     """
 
     _saved = (
@@ -68,9 +74,9 @@ class CyclicalScheduler(ParamScheduler):
         self.cycle_size, self.warmup_duration, self.cycle_mult = cycle_size, warmup_duration, cycle_mult
         self.cycle = 0
 
-    @abstractmethod
     def _fraction(self, progress: float) -> float:
         """Return the position between `start_value` (0) and `end_value` (1) after this part of the cycle, 0 to 1."""
+        raise NotImplementedError(f"{type(self).__name__} has no curve. Define get_param(self) in it.")
 
     def get_param(self) -> float:
         """Return the value for the next event."""
