@@ -57,6 +57,8 @@ class Engine(EventDispatcher):
         state: the data of the run, a `State`; it may be replaced.
         logger: a standard logger named after the class; it may be replaced.
         lifecycle: the lifecycle that this engine runs, and that no other engine shares.
+        name: the name of the engine in pictures, recordings and the inspector. None stands for the name of the
+            lifecycle; an engine that runs inside the run of another is then named by its class or by its variable.
         state_dict_user_keys: the names of state attributes that `state_dict` holds besides the counters.
         interrupt_resume_enabled: a class attribute: False makes `interrupt` raise.
         resumes_exactly: True if `state_dict` holds everything that a run needs to resume exactly. A `Checkpoint` that
@@ -70,8 +72,8 @@ class Engine(EventDispatcher):
     Raises:
         ValueError: there is no step, the step cannot be called with an engine and a batch, or both a step and a
             lifecycle are given.
-        TypeError: `lifecycle` is not a `Lifecycle`, or the step is a coroutine or generator function, whose call runs
-            none of its code.
+        TypeError: `name` is not a string, `lifecycle` is not a `Lifecycle`, or the step is a coroutine or generator
+            function, whose call runs none of its code.
 
     Example:
         >>> trainer = Engine(lambda engine, batch: 2 * batch)
@@ -82,8 +84,16 @@ class Engine(EventDispatcher):
         6
     """
 
-    def __init__(self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None) -> None:
+    name: str | None = None
+
+    def __init__(
+        self, process_function: Step | None = None, *, lifecycle: Lifecycle | None = None, name: str | None = None
+    ) -> None:
         lifecycle = _with_step(process_function, lifecycle)
+        if name is not None:
+            if not isinstance(name, str):
+                raise TypeError(f'name={name!r} must be a string, such as Engine(step, name="validation").')
+            self.name = name
         super().__init__()
         self.lifecycle = lifecycle._copy_for(self)
         self._step = lifecycle.step

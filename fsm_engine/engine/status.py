@@ -38,6 +38,6 @@ def describe(engine: Engine) -> str:
         parts = [f"{status} in {engine.phase}" if engine.is_running else status]
         if status != "idle" or engine.state.iteration:
             parts += progress_of(engine)
-        return f"<{type(engine).__name__} {engine.lifecycle.name}: {', '.join(parts)}>"
+        return f"<{type(engine).__name__} {engine.name or engine.lifecycle.name}: {', '.join(parts)}>"
     except Exception:  # of a subclass whose constructor is not done
         return object.__repr__(engine)

@@ -21,7 +21,7 @@ def engine_html(engine: Engine) -> str:
     """Return the output of a notebook for `engine`. Parts that cannot be made are replaced by their error."""
     status = status_of(engine)
     title = (
-        f'<p class="title">{escape(type(engine).__name__)} {escape(engine.lifecycle.name)}'
+        f'<p class="title">{escape(type(engine).__name__)} {escape(engine.name or engine.lifecycle.name)}'
         f'<span class="status {escape(status)}">{escape(status)}</span></p>'
     )
     tables = f"<div>{table((), _rows(engine))}{_handlers(engine)}</div>"

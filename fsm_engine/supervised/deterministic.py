@@ -61,6 +61,7 @@ class DeterministicEngine(Engine):
     Args:
         process_function: the step, as for `Engine`.
         lifecycle: a lifecycle with epochs, as for `Engine`.
+        name: the name of the engine, as for `Engine`.
 
     Raises:
         ValueError: as for `Engine`, for a lifecycle without epochs, and in `run` for a new run without data.
@@ -77,9 +78,13 @@ class DeterministicEngine(Engine):
     """
 
     def __init__(
-        self, process_function: Callable[[Any, Any], Any] | None = None, *, lifecycle: Lifecycle | None = None
+        self,
+        process_function: Callable[[Any, Any], Any] | None = None,
+        *,
+        lifecycle: Lifecycle | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(process_function, lifecycle=lifecycle)
+        super().__init__(process_function, lifecycle=lifecycle, name=name)
         if not self.lifecycle.graph.has_epochs:
             raise ValueError(
                 f"DeterministicEngine seeds each pass over the data, but the lifecycle {self.lifecycle.name!r} has no "

@@ -161,6 +161,7 @@ def create_supervised_trainer(
     gradient_accumulation_steps: int = 1,
     model_fn: ModelFunction = call_model,
     step_at_epoch_end: bool = False,
+    name: str | None = None,
 ) -> Engine:
     """Return an engine that trains `model` with the step of `supervised_training_step`, which takes the same arguments.
 
@@ -169,8 +170,8 @@ def create_supervised_trainer(
 
         trainer.lifecycle.insert("CLIP", before=StepEvents.OPTIM_STEP_STARTED, activity=clip_gradients)
 
-    ``deterministic=True`` returns a `DeterministicEngine`. The gradient scaler that ``scaler=True`` makes is kept as
-    ``trainer.state.scaler``, so that it can be saved with the model.
+    `name` is the name of the engine. ``deterministic=True`` returns a `DeterministicEngine`. The gradient scaler that
+    ``scaler=True`` makes is kept as ``trainer.state.scaler``, so that it can be saved with the model.
 
     Raises:
         Exception: the exceptions of `supervised_training_step`.
@@ -200,7 +201,7 @@ def create_supervised_trainer(
         amp_mode=amp_mode,
         scaler=scaler,
     )
-    trainer = DeterministicEngine(step) if deterministic else Engine(step)
+    trainer = DeterministicEngine(step, name=name) if deterministic else Engine(step, name=name)
     if scaler is True and isinstance(step, ScaledTrainingStep):
         trainer.state.scaler = step.scaler
     return trainer
@@ -258,11 +259,12 @@ def create_supervised_evaluator(
     amp_mode: str | None = None,
     *,
     model_fn: ModelFunction = call_model,
+    name: str | None = None,
 ) -> Engine:
     """Return an engine that evaluates `model` with `supervised_evaluation_step`, which takes the same arguments.
 
     `metrics` maps names to metrics of this package or of torchmetrics. Each is computed once per epoch, and its value
-    is stored in ``engine.state.metrics`` under its name.
+    is stored in ``engine.state.metrics`` under its name. `name` is the name of the engine.
 
     Raises:
         TypeError: for an object in `metrics` that is not a metric.
@@ -284,7 +286,7 @@ def create_supervised_evaluator(
         model_fn,
         amp_mode=amp_mode,
     )
-    evaluator = Engine(step)
-    for name, metric in (metrics or {}).items():
-        as_metric(metric).attach(evaluator, name)
+    evaluator = Engine(step, name=name)
+    for key, metric in (metrics or {}).items():
+        as_metric(metric).attach(evaluator, key)
     return evaluator

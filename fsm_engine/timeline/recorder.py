@@ -10,6 +10,7 @@ from typing import Any
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.dispatch.observers import Observation
 from fsm_engine.engine.engine import Engine
+from fsm_engine.engine.naming import nested_name
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
@@ -47,11 +48,13 @@ class Recorder:
         every: int = 1,
         device: Device | None = None,
         gate: Gate | None = None,
+        name: str | None = None,
     ) -> None:
         self._gate = gate
         self.timeline, self.handlers, self.is_over = timeline, handlers, False
         self._every, self._device = every, device
-        self.track = track = Track(engine.lifecycle.name, threading.current_thread().name, timeline.capacity)
+        name = name or engine.name or engine.lifecycle.name
+        self.track = track = Track(name, threading.current_thread().name, timeline.capacity)
         track.rank = recording_rank()
         self._engine = weakref.ref(engine)
         self._nested: list[Recorder] = []
@@ -126,7 +129,8 @@ class Recorder:
     def record_nested(self, engine: Engine) -> None:
         """Record `engine`, which runs inside a run of this engine, until this recorder stops."""
         profile = self._ranges is not None
-        recorder = Recorder(engine, self.timeline, self.handlers, profile, self._every, self._device, self._gate)
+        options = (self.handlers, profile, self._every, self._device, self._gate)
+        recorder = Recorder(engine, self.timeline, *options, name=nested_name(engine))
         self._nested.append(recorder)  # before it starts, so that `remove` finds it whatever happens
         recorder._start()
 

@@ -224,7 +224,7 @@ class Track:
         capacity: the number of moves, and of handler calls, to keep.
 
     Attributes:
-        name: the name of the lifecycle.
+        name: the name of the engine, or of its lifecycle.
         thread: the name of the thread that ran it first.
         kinds: the kinds of moves; a move has an index into this list.
         handlers: the handlers; a span has an index into this list.

@@ -122,7 +122,7 @@ def test_a_short_run_is_shown_completely() -> None:
     ]
     counts = [len(row.bars) for row in picture.rows]
     assert (counts[1], counts[2], counts[4], counts[5]) == (2, 6, 6, 8)
-    assert [lines(heading) for heading in picture.headings] == ["training", "training, run by validate"]
+    assert [lines(heading) for heading in picture.headings] == ["training", "evaluator, run by validate"]
     assert picture.breaks == ()
     assert len(picture.joins) == 2
 

@@ -246,8 +246,8 @@ def test_a_run_belongs_to_the_handler_of_its_own_rank(tmp_path: Path) -> None:
     merged = Timeline.merge([zero, one])
     svg = merged.draw(tmp_path / "run.svg").read_text()
     headings = re.findall(r">(rank \d: [^<]*)<", svg)
-    runs = ("", ", run by &lt;lambda&gt;")
-    assert headings == [f"rank {number}: training{run}" for number in (0, 1) for run in runs]
+    runs = ("training", "evaluator, run by &lt;lambda&gt;")
+    assert headings == [f"rank {number}: {run}" for number in (0, 1) for run in runs]
     flows = [event for event in merged.to_chrome()["traceEvents"] if event["ph"] in "sf"]
     assert [event["pid"] for event in flows] == [0, 0, 1, 1]
     assert len({event["id"] for event in flows}) == 2

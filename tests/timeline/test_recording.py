@@ -150,7 +150,7 @@ def test_engines_that_run_inside_a_run_are_recorded() -> None:
     with trainer.record() as timeline:
         trainer.run([1], max_epochs=2)
         other.run([1])  # outside a recorded run
-    assert [track.name for track in timeline.tracks] == ["training", "training"]
+    assert [track.name for track in timeline.tracks] == ["training", "other"]
     assert walk(timeline, 1).count("IDLE --run--> Events.STARTED") == 2
     spans, runs = list(timeline.tracks[0].spans), [m.time for m in timeline.tracks[1].moves if m.kind.trigger == "run"]
     assert [span.start < time < span.end for span, time in zip(spans, runs)] == [True, True]

@@ -299,8 +299,8 @@ def test_a_flow_leads_from_a_handler_to_the_run_that_it_starts(tmp_path: Path) -
         trainer.run([1], max_epochs=2)
     _, arrows, _ = exported(timeline, tmp_path)
     prefix = "test_a_flow_leads_from_a_handler_to_the_run_that_it_starts.<locals>."
-    outer = (f"training 0: handlers: {prefix}evaluate", "training 1: run: run")
-    innermost = (f"training 1: handlers: {prefix}once_more", "training 2: run: run")
+    outer = (f"training 0: handlers: {prefix}evaluate", "evaluator 1: run: run")
+    innermost = (f"evaluator 1: handlers: {prefix}once_more", "inner 2: run: run")
     assert Counter(arrows) == {outer: 2, innermost: 4}
 
 
