@@ -125,8 +125,7 @@ def _parts(address: str) -> SplitResult:
 
 async def _serve(websocket: WebSocket, hub: Hub) -> None:
     client = Client(asyncio.get_running_loop())
-    hub.greet(client)
-    hub.clients.add(client)
+    hub.connect(client)
     tasks = [
         asyncio.create_task(_send(websocket, client.queue)),
         asyncio.create_task(_send(websocket, client.replies)),

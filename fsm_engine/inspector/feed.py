@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 from numbers import Real
+from operator import sub
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
@@ -13,7 +14,7 @@ from fsm_engine._util.plain_data import is_tensor
 from fsm_engine.inspector.control import Control
 from fsm_engine.inspector.inspected import InspectedEngine
 from fsm_engine.inspector.look import finite, finite_or_none
-from fsm_engine.inspector.ring_reader import Records, RingReader
+from fsm_engine.inspector.ring_reader import MOST, Records, RingReader
 from fsm_engine.inspector.value_history import Point, ValueHistory
 from fsm_engine.runtime.pauses import paused_seconds
 
@@ -49,21 +50,23 @@ class Feed:
         self._counters: dict[str, RingReader] = {}
         self._history: dict[str, ValueHistory] = {}
 
-    def update(self, is_read: bool = True) -> dict[str, Any] | None:
-        """Return the news, as an update has it; None if the engine no longer exists, or if no page reads the update.
-
-        Everything is counted in each case; `history` has the moves and calls for a page that connects later.
-        """
+    def update(self) -> dict[str, Any] | None:
+        """Return the news, as an update has it; None if the engine no longer exists."""
         engine = self._inspected.engine
-        moves, spans = self._read_moves(is_read), self._read_spans(is_read)
+        moves, spans = self._read_moves(), self._read_spans()
         if engine is None:
             return None
-        values = self._values(engine)
-        for name, points in values.items():
-            self._history.setdefault(name, ValueHistory()).add(points)
-        if not is_read:
-            return None
-        return {**self._present(engine), "moves": moves, "spans": spans, "values": values}
+        return {**self._present(engine), "moves": moves, "spans": spans, "values": self._read_values(engine)}
+
+    def catch_up(self) -> None:
+        """Count all news and keep the values, while no page is connected; `history` has them for a later page."""
+        for _ in range(self._track.move_ring.capacity // MOST + 1):  # the run may write faster than this reads
+            if not (self._moves.is_behind or self._spans.is_behind):
+                break
+            self._count_moves()
+            self._count_spans()
+        if (engine := self._inspected.engine) is not None:
+            self._read_values(engine)
 
     def history(self) -> dict[str, Any] | None:
         """Return the content of the last updates, for a page that connects; None if the engine no longer exists."""
@@ -113,8 +116,13 @@ class Feed:
             return "running"
         return {"interrupted": "suspended", "": "idle"}.get(self._inspected.outcome, self._inspected.outcome)
 
-    def _read_moves(self, is_read: bool) -> list[Any]:
+    def _read_moves(self) -> list[Any]:
         """Count the new moves and return the newest; None stands for moves before them that are left out."""
+        records, skipped = self._count_moves()
+        return self._move_rows(records, bool(records.missed or skipped), skipped)
+
+    def _count_moves(self) -> tuple[Records, int]:
+        """Return the new moves, and how many of them an update leaves out."""
         records = self._moves.read()
         _, short = records.words
         kinds = short[2::6]
@@ -122,16 +130,24 @@ class Feed:
         skipped = max(len(kinds) - MOST_MOVES, 0)
         self._left_out["moves"] += records.missed + skipped
         self._left_out["uncounted"] += records.missed
-        return self._move_rows(records, bool(records.missed or skipped), skipped) if is_read else []
+        return records, skipped
 
     def _move_rows(self, records: Records, is_cut: bool, skipped: int = 0) -> list[Any]:
         """Return the moves, with None before them if moves are missing there."""
         long, short = records.words
-        columns = long[0::3], short[2::6], short[3::6], long[2::3]
-        rows: list[Any] = [[time - self._origin, *rest] for time, *rest in zip(*(c[skipped:] for c in columns))]
+        times, kinds, epochs, iterations = (c[skipped:] for c in (long[0::3], short[2::6], short[3::6], long[2::3]))
+        rows: list[Any] = list(zip(self._relative(times), kinds, epochs, iterations))
         return [None, *rows] if is_cut else rows
 
-    def _read_spans(self, is_read: bool) -> list[list[int]]:
+    def _relative(self, times: Iterable[int]) -> list[int]:
+        origin = self._origin
+        return [time - origin for time in times]
+
+    def _read_spans(self) -> list[tuple[int, ...]]:
+        return self._span_rows(*self._count_spans())
+
+    def _count_spans(self) -> tuple[Records, int]:
+        """Return the new calls of handlers, and how many of them an update leaves out."""
         records = self._spans.read()
         long, short = records.words
         starts, ends, handlers, raised = long[0::3], long[1::3], short[4::6], short[5::6]
@@ -144,13 +160,12 @@ class Feed:
                 self._pauses = [*self._pauses[-999:], [start - self._origin, end - self._origin]]
         skipped = max(len(starts) - MOST_SPANS, 0)
         self._left_out["spans"] += records.missed + skipped
-        return self._span_rows(records, skipped) if is_read else []
+        return records, skipped
 
-    def _span_rows(self, records: Records, skipped: int = 0) -> list[list[int]]:
+    def _span_rows(self, records: Records, skipped: int = 0) -> list[tuple[int, ...]]:
         long, short = records.words
-        columns = long[0::3], long[1::3], short[4::6], short[5::6]
-        rows = zip(*(column[skipped:] for column in columns))
-        return [[start - self._origin, end - start, handler, failed] for start, end, handler, failed in rows]
+        starts, ends, handlers, failed = (c[skipped:] for c in (long[0::3], long[1::3], short[4::6], short[5::6]))
+        return list(zip(self._relative(starts), map(sub, ends, starts), handlers, failed))
 
     def _progress(self, engine: Any) -> dict[str, Any]:
         state, clocks = engine.state, engine._clocks
@@ -171,6 +186,13 @@ class Feed:
             "remaining": remaining,
             "rate": rate,
         }
+
+    def _read_values(self, engine: Any) -> dict[str, list[Point]]:
+        """Return the new points of the curves, and keep them for pages that connect later."""
+        new = self._values(engine)
+        for name, points in new.items():
+            self._history.setdefault(name, ValueHistory()).add(points)
+        return new
 
     def _values(self, engine: Any) -> dict[str, list[Point]]:
         """Return a point for each number that has changed, or whose iteration has: output, metrics, learning rates."""

@@ -27,6 +27,9 @@ from fsm_engine.inspector.saving import find_checkpoint
 EVERY = 0.1
 """Seconds between two updates."""
 
+_REST = 0.5
+"""Seconds between two readings of the records while no page is connected."""
+
 _REFRESH = 10
 """Updates between two readings of the offered values."""
 
@@ -98,6 +101,7 @@ class Hub:
         self._looks: dict[int, Mapping[str, Any]] = {}
         self._ids = count()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._connected: asyncio.Event
         self._warnings = Warnings()
         self.is_started = threading.Event()
 
@@ -152,15 +156,14 @@ class Hub:
     # The loop of the server
 
     async def run(self) -> None:
-        """Send updates until the hub is closed."""
+        """Send updates until this task is cancelled."""
         self._loop = asyncio.get_running_loop()
         logging.getLogger().addHandler(self._warnings)
+        self._connected = asyncio.Event()
         self.is_started.set()
         failed = False
         for number in count():
-            await asyncio.sleep(EVERY)
-            if not self.is_alive:
-                return
+            await self._rest()
             try:
                 self._update(number)
             except Exception:
@@ -168,22 +171,53 @@ class Hub:
                     logging.getLogger(__name__).exception("The inspector could not make an update.")
                 failed = True
 
+    async def _rest(self) -> None:
+        """Wait for the next update. Without pages, the run is left alone for longer, or until a page connects."""
+        if self.clients:
+            await asyncio.sleep(EVERY)
+        else:
+            self._connected.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._connected.wait(), _REST)
+
     def _update(self, number: int) -> None:
-        is_read = bool(self.clients)
-        updates = [update for feed in self._current_feeds() if (update := feed.update(is_read)) is not None]
+        for control in list(self.controls):
+            control.answer()
+        if self.clients:
+            self._send_update(number)
+        else:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Count what no page has to get, and keep the rest for pages that connect later."""
+        for feed in self._current_feeds():
+            feed.catch_up()
+        self._forget_old_engines()
+        self._warnings.new.clear()
+
+    def _send_update(self, number: int) -> None:
+        updates = [update for feed in self._current_feeds() if (update := feed.update()) is not None]
+        self._forget_old_engines()
+        if number % _REFRESH == 0:
+            for control in list(self.controls):
+                control.ask_for_values()
+        self._send_changed_engines()
+        now, warnings = perf_counter_ns() - self.origin, self._take_warnings()
+        self._send_all({"type": "update", "now": now, "warnings": warnings, "engines": updates})
+        for client in list(self.clients):
+            if client.is_behind and client.queue.empty():
+                client.is_behind = False
+                self.greet(client)
+
+    def _forget_old_engines(self) -> None:
+        """Forget engines that are no longer recorded: they have not existed for long, so the pages forget them, too."""
         for _, inspected, control in list(self._feeds.values()):
             if inspected.recorder.is_over:
                 self._forget(inspected)
-                if not control.is_closed:  # the engine has not existed for long, so the pages forget it, too
+                if not control.is_closed:
                     self._send_all({"type": "gone", "engine": inspected.id})
-        for control in list(self.controls):
-            control.answer()
-        if number % _REFRESH == 0 and self.clients:
-            for control in list(self.controls):
-                control.ask_for_values()
-        warnings = self._take_warnings()
-        if not self.clients:
-            return
+
+    def _send_changed_engines(self) -> None:
         for _, inspected, control in list(self._feeds.values()):
             version = inspected.version
             if self._versions.get(inspected.id) != version:
@@ -191,12 +225,6 @@ class Hub:
                 described = self._describe(inspected, control)
                 if described is not None:
                     self._send_all({"type": "engine", "engine": described})
-        now = perf_counter_ns() - self.origin
-        self._send_all({"type": "update", "now": now, "warnings": warnings, "engines": updates})
-        for client in list(self.clients):
-            if client.is_behind and client.queue.empty():
-                client.is_behind = False
-                self.greet(client)
 
     def _current_feeds(self) -> Iterator[Feed]:
         for control in list(self.controls):
@@ -221,8 +249,16 @@ class Hub:
         for client in list(self.clients):
             client.put(text)
 
+    def connect(self, client: Client) -> None:
+        """Add a page, and send everything that it needs at first."""
+        if not self.clients:
+            self._catch_up()
+        self.greet(client)
+        self.clients.add(client)
+        self._connected.set()
+
     def greet(self, client: Client) -> None:
-        """Send everything that a page needs at first."""
+        """Send everything that a page needs at first, or after it has missed messages."""
         client.queue.put_nowait(json.dumps(self._hello()))
         engines = [one for control in list(self.controls) for one in list(control.engines)]
         failed = {one.id for one in engines if one.outcome == "failed"}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from fsm_engine.inspector.hub import EVERY, Client, Hub
+from fsm_engine.inspector.hub import Client, Hub
 from fsm_engine.inspector.look import finite
 from fsm_engine.inspector.server import Server
 from fsm_engine.inspector.value_history import Point
@@ -39,13 +39,13 @@ class ReplayHub(Hub):
         self._messages = list(map(json.dumps, _messages(timeline, title, self.session)))
 
     async def run(self) -> None:
-        """Wait until the hub is closed."""
+        """Wait until this task is cancelled."""
         self.is_started.set()
-        while self.is_alive:
-            await asyncio.sleep(EVERY)
+        await asyncio.Event().wait()
 
-    def greet(self, client: Client) -> None:
-        """Send the whole timeline."""
+    def connect(self, client: Client) -> None:
+        """Add a page, and send the whole timeline."""
+        self.clients.add(client)
         for message in self._messages:
             client.queue.put_nowait(message)
 

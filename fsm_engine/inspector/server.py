@@ -45,6 +45,7 @@ class Server:
         import_extra("websockets", "inspector", "the inspector needs websockets")
         import_extra("starlette", "inspector", "the inspector needs Starlette")
         from fsm_engine.inspector.app import LARGEST_MESSAGE, make_app
+        from fsm_engine.inspector.sleeping_server import SleepingServer
 
         is_loopback = _is_loopback(host)
         token = _check_token(host, token, is_loopback)
@@ -64,7 +65,7 @@ class Server:
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = SleepingServer(config)
         self._thread = threading.Thread(target=self._serve, name="fsm_engine inspector", daemon=True)
         self._thread.start()
         self.hub.is_started.wait(10)
@@ -76,7 +77,7 @@ class Server:
 
     def close(self) -> None:
         """Stop the server, and release all runs."""
-        self._server.should_exit = True
+        self._server.close()
         self.hub.close()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout=5)

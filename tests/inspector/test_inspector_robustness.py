@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import http.client
@@ -11,6 +12,7 @@ import multiprocessing
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -24,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from fsm_engine import Engine, Events
 from fsm_engine.inspector import control as control_module
+from fsm_engine.inspector import hub as hub_module
 from fsm_engine.inspector import look as looks
 from fsm_engine.inspector.control import Command
 from fsm_engine.inspector.hub import Hub
@@ -41,6 +44,21 @@ def start(engine: Engine, data: Any = DATA) -> Thread:
     thread = Thread(target=lambda: engine.run(data))
     thread.start()
     return thread
+
+
+def counted(calls: list[int], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        calls.append(1)
+        return function(*args)
+
+    return call
+
+
+def wait_until(is_so: Callable[[], Any]) -> None:
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def strictly_json(message: Any) -> str:
@@ -200,10 +218,7 @@ def test_a_command_after_the_last_move_is_answered(engine: Engine) -> None:
         engine.run(DATA)
         control = inspector._control
         control._commands.append(Command({"command": "terminate"}, lambda *reply: replies.append(reply)))
-        end = time.monotonic() + 10
-        while not replies:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until(lambda: replies)
         assert not replies[0][0]
 
 
@@ -248,10 +263,7 @@ def test_breakpoints_hold_after_ctrl_c_ended_a_pause(engine: Engine) -> None:
         assert not pauses._since
         control._arrived.set()
         thread = start(engine)
-        end = time.monotonic() + 10
-        while len(looked) < 2:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until(lambda: len(looked) == 2)
         control.submit(Command({"command": "continue"}, lambda *reply: None))
         thread.join(10)
     assert engine.outcome == "completed"
@@ -333,11 +345,9 @@ def test_an_update_that_fails_is_logged_once(
         raise ValueError
 
     monkeypatch.setattr(Hub, "_update", fail)
+    monkeypatch.setattr(hub_module, "_REST", 0.01)
     with engine.inspect():
-        end = time.monotonic() + 10
-        while len(calls) < 3:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until(lambda: len(calls) >= 3)
     assert len([record for record in caplog.records if "update" in record.message]) == 1
 
 
@@ -389,3 +399,40 @@ def test_malformed_hosts_and_origins_are_refused_without_an_exception(
             assert connection.getresponse().status == 403
             connection.close()
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_counts_and_curves_are_complete_for_a_page_that_comes_after_a_long_run(engine: Engine) -> None:
+    with engine.inspect() as inspector:
+        engine.run(range(5_000))
+        with Client(inspector.address) as client:
+            (one,) = client.wait(lambda message: message["type"] == "update")["engines"]
+        assert sum(one["taken"]) == inspector.timeline.tracks[0].move_ring.count > 20_000
+    assert one["visits"]["Events.ITERATION_COMPLETED"] == 5_000
+    assert one["leftOut"]["uncounted"] == 0
+    assert one["values"]["output"][-1][:2] == [5_000, 4_999.0]
+
+
+def test_a_page_wakes_a_server_that_rests(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_REST", 10_000)
+    with engine.inspect() as inspector:
+        for epochs in (1, 2):
+            with Client(inspector.address) as client:
+                client.wait(lambda message: message["type"] == "update")
+                number = len(client.messages)
+                engine.run(DATA, max_epochs=epochs)
+                client.wait(lambda m: m["type"] == "update" and m["engines"][0]["status"] == "completed", number)
+            wait_until(lambda: not inspector._server.hub.clients)
+
+
+def test_a_server_without_pages_sleeps(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_REST", 10_000)
+    loop = asyncio.base_events.BaseEventLoop
+    wakes: list[int] = []
+    monkeypatch.setattr(loop, "_run_once", counted(wakes, loop._run_once))  # type: ignore[attr-defined]
+    with engine.inspect():
+        windows: list[int] = []  # the first ones may contain the start of the server
+        while len(windows) < 20 and 0 not in windows:
+            before = len(wakes)
+            time.sleep(0.4)
+            windows.append(len(wakes) - before)
+        assert 0 in windows
