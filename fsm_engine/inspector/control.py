@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -46,6 +45,14 @@ class Listener(Protocol):
 
     def new_id(self) -> int:
         """Return a number for an engine."""
+        ...
+
+    def new_breakpoint(self) -> int:
+        """Return a number for a breakpoint."""
+        ...
+
+    def new_heading(self, name: str) -> str:
+        """Return a heading for an inspected engine with this name."""
         ...
 
     def publish(self, message: Mapping[str, Any]) -> None:
@@ -135,7 +142,6 @@ class Control:
         self._stop_at: StopAt | None = None
         self._is_released = False
         self._wants_values = False
-        self._numbers = count(1)
 
     # Called by recorders, in the thread of the run
 
@@ -143,9 +149,10 @@ class Control:
         """Add an engine."""
         self._drop_old_engines(recorder)
         running = [one for one in self.engines if one.engine is not None and one.engine.is_running]
-        self.engines.append(
-            InspectedEngine(self._listener.new_id(), recorder, engine, running[-1] if running else None)
-        )
+        name = recorder.track.name
+        heading = name if self.engines else self._listener.new_heading(name)
+        parent = running[-1] if running else None
+        self.engines.append(InspectedEngine(self._listener.new_id(), recorder, engine, heading, parent))
         if engine.is_running:
             self.begin(engine)
 
@@ -378,7 +385,7 @@ class Control:
         if len(self.breakpoints) >= 100:
             raise CommandError("there are 100 breakpoints already. Remove one.")
         graph = _alive(inspected).lifecycle.graph
-        new = read_breakpoint(next(self._numbers), inspected.id, graph, command.message)
+        new = read_breakpoint(self._listener.new_breakpoint(), inspected.id, graph, command.message)
         self.breakpoints[new.number] = new
         self.publish_breakpoints()
         return f"The run pauses at {new}."

@@ -10,10 +10,10 @@ import secrets
 import socket
 import sys
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import Any, ClassVar
@@ -23,6 +23,7 @@ from fsm_engine.inspector.errors import CommandError
 from fsm_engine.inspector.feed import Feed
 from fsm_engine.inspector.inspected import InspectedEngine
 from fsm_engine.inspector.saving import find_checkpoint
+from fsm_engine.inspector.warning_log import WarningLog
 
 EVERY = 0.1
 """Seconds between two updates."""
@@ -57,25 +58,6 @@ class Client:
             self.queue.put_nowait(text)
 
 
-class Warnings(logging.Handler):
-    """Keeps the warnings and errors that are logged in the process."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.new: deque[dict[str, Any]] = deque(maxlen=200)
-        self.last: deque[dict[str, Any]] = deque(maxlen=200)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
-        row = {"time": perf_counter_ns(), "level": record.levelname, "logger": record.name}
-        try:
-            row["text"] = record.getMessage()[:2000]
-        except Exception:  # the arguments do not fit: the handlers of the program report that
-            row["text"] = str(record.msg)[:2000]
-        self.new.append(row)
-        self.last.append(row)
-
-
 class Hub:
     """Connects the controls of inspectors with pages. `run` is its loop, in the thread of the server.
 
@@ -99,10 +81,10 @@ class Hub:
         self._versions: dict[int, Any] = {}
         self._failures: dict[int, Mapping[str, Any]] = {}
         self._looks: dict[int, Mapping[str, Any]] = {}
-        self._ids = count()
+        self._ids, self._breakpoints = count(), count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connected: asyncio.Event
-        self._warnings = Warnings()
+        self._warnings = WarningLog()
         self.is_started = threading.Event()
 
     # The listener of the controls; any thread
@@ -110,6 +92,15 @@ class Hub:
     def new_id(self) -> int:
         """Return a number for an engine."""
         return next(self._ids)
+
+    def new_breakpoint(self) -> int:
+        """Return a number for a breakpoint."""
+        return next(self._breakpoints)
+
+    def new_heading(self, name: str) -> str:
+        """Return `name`, with a number if another inspected engine has it."""
+        used = {control.engines[0].heading for control in list(self.controls)}
+        return next(heading for heading in chain([name], (f"{name} {n}" for n in count(2))) if heading not in used)
 
     def publish(self, message: Mapping[str, Any]) -> None:
         """Send a message to all pages, and keep it for pages that connect later if it describes a state."""
@@ -132,24 +123,24 @@ class Hub:
         """Forget the loop and the pages: this process was forked, and its parent has the thread that serves them."""
         self.is_alive, self._loop = False, None
         self.clients.clear()
-        logging.getLogger().removeHandler(self._warnings)
+        self._warnings.close()
 
-    def finish(self) -> None:
+    def finish(self, reason: str) -> None:
         """Send a last update, with the end of the run, before the server ends. It takes at most about a second."""
         if self.is_alive and self._loop is not None and self.clients:
             with suppress(Exception):  # the loop ends, or a page does not read
-                asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(_PATIENCE)
+                asyncio.run_coroutine_threadsafe(self._finish(reason), self._loop).result(_PATIENCE)
 
-    async def _finish(self) -> None:
+    async def _finish(self, reason: str) -> None:
         self._update(_REFRESH + 1)
-        self._send_all({"type": "note", "text": "The inspector was closed."})
+        self._send_all({"type": "closed", "text": reason})
         while any(not client.queue.empty() for client in self.clients):
             await asyncio.sleep(0.01)
 
     def close(self) -> None:
         """Release all runs."""
         self.is_alive = False
-        logging.getLogger().removeHandler(self._warnings)
+        self._warnings.close()
         for control in list(self.controls):
             control.close()
 
@@ -158,7 +149,7 @@ class Hub:
     async def run(self) -> None:
         """Send updates until this task is cancelled."""
         self._loop = asyncio.get_running_loop()
-        logging.getLogger().addHandler(self._warnings)
+        self._warnings.open()
         self._connected = asyncio.Event()
         self.is_started.set()
         failed = False
@@ -295,8 +286,17 @@ class Hub:
 
     def _kept(self) -> dict[str, Any]:
         controls = list(self.controls)
+        offers = [(control.engines[0], offer) for control in controls for offer in list(control.offers.values())]
+        names = Counter(offer.name for _, offer in offers)
         return {
-            "offers": [one.describe() for control in controls for one in list(control.offers.values())],
+            "offers": [
+                {
+                    **offer.describe(),
+                    "engine": owner.id,
+                    "label": offer.name if names[offer.name] == 1 else f"{owner.heading}: {offer.name}",
+                }
+                for owner, offer in offers
+            ],
             "breakpoints": [one.describe() for control in controls for one in list(control.breakpoints.values())],
         }
 
@@ -310,13 +310,7 @@ class Hub:
             find_checkpoint(engine)
         except CommandError as error:
             can_save = str(error)
-        offers = [one.describe() for one in list(control.offers.values())]
-        return {
-            **described,
-            "canPause": is_alone or RANKS,
-            "canSave": can_save if is_alone else RANKS,
-            "offers": offers,
-        }
+        return {**described, "canPause": is_alone or RANKS, "canSave": can_save if is_alone else RANKS}
 
     def control_of(self, engine: Any) -> Control | None:
         """Return the control of the engine with this id, else the first; None without any."""

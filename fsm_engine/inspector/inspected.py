@@ -24,16 +24,18 @@ class InspectedEngine:
     Attributes:
         id: its number, unique on the server.
         recorder: its recorder.
-        heading: its name, and of the phase or handler in which it ran first.
+        heading: its name, and the phase or handler in which it ran first.
         parent: the id of the engine inside whose run it ran first; None for an engine that `inspect` was given.
         thread: the identifier of the thread of its last run.
         first_iteration: the iteration at which its last run began.
         outcome: how its last run ended; empty before the end of a run.
     """
 
-    def __init__(self, number: int, recorder: Recorder, engine: Engine, parent: InspectedEngine | None) -> None:
+    def __init__(
+        self, number: int, recorder: Recorder, engine: Engine, heading: str, parent: InspectedEngine | None
+    ) -> None:
         self.id, self.recorder = number, recorder
-        self.heading, self.parent = recorder.track.name, None if parent is None else parent.id
+        self.heading, self.parent = heading, None if parent is None else parent.id
         if parent is not None:
             running = parent.engine
             self.heading += f", run in {running.phase.name}" if running is not None else ""

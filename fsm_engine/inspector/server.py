@@ -161,7 +161,7 @@ def _leave_to_parent() -> None:
 @atexit.register
 def _finish() -> None:
     for server in _current:
-        server.hub.finish()
+        server.hub.finish("The program has ended.")
 
 
 if hasattr(os, "register_at_fork"):
@@ -201,7 +201,7 @@ def release(server: Server, control: Control | None) -> None:
         if control is not None:
             control.close()
         if not server.is_kept and all(one is control for one in server.hub.controls):
-            server.hub.finish()
+            server.hub.finish("The inspector was closed.")
         if control in server.hub.controls:
             server.hub.controls.remove(control)
         if server.hub.controls or server.is_kept:

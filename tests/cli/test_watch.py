@@ -162,7 +162,7 @@ def test_a_restarted_process_is_connected_to_again():
     with Run(port=port) as first, Terminal("watch", first.inspector.address) as terminal:
         terminal.wait_for(" running ")
         first.inspector.close()
-        terminal.wait_for(" disconnected")
+        terminal.wait_for(" closed ")
         with Run(port=port):
             terminal.wait_for("restarted")
             terminal.wait_for(" running ")

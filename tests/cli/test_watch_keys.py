@@ -155,7 +155,7 @@ def test_breakpoints_are_removed_by_number_and_offered_values_set_by_name():
     empty = controls_of()
     assert press(empty, "u", "v") == []
     assert empty.prompt is None
-    offer = {"name": "lr", "value": 0.1, "low": 0, "high": 1, "error": None}
+    offer = {"name": "lr", "label": "lr", "engine": 0, "value": 0.1, "low": 0, "high": 1, "error": None}
     point = {
         "number": 3,
         "engine": 0,
@@ -165,6 +165,12 @@ def test_breakpoints_are_removed_by_number_and_offered_values_set_by_name():
         "once": False,
         "hits": 2,
     }
+    other = {**offer, "label": "training 2: lr", "engine": 1}
+    two = controls_of(hello(offers=[{**offer, "label": "training: lr"}, other], breakpoints=[{**point, "engine": 1}]))
+    assert press(two, "v", *typed("training 2: lr = 1")) == [
+        {"command": "set", "name": "lr", "value": 1.0, "engine": 1}
+    ]
+    assert press(two, "u", *typed("3")) == [{"command": "unbreak", "number": 3, "engine": 1}]
     full = controls_of(hello(offers=[offer], breakpoints=[point]), update())
     assert press(full, "u", *typed("4"), "backspace", *typed("3")) == [{"command": "unbreak", "number": 3, "engine": 0}]
     expected = {"command": "set", "name": "lr", "value": 0.01, "engine": 0}

@@ -172,6 +172,27 @@ def test_a_restarted_process_is_a_new_session_and_a_lost_connection_is_shown():
     assert "disconnected" not in lines_of(model)[0]
 
 
+def test_a_closed_inspector_is_not_called_disconnected():
+    model = model_of(hello("a"), update(), {"type": "closed", "text": "The inspector was closed."})
+    model.lose("the server has closed the connection")
+    text = "\n".join(lines_of(model))
+    assert "closed" in lines_of(model)[0]
+    assert "The inspector was closed." in text
+    assert "disconnected" not in text
+    model.apply(hello("a"))
+    assert "closed" not in lines_of(model)[0]
+
+
+def test_equal_names_and_breakpoints_of_two_engines_are_told_apart():
+    point = {"number": 2, "engine": 1, "event": "Steps.FORWARD", "edge": None, "text": "FORWARD", "once": False}
+    offer = {"name": "lr", "label": "training 2: lr", "engine": 1, "value": 1, "low": None, "high": None, "error": None}
+    engines = [engine_message(0), engine_message(1, heading="training 2")]
+    model = model_of(hello(engines=engines, offers=[offer], breakpoints=[point | {"hits": 0}]), update())
+    text = "\n".join(lines_of(model))
+    assert "2 training 2: FORWARD" in text
+    assert "training 2: lr = 1" in text
+
+
 def test_an_engine_that_the_server_has_forgotten_is_gone():
     model = model_of(hello(), {"type": "engine", "engine": engine_message(id=7)})
     assert 7 in model.engines

@@ -238,6 +238,14 @@ def test_a_paused_run_can_be_ended(
         assert engine.state.iteration == 8
 
 
+def test_pages_are_told_that_the_inspector_was_closed(engine: Engine) -> None:
+    inspector = engine.inspect()
+    with Client(inspector.address) as client:
+        client.wait(lambda message: message["type"] == "hello")
+        inspector.close()
+        assert "closed" in client.wait(lambda message: message["type"] == "closed")["text"]
+
+
 def test_closing_the_inspector_lets_a_paused_run_go_on(engine: Engine) -> None:
     inspector = engine.inspect(paused=True)
     running = run(engine)
@@ -630,6 +638,29 @@ def test_inspected_engines_share_a_server(engine: Engine) -> None:
                 Engine(lambda e, b: b).inspect(read_only=True)
         with Client(first.address) as client:
             assert len(client.wait(lambda message: message["type"] == "hello")["engines"]) == 1
+
+
+def test_equal_names_of_two_inspectors_are_told_apart(engine: Engine) -> None:
+    other, values = Engine(lambda engine, batch: batch), {"first": 1.0, "second": 2.0}
+    with engine.inspect() as first, other.inspect() as second, Client(first.address) as client:
+        for name, one in (("first", first), ("second", second)):
+            one.offer("lr", lambda name=name: values[name], lambda value, name=name: values.update({name: value}))
+        hello = client.wait(lambda message: message["type"] == "hello")
+        assert [one["heading"] for one in hello["engines"]] == ["training", "training 2"]
+        offers = client.wait(lambda message: message["type"] == "offers" and len(message["offers"]) == 2)["offers"]
+        assert [(one["engine"], one["label"]) for one in offers] == [(0, "training: lr"), (1, "training 2: lr")]
+        for number in (0, 1):
+            client.done("break", engine=number, event="Events.STARTED")
+        shown = [message for message in client.messages if message["type"] == "breakpoints"][-1]["breakpoints"]
+        assert [(one["number"], one["engine"]) for one in shown] == [(1, 0), (2, 1)]
+        running = run(other)
+        client.wait(lambda message: message["type"] == "look")
+        client.done("set", engine=1, name="lr", value=5)
+        assert values == {"first": 1, "second": 5}
+        client.done("unbreak", engine=0, number=1)
+        assert not client.ask("unbreak", engine=0, number=2)["ok"]
+        client.done("continue", engine=1)
+        running.end()
 
 
 def test_an_engine_is_inspected_once(engine: Engine, inspector: Inspector) -> None:

@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -269,11 +270,14 @@ def test_pages_that_come_and_go_leave_nothing(engine: Engine, inspector: Inspect
     assert engine.state.iteration == 1000
 
 
-def test_a_closed_inspector_leaves_no_thread_and_no_log_handler(engine: Engine) -> None:
-    before = list(logging.getLogger().handlers)
+def test_a_closed_inspector_leaves_no_thread_and_no_hook(engine: Engine) -> None:
+    def hooks() -> tuple[object, ...]:
+        return list(logging.getLogger().handlers), logging.getLogRecordFactory(), warnings.showwarning
+
+    before = hooks()
     with engine.inspect() as inspector, Client(inspector.address) as client:
         client.done("ping")
-    assert logging.getLogger().handlers == before
+    assert hooks() == before
     assert not [thread for thread in threading.enumerate() if "inspector" in thread.name]
     with pytest.raises(OSError, match="refused"):
         get(inspector.address)

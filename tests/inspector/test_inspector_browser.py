@@ -221,7 +221,7 @@ def test_the_page_connects_to_a_restarted_process(tab: Tab) -> None:
         engine.run([1, 2], max_epochs=3)
         wait_for(tab, "completed")
         port = int(inspector.address.split(":")[2].split("/")[0])
-    tab.until(lambda: tab.text("#banner").startswith("Disconnected"))
+    tab.until(lambda: tab.text("#banner").startswith("The inspector was closed"))
     other = Engine(lambda engine, batch: batch)
     with other.inspect(token=TOKEN, port=port) as inspector:
         tab.until(lambda: tab.text("#banner").startswith("The process was restarted"))

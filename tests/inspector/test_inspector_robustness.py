@@ -7,7 +7,6 @@ import copy
 import gc
 import http.client
 import json
-import logging
 import multiprocessing
 import subprocess
 import sys
@@ -63,15 +62,6 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 
 def strictly_json(message: Any) -> str:
     return json.dumps(message, allow_nan=False)
-
-
-def test_a_log_message_with_wrong_arguments_does_not_raise(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    with engine.inspect() as inspector, Client(inspector.address) as client:
-        client.wait(lambda message: message["type"] == "hello")
-        logging.getLogger("program").warning("%d items", "many")
-        update = client.wait(lambda message: message["type"] == "update" and message["warnings"])
-        assert update["warnings"][0]["text"] == "%d items"
 
 
 @pytest.mark.parametrize(
@@ -207,6 +197,12 @@ class Pages:
 
     def new_id(self) -> int:
         return 0
+
+    def new_breakpoint(self) -> int:
+        return 1
+
+    def new_heading(self, name: str) -> str:
+        return name
 
     def publish(self, message: Any) -> None:
         self.messages.append(message)
@@ -359,7 +355,7 @@ def test_pages_get_the_end_of_a_run_whose_inspector_is_closed_at_once(engine: En
         with pytest.raises(ZeroDivisionError), inspector:
             engine.run(DATA)
         assert client.wait(lambda message: message["type"] == "failure")["iteration"] == 3
-        client.wait(lambda message: message["type"] == "note")
+        client.wait(lambda message: message["type"] == "closed")
         last = [message for message in client.messages if message["type"] == "update"][-1]["engines"][0]
         assert (last["status"], last["visits"]["Events.ITERATION_COMPLETED"]) == ("failed", 3)
 
@@ -381,7 +377,7 @@ def test_pages_get_the_end_of_a_program_that_does_not_close_its_inspector(tmp_pa
             client.wait(lambda message: message["type"] == "update")
             process.stdin.write("\n")
             process.stdin.flush()
-            client.wait(lambda message: message["type"] == "note")
+            client.wait(lambda message: message["type"] == "closed")
         last = [message for message in client.messages if message["type"] == "update"][-1]["engines"][0]
         assert (last["status"], last["state"]["iteration"]) == ("completed", 7)
 

@@ -288,7 +288,7 @@ def test_names_are_text(page: FakeInspector) -> None:
     engine.add_event_handler(event, log)
     with engine.record() as timeline:
         engine.run([1, 2], max_epochs=2)
-    offers = [{"name": NASTY, "value": 1.0, "low": None, "high": None, "error": NASTY}]
+    offers = [{"name": NASTY, "label": NASTY, "engine": 0, "value": 1.0, "low": None, "high": None, "error": NASTY}]
     breakpoints = [
         {"number": 1, "engine": 0, "event": f"Nasty.{NASTY}", "edge": None, "text": NASTY, "once": False, "hits": 1}
     ]
@@ -325,6 +325,7 @@ def test_names_are_text(page: FakeInspector) -> None:
 
 
 TENSOR = {"dtype": "float32", "device": "cpu"}
+OFFER = {"name": "lr", "label": "lr", "engine": 0, "value": 0.5, "low": 0, "high": 1, "error": None}
 LOOK = {
     "type": "look",
     "engine": 0,
@@ -355,8 +356,41 @@ def test_a_paused_run_shows_its_state_batch_and_layers(page: FakeInspector) -> N
 
 
 @pytest.mark.slow
+def test_a_closed_inspector_is_not_called_disconnected(page: FakeInspector) -> None:
+    follow(page)
+    page.receive({"type": "closed", "text": "The inspector was closed."})
+    page.tab.js("drop()")
+    page.tab.until(lambda: page.tab.text("#banner").startswith("The inspector was closed."))
+    page.tab.until(lambda: page.tab.js("return sockets.length") > 1)  # it connects again
+    engine, timeline = recorded()
+    page.receive(hello(described(engine, timeline)))
+    assert page.tab.text("#banner") == ""
+    page.tab.js("drop()")
+    page.tab.until(lambda: page.tab.text("#banner").startswith("Disconnected."))
+
+
+@pytest.mark.slow
+def test_offers_and_breakpoints_of_two_engines_are_told_apart(page: FakeInspector) -> None:
+    engine, timeline = recorded()
+    two = [described(engine, timeline, heading=heading) | {"id": number} for number, heading in enumerate(("a", "b"))]
+    offers = [OFFER | {"label": "a: lr"}, OFFER | {"label": "b: lr", "engine": 1}]
+    stop = {"number": 1, "event": "Parts.FORWARD", "edge": None, "text": "FORWARD", "once": False, "hits": 0}
+    stops = [stop | {"engine": 0}, stop | {"engine": 1, "number": 2}]
+    page.receive(hello(*two, offers=offers, breakpoints=stops), update(moves_of(timeline)))
+    assert page.tab.texts(".offer label") == ["a: lr", "b: lr"]
+    assert page.tab.texts(".stop-text") == ["FORWARD", "b: FORWARD"]
+    second = "const lr = document.querySelector('[data-offer=\"b: lr\"]');"
+    page.tab.js(f"{second} lr.value = 1; lr.dispatchEvent(new Event('change'))")
+    page.tab.click(".stops li:last-child button")
+    assert page.sent() == [
+        {"command": "set", "engine": 1, "name": "lr", "value": 1},
+        {"command": "unbreak", "engine": 1, "number": 2},
+    ]
+
+
+@pytest.mark.slow
 def test_the_buttons_and_keys_send_commands(page: FakeInspector) -> None:
-    follow(page, offers=[{"name": "lr", "value": 0.5, "low": 0, "high": 1, "error": None}])
+    follow(page, offers=[OFFER])
     page.tab.click("#pause")
     assert page.tab.text("#pause") == "Pausing…"
     page.reply("The run pauses at its next move.")
@@ -645,7 +679,7 @@ def test_the_page_fits_into_its_window(page: FakeInspector, size: tuple[int, int
 
 @pytest.mark.slow
 def test_every_control_has_an_accessible_name(page: FakeInspector) -> None:
-    follow(page, "paused", offers=[{"name": "lr", "value": 0.5, "low": 0, "high": 1, "error": None}])
+    follow(page, "paused", offers=[OFFER])
     page.receive(LOOK)
     elements = page.tab.driver.find_elements(
         "css selector", "button, input, select, a, aside, [role=button], [tabindex]"

@@ -106,7 +106,7 @@ class Controls:
     def _send(self, command: str, **arguments: Any) -> None:
         shown = self.model.shown
         self.has_continued = command == "continue"
-        self._commands.append({"command": command, "engine": None if shown is None else shown.id, **arguments})
+        self._commands.append({"command": command, "engine": None if shown is None else shown.id} | arguments)
 
     # Breakpoints and values
 
@@ -121,12 +121,13 @@ class Controls:
         self.prompt = PhasePrompt("break at", GRAMMAR, accept, phases=phases)
 
     def _ask_for_number(self) -> None:
-        numbers = [str(one["number"]) for one in self.model.breakpoints]
+        engines = {str(one["number"]): one["engine"] for one in self.model.breakpoints}
+        numbers = list(engines)
 
         def accept(line: str) -> None:
             if line.strip() not in numbers:
                 raise ValueError(f"there is no breakpoint {line.strip()!r}; there are {', '.join(numbers)}")
-            self._send("unbreak", number=int(line))
+            self._send("unbreak", engine=engines[line.strip()], number=int(line))
 
         if numbers:
             self.prompt = Prompt("remove breakpoint", f"a number: {', '.join(numbers)}", accept)
@@ -134,14 +135,15 @@ class Controls:
             self.model.note = Note("There is no breakpoint. b adds one.", is_error=True)
 
     def _ask_for_value(self) -> None:
-        names = [str(one["name"]) for one in self.model.offers]
+        offers = {str(one["label"]): one for one in self.model.offers}
+        names = list(offers)
 
         def accept(line: str) -> None:
             name, _, value = line.strip().rpartition("=" if "=" in line else " ")
             name = name.strip() or (names[0] if len(names) == 1 else "")
             if name not in names:
                 raise ValueError(f"{name!r} is not offered; offered are {', '.join(names)}")
-            self._send("set", name=name, value=_number(value))
+            self._send("set", engine=offers[name]["engine"], name=offers[name]["name"], value=_number(value))
 
         if names:
             self.prompt = Prompt("set", f"NAME = NUMBER; the names are {', '.join(names)}", accept)

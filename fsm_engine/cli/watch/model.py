@@ -104,6 +104,7 @@ class Model:
         failures: the failures by engine.
         now: the time of the last update, in nanoseconds of the server's clock.
         lost: why there is no connection; empty while there is one.
+        closed: the last words of a server that ended; empty if it has said nothing.
         note: the last event.
         chosen: the number of the engine that the user chose; None for the engine that is paused, or the first.
     """
@@ -117,6 +118,7 @@ class Model:
     failures: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     now: int = 0
     lost: str = ""
+    closed: str = ""
     note: Note | None = None
     chosen: int | None = None
 
@@ -128,7 +130,7 @@ class Model:
 
     def lose(self, reason: str) -> None:
         """Note that the connection was lost."""
-        self.lost = reason
+        self.lost = f"{self.closed} It is shown again if it comes back." if self.closed else reason
 
     @property
     def shown(self) -> WatchedEngine | None:
@@ -152,7 +154,7 @@ class Model:
     def _take_hello(self, message: Mapping[str, Any]) -> None:
         before, old = self.hello.get("session"), self.engines
         self.hello = {name: value for name, value in message.items() if name != "engines"}
-        self.lost = ""
+        self.lost = self.closed = ""
         self.engines = {one["id"]: WatchedEngine(one) for one in message["engines"]}
         self.warnings.clear()
         self.look, self.failures = {}, {}
@@ -207,6 +209,9 @@ class Model:
 
     def _take_note(self, message: Mapping[str, Any]) -> None:
         self.note = Note(message["text"])
+
+    def _take_closed(self, message: Mapping[str, Any]) -> None:
+        self.closed = message["text"]
 
     def _take_offers(self, message: Mapping[str, Any]) -> None:
         self.offers = message["offers"]

@@ -78,7 +78,10 @@ def header(model: Model, width: int) -> list[Text]:
 
 
 def _lost_pill(model: Model) -> Text | None:
-    return Text(" disconnected, trying again ", "reverse bold red") if model.lost else None
+    if not model.lost:
+        return None
+    text, style = (" closed ", "reverse bold") if model.closed else (" disconnected, trying again ", "reverse bold red")
+    return Text(text, style)
 
 
 def _counters(model: Model, engine: WatchedEngine, width: int) -> Text:

@@ -27,7 +27,7 @@ def all_sections(model: Model, engine: WatchedEngine, width: int, rows: int) -> 
         Section("curves", _curves(engine, width, rows)),
         Section("handlers", _handlers(engine, width)),
         Section("engines", _engines(model, engine)),
-        Section("breakpoints", [_breakpoint(one) for one in model.breakpoints]),
+        Section("breakpoints", [_breakpoint(one, model, engine) for one in model.breakpoints]),
         Section("offered values, set with v", [_offer(one) for one in model.offers]),
         Section("warnings", [_warning(one, model.now) for one in reversed(model.warnings)]),
     )
@@ -92,18 +92,20 @@ def _engine(engine: WatchedEngine, is_shown: bool) -> Text:
     return Text.assemble(("▶ " if is_shown else "  ", "bold"), engine.heading, status, (place, "dim"))
 
 
-def _breakpoint(one: Mapping[str, Any]) -> Text:
+def _breakpoint(one: Mapping[str, Any], model: Model, shown: WatchedEngine) -> Text:
+    owner = model.engines.get(one["engine"], shown)
+    place = "" if owner is shown else f"{owner.heading}: "
     once, hits = ", once" if one["once"] else "", f"  {one['hits']} {'hit' if one['hits'] == 1 else 'hits'}"
-    return Text.assemble((f"{one['number']} ", "bold"), f"{one['text']}{once}", (hits, "dim"))
+    return Text.assemble((f"{one['number']} ", "bold"), f"{place}{one['text']}{once}", (hits, "dim"))
 
 
 def _offer(one: Mapping[str, Any]) -> Text:
     if one["error"]:
-        return Text.assemble(f"{one['name']} ", (str(one["error"]), "red"))
+        return Text.assemble(f"{one['label']} ", (str(one["error"]), "red"))
     low, high = one["low"], one["high"]
     has_limits = low is not None and high is not None
     limits = f"  {number_text(low)} to {number_text(high)}" if has_limits else ""
-    return Text.assemble(f"{one['name']} = ", (number_text(one["value"]), "bold"), (limits, "dim"))
+    return Text.assemble(f"{one['label']} = ", (number_text(one["value"]), "bold"), (limits, "dim"))
 
 
 def _warning(one: Mapping[str, Any], now: int) -> Text:

@@ -13,7 +13,7 @@ const logTab = new LogTab(byId("log"), byId("unread"));
 const form = new BreakpointForm(addBreakpoint);
 const frame = byId("view");
 const search = new Search(byId("query"), byId("results"), [], { preview, go: choose });
-const shown = { hello: null, now: 0, offers: [], breakpoints: [], connected: false, selected: "", exit: null, heat: false, fitted: null };
+const shown = { hello: null, now: 0, offers: [], breakpoints: [], connected: false, closed: "", selected: "", exit: null, heat: false, fitted: null };
 let [picture, overlay, view, phaseTab] = [null, null, null, null];
 const SMALL_SCREEN = 760; // pixels, as in the style sheet
 
@@ -80,7 +80,8 @@ function showRun(records) {
   curves.show(records.series, transport.time);
   runTab.showLook(records.status === "paused" && !held ? (engines.looks.get(records.id) ?? null) : null);
   runTab.showOffers(shown.offers, !shown.hello || shown.hello.readOnly);
-  runTab.showBreakpoints(shown.breakpoints, !shown.hello || shown.hello.readOnly);
+  const named = shown.breakpoints.map((one) => ({ ...one, of: one.engine === engines.shown ? "" : engines.all.get(one.engine)?.heading }));
+  runTab.showBreakpoints(named, !shown.hello || shown.hello.readOnly);
 }
 
 const phaseOf = (records, id) => records.phases.find((phase) => phase.id === id) ?? null;

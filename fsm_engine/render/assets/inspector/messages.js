@@ -6,7 +6,7 @@ const RECEIVE = {
     const { mode, engines: described, offers, breakpoints, title, process } = message;
     engines.reset(mode === "replay" ? KEPT_REPLAY : KEPT_LIVE);
     logTab.clear();
-    Object.assign(shown, { hello: message, offers, breakpoints, now: 0 });
+    Object.assign(shown, { hello: message, offers, breakpoints, now: 0, closed: "" });
     transport.reset(mode === "replay");
     for (const one of described) engines.describe(one);
     timeline.pointing.wall = message.wall ?? null;
@@ -54,6 +54,10 @@ const RECEIVE = {
   note({ text }) {
     say("note", text);
   },
+  closed({ text }) {
+    shown.closed = text;
+    say("note", text);
+  },
   end() {
     paintTimeline.work();
     transport.replay();
@@ -67,6 +71,12 @@ function greet({ session }) {
   if (before && before !== session) banner("The process was restarted. The page shows the new run.", "restarted");
   else banner("", "");
   if (before === session) toast("Connected again");
+}
+
+/** The text and the kind of the banner without a connection. */
+function lostText(delay) {
+  if (shown.closed) return [`${shown.closed} The page shows its last state, and connects again if the inspector comes back.`, "closed"];
+  return [`Disconnected. Trying again in ${plural(Math.max(Math.round(delay / 1000), 1), "second")}.`, "lost"];
 }
 
 function banner(text, kind) {

@@ -92,31 +92,32 @@ class RunTab {
       : make("p", { class: "hint" }, "None. Select a phase or an exit in the picture to pause there."));
   }
 
-  #offer({ name, value, low, high, error }, number, readOnly) {
+  #offer({ name, label, engine, value, low, high, error }, number, readOnly) {
     const isSlider = low !== null && high !== null;
-    const set = (input) => this.send("set", { name, value: Number(input.value) });
+    const set = (input) => this.send("set", { engine, name, value: Number(input.value) });
     const output = make("output", { for: `offer-${number}` }, value === null ? "\u2013" : short4(value));
     const input = make("input", {
-      id: `offer-${number}`, type: isSlider ? "range" : "number", step: "any", value: value ?? "", disabled: readOnly, "data-offer": name,
+      id: `offer-${number}`, type: isSlider ? "range" : "number", step: "any", value: value ?? "", disabled: readOnly, "data-offer": label,
       ...(low !== null && { min: low }), ...(high !== null && { max: high }),
     });
     input.addEventListener("input", () => isSlider && write(output, short4(Number(input.value))));
     input.addEventListener("change", () => input.value !== "" && set(input));
-    return make("div", { class: "offer" }, make("label", { for: `offer-${number}` }, name), isSlider ? output : null, input,
+    return make("div", { class: "offer" }, make("label", { for: `offer-${number}` }, label), isSlider ? output : null, input,
       error ? make("small", { class: "bad" }, error) : isSlider ? make("small", {}, `${short4(low)} \u2026 ${short4(high)}`) : null);
   }
 
   /** Update a value without replacing the field that the reader uses. */
-  #refresh({ name, value }) {
-    const input = [...this.offers.querySelectorAll("input")].find((one) => one.dataset.offer === name);
+  #refresh({ label, value }) {
+    const input = [...this.offers.querySelectorAll("input")].find((one) => one.dataset.offer === label);
     if (input && input !== document.activeElement) input.value = value ?? "";
   }
 
-  #breakpoint({ number, text, once, hits }, readOnly) {
+  #breakpoint({ number, engine, of, text, once, hits }, readOnly) {
     const label = { "aria-label": `Remove the breakpoint at ${text}` };
     const remove = make("button", { type: "button", class: "round small", ...label, disabled: readOnly }, "\u00d7");
-    remove.addEventListener("click", () => this.send("unbreak", { number }));
-    return make("li", {}, make("i", { class: "spot", "aria-hidden": "true" }), make("span", { class: "stop-text" }, text),
+    remove.addEventListener("click", () => this.send("unbreak", { engine, number }));
+    return make("li", {}, make("i", { class: "spot", "aria-hidden": "true" }),
+      make("span", { class: "stop-text" }, of ? make("small", {}, `${of}: `) : null, text),
       make("small", {}, once ? "once" : `${NUMBER.format(hits)}\u00d7`), remove);
   }
 

@@ -7,7 +7,7 @@ const connection = new Connection(address.href, {
   changed(status, delay) {
     shown.connected = status === "open";
     document.body.dataset.connection = status;
-    if (status === "lost") banner(`Disconnected. Trying again in ${plural(Math.max(Math.round(delay / 1000), 1), "second")}.`, "lost");
+    if (status === "lost") banner(...lostText(delay));
     paint();
   },
 });
