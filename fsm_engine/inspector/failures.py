@@ -23,12 +23,19 @@ def describe_failure(inspected: InspectedEngine, engine: Engine, error: BaseExce
         "type": "failure",
         "engine": inspected.id,
         "phase": _failed_phase(inspected.recorder.track) or qualified_name(engine.phase),
-        "error": "".join(traceback.format_exception_only(error)).strip()[:2000],
+        "error": _first_part(error)[:2000],
         "traceback": text if len(text) <= _MOST else f"…{text[-_MOST:]}",
         "epoch": finite_or_none(engine.state.epoch),
         "iteration": finite_or_none(engine.state.iteration),
         "time": perf_counter_ns(),
     }
+
+
+def _first_part(error: BaseException) -> str:
+    """Return the exception as text, without its notes; the traceback has them."""
+    shown = traceback.TracebackException(type(error), error, None)
+    vars(shown).update(__notes__=None)
+    return "".join(shown.format_exception_only()).strip()
 
 
 def _failed_phase(track: Track) -> str | None:
