@@ -24,14 +24,12 @@ DiagramWriter = Callable[[Diagram, Theme], bytes]
 LifecycleWriter = Callable[["Lifecycle", DiagramOptions, Theme], bytes]
 
 
-def _svg(diagram: Diagram, theme: Theme) -> bytes:
-    from fsm_engine.render.heat_map import with_legend
+def _svg(diagram: Diagram, theme: Theme, in_page: bool = False) -> bytes:
     from fsm_engine.render.layout import lay_out
+    from fsm_engine.render.legend import with_legend
     from fsm_engine.render.svg import to_svg
 
-    picture = lay_out(diagram)
-    if any(node.heat is not None for node in diagram.nodes):
-        picture = with_legend(picture, diagram.shows_ranks)
+    picture = with_legend(lay_out(diagram), diagram, in_page)
     return to_svg(picture, theme).encode()
 
 
@@ -68,8 +66,8 @@ def _picture(write: DiagramWriter, lifecycle: Lifecycle, options: DiagramOptions
 
 
 def render_svg(lifecycle: Lifecycle, theme: Theme, options: DiagramOptions | None = None) -> str:
-    """Return the picture of `lifecycle` as SVG."""
-    return _svg(build_diagram(lifecycle, options or DiagramOptions()), theme).decode()
+    """Return the picture of `lifecycle` as SVG, for a page that has a legend of its own."""
+    return _svg(build_diagram(lifecycle, options or DiagramOptions()), theme, in_page=True).decode()
 
 
 def _html(lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:

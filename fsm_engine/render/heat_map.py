@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from math import log
 
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import Phase
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle.table import qualified_name
-from fsm_engine.render.picture import Label, Picture, Rect, Swatch
 from fsm_engine.render.rank_spread import PhaseSpread, spread_of_ranks
-from fsm_engine.render.text_metrics import NOTE_SIZE, Text
-from fsm_engine.render.themes import HEAT_THRESHOLDS
 from fsm_engine.timeline.columns import move_columns
 from fsm_engine.timeline.comparison import transitions_by_names
 from fsm_engine.timeline.summary import DurationStats, summarize_track
 from fsm_engine.timeline.track import Track
-
-SWATCH_WIDTH, SWATCH_HEIGHT = 22.0, 14.0
-_THRESHOLD_NAMES = ("under 1%", "from 1%", "from 5%", "from 20%", "over 50% of the time")
 
 
 class HeatMap:
@@ -104,25 +97,3 @@ def visits_text(stats: DurationStats) -> str:
     """Return the number of visits of a phase and their share of the time, as a whole percentage or "<1%"."""
     share = f"{stats.share:.0%}" if stats.share >= 0.01 else "<1%"
     return f"{count_text(stats.count)}, {share}"
-
-
-def with_legend(picture: Picture, shows_ranks: bool) -> Picture:
-    """Return `picture` with a legend of the heat colours below it.
-
-    Args:
-        picture: the picture.
-        shows_ranks: whether the colours are differences between ranks, not shares of the time.
-    """
-    first, *others = _THRESHOLD_NAMES
-    names = (f"ranks differ by {first}" if shows_ranks else first, *others)
-    texts = [Text((name,), NOTE_SIZE) for name in names]
-    middle, height = picture.height + 8 + SWATCH_HEIGHT / 2, picture.height + SWATCH_HEIGHT + 16
-    legend_width = sum(SWATCH_WIDTH + 6 + text.width for text in texts) + 14 * (len(texts) - 1)
-    x = max((picture.width - legend_width) / 2, 8.0)
-    swatches = []
-    for threshold, text in zip(HEAT_THRESHOLDS, texts):
-        bounds = Rect(x + SWATCH_WIDTH / 2, middle, SWATCH_WIDTH, SWATCH_HEIGHT)
-        label = Label(text, Rect(bounds.right + 6 + text.width / 2, middle, text.width, text.height))
-        swatches.append(Swatch(threshold, bounds, label))
-        x = label.bounds.right + 14
-    return replace(picture, width=max(picture.width, legend_width + 16), height=height, legend=tuple(swatches))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fsm_engine.render.diagram import Box, Edge, Node
@@ -112,10 +112,16 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Swatch:
-    """An entry of the legend: the colour of phases that take at least `share` of the time, and its label."""
+class LegendEntry:
+    """An entry of the legend.
 
-    share: float
+    Attributes:
+        sample: a node or an edge that is drawn as those in the picture; None for a text alone.
+        bounds: the place of the sample.
+        label: its meaning.
+    """
+
+    sample: Node | Edge | None
     bounds: Rect
     label: Label
 
@@ -130,4 +136,36 @@ class Picture:
     boxes: tuple[PlacedBox, ...]
     routes: tuple[Route, ...]
     title: Label | None = None
-    legend: tuple[Swatch, ...] = ()
+    legend: tuple[LegendEntry, ...] = ()
+
+    def moved(self, dx: float, dy: float = 0.0) -> Picture:
+        """Return the picture with all parts moved."""
+
+        def rect(one: Rect) -> Rect:
+            return one._replace(x=one.x + dx, y=one.y + dy)
+
+        def label(one: Label | None) -> Label | None:
+            return None if one is None else replace(one, bounds=rect(one.bounds))
+
+        def node(one: PlacedNode) -> PlacedNode:
+            inner = one.inner and (one.inner[0], (one.inner[1][0] + dx, one.inner[1][1] + dy))
+            return replace(one, bounds=rect(one.bounds), inner=inner)
+
+        def box(one: PlacedBox) -> PlacedBox:
+            title = replace(one.title, bounds=rect(one.title.bounds))
+            return replace(one, bounds=rect(one.bounds), title=title)
+
+        def route(one: Route) -> Route:
+            return replace(one, points=tuple((x + dx, y + dy) for x, y in one.points), label=label(one.label))
+
+        return replace(
+            self,
+            nodes=tuple(map(node, self.nodes)),
+            boxes=tuple(map(box, self.boxes)),
+            routes=tuple(map(route, self.routes)),
+            title=label(self.title),
+            legend=tuple(
+                replace(one, bounds=rect(one.bounds), label=replace(one.label, bounds=rect(one.label.bounds)))
+                for one in self.legend
+            ),
+        )

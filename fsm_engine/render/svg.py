@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import ceil
 from xml.sax.saxutils import escape, quoteattr
 
-from fsm_engine.render.diagram import Edge, EdgeKind, Mark, NodeKind
+from fsm_engine.render.diagram import Edge, EdgeKind, Mark, Node, NodeKind
 from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
 from fsm_engine.render.polylines import corners, direction, shorten
 from fsm_engine.render.text_metrics import LINE_HEIGHT, text_width
@@ -78,10 +78,27 @@ def _content(picture: Picture, theme: Theme) -> Iterator[str]:
         yield from _edge(route, theme)
     for node in picture.nodes:
         yield from _node(node, theme)
-    for swatch in picture.legend:
-        paint = theme.heat_paint(swatch.share)
-        yield '<g class="legend">' + rounded_rect(swatch.bounds, paint.fill, paint.border, 1, 3)
-        yield text_elements(swatch.label, theme.text) + "</g>"
+    for entry in picture.legend:
+        yield f'<g class="legend">{_sample(entry.sample, entry.bounds, theme)}'
+        yield text_elements(entry.label, theme.text) + "</g>"
+
+
+def _sample(sample: Node | Edge | None, bounds: Rect, theme: Theme) -> str:
+    """Return a small node or edge in the colours and the line that it has in the picture."""
+    if sample is None:
+        return ""
+    if isinstance(sample, Edge):
+        return _line((bounds.left, bounds.y), (bounds.right, bounds.y), sample, theme)
+    if Mark.CURRENT in sample.marks:
+        return rounded_rect(bounds, None, theme.current, 3, 5)
+    paint = theme.node_paint(sample)
+    return rounded_rect(bounds, paint.fill, paint.border, 1.5, 3, _dash(sample))
+
+
+def _line(start: Point, tip: Point, edge: Edge, theme: Theme) -> str:
+    colour = theme.edge_colour(edge)
+    path = f'<path d="{_path(_visible([start, tip], edge))}" {_stroke(edge, colour)}/>'
+    return path + _arrowhead(start, tip, edge, colour)
 
 
 def _group(classes: str, tip: str, **data: str) -> str:
@@ -123,10 +140,13 @@ def _node(placed: PlacedNode, theme: Theme) -> Iterator[str]:
     else:
         if placed.inner:
             yield rounded_rect(bounds, None, paint.border, 2, ROUNDING)
-        dash = "4 3" if Mark.CALLBACK in node.marks else ""
-        yield rounded_rect(placed.header(), paint.fill, paint.border, 1.5, ROUNDING, dash)
+        yield rounded_rect(placed.header(), paint.fill, paint.border, 1.5, ROUNDING, _dash(node))
         yield from _texts_and_inner(placed, theme)
     yield "</g>"
+
+
+def _dash(node: Node) -> str:
+    return "4 3" if Mark.CALLBACK in node.marks else ""
 
 
 def _texts_and_inner(placed: PlacedNode, theme: Theme) -> Iterator[str]:
@@ -148,15 +168,23 @@ def _edge(route: Route, theme: Theme) -> Iterator[str]:
     unvisited = edge.weight == 0
     classes = " ".join(["edge", edge.kind.value, *(["main"] * edge.main), *(["unvisited"] * unvisited)])
     yield _group(classes, edge.tip, source=edge.source, target=edge.target, label=edge.text)
-    dash = "" if edge.main else _DASHES.get(edge.kind, "")
-    points = shorten(route.points, 2 if edge.kind is EdgeKind.FIRED else ARROW_LENGTH - 1)
-    yield f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="{line_width(edge)}"{dash}/>'
+    yield f'<path d="{_path(_visible(route.points, edge))}" {_stroke(edge, colour)}/>'
     yield _arrowhead(route.points[-2], route.points[-1], edge, colour)
     if route.label is not None:
         coloured = edge.kind is EdgeKind.ERROR or edge.change is not None
         usual = colour if coloured else theme.text
         yield text_elements(route.label, theme.unvisited.text if unvisited else usual)
     yield "</g>"
+
+
+def _visible(points: Sequence[Point], edge: Edge) -> list[Point]:
+    """Return the part of the line of `edge` that its arrowhead does not cover."""
+    return shorten(points, 2 if edge.kind is EdgeKind.FIRED else ARROW_LENGTH - 1)
+
+
+def _stroke(edge: Edge, colour: str) -> str:
+    dash = "" if edge.main else _DASHES.get(edge.kind, "")
+    return f'fill="none" stroke="{colour}" stroke-width="{line_width(edge)}"{dash}'
 
 
 def _arrowhead(before: Point, tip: Point, edge: Edge, colour: str) -> str:

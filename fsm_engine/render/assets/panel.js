@@ -1,6 +1,14 @@
 /* The details of the selected phase, or an overview of the lifecycle. */
 
-const LEGEND = [
+/** Kinds of nodes; the samples have the colours of the picture. */
+const NODE_LEGEND = [
+  ["main", "on the main path"],
+  ["custom", "phase of your own"],
+  ["current", "current phase"],
+  ["callback", "callback event"],
+];
+
+const EDGE_LEGEND = [
   ["automatic", "automatic, when the activity ends", "solid line, filled arrowhead"],
   ["fired", "fired by the step", "open arrowhead"],
   ["signal", "on a signal", "dotted line"],
@@ -151,11 +159,17 @@ function section(title, ...content) {
   return make("section", {}, make("h3", {}, title), ...content);
 }
 
-/** The entries of the legend for the kinds of edges in the picture. */
+/** The entries of the legend for the kinds of phases and edges in the picture. */
 function legend(phases) {
+  const shown = NODE_LEGEND.filter(([kind]) => document.querySelector(`.picture .node.${kind}:not(.inner *)`));
+  return [...shown.map(([kind, meaning]) =>
+    make("li", {}, make("i", { class: `sample ${kind}`, "aria-hidden": "true" }), make("span", {}, meaning))), ...edgeLegend(phases)];
+}
+
+function edgeLegend(phases) {
   const kinds = new Set(phases.flatMap((phase) => phase.exits.map((exit) => exit.kind)));
   if (document.querySelector(".edge.discovered")) kinds.add("discovered");
-  return LEGEND.filter(([kind]) => kinds.has(kind)).map(([kind, meaning, look]) =>
+  return EDGE_LEGEND.filter(([kind]) => kinds.has(kind)).map(([kind, meaning, look]) =>
     make("li", {}, sampleLine(kind), make("span", {}, meaning), make("small", { class: "unseen" }, `: ${look}`)));
 }
 
