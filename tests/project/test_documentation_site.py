@@ -108,7 +108,7 @@ def test_each_picture_is_in_the_site(site: Path, pages: dict[str, str]) -> None:
     missing = [
         (name, picture)
         for name, text in pages.items()
-        for picture in re.findall(r'<(?:img|source)\b[^>]*\bsrc(?:set)?="([^":]+)"', text)
+        for picture in re.findall(r'<(?:img|source)\b[^>]*\bsrc(?:set)?="([^":#]+)[#"]', text)
         if not ((site / name).parent / picture).exists()
     ]
     assert missing == []
