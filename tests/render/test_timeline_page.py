@@ -285,6 +285,71 @@ def test_dragging_changes_the_shown_time(tab: Tab, tmp_path: Path) -> None:
     assert (round(end - later), round(held - (x - 100))) == (MS, 0)
 
 
+def drag(tab: Tab, start: tuple[float, float], end: tuple[float, float], shift: bool = False) -> None:
+    """Drag the mouse from one place to another, with the Shift key if `shift`."""
+    middle = (start[0] + end[0]) / 2
+    moves = ("mousePressed", *start), ("mouseMoved", middle, start[1]), ("mouseMoved", *end), ("mouseReleased", *end)
+    for kind, x, y in moves:
+        more = {"button": "left", "buttons": 1, "clickCount": 1, "modifiers": 8 if shift else 0}
+        tab.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+
+AXIS = """
+const { chart } = document.getElementById("lanes");
+const box = document.getElementById("lanes").getBoundingClientRect();
+return [box.left + chart.x(arguments[0]), box.top + chart.head + 10];
+"""
+
+
+def totals(tab: Tab, kind: str) -> dict[str, list[str]]:
+    """Return the rows of a table of the marked range."""
+    rows = f"return [...document.querySelectorAll('[data-range={kind}] tbody tr')].map(r => r.innerText.split('\\t'))"
+    return {name: cells for name, *cells in tab.js(rows)}
+
+
+@pytest.mark.parametrize("by", ["axis", "shift"])
+def test_a_dragged_range_shows_the_totals_per_phase_and_handler(tab: Tab, tmp_path: Path, by: str) -> None:
+    timeline = trained(40, epochs=3)
+    tab.open(written(tmp_path, timeline))
+    before = shown(tab)
+    track = timeline.tracks[0]
+    visits, origin = list(Visits(track)), next(track.moves).time
+    since, until = (visits[at].entered.time - origin for at in (20, 90))
+    places = [tab.js(AXIS, time) if by == "axis" else tab.js(POINT, time, "step") for time in (since, until)]
+    drag(tab, places[0], places[1], shift=by == "shift")
+    start, end = tab.js("return document.getElementById('lanes').chart.range")
+    assert (abs(start - since), abs(end - until)) < (before[1] / 500, before[1] / 500)
+    assert shown(tab) == before
+    phases: dict[str, list[float]] = {}
+    for visit in visits:
+        first = visit.entered.time - origin
+        if first < end and first + visit.duration > start:
+            inside = min(first + visit.duration, end) - max(first, start)
+            count, total = phases.get(visit.phase, (0, 0.0))
+            phases[visit.phase] = [count + 1, total + inside]
+    told = totals(tab, "phases")
+    assert {name: int(cells[0]) for name, cells in told.items()} == {name: count for name, (count, _) in phases.items()}
+    assert {name: cells[1:] for name, cells in told.items()} == {
+        name: [format_duration(total), f"{total / (end - start):.1%}"] for name, (_, total) in phases.items()
+    }
+    (name,) = totals(tab, "handlers")
+    assert name.endswith("log on Events.ITERATION_COMPLETED")
+    assert tab.text("#range h2") == f"{format_duration(end - start)} marked"
+    tab.keys("\ue00c")
+    assert (tab.texts("#range h2"), tab.js("return document.getElementById('lanes').chart.range")) == ([], None)
+
+
+def test_the_totals_of_the_shown_time_are_the_summary_of_the_whole_run(tab: Tab, tmp_path: Path) -> None:
+    timeline = trained(30, epochs=2)
+    tab.open(written(tmp_path, timeline))
+    tab.keys("t")
+    summary = timeline.summary().tracks[0]
+    for kind, stats in (("phases", summary.phases), ("handlers", summary.handlers)):
+        assert {name: cells[:2] for name, cells in totals(tab, kind).items()} == {
+            name: [f"{of.count:,}", format_duration(of.total)] for name, of in stats.items()
+        }
+
+
 @pytest.mark.parametrize(
     ("wanted", "found", "name"),
     [

@@ -20,7 +20,8 @@ from fsm_engine.timeline.timeline import Timeline
 from fsm_engine.timeline.track import MoveKind, Track
 from fsm_engine.timeline.visits import category
 
-_PARTS = ("times", "read", "lane", "tracks", "chart", "gestures", "details", "pointing", "search", "panel", "main")
+_CHART = ("times", "read", "lane", "tracks", "chart", "gestures", "details", "pointing")
+_PARTS = (*_CHART, "range", "search", "panel", "main")
 SCRIPTS = ("dom.js", "mode.js", "tabs.js", "listbox.js", *(f"timeline/{name}.js" for name in _PARTS))
 """The parts of the script, each after the parts that it uses."""
 

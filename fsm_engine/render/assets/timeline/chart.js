@@ -15,7 +15,7 @@ class Chart {
   constructor(canvas, probe, tracks, curves, { overview = OVERVIEW } = {}) {
     Object.assign(this, { canvas, probe, curves, head: overview, changed: () => {} });
     this.pen = canvas.getContext("2d");
-    [this.scroll, this.cursor, this.hovered, this.selected, this.found, this.playhead] = [0, null, null, null, null, null];
+    [this.scroll, this.cursor, this.hovered, this.selected, this.found, this.playhead, this.range] = [0, null, null, null, null, null, null];
     this.widths = new Map();
     this.#take(tracks);
     this.readColours();
@@ -169,6 +169,10 @@ class Chart {
     return { row, time, track: row.track ?? this.tracks[0], ...item };
   }
 
+  isOnAxis(y) {
+    return y >= this.head && y < this.head + AXIS;
+  }
+
   #itemAt(lane, time) {
     const near = ((this.end - this.start) / this.width) * 0.75;
     const first = lane.from(time - near);
@@ -196,6 +200,7 @@ class Chart {
     this.#clipped(0, this.head, width, height - this.head, () => this.#ticks(rows));
     this.#clipped(0, this.head + AXIS, width, height, () => rows.forEach((row) => this.#row(row)));
     for (const track of this.tracks) this.#pauses(track, rows.filter((row) => row.track === track));
+    this.#range(rows);
     this.#cursor();
     this.#playhead();
     if (this.head) this.#overview();
@@ -399,6 +404,21 @@ class Chart {
     this.pen.globalAlpha = 0.5;
     this.pen.fillRect(Math.round(this.x(this.cursor)), this.head + AXIS - 5, 1, this.height);
     this.pen.globalAlpha = 1;
+  }
+
+  /** The range that the reader has marked, on the axis and in the lanes. */
+  #range(rows) {
+    if (!this.range) return;
+    const { pen } = this;
+    const [left, right] = this.range.map((time) => this.x(time));
+    const [top, bottom] = [this.head, Math.min(rows.at(-1).top + rows.at(-1).tall, this.height)];
+    this.#clipped(GUTTER, top, this.width, bottom - top, () => {
+      pen.fillStyle = this.colours.accent;
+      pen.globalAlpha = 0.14;
+      pen.fillRect(left, top, right - left, bottom - top);
+      pen.globalAlpha = 1;
+      for (const x of [left, right]) pen.fillRect(x - 0.75, top, 1.5, bottom - top);
+    });
   }
 
   /** Mark the times at which a run was paused. */

@@ -1,8 +1,9 @@
 /* Gestures on the canvas: pointers and the wheel. */
 
 class Gestures {
-  constructor(chart, { hover, select, open }) {
-    Object.assign(this, { chart, hover, select, open, pointers: new Map(), dragged: false, held: null });
+  /** `mark` is called with a range of time, and true at the end of the drag; without it, every drag moves the chart. */
+  constructor(chart, { hover, select, open, mark = null }) {
+    Object.assign(this, { chart, hover, select, open, mark, pointers: new Map(), dragged: false, held: null });
     const { canvas } = chart;
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
@@ -32,11 +33,17 @@ class Gestures {
     const at = this.#at(event);
     if (!this.pointers.size) {
       this.dragged = false;
-      this.held = at.y < this.chart.head ? "overview" : "lanes";
+      this.held = at.y < this.chart.head ? "overview" : this.#marks(event, at) ? "range" : "lanes";
+      this.from = this.chart.timeAt(at.x);
       if (this.held === "overview") this.#centre(at.x);
     }
     this.pointers.set(event.pointerId, at);
     this.chart.canvas.setPointerCapture(event.pointerId);
+  }
+
+  /** Whether a drag from here marks a range: on the axis, or with Shift. */
+  #marks(event, at) {
+    return Boolean(this.mark) && (event.shiftKey || this.chart.isOnAxis(at.y));
   }
 
   /** Show the part of the run around a position in the overview. */
@@ -62,6 +69,10 @@ class Gestures {
       return;
     }
     this.hover(null);
+    if (this.held === "range") {
+      this.mark(this.from, this.chart.timeAt(now.x), false);
+      return;
+    }
     const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
     this.chart.pan((before.x - now.x) / this.pointers.size, (before.y - now.y) / this.pointers.size);
     if (!other) return;
@@ -71,6 +82,7 @@ class Gestures {
 
   #up(event) {
     if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
+    if (this.dragged && this.held === "range") this.mark(this.from, this.chart.timeAt(this.#at(event).x), true);
     if (!this.dragged && this.held === "lanes" && event.type === "pointerup") this.select(this.#at(event));
   }
 }

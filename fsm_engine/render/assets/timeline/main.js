@@ -10,7 +10,9 @@ const chart = new Chart(canvas, byId("probe"), tracks, curves);
 canvas.chart = chart; // for the console
 const diagrams = new Diagrams(byId("graph"), tracks);
 const tabs = new Tabs(["lifecycle", "summary"]);
-const pointing = new Pointing(chart, byId("tip"), byId("selected"), { curves, wall: data.wall, highlight });
+const rangeMark = new MarkedRange(chart, byId("range"), tracks);
+const mark = (...range) => rangeMark.mark(...range);
+const pointing = new Pointing(chart, byId("tip"), byId("selected"), { curves, wall: data.wall, highlight, mark });
 const search = new Search(byId("query"), byId("results"), tracks, { go: (track, item) => pointing.go(track, item), highlightLanes, now: () => chart.start });
 let saving = 0;
 
@@ -64,11 +66,15 @@ const KEYS = {
   Enter: () => pointing.zoomToSelected(),
   n: () => pointing.step(1),
   p: () => pointing.step(-1),
+  t: () => rangeMark.mark(chart.start, chart.end, true),
   s: () => tabs.show(tabs.current === "summary" ? "lifecycle" : "summary"),
   d: () => toggleMode(),
   Home: () => chart.show(chart.first, chart.first + chart.end - chart.start, true),
   End: () => chart.show(chart.last - chart.end + chart.start, chart.last, true),
-  Escape: () => pointing.select(null),
+  Escape: () => {
+    pointing.select(null);
+    rangeMark.clear();
+  },
 };
 
 document.addEventListener("keydown", (event) => {

@@ -3,14 +3,16 @@
 class Pointing {
   /**
    * `box` shows the selected item, `tip` the item at the pointer. `highlight` is called with an item, or a moment, that
-   * the reader points at or has selected; `picked` with a selected item, or null.
+   * the reader points at or has selected; `picked` with a selected item, or null; `mark` with a range that the
+   * reader drags.
    */
-  constructor(chart, tip, box, { curves = [], wall = null, highlight = () => {}, picked = () => {} }) {
+  constructor(chart, tip, box, { curves = [], wall = null, highlight = () => {}, picked = () => {}, mark = null }) {
     Object.assign(this, { chart, tip, box, curves, wall, highlight, picked });
     this.gestures = new Gestures(chart, {
       hover: (at) => this.hover(at),
       select: (at) => this.#selectAt(at),
       open: (at) => this.#zoomAt(at),
+      mark,
     });
   }
 
