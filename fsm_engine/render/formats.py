@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from fsm_engine._util.atomic_files import write_atomically
 from fsm_engine._util.choices import choose, suffix_of
+from fsm_engine.engine.engine import engine_of
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render.diagram import Diagram
 from fsm_engine.render.diagram_builder import DiagramOptions, build_diagram
@@ -75,7 +76,17 @@ def _html(lifecycle: Lifecycle, options: DiagramOptions, theme: Theme) -> bytes:
     from fsm_engine.render.page_details import page_details
 
     svg = render_svg(lifecycle, page_theme(), replace(options, title=""))
-    return lifecycle_page(svg, page_details(lifecycle), options.title or lifecycle.name, theme).encode()
+    title = options.title or _page_title(lifecycle, options)
+    return lifecycle_page(svg, page_details(lifecycle), title, theme).encode()
+
+
+def _page_title(lifecycle: Lifecycle, options: DiagramOptions) -> str:
+    """Return the title of a page for which the user gave none: its contents, and the name of the engine."""
+    engine = engine_of(lifecycle)
+    name = (engine and engine.name) or lifecycle.name
+    if not options.tracks:
+        return f"Lifecycle of {name}"
+    return f"Differences between ranks of {name}" if len(options.tracks) > 1 else f"Recorded run of {name}"
 
 
 def _file(write: Callable[[Lifecycle], str], lifecycle: Lifecycle, _options: DiagramOptions, _theme: Theme) -> bytes:

@@ -113,10 +113,12 @@ class Details:
     Attributes:
         phases: in the order of the graph; runs start and end in the first.
         current: id of the phase that the engine is in; empty if the lifecycle belongs to no engine.
+        name: name of the lifecycle.
     """
 
     phases: tuple[PhaseDetails, ...]
     current: str = ""
+    name: str = ""
 
 
 def page_details(lifecycle: Lifecycle) -> Details:
@@ -124,7 +126,7 @@ def page_details(lifecycle: Lifecycle) -> Details:
     engine = engine_of(lifecycle)
     builder = _DetailsBuilder(lifecycle.graph, engine)
     phases = tuple(builder.phase(number) for number in range(len(lifecycle.phases)))
-    return Details(phases, "" if engine is None else qualified_name(engine.phase))
+    return Details(phases, "" if engine is None else qualified_name(engine.phase), lifecycle.name)
 
 
 class _DetailsBuilder:

@@ -19,9 +19,11 @@ from sample_diagrams import HOSTILE
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, Scope, Transition
 from fsm_engine.events.edges import Edge
 from fsm_engine.lifecycle.coverage import covering_walks
+from fsm_engine.render import render
 from fsm_engine.render.page import lifecycle_page, page_theme
 from fsm_engine.render.page_details import Details, ExitDetails, HandlerDetails, PhaseDetails, page_details
 from fsm_engine.render.themes import THEMES
+from fsm_engine.render.timeline import render_timeline
 
 if TYPE_CHECKING:
     from chromium import Tab
@@ -135,6 +137,24 @@ def test_the_theme_sets_the_initial_colours_of_the_page(theme, mode, lines):
     read = Read(lifecycle_page(SVG, SMALL, "small", THEMES[theme]))
     assert read.elements[0] == ("html", {"lang": "en", "data-mode": mode})
     assert f"--line: {lines};" in read.texts["style"][0]
+
+
+def test_the_title_of_a_page_says_what_it_shows():
+    engine = Engine(lambda engine, batch: None, name="digits <b>")
+    with engine.record() as timeline:
+        engine.run([1], max_epochs=1)
+    pages = [
+        render(Lifecycle("ppo"), "html"),
+        render(engine.lifecycle, "html"),
+        render(engine.lifecycle, "html", timeline=timeline),
+        render(engine.lifecycle, "html", title="Mine"),
+        render_timeline(timeline, "html"),
+    ]
+    titles = [Read(page.decode()).texts["title"][0] for page in pages]
+    assert titles == [
+        *("Lifecycle of ppo", "Lifecycle of digits <b>", "Recorded run of digits <b>", "Mine"),
+        "Timeline of digits <b>",
+    ]
 
 
 # Details of a phase
@@ -340,11 +360,11 @@ def test_dragging_and_arrow_keys_move_the_picture(shown):
     ActionChains(tab.driver).move_to_element_with_offset(tab.find("#view"), -350, -200).click_and_hold().move_by_offset(
         30, 20
     ).move_by_offset(10, 30).release().perform()
-    assert place(tab) == pytest.approx((x + 40, y + 50, scale))
+    assert place(tab) == pytest.approx((x + 40, y + 50, scale), abs=0.02)
     tab.keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
-    assert place(tab) == pytest.approx((x + 130, y + 140, scale))
+    assert place(tab) == pytest.approx((x + 130, y + 140, scale), abs=0.02)
     tab.keys(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
-    assert place(tab) == pytest.approx((x + 40, y - 40, scale))
+    assert place(tab) == pytest.approx((x + 40, y - 40, scale), abs=0.02)
 
 
 @pytest.mark.slow
@@ -831,13 +851,54 @@ def test_on_a_small_screen_the_panel_is_below_the_picture(shown, tab):
     room = "const r = arguments[0].getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom].map(Math.round)"
     left, top, right, bottom = tab.js(room, tab.find("#panel"))
     assert (left, right, bottom) == (0, *tab.NARROW)
-    assert tab.js(room, tab.find("#view"))[3] <= top + 20
+    assert tab.js(room, tab.find(".foot"))[3] <= top
     assert tab.js("return document.documentElement.scrollWidth") == tab.NARROW[0]
     tab.click("#handle")
     assert tab.texts("#phase h2") == []
     assert tab.find("#handle").get_attribute("aria-expanded") == "false"
     tab.click("#tab-walk")
     assert tab.texts("#walk h2") == ["IDLE"]
+
+
+COVERED = """
+    const view = document.getElementById("view");
+    const box = view.getBoundingClientRect();
+    const found = [];
+    for (let x = box.left + 2; x < box.right; x += 12)
+        for (let y = box.top + 2; y < box.bottom; y += 12)
+            if (document.elementFromPoint(x, y).closest("#view, .picture") === null) found.push([x, y]);
+    return found;
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["WIDE", "NARROW"])
+def test_nothing_covers_the_picture(size, shown, tab):
+    tab.emulate(getattr(tab, size))
+    shown(training(), "#walk=0.2")
+    assert tab.js(COVERED) == []
+    assert tab.js("return document.querySelectorAll('#view > :not(.picture)').length") == 0
+
+
+INSIDE = """
+    const [view, svg] = ["#view", "#picture > svg"].map(at => document.querySelector(at).getBoundingClientRect());
+    return svg.left >= view.left && svg.top >= view.top && svg.right <= view.right && svg.bottom <= view.bottom;
+"""
+
+
+@pytest.mark.slow
+def test_a_page_shows_the_whole_lifecycle_or_says_where_more_is(shown, tab):
+    shown(rl().lifecycle)
+    assert (tab.js(INSIDE), tab.texts("#more")) == (True, [])
+    tab.keys(*"+++++")
+    assert (tab.js(INSIDE), tab.texts("#more")) == (False, ["More on all sides: show all"])
+    tab.click("#more")
+    assert (tab.js(INSIDE), tab.texts("#more")) == (True, [])
+    tab.emulate(tab.NARROW)
+    shown(training(), guards=True)
+    assert (tab.js(INSIDE), tab.texts("#more")) == (False, ["More below, right: show all"])
+    tab.click("#more")
+    assert (tab.js(INSIDE), tab.texts("#more")) == (True, [])
 
 
 @pytest.mark.slow

@@ -1,13 +1,13 @@
 /* The page of a lifecycle: selection, keys, and the address, which stores the selected phase and the walk. */
 
-const { title, phases, current } = JSON.parse(byId("details").textContent);
+const { title, name, phases, current } = JSON.parse(byId("details").textContent);
 const known = new Set(phases.map((phase) => phase.id));
 const frame = byId("view");
 const picture = new Picture(byId("picture").firstElementChild, phases);
-const view = new View(frame, byId("picture"), (scale) => (byId("fit").textContent = `${Math.round(scale * 100)}%`));
+const view = new View(frame, byId("picture"), placed);
 const panel = new Panel(byId("phase"), phases, title, current);
 const walk = new Walk(phases);
-const simulation = new Simulation(byId("walk"), walk, title, walked);
+const simulation = new Simulation(byId("walk"), walk, name, walked);
 const search = new Search(byId("query"), byId("results"), phases, { preview, go: choose });
 const tabs = new Tabs(["phase", "walk"], markPicture);
 let [selected, saving] = ["", 0];
@@ -79,6 +79,13 @@ function preview(ids, id) {
   picture.find(ids);
   picture.highlight(id ?? selected);
   if (id) view.show(picture.nodes.get(id)[0]);
+}
+
+/** Show the scale, and whether the frame hides a part of the picture. */
+function placed(scale, hidden) {
+  byId("fit").textContent = `${Math.round(scale * 100)}%`;
+  byId("more").hidden = !hidden.length;
+  byId("more").textContent = `More ${hidden.length < 4 ? hidden.join(", ") : "on all sides"}: show all`;
 }
 
 /* Pointer and focus */
@@ -162,6 +169,7 @@ function handleKey(event) {
 byId("in").addEventListener("click", KEYS["+"]);
 byId("out").addEventListener("click", KEYS["-"]);
 byId("fit").addEventListener("click", KEYS[0]);
+byId("more").addEventListener("click", KEYS[0]);
 byId("help").addEventListener("click", KEYS["?"]);
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -174,7 +182,7 @@ const declared = new Set(phases.flatMap((phase) => phase.exits.map((exit) => JSO
 byId("count").textContent = `${plural(phases.length, "phase")}, ${plural(declared.size, "transition")}`;
 byId("legend").append(...legend(phases));
 picture.svg.setAttribute("role", "group");
-picture.svg.setAttribute("aria-label", `The lifecycle ${title}`);
+picture.svg.setAttribute("aria-label", title);
 addEventListener("hashchange", readAddress);
 readAddress();
 document.documentElement.dataset.ready = "";

@@ -1,9 +1,9 @@
 /* The simulated run in the panel: the current phase, its legal exits, and the path so far. */
 
 class Simulation {
-  constructor(place, walk, title, changed) {
+  constructor(place, walk, lifecycle, changed) {
     this.walk = walk;
-    this.title = title;
+    this.lifecycle = lifecycle;
     this.changed = changed;
     this.name = make("h2", { class: "name" });
     this.place = make("p", { class: "scopes" });
@@ -116,7 +116,7 @@ class Simulation {
   }
 
   #json() {
-    return `${JSON.stringify({ lifecycle: this.title, walk: this.walk.data }, null, 2)}\n`;
+    return `${JSON.stringify({ lifecycle: this.lifecycle, walk: this.walk.data }, null, 2)}\n`;
   }
 }
 

@@ -78,7 +78,18 @@ class View {
     this.scale = scale;
     this.picture.classList.toggle("gliding", glide);
     this.picture.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
-    this.shown(scale);
+    this.shown(scale, this.#hidden());
+  }
+
+  /** The sides at which the frame hides a part of the picture. */
+  #hidden() {
+    const [right, bottom] = [this.x + this.width * this.scale, this.y + this.height * this.scale];
+    return [
+      this.y < -1 && "above",
+      bottom > this.frame.clientHeight + 1 && "below",
+      this.x < -1 && "left",
+      right > this.frame.clientWidth + 1 && "right",
+    ].filter(Boolean);
   }
 
   #listen() {

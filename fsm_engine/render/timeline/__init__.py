@@ -37,7 +37,13 @@ def _converted(format: Literal["png", "pdf"], timeline: Timeline, title: str, th
 def _html(timeline: Timeline, title: str, theme: Theme) -> bytes:
     from fsm_engine.render.timeline.page import timeline_page
 
-    return timeline_page(timeline, title or "timeline", theme).encode()
+    return timeline_page(timeline, title or _page_title(timeline), theme).encode()
+
+
+def _page_title(timeline: Timeline) -> str:
+    name = timeline.tracks[0].name if timeline.tracks else "nothing"
+    ranks = len({track.rank.number for track in timeline.tracks if track.rank is not None})
+    return f"Timeline of {name}" + (f" on {ranks} ranks" if ranks > 1 else "")
 
 
 FORMATS: dict[str, Writer] = {
