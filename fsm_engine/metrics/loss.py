@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ class Loss(PairMetric):
         device: device of the accumulator; None means the device of the loss.
         skip_unrolling: pass lists of tensors to `update` unchanged instead of pair by pair.
 
+    Warns if `loss_fn` has the reduction "sum" and `batch_size` is the default.
+
     Raises:
         ModuleNotFoundError: torchmetrics is not installed.
         TypeError: `output_transform` is not callable.
@@ -45,6 +48,12 @@ class Loss(PairMetric):
         skip_unrolling: bool = False,
     ) -> None:
         super().__init__(output_transform, device, skip_unrolling)
+        if getattr(loss_fn, "reduction", None) == "sum" and batch_size is len:
+            warnings.warn(
+                f"{type(loss_fn).__name__} has reduction='sum', but Loss weights the mean of each batch with its size, "
+                f"so the value would be too large. Use reduction='mean'.",
+                stacklevel=2,
+            )
         self._loss_fn = loss_fn
         self._batch_size = batch_size
 

@@ -20,6 +20,7 @@ from fsm_engine.metrics.metric_handlers import (
     EventHandlers,
     ResetHandler,
     UpdateHandler,
+    check_engine,
     compute_handlers,
     warn_name_taken,
 )
@@ -313,9 +314,10 @@ class Metric(MetricOperators, ABC):
 
         Raises:
             ValueError: no usage has this name. During a run: the value is a mapping that has `name` as a key.
-            TypeError: `usage` has another type.
+            TypeError: `usage` has another type, or `engine` is not an engine.
             NotComputableError: during a run, the metric has no data.
         """
+        check_engine(self, engine)
         usage = self._usage_of(usage)
         warn_name_taken(engine, name, self)
         for handler, event in self._reset_and_update_handlers(usage):

@@ -89,6 +89,19 @@ def compute_handlers(engine: Engine) -> list[ComputeHandler]:
     return [handler for handler in engine.handlers() if isinstance(handler, ComputeHandler)]
 
 
+def check_engine(metric: Metric, engine: object) -> None:
+    """Check the engine that is given to ``metric.attach``.
+
+    Raises:
+        TypeError: `engine` is not an engine.
+    """
+    if not hasattr(engine, "add_event_handler"):
+        raise TypeError(
+            f"Argument engine should be an Engine, got {type(engine).__name__}. Write "
+            f'{metric._class_name()}(...).attach(engine, "name").'
+        )
+
+
 def warn_name_taken(engine: Engine, name: str, metric: Metric) -> None:
     """Warn if another metric is attached to `engine` under `name`."""
     others = [handler.metric for handler in compute_handlers(engine) if handler.name == name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -164,13 +165,17 @@ class _WithAllData(_TorchmetricsAdapter):
 
 
 def _check_type(metric: Any) -> None:
-    import torchmetrics  # already imported, if `metric` is one of its metrics
-
-    if not isinstance(metric, (torchmetrics.Metric, torchmetrics.MetricCollection)):
+    torchmetrics = sys.modules.get("torchmetrics")  # already imported, if `metric` is one of its metrics
+    if torchmetrics is not None and isinstance(metric, (torchmetrics.Metric, torchmetrics.MetricCollection)):
+        return
+    if isinstance(metric, type):
+        raise TypeError(f"{metric.__name__} is a class. Give a metric, which is an object of it: {metric.__name__}().")
+    if isinstance(metric, Metric):
         raise TypeError(
-            f"{metric!r} is not a metric of torchmetrics. Attach a metric of fsm_engine.metrics with its own method: "
-            f"metric.attach(engine, name)."
+            f"{type(metric).__name__} is not a metric of torchmetrics. Attach a metric of fsm_engine.metrics with its "
+            f"own method: metric.attach(engine, name)."
         )
+    raise TypeError(f"{metric!r} is not a metric. Give a metric of fsm_engine.metrics or torchmetrics.")
 
 
 def _may_have_data(metric: TorchMetric) -> bool:

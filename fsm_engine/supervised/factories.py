@@ -9,6 +9,7 @@ import torch
 
 from fsm_engine.engine.engine import Engine
 from fsm_engine.metrics import as_metric
+from fsm_engine.supervised.arguments import check_model, check_training
 from fsm_engine.supervised.deterministic import DeterministicEngine
 from fsm_engine.supervised.evaluation_step import EvaluationStep
 from fsm_engine.supervised.mixed_precision import (
@@ -30,7 +31,7 @@ from fsm_engine.supervised.step_functions import (
     prediction_output,
     prepare_pair,
 )
-from fsm_engine.supervised.training_step import TrainingStep, check_optimizer
+from fsm_engine.supervised.training_step import TrainingStep
 
 if TYPE_CHECKING:
     from torch.amp import GradScaler  # since torch 2.3
@@ -98,7 +99,8 @@ def supervised_training_step(
     Raises:
         ValueError: if `gradient_accumulation_steps` is not positive, if `optimizer` needs a closure, as LBFGS does, if
             `amp_mode` is unknown or not supported on `device`, or for a `scaler` without ``amp_mode="amp"``.
-        TypeError: if `gradient_accumulation_steps` is not an int.
+        TypeError: if `gradient_accumulation_steps` is not an int, or `model`, `optimizer` or `loss_fn` is a class or
+            has another type, for example because two of them are swapped.
         ModuleNotFoundError: for the other modes of pytorch-ignite, if the library that they need is missing.
         RuntimeError: for an XLA device without PyTorch XLA.
         ImportError: for ``scaler=True`` with a torch older than 2.3.
@@ -114,7 +116,7 @@ def supervised_training_step(
         True
     """
     check_amp(device, amp_mode, scaler)
-    check_optimizer(optimizer)
+    check_training(model, optimizer, loss_fn)
     if not isinstance(gradient_accumulation_steps, int):
         raise TypeError(
             f"gradient_accumulation_steps={gradient_accumulation_steps!r} must be a number of iterations, an int."
@@ -236,6 +238,7 @@ def supervised_evaluation_step(
         amp_mode: as in `supervised_training_step`.
 
     Raises:
+        TypeError: if `model` is a class or cannot be called.
         Exception: the exceptions of `supervised_training_step` for `amp_mode` and `device`.
 
     Example:
@@ -244,6 +247,7 @@ def supervised_evaluation_step(
         tensor([2.])
     """
     check_amp(device, amp_mode)
+    check_model(model)
     fields = (model, device, non_blocking, prepare_batch, model_transform, output_transform, model_fn)
     return EvaluationStep(*fields) if amp_mode is None else AmpEvaluationStep(*fields, device_type(device))
 
@@ -267,7 +271,8 @@ def create_supervised_evaluator(
     is stored in ``engine.state.metrics`` under its name. `name` is the name of the engine.
 
     Raises:
-        TypeError: for an object in `metrics` that is not a metric.
+        TypeError: if `metrics` is not a mapping, an object in it is not a metric, or `model` is a class or cannot be
+            called.
         Exception: the exceptions of `supervised_training_step` for `amp_mode` and `device`.
 
     Example:
@@ -286,6 +291,11 @@ def create_supervised_evaluator(
         model_fn,
         amp_mode=amp_mode,
     )
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"metrics has to be a dict from names to metrics, got {type(metrics).__name__}. "
+            f'Write metrics={{"accuracy": Accuracy()}}.'
+        )
     evaluator = Engine(step, name=name)
     for key, metric in (metrics or {}).items():
         as_metric(metric).attach(evaluator, key)

@@ -13,6 +13,7 @@ from fsm_engine.events.edges import Edge, Path
 from fsm_engine.graph.graph import Graph
 from fsm_engine.lifecycle.step_events import TBPTT_PATHS, Tbptt_Events
 from fsm_engine.lifecycle.step_parts import tbptt_graph
+from fsm_engine.supervised.arguments import check_training
 from fsm_engine.supervised.step_functions import (
     Device,
     LossFunction,
@@ -22,7 +23,7 @@ from fsm_engine.supervised.step_functions import (
     loss_output,
     prepare_pair,
 )
-from fsm_engine.supervised.training_step import TrainingStep, check_optimizer, fire_nothing
+from fsm_engine.supervised.training_step import TrainingStep, fire_nothing
 
 _STARTED, _COMPLETED = Tbptt_Events
 
@@ -154,6 +155,7 @@ def create_supervised_tbptt_trainer(
 
     Raises:
         ValueError: if `tbtt_step` is not positive, or the optimizer needs a closure.
+        TypeError: as in `supervised_training_step`.
 
     Example:
         >>> model = torch.nn.RNN(1, 1)
@@ -165,7 +167,7 @@ def create_supervised_tbptt_trainer(
     """
     if tbtt_step < 1:
         raise ValueError(f"tbtt_step has to be at least 1, got {tbtt_step}.")
-    check_optimizer(optimizer)
+    check_training(model, optimizer, loss_fn)
     fields = (
         model,
         optimizer,

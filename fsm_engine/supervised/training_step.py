@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import torch
 
-from fsm_engine._util.signatures import accepts
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge, Path
 from fsm_engine.events.events import Events
@@ -270,20 +269,6 @@ class TrainingStep:
         self._has_unapplied_gradients = bool(gradients)
         for parameter, gradient in zip(self._parameters(), gradients):
             parameter.grad = None if gradient is None else gradient.to(parameter.device, copy=True)
-
-
-def check_optimizer(optimizer: Any) -> None:
-    """Raise if `optimizer` computes the loss itself, several times per step, and so needs a closure.
-
-    Raises:
-        ValueError: its ``step`` has a required argument.
-    """
-    step = getattr(type(optimizer), "step", None)  # of the class: schedulers of torch replace the method of the object
-    if step is not None and not accepts(step, optimizer):
-        raise ValueError(
-            f"{type(optimizer).__name__}.step() needs a closure that computes the loss again, which the parts of a "
-            f"supervised step cannot provide. Write a step that calls optimizer.step(closure), and use Engine(step)."
-        )
 
 
 def _sync_by_context(model: Any, delays: bool) -> AbstractContextManager[Any]:
