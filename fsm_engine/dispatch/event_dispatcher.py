@@ -14,7 +14,7 @@ from fsm_engine.dispatch.observers import Observer, Observers
 from fsm_engine.dispatch.registry import Registry
 from fsm_engine.dispatch.step_moves import fire_from_activity, illegal_move_error
 from fsm_engine.events.edges import exits_of
-from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList
+from fsm_engine.events.events import AnyEvent, CallableEventWithFilter, Event, EventEnum, EventsList, without_filter
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.positions import phase_at
@@ -179,6 +179,9 @@ class EventDispatcher(Run):
     def on(self, event_name: AnyEvent | EventsList, *args: Any, **kwargs: Any) -> Callable[[H], H]:
         """Return a decorator that attaches the function with `add_event_handler` and returns it unchanged.
 
+        Raises:
+            TypeError: `event_name` is not an event, for example because the decorator was written without one.
+
         Example:
             >>> trainer = Engine(lambda engine, batch: batch)
             >>> @trainer.on(Events.ITERATION_COMPLETED(every=2))
@@ -188,6 +191,8 @@ class EventDispatcher(Run):
             2 6
             4 8
         """
+        for event in event_name if isinstance(event_name, EventsList) else (event_name,):
+            without_filter(event)  # now, because a decorator without an event is never called
 
         def attach(handler: H) -> H:
             self.add_event_handler(event_name, handler, *args, **kwargs)

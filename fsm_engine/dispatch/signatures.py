@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
 from fsm_engine._util.signatures import accepts, check_runs_when_called, parameter_names
 from fsm_engine.dispatch.entries import EventEntry, Handler
+from fsm_engine.events.events import CallableEventWithFilter
+from fsm_engine.runtime.state import State
+
+_ENGINE_NAMES = ("engine", "trainer", "evaluator")
 
 
 def handler_arguments(
@@ -24,9 +29,14 @@ def handler_arguments(
         ValueError: `handler` does not accept the arguments of the call, or `kwargs` repeats a keyword of the payload.
     """
     if not callable(handler):
+        shown = "State" if isinstance(handler, State) else repr(handler)
+        raise TypeError(f"a handler of {entry.event} must be callable, got {shown}.{_hint(handler)}")
+    if isinstance(handler, type) and (
+        hasattr(handler, "attach") or any("__call__" in vars(b) for b in handler.__mro__)
+    ):
         raise TypeError(
-            f"a handler of {entry.event} must be callable, got {handler!r}. "
-            f"If it has an attach method, call handler.attach(engine) instead."
+            f"the handler of {entry.event} is the class {handler.__name__}, so an event would only make an object of "
+            f"it. Give an object, {handler.__name__}(...), or attach it with its own method if it has one."
         )
     check_runs_when_called(handler, "the handler")
     positional, keywords = entry.payload.positional, entry.payload.keywords
@@ -43,8 +53,47 @@ def handler_arguments(
     for payload, engine in [(payload, engine) for payload in payloads for engine in (True, False)]:
         first = ("engine",) * engine + (positional if payload else ())
         if accepts(handler, *first, *args, **{**kwargs, **(keywords if payload else {})}):
+            _warn_if_misread(entry, handler, engine, args)
             return (engine, payload)
     raise _call_error(entry, handler, args, kwargs)
+
+
+def _hint(handler: object) -> str:
+    if isinstance(handler, State):
+        return " engine.run(...) has run at once. Give a function that calls it: lambda: engine.run(...)."
+    if handler is None:
+        return " Give the function itself: without (), which call it at once."
+    if hasattr(handler, "attach"):
+        return f" Attach it with its own method: {type(handler).__name__}(...).attach(engine)."
+    if hasattr(handler, "step") and hasattr(handler, "get_last_lr"):
+        return " Wrap a scheduler of torch: fsm_engine.handlers.LRScheduler(scheduler)."
+    return ""
+
+
+def _warn_if_misread(entry: EventEntry, handler: Handler, takes_engine: bool, args: Sequence[Any]) -> None:
+    """Warn of a handler that does not get the engine, although its user seems to expect it."""
+    if takes_engine:
+        return
+    if entry.payload.positional and not args and (names := parameter_names(handler)) and names[0] in _ENGINE_NAMES:
+        warnings.warn(
+            f"{_name(handler)} has one parameter, {names[0]!r}, which gets the exception of {entry.event}, not the "
+            f"engine. Write def {getattr(handler, '__name__', 'handler')}({names[0]}, error).",
+            stacklevel=5,
+        )
+    events = [
+        argument for argument in args if isinstance(argument, CallableEventWithFilter) and argument != entry.event
+    ]
+    if events:
+        joined = " | ".join(map(str, (entry.event, *events)))
+        warnings.warn(
+            f"{_name(handler)} gets {events[0]} as an argument in place of the engine. To attach it to several events, "
+            f"join them: {joined}.",
+            stacklevel=5,
+        )
+
+
+def _name(handler: Handler) -> str:
+    return getattr(handler, "__qualname__", repr(handler))
 
 
 def _positional_range(handler: Handler) -> tuple[int, float] | None:

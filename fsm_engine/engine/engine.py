@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.errors import BusyError
 from fsm_engine._util.lazy_modules import names_of
-from fsm_engine._util.signatures import call_error, check_runs_when_called
+from fsm_engine._util.signatures import accepts, call_error, check_runs_when_called
 from fsm_engine.compiler.program import Program, program_for
 from fsm_engine.dispatch.entries import Handler
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
@@ -761,7 +761,15 @@ def _with_step(step: Step | None, lifecycle: Lifecycle | None) -> Lifecycle:
 
 def _check_step(step: Any) -> None:
     if step is None:
-        raise ValueError("Engine must be given a processing function in order to run.")
+        raise ValueError(
+            "Engine must be given a processing function in order to run: Engine(step), where step(engine, batch) "
+            "trains or evaluates on one batch."
+        )
+    if hasattr(step, "forward") and hasattr(step, "parameters") and not accepts(step.forward, None, None):
+        raise ValueError(
+            f"Error adding {type(step).__name__} as the process function: it is a model, and takes no engine. Write a "
+            f"function step(engine, batch) that calls it, or use create_supervised_trainer(model, optimizer, loss_fn)."
+        )
     check_runs_when_called(step, "the step")
     error = call_error(step, None, None)
     if error is not None:

@@ -232,16 +232,21 @@ def source_place(handler: Any) -> str:
     handler = inspect.unwrap(_unwrap_partial(handler))
     for definition in (handler, type(handler)):
         try:
-            if file := inspect.getsourcefile(definition):
+            file = inspect.getsourcefile(definition) or getattr(_code_of(definition), "co_filename", None)
+            if file is not None:
                 return f"{file}:{_first_line(definition)}"
         except (TypeError, OSError, SyntaxError, TokenError):  # a class, whose line is looked for in the file
             continue
     return "(built in)"
 
 
-def _first_line(definition: Any) -> int:
+def _code_of(definition: Any) -> CodeType | None:
     code = getattr(definition, "__code__", None)
-    if isinstance(code, CodeType):
+    return code if isinstance(code, CodeType) else None
+
+
+def _first_line(definition: Any) -> int:
+    if (code := _code_of(definition)) is not None:
         return code.co_firstlineno
     with making_syntax_tree:  # the thread of an inspector asks, too
         return inspect.getsourcelines(definition)[1]

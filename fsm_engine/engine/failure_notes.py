@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import linecache
 import re
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 from fsm_engine.dispatch.event_dispatcher import EventDispatcher
 from fsm_engine.engine.explain import name_of_handler, source_place
-from fsm_engine.graph.code import CodeFragment
-from fsm_engine.graph.positions import is_entered, phase_at
+from fsm_engine.graph.code import Code, CodeFragment
+from fsm_engine.graph.positions import phase_at
 
 _DIRECT_CALLS = (EventDispatcher.fire_event.__code__, EventDispatcher._call_handlers.__code__)
 """Methods that call the only handler of an event themselves; their variables are `entry` and `direct`."""
@@ -38,20 +39,36 @@ def add_notes(engine: EventDispatcher, error: BaseException) -> None:
         engine.logger.debug("No note was added to %r.", error, exc_info=True)
 
 
-def _notes(engine: EventDispatcher, error: Exception) -> list[str]:
+def _notes(engine: EventDispatcher, error: Exception) -> Iterator[str]:
     number = phase_at(engine._cursor.position)
     if not number:
-        return []
+        return
     calls, line = _handler_calls(engine, error.__traceback__)
     if calls:
-        return [f"Raised in {calls[-1]}{_counters(engine)}."]
+        yield f"Raised in {calls[-1]}{_counters(engine)}."
+        if isinstance(error, KeyError) and "metrics[" in _last_line(error):
+            yield f"engine.state.metrics has {', '.join(map(repr, engine.state.metrics)) or 'no metric yet'}."
+        return
     phase = engine._graph.phases[number]
-    activity = phase.activity
-    is_step = isinstance(activity, CodeFragment) and activity.is_step and is_entered(engine._cursor.position)
-    in_step = " (the step)" if is_step and "step" in line else ""
-    hint = getattr(getattr(engine, "_step", None), "hint_at_mistake", None) if is_step else None
-    hints = [] if hint is None else [hint(engine)]
-    return [f"Raised in {phase}{in_step}{_counters(engine)}.", *filter(None, hints)]
+    in_step = " (the step)" if _is_step(phase.activity, line) else ""
+    yield f"Raised in {phase}{in_step}{_counters(engine)}."
+    hint = getattr(engine._step, "hint_at_mistake", None) if in_step else None
+    text = None if hint is None else hint(engine, error)
+    if text:
+        yield text
+
+
+def _is_step(activity: Code | None, line: str) -> bool:
+    """Return True if `line` of the generated function belongs to the step or to a part of it."""
+    return isinstance(activity, CodeFragment) and activity.is_step and line.strip() in activity.text
+
+
+def _last_line(error: Exception) -> str:
+    """Return the line of code that raised `error`."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return "" if traceback is None else linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
 
 
 def _counters(engine: EventDispatcher) -> str:

@@ -73,6 +73,8 @@ def begin(
         engine._lengths.begin_run(state.dataloader if resumes and data is None else data)
     if previous_limits != (state.max_epochs, state.max_iters) and cursor.loaded_end is Outcome.COMPLETED:
         cursor.loaded_end = None
+    if signals.requests:
+        _warn_of_early_requests(engine)
     signals.requests.clear()
     signals.callbacks.clear()
     engine._failure.reset_process()
@@ -99,6 +101,15 @@ def begin(
     run_ends.begin(engine)
     if engine._agreement is not None:
         engine._agreement.begin_run()
+
+
+def _warn_of_early_requests(engine: Engine) -> None:
+    calls = " and ".join(f"{signal.value}()" for signal in engine._signals.requests)
+    engine.logger.warning(
+        "%s was called before this run, and has no effect on it. Call it during the run: in a handler, in the step or "
+        "from another thread. To suspend a run at a phase, use run(data, until=event).",
+        calls,
+    )
 
 
 def _raise_if_cannot_run(engine: Engine, driver: str) -> None:

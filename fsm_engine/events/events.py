@@ -319,9 +319,14 @@ def _event_hint(value: Any) -> str:
     if hasattr(value, "edges"):
         edges = " | ".join(f"({edge})" for edge in value.edges)
         return f"It is a path of several edges. Give one of them, or join them: {edges}."
+    if isinstance(value, (list, tuple, set)) and value and all(isinstance(e, CallableEventWithFilter) for e in value):
+        return f"For several events, join them: {' | '.join(map(str, value))}."
+    if isinstance(value, type) and issubclass(value, EventEnum):
+        return f"It is a class of events. Give one of its members, such as {next(iter(value), None)}."
+    order = " The event comes first: add_event_handler(event, handler), @engine.on(event)." if callable(value) else ""
     return (
         "Give a member of Events or of an EventEnum, filtered or not, an edge such as A >> B, or a string that was "
-        "registered as an event."
+        f"registered as an event.{order}"
     )
 
 

@@ -122,7 +122,11 @@ def _checked_event_filter(event_filter: Any) -> EventFilter | None:
     if event_filter is None:
         return None
     if not callable(event_filter):
-        raise TypeError(f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}")
+        is_number = isinstance(event_filter, int)
+        hint = f". For a number, write every={event_filter} or once={event_filter}." if is_number else ""
+        raise TypeError(
+            f"Argument event_filter should be a callable taking (engine, event), got {event_filter!r}{hint}"
+        )
     check_runs_when_called(event_filter, "event_filter")
     error = call_error(event_filter, None, None)
     if error is not None:

@@ -43,7 +43,11 @@ _plain_prepare = _part(
     "if not (step.model.training and step.inner_model.training):\n"
     "    step.model.train()\n"
     "step.optimizer.zero_grad()\n"
-    "state.x, state.y = state.batch",
+    "try:\n"
+    "    state.x, state.y = state.batch\n"
+    "except (ValueError, TypeError) as error:\n"
+    "    step.raise_if_no_pair(state.batch, error)\n"
+    "    raise",
 )
 _plain_forward = _part("y_pred = model(x)", "state.y_pred = step.model(state.x)")
 _plain_loss = _part("loss = loss_fn(y_pred, y)", "state.loss = step.loss_fn(state.y_pred, state.y)")

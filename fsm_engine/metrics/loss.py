@@ -29,7 +29,7 @@ class Loss(PairMetric):
 
     Raises:
         ModuleNotFoundError: torchmetrics is not installed.
-        TypeError: `output_transform` is not callable.
+        TypeError: `output_transform` or `loss_fn` is not callable, or `loss_fn` is a class.
 
     Example:
         >>> loss = Loss(torch.nn.functional.mse_loss)
@@ -48,6 +48,10 @@ class Loss(PairMetric):
         skip_unrolling: bool = False,
     ) -> None:
         super().__init__(output_transform, device, skip_unrolling)
+        if isinstance(loss_fn, type) or not callable(loss_fn):
+            name = getattr(loss_fn, "__name__", None)
+            got = f"the class {name}. Give an object of it: {name}()." if name else f"{type(loss_fn).__name__}."
+            raise TypeError(f"loss_fn has to be callable as loss_fn(y_pred, y), got {got}")
         if getattr(loss_fn, "reduction", None) == "sum" and batch_size is len:
             warnings.warn(
                 f"{type(loss_fn).__name__} has reduction='sum', but Loss weights the mean of each batch with its size, "

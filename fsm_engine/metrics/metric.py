@@ -14,6 +14,7 @@ from fsm_engine import distributed
 from fsm_engine._util.identity import identity
 from fsm_engine._util.lazy_modules import names_of, public_names
 from fsm_engine._util.plain_data import map_leaves
+from fsm_engine._util.signatures import call_error
 from fsm_engine.distributed.gathering import gather_for
 from fsm_engine.metrics.metric_handlers import (
     ComputeHandler,
@@ -127,6 +128,12 @@ class Metric(MetricOperators, ABC):
     ) -> None:
         if not callable(output_transform):
             raise TypeError(f"Argument output_transform should be callable, got {output_transform!r}.")
+        error = call_error(output_transform, None)
+        if error is not None:
+            raise TypeError(
+                f"Argument output_transform is called with one argument, the output of the engine, but it cannot be: "
+                f"{error}. Write lambda output: ..."
+            )
         if metrics_result_mode not in _RESULT_MODES:
             raise ValueError(
                 f"Argument metrics_result_mode should be one of {', '.join(_RESULT_MODES)}, got "

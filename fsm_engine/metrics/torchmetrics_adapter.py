@@ -172,7 +172,7 @@ def _check_type(metric: Any) -> None:
         raise TypeError(f"{metric.__name__} is a class. Give a metric, which is an object of it: {metric.__name__}().")
     if isinstance(metric, Metric):
         raise TypeError(
-            f"{type(metric).__name__} is not a metric of torchmetrics. Attach a metric of fsm_engine.metrics with its "
+            f"{metric!r} is not a metric of torchmetrics. Attach a metric of fsm_engine.metrics with its "
             f"own method: metric.attach(engine, name)."
         )
     raise TypeError(f"{metric!r} is not a metric. Give a metric of fsm_engine.metrics or torchmetrics.")

@@ -17,6 +17,10 @@ from fsm_engine.runtime.exact_data import open_exactly, saves_position
 from fsm_engine.runtime.run import Run
 from fsm_engine.runtime.run_limits import length_of, limits_reached
 
+_ONCE = (
+    "A generator or an iterator gives its batches once: give a list or a DataLoader, or an iterator that does not end."
+)
+
 
 def open_data(run: Run, pending: int = 0) -> None:
     """Open a pass over the data of the run; after a load, a copy or a resume, at the next batch.
@@ -59,16 +63,32 @@ class CountingIterator:
 
 
 def check_data(data: Any, may_be_empty: bool = False) -> None:
-    """Check that `data` is iterable and, unless it `may_be_empty`, not known to be empty.
+    """Check that `data` is iterable and, unless it `may_be_empty`, not known to be empty. Warn if it is a dataset.
 
     Raises:
         TypeError: `data` is not iterable.
         ValueError: `data` has length zero.
     """
     if getattr(type(data), "__iter__", None) is None and not hasattr(data, "__getitem__"):
-        raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.")
+        fix = f" Give an object of this class: {data.__name__}(...)." if isinstance(data, type) else ""
+        if isinstance(data, Run):
+            fix = " A handler gets the engine as its first argument. Attach lambda: evaluator.run(data)."
+        raise TypeError(f"Argument data should be iterable, got {type(data).__name__}: {data!r}.{fix}")
     if length_of(data) == 0 and not may_be_empty:
-        raise ValueError("Input data has zero size. Please provide non-empty data.")
+        dropped = " drop_last=True has dropped the only batch." if getattr(data, "drop_last", False) else ""
+        raise ValueError(f"Input data has zero size.{dropped} Please provide non-empty data.")
+    torch_data = sys.modules.get("torch.utils.data")
+    if torch_data is not None and _is_map_style(torch_data, data):
+        warnings.warn(
+            f"The data is a {type(data).__name__}, a dataset, so each iteration gets one item of it, in the same order "
+            f"in each epoch. Give DataLoader(dataset, batch_size=..., shuffle=True), or, if each item is a batch, "
+            f"DataLoader(dataset, batch_size=None).",
+            stacklevel=4,
+        )
+
+
+def _is_map_style(torch_data: Any, dataset: Any) -> bool:
+    return isinstance(dataset, torch_data.Dataset) and not isinstance(dataset, torch_data.IterableDataset)
 
 
 def pending_batches(run: Run) -> int:
@@ -298,7 +318,7 @@ def set_epoch_length(run: Run) -> None:
 
 
 def note_exhausted(run: Run) -> None:
-    """Record that the data ended and yielded no batch when it was opened again; warn unless the limits are reached.
+    """Record that the data ended and yielded no batch when it was opened again; warn if iterations are missing.
 
     With `max_epochs`, epochs without iterations follow. With `max_iters`, the run ends, because such epochs would never
     reach the limit.
@@ -308,6 +328,8 @@ def note_exhausted(run: Run) -> None:
         limit = f"max_epochs: {state.max_epochs}" if state.max_iters is None else f"max_iters: {state.max_iters}"
         warnings.warn(
             f"Data iterator can not provide data anymore but required total number of iterations to run is not "
-            f"reached. Current iteration: {state.iteration}, epoch length: {state.epoch_length}, {limit}.",
+            f"reached. Current iteration: {state.iteration}, epoch length: {state.epoch_length}, {limit}. {_ONCE}",
             stacklevel=2,
         )
+    elif state.epoch > 1 and state.iteration == (state.epoch_length or 0) * (state.epoch - 1):
+        warnings.warn(f"Epoch {state.epoch}, the last one, has no iterations. {_ONCE}", stacklevel=2)

@@ -165,7 +165,10 @@ def _is_given(run: Run) -> bool:
 
 def _check_has_length(data: Any, epoch_length: int | None) -> None:
     if data is None and epoch_length is None:
-        raise ValueError("epoch_length should be provided if data is None: run(None, epoch_length=...).")
+        raise ValueError(
+            "epoch_length should be provided if data is None. Give the data: run(data); or, for a step that needs no "
+            "data, the number of iterations: run(None, epoch_length=...)."
+        )
 
 
 def _warn_if_longer(run: Run, length: int | None) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from fsm_engine.events.events import AnyEvent, Event, Events, without_filter
+from fsm_engine._util.suggestions import did_you_mean
+from fsm_engine.events.events import AnyEvent, Event, Events, name_of, without_filter
 
 COUNTERS: dict[Event, str] = {
     Events.GET_BATCH_STARTED: "iteration",
@@ -109,8 +110,13 @@ class State:
         """
         attribute = self.event_to_attr.get(without_filter(event))  # type: ignore[arg-type]  # an edge has none
         if attribute is None:
+            near = (
+                did_you_mean(event, {name_of(known): str(known) for known in COUNTERS})
+                if isinstance(event, str)
+                else ""
+            )
             raise RuntimeError(
-                f"Unknown event name '{event}': no counter belongs to it. Events with a counter: "
+                f"Unknown event name '{event}': no counter belongs to it.{near} Events with a counter: "
                 f"{', '.join(map(str, self.event_to_attr))}."
             )
         return getattr(self, attribute)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Checks of the model, the optimizer and the loss function that users give to a supervised trainer."""
+"""Checks of the arguments that users give to a supervised trainer or evaluator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fsm_engine._util.signatures import accepts
+from fsm_engine._util.signatures import accepts, call_error
 
 
 def check_model(model: Any) -> None:
@@ -20,6 +20,30 @@ def check_model(model: Any) -> None:
         raise TypeError(f"model is the class {model.__name__}. Give an object of it: model={model.__name__}(...).")
     if not callable(model):
         raise TypeError(f"model has to be a torch.nn.Module, got {_short(model)}.{_order(model)}")
+
+
+def check_functions(prepare_batch: Any, model_transform: Any, output_transform: Any, outputs: str) -> None:
+    """Check that the functions of a supervised step can be called as the step calls them.
+
+    Args:
+        prepare_batch: the function that makes (x, y) from a batch.
+        model_transform: the function of the output of the model.
+        output_transform: the function that returns the output of the step.
+        outputs: the names of the arguments of `output_transform`.
+
+    Raises:
+        TypeError: one of them is not callable, or takes other arguments.
+    """
+    given = {"device": None, "non_blocking": False}
+    _check_call("prepare_batch", "batch, device=device, non_blocking=non_blocking", prepare_batch, None, **given)
+    _check_call("model_transform", "y_pred", model_transform, None)
+    _check_call("output_transform", outputs, output_transform, *outputs.split(", "))
+
+
+def _check_call(name: str, shown: str, function: Any, *args: Any, **kwargs: Any) -> None:
+    error = call_error(function, *args, **kwargs)
+    if error is not None:
+        raise TypeError(f"{name} is called as {name}({shown}), but it cannot be: {error}.")
 
 
 def check_training(model: Any, optimizer: Any, loss_fn: Any) -> None:

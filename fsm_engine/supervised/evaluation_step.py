@@ -10,7 +10,8 @@ import torch
 
 from fsm_engine.engine.engine import Engine
 from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped
-from fsm_engine.supervised.step_functions import Device, ModelFunction, PrepareBatch
+from fsm_engine.supervised import mistakes
+from fsm_engine.supervised.step_functions import Device, ModelFunction, PrepareBatch, prepare_pair
 
 
 @dataclass(eq=False)
@@ -38,6 +39,10 @@ class EvaluationStep:
         with torch.no_grad():
             x, y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
             return self.output_transform(x, y, self._forward(x))
+
+    def hint_at_mistake(self, engine: Engine, error: Exception) -> str | None:
+        """Return the probable mistake behind an `error` of this step, for a note; None if there is no sign of one."""
+        return mistakes.hint(engine.state, self.model, self.device, self.prepare_batch is prepare_pair, error)
 
     def _forward(self, x: Any) -> Any:
         return self.model_transform(self.model_fn(self.model, x))

@@ -9,7 +9,7 @@ import torch
 
 from fsm_engine.engine.engine import Engine
 from fsm_engine.metrics import as_metric
-from fsm_engine.supervised.arguments import check_model, check_training
+from fsm_engine.supervised.arguments import check_functions, check_model, check_training
 from fsm_engine.supervised.deterministic import DeterministicEngine
 from fsm_engine.supervised.evaluation_step import EvaluationStep
 from fsm_engine.supervised.mixed_precision import (
@@ -100,7 +100,7 @@ def supervised_training_step(
         ValueError: if `gradient_accumulation_steps` is not positive, if `optimizer` needs a closure, as LBFGS does, if
             `amp_mode` is unknown or not supported on `device`, or for a `scaler` without ``amp_mode="amp"``.
         TypeError: if `gradient_accumulation_steps` is not an int, or `model`, `optimizer` or `loss_fn` is a class or
-            has another type, for example because two of them are swapped.
+            has another type, for example because two of them are swapped, or a function takes other arguments.
         ModuleNotFoundError: for the other modes of pytorch-ignite, if the library that they need is missing.
         RuntimeError: for an XLA device without PyTorch XLA.
         ImportError: for ``scaler=True`` with a torch older than 2.3.
@@ -117,6 +117,7 @@ def supervised_training_step(
     """
     check_amp(device, amp_mode, scaler)
     check_training(model, optimizer, loss_fn)
+    check_functions(prepare_batch, model_transform, output_transform, "x, y, y_pred, loss")
     if not isinstance(gradient_accumulation_steps, int):
         raise TypeError(
             f"gradient_accumulation_steps={gradient_accumulation_steps!r} must be a number of iterations, an int."
@@ -248,6 +249,7 @@ def supervised_evaluation_step(
     """
     check_amp(device, amp_mode)
     check_model(model)
+    check_functions(prepare_batch, model_transform, output_transform, "x, y, y_pred")
     fields = (model, device, non_blocking, prepare_batch, model_transform, output_transform, model_fn)
     return EvaluationStep(*fields) if amp_mode is None else AmpEvaluationStep(*fields, device_type(device))
 

@@ -123,8 +123,10 @@ def check_amp(device: Device, amp_mode: str | None, scaler: bool | GradScaler = 
     Raises:
         ValueError: for an unknown `amp_mode`, one that `device` does not support, or a `scaler` without "amp".
         ModuleNotFoundError: for a mode of pytorch-ignite that is not supported here, if its library is missing.
-        RuntimeError: for an XLA device without PyTorch XLA.
+        RuntimeError: for an unknown device, or an XLA device without PyTorch XLA.
     """
+    if isinstance(device, str):
+        torch.device(device)  # raises for an unknown device
     kind = device_type(device)
     if kind == "xla" and find_spec("torch_xla") is None:
         raise RuntimeError(f"In order to run on TPU, please install PyTorch XLA; device is {str(device)!r}.")

@@ -12,6 +12,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from fsm_engine._util.plain_data import map_leaves
+from fsm_engine.supervised.mistakes import raise_if_no_pair
 
 Device = str | torch.device | None
 PrepareBatch = Callable[..., tuple[Any, Any]]
@@ -22,8 +23,16 @@ _MOVABLE: tuple[Any, ...] = (torch.Tensor, PackedSequence)
 
 
 def prepare_pair(batch: Any, device: Device = None, non_blocking: bool = False) -> tuple[Any, Any]:
-    """Unpack `batch` into (x, y), and move the tensors in both, nested ones included, to `device`."""
-    x, y = batch
+    """Unpack `batch` into (x, y), and move the tensors in both, nested ones included, to `device`.
+
+    Raises:
+        ValueError, TypeError: the batch is not a pair; the message describes it and names ``prepare_batch=``.
+    """
+    try:
+        x, y = batch
+    except (ValueError, TypeError) as error:
+        raise_if_no_pair(batch, error)
+        raise
     if device is None:
         return x, y
     return _move(x, device, non_blocking), _move(y, device, non_blocking)

@@ -18,6 +18,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.handlers.checkpoint.module_wrappers import unwrapped
 from fsm_engine.lifecycle.step_events import StepEvents, step_paths
 from fsm_engine.lifecycle.step_parts import plain_graph, supervised_graph
+from fsm_engine.supervised import mistakes
 from fsm_engine.supervised.step_functions import (
     Device,
     LossFunction,
@@ -136,7 +137,11 @@ class TrainingStep:
     def _set_batch(self, engine: Engine, batch: Any) -> None:
         state = engine.state
         if self.prepare_batch is prepare_pair and self.device is None:
-            state.x, state.y = batch
+            try:
+                state.x, state.y = batch
+            except (ValueError, TypeError) as error:
+                mistakes.raise_if_no_pair(batch, error)
+                raise
         else:
             state.x, state.y = self.prepare_batch(batch, device=self.device, non_blocking=self.non_blocking)
 
@@ -232,6 +237,14 @@ class TrainingStep:
         if hasattr(kind, "no_sync"):  # DistributedDataParallel and FSDP
             return _sync_by_context
         return _sync_by_flag if hasattr(kind, "set_requires_gradient_sync") else None  # FSDP2
+
+    def raise_if_no_pair(self, batch: Any, error: Exception) -> None:
+        """Raise an exception that describes `batch` if it is not a pair, and `error` came up when it was unpacked."""
+        mistakes.raise_if_no_pair(batch, error)
+
+    def hint_at_mistake(self, engine: Engine, error: Exception) -> str | None:
+        """Return the probable mistake behind an `error` of this step, for a note; None if there is no sign of one."""
+        return mistakes.hint(engine.state, self.model, self.device, self.prepare_batch is prepare_pair, error)
 
     def abandon(self) -> None:
         """Restore the gradients that earlier iterations have accumulated, after an error in this one."""

@@ -171,5 +171,5 @@ def test_an_unregistered_string_with_the_name_of_a_phase_suggests_the_event() ->
     ],
 )
 def test_another_object_than_an_event_raises_type_error(use: Any, event: Any) -> None:
-    with pytest.raises(TypeError, match=f"^{re.escape(repr(event))} is .*EventEnum.*edge.*string"):
+    with pytest.raises(TypeError, match=f"^{re.escape(repr(event))} is not an event\\. "):
         use(Engine(echo), event)

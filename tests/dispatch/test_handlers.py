@@ -92,9 +92,7 @@ def test_attaching_to_an_empty_list_of_events_does_nothing(engine: Engine) -> No
 @pytest.mark.parametrize("handler", [None, 1, "print", [print]])
 def test_a_handler_must_be_callable(handler: Any) -> None:
     value = re.escape(repr(handler))
-    with pytest.raises(
-        TypeError, match=rf"^a handler of Events\.STARTED .*callable, got {value}\. .*handler\.attach\(engine\)"
-    ):
+    with pytest.raises(TypeError, match=rf"^a handler of Events\.STARTED .*callable, got {value}\."):
         Engine(echo).add_event_handler(Events.STARTED, handler)
 
 

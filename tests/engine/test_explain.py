@@ -130,7 +130,7 @@ def names_and_places() -> dict[str, tuple[Any, str]]:
         "partial of an object": (functools.partial(saver), f"Saver  {line_of('class Saver')}"),
         "lambda": (silent, f"<lambda>  {line_of('silent = lambda')}"),
         "built in": ([].append, "list.append  (built in)"),
-        "without a source": (scope["made"], "made  (built in)"),
+        "without a source": (scope["made"], "made  <made>:1"),
         "mock": (mock.Mock(), "Mock  "),
     }
 

@@ -117,10 +117,9 @@ def test_invalid_ends_and_events_raise_an_error_with_the_fix(write: Any, fragmen
         assert fragment in str(error.value)
 
 
-def test_on_checks_its_event_when_it_is_called_with_a_handler() -> None:
-    attach = Engine(echo).on(Events.STARTED >> Events.COMPLETED >> B.BACKWARD)
+def test_on_checks_its_event_before_it_is_called_with_a_handler() -> None:
     with pytest.raises(TypeError, match="is a path"):
-        attach(print)
+        Engine(echo).on(Events.STARTED >> Events.COMPLETED >> B.BACKWARD)
 
 
 @pytest.mark.parametrize(

@@ -569,10 +569,12 @@ def test_keep_random_state_restores_the_global_rngs():
 
 
 def test_the_root_package_exports_the_engine_and_create_supervised_trainer_makes_it():
-    trainer = create_supervised_trainer(nn.Identity(), None, None, deterministic=True)
+    model = nn.Linear(1, 1)
+    arguments = (model, torch.optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+    trainer = create_supervised_trainer(*arguments, deterministic=True)
 
     assert fsm_engine.DeterministicEngine is DeterministicEngine
-    assert [type(trainer), type(create_supervised_trainer(nn.Identity(), None, None))] == [
+    assert [type(trainer), type(create_supervised_trainer(*arguments))] == [
         DeterministicEngine,
         fsm_engine.Engine,
     ]

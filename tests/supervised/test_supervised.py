@@ -375,7 +375,7 @@ def test_metrics_of_this_package_and_of_torchmetrics_are_computed_under_their_na
 
 
 def test_an_object_that_is_not_a_metric_is_an_error_when_the_evaluator_is_made():
-    with pytest.raises(TypeError, match="'accuracy' is not a metric of torchmetrics"):
+    with pytest.raises(TypeError, match="'accuracy' is not a metric"):
         create_supervised_evaluator(nn.Identity(), {"accuracy": "accuracy"})
 
 

@@ -442,7 +442,16 @@ class Checkpoint:
         if saver.is_writer and saver.dirname.is_dir():
             saver.lock()
             saver.remove_leftovers(pattern)
-        return files_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
+        files = files_in(saver.dirname, pattern, self._names.basename(name), self._names.score_name)
+        if not files:
+            self._log_nothing_found(saver.dirname, self._names.basename(name))
+        return files
+
+    def _log_nothing_found(self, folder: Path, basename: str) -> None:
+        """Log that there is nothing to resume from: a warning if the folder has checkpoints under other names."""
+        others = sorted(path.name for path in folder.glob("*.pt")) if folder.is_dir() else []
+        level, found = (logging.WARNING, f", but {', '.join(others[:3])}") if others else (logging.INFO, "")
+        self._logger.log(level, "No checkpoint named %s in %s%s: nothing is resumed.", basename, folder, found)
 
     def reload_objects(
         self, to_load: Mapping[str, Any], load_kwargs: Mapping[str, Any] | None = None, **filename_components: Any

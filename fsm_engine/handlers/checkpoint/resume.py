@@ -134,7 +134,10 @@ def load_file(path: Path, needs_manifest: bool = True) -> tuple[Any, Mapping[str
     except NoManifestError:
         if needs_manifest:
             raise
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise BadFileError(f"{path} cannot be loaded: {reason_of(error)}") from error
     if "shards" in manifest:
         content[TABLE] = open_shards(path, manifest["shards"], content[TABLE])
     return content, manifest
@@ -154,8 +157,9 @@ def reason_of(error: Exception) -> str:
     """Return why a file that raised `error` is not valid."""
     if isinstance(error, UnpicklingError):  # torch's own message says how to load the file unsafely
         named = re.search(r"GLOBAL (\S+)", str(error))
-        found = f", {named[1]}" if named else ""
-        return f"it holds something else than tensors and plain data{found}, and loading that may run code"
+        if named is None:
+            return "it is not a file that torch.save wrote, or it is damaged"
+        return f"it holds something else than tensors and plain data, {named[1]}, and loading that may run code"
     return str(error) or type(error).__name__
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fsm_engine._util.extras import import_extra
 from fsm_engine._util.state_dicts import check_keys
+from fsm_engine._util.suggestions import did_you_mean
 from fsm_engine.events.events import AnyEvent, Events, EventsList
 from fsm_engine.handlers.param_scheduler.param_groups import record_history, set_value
 from fsm_engine.handlers.param_scheduler.simulation import FakeOptimizer, simulate
@@ -160,6 +162,8 @@ class ParamScheduler(SavedAttributes):
     Attributes:
         event_index: number of the next event, from 0.
 
+    Warns if the optimizer has no parameter `param_name`.
+
     Raises:
         TypeError: `optimizer` has no list `param_groups`.
 
@@ -190,6 +194,17 @@ class ParamScheduler(SavedAttributes):
         self.save_history = save_history
         self.param_group_index = param_group_index
         self.event_index = 0
+        self._warn_of_unknown_name()
+
+    def _warn_of_unknown_name(self) -> None:
+        known = sorted({name for group in self.optimizer_param_groups for name in group} - {"params"})
+        if known and self.param_name not in known and not isinstance(self.optimizer, FakeOptimizer):
+            near = did_you_mean(self.param_name, known) or f" Its parameters are {', '.join(known)}."
+            warnings.warn(
+                f"{type(self.optimizer).__name__} has no parameter {self.param_name!r}, so setting it has no effect."
+                f"{near}",
+                stacklevel=4,
+            )
 
     @property
     def optimizer_param_groups(self) -> Sequence[dict[str, Any]]:

@@ -40,7 +40,7 @@ class ProgressBar:
     Raises:
         ModuleNotFoundError: the backend is not installed.
         ValueError: the backend is unknown.
-        TypeError: the rich backend does not take one of the arguments.
+        TypeError: `persist` is not a bool, or the rich backend does not take one of the arguments.
 
     Example:
         >>> import io
@@ -54,6 +54,11 @@ class ProgressBar:
     def __init__(
         self, persist: bool = False, bar_format: str | None = _FORMAT, *, backend: str = "tqdm", **tqdm_kwargs: Any
     ) -> None:
+        if not isinstance(persist, bool):
+            raise TypeError(
+                f"Argument persist should be a bool, got {type(persist).__name__}. To show the bar of an engine, write "
+                f"ProgressBar().attach(engine)."
+            )
         self._description = tqdm_kwargs.pop("desc", None)
         self._backend = _backend(backend, persist, bar_format, tqdm_kwargs)
 
