@@ -1,4 +1,4 @@
-"""Notes that tell where in a run an exception was raised: in which handler, at which event and iteration.
+"""Notes that say where in a run an exception was raised: in which handler, at which event and iteration.
 
 The loop does nothing for them: the handler is read from the frames of the traceback after the exception was raised.
 """
@@ -73,7 +73,10 @@ def _last_line(error: Exception) -> str:
 
 def _counters(engine: EventDispatcher) -> str:
     names = (*(("epoch", "iteration") if engine._graph.has_epochs else ()), *engine._graph.counters.values())
-    return "".join(f", {name} {getattr(engine.state, name, None)}" for name in dict.fromkeys(names))
+    texts = [f"{name} {getattr(engine.state, name, None)}" for name in dict.fromkeys(names)]
+    if (given := getattr(engine, "name", None)) is not None:
+        texts.append(f"engine {given!r}")
+    return "".join(f", {text}" for text in texts)
 
 
 def _handler_calls(engine: EventDispatcher, traceback: TracebackType | None) -> tuple[list[str], str]:

@@ -151,7 +151,7 @@ def test_a_lifecycle_without_epochs_names_its_own_counters() -> None:
 
 
 def test_each_engine_that_an_exception_passes_adds_its_note() -> None:
-    evaluator = Engine(lambda engine, batch: 1 // 0)
+    evaluator = Engine(lambda engine, batch: 1 // 0, name="validation")
     trainer = Engine(lambda engine, batch: None)
 
     @trainer.on(Events.EPOCH_COMPLETED)
@@ -159,7 +159,7 @@ def test_each_engine_that_an_exception_passes_adds_its_note() -> None:
         evaluator.run([1])
 
     assert notes_of(lambda: trainer.run([1, 2], max_epochs=2), ZeroDivisionError) == [
-        "Raised in ITERATION_STARTED (the step), epoch 1, iteration 1.",
+        "Raised in ITERATION_STARTED (the step), epoch 1, iteration 1, engine 'validation'.",
         f"Raised in the handler {place_of(evaluate)} of Events.EPOCH_COMPLETED, epoch 1, iteration 2.",
     ]
 
