@@ -20,5 +20,7 @@ def children() -> Iterator[Children]:
 
 
 @pytest.fixture
-def ranks(children: Children, tmp_path: Path) -> Ranks:
-    return Ranks(children, tmp_path)
+def ranks(children: Children, tmp_path: Path) -> Iterator[Ranks]:
+    made = Ranks(children, tmp_path)
+    yield made
+    made.close()

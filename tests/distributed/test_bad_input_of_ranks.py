@@ -42,7 +42,7 @@ RUN = """
 def test_a_difference_between_the_engines_is_named_on_all_ranks(ranks: Ranks, difference: str, named: str) -> None:
     started = ranks.start(2, RUN.format(difference=difference))
 
-    assert [child.wait(60) for child in started] == [1, 1]
+    assert [child.wait() for child in started] == [1, 1]
     for child in started:
         (message,) = reports(child)
         assert "the ranks do not run the same engine 0" in message
@@ -104,7 +104,7 @@ def test_a_process_that_finds_no_other_names_the_address(ranks: Ranks, rank: int
     """
     (child,) = ranks.start(1, code, WORLD_SIZE="2", RANK=str(rank))
 
-    assert child.wait(30) == 0
+    assert child.wait() == 0
     (message,) = reports(child)
     assert f"within 1 s (RANK={rank}, WORLD_SIZE=2, MASTER_ADDR=127.0.0.1, MASTER_PORT=" in message
     assert "torchrun" in message

@@ -144,7 +144,7 @@ def test_every_rank_continues_exactly(ranks: Ranks) -> None:
 def test_killed_ranks_continue_exactly_in_new_processes(ranks: Ranks, killed: list[int]) -> None:
     plan = {"event": "iterations", "stop": {"at": 12, "how": "kill", "ranks": killed}}
     started = ranks.start(2, PROGRAM, json.dumps([plan]), str(ranks.folder))
-    statuses = [child.wait(60) for child in started]
+    statuses = [child.wait() for child in started]
 
     resumed, undisturbed = run(ranks, 2, {}, {"folder": "none"})
 
@@ -222,7 +222,7 @@ def test_a_rank_that_does_not_save_is_named(ranks: Ranks) -> None:
     plan = {"event": "iterations", "without": 1, "timeout": 1, "raise": True}
     started = ranks.start(2, PROGRAM, json.dumps([plan]), str(ranks.folder))
 
-    assert [child.wait(60) for child in started] == [1, 1]
+    assert [child.wait() for child in started] == [1, 1]
     assert "rank 1 did not come" in reports(started[0])[-1][1]
 
 
@@ -293,7 +293,7 @@ LIGHT = """
 
 def light(ranks: Ranks, case: str) -> tuple[list[int], list[list[Any]]]:
     started = ranks.start(2, LIGHT, case, str(ranks.folder))
-    statuses = [child.wait(60) for child in started]
+    statuses = [child.wait() for child in started]
     return statuses, [reports(child) for child in started]
 
 

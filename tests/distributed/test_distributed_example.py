@@ -27,8 +27,8 @@ CODE = """
 
 
 def test_two_processes_reach_the_accuracy_of_one(ranks: Ranks) -> None:
-    ((alone,),) = ranks.run(1, CODE, str(ROOT / "examples"), "alone", timeout=150)
-    together = ranks.run(2, CODE, str(ROOT / "examples"), "together", timeout=150)
+    ((alone,),) = ranks.run(1, CODE, str(ROOT / "examples"), "alone")
+    together = ranks.run(2, CODE, str(ROOT / "examples"), "together")
 
     assert alone > 0.8
     assert together[0] == together[1]

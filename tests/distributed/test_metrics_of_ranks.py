@@ -19,7 +19,9 @@ from ranks import Ranks  # noqa: E402
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
     with Children("torch.distributed", "fsm_engine.distributed", "metric_cases_of_ranks") as children:
-        yield Ranks(children, tmp_path_factory.mktemp("ranks"))
+        made = Ranks(children, tmp_path_factory.mktemp("ranks"))
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="module")

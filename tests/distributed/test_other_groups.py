@@ -30,7 +30,7 @@ def test_the_example_with_accelerate_trains_in_two_processes(ranks: Ranks) -> No
         iterations, accuracy = scope["train_with_accelerate"]()
         report([iterations, accuracy, c10d.is_initialized()])
     """
-    first, second = ranks.run(2, code, example, LOCAL_WORLD_SIZE="2", timeout=150)
+    first, second = ranks.run(2, code, example, LOCAL_WORLD_SIZE="2")
 
     assert first == second
     ((iterations, accuracy, is_open),) = first

@@ -43,7 +43,7 @@ PROGRAM = """
 @pytest.mark.parametrize("place", ["step", "script"])
 def test_every_rank_names_the_one_that_failed_first(ranks: Ranks, place: str, communication: str) -> None:
     started = ranks.start(3, PROGRAM, place, communication, "unhandled")
-    statuses = [child.wait(60) for child in started]
+    statuses = [child.wait() for child in started]
 
     assert statuses == [1, 1, 1], [child.err.read_text()[-4000:] for child in started]
     where = "in ITERATION_STARTED, epoch 1, iteration 3" if place == "step" else "outside a run"
@@ -56,7 +56,7 @@ def test_every_rank_names_the_one_that_failed_first(ranks: Ranks, place: str, co
 
 def test_a_handled_exception_of_one_rank_ends_all_with_an_error(ranks: Ranks) -> None:
     started = ranks.start(2, PROGRAM, "step", "collective", "handled")
-    statuses = [child.wait(60) for child in started]
+    statuses = [child.wait() for child in started]
 
     assert statuses == [1, 1]
     assert reports(started[1])[0] == "ValueError"
@@ -82,7 +82,7 @@ def test_every_rank_tells_where_the_others_are_when_nothing_moves(ranks: Ranks) 
             report(trainer.outcome)
     """
     started = ranks.start(2, code)
-    assert [child.wait(60) for child in started] == [0, 0]
+    assert [child.wait() for child in started] == [0, 0]
 
     for child in started:
         report = child.err.read_text()
@@ -107,7 +107,7 @@ def test_a_metric_on_one_rank_is_named_while_the_other_rank_has_ended_its_run(ra
             trainer.run([1])
     """
     started = ranks.start(2, code)
-    assert [child.wait(60) for child in started] == [1, 0]
+    assert [child.wait() for child in started] == [1, 0]
 
     named, ended = (child.err.read_text() for child in started)
     assert "Rank 0 has waited 0.1 s for other ranks in the metric 'mean' (Average)" in named
@@ -169,7 +169,7 @@ def test_a_stopped_rank_is_named(ranks: Ranks) -> None:
         assert time.monotonic() < deadline, first.err.read_text()
         time.sleep(0.1)
     second.send_signal(signal.SIGCONT)
-    assert [first.wait(60), second.wait(60)] == [0, 0]
+    assert [first.wait(), second.wait()] == [0, 0]
     assert re.search(r"rank 0: ITERATION_STARTED, .*rank 1: .*, epoch 1, .*, does not answer", first.err.read_text())
 
 

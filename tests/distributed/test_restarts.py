@@ -42,7 +42,7 @@ def test_restarted_ranks_do_not_read_what_earlier_ones_wrote_to_the_store(ranks:
     shared = {"MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": "True", "GROUP_WORLD_SIZE": "1"}
 
     killed = ranks.start(2, code, TORCHELASTIC_RESTART_COUNT="0", **shared)
-    assert [child.wait(60) for child in killed] == [-KILL] * 2
+    assert [child.wait() for child in killed] == [-KILL] * 2
     assert ranks.run(2, code, TORCHELASTIC_RESTART_COUNT="1", **shared) == [[2.0], [2.0]]
     of_agent.send_signal(TERM)
     of_agent.wait()
@@ -113,7 +113,7 @@ def start(ranks: Ranks, how: str, signals: list[int]) -> list[Child]:
 def test_a_job_ends(ranks: Ranks, how: str, signals: list[int], outcomes: list[Any], codes: list[int]) -> None:
     started = start(ranks, how, signals)
 
-    ended = [child.wait(60) for child in started]
+    ended = [child.wait() for child in started]
     if (
         how == "SIGINT to all"
     ):  # a rank that learns of the other one's KeyboardInterrupt before its own signal ends with 1

@@ -61,8 +61,8 @@ JOB = """
 
 
 def test_a_job_of_two_processes_has_the_losses_and_metrics_of_ignite(ranks: Ranks) -> None:
-    ours = ranks.run(2, JOB, "fsm_engine", LOCAL_WORLD_SIZE="2", timeout=150)
-    theirs = ranks.run(2, JOB, "ignite", LOCAL_WORLD_SIZE="2", timeout=150)
+    ours = ranks.run(2, JOB, "fsm_engine", LOCAL_WORLD_SIZE="2")
+    theirs = ranks.run(2, JOB, "ignite", LOCAL_WORLD_SIZE="2")
 
     for (mine,), (their,) in zip(ours, theirs):
         losses, averages, values, total, weights = mine

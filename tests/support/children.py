@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -67,6 +68,7 @@ class Children:
         """Start a process that runs `code` with `arguments` in ``sys.argv``, its output going to files in `folder`."""
         number = len(list(folder.glob("*.out")))
         out, err = folder / f"{number}.out", folder / f"{number}.err"
+        err.touch()
         out.touch()  # so that the next process gets another number
         given = {"code": textwrap.dedent(code), "arguments": arguments, "out": str(out), "err": str(err)}
         return Child(self, self.ask(given), out, err)
@@ -81,38 +83,50 @@ class Children:
 
 @dataclass
 class Child:
-    """A process and the files that its standard output and standard error are written to."""
+    """A process and the files that its standard output and standard error are written to.
+
+    Attributes:
+        status: the exit status once `wait` has returned it.
+    """
 
     parent: Children
     pid: int
     out: Path
     err: Path
+    status: int | None = None
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
     def wait_for(self, text: str) -> None:
         """Wait until the process has printed `text`."""
-        self._wait_until(lambda: self.out.exists() and text in self.out.read_text(), 200)
+        self.wait_until(lambda: text in self.out.read_text())
 
-    def wait(self, timeout: float = 200) -> int:
+    def wait_for_error(self, pattern: str) -> None:
+        """Wait until the process has printed a text to standard error that the regular expression `pattern` matches."""
+        self.wait_until(lambda: re.search(pattern, self.err.read_text()) is not None)
+
+    def wait(self, timeout: float = 400) -> int:
         """Wait for the end of the process, and return its exit status, negative for a signal.
 
         Raises:
             TimeoutError: the process runs for more than `timeout` seconds.
         """
-        statuses: list[int] = []
+        self.wait_until(self._has_ended, timeout)
+        assert self.status is not None
+        return self.status
 
-        def has_ended() -> bool:
-            status = self.parent.ask({"pid": self.pid})
-            if status is not None:
-                statuses.append(status)
-            return bool(statuses)
+    def _has_ended(self) -> bool:
+        if self.status is None:
+            self.status = self.parent.ask({"pid": self.pid})
+        return self.status is not None
 
-        self._wait_until(has_ended, timeout)
-        return statuses[0]
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 400) -> None:
+        """Wait until ``condition()`` is true.
 
-    def _wait_until(self, condition: Callable[[], bool], timeout: float) -> None:
+        Raises:
+            TimeoutError: it is not true after `timeout` seconds.
+        """
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
