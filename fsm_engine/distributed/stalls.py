@@ -34,7 +34,8 @@ class Heartbeat:
 
     Every rank that can still log does so, with the places of all ranks: the phase, epoch and iteration of the innermost
     engine that runs, the handler or step, and the innermost function. A rank that does not write any more is named
-    with its last place. A stall is reported once. It costs one write a second.
+    with its last place. A stall that lasts is reported again after twice, four times, eight times as long. It costs one
+    write a second.
 
     One thread looks at this rank, and another one uses the store, which does not answer if the process that has it
     was stopped.
@@ -69,13 +70,13 @@ class Heartbeat:
 
     def _watch(self) -> None:
         """Report a stall when the innermost run has made no move for long enough."""
-        position, since, reported = self._position(), monotonic(), False
+        position, since, report_after = self._position(), monotonic(), self._after
         while not self._stop.wait(min(_WATCH_EVERY, self._after / 4)):
             current = self._position()
             if current is None or current != position:
-                position, since, reported = current, monotonic(), False
-            elif not reported and monotonic() - since >= self._after:
-                reported = True
+                position, since, report_after = current, monotonic(), self._after
+            elif monotonic() - since >= report_after:
+                report_after *= 2
                 _logger.warning("No move for %.0f s. %s", monotonic() - since, self._report())
 
     def _position(self) -> Any:

@@ -15,7 +15,7 @@ RUN = """
         c10d.all_reduce(torch.ones(1))
 
     try:
-        with session(timeout=20) as ranks:
+        with session() as ranks:
             trainer = Engine(step)
             {difference}
             ranks.attach(trainer)

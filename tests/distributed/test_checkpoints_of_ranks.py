@@ -281,7 +281,7 @@ LIGHT = """
 
     status = 1
     try:
-        with session(timeout=5) as ranks:
+        with session() as ranks:
             main(ranks)
         status = 0
     except Exception as error:

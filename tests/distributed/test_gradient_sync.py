@@ -43,7 +43,7 @@ ACCUMULATION = """
     def weights(model):
         return [getattr(p, "full_tensor", lambda: p)().tolist() for p in model.parameters()]
 
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         for kind in ("ddp", "fsdp2"):
             model, optimizer, reductions = parallel(kind)
             trainer = create_supervised_trainer(model, optimizer, loss_fn, gradient_accumulation_steps=4)
@@ -87,7 +87,7 @@ def test_gradients_that_a_sharded_model_keeps_to_itself_are_named_when_a_state_l
         from fsm_engine import create_supervised_trainer
 
         logging.basicConfig(format="%(levelname)s %(message)s")
-        with session(timeout=20) as ranks:
+        with session() as ranks:
             model = torch.nn.Linear(3, 2)
             fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
             optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -118,7 +118,7 @@ def test_the_order_of_each_epoch_and_decisions_are_equal_on_all_ranks(ranks: Ran
         from fsm_engine.handlers import EarlyStopping, ReduceLROnPlateauScheduler
 
         data = [(torch.full((1,), float(number)), torch.zeros(1)) for number in range(8)]
-        with session(timeout=20) as ranks:
+        with session() as ranks:
             def sampler(): return DistributedSampler(data, shuffle=True)
             loaders = {
                 "ranks.loader": ranks.loader(data, batch_size=2, shuffle=True),

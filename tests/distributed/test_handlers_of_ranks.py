@@ -140,7 +140,7 @@ HANDLERS = """
     folder = Path(sys.argv[2])
     data = [1.0, 2.0, 3.0, 4.0]
 
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         # Each rank has its own output; the scores of rank 1 improve, and the scores of rank 0 get worse faster.
         trainer, evaluator = Engine(lambda engine, batch: batch * (rank + 1)), Engine(lambda engine, batch: batch)
         ranks.attach(trainer, evaluator)

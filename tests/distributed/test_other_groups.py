@@ -45,7 +45,7 @@ def test_a_session_in_a_thread_agrees_and_refuses_to_catch_signals(ranks: Ranks)
         from fsm_engine.handlers import GracefulStop
 
         def train():
-            with session(timeout=20) as ranks:
+            with session() as ranks:
                 # a step of a millisecond: the request arrives long before the data ends
                 trainer, other = Engine(lambda engine, batch: time.sleep(0.001)), Engine(lambda engine, batch: None)
                 ranks.attach(trainer, other)

@@ -69,7 +69,7 @@ PROGRAM = """
 
     status = 1
     try:
-        with session(timeout=30) as ranks:
+        with session() as ranks:
             for plan in plans:
                 try:
                     report(train(ranks, plan))

@@ -65,7 +65,7 @@ PROGRAM = """
             elif how.startswith("exception"):
                 raise ValueError("a bad batch")
 
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         trainer = Engine(step)
         ranks.attach(trainer)
         trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: report("trains"))
@@ -142,7 +142,7 @@ LAUNCH = """
     from fsm_engine.handlers import GracefulStop
 
     def main(how):  # defined in __main__, as in a notebook
-        with session(timeout=20) as ranks:
+        with session() as ranks:
             attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
             assert os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "False"
             if how == "kill" and attempt == "0" and ranks.rank == 1:

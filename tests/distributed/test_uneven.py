@@ -23,7 +23,7 @@ DIFFERENCES = """
         (range(1 - rank), {}, "drop"),
         (range(3), {}, ["drop", None][rank]),
     ]
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         for data, limits, uneven in cases:
             events = []
             trainer = Engine(lambda engine, batch: None)
@@ -74,7 +74,7 @@ def test_evaluators_are_not_compared(ranks: Ranks) -> None:
         from fsm_engine import create_supervised_evaluator, create_supervised_trainer
         from fsm_engine.metrics import Accuracy, Average
 
-        with session(timeout=20) as ranks:
+        with session() as ranks:
             torch.manual_seed(0)
             x = torch.randn(10, 2)
             data = torch.utils.data.TensorDataset(x, (x[:, 0] > 0).long())
@@ -191,7 +191,7 @@ def test_drop_uses_the_shortest_length_on_all_ranks(ranks: Ranks, mode: str) -> 
     code = (
         TRAINING
         + """
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         trainer, evaluator, model, loader, save, seen = make(ranks)
         trainer.run(loader, max_epochs=3)
         report([weights(model) == plain(3), seen, trainer.state.epoch_length])
@@ -232,7 +232,7 @@ def test_join_uses_every_example(ranks: Ranks) -> None:
     code = (
         TRAINING
         + """
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         trainer, evaluator, model, loader, save, seen = make(ranks)
         trainer.run(loader, max_epochs=3)
         report([weights(model) == plain(3), trainer.state.iteration, weights(model)])
@@ -288,7 +288,7 @@ def test_a_metric_of_each_iteration_is_refused_where_ranks_have_different_iterat
     from fsm_engine.metrics import MetricUsage, RunningAverage
 
     once = MetricUsage(Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, Events.ITERATION_COMPLETED)
-    with session(timeout=20) as ranks:
+    with session() as ranks:
         for usage in ((), (once,)):
             trainer, evaluator, model, loader, save, seen = make(ranks)
             RunningAverage(output_transform=lambda loss: loss).attach(trainer, "loss", *usage)

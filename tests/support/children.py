@@ -112,11 +112,12 @@ class Child:
         Raises:
             TimeoutError: the process runs for more than `timeout` seconds.
         """
-        self.wait_until(self._has_ended, timeout)
+        self.wait_until(self.has_ended, timeout)
         assert self.status is not None
         return self.status
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
+        """Return True if the process has ended."""
         if self.status is None:
             self.status = self.parent.ask({"pid": self.pid})
         return self.status is not None
