@@ -534,7 +534,7 @@ def test_a_closed_pipe_ends_the_command_without_a_message(here, command):
     os.close(reading)
     try:
         with process(*command.split(), stdout=writing) as running:
-            _, err = running.communicate(timeout=120)
+            _, err = running.communicate(timeout=400)
     finally:
         os.close(writing)
     assert (running.returncode, err) == (141, "")

@@ -292,13 +292,14 @@ def test_a_hook_of_outermost_runs_is_not_called_for_inner_runs() -> None:
 # Ctrl-C
 
 SLOW = """
-    import time
+    import os, time
     from fsm_engine import Engine, Events
 
     def step(engine, batch):
         if engine.state.iteration == 3:
             print("begun", flush=True)
-            time.sleep(1)
+            while not engine.should_interrupt or os.environ["TIMES"] == "2":  # until the last Ctrl-C
+                time.sleep(0.01)
 
     loader = range(100)
     trainer = Engine(step)
@@ -321,7 +322,7 @@ SLOW = """
 
 def interrupt(here: Path, *arguments: str, times: int) -> tuple[int | None, str, str]:
     (here / "slow.py").write_text(dedent(SLOW))
-    with process("run", *arguments, "--record", "run.fsmt") as running:
+    with process("run", *arguments, "--record", "run.fsmt", env={"TIMES": str(times)}) as running:
         assert running.stdout is not None
         assert running.stderr is not None
         assert running.stdout.readline() == "begun\n"
@@ -329,7 +330,7 @@ def interrupt(here: Path, *arguments: str, times: int) -> tuple[int | None, str,
             running.send_signal(signal.SIGINT)
             assert "Press Ctrl-C again" in running.stderr.readline()
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=400)
     return running.returncode, out, err
 
 

@@ -65,7 +65,7 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self.inspector.close()
         self.engine.terminate()
-        self.thread.join(timeout=30)
+        self.thread.join(timeout=200)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_keys_pause_step_break_continue_and_terminate(run):
         wait_until(lambda: terminal.output.count("\x1b[?1049h") == 2)
         terminal.wait_for(" paused ")
         terminal.type("tt")
-        run.thread.join(timeout=60)
+        run.thread.join(timeout=200)
         assert str(run.engine.outcome) == "terminated"
         terminal.wait_for(" terminated ")
         terminal.type("q")

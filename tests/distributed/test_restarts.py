@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from children import Child, Children  # noqa: E402
-from ranks import Ranks, free_port, reports  # noqa: E402
+from ranks import Ranks, reports  # noqa: E402
 
 TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 
@@ -34,7 +33,7 @@ def test_restarted_ranks_do_not_read_what_earlier_ones_wrote_to_the_store(ranks:
             c10d.all_reduce(value)
             report(value.item())
     """
-    port = str(free_port())
+    port = str(ranks.port())
     folder = ranks.folder / "agent"
     folder.mkdir()
     of_agent = children.start(folder, agent, port)
@@ -52,13 +51,19 @@ def test_restarted_ranks_do_not_read_what_earlier_ones_wrote_to_the_store(ranks:
 
 PROGRAM = """
     import logging, signal
-    from fsm_engine.handlers import GracefulStop
+    from fsm_engine.handlers import GracefulStop, graceful_stop
     logging.basicConfig(format="%(levelname)s %(message)s")
     how = sys.argv[2]
+    graceful_stop._PASSED_ON_WITHIN = 1000
 
     def step(engine, batch):
+        if "SIG" in how and engine.state.iteration == 4:
+            report("trains")
+            while not os.access(os.path.join(os.environ["RANKS_FOLDER"], "signals sent"), os.F_OK):
+                if stop and stop.requested:
+                    print("has received a signal", flush=True)
+                time.sleep(0.002)
         c10d.all_reduce(torch.ones(1))
-        time.sleep(0.3 if "slow" in how and engine.state.iteration > 3 else 0.002)
         if rank == 1 and engine.state.iteration == 5:
             if how in ("terminate", "interrupt"):
                 getattr(engine, how)()
@@ -68,7 +73,6 @@ PROGRAM = """
     with session() as ranks:
         trainer = Engine(step)
         ranks.attach(trainer)
-        trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: report("trains"))
         if "handler" in how:
             trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: report(type(error).__name__))
         stop = GracefulStop().attach(trainer) if "GracefulStop" in how else None
@@ -88,7 +92,7 @@ ENDS: list[tuple[str, list[int], list[str | None], list[int]]] = [
     ("SIGTERM to one, GracefulStop", [TERM], ["interrupted"] * 2, [143, 143]),
     ("SIGTERM to all, GracefulStop", [TERM, TERM], ["interrupted"] * 2, [143, 143]),
     ("SIGINT to all, GracefulStop", [INT, INT], ["interrupted"] * 2, [130, 130]),
-    ("SIGINT to all, passed on by torchrun, slow, GracefulStop", [INT, INT], ["interrupted"] * 2, [130, 130]),
+    ("SIGINT to all, passed on by torchrun, GracefulStop", [INT, INT], ["interrupted"] * 2, [130, 130]),
     ("SIGTERM to one", [TERM], ["failed", None], [1, -TERM]),
     ("SIGKILL to one", [KILL], ["failed", None], [1, -KILL]),
     ("SIGINT to all", [INT, INT], ["failed"] * 2, [-INT, -INT]),
@@ -104,8 +108,9 @@ def start(ranks: Ranks, how: str, signals: list[int]) -> list[Child]:
     for child, number in zip(reversed(started), signals):
         child.send_signal(number)
         if "passed on" in how:
-            time.sleep(0.05)  # a signal that comes while the same one is pending would be lost
+            child.wait_for("has received a signal")  # a signal that comes while the same one is pending would be lost
             child.send_signal(number)
+    ranks.release("signals sent")
     return started
 
 
@@ -114,10 +119,6 @@ def test_a_job_ends(ranks: Ranks, how: str, signals: list[int], outcomes: list[A
     started = start(ranks, how, signals)
 
     ended = [child.wait() for child in started]
-    if (
-        how == "SIGINT to all"
-    ):  # a rank that learns of the other one's KeyboardInterrupt before its own signal ends with 1
-        ended = [-INT if code == 1 else code for code in ended]
 
     errors = [child.err.read_text() for child in started]
     values = [[value for value in reports(child) if value != "trains"] for child in started]
@@ -134,10 +135,10 @@ def test_a_job_ends(ranks: Ranks, how: str, signals: list[int], outcomes: list[A
 # Functions that are launched
 
 LAUNCH = """
-    import os, signal, sys
+    import os, signal, sys, time
     import torch
     import torch.distributed as c10d
-    from fsm_engine import Engine, Events
+    from fsm_engine import Engine
     from fsm_engine.distributed import launch, session
     from fsm_engine.handlers import GracefulStop
 
@@ -150,12 +151,16 @@ LAUNCH = """
             if how == "exception" and ranks.rank == 1:
                 raise ValueError("a bad batch")
             if how.startswith("SIG"):
-                trainer = Engine(lambda engine, batch: c10d.all_reduce(torch.ones(1)))
+                def step(engine, batch):
+                    c10d.all_reduce(torch.ones(1))
+                    if engine.state.iteration == 3:
+                        print("trains", flush=True)
+                        while not stop.requested:  # the agent of torchrun signals one rank after the other
+                            time.sleep(0.002)
+                trainer = Engine(step)
                 ranks.attach(trainer)
                 stop = GracefulStop().attach(trainer)
-                if ranks.rank == 1:
-                    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: print("trains", flush=True))
-                trainer.run(range(1_000_000))
+                trainer.run(range(10))
                 print(trainer.outcome, stop.signal, flush=True)
                 sys.exit(128 + stop.signal)
             value = torch.ones(1)
@@ -183,11 +188,11 @@ def test_launch_raises_the_exception_of_the_rank_that_failed(ranks: Ranks) -> No
 
 def test_a_signal_to_the_launcher_stops_all_ranks_gracefully(ranks: Ranks) -> None:
     child = ranks.launch(LAUNCH, "SIGTERM")
-    child.wait_for("trains")
+    child.wait_until(lambda: child.out.read_text().count("trains") == 2)
     child.send_signal(TERM)
 
     assert child.wait() == 1
-    assert child.out.read_text().splitlines() == ["trains", *["interrupted 15"] * 2]
+    assert child.out.read_text().splitlines() == [*["trains"] * 2, *["interrupted 15"] * 2]
     assert "got signal: 15" in child.err.read_text()
 
 

@@ -128,7 +128,7 @@ PROGRAM = """
 
     status = 1
     try:
-        with session(timeout=plans[0].get("timeout", 30)) as ranks:
+        with session() as ranks:
             for plan in plans:
                 try:
                     report(train(ranks, plan))
@@ -291,7 +291,7 @@ def forge(path: Path, old: Any, new: Any) -> None:
 
 
 def test_a_rank_that_is_killed_while_it_saves_leaves_the_earlier_checkpoints(ranks: Ranks) -> None:
-    plan = {"event": "iterations", "kill": 2, "timeout": 5, "raise": True}
+    plan = {"event": "iterations", "kill": 2, "raise": True}
     started = ranks.start(2, PROGRAM, json.dumps([plan]), str(ranks.folder))
     statuses = [child.wait() for child in started]
     folder = ranks.folder / "checkpoints"
@@ -334,7 +334,7 @@ def test_mistakes_end_on_every_rank_with_an_error(ranks: Ranks) -> None:
         "fully_shard(model)": {"wrapped": True},
     }
     for part, plan in cases.items():
-        plan = {"event": "started", "timeout": 10, "raise": True, **plan}
+        plan = {"event": "started", "raise": True, **plan}
         started = ranks.start(2, PROGRAM, json.dumps([plan]), str(ranks.folder))
         assert [child.wait() for child in started] == [1, 1], part
         for child in started:

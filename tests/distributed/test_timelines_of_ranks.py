@@ -12,13 +12,14 @@ from ranks import Ranks  # noqa: E402
 
 from fsm_engine.timeline import Timeline  # noqa: E402
 
-MS = 1_000_000
+S = 1_000_000_000
 
 RECORD = """
     from datetime import timedelta
     from fsm_engine.distributed import clock
 
     folder = sys.argv[2]
+    clock._TIMEOUT = timedelta(seconds=300)
     with session() as ranks:
         engine = Engine(lambda engine, batch: None)
         with engine.record() as timeline:
@@ -41,7 +42,9 @@ RECORD = """
 def test_ranks_on_one_machine_have_equal_clocks(ranks: Ranks) -> None:
     (zero, _, zero_after), (one, unanswered, one_after) = ranks.run(2, RECORD, str(ranks.folder))
     assert [offset for _, offset, _ in zero] == [0, 0]
-    assert all(abs(offset) <= error < 50 * MS for _, offset, error in one)
+    assert len(one) == 2  # when the recording begins and when it ends
+    assert all(abs(offset) <= error for _, offset, error in one)
+    greatest_error = max(error for _, _, error in one)
     assert unanswered == []
     assert (zero_after, one_after) == (True, True)
 
@@ -52,33 +55,44 @@ def test_ranks_on_one_machine_have_equal_clocks(ranks: Ranks) -> None:
     assert (first.run, first.number, first.world_size) == (last.run, 0, 2)
     for rank, track in enumerate(merged.tracks):  # the clocks of one machine are the same
         moves = Timeline.load(ranks.folder / f"rank{rank}.fsmt").tracks[0].moves
-        assert all(abs(move.time - own.time) < 2 * MS for move, own in zip(track.moves, moves))
-    assert abs(merged.wall + time.perf_counter_ns() - time.time_ns()) < 1000 * MS
+        assert all(abs(move.time - own.time) <= greatest_error + 1 for move, own in zip(track.moves, moves))
+    assert abs(merged.wall + time.perf_counter_ns() - time.time_ns()) < 1000 * S
 
 
 WAIT = """
     import fsm_engine.distributed as dist
 
-    class Data:  # slow on rank 1
+    def come_late(place):  # rank 1 comes a tenth of a second after rank 0
+        path = os.path.join(os.environ["RANKS_FOLDER"], f"rank 0 is in {place}")
+        if rank == 0:
+            open(path, "w").close()
+        else:
+            wait_for(path)
+            time.sleep(0.1)
+
+    class Data:
         def __len__(self):
             return 6
         def __iter__(self):
             for number in range(6):
-                time.sleep(0.03 * rank)
+                if rank == 1:
+                    come_late(f"step {number}")
                 yield number
 
     def step(engine, batch):
+        if rank == 0:
+            come_late(f"step {batch}")
         c10d.all_reduce(torch.zeros(1))  # as DistributedDataParallel does, which is not recorded
 
     def meet(engine):
-        time.sleep(0.03 * rank)
+        come_late("barrier")
         dist.barrier()
 
     with session() as ranks:
         engine = Engine(step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, meet)
         with engine.record() as timeline:
-            engine.run(Data(), max_epochs=2)
+            engine.run(Data())
         timeline.save(f"{sys.argv[2]}/rank{rank}.fsmt")
 """
 

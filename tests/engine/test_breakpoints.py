@@ -281,7 +281,7 @@ def test_a_process_that_is_sent_sigint_stops_between_iterations_and_resumes() ->
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=400)
     assert (out, process.returncode) == ("interrupted True\ninterrupted True\n", 0), err
     assert "Interrupting at the next safe place" in err
 

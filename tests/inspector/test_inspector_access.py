@@ -36,7 +36,7 @@ def inspector(engine: Engine) -> Iterator[Inspector]:
 
 def get(address: str, path: str | None = None, **headers: str) -> http.client.HTTPResponse:
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=200)
     connection.request("GET", parts.path if path is None else path, headers=headers)
     response = connection.getresponse()
     response.text = response.read().decode()  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ def raw_handshake(address: str, host: str) -> int:
     parts = urlsplit(address)
     lines = [f"GET {parts.path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
     lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", f"Origin: http://{host}"]
-    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=200) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return int(connection.recv(1000).split()[1])
 
@@ -158,7 +158,7 @@ def test_a_malformed_message_closes_its_connection_only(engine: Engine, inspecto
         with connect(socket_of(inspector.address), max_size=None) as connection:
             connection.send(text)
             with pytest.raises(ConnectionClosed):
-                [connection.recv(timeout=20) for _ in count()]
+                [connection.recv(timeout=200) for _ in count()]
         engine.run([1, 2])
         assert other.done("ping") == ""
         assert other.status("completed")
@@ -199,7 +199,7 @@ def test_a_flood_of_messages_closes_the_connection(inspector: Inspector) -> None
             for number in range(1000):
                 connection.send(json.dumps({"id": number, "command": "ping"}))
         with pytest.raises(ConnectionClosed):
-            [connection.recv(timeout=20) for _ in count()]
+            [connection.recv(timeout=200) for _ in count()]
     with Client(inspector.address) as client:
         assert client.done("ping") == ""
 
@@ -234,13 +234,13 @@ def test_a_page_that_stops_reading_misses_updates_and_gets_everything_anew(
     engine.state.epoch_length = None
     parts = urlsplit(inspector.address)
     with Client(inspector.address) as reading:
-        lazy = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        lazy = socket.create_connection((parts.hostname, parts.port), timeout=200)
         lines = [f"GET {parts.path}live HTTP/1.1", f"Host: {parts.netloc}", "Upgrade: websocket"]
         lines += ["Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
         lazy.sendall("\r\n".join([*lines, "", ""]).encode())
         thread.start()
         behind = None
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while behind is None and time.monotonic() < end:
             behind = next((one for one in inspector._server.hub.clients if one.is_behind), None)
             time.sleep(0.01)
@@ -253,7 +253,7 @@ def test_a_page_that_stops_reading_misses_updates_and_gets_everything_anew(
         assert reading.done("ping") == ""
         lazy.close()
         stop.set()
-        thread.join(20)
+        thread.join(200)
 
 
 def test_pages_that_come_and_go_leave_nothing(engine: Engine, inspector: Inspector) -> None:
@@ -262,8 +262,8 @@ def test_pages_that_come_and_go_leave_nothing(engine: Engine, inspector: Inspect
     for _ in range(40):
         with connect(socket_of(inspector.address), max_size=None):
             pass
-    running.join(20)
-    end = time.monotonic() + 20
+    running.join(200)
+    end = time.monotonic() + 200
     while inspector._server.hub.clients and time.monotonic() < end:
         time.sleep(0.02)
     assert inspector._server.hub.clients == set()

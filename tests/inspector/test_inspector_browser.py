@@ -82,7 +82,7 @@ def wait_for(tab: Tab, status: str) -> None:
 
 
 def wait_until(is_so: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 200
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -63,7 +63,7 @@ def test_run_inspects_every_outermost_run(tmp_path: Path) -> None:
             client.look("pause")
             client.look("step", by="epoch")
             client.done("terminate", engine=0)
-        output = process.communicate(timeout=60)
+        output = process.communicate(timeout=200)
         assert (process.returncode, output[0]) == (0, "terminated\n"), output
     timeline = Timeline.load(tmp_path / "r.fsmt")
     assert len(timeline.tracks) == 3
@@ -112,5 +112,5 @@ def test_replay_serves_until_ctrl_c(tmp_path: Path) -> None:
         with Client(address_in(process.stdout)) as client:
             client.wait(lambda message: message["type"] == "end")
         process.send_signal(signal.SIGINT)
-        output = process.communicate(timeout=60)
+        output = process.communicate(timeout=200)
         assert (process.returncode, output[1]) == (0, ""), output

@@ -177,7 +177,7 @@ def test_a_named_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         read = pool.submit(pipe.read_bytes)
         Lifecycle.training().draw(pipe)
-        assert read.result(timeout=60) == render(Lifecycle.training(), "mmd")
+        assert read.result(timeout=400) == render(Lifecycle.training(), "mmd")
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
 

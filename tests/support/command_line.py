@@ -35,5 +35,5 @@ def handle_ctrl_c() -> None:
 
 def ran(*arguments: str, **options: object) -> tuple[int, str, str]:
     with process(*arguments, **options) as running:
-        out, err = running.communicate(timeout=120)
+        out, err = running.communicate(timeout=400)
     return running.returncode, out, err

@@ -85,8 +85,8 @@ class Terminal:
 
     def finish(self) -> int:
         """Wait for the end of the program, and return its exit code."""
-        code = self._process.wait(timeout=60)
-        self._reader.join(timeout=60)
+        code = self._process.wait(timeout=200)
+        self._reader.join(timeout=200)
         return code
 
     def __enter__(self) -> Terminal:
@@ -100,7 +100,7 @@ class Terminal:
         os.close(self._slave)
 
 
-def wait_until(holds: Callable[[], bool], describe: Callable[[], str] = str, seconds: float = 30) -> None:
+def wait_until(holds: Callable[[], bool], describe: Callable[[], str] = str, seconds: float = 200) -> None:
     """Wait until `holds` returns True."""
     end = time.monotonic() + seconds
     while not holds():
