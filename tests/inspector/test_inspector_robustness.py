@@ -54,7 +54,7 @@ def counted(calls: list[int], function: Callable[..., Any]) -> Callable[..., Any
 
 
 def wait_until(is_so: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 200
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.01)
