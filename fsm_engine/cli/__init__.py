@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 
+from fsm_engine._util.extras import install_command
+
 _REQUIRED = ("typer", "rich")
 
 
@@ -29,7 +31,8 @@ def main() -> None:
             name = (error.name or "").partition(".")[0]
             if name not in _REQUIRED:
                 raise
-            print(f'fsm-engine needs {name}: pip install "fsm-engine[cli]"', file=sys.stderr)
+            command = install_command('"fsm-engine[cli]"')
+            print(f"fsm-engine needs {name} ({error}). {command}", file=sys.stderr)
             sys.exit(2)
         app(prog_name="fsm-engine")
     except KeyboardInterrupt:  # during imports; commands handle their own

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsm_engine._util.errors import IllegalTransition, LifecycleError
+from fsm_engine._util.extras import import_extra
 from fsm_engine.compiler.codegen import firing_phases
 from fsm_engine.dispatch.entries import EventEntry
 from fsm_engine.dispatch.step_moves import (
@@ -62,10 +63,7 @@ def to_transitions(graph: Graph) -> transitions.Machine:
 def _machine(
     graph: Graph, conditions: Callable[[Transition, int], list[Any]] = lambda _transition, _target: []
 ) -> transitions.Machine:
-    try:
-        import transitions
-    except ImportError as error:
-        raise ImportError("this needs the library transitions. Install it with: pip install transitions") from error
+    library = import_extra("transitions", None, "A machine of the library transitions needs this library")
     moves = [
         {
             "trigger": transition.label,
@@ -77,7 +75,7 @@ def _machine(
         for transition in sorted(exits, key=lambda t: t.via is not None)
         for target in _targets(graph, transition)
     ]
-    return transitions.Machine(
+    machine: transitions.Machine = library.Machine(
         model=MachineModel(),
         states=[qualified_name(phase) for phase in graph.phases],
         initial=qualified_name(graph.phases[0]),
@@ -85,6 +83,7 @@ def _machine(
         auto_transitions=False,
         model_attribute="phase",
     )
+    return machine
 
 
 def _targets(graph: Graph, transition: Transition) -> list[int]:

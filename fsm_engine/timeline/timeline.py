@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine.timeline.arguments import check_positive_integer
 from fsm_engine.timeline.counters import Counter
 from fsm_engine.timeline.track import Track
@@ -119,7 +120,7 @@ class Timeline:
         ``table.dropna(subset="label")`` are the moves, ``table.dropna(subset="counter")`` the values of counters.
 
         Raises:
-            ImportError: pandas is not installed.
+            ModuleNotFoundError: pandas is not installed.
 
         Example:
             >>> trainer = Engine(lambda engine, batch: batch)
@@ -128,10 +129,7 @@ class Timeline:
             >>> int((timeline.to_pandas()["target"] == "Events.ITERATION_STARTED").sum())
             4
         """
-        try:
-            import pandas  # type: ignore[import-untyped]
-        except ImportError:
-            raise ImportError("Timeline.to_pandas needs pandas. Install it with pip install pandas.") from None
+        pandas = import_extra("pandas", None, "Timeline.to_pandas needs pandas")
         return pandas.DataFrame(self.to_dicts())
 
     def summary(self) -> Summary:

@@ -194,8 +194,9 @@ def test_an_invalid_target_is_reported_in_one_line(here, target, fragments):
         ("import os\nimport not_there\n", "ModuleNotFoundError: No module named 'not_there'"),
         ("import os\nos.sys.exit(3)\n", "SystemExit: 3"),
         (
-            "from fsm_engine import Engine\nEngine(None)\n",
-            "ValueError: Engine must be given a processing function in order to run.",
+            "from fsm_engine import Engine\nEngine(3)\n",
+            "ValueError: Error adding 3 as the process function: it takes other parameters, but will be called with "
+            "(engine, batch): 3 is not a callable object",
         ),
     ],
 )
@@ -517,7 +518,10 @@ main()
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_a_missing_library_is_reported_with_the_pip_command(missing):
     code = f"import sys; sys.modules[{missing!r}] = None\nfrom fsm_engine.cli import main\nmain()"
-    assert ran("show", code=code) == (2, "", f'fsm-engine needs {missing}: pip install "fsm-engine[cli]"\n')
+    result, output, error = ran("show", code=code)
+    assert (result, output) == (2, "")
+    assert error.startswith(f"fsm-engine needs {missing} (")
+    assert error.endswith('Install it with: pip install "fsm-engine[cli]"\n')
 
 
 def test_answers_go_to_standard_output_and_notes_to_standard_error(here):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fsm_engine._util.extras import import_extra
 from fsm_engine._util.tables import align
 
 _HEADERS = ("Handler", "Event Name", "Total(s)", "Min(s)/IDX", "Max(s)/IDX", "Mean(s)", "Std(s)")
@@ -19,10 +20,7 @@ def write_csv(columns: Mapping[str, Iterable[float]], path: str | os.PathLike[st
     Raises:
         ModuleNotFoundError: if pandas is not installed.
     """
-    try:
-        import pandas  # type: ignore[import-untyped]
-    except ImportError:
-        raise ModuleNotFoundError("Need pandas to write results as files: pip install pandas") from None
+    pandas = import_extra("pandas", None, "Need pandas to write results as files")
     pandas.DataFrame({name: list(values) for name, values in columns.items()}).to_csv(path, index=False)
 
 
