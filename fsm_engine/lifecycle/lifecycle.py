@@ -245,7 +245,8 @@ class Lifecycle(LifecycleBuilder):
     ) -> pathlib.Path:
         """Draw the lifecycle to a file, and return its path. An existing file is replaced atomically.
 
-        The main path of a run is a straight line. The current phase of an engine is marked.
+        The main path of a run is a straight line. The current phase of an engine is marked. A very wide or very tall
+        .svg, .png or .pdf is folded into strips.
 
         Args:
             path: path of the file. Its suffix selects the format: .svg, .png, .pdf; .html for an interactive page;

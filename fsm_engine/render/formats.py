@@ -26,11 +26,13 @@ LifecycleWriter = Callable[["Lifecycle", DiagramOptions, Theme], bytes]
 
 
 def _svg(diagram: Diagram, theme: Theme, in_page: bool = False) -> bytes:
+    from fsm_engine.render.fold import folded
     from fsm_engine.render.layout import lay_out
     from fsm_engine.render.legend import with_legend
     from fsm_engine.render.svg import to_svg
 
-    picture = with_legend(lay_out(diagram), diagram, in_page)
+    picture = lay_out(diagram) if in_page else folded(lay_out(diagram))
+    picture = with_legend(picture, diagram, in_page)
     return to_svg(picture, theme).encode()
 
 

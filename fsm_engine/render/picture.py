@@ -127,8 +127,38 @@ class LegendEntry:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """A part of a folded picture.
+
+    Attributes:
+        source: the part, in the coordinates of the parts of the picture.
+        place: the upper left corner at which it is shown.
+    """
+
+    source: Rect
+    place: Point
+
+
+@dataclass(frozen=True)
+class Connector:
+    """A letter in a circle at the end of a line that another strip continues.
+
+    Attributes:
+        end: the end of the line, at the border of the strip.
+        label: the letter.
+    """
+
+    end: Point
+    label: Label
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A diagram with positions. Outer boxes come before inner ones."""
+    """A diagram with positions. Outer boxes come before inner ones.
+
+    A folded picture shows its nodes, boxes and routes in strips. Its size, title and legend, and the connectors at the
+    ends of lines between strips, have the coordinates of the whole.
+    """
 
     width: float
     height: float
@@ -137,9 +167,11 @@ class Picture:
     routes: tuple[Route, ...]
     title: Label | None = None
     legend: tuple[LegendEntry, ...] = ()
+    strips: tuple[Strip, ...] = ()
+    connectors: tuple[Connector, ...] = ()
 
     def moved(self, dx: float, dy: float = 0.0) -> Picture:
-        """Return the picture with all parts moved."""
+        """Return the picture, which has no legend yet, with all parts moved."""
 
         def rect(one: Rect) -> Rect:
             return one._replace(x=one.x + dx, y=one.y + dy)
@@ -158,14 +190,17 @@ class Picture:
         def route(one: Route) -> Route:
             return replace(one, points=tuple((x + dx, y + dy) for x, y in one.points), label=label(one.label))
 
+        if self.strips:
+            strips = (replace(one, place=(one.place[0] + dx, one.place[1] + dy)) for one in self.strips)
+            connectors = (
+                Connector((one.end[0] + dx, one.end[1] + dy), replace(one.label, bounds=rect(one.label.bounds)))
+                for one in self.connectors
+            )
+            return replace(self, strips=tuple(strips), connectors=tuple(connectors), title=label(self.title))
         return replace(
             self,
             nodes=tuple(map(node, self.nodes)),
             boxes=tuple(map(box, self.boxes)),
             routes=tuple(map(route, self.routes)),
             title=label(self.title),
-            legend=tuple(
-                replace(one, bounds=rect(one.bounds), label=replace(one.label, bounds=rect(one.label.bounds)))
-                for one in self.legend
-            ),
         )

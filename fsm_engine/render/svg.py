@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from xml.sax.saxutils import escape, quoteattr
 
 from fsm_engine.render.diagram import Edge, EdgeKind, Mark, Node, NodeKind
-from fsm_engine.render.picture import Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route
+from fsm_engine.render.layout_cost import segments
+from fsm_engine.render.picture import Connector, Label, Picture, PlacedBox, PlacedNode, Point, Rect, Route, Strip
 from fsm_engine.render.polylines import corners, direction, shorten
 from fsm_engine.render.text_metrics import LINE_HEIGHT, text_width
 from fsm_engine.render.themes import THEMES, Theme, dark_colours, without_choice
 
 ROUNDING = 11.0
 ARROW_LENGTH = 9.0
+CONNECTOR_RADIUS = 5.5
 
 FOLLOWS_READER = "fsm-engine-auto"
 """Class of a document whose colours follow the reader's colour scheme."""
@@ -72,15 +75,49 @@ def _dark_style(body: str) -> str:
 
 
 def _content(picture: Picture, theme: Theme) -> Iterator[str]:
+    if picture.strips:
+        for strip in picture.strips:
+            yield from _strip(picture, strip, theme)
+    else:
+        yield from _drawing(picture, theme)
+    for connector in picture.connectors:
+        yield _connector(connector, theme)
+    for entry in picture.legend:
+        yield f'<g class="legend">{_sample(entry.sample, entry.bounds, theme)}'
+        yield text_elements(entry.label, theme.text) + "</g>"
+
+
+def _connector(connector: Connector, theme: Theme) -> str:
+    bounds = connector.label.bounds
+    stub = shorten([connector.end, (bounds.x, bounds.y)], CONNECTOR_RADIUS)
+    line = f'<path d="{_path(stub)}" fill="none" stroke="{theme.line}" stroke-width="1.4"/>'
+    circle = _circle(bounds, CONNECTOR_RADIUS, None, theme.line)
+    return f'<g class="connector">{line}{circle}{text_elements(connector.label, theme.text)}</g>'
+
+
+def _strip(picture: Picture, strip: Strip, theme: Theme) -> Iterator[str]:
+    """Yield a strip of a folded picture: a viewport, and the parts that it shows."""
+    source, (x, y) = strip.source, strip.place
+    size = f'width="{source.width:.1f}" height="{source.height:.1f}"'
+    view = f"{source.left:.1f} {source.top:.1f} {source.width:.1f} {source.height:.1f}"
+    yield f'<svg class="strip" x="{x:.1f}" y="{y:.1f}" {size} viewBox="{view}">'
+    shown = replace(
+        picture,
+        nodes=tuple(node for node in picture.nodes if node.bounds.overlaps(source)),
+        boxes=tuple(box for box in picture.boxes if box.bounds.overlaps(source)),
+        routes=tuple(r for r in picture.routes if any(line.overlaps(source) for line in segments(r.points))),
+    )
+    yield from _drawing(shown, theme)
+    yield "</svg>"
+
+
+def _drawing(picture: Picture, theme: Theme) -> Iterator[str]:
     for box in picture.boxes:
         yield from _box(box, theme)
     for route in sorted(picture.routes, key=lambda route: route.edge.main):
         yield from _edge(route, theme)
     for node in picture.nodes:
         yield from _node(node, theme)
-    for entry in picture.legend:
-        yield f'<g class="legend">{_sample(entry.sample, entry.bounds, theme)}'
-        yield text_elements(entry.label, theme.text) + "</g>"
 
 
 def _sample(sample: Node | Edge | None, bounds: Rect, theme: Theme) -> str:

@@ -79,12 +79,30 @@ def contrasts(svg: str, page: str, rules: dict[tuple[str, str], str] | None = No
     return list(_walk(ElementTree.fromstring(svg), canvas, 0.0, 0.0, 1.0, page))
 
 
+def _strip(
+    element: ElementTree.Element, canvas: _Canvas, opacity: float, page: str
+) -> Iterator[tuple[float, str, str]]:
+    """Yield the texts of a strip of a folded picture that its viewport shows."""
+    left, top, width, height = map(float, element.get("viewBox", "").split())
+    inside = _Canvas(canvas.rules, [shape for shape in canvas.shapes if shape[0][2] >= 1e6])
+    for child in element:
+        for text in child.iter(f"{SVG}text"):
+            x, y = float(text.get("x", "0")), float(text.get("y", "0"))
+            if not (left <= x <= left + width and top <= y <= top + height):
+                text.text = None
+        yield from _walk(child, inside, 0.0, 0.0, opacity, page)
+
+
 def _walk(
     element: ElementTree.Element, canvas: _Canvas, x: float, y: float, opacity: float, page: str
 ) -> Iterator[tuple[float, str, str]]:
     opacity *= float(element.get("opacity", "1"))
     if match := re.match(r"translate\((\S+)[ ,](\S+)\)", element.get("transform", "")):
         x, y = x + float(match[1]), y + float(match[2])
+
+    if element.tag == f"{SVG}svg" and element.get("class") == "strip":
+        yield from _strip(element, canvas, opacity, page)
+        return
 
     def number(name: str) -> float:
         value = element.get(name, "0")

@@ -62,8 +62,17 @@ class Part:
 
 
 def parts(svg: str) -> list[Part]:
-    """Return the parts of a picture and of its inner pictures."""
-    return list(_parts(ElementTree.fromstring(svg), 0.0, 0.0, 0, ""))
+    """Return the parts of a picture and of its inner pictures.
+
+    Parts in the strips of a folded picture have the coordinates from before the picture was folded. A part that several
+    strips show is returned once.
+    """
+    root = ElementTree.fromstring(svg)
+    found = list(_parts(root, 0.0, 0.0, 0, ""))
+    for strip in root.iter(f"{SVG}svg"):
+        if strip is not root:
+            found += [part for part in _parts(strip, 0.0, 0.0, 0, "") if part not in found]
+    return found
 
 
 def _parts(element: ElementTree.Element, x: float, y: float, depth: int, within: str) -> Iterator[Part]:
@@ -76,6 +85,8 @@ def _parts(element: ElementTree.Element, x: float, y: float, depth: int, within:
             yield from _parts(child, x + by_x, y + by_y, depth + 1, within)
             continue
         kind = kinds[0]
+        if kind == "connector":
+            continue
         name = within + (child.get("data-node") or child.get("data-box") or child.get("data-label") or "")
         ends = tuple(within + (child.get(f"data-{end}") or "") for end in ("source", "target"))
         part = Part(kind, name, depth, ends=(ends[0], ends[1]))
