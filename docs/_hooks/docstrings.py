@@ -1,4 +1,4 @@
-"""An extension of griffe for blocks of code in docstrings: ``::`` becomes a colon, and ``Example:`` a section."""
+"""An extension of griffe for blocks of code in docstrings: ``::`` becomes a colon or nothing, ``Example:`` a section."""
 
 from __future__ import annotations
 
@@ -14,5 +14,6 @@ class LiteralBlocks(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change the docstring of an object that was read."""
         if obj.docstring:
-            text = re.sub(r"::(?=\n\n)", ":", obj.docstring.value)
+            text = re.sub(r"^::\n\n", "", obj.docstring.value, flags=re.MULTILINE)
+            text = re.sub(r"::(?=\n\n)", ":", text)
             obj.docstring.value = re.sub(r"^Example:(?=\n +>>> )", "Examples:", text, flags=re.MULTILINE)

@@ -60,7 +60,8 @@ def _with_links(text: str, folder: str, page: str, files: Files) -> str:
         if place is None:
             return match["text"]
         relative = posixpath.relpath(place, posixpath.dirname(page) or ".")
-        return f"{match['image']}[{match['text']}]({relative}{anchor if keep_anchor else ''})"
+        shown = f"{match['image']}[{match['text']}]({relative}{anchor if keep_anchor else ''})"
+        return f"[{shown}]({relative})" if place.endswith(".svg") and match["image"] else shown  # opens in full size
 
     def attribute(match: re.Match[str]) -> str:
         place, _ = _place(posixpath.normpath(posixpath.join(folder, match["target"])), files)

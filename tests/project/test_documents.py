@@ -32,6 +32,12 @@ def test_every_link_leads_to_a_file_of_the_repository(document: Path) -> None:
     assert [link for link in files if not (document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_path_in_code_exists(document: Path) -> None:
+    paths = re.findall(r"[` ]((?:benchmarks|diagrams|docs|examples|tests)/[\w./-]+)", document.read_text())
+    assert [path for path in paths if not (ROOT / path.rstrip(".")).exists()] == []
+
+
 @pytest.mark.parametrize("document", [document for document in DOCS if document.parent.name != "how-to"], ids=name)
 def test_the_code_of_a_document_runs_from_top_to_bottom(
     document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
