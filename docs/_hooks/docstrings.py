@@ -1,4 +1,4 @@
-"""An extension of griffe for blocks of code in docstrings: ``::`` becomes a colon or nothing, ``Example:`` a section."""
+"""An extension of griffe: in docstrings, ``::`` becomes a colon or nothing, and ``Example:`` a section."""
 
 from __future__ import annotations
 
