@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 _WAIT = 10.0
 """Seconds to wait for rank 0, which may prepare its data."""
+_PHASE, _TRANSITION = "the phase", "the transition"
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 """Seconds between two looks at the store."""
-_LISTED = 5
+_LISTED = 3
+"""The greatest number of differences that a message lists per rank, so that it can be read in a terminal."""
 
 
 class Comparison:
@@ -49,7 +51,7 @@ class Comparison:
         if self._is_done:
             return
         self._is_done = True
-        own = sorted({*_transitions(engine), *(text for _, _, text in meeting_handlers(engine))})
+        own = sorted({*_lifecycle(engine), *(text for _, _, text in meeting_handlers(engine))})
         if self._rank == 0:
             self._store.set(f"{self._key}/lines", json.dumps(own))
             self._store.set(self._key, _digest(own))
@@ -77,9 +79,11 @@ class Comparison:
         return True
 
 
-def _transitions(engine: Engine) -> Iterator[str]:
+def _lifecycle(engine: Engine) -> Iterator[str]:
+    for phase in engine.lifecycle.graph.phases:
+        yield f"{_PHASE} {phase.event}"
     for transition in engine.lifecycle.graph.transitions:
-        yield f"the transition {transition.source} --{transition.label}--> {transition.target}"
+        yield f"{_TRANSITION} {transition.source} --{transition.label}--> {transition.target}"
 
 
 def meeting_handlers(engine: Engine) -> Iterator[tuple[Any, object, str]]:
@@ -102,11 +106,16 @@ def _digest(lines: Sequence[str]) -> str:
 
 def _difference(name: str, of_rank_0: Sequence[str], own: Sequence[str], rank: int) -> str:
     sides = {"rank 0": sorted({*of_rank_0} - {*own}), f"rank {rank}": sorted({*own} - {*of_rank_0})}
+    every = [line for lines in sides.values() for line in lines]
+    fixes = []
+    if any(line.startswith((_PHASE, _TRANSITION)) for line in every):
+        fixes.append("Edit the lifecycle in the same way on all ranks.")
+    if any(not line.startswith((_PHASE, _TRANSITION)) for line in every):
+        fixes.append("Attach handlers that wait for other ranks on all ranks; inside them, look at ranks.rank.")
+    if any(line.startswith(_PHASE) for line in every):  # other phases have other transitions, which tell no more
+        sides = {side: [line for line in lines if not line.startswith(_TRANSITION)] for side, lines in sides.items()}
     listed = "; ".join(f"only on {side}: {_listed(lines)}" for side, lines in sides.items() if lines)
-    return (
-        f"the ranks do not run the same {name}: {listed}. Make the same engines on all ranks, and attach handlers that "
-        f"wait for other ranks on all of them. Let a handler look at ranks.rank instead of attaching it on one rank."
-    )
+    return f"the ranks do not run the same {name}: {listed}. {' '.join(fixes)}"
 
 
 def _listed(lines: Sequence[str]) -> str:

@@ -46,8 +46,11 @@ class Failures:
         if error is self._reported or isinstance(error, RankError):
             return
         self._reported = error
-        text = f"{type(error).__name__}: {error}".rstrip(": ")
-        self._log.post({"kind": "failed", "error": text, "place": place})
+        self._log.post({"kind": "failed", "error": _text(error), "place": place})
+
+    def is_caused_elsewhere(self, error: BaseException) -> bool:
+        """Return True if another rank failed first, with another error than this one, which all ranks may raise."""
+        return self.has_other and self._all[0]["error"] != _text(error)
 
     def error(self) -> RankError:
         """Return the exception that names the rank that failed first."""
@@ -67,6 +70,10 @@ class Failures:
             self._all.append(message)
             self._received.notify_all()
         self._log.stop_waiting()
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _sentence(message: Message) -> str:

@@ -18,6 +18,11 @@ _CHUNK = 2**22
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 """Seconds between two looks at the store."""
 
+_FIX = (
+    "Call ranks.attach() with the same engines in the same order on all ranks, run these on all ranks, and attach the "
+    "same handlers."
+)
+
 
 class MeetingError(RuntimeError):
     """Raised on a rank if another one does not come to a meeting, cannot do its part, or is at another place."""
@@ -163,7 +168,7 @@ class Meeting:
                 missing = [rank for rank in ranks if not self.store.check([self._key(rank)])]
                 raise MeetingError(
                     f"rank {self.rank} waits to {what}, and {_names(missing)} did not come within "
-                    f"{self.timeout:g} s. Every rank has to do it: attach the same handlers on all ranks."
+                    f"{self.timeout:g} s. Every rank has to do it. {_FIX}"
                 )
             time.sleep(pause)  # does not block in the store, because signals have to be handled meanwhile
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -194,7 +199,7 @@ def _names(ranks: Sequence[int]) -> str:
 
 def _mismatch(places: Mapping[int, str]) -> str:
     listed = "; ".join(f"rank {rank}: {what}" for rank, what in sorted(places.items()))
-    return f"ranks do different things at the same time ({listed}). Attach the same handlers in the same order on all."
+    return f"ranks do different things at the same time ({listed}). {_FIX}"
 
 
 def _text(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from fsm_engine.distributed.world import (
     join_alone,
     leave_alone,
 )
+from fsm_engine.engine.recording import before_outermost_runs
 from fsm_engine.events.events import Events
 from fsm_engine.events.priorities import FIRST
 from fsm_engine.timeline.rank import set_process
@@ -72,6 +73,7 @@ class Session:
         self.device = device()
         self._timeout = timeout
         self._engines: list[Engine] = []
+        self._has_warned = False
         self._log: EventLog | None = None
         self._meeting: Meeting | None = None
         if self.world_size > 1:
@@ -173,6 +175,17 @@ class Session:
                 f"Attach engines whose lifecycle has ITERATION_STARTED."
             )
 
+    def _warn_if_not_attached(self, engine: Engine) -> None:
+        if self._has_warned or any(engine is attached for attached in self._engines):
+            return
+        self._has_warned = True
+        _logger.warning(
+            "The engine %s runs in a session of %s ranks, but ranks.attach(engine) was not called. So a signal to one "
+            "rank does not stop the others, which then wait for it, and stalls are not named. Call "
+            "ranks.attach(engine) before run(), unless this rank alone runs it.",
+            *(engine.name or engine.lifecycle.name, self.world_size),
+        )
+
     def loader(
         self,
         dataset: Dataset[Any],
@@ -232,7 +245,7 @@ class Session:
         """Tell the other ranks of `error`.
 
         Raises:
-            RankError: another rank failed first.
+            RankError: another rank failed first, with another error.
         """
         if self._log is None:
             return
@@ -241,7 +254,7 @@ class Session:
             self._failures.report(error, "outside a run")
             self._failures.wait_for_own(_LAST_WAIT)
         self._log.close(_LAST_WAIT)
-        if is_own and isinstance(error, Exception) and self._failures.has_other:  # Ctrl-C goes to all ranks
+        if is_own and isinstance(error, Exception) and self._failures.is_caused_elsewhere(error):  # Ctrl-C goes to all
             raise self._failures.error() from error
 
 
@@ -301,7 +314,8 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
     try:
         _open = ranks = Session(timeout, stall_after)
         try:
-            yield ranks
+            with before_outermost_runs(ranks._warn_if_not_attached) if ranks.world_size > 1 else nullcontext():
+                yield ranks
         except SystemExit:
             ranks._close()
             raise

@@ -35,7 +35,11 @@ RUN = """
         ),
         (
             "if rank == 0: trainer.lifecycle.insert('CHECK', after=Events.EPOCH_COMPLETED)",
-            "only on rank 0: the transition",
+            "only on rank 0: the phase CHECK. Edit the lifecycle",
+        ),
+        (
+            "if rank == 1: trainer.lifecycle.add_transition(Events.STARTED >> Events.COMPLETED, guard=bool)",
+            "only on rank 1: the transition Events.STARTED --completed--> Events.COMPLETED. Edit the lifecycle",
         ),
     ],
 )
@@ -47,6 +51,72 @@ def test_a_difference_between_the_engines_is_named_on_all_ranks(ranks: Ranks, di
         (message,) = reports(child)
         assert "the ranks do not run the same engine 0" in message
         assert named in message
+        assert len(message) < 400  # it is read in a terminal
+
+
+def test_other_phases_are_named_without_their_transitions(ranks: Ranks) -> None:
+    code = """
+        from fsm_engine import create_supervised_trainer
+        model = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with session() as ranks:
+            if rank == 0:
+                trainer = Engine(lambda engine, batch: None)
+            else:
+                trainer = create_supervised_trainer(model, optimizer, torch.nn.functional.mse_loss)
+            ranks.attach(trainer)
+            trainer.run([(torch.ones(1), torch.ones(1))] * 3)
+    """
+    started = ranks.start(2, code)
+
+    assert [child.wait() for child in started] == [1, 1]
+    for child in started:
+        last = child.err.read_text()
+        assert "only on rank 1: the phase StepEvents." in last
+        assert "and 4 more. Edit the lifecycle" in last
+        assert "the transition" not in last
+
+
+def test_an_error_that_all_ranks_raise_is_raised_once_on_each(ranks: Ranks) -> None:
+    code = """
+        with session() as ranks:
+            trainer = Engine(lambda engine, batch: None)
+            ranks.attach(trainer)
+            trainer.run(range(3 + rank))
+    """
+    started = ranks.start(2, code)
+
+    assert [child.wait() for child in started] == [1, 1]
+    for child in started:
+        error = child.err.read_text()
+        assert error.count("Traceback (most recent call last)") == 1
+        assert "RankMismatchError: ranks have different numbers of iterations" in error
+
+
+def test_an_engine_that_is_not_attached_is_warned_of_once(ranks: Ranks) -> None:
+    code = """
+        import logging
+        logging.basicConfig(format="%(levelname)s %(message)s")
+        with session() as ranks:
+            step = lambda engine, batch: None
+            attached, inner, forgotten = Engine(step), Engine(step), Engine(step, name="forgotten")
+            ranks.attach(attached)
+            attached.add_event_handler(Events.EPOCH_COMPLETED, lambda: inner.run([1]))
+            attached.run([1])
+            print("none so far", file=sys.stderr, flush=True)
+            forgotten.run([1])
+            forgotten.run([1], max_epochs=2)
+        forgotten.run([1], max_epochs=3)
+    """
+    started = ranks.start(2, code)
+
+    assert [child.wait() for child in started] == [0, 0]
+    for child in started:
+        before, after = child.err.read_text().split("none so far")
+        assert before == ""
+        assert after.count("WARNING") == 1
+        for part in ("The engine forgotten runs in a session of 2 ranks", "Call ranks.attach(engine) before run()"):
+            assert part in after
 
 
 def test_handlers_of_rank_0_that_wait_for_nobody_are_no_difference(ranks: Ranks) -> None:
