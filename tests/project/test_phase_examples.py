@@ -116,7 +116,8 @@ def test_a_recorded_run_is_summarized_verified_drawn_and_saved(
     from fsm_engine.supervised import create_supervised_trainer
 
     recorded = Timeline.load(tmp_path / "out" / "run.fsmt")
-    trainer = create_supervised_trainer(torch.nn.Identity(), None, None)
+    model = torch.nn.Linear(1, 1)
+    trainer = create_supervised_trainer(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
     coverage = recorded.coverage(trainer.lifecycle)
     missed = Events.RESUMED, Events.TERMINATE_SINGLE_EPOCH, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED
     assert coverage.missed == missed
