@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from inspector_client import Client
+from port_forward import PortForward
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -117,6 +118,20 @@ def raw_handshake(address: str, host: str) -> int:
     with socket.create_connection((parts.hostname, parts.port), timeout=200) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return int(connection.recv(1000).split()[1])
+
+
+def test_another_local_port_may_be_forwarded_and_other_hosts_are_refused_there_too(inspector: Inspector) -> None:
+    own = urlsplit(inspector.address).port
+    assert own is not None
+    with PortForward(own) as forward:
+        address = inspector.address.replace(str(own), str(forward.port))
+        assert get(address).status == 200
+        for name in ("127.0.0.1", "localhost"):
+            renamed = address.replace("127.0.0.1", name)
+            assert handshake(socket_of(renamed), origin=f"http://{name}:{forward.port}") == 101
+        assert handshake(socket_of(address), origin=f"http://127.0.0.1:{own}") == 403
+        assert raw_handshake(socket_of(address), f"evil.example:{forward.port}") == 403
+        assert get(address, Host=f"evil.example:{forward.port}").status == 403
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import torch
+from port_forward import PortForward
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -212,6 +214,66 @@ def test_a_reloaded_page_and_a_second_page_show_the_same_run(tab: Tab, job: Job,
         tab.driver.switch_to.window(first)
     wait_for(tab, "running")
     tab.until(lambda: len(tab.texts("#engine option")) == 2)
+
+
+def test_a_page_at_a_forwarded_port_outlives_a_lost_connection_and_a_sleep(
+    tab: Tab, job: Job, inspector: Inspector
+) -> None:
+    own = urlsplit(inspector.address).port
+    assert own is not None
+    with PortForward(own) as forward:
+        visit(tab, inspector.address.replace(str(own), str(forward.port)))
+        do(tab, inspector, lambda: job.start(100_000))
+        forward.cut()
+        tab.until(lambda: tab.text("#banner").startswith("Disconnected"))
+        assert tab.find("#pause").get_attribute("disabled")
+        forward.go_on()
+        tab.until(lambda: tab.text("#banner") == "")
+        assert do(tab, inspector, lambda: tab.click("[data-by=phase]")) == "EPOCH_STARTED"
+        tab.click("#pause")
+        wait_for(tab, "running")
+        forward.stall()
+        ring = inspector.timeline.tracks[0].move_ring
+        before = ring.count
+        wait_until(lambda: ring.count > before + 5_000)  # the page gets nothing of them yet
+        job.trainer.terminate()
+        job.end()
+        forward.go_on()
+        wait_for(tab, "terminated")
+        tab.until(lambda: counts(tab) == entered(inspector))
+    tab.driver.get_log("browser")  # the browser reports the lost connections
+
+
+def test_a_frozen_page_shows_the_end_of_the_run_in_its_title_and_then_everything(
+    tab: Tab, job: Job, inspector: Inspector
+) -> None:
+    visit(tab, inspector.address)
+    do(tab, inspector, lambda: job.start(100_000))
+    tab.click("#pause")
+    wait_for(tab, "running")
+    tab.send("Page.setWebLifecycleState", state="frozen")
+    job.trainer.terminate()
+    job.end()
+    tab.send("Page.setWebLifecycleState", state="active")  # it is still hidden, so it paints nothing
+    tab.until(lambda: tab.js("return document.title").startswith("terminated"))
+    first = tab.driver.current_window_handle
+    tab.driver.switch_to.new_window("tab")
+    tab.driver.close()
+    tab.driver.switch_to.window(first)
+    wait_for(tab, "terminated")
+    tab.until(lambda: counts(tab) == entered(inspector))
+    tab.driver.get_log("browser")  # the browser closes the connection of a frozen page, and reports it
+
+
+def test_a_page_that_the_reader_comes_back_to_connects_again(tab: Tab, job: Job, inspector: Inspector) -> None:
+    visit(tab, inspector.address)
+    do(tab, inspector, lambda: job.start(100_000))
+    tab.driver.get("data:text/html,another page")
+    tab.driver.back()
+    wait_for(tab, "paused")
+    assert do(tab, inspector, lambda: tab.click("[data-by=phase]")) == "EPOCH_STARTED"
+    tab.until(lambda: counts(tab) == entered(inspector))
+    tab.driver.get_log("browser")  # as above
 
 
 def test_the_page_connects_to_a_restarted_process(tab: Tab) -> None:

@@ -57,7 +57,12 @@ function showBar(records, moment) {
   const held = transport.time === null ? null : transport.playing ? "playing" : transport.isReplay ? "recording" : "held";
   const locked = !hello || hello.readOnly || transport.isReplay;
   bar.show(records, moment, { shown: held, phase, locked, connected });
-  document.title = `${statusText(records.status)} \u00b7 ${hello?.title ?? ""}`;
+  showTitle();
+}
+
+/** Show the status in the title, which the reader sees while another tab of the browser is open. */
+function showTitle() {
+  document.title = `${statusText(engines.current?.status ?? "idle")} \u00b7 ${shown.hello?.title ?? ""}`;
 }
 
 /** Show the open tab. */

@@ -27,6 +27,7 @@ const RECEIVE = {
     shown.now = message.now;
     for (const one of message.engines) engines.all.get(one.id)?.update(one, message.now);
     for (const warning of message.warnings ?? []) logTab.add(warning);
+    if (document.hidden) showTitle(); // nothing is painted then
     paint();
   },
   look(message) {
