@@ -9,13 +9,12 @@ from typing import Any
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.edges import Edge
 from fsm_engine.events.events import Event
-from fsm_engine.graph.code import code_name
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import Transition
+from fsm_engine.inspector.counters import counter_after, counter_names
 from fsm_engine.inspector.errors import CommandError
 from fsm_engine.lifecycle.table import qualified_name
 
-_COUNTERS = ("iteration", "epoch")
 _TESTS: dict[str, Callable[[int, int], bool]] = {
     "==": lambda value, given: value == given,
     ">=": lambda value, given: value >= given,
@@ -28,7 +27,7 @@ class Condition:
     """A test of a counter of the state, with its value after the phase has been entered.
 
     Attributes:
-        counter: ``iteration`` or ``epoch``.
+        counter: an attribute of the state, such as ``iteration``, ``epoch``, or the counter of a phase of the user.
         test: ``==``, ``>=`` or ``every``.
         value: the number to compare with.
     """
@@ -42,19 +41,9 @@ class Condition:
         return _TESTS[self.test](counter_after(engine, transition, self.counter), self.value)
 
     def __str__(self) -> str:
-        return (
-            f"every {self.value} {self.counter}s"
-            if self.test == "every"
-            else f"{self.counter} {self.test} {self.value}"
-        )
-
-
-def counter_after(engine: Engine, transition: Transition, counter: str) -> int:
-    """Return the value of a counter after the entry actions of the target, which run after a move is observed."""
-    graph = engine.lifecycle.graph
-    entry = graph.phases[graph.index[transition.target]].entry  # type: ignore[index]
-    value = getattr(engine.state, counter)
-    return value + any(code_name(action) == f"{counter} += 1" for action in entry) if isinstance(value, int) else 0
+        if self.test == "every":
+            return f"every {self.value} {self.counter.removesuffix('s')}s"
+        return f"{self.counter} {self.test} {self.value}"
 
 
 @dataclass
@@ -115,7 +104,7 @@ def read_breakpoint(number: int, engine_id: int, graph: Graph, message: Mapping[
     if len(events) == 2 and not graph.has_edge(events[0], events[1]):
         raise CommandError(f"no transition leads from {names[0]} to {names[1]}.")
     source = events[0] if len(events) == 2 else None
-    condition = _read_condition(message.get("when"))
+    condition = _read_condition(message.get("when"), counter_names(graph))
     return Breakpoint(number, engine_id, events[-1], source, condition, message.get("once") is True, names)
 
 
@@ -135,14 +124,15 @@ def _find(graph: Graph, name: str) -> Event:
     raise CommandError(f"the lifecycle has no phase {name[:100]!r}.")
 
 
-def _read_condition(when: Any) -> Condition | None:
+def _read_condition(when: Any, counters: tuple[str, ...]) -> Condition | None:
     if when is None:
         return None
     if not isinstance(when, dict):
         raise CommandError('"when" has to be an object with "counter", "is" and "value".')
     counter, test, value = when.get("counter"), when.get("is"), when.get("value")
-    if counter not in _COUNTERS or test not in _TESTS:
-        raise CommandError(f'"when" needs a counter ({", ".join(_COUNTERS)}) and a test ({", ".join(_TESTS)}).')
+    if counter not in counters or test not in _TESTS:
+        known = ", ".join(counters) or "the lifecycle has none"
+        raise CommandError(f'"when" needs a counter ({known}) and a test ({", ".join(_TESTS)}).')
     if type(value) is not int or not 0 < value < 2**53:
         raise CommandError('"value" has to be a positive integer.')
     return Condition(counter, test, value)

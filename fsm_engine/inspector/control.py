@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from fsm_engine.engine.engine import Engine
 from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.transitions import Transition
-from fsm_engine.inspector.breakpoints import Breakpoint, counter_after, read_breakpoint
+from fsm_engine.inspector.breakpoints import Breakpoint, read_breakpoint
+from fsm_engine.inspector.counters import place_text
 from fsm_engine.inspector.errors import CommandError
 from fsm_engine.inspector.failures import describe_failure
 from fsm_engine.inspector.inspected import InspectedEngine
@@ -281,7 +282,7 @@ class Control:
         self._is_released = False
         with pauses.pause():
             try:
-                self.pause = Pause(inspected, start, _place(engine, transition), why)
+                self.pause = Pause(inspected, start, place_text(engine, transition), why)
                 self._look()
                 while not self._is_released and self._listener.is_alive and not self.is_closed:
                     self._arrived.clear()
@@ -486,8 +487,3 @@ def _scopes(inspected: InspectedEngine) -> list[str]:
 
 def _names(scope: Scope | None) -> tuple[str, ...]:
     return () if scope is None else tuple(map(str, scope.path))
-
-
-def _place(engine: Engine, transition: Transition) -> str:
-    counters = [f"{name} {counter_after(engine, transition, name)}" for name in ("epoch", "iteration")]
-    return f"{transition}, {', '.join(counters)}"

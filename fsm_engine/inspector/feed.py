@@ -90,7 +90,8 @@ class Feed:
             if kinds[number].is_transition:
                 visits[kinds[number].target] += count
         pause = self._control.pause
-        counters = ("epoch", "max_epochs", "iteration", "max_iters", "epoch_length")
+        limits = ("epoch", "max_epochs", "iteration", "max_iters", "epoch_length")
+        counters = dict.fromkeys([*limits, *inspected.counters(engine.lifecycle.graph)])
         return {
             "id": inspected.id,
             "status": self._status(engine.is_running),
@@ -195,8 +196,13 @@ class Feed:
         return new
 
     def _values(self, engine: Any) -> dict[str, list[Point]]:
-        """Return a point for each number that has changed, or whose iteration has: output, metrics, learning rates."""
-        iteration, now = engine.state.iteration, perf_counter_ns() - self._origin
+        """Return a point for each number that has changed, or whose iteration has: output, metrics, learning rates.
+
+        In a lifecycle without iterations, its first counter stands for them.
+        """
+        finest = next(iter(self._inspected.counters(engine.lifecycle.graph)), "iteration")
+        count, now = getattr(engine.state, finest, 0), perf_counter_ns() - self._origin
+        iteration = count if isinstance(count, int) else 0
         new: dict[str, list[Point]] = {}
         for name, value in _named_values(engine):
             point = iteration, value

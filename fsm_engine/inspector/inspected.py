@@ -9,6 +9,7 @@ from typing import Any
 from fsm_engine.engine.engine import Engine
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.transitions import History
+from fsm_engine.inspector.counters import counter_names
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.render.formats import render_svg
 from fsm_engine.render.main_path import main_path
@@ -42,6 +43,7 @@ class InspectedEngine:
         self.thread, self.first_iteration, self.outcome = 0, 0, ""
         self._engine = weakref.ref(engine)
         self._picture: tuple[Graph, str] | None = None
+        self._counters: tuple[Graph, tuple[str, ...]] | None = None
 
     @property
     def engine(self) -> Engine | None:
@@ -75,10 +77,17 @@ class InspectedEngine:
                 for transition in exits
                 if (target := _target(graph, transition.target)) is not None
             ],
+            "counters": self.counters(graph),
             "mainPath": [_target(graph, move.source) for move in main_path(graph)],
             "kinds": [describe_kind(kind) for kind in list(track.kinds)],
             "handlers": [asdict(handler) for handler in list(track.handlers)],
         }
+
+    def counters(self, graph: Graph) -> tuple[str, ...]:
+        """Return the counters of the engine's lifecycle, the finest first."""
+        if self._counters is None or self._counters[0] is not graph:
+            self._counters = graph, counter_names(graph)
+        return self._counters[1]
 
     def _svg(self, engine: Engine) -> str:
         graph = engine.lifecycle.graph

@@ -151,6 +151,15 @@ def test_wrong_lines_of_breakpoints_are_explained(line, fragment):
         read_breakpoint(line, PHASES)
 
 
+def test_conditions_use_the_counters_of_the_lifecycle():
+    for line in ("FORWARD every 3 rounds", "FORWARD rounds every 3", "FORWARD every 3", "FORWARD round every 3"):
+        when = {"counter": "rounds", "is": "every", "value": 3}
+        assert read_breakpoint(line, PHASES, ["rounds"])["when"] == when, line
+    for line, counters in (("FORWARD epoch == 3", ["rounds"]), ("FORWARD every 3", [])):
+        with pytest.raises(ValueError, match="condition"):
+            read_breakpoint(line, PHASES, counters)
+
+
 def test_breakpoints_are_removed_by_number_and_offered_values_set_by_name():
     empty = controls_of()
     assert press(empty, "u", "v") == []

@@ -15,10 +15,11 @@ import torch
 from inspector_client import Client
 from torch import nn
 
-from fsm_engine import Engine, Events, Lifecycle
+from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers import Checkpoint, TimeLimit, Timer, Watchdog
 from fsm_engine.inspector import Inspector
+from fsm_engine.inspector.breakpoints import read_breakpoint
 from fsm_engine.inspector.ring_reader import RingReader
 from fsm_engine.inspector.value_history import ValueHistory
 from fsm_engine.runtime import pauses
@@ -168,6 +169,90 @@ def test_conditions_count_the_iteration_that_begins(
     running.end()
     assert seen == stops
     assert engine.outcome == "completed"
+
+
+class Rl(EventEnum):
+    COLLECT = "collect"
+    LEARN = "learn"
+
+
+def test_a_lifecycle_without_epochs_is_followed_and_paused_by_its_own_counter() -> None:
+    lifecycle = Lifecycle("ppo")
+    with lifecycle.edit():
+        lifecycle.add_phase(Rl.COLLECT, activity=lambda engine: engine.state.rounds * 10, counter="rounds")
+        lifecycle.add_phase(Rl.LEARN, activity=lambda engine: engine.state.output + 1)
+        lifecycle.add_path(Events.STARTED >> Rl.COLLECT >> Rl.LEARN >> Rl.COLLECT)
+        lifecycle.add_transition(Rl.LEARN >> Events.COMPLETED, guard=lambda e: e.state.rounds == 9, label="solved")
+    player = Engine(lifecycle=lifecycle)
+    with player.inspect(paused=True) as inspector, Client(inspector.address) as client:
+        described = client.wait(lambda message: message["type"] == "hello")["engines"][0]
+        assert (described["name"], described["counters"]) == ("ppo", ["rounds"])
+        running = Running(player.run)
+        assert client.wait(lambda message: message["type"] == "look")["at"] == "IDLE --run--> STARTED, rounds 0"
+        every_third = {"counter": "rounds", "is": "every", "value": 3}
+        assert "every 3 rounds" in client.done("break", event="Rl.COLLECT", when=every_third)
+        refused = client.ask("break", event="Rl.COLLECT", when={"counter": "epoch", "is": "==", "value": 1})
+        assert (refused["ok"], "rounds" in refused["text"]) == (False, True)
+        assert not client.ask("step", by="epoch")["ok"]
+        for rounds in (3, 6, 9):
+            assert client.look("continue")["at"].endswith(f"COLLECT, rounds {rounds}")
+        client.look("step", by="phase")
+        client.done("continue")
+        running.end()
+        part = client.status("completed")
+    assert (part["state"]["rounds"], part["visits"]["Rl.LEARN"]) == (9, 9)
+    assert part["values"]["output"][-1][:2] == [9, 91.0]
+
+
+def test_a_lifecycle_that_is_edited_between_runs_is_sent_again(engine: Engine) -> None:
+    extra = EventEnum("Extra", {"EXTRA": "extra"})
+    with engine.inspect() as inspector, Client(inspector.address) as client:
+        engine.run(DATA, max_epochs=1)
+        engine.lifecycle.insert(extra["EXTRA"], after=Events.ITERATION_STARTED)
+        client.done("break", event="Extra.EXTRA", when={"counter": "iteration", "is": "==", "value": 2})
+        running = run(engine, epochs=1)
+        assert "--extra--> EXTRA" in client.wait(lambda message: message["type"] == "look")["at"]
+        client.done("continue")
+        running.end()
+        named = {"EXTRA"}
+        client.wait(lambda m: m["type"] == "engine" and named <= {one["name"] for one in m["engine"]["phases"]})
+        with engine.lifecycle.edit():
+            phase = next(one for one in engine.lifecycle.phases if one.event is extra["EXTRA"])
+            exits = [one for one in engine.lifecycle.transitions if extra["EXTRA"] in (one.source, one.target)]
+            engine.lifecycle.remove(*exits, phase)
+            engine.lifecycle.add_path(Events.ITERATION_STARTED >> Events.ITERATION_COMPLETED)
+        engine.run(DATA, max_epochs=1)  # the breakpoint at the removed phase holds nothing
+        last = client.wait(lambda m: m["type"] == "update" and m["engines"][0]["visits"].get("IDLE") == 3)
+    visits = last["engines"][0]["visits"]
+    assert (visits["Extra.EXTRA"], visits["Events.ITERATION_COMPLETED"]) == (4, 12)
+
+
+def test_an_error_exit_holds_the_run_before_the_handlers_of_the_exception(engine: Engine) -> None:
+    handled: list[BaseException] = []
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: handled.append(error))
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda: 1 / 0)
+    with engine.inspect() as inspector, Client(inspector.address) as client:
+        edge = ["Events.ITERATION_COMPLETED", "Events.EXCEPTION_RAISED"]
+        client.done("break", edge=edge)
+        running = run(engine)
+        assert "--exception--> EXCEPTION_RAISED" in client.wait(lambda message: message["type"] == "look")["at"]
+        assert handled == []
+        client.done("continue")
+        running.end()
+        assert len(handled) == 1
+
+
+def test_every_exit_of_the_page_can_have_a_breakpoint(engine: Engine, inspector: Inspector) -> None:
+    described = inspector._control.engines[0].describe()
+    assert described is not None
+    graph, places = engine.lifecycle.graph, 0
+    for phase in described["phases"]:
+        for move in phase["exits"]:
+            if move["target"]:  # else it leads to the phase that was left before
+                place = {"event": move["target"]} if move["via"] else {"edge": [phase["id"], move["target"]]}
+                read_breakpoint(1, 0, graph, place)
+                places += 1
+    assert places > 20
 
 
 def test_run_until_pauses_once(engine: Engine, inspector: Inspector, client: Client) -> None:

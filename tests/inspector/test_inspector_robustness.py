@@ -8,6 +8,7 @@ import gc
 import http.client
 import json
 import multiprocessing
+import pickle
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fsm_engine import Engine, Events
+from fsm_engine._util.errors import BusyError
 from fsm_engine.inspector import control as control_module
 from fsm_engine.inspector import hub as hub_module
 from fsm_engine.inspector import look as looks
@@ -162,10 +164,28 @@ def test_engines_that_no_longer_exist_take_bounded_memory(engine: Engine, monkey
         assert inspector.timeline.summary()
 
 
-def test_copies_of_an_inspected_engine_are_not_inspected(engine: Engine) -> None:
-    with engine.inspect() as inspector:
-        copy.deepcopy(engine).run(DATA)
+def double(engine: Engine, batch: float) -> float:
+    return 2 * batch
+
+
+def test_copies_of_an_inspected_engine_are_not_inspected() -> None:
+    engine = Engine(double)
+    with engine.inspect() as inspector, Client(inspector.address) as client:
+        for copied in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine))):
+            copied.run(DATA)
+            assert copied.state.output == 6
         assert not list(inspector.timeline.tracks[0].moves)
+        client.done("pause")
+        thread = start(engine)
+        client.wait(lambda message: message["type"] == "look")
+        for copied in (copy.deepcopy, pickle.dumps):
+            with pytest.raises(BusyError, match="interrupt"):
+                copied(engine)
+        client.done("suspend")
+        thread.join(20)
+        resumed = pickle.loads(pickle.dumps(engine))
+    resumed.run(DATA)
+    assert (resumed.outcome, resumed.state.iteration) == ("completed", 4)
 
 
 def test_a_forked_process_runs_without_the_inspector(engine: Engine) -> None:

@@ -370,6 +370,32 @@ def test_a_closed_inspector_is_not_called_disconnected(page: FakeInspector) -> N
 
 
 @pytest.mark.slow
+def test_a_lifecycle_without_epochs_shows_its_own_counters(page: FakeInspector) -> None:
+    engine, timeline = recorded()
+    page.receive(hello(described(engine, timeline, counters=["rounds"])))
+    values = {"output": [[1, 2.0], [7, 3.0]]}
+    page.receive(update(moves_of(timeline), values=values, state={"epoch": 0, "iteration": 0, "rounds": 7}))
+    assert page.tab.text("#progress-text").startswith("rounds 7")
+    assert "counters rounds 7" in page.tab.text("#run .facts")
+    assert "epoch" not in page.tab.text("#run .facts")
+    page.click_phase("Parts.FORWARD")
+    conditions = page.tab.texts(".stop-form option")
+    assert conditions == ["always", "at rounds", "from rounds", "every … rounds"]
+
+
+@pytest.mark.slow
+def test_the_exit_to_the_phase_before_says_where_to_pause_instead(page: FakeInspector) -> None:
+    follow(page)
+    page.tab.js(
+        "document.querySelector('[data-source=\"Events.RESUMED\"] .reach')"
+        ".dispatchEvent(new MouseEvent('click', { bubbles: true }))"
+    )
+    assert page.tab.text(".stop-form h3").endswith("from RESUMED to the phase before")
+    assert "Pause at RESUMED instead" in page.tab.text(".stop-form .hint")
+    assert page.tab.find(".stop-here").get_attribute("disabled")
+
+
+@pytest.mark.slow
 def test_offers_and_breakpoints_of_two_engines_are_told_apart(page: FakeInspector) -> None:
     engine, timeline = recorded()
     two = [described(engine, timeline, heading=heading) | {"id": number} for number, heading in enumerate(("a", "b"))]

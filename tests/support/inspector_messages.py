@@ -47,6 +47,7 @@ def engine_message(number: int = 0, **changes: Any) -> dict[str, Any]:
         "svg": "<svg/>",
         "phases": [{**asdict(phase), "canStop": number > 0} for number, phase in enumerate(phases)],
         "mainPath": [qualified_name(graph.phases[graph.index[move.source]]) for move in main_path(graph)],  # type: ignore[index]
+        "counters": ["iteration", "epoch"],
         "kinds": [{"source": "", "label": "", "target": name, "isTransition": True} for name in names],
         "handlers": [{"name": "validate", "event": "Events.EPOCH_COMPLETED", "place": "train.py:1"}],
         "canPause": True,

@@ -9,7 +9,7 @@ from typing import Any
 from fsm_engine._util.suggestions import did_you_mean
 
 GRAMMAR = "PHASE or A >> B, then if wanted: iteration >= 100, epoch == 3, every 50, once"
-_COUNTERS = ("iteration", "epoch")
+COUNTERS = ("iteration", "epoch")
 _TESTS = ("==", ">=", "every")
 _SIGNS = re.compile(r"(>>|>=|==)")
 Phase = Mapping[str, Any]
@@ -35,7 +35,7 @@ def name_of(phase: Phase, phases: Sequence[Phase]) -> str:
     return str(phase["name"] if sum(one["name"] == phase["name"] for one in phases) == 1 else phase["id"])
 
 
-def read_breakpoint(line: str, phases: Sequence[Phase]) -> dict[str, Any]:
+def read_breakpoint(line: str, phases: Sequence[Phase], counters: Sequence[str] = COUNTERS) -> dict[str, Any]:
     """Return the command ``break`` that a line asks for, without its engine.
 
     Raises:
@@ -50,7 +50,7 @@ def read_breakpoint(line: str, phases: Sequence[Phase]) -> dict[str, Any]:
         raise ValueError(f"expected {GRAMMAR}")
     command: dict[str, Any] = {"command": "break", **({"event": ends[0]} if size == 1 else {"edge": ends})}
     if words[size:]:
-        command["when"] = _condition(words[size:])
+        command["when"] = _condition(words[size:], counters)
     return {**command, "once": True} if once else command
 
 
@@ -69,11 +69,14 @@ def _named(name: str, phases: Sequence[Phase]) -> Iterator[str]:
             yield str(phase["id"])
 
 
-def _condition(words: Sequence[str]) -> dict[str, Any]:
-    counter = words[0].removesuffix("s") if words[0].removesuffix("s") in _COUNTERS else ""
+def _condition(words: Sequence[str], counters: Sequence[str]) -> dict[str, Any]:
+    named = {form: name for name in counters for form in (name, name.removesuffix("s"), f"{name}s")}
+    counter = named.get(words[0], "")
     rest = words[1:] if counter else words
-    if len(rest) == 3 and rest[2].removesuffix("s") in _COUNTERS and not counter:  # every 50 iterations
-        counter, rest = rest[2].removesuffix("s"), rest[:2]
+    if len(rest) == 3 and rest[2] in named and not counter:  # every 50 iterations
+        counter, rest = named[rest[2]], rest[:2]
     if len(rest) != 2 or rest[0] not in _TESTS or not (rest[1].isdecimal() and int(rest[1])):
         raise ValueError(f"{' '.join(words)!r} is not a condition; expected {GRAMMAR}")
-    return {"counter": counter or "iteration", "is": rest[0], "value": int(rest[1])}
+    if not (counter or counters):
+        raise ValueError("the lifecycle has no counters, so a breakpoint there cannot have a condition")
+    return {"counter": counter or counters[0], "is": rest[0], "value": int(rest[1])}

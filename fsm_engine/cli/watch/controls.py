@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from fsm_engine.cli.watch.breakpoint_line import GRAMMAR, read_breakpoint
+from fsm_engine.cli.watch.breakpoint_line import COUNTERS, GRAMMAR, read_breakpoint
 from fsm_engine.cli.watch.model import Model, Note
 from fsm_engine.cli.watch.questions import PhasePrompt, Prompt, Question
 
@@ -113,9 +113,10 @@ class Controls:
     def _ask_for_breakpoint(self) -> None:
         shown = self.model.shown
         phases = [] if shown is None else shown.phases
+        counters = COUNTERS if shown is None else shown.counters
 
         def accept(line: str) -> None:
-            command = read_breakpoint(line, phases)
+            command = read_breakpoint(line, phases, counters)
             self._send(command.pop("command"), **command)
 
         self.prompt = PhasePrompt("break at", GRAMMAR, accept, phases=phases)

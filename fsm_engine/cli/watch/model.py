@@ -58,6 +58,11 @@ class WatchedEngine:
         """The phases, in the order of the lifecycle."""
         return list(self.described["phases"])
 
+    @property
+    def counters(self) -> list[str]:
+        """The counters of the lifecycle, the finest first."""
+        return list(self.described["counters"])
+
     def phase_name(self, phase_id: str | None) -> str:
         """Return the short name of a phase."""
         return next((str(one["name"]) for one in self.phases if one["id"] == phase_id), phase_id or "-")

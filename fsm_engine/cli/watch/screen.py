@@ -86,10 +86,10 @@ def _lost_pill(model: Model) -> Text | None:
 
 def _counters(model: Model, engine: WatchedEngine, width: int) -> Text:
     state, since = engine.now.get("state", {}), engine.now.get("since")
+    limits = {"epoch": "max_epochs", "iteration": "max_iters"}
+    counters = [name for name in dict.fromkeys([*limits, *engine.counters]) if name in engine.counters]
     parts = [
-        _of(name, state.get(name), state.get(most))
-        for name, most in (("epoch", "max_epochs"), ("iteration", "max_iters"))
-        if state.get(name) is not None
+        _of(name, state.get(name), state.get(limits.get(name, ""))) for name in counters if state.get(name) is not None
     ]
     phase = Text.assemble((engine.phase_name(engine.now.get("phase")), "bold"))
     if since is not None and engine.status in ("running", "paused") and model.now - since >= 10**9:

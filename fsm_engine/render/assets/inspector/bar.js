@@ -82,17 +82,18 @@ class Bar {
     if (records && records.canPause !== true) button.title = String(records.canPause);
   }
 
-  #showProgress({ state, progress, status }, { epoch, iteration, atEnd }) {
+  #showProgress({ state, progress, status, ownCounts }, { epoch, iteration, atEnd }) {
     const total = progress.total ?? null;
     const part = total ? Math.min((iteration ?? 0) / total, 1) : null;
-    byId("progress").hidden = !iteration && !epoch;
+    const own = atEnd && iteration === null ? ownCounts.map(([name, count]) => ofTotal(name, count)) : [];
+    byId("progress").hidden = !iteration && !epoch && !own.length;
     byId("meter").hidden = part === null;
     if (part !== null) {
       byId("done").style.width = `${(part * 100).toFixed(2)}%`;
       byId("meter").setAttribute("aria-valuenow", Math.round(part * 100));
     }
     const left = atEnd && status === "running" && progress.remaining ? `${duration(roundTime(progress.remaining))} left` : "";
-    const parts = [ofTotal("epoch", epoch, state.max_epochs), ofTotal("iteration", iteration, total), left];
+    const parts = [ofTotal("epoch", epoch, state.max_epochs), ofTotal("iteration", iteration, total), ...own, left];
     write(byId("progress-text"), parts.filter(Boolean).join(" \u00b7 "));
   }
 }

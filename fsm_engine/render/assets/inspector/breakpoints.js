@@ -1,21 +1,18 @@
 /* The form that pauses a run at a phase or an exit, always or under a condition. */
 
-const CONDITIONS = [
-  ["", "always"],
-  ["iteration ==", "at iteration"],
-  ["iteration >=", "from iteration"],
-  ["iteration every", "every \u2026 iterations"],
-  ["epoch ==", "at epoch"],
-  ["epoch >=", "from epoch"],
-  ["epoch every", "every \u2026 epochs"],
-];
+/** The conditions on counters, each with its text. */
+const conditionsOf = (counters) => [["", "always"], ...counters.flatMap((name) => [
+  [`${name} ==`, `at ${name}`],
+  [`${name} >=`, `from ${name}`],
+  [`${name} every`, `every \u2026 ${name.replace(/s$/, "")}s`],
+])];
 
 class BreakpointForm {
   /** `add` is called with the details of a breakpoint. */
   constructor(add) {
     this.add = add;
     this.title = make("h3");
-    this.condition = make("select", { "aria-label": "Condition" }, CONDITIONS.map(([key, text]) => make("option", { value: key }, text)));
+    this.condition = make("select", { "aria-label": "Condition" });
     this.number = make("input", { type: "number", min: 1, step: 1, value: 1, "aria-label": "Number", hidden: true });
     this.stop = make("button", { type: "submit", class: "stop-here" }, "Pause here");
     this.until = make("button", { type: "button", title: "Continue, and pause there once (r)" }, "Run until here");
@@ -30,6 +27,14 @@ class BreakpointForm {
     });
   }
 
+  /** Offer conditions on the counters of a lifecycle. */
+  offer(counters) {
+    if (counters.join() === this.counters) return;
+    this.counters = counters.join();
+    this.condition.replaceChildren(...conditionsOf(counters).map(([key, text]) => make("option", { value: key }, text)));
+    this.number.hidden = true;
+  }
+
   /** Show the form for a place, with the reason if a run cannot pause there. */
   show(place, reason) {
     this.place = place;
@@ -41,7 +46,7 @@ class BreakpointForm {
 
   submit(once) {
     if (!this.place || this.reason || !this.element.reportValidity()) return;
-    const [counter, is] = this.condition.value.split(" ");
+    const [counter, is] = this.condition.value.split(/ (?=\S+$)/);
     const { event, edge } = this.place;
     this.add({
       ...(edge ? { edge } : { event }),
@@ -54,7 +59,7 @@ class BreakpointForm {
 /** The place of a breakpoint: a phase, or one of its exits. An exit of a scope stands for its target. */
 function placeOf(phase, exit, nameOf) {
   if (!exit) return { event: phase.id, name: phase.name };
-  const ends = { name: phase.name, target: nameOf(exit.target) };
+  const ends = { name: phase.name, target: nameOf(exit.target) || "the phase before" };
   return exit.via ? { ...ends, event: exit.target, via: exit.via } : { ...ends, edge: [phase.id, exit.target] };
 }
 

@@ -17,9 +17,9 @@ class CurvesTab {
     });
   }
 
-  show(series, time) {
-    this.empty.hidden = series.size > 0;
-    this.curves.show(series, time);
+  show(records, time) {
+    this.empty.hidden = records.series.size > 0;
+    this.curves.show(records, time);
   }
 }
 
@@ -32,7 +32,8 @@ class Curves {
   }
 
   /** Show the values of an engine up to a time; all for null. */
-  show(series, time) {
+  show({ series, counters }, time) {
+    this.counter = counters[0] ?? "value";
     const ordered = [...series].sort(([one], [other]) => rankOf(one) - rankOf(other));
     this.series = new Map(ordered.slice(0, this.most));
     this.time = time;
@@ -85,7 +86,7 @@ class Curves {
     pen.clearRect(0, 0, width, height);
     const last = points.at(-1);
     const found = drawn.length ? this.#paint(pen, drawn, width, height - AXIS_HEIGHT, card.pointer) : null;
-    const name = series.hasIterations ? "iteration" : "value";
+    const name = series.hasIterations ? this.counter : "value";
     const latest = last ? value(this.time === null ? series.last : last.mean) : "";
     write(card.latest, found ? `${value(found.mean)} at ${name} ${NUMBER.format(found.x)}` : latest);
     canvas.setAttribute("aria-label", `${series.name}: ${plural(NUMBER.format(points.length), "point")}, last ${latest || "none"}`);

@@ -72,7 +72,7 @@ function showTab() {
   const { time } = transport;
   if (tabs.current === "run") showRun(records);
   if (tabs.current === "phase") phaseTab.count(shown.selected, momentOf(records, time).visits, phaseTimes(records));
-  if (tabs.current === "curves") curvesTab.show(records.series, time);
+  if (tabs.current === "curves") curvesTab.show(records, time);
   if (tabs.current === "handlers") handlersTab.show(records.handlers, callsOf(records, time));
 }
 
@@ -82,7 +82,7 @@ function showRun(records) {
   runTab.showFailure(failure ?? null, failure && phaseOf(records, failure.phase));
   runTab.showProgress(records, momentOf(records, transport.time), { held, now: shown.now });
   runTab.showTimes(timeline.chart.tracks.find(({ id }) => id === records.id));
-  curves.show(records.series, transport.time);
+  curves.show(records, transport.time);
   runTab.showLook(records.status === "paused" && !held ? (engines.looks.get(records.id) ?? null) : null);
   runTab.showOffers(shown.offers, !shown.hello || shown.hello.readOnly);
   const named = shown.breakpoints.map((one) => ({ ...one, of: one.engine === engines.shown ? "" : engines.all.get(one.engine)?.heading }));
@@ -123,6 +123,7 @@ function showEngine() {
   search.load(phases);
   byId("legend").replaceChildren(...legend(phases));
   bar.offerSteps(phases);
+  form.offer(engines.current.counters);
   const chooseExit = (exit) => choose(shown.selected, exit);
   phaseTab = new PhaseTab(byId("phase"), engines.current, { form, selectedExit: () => shown.exit, chooseExit });
   select(phases.some(({ id }) => id === shown.selected) ? shown.selected : "", shown.exit);

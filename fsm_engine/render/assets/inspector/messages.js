@@ -122,6 +122,7 @@ function reasonAgainst(phase, exit) {
   if (transport.isReplay) return "This is a recording.";
   if (hello?.readOnly) return "This page is read-only.";
   if (engines.current?.canPause !== true) return String(engines.current?.canPause);
+  if (exit && !exit.target) return `This exit leads to the phase that the run has left before. Pause at ${phase.name} instead.`;
   const target = exit ? phaseOf(engines.current, exit.target) : phase;
   return target && target.canStop !== false ? "" : `A run cannot pause ${exit ? "on this exit" : `in ${phase.name}`}.`;
 }

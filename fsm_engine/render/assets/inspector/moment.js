@@ -16,6 +16,8 @@ function momentOf(records, time) {
   const taken = atEnd ? records.taken : takenUntil(records, numbers, move);
   const kind = move >= 0 ? records.kind(numbers[move]) : NO_MOVE;
   const next = Math.min(move + 1, times.length - 1);
+  const countOf = (name, column) =>
+    !records.counters.includes(name) ? null : atEnd ? records.state[name] : records.moves.column(column)[next];
   return {
     move,
     atEnd,
@@ -23,8 +25,8 @@ function momentOf(records, time) {
     kind,
     phase: (atEnd && records.phase) || kind.target || firstPhase(records, numbers, move),
     since: move >= 0 ? times[move] : null,
-    epoch: atEnd ? records.state.epoch : records.moves.column(2)[next],
-    iteration: atEnd ? records.state.iteration : records.moves.column(3)[next],
+    epoch: countOf("epoch", 2),
+    iteration: countOf("iteration", 3),
     visits: visitsOf(records.kinds, taken),
     trail: Array.from(numbers.subarray(Math.max(move - TRAIL + 1, 0), move + 1), (number) => records.kind(number)),
   };

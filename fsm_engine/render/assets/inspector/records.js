@@ -7,6 +7,7 @@ const NO_MOVE = {
   source: "", label: "", target: "", scopes: [], category: "phase", isTransition: false, startsVisit: false, startsRun: false,
 };
 const MISSING = -1;
+const BUILT_IN = ["iteration", "epoch"]; // counters, the finest first
 
 /** Rows of numbers, stored in columns. Only the newest `most` rows are kept. */
 class Columns {
@@ -56,9 +57,9 @@ class EngineRecords {
   }
 
   /** Take the description of the engine. Return true if its picture has changed. */
-  describe({ id, name, heading, parent, svg, phases, kinds, handlers, canPause = true, canSave = true }) {
+  describe({ id, name, heading, parent, svg, phases, kinds, handlers, counters = BUILT_IN, canPause = true, canSave = true }) {
     const isNew = svg !== this.svg || JSON.stringify(phases) !== JSON.stringify(this.phases);
-    Object.assign(this, { id, name, heading, parent, svg, phases, kinds, handlers, canPause, canSave });
+    Object.assign(this, { id, name, heading, parent, svg, phases, kinds, handlers, counters, canPause, canSave });
     return isNew;
   }
 
@@ -75,6 +76,12 @@ class EngineRecords {
   /** Whether the run is in a phase now. */
   get isRunning() {
     return this.status === "running" || this.status === "paused";
+  }
+
+  /** The values of the counters of the user's phases, by name. They are known for the present only. */
+  get ownCounts() {
+    const own = this.counters.filter((name) => !BUILT_IN.includes(name));
+    return own.map((name) => [name, this.state[name] ?? null]).filter(([, count]) => count !== null);
   }
 
   /** The number of moves that the page has, and the number of all moves. */

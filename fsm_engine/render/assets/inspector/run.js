@@ -1,6 +1,6 @@
 /* The tab "Run": the failure or the pause, the progress, the offered scalars, and the breakpoints. */
 
-const FACTS = ["epoch", "iteration", "speed", "running time", "remaining", "paused for"];
+const FACTS = ["epoch", "iteration", "counters", "speed", "running time", "remaining", "paused for"];
 
 class RunTab {
   /** `send` sends a command, `readLog` opens the log; `curves` shows the first values. */
@@ -27,6 +27,7 @@ class RunTab {
     const texts = {
       epoch: ofTotal("", moment.epoch, state.max_epochs).trim(),
       iteration: ofTotal("", moment.iteration, progress.total).trim(),
+      counters: held ? "" : records.ownCounts.map(([name, count]) => ofTotal(name, count)).join(", "),
       speed: progress.rate && !held ? `${value3(progress.rate)} it/s` : "",
       "running time": seconds === null || held ? "" : duration(roundTime(seconds)),
       remaining: remaining === null || held ? "" : `about ${duration(roundTime(remaining))}`,
