@@ -38,6 +38,18 @@ def test_every_path_in_code_exists(document: Path) -> None:
     assert [path for path in paths if not (ROOT / path.rstrip(".")).exists()] == []
 
 
+def test_every_extra_in_an_install_command_exists() -> None:
+    project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text())["project"]
+    commands = {
+        (document.name, extra)
+        for document in DOCUMENTS
+        for extras in re.findall(r"pip install (?:-e )?\"(?:fsm-engine|\.)\[([\w,-]+)\]\"", document.read_text())
+        for extra in extras.split(",")
+    }
+    assert len(commands) > 15
+    assert [one for one in commands if one[1] not in project["optional-dependencies"]] == []
+
+
 @pytest.mark.parametrize("document", [document for document in DOCS if document.parent.name != "how-to"], ids=name)
 def test_the_code_of_a_document_runs_from_top_to_bottom(
     document: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
