@@ -1,4 +1,4 @@
-"""Configuration of all tests: collection without torch, one thread per xdist worker, order, shared fixtures."""
+"""Configuration of all tests: collection without torch, hypothesis without time limits, order, shared fixtures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from importlib.util import find_spec
 
 import pytest
 from children import Children
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # with one worker per core, more threads would only compete
     os.environ.setdefault("OMP_NUM_THREADS", "1")
