@@ -42,7 +42,7 @@ def test_the_program_of_a_guide_prints_what_the_guide_shows(
 
 def without_numbers(text: str) -> str:
     """Return `text` with each number, and its unit of time, replaced by a sign."""
-    return re.sub(r"\d[\d.,]*(?: (?:ns|µs|ms|s)\b)?", "#", text)
+    return re.sub(r"\d[\d.,]*(?: (?:ns|us|µs|ms|s)\b)?", "#", text)
 
 
 def test_a_guide_answers_one_question_with_one_program(guide: Path) -> None:
