@@ -17,6 +17,7 @@ _STYLE = """<style>
 .fsm-engine table tbody tr + tr > * { border-top: 1px solid rgba(128, 128, 128, 0.18); }
 .fsm-engine table tr .text { text-align: left; overflow-wrap: anywhere; }
 .fsm-engine table tr .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.fsm-engine .findings tr td:nth-child(-n+2) { white-space: nowrap; overflow-wrap: normal; }
 .fsm-engine .title { margin: 0 0 0.4em; font-weight: 600; font-size: 1.05em; }
 .fsm-engine .note { margin: 0 0 0.6em; opacity: 0.8; }
 .fsm-engine .status { display: inline-block; margin-left: 0.6em; padding: 0 0.6em; border: 1px solid currentColor;

@@ -211,7 +211,9 @@ class Engine(EventDispatcher):
             max_epochs, max_iters = state.max_epochs, state.max_iters
         length = epoch_length or (state.epoch_length if data is None else run_limits.length_of(data))
         limits = handler_checks.RunLimits(max_epochs, max_iters, length)
-        return [*self.lifecycle.check(), *handler_checks.findings(self, limits)]
+        found = self.lifecycle.check()
+        found.extend(handler_checks.findings(self, limits))
+        return found
 
     def explain(self, what: AnyEvent | Handler) -> Explanation:
         """Return which handlers an event calls, or when a handler is called; print it, or show it in a notebook.

@@ -22,7 +22,7 @@ from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.mutable_graph import ChangedPart
 from fsm_engine.lifecycle.step_parts import ignores_options, missing_parts, with_one_activity
 from fsm_engine.lifecycle.training import OUTER
-from fsm_engine.lifecycle.validation import Finding, edit_findings, findings, raise_errors, unbound_finding
+from fsm_engine.lifecycle.validation import Finding, Findings, edit_findings, findings, raise_errors, unbound_finding
 from fsm_engine.runtime.run import Run
 
 E = TypeVar("E", bound="LifecycleBuilder")
@@ -467,11 +467,8 @@ class LifecycleBuilder:
             ['unreachable', 'stuck', 'stuck']
         """
         step = self._step_findings()
-        return [
-            *findings(self._graph),
-            *step,
-            *(found for rule in self._required if (found := self._broken_requirement(*rule))),
-        ]
+        broken = (found for rule in self._required if (found := self._broken_requirement(*rule)))
+        return Findings([*findings(self._graph), *step, *broken])
 
     def _step_findings(self) -> list[Finding]:
         if isinstance(self.step, Unbound):

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from fsm_engine._util.errors import LifecycleError
 from fsm_engine._util.similar_names import similar_names
@@ -54,6 +55,35 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.message} {self.fix}"
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        return Findings([self])._repr_mimebundle_()
+
+
+class Findings(list[Finding]):
+    """A list of findings that notebooks show as a table, and consoles as one line each."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{_severity(finding)} {finding.code}: {finding}" for finding in self) or "no problems found"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        del cycle
+        printer.text(str(self))
+
+    def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
+        from fsm_engine._util.html import block, mimebundle, table
+
+        def html() -> str:
+            rows = [(_severity(one), one.code, one.message, one.fix) for one in self]
+            if not rows:
+                return block('<p class="note">No problems found.</p>')
+            return block(f'<div class="findings">{table(("", "rule", "problem", "fix"), rows)}</div>')
+
+        return mimebundle(self.__str__, html)
+
+
+def _severity(finding: Finding) -> str:
+    return "error" if finding.is_error else "warning"
 
 
 def _no_phases(view: GraphView) -> Iterator[Finding]:

@@ -164,6 +164,48 @@ def test_an_object_whose_html_cannot_be_made_shows_its_text_and_the_reason() -> 
     assert re.search(r"Unfinished object at .*\n\(no HTML: AttributeError: ", output[form])
 
 
+# Findings
+
+
+def test_findings_are_a_table_with_a_line_of_text_for_each(engine: Engine) -> None:
+    engine.add_event_handler(Events.EPOCH_COMPLETED(once=9), lambda: None)
+    output = shown(engine.check([1], max_epochs=2))
+    (line,) = output["text/plain"].splitlines()
+    assert line.startswith("warning never-passes: ")
+    assert "is not called on Events.EPOCH_COMPLETED (once=9)" in line
+    text = text_of(output["text/html"])
+    for part in ("rule problem fix", "warning never-passes", "epoch is at most 2", "Change the filter"):
+        assert part in text, part
+
+
+def test_one_finding_and_the_findings_of_a_lifecycle_are_shown_and_escaped() -> None:
+    lifecycle = Lifecycle("stuck")
+    lifecycle.add_phase(Evil.EVENT, activity=lambda engine: None)
+    found = lifecycle.check()
+    assert [line.split(":")[0] for line in shown(found)["text/plain"].splitlines()] == [
+        f"error {finding.code}" for finding in found
+    ]
+    assert "error unreachable" in text_of(shown(found)["text/html"])
+    assert "error unreachable" in text_of(shown(found[0])["text/html"])
+
+
+def test_no_findings_say_so(engine: Engine) -> None:
+    output = shown(engine.check())
+    assert (output["text/plain"], text_of(output["text/html"])) == ("no problems found", "No problems found.")
+    assert engine.check() == []
+
+
+# Inspectors
+
+
+def test_an_inspector_is_its_page_with_its_address_as_text(engine: Engine) -> None:
+    pytest.importorskip("websockets")
+    with engine.inspect() as inspector:
+        output = shown(inspector)
+    assert output["text/plain"] == f"<Inspector at {inspector.address}>"
+    assert f'<iframe src="{inspector.address}"' in output["text/html"]
+
+
 # Timelines
 
 
