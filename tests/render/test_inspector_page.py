@@ -279,6 +279,16 @@ def test_the_page_shows_the_run_that_it_is_told_of(page: FakeInspector) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", ["WIDE", "NARROW"])
+def test_no_control_covers_the_picture(page: FakeInspector, size: str) -> None:
+    page.tab.emulate(getattr(page.tab, size))
+    follow(page)
+    assert page.tab.covered("#view") == []
+    assert page.tab.js("return document.querySelectorAll('#view button').length") == 0
+    assert page.tab.text("#fit").endswith("%")
+
+
+@pytest.mark.slow
 def test_names_are_text(page: FakeInspector) -> None:
     nasty = EventEnum("Nasty", {NASTY: "nasty"})
     (event,) = nasty

@@ -860,23 +860,12 @@ def test_on_a_small_screen_the_panel_is_below_the_picture(shown, tab):
     assert tab.texts("#walk h2") == ["IDLE"]
 
 
-COVERED = """
-    const view = document.getElementById("view");
-    const box = view.getBoundingClientRect();
-    const found = [];
-    for (let x = box.left + 2; x < box.right; x += 12)
-        for (let y = box.top + 2; y < box.bottom; y += 12)
-            if (document.elementFromPoint(x, y).closest("#view, .picture") === null) found.push([x, y]);
-    return found;
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["WIDE", "NARROW"])
 def test_nothing_covers_the_picture(size, shown, tab):
     tab.emulate(getattr(tab, size))
     shown(training(), "#walk=0.2")
-    assert tab.js(COVERED) == []
+    assert tab.covered("#view") == []
     assert tab.js("return document.querySelectorAll('#view > :not(.picture)').length") == 0
 
 

@@ -115,6 +115,21 @@ class Tab:
         found = self.driver.find_elements("css selector", selector)
         return [" ".join(element.text.split()) for element in found if element.is_displayed()]
 
+    def covered(self, selector: str) -> list[list[float]]:
+        """Return places of an element at which another one is above it."""
+        return self.js(  # type: ignore[no-any-return]
+            """
+            const frame = document.querySelector(arguments[0]);
+            const box = frame.getBoundingClientRect();
+            const found = [];
+            for (let x = box.left + 2; x < box.right; x += 12)
+                for (let y = box.top + 2; y < box.bottom; y += 12)
+                    if (!frame.contains(document.elementFromPoint(x, y))) found.push([x, y]);
+            return found;
+            """,
+            selector,
+        )
+
     def until(self, condition: Callable[[], T]) -> T:
         """Wait up to 30 seconds until `condition` returns a true value, and return that value."""
         for _ in range(600):
