@@ -38,6 +38,7 @@ def run(epochs: int, folder: Path) -> None:
     Raises:
         ModuleNotFoundError: torch or scikit-learn is not installed; the message has the pip command.
     """
+    typer.echo("A small network learns handwritten digits, with handlers on its step. Importing torch ...", err=True)
     torch = import_extra("torch", "examples", "the demo needs torch")
     load_digits = import_extra("sklearn.datasets", "examples", "the demo needs scikit-learn").load_digits
     from torch import nn

@@ -644,8 +644,11 @@ def test_the_demo_trains_and_draws(here):
 @pytest.mark.parametrize(("module", "package"), [("torch", "torch"), ("sklearn.datasets", "scikit-learn")])
 def test_the_demo_reports_a_missing_library(here, monkeypatch, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    line = error_line("demo")
-    assert line.startswith(f"the demo needs {package} ")
+    done = call("demo")
+    first, *_, line = done.stderr.splitlines()
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "handwritten digits" in first
+    assert line.removeprefix("error: ").startswith(f"the demo needs {package} ")
     assert line.endswith('pip install "fsm-engine[examples]"')
 
 

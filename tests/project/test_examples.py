@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = ("events_and_handlers", "backprop_events")
 SCRIPT = """
     import os, runpy, sys
-    os.environ["XDG_CACHE_HOME"], *sys.argv = sys.argv[1:]
+    os.environ["XDG_CACHE_HOME"], folder, *sys.argv = sys.argv[1:]
+    os.chdir(folder)
     sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -64,13 +66,13 @@ def run(interpreter: Children, cache: Path, tmp_path: Path) -> Run:
     folder.mkdir()
 
     def run(name: str, *arguments: str) -> Finished:
-        child = interpreter.start(folder, SCRIPT, str(cache), str(EXAMPLES / f"{name}.py"), *arguments)
+        child = interpreter.start(folder, SCRIPT, str(cache), str(folder), str(EXAMPLES / f"{name}.py"), *arguments)
         return Finished(child.wait(), child.out.read_text(), child.err.read_text())
 
     return run
 
 
-def test_a_short_run_shows_the_events_of_the_backward_pass(run: Run) -> None:
+def test_a_short_run_shows_the_events_of_the_backward_pass(run: Run, tmp_path: Path) -> None:
     done = run("backprop_events", "--samples", "48", "--epochs", "1", "--batch-size", "16")
     assert 0 <= done.accuracy <= 1
     assert re.findall(r"^Iter\[(\d)\] Function fired (.*)$", done.out, re.MULTILINE) == [
@@ -78,6 +80,17 @@ def test_a_short_run_shows_the_events_of_the_backward_pass(run: Run) -> None:
         for iteration in ("1", "2")
         for when in ("before backward pass", "after backward pass", "after optimizer step")
     ]
+    first, *_, last = done.out.splitlines()
+    assert "handwritten digits" in first
+    assert "[3/3] 100%" in done.err
+    assert (tmp_path / "output" / last.removeprefix("Picture: ")).read_text().count("BACKWARD_STARTED") > 0
+
+
+def test_the_example_says_what_it_does_before_it_imports_torch() -> None:
+    before = (EXAMPLES / "backprop_events.py").read_text().partition("\nimport torch\n")[0]
+    modules = [line.split()[1] for line in before.splitlines() if re.match(r"(from|import) \w", line)]
+    assert set(modules) <= {*sys.stdlib_module_names, "collections.abc"}
+    assert "    print(" in before
 
 
 def test_a_short_run_of_events_and_handlers(run: Run) -> None:
