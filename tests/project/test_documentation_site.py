@@ -61,13 +61,21 @@ def test_the_reference_has_an_anchor_for_each_public_name(pages: dict[str, str])
 
     names = list(public_names())
     values = {(package, name): getattr(import_module(package), name) for package, name in names}
-    with_anchor = {id(values[package, name]) for package, name in names if f"{package}.{name}" in anchors}
+    with_anchor = {
+        id(value)
+        for (package, name), value in values.items()
+        if {f"{package}.{name}", f"{getattr(value, '__module__', '')}.{name}"} & anchors
+    }
     by_ignite = ("supervised_training_step_amp", "supervised_evaluation_step_amp", "convert_tensor")
     with_anchor |= {
         id(values["fsm_engine.engine", name]) for name in by_ignite if any(a.endswith(name) for a in anchors)
     }
     assert {"fsm_engine.handlers", "fsm_engine.metrics", "fsm_engine.loggers"} < {package for package, _ in names}
     assert [f"{package}.{name}" for (package, name), value in values.items() if id(value) not in with_anchor] == []
+
+
+def test_no_entry_of_the_reference_is_a_module_instead_of_the_function_with_its_name(pages: dict[str, str]) -> None:
+    assert [name for name, text in pages.items() if "doc-symbol-module" in text] == []
 
 
 @pytest.mark.parametrize("facade", ["fsm_engine.Engine", "fsm_engine.Lifecycle", "fsm_engine.timeline.Timeline"])
