@@ -6,6 +6,7 @@ A line that runs from a strip into the next one has the same letter at both ends
 from __future__ import annotations
 
 import string
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +24,9 @@ LEGIBLE_SCALE = 0.85
 
 MAX_WIDTH, MAX_HEIGHT = 2.5, 1.6
 """Largest width as a multiple of the height, and largest height as a multiple of the width."""
+
+MOST_STRIPS = 12
+"""Largest number of strips that are tried."""
 
 STRIP_GAP, CONNECTOR_SIZE, CONNECTOR_PAD = 36.0, 9.0, 30.0
 """Distance between strips, font size of connectors, and space for them at each end of a strip, in pixels."""
@@ -50,8 +54,8 @@ def _content_top(picture: Picture) -> float:
 
 
 def _largest(picture: Picture, axis: _Axis) -> Picture:
-    """Return the folded picture that is largest on a slide: with two, three or four strips, or not folded."""
-    choices = [picture, *(axis.fold(cuts) for count in (2, 3, 4) if (cuts := axis.cuts(count)))]
+    """Return the picture with as many strips as make it largest on a slide; unchanged if folding does not help."""
+    choices = [picture, *(axis.fold(cuts) for count in range(2, MOST_STRIPS + 1) if (cuts := axis.cuts(count)))]
     return max(choices, key=_scale)
 
 
@@ -75,6 +79,8 @@ class _Axis:
         self.start, self.end = self.extent()
         self.blocked = sorted(self._blocked())
         self.lines = [segment for route in picture.routes for segment in segments(route.points)]
+        spans = [self.span(line) for line in self.lines]
+        self._starts, self._ends = sorted(span.start for span in spans), sorted(span.end for span in spans)
 
     def extent(self) -> tuple[float, float]:
         raise NotImplementedError
@@ -112,7 +118,11 @@ class _Axis:
     def _cut(self, wanted: float, most: float) -> float | None:
         """Return the place near `wanted` at which the fewest lines cross, at most `most` pixels away."""
         free = [place for place in self._free() if abs(place - wanted) <= most]
-        return min(free, key=lambda at: abs(at - wanted) + CROSSING_COST * len(self.crossings(at)), default=None)
+        return min(free, key=lambda at: abs(at - wanted) + CROSSING_COST * self._count(at), default=None)
+
+    def _count(self, cut: float) -> int:
+        """Return the number of lines that cross a cut."""
+        return bisect_left(self._starts, cut) - bisect_right(self._ends, cut)
 
     def _free(self) -> Iterator[float]:
         """Yield the middle of each part of the axis that is not blocked."""

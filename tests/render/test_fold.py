@@ -127,6 +127,21 @@ def crossings(lines: list[Rect], view: Rect, following: Rect) -> int:
     return 1 + sum(other - one > 4 for one, other in pairwise(ordered))
 
 
+def test_a_picture_of_many_phases_has_as_many_strips_as_make_it_largest() -> None:
+    phases = EventEnum("Phases", {f"PHASE_{number}": f"{number}" for number in range(100)})  # type: ignore[call-overload]
+    lifecycle = Lifecycle("long")
+    with lifecycle.edit():
+        path: Any = Events.STARTED
+        for event in phases:
+            lifecycle.add_phase(event, act)
+            path = path >> event
+        lifecycle.add_path(path >> Events.COMPLETED)
+    svg = render(lifecycle, "svg").decode()
+    width, height = size(svg)
+    assert len(strips(svg)) > 4
+    assert 0.5 < width / height < MAX_WIDTH
+
+
 def test_other_pictures_are_not_folded() -> None:
     for lifecycle, options in (
         (Lifecycle.training(), {}),

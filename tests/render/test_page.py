@@ -18,6 +18,7 @@ from sample_diagrams import HOSTILE
 
 from fsm_engine import Engine, EventEnum, Events, Exit, Lifecycle, Scope, Transition
 from fsm_engine.events.edges import Edge
+from fsm_engine.graph.signals import Signal
 from fsm_engine.lifecycle.coverage import covering_walks
 from fsm_engine.render import render
 from fsm_engine.render.page import lifecycle_page, page_theme
@@ -888,6 +889,17 @@ def test_a_page_shows_the_whole_lifecycle_or_says_where_more_is(shown, tab):
     assert (tab.js(INSIDE), tab.texts("#more")) == (False, ["More below, right: show all"])
     tab.click("#more")
     assert (tab.js(INSIDE), tab.texts("#more")) == (True, [])
+
+
+@pytest.mark.slow
+def test_phases_that_the_main_detail_leaves_out_are_listed_and_simulated(shown):
+    tab = shown(training(), "#phase=Events.TERMINATE", detail="main")
+    assert tab.js("return document.querySelectorAll('.node').length") < len(training().phases)
+    assert tab.text("#phase h2") == "TERMINATE"
+    tab.keys("s", "1")
+    tab.click(f'[data-choice="{number_of(tab, training().graph.signal_exits[1][Signal.TERMINATE])}"]')
+    tab.keys("2", "1")
+    assert [line.rpartition(" ")[2] for line in path(tab)] == ["STARTED", "TERMINATE", "COMPLETED", "IDLE"]
 
 
 @pytest.mark.slow

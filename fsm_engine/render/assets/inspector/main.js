@@ -62,7 +62,7 @@ function showBar(records, moment) {
 
 /** Show the status in the title, which the reader sees while another tab of the browser is open. */
 function showTitle() {
-  document.title = `${statusText(engines.current?.status ?? "idle")} \u00b7 ${shown.hello?.title ?? ""}`;
+  document.title = `${statusText(engines.current?.status ?? "idle")} \u00b7 ${shown.hello?.title ?? ""} \u00b7 inspector`;
 }
 
 /** Show the open tab. */
