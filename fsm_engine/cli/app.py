@@ -17,7 +17,7 @@ from fsm_engine.cli import output, running, timelines
 from fsm_engine.cli.completions import completions
 from fsm_engine.cli.errors import NEGATIVE, reported_errors
 from fsm_engine.cli.examples import EXAMPLES, epilog
-from fsm_engine.cli.targets import Target, find, find_phase
+from fsm_engine.cli.targets import Target, find, find_phase, recorded_target
 from fsm_engine.engine.engine import Engine
 from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.render import FORMATS, THEMES, render
@@ -125,8 +125,9 @@ def draw(
         typer.Option(metavar="RUN", help="Recorded run, such as run.fsmt; show its visits and times."),
     ] = None,
 ) -> None:
-    """Draw a lifecycle to files, or as text to standard output."""
-    found = find(target)
+    """Draw a lifecycle to files, or as text to standard output. With a recorded run and no TARGET, draw its own."""
+    recorded = None if timeline is None else Timeline.load(timeline)
+    found = find(target) if target is not None or recorded is None else recorded_target(recorded)
     options: dict[str, Any] = {
         "title": title,
         "direction": direction,
@@ -134,7 +135,7 @@ def draw(
         "theme": theme,
         "guards": guards,
         "handlers": handlers,
-        "timeline": timeline and Timeline.load(timeline),
+        "timeline": recorded,
     }
     for path in files or ():
         typer.echo(f"Wrote {found.lifecycle.draw(path, format, **options)}", err=True)

@@ -8,7 +8,7 @@ EXAMPLES = {
         ("draw train.py:trainer -o lifecycle.svg", "The lifecycle of an engine in your code"),
         ("draw lifecycle.json -o wide.svg -o wide.mmd --direction right", "One from a file, in two formats"),
         ("draw train.py:trainer -o slide.svg --detail main", "Without signals, errors and rare edges, for a slide"),
-        ("draw --timeline run.fsmt -o heat.svg", "The visits and times of a recorded run"),
+        ("draw --timeline run.fsmt -o heat.svg", "The visits and times of a recorded run, on its own lifecycle"),
     ),
     "show": (
         ("show", "The table of phases and exits"),
@@ -20,15 +20,22 @@ EXAMPLES = {
     ),
     "paths": (
         ("paths started completed --shortest", "The shortest run"),
+        ("paths iteration_completed epoch_completed --limit 3", "Every way from an iteration to the end of its epoch"),
         ("paths iteration_started iteration_completed train.py:trainer", "Every path through an iteration"),
     ),
     "diff": (
         ("diff training train.py:trainer", "The changes of your lifecycle to the standard one"),
         ("diff lifecycle.json train.py:trainer -o diff.svg", "Both in one picture"),
     ),
-    "timeline": (("timeline run.fsmt -o run.html", "A recorded run as a page with zoom"),),
+    "timeline": (
+        ("timeline run.fsmt", "The time that a recorded run spent per phase, transition and handler"),
+        ("timeline run.fsmt -o run.html", "A recorded run as a page with zoom"),
+    ),
     "timeline summary": (("timeline summary run.fsmt", "The time that a recorded run spent per phase"),),
-    "timeline verify": (("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows a recorded run"),),
+    "timeline verify": (
+        ("timeline verify run.fsmt", "Whether the run did only what its own lifecycle allows"),
+        ("timeline verify run.fsmt train.py:trainer", "Whether your lifecycle allows a recorded run"),
+    ),
     "timeline diff": (("timeline diff run.fsmt other.fsmt", "The first step in which two runs differ"),),
     "timeline draw": (("timeline draw run.fsmt -o timeline.svg -o trace.json", "A picture, and a trace for Perfetto"),),
     "timeline replay": (("timeline replay run.fsmt --open", "A recorded run played over its lifecycle"),),

@@ -20,6 +20,7 @@ from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.lifecycle.validation import Finding
 from fsm_engine.serialization.files import READERS
+from fsm_engine.timeline import Timeline
 
 STANDARD = "training"
 
@@ -62,6 +63,13 @@ def find(text: str | None) -> Target:
         module = load_module(place)
         found = _named(module, place, name) if name else _only_one(module, place)
     return Target(text, found.lifecycle, found) if isinstance(found, Engine) else Target(text, found)
+
+
+def recorded_target(recorded: Timeline) -> Target:
+    """Return the lifecycle that a recording contains; the standard lifecycle if it contains none."""
+    track = recorded.tracks[0] if recorded.tracks else None
+    lifecycle = None if track is None else track.lifecycle
+    return find(None) if track is None or lifecycle is None else Target(track.name, lifecycle)
 
 
 def find_phase(lifecycle: Lifecycle, name: str) -> Event:

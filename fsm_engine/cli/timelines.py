@@ -11,19 +11,19 @@ from typer.core import TyperGroup
 from fsm_engine._util.choices import suffix_of
 from fsm_engine.cli.errors import NEGATIVE, CommandError
 from fsm_engine.cli.examples import epilog
-from fsm_engine.cli.targets import find
+from fsm_engine.cli.targets import find, recorded_target
 from fsm_engine.render.timeline import FORMATS
 from fsm_engine.timeline import Timeline
 from fsm_engine.timeline.export import SUFFIXES
 
 
 class FileFirst(TyperGroup):
-    """A group of commands that runs `draw` if the first argument is a file."""
+    """A group of commands that runs `summary` if the first argument is a file, or `draw` if there is more."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, with ``draw`` inserted if necessary."""
+        """Parse the arguments, with ``summary`` or ``draw`` inserted if necessary."""
         if args and args[0] not in self.commands and Path(args[0]).suffix and not args[0].startswith("-"):
-            args = ["draw", *args]
+            args = ["draw" if len(args) > 1 else "summary", *args]
         return super().parse_args(ctx, args)
 
 
@@ -55,9 +55,13 @@ def verify(
 ) -> None:
     """Check that a lifecycle allows every transition of a run, with a state machine independent of the engine.
 
+    Without TARGET, it is the lifecycle that the recording contains.
+
     Exit codes: 0 if it does, 1 if it does not, 2 for an error.
     """
-    violation = _load_tracks(run).verify(find(target).lifecycle)
+    recorded = _load_tracks(run)
+    found = recorded_target(recorded) if target is None else find(target)
+    violation = recorded.verify(found.lifecycle)
     if violation is not None:
         print(str(violation))
         raise typer.Exit(NEGATIVE)
@@ -82,7 +86,7 @@ def draw(
 ) -> None:
     """Draw a run as .svg, .png, .pdf, .html (a page with zoom), or for Perfetto .json, .json.gz, .perfetto, .pftrace.
 
-    A file without a command is drawn: fsm-engine timeline run.fsmt -o run.html
+    A file without a command is drawn, too: fsm-engine timeline run.fsmt -o run.html
     """
     _check_suffixes(files, _DRAWN)
     recorded = Timeline.load(run)

@@ -78,7 +78,11 @@ def _count_transitions(graph: Graph, track: Track) -> Counter[int]:
         if not kind.is_transition:
             continue
         if kind.names not in known:
-            raise ValueError(f"{kind} was recorded, but this lifecycle has no such edge. Give the track of its engine.")
+            raise ValueError(
+                f"{kind} was recorded, but the lifecycle to draw has no such edge: the recording is of the engine "
+                f"{track.name!r}. Draw the lifecycle of this engine, or track.lifecycle of the recording. On the "
+                f"command line, name the engine, such as train.py:trainer, or leave TARGET out."
+            )
         found[id(known[kind.names][0])] += count
     return found
 

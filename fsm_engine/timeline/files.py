@@ -5,9 +5,10 @@ the compressed content, four with the CRC-32 of the content, and the content, co
 JSON:
 
 - ``wall`` and ``capacity`` of the timeline;
-- ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``handlers``; ``sampling`` if iterations were
-  left out; ``device``, the number of dropped records, if device times were recorded; ``rank`` if a process of several
-  recorded the track; ``collectives`` and ``waits``, each with ``names`` and ``dropped``, if it has them;
+- ``tracks``, each with ``name``, ``thread``, ``dropped``, ``kinds`` and ``handlers``; ``lifecycle``, as
+  `Lifecycle.to_dict` returns it; ``sampling`` if iterations were left out; ``device``, the number of dropped records,
+  if device times were recorded; ``rank`` if a process of several recorded the track; ``collectives`` and ``waits``,
+  each with ``names`` and ``dropped``, if it has them;
 - ``counters``, each with ``name`` and ``dropped``; ``rank``, a number, if there are several ranks.
 
 Each track has two more blocks, its moves and its handler calls, as records of `track.MOVE` and `track.SPAN`. A third
@@ -72,6 +73,8 @@ def _describe(track: Track) -> dict[str, Any]:
         "kinds": [asdict(kind) for kind in track.kinds],
         "handlers": [asdict(handler) for handler in track.handlers],
     }
+    if track.lifecycle_data is not None:
+        described["lifecycle"] = track.lifecycle_data
     if track.sampling is not None:
         described["sampling"] = {**asdict(track.sampling), "phases": sorted(track.sampling.phases)}
     if track.device_ring is not None:
@@ -169,6 +172,10 @@ def _track(described: dict[str, Any], moves: bytes, spans: bytes, *more: bytes) 
     track.span_ring = _ring(SPAN, spans, dropped_spans)
     if "device" in described:
         track.device_ring = _ring(DEVICE, next(rest), described["device"])
+    if "lifecycle" in described:
+        track.lifecycle_data = described["lifecycle"]
+        if not isinstance(track.lifecycle_data, dict):
+            raise ValueError(f"the lifecycle of a track is {track.lifecycle_data!r:.40}")
     if "sampling" in described:
         track.sampling = _sampling(**described["sampling"])
     if "rank" in described:

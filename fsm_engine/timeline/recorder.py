@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -183,8 +184,14 @@ class Recorder:
             self._writer.write(engine, kind, time)
 
     def _learn(self, graph: Graph) -> None:
-        if self._writer.learn(graph) and self._sampler is not None:
+        if not self._writer.learn(graph):
+            return
+        if self._sampler is not None:
             self._sampler.learn(graph)
+        engine = self._engine()
+        if engine is not None:
+            with suppress(ValueError, TypeError):  # such as two functions of one name, which no file can tell apart
+                self.track.lifecycle_data = engine.lifecycle.to_dict()
 
     def _timed(self, entry: HandlerEntry, handler: Handler, engine_only: bool) -> Handler:
         """Return a function that calls `handler` and records the call; see `TrackWriter.timed`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from fsm_engine.lifecycle.lifecycle import Lifecycle
 from fsm_engine.timeline.rank import Rank
 from fsm_engine.timeline.ring import Ring
 
@@ -230,6 +231,7 @@ class Track:
         handlers: the handlers; a span has an index into this list.
         sampling: which iterations are recorded; None for all.
         device_ring: the device times; None if they were not recorded.
+        lifecycle_data: the lifecycle of the engine as plain data; None if it cannot be written.
         rank: the process of a distributed run that recorded the track; None outside `fsm_engine.distributed.session`.
         collectives: the calls of collectives on the rank; their flag is set if the whole call is a wait. The first
             track of a recording has them; None for other tracks, and after the ranks were merged.
@@ -250,6 +252,7 @@ class Track:
     waits: NamedSpans | None = None
     sampling: Sampling | None = None
     device_ring: Ring | None = None
+    lifecycle_data: dict[str, Any] | None = None
 
     def __init__(self, name: str, thread: str, capacity: int) -> None:
         self.name, self.thread = name, thread
@@ -258,6 +261,15 @@ class Track:
         self._kind_numbers: dict[MoveKind, int] = {}
         self._handler_numbers: dict[HandlerRef, int] = {}
         self.move_ring, self.span_ring = Ring(MOVE, capacity), Ring(SPAN, capacity)
+
+    @property
+    def lifecycle(self) -> Lifecycle | None:
+        """The lifecycle of the engine, with placeholders for the functions of users; None if it was not stored.
+
+        Raises:
+            LifecycleError: the file of the timeline has a damaged lifecycle.
+        """
+        return None if self.lifecycle_data is None else Lifecycle.from_dict(self.lifecycle_data)
 
     @property
     def moves(self) -> Iterator[Move]:
@@ -325,7 +337,7 @@ class Track:
         """Return a track with the newest moves and handler calls, at most `moves` of each."""
         part = Track(self.name, self.thread, moves)
         part.kinds, part.handlers, part.sampling = self.kinds, self.handlers, self.sampling
-        part.rank, part.device_ring = self.rank, self.device_ring
+        part.rank, part.device_ring, part.lifecycle_data = self.rank, self.device_ring, self.lifecycle_data
         for own, other in ((part.move_ring, self.move_ring), (part.span_ring, self.span_ring)):
             own.load_newest(other)
         return part

@@ -158,3 +158,52 @@ def test_a_lifecycle_is_drawn_with_the_heat_map_of_a_run(here: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, "Wrote heat.svg\n")
     Lifecycle.training().draw("expected.svg", timeline=Timeline.load("run.fsmt"))
     assert (here / "heat.svg").read_text() == (here / "expected.svg").read_text()
+
+
+VALIDATES = """
+from fsm_engine import Engine, EventEnum, Events
+
+class Extra(EventEnum):
+    VALIDATE = "validate"
+
+def validate():
+    pass
+
+trainer = Engine(lambda engine, batch: batch)
+trainer.lifecycle.insert(Extra.VALIDATE, after=Events.EPOCH_COMPLETED, activity=validate)
+"""
+
+
+@pytest.fixture
+def own(here: Path) -> Path:
+    """Record the run of a lifecycle that is not the standard one, and write its program."""
+    program: dict[str, Any] = {}
+    exec(VALIDATES, program)
+    (here / "validates.py").write_text(VALIDATES)
+    with program["trainer"].record() as recorded:
+        program["trainer"].run([1, 2], max_epochs=2)
+    return recorded.save(here / "own.fsmt")
+
+
+def test_a_file_without_a_command_is_summarized(here: Path) -> None:
+    done = call("run.fsmt")
+    assert (done.exit_code, done.stdout) == (0, f"{Timeline.load('run.fsmt').summary()}\n")
+
+
+@pytest.mark.parametrize("target", [[], ["validates.py:trainer"]])
+def test_a_run_is_verified_and_drawn_on_its_own_lifecycle(own: Path, target: list[str]) -> None:
+    done = call("verify", "own.fsmt", *target)
+    assert (done.exit_code, done.stdout) == (0, "")
+    draw = ["draw", *target, "--timeline", "own.fsmt", "-o", "heat.svg"]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, draw, prog_name="fsm-engine")
+    assert (done.exit_code, done.stderr) == (0, "Wrote heat.svg\n")
+    assert "VALIDATE" in Path("heat.svg").read_text()
+
+
+def test_a_run_drawn_on_another_lifecycle_says_which_target_to_name(own: Path) -> None:
+    draw = ["draw", "training", "--timeline", "own.fsmt", "-o", "heat.svg"]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, draw, prog_name="fsm-engine")
+    assert (done.exit_code, done.stdout) == (2, "")
+    for part in ("Extra.VALIDATE", "no such edge", "the engine 'training'", "train.py:trainer", "leave TARGET out"):
+        assert part in done.stderr
+    assert call("verify", "own.fsmt", "training").exit_code == 1

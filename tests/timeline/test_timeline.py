@@ -22,6 +22,7 @@ from lifecycles import Plan, built, plans, recorded_run
 from training_graph import ONE_BATCH, path
 
 from fsm_engine import Engine, EventEnum, Events, History, Lifecycle
+from fsm_engine._util.errors import LifecycleError
 from fsm_engine.lifecycle.table import qualified_name
 from fsm_engine.timeline import HandlerRef, MoveKind, Timeline, Track
 from fsm_engine.timeline.files import MAGIC, _pack
@@ -584,3 +585,31 @@ def test_recording_ten_million_moves_takes_the_documented_memory() -> None:
     kilobytes, dropped = map(int, done.stdout.split())
     assert dropped > 9_800_000
     assert kilobytes * 1024 < 2 * 100_000 * 24 + 16 * 2**20  # two rings, and the growth of the interpreter
+
+
+def test_a_track_keeps_the_lifecycle_of_its_engine_also_in_a_file(tmp_path: Path) -> None:
+    def validate() -> None:
+        pass
+
+    engine = Engine(lambda engine, batch: batch)
+    engine.lifecycle.insert("VALIDATE", after=Events.EPOCH_COMPLETED, activity=validate)
+    with engine.record() as timeline:
+        engine.run([1, 2])
+    loaded = Timeline.load(timeline.save(tmp_path / "run.fsmt"))
+    for recorded in (timeline, loaded):
+        lifecycle = recorded.tracks[0].lifecycle
+        assert lifecycle is not None
+        assert lifecycle.to_dict() == engine.lifecycle.to_dict()
+        assert recorded.verify(lifecycle) is None
+
+
+def test_a_file_without_a_lifecycle_loads_and_one_with_a_damaged_lifecycle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.fsmt"
+    path.write_bytes(file_of(valid_header(), ONE_MOVE, ONE_SPAN))
+    assert Timeline.load(path).tracks[0].lifecycle is None
+    path.write_bytes(file_of(changed((*T, "lifecycle"), 5), ONE_MOVE, ONE_SPAN))
+    with pytest.raises(ValueError, match="damaged: the lifecycle of a track is 5"):
+        Timeline.load(path)
+    path.write_bytes(file_of(changed((*T, "lifecycle"), {"name": 3}), ONE_MOVE, ONE_SPAN))
+    with pytest.raises(LifecycleError):
+        _ = Timeline.load(path).tracks[0].lifecycle
