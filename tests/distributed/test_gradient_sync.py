@@ -8,11 +8,12 @@ torch = pytest.importorskip("torch")
 
 from ranks import Ranks  # noqa: E402
 
+fsdp = pytest.importorskip("torch.distributed.fsdp", reason="this torch has no distributed package")
+NEEDS_FULLY_SHARD = pytest.mark.skipif(not hasattr(fsdp, "fully_shard"), reason="this torch has no fully_shard")
+
 ACCUMULATION = """
     from contextlib import nullcontext
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
     from torch.nn.parallel import DistributedDataParallel
     from fsm_engine import create_supervised_trainer
     from fsm_engine.lifecycle.step_events import StepEvents
@@ -31,6 +32,8 @@ ACCUMULATION = """
                 return allreduce_hook(state, bucket)
             model.register_comm_hook(None, count)
         else:
+            from torch.distributed.device_mesh import init_device_mesh
+            from torch.distributed.fsdp import fully_shard
             fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
             name = next(n for n in ("reduce_scatter_single", "reduce_scatter_tensor") if hasattr(c10d, n))
             scatter = getattr(c10d, name)
@@ -44,31 +47,32 @@ ACCUMULATION = """
         return [getattr(p, "full_tensor", lambda: p)().tolist() for p in model.parameters()]
 
     with session() as ranks:
-        for kind in ("ddp", "fsdp2"):
-            model, optimizer, reductions = parallel(kind)
-            trainer = create_supervised_trainer(model, optimizer, loss_fn, gradient_accumulation_steps=4)
-            ranks.attach(trainer)
-            walk = []
-            for event in (StepEvents.BACKWARD_COMPLETED, StepEvents.OPTIM_STEP_COMPLETED):
-                trainer.add_event_handler(event, lambda engine, event=event: walk.append([event.name, len(reductions)]))
-            trainer.run(batches)
+        kind = sys.argv[2]
+        model, optimizer, reductions = parallel(kind)
+        trainer = create_supervised_trainer(model, optimizer, loss_fn, gradient_accumulation_steps=4)
+        ranks.attach(trainer)
+        walk = []
+        for event in (StepEvents.BACKWARD_COMPLETED, StepEvents.OPTIM_STEP_COMPLETED):
+            trainer.add_event_handler(event, lambda engine, event=event: walk.append([event.name, len(reductions)]))
+        trainer.run(batches)
 
-            plain, optimizer, others = parallel(kind)
-            for number, (x, y) in enumerate(batches, 1):
-                steps = number % 4 == 0
-                if kind == "fsdp2":
-                    plain.set_requires_gradient_sync(steps)
-                with plain.no_sync() if kind == "ddp" and not steps else nullcontext():
-                    (loss_fn(plain(x), y) / 4).backward()
-                if steps:
-                    optimizer.step()
-                    optimizer.zero_grad()
-            report([walk, len(others), weights(model), weights(plain)])
+        plain, optimizer, others = parallel(kind)
+        for number, (x, y) in enumerate(batches, 1):
+            steps = number % 4 == 0
+            if kind == "fsdp2":
+                plain.set_requires_gradient_sync(steps)
+            with plain.no_sync() if kind == "ddp" and not steps else nullcontext():
+                (loss_fn(plain(x), y) / 4).backward()
+            if steps:
+                optimizer.step()
+                optimizer.zero_grad()
+        report([walk, len(others), weights(model), weights(plain)])
 """
 
 
-def test_gradients_that_accumulate_are_averaged_once_per_optimizer_step(ranks: Ranks) -> None:
-    first, second = ranks.run(2, ACCUMULATION)
+@pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp2", marks=NEEDS_FULLY_SHARD)])
+def test_gradients_that_accumulate_are_averaged_once_per_optimizer_step(ranks: Ranks, kind: str) -> None:
+    first, second = ranks.run(2, ACCUMULATION, kind)
 
     backward, step = "BACKWARD_COMPLETED", "OPTIM_STEP_COMPLETED"
     expected = [[backward, 0]] * 3 + [[backward, 1], [step, 1]] + [[backward, 1]] * 3 + [[backward, 2], [step, 2]]
@@ -79,6 +83,7 @@ def test_gradients_that_accumulate_are_averaged_once_per_optimizer_step(ranks: R
     assert first[0][2:] == second[0][2:]
 
 
+@NEEDS_FULLY_SHARD
 def test_gradients_that_a_sharded_model_keeps_to_itself_are_named_when_a_state_lacks_them(ranks: Ranks) -> None:
     code = """
         import logging

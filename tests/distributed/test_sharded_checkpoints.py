@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("torch.distributed.fsdp", reason="this torch has no distributed package")
+fsdp = pytest.importorskip("torch.distributed.fsdp", reason="this torch has no distributed package")
+if not hasattr(fsdp, "fully_shard"):
+    pytest.skip("this torch has no torch.distributed.fsdp.fully_shard", allow_module_level=True)
 
 from children import Children  # noqa: E402
 from ranks import Ranks, reports  # noqa: E402
