@@ -23,9 +23,15 @@ def launch(function: Callable[..., Any], processes: int, *args: Any, max_restart
         max_restarts: how often all processes are started again when one of them fails. They resume from a `Checkpoint`.
 
     Raises:
+        TypeError: `function` is not callable.
+        ValueError: `processes` is less than 1.
         RuntimeError: this process uses CUDA already, or the system cannot fork processes.
         torch.distributed.elastic.multiprocessing.errors.ChildFailedError: a process failed; the message has its error.
     """
+    if not callable(function):
+        raise TypeError(f"launch() calls a function in each process, and {function!r} is not callable.")
+    if processes < 1:
+        raise ValueError(f"launch(function, {processes}) has to start one process at least.")
     _check_can_fork()
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # takes a tenth of a second to import
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
@@ -35,13 +35,11 @@ from fsm_engine.distributed.world import (
     join_alone,
     leave_alone,
 )
+from fsm_engine.engine.engine import Engine
 from fsm_engine.engine.recording import before_outermost_runs
 from fsm_engine.events.events import Events
 from fsm_engine.events.priorities import FIRST
 from fsm_engine.timeline.rank import set_process
-
-if TYPE_CHECKING:
-    from fsm_engine.engine.engine import Engine
 
 _logger = logging.getLogger(__name__)
 _LAST_WAIT = 3.0
@@ -126,6 +124,7 @@ class Session:
                 "keep": the lengths are not compared, for other engines whose iterations do not communicate.
 
         Raises:
+            TypeError: an argument is not an engine.
             ValueError: an engine is attached already, has run or is running, or its lifecycle has no iterations;
                 there is no such `uneven`, or it cannot be used with the step or the lifecycle of the engine.
 
@@ -160,6 +159,8 @@ class Session:
         engine._lengths = Lengths(engine, name, agreement, self._meeting, self._engines, mode)
 
     def _check(self, engine: Engine) -> None:
+        if not isinstance(engine, Engine):
+            raise TypeError(f"{engine!r} was passed to ranks.attach(), which takes engines: ranks.attach(trainer).")
         if any(engine is other for other in self._engines):
             raise ValueError("this engine is attached already. Call ranks.attach() once per engine.")
         if engine.is_running:
@@ -210,17 +211,25 @@ class Session:
             **options: further arguments of `torch.utils.data.DataLoader`, such as ``num_workers``.
 
         Raises:
-            TypeError: `dataset` is an IterableDataset, which has to divide its examples among ranks itself.
+            TypeError: `dataset` has no length or is an IterableDataset, which has to divide its examples among ranks
+                itself; or a sampler is given.
 
         Example:
             >>> with session() as ranks:
             ...     print([batch.tolist() for batch in ranks.loader([1, 2, 3], batch_size=2)])
             [[1, 2], [3]]
         """
-        if isinstance(dataset, IterableDataset):
+        if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
             raise TypeError(
-                f"ranks.loader() cannot divide {type(dataset).__name__}, an IterableDataset, among ranks. Yield the "
-                f"examples number ranks.rank, ranks.rank + ranks.world_size, ..., and use DataLoader(dataset)."
+                f"ranks.loader() cannot divide {type(dataset).__name__} among ranks, because it is an IterableDataset "
+                f"or has no length. Yield the examples number ranks.rank, ranks.rank + ranks.world_size, ..., and use "
+                f"DataLoader(dataset)."
+            )
+        given = [name for name in ("sampler", "batch_sampler") if options.get(name) is not None]
+        if given:
+            raise TypeError(
+                f"ranks.loader() makes the sampler itself, and {given[0]}= was given. Let each rank take its share of "
+                f"a sampler by DataLoader(dataset, {batch_size}, sampler=DistributedProxySampler(sampler))."
             )
         sampler_type: Any = DistributedSampler if pad else UnpaddedSampler
         sampler = sampler_type(dataset, self.world_size, self.rank, shuffle=shuffle, seed=seed)
@@ -291,6 +300,7 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
     handler.
 
     Raises:
+        TypeError, ValueError: `timeout` or `stall_after` is not a positive number.
         RankError: another rank failed first, or a handler of EXCEPTION_RAISED has handled an exception.
         RuntimeError: a session is open already, ``torchrun``'s environment is incomplete, or the other processes are
             not found within `timeout` seconds.
@@ -304,6 +314,9 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
         0 1 3
     """
     global _open  # a process has one session
+    _check_seconds("timeout", timeout)
+    if stall_after is not None:
+        _check_seconds("stall_after", stall_after)
     if _open is not None:
         raise RuntimeError("a session is open already. Pass its value, as in main(ranks), instead of a second session.")
     is_new = not has_group() and is_launched()
@@ -330,3 +343,11 @@ def session(*, backend: str | None = None, timeout: float = 300, stall_after: fl
         leave_alone()
         if is_new:
             finalize()
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"session({name}={value!r}) has to be a number of seconds, such as {name}=300.")
+    if not value > 0:
+        off = ", or None for no reports" if name == "stall_after" else ""
+        raise ValueError(f"session({name}={value!r}) has to be a positive number of seconds{off}.")

@@ -281,6 +281,10 @@ def _meet(timeout: float) -> dict[str, Any]:
         store, rank, world_size = next(rendezvous("env://", timeout=timedelta(seconds=timeout)))
     except (c10d.DistError, ValueError) as error:
         given = ", ".join(f"{name}={os.environ[name]}" for name in _RENDEZVOUS)
+        if "EADDRINUSE" in str(error):
+            raise RuntimeError(
+                f"another process listens at MASTER_PORT already ({given}). Set another MASTER_PORT for all processes."
+            ) from error
         raise RuntimeError(
             f"the processes did not find each other within {timeout:g} s ({given}): {_first_line(error)}. Rank 0 "
             f"listens at MASTER_ADDR and MASTER_PORT, which every other process must reach, and WORLD_SIZE processes "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import socket
+from datetime import timedelta
 from typing import Any
 
 import ignite.distributed
@@ -12,7 +14,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import TensorDataset, WeightedRandomSampler
 
-from fsm_engine import distributed
+from fsm_engine import Engine, distributed
 
 CALLS = {
     "get_rank": lambda d: d.get_rank(),
@@ -146,3 +148,40 @@ def test_proxy_sampler_draws_the_share_that_it_draws_in_ignite(rank: int) -> Non
         with pytest.raises(TypeError, match="Argument sampler"):
             library.DistributedProxySampler(None)
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("name", ["timeout", "stall_after"])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), (-1.5, ValueError), ("5", TypeError), (timedelta(seconds=5), TypeError)]
+)
+def test_times_that_are_not_positive_numbers_are_errors(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=rf"session\({name}=.*seconds"), distributed.session(**{name: value}):
+        pass
+
+
+def test_a_port_that_is_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, value)
+        expected = rf"listens at MASTER_PORT already \(.*MASTER_PORT={port}\)\. Set another MASTER_PORT"
+        with pytest.raises(RuntimeError, match=expected), distributed.session():
+            pass
+
+
+def test_what_a_session_cannot_use_is_an_error() -> None:
+    with distributed.session() as ranks:
+        with pytest.raises(TypeError, match=r"range_iterator.*DataLoader\(dataset\)"):
+            ranks.loader(iter(range(3)))  # type: ignore[arg-type]
+        for option in ("sampler", "batch_sampler"):
+            with pytest.raises(TypeError, match=rf"{option}= was given.*sampler=DistributedProxySampler\(sampler\)"):
+                ranks.loader(TensorDataset(torch.zeros(3)), 2, **{option: [0]})
+        with pytest.raises(TypeError, match=r"ranks\.attach\(trainer\)"):
+            ranks.attach([Engine(lambda engine, batch: None)])  # type: ignore[arg-type]
+
+
+def test_launch_needs_a_function_and_a_process() -> None:
+    with pytest.raises(TypeError, match="2 is not callable"):
+        distributed.launch(2, 2)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one process at least"):
+        distributed.launch(print, 0)
