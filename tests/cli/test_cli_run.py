@@ -205,10 +205,10 @@ def test_nothing_of_the_program_stays_in_this_process(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["train.py"], [("training", 6), ("training", 2)]),
-        (["train.py", "--", "fail"], [("training", 7), ("training", 2)]),
-        (["train.py:trainer", "--data", "train.py:loader"], [("training", 3), ("training", 1)]),
-        (["train.py:main"], [("training", 6), ("training", 2)]),
+        (["train.py"], [("training", 6), ("evaluator", 2)]),
+        (["train.py", "--", "fail"], [("training", 7), ("evaluator", 2)]),
+        (["train.py:trainer", "--data", "train.py:loader"], [("training", 3), ("evaluator", 1)]),
+        (["train.py:main"], [("training", 6), ("evaluator", 2)]),
     ],
 )
 def test_every_engine_that_runs_is_recorded_the_outermost_first(
