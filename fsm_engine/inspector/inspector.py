@@ -136,7 +136,13 @@ class Inspector:
 
     def _repr_html_(self) -> str:
         address = html.escape(self.address, quote=True)
-        return f'<iframe src="{address}" title="Inspector" width="100%" height="640" style="border: 0"></iframe>'
+        if self._control.is_closed:
+            return f"<p>The inspector at {address} was closed.</p>"
+        return (
+            f'<iframe src="{address}" title="Inspector" width="100%" height="640" style="border: 0"></iframe>'
+            f'<p><a href="{address}" target="_blank" rel="noopener">Open the inspector in a tab</a>. From another '
+            f"machine, forward port {self._server.port}.</p>"
+        )
 
 
 def inspect(

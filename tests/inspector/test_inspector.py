@@ -342,6 +342,15 @@ def test_closing_the_inspector_lets_a_paused_run_go_on(engine: Engine) -> None:
     inspector.close()
 
 
+def test_a_notebook_shows_the_page_until_the_inspector_is_closed(engine: Engine) -> None:
+    with engine.inspect() as inspector:
+        shown = inspector._repr_html_()
+        assert f'<iframe src="{inspector.address}"' in shown
+        assert f'<a href="{inspector.address}"' in shown
+    assert "<iframe" not in inspector._repr_html_()
+    assert "closed" in inspector._repr_html_()
+
+
 def test_a_run_goes_on_when_its_server_ends(engine: Engine, inspector: Inspector, client: Client) -> None:
     running = run(engine)
     client.wait(lambda message: message["type"] == "look")
