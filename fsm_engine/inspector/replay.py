@@ -25,7 +25,7 @@ from fsm_engine.timeline.track import Track
 MOST = 100_000
 """The most moves, and the most handler calls, of an engine that a page gets. It gets the last ones."""
 
-_CHUNK, _MOST_POINTS = 5000, 2000
+_CHUNK, _MOST_POINTS, _MOST_PAUSES = 5000, 2000, 1000
 _REASON = "This is a recorded run."
 
 
@@ -129,8 +129,13 @@ def _records(number: int, track: Track, origin: int) -> Iterator[dict[str, Any]]
     spans = [
         [start - origin, end - start, *rest] for start, end, *rest in zip(*(column[first_call:] for column in calls))
     ]
-    dropped = track.dropped
+    dropped, pauses = track.dropped, [[start - origin, end - origin] for start, end in track.pauses[-_MOST_PAUSES:]]
     left_out = {"moves": dropped[0] + first, "spans": dropped[1] + first_call}
     for at in range(0, max(len(moves), len(spans)), _CHUNK):
-        part = {"moves": moves[at : at + _CHUNK], "spans": spans[at : at + _CHUNK], "leftOut": left_out}
+        part = {
+            "moves": moves[at : at + _CHUNK],
+            "spans": spans[at : at + _CHUNK],
+            "leftOut": left_out,
+            "pauses": pauses,
+        }
         yield {"type": "update", "now": moves[-1][0], "warnings": [], "engines": [{"id": number, **part}]}

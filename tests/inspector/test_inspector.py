@@ -20,6 +20,7 @@ from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers import Checkpoint, TimeLimit, Timer, Watchdog
 from fsm_engine.inspector import Inspector
 from fsm_engine.inspector.breakpoints import read_breakpoint
+from fsm_engine.inspector.replay import serve_replay
 from fsm_engine.inspector.ring_reader import RingReader
 from fsm_engine.inspector.value_history import ValueHistory
 from fsm_engine.runtime import pauses
@@ -441,7 +442,12 @@ def test_a_pause_survives_in_a_file(engine: Engine, inspector: Inspector, client
     client.done("continue")
     running.end()
     loaded = Timeline.load(inspector.timeline.save(tmp_path / "run.fsmt"))
-    assert loaded.tracks[0].pauses == inspector.timeline.tracks[0].pauses != []
+    ((start, end),) = loaded.tracks[0].pauses
+    assert inspector.timeline.tracks[0].pauses == [(start, end)]
+    with serve_replay(loaded, "run.fsmt") as server, Client(server.address) as page:
+        (one,) = page.wait(lambda message: message["type"] == "update")["engines"]
+    origin = next(iter(loaded.tracks[0].moves)).time
+    assert one["pauses"] == [[start - origin, end - origin]]
     assert loaded.verify(Lifecycle.training()) is None
 
 

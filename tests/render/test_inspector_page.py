@@ -698,11 +698,11 @@ def test_another_engine_can_be_shown(page: FakeInspector) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(1400, 900), (1000, 640), (800, 640), (390, 800)])
+@pytest.mark.parametrize("size", [(1400, 900), (1010, 640), (930, 640), (800, 640), (390, 800)])
 def test_the_page_fits_into_its_window(page: FakeInspector, size: tuple[int, int]) -> None:
     page.tab.emulate(size)
     follow(page, "paused")
-    page.receive(LOOK)
+    page.receive({**LOOK, "why": "breakpoint 1: StepEvents.BACKWARD_COMPLETED, every 100 iterations"})
     outside = """
     return [...document.querySelectorAll("button, select, input, canvas, [role=tabpanel]")]
       .filter((part) => part.checkVisibility() && !part.closest(".scroller, dialog"))

@@ -92,14 +92,17 @@ class Bar {
       byId("done").style.width = `${(part * 100).toFixed(2)}%`;
       byId("meter").setAttribute("aria-valuenow", Math.round(part * 100));
     }
-    const left = atEnd && status === "running" && progress.remaining ? `${duration(roundTime(progress.remaining))} left` : "";
+    const left = atEnd && status === "running" && progress.remaining ? `${duration(estimate(progress.remaining))} left` : "";
     const parts = [ofTotal("epoch", epoch, state.max_epochs), ofTotal("iteration", iteration, total), ...own, left];
     write(byId("progress-text"), parts.filter(Boolean).join(" \u00b7 "));
   }
 }
 
-/** A remaining time in nanoseconds, rounded to whole seconds. */
+/** A time in nanoseconds, rounded to whole seconds. */
 const roundTime = (seconds) => Math.max(Math.round(seconds), 1) * SECOND;
+
+/** An estimate in nanoseconds, rounded to minutes if it has some. */
+const estimate = (seconds) => roundTime(seconds < 120 ? seconds : Math.round(seconds / 60) * 60);
 
 /** Place a menu below its button. */
 function placeMenu(menu, button) {

@@ -30,7 +30,7 @@ class RunTab {
       counters: held ? "" : records.ownCounts.map(([name, count]) => ofTotal(name, count)).join(", "),
       speed: progress.rate && !held ? `${value3(progress.rate)} it/s` : "",
       "running time": seconds === null || held ? "" : duration(roundTime(seconds)),
-      remaining: remaining === null || held ? "" : `about ${duration(roundTime(remaining))}`,
+      remaining: remaining === null || held ? "" : `about ${duration(estimate(remaining))}`,
       "paused for": pausedText(records, now),
     };
     for (const [name, element] of this.facts) {

@@ -35,12 +35,19 @@ function newRow() {
   return make("tr", {}, first, Array.from({ length: 5 }, () => make("td")));
 }
 
+/** Set a text that may be broken after its dots, underscores and slashes. */
+function writeBreakable(element, text) {
+  if (element.textContent === text) return;
+  const parts = text.split(/(?<=[._/(])/);
+  element.replaceChildren(...parts.flatMap((part) => [part, make("wbr")]));
+}
+
 function fillRow(row, { name, event, place }, [count, total, errors], most) {
   const [first, on, calls, time, mean, failed] = row.children;
   write(first.children[0], name);
-  write(first.children[1], place);
+  writeBreakable(first.children[1], place);
   first.children[2].style.width = `${((total / most) * 100).toFixed(1)}%`;
-  write(on, event);
+  writeBreakable(on, event);
   write(calls, NUMBER.format(count));
   write(time, count ? duration(total) : "\u2013");
   write(mean, count ? duration(total / count) : "\u2013");
