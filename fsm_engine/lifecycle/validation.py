@@ -61,14 +61,14 @@ class Finding:
 
 
 class Findings(list[Finding]):
-    """A list of findings that notebooks show as a table, and consoles as one line each."""
+    """A list of findings that notebooks show as a table, and IPython in a terminal as one line each."""
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return "\n".join(f"{_severity(finding)} {finding.code}: {finding}" for finding in self) or "no problems found"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         del cycle
-        printer.text(str(self))
+        printer.text(self._text())
 
     def _repr_mimebundle_(self, **_wanted: object) -> dict[str, str]:
         from fsm_engine._util.html import block, mimebundle, table
@@ -79,7 +79,7 @@ class Findings(list[Finding]):
                 return block('<p class="note">No problems found.</p>')
             return block(f'<div class="findings">{table(("", "rule", "problem", "fix"), rows)}</div>')
 
-        return mimebundle(self.__str__, html)
+        return mimebundle(self._text, html)
 
 
 def _severity(finding: Finding) -> str:
