@@ -83,6 +83,7 @@ def _parameters(command: Any) -> str:
 def _text(help_text: str | None) -> str:
     """Return a help text as Markdown, in one line per paragraph."""
     text = re.sub(r"\[bold\](.*?)\[/bold\]", r"**\1**", help_text or "")
+    text = re.sub(r"\[cyan\](.*?)\[/cyan\]", r"`\1`", text).replace("\\[", "[")
     return re.sub(r"\s*\n\s*", " ", text).replace("|", "\\|").strip()
 
 
@@ -91,7 +92,7 @@ def _examples() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "examples").glob("*.py")):
         source = path.read_text()
         title, _, text = (ast.get_docstring(ast.parse(source)) or path.stem).partition("\n")
-        text = re.sub(r"::\n\n((?:    .*\n?)+)", lambda m: ":\n\n" + m[1] + "\n", text.strip() + "\n")
+        text = re.sub(r"::\n\n((?:    .*\n?)+)", lambda m: ":\n\n" + m[1] + "\n", text.strip("\n") + "\n")
         program = source.partition('"""\n\n')[2]
         drawn = (ROOT / "diagrams" / f"{path.stem}.svg").exists()
         picture = f"![The lifecycle of {path.name}](../diagrams/{path.stem}.svg)\n\n" if drawn else ""

@@ -122,6 +122,12 @@ def test_each_picture_is_in_the_site(site: Path, pages: dict[str, str]) -> None:
     assert missing == []
 
 
+def test_no_page_shows_markup_as_text(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
+        prose = re.sub(r"<(pre|code|script|style)\b.*?</\1>|<[^>]+>", " ", text, flags=re.S)
+        assert re.findall(r"\[/?(?:bold|cyan|dim)\]|\]\([\w./#-]+\)|`|^:::", prose, re.MULTILINE) == [], name
+
+
 def test_no_page_is_nearly_empty(pages: dict[str, str]) -> None:
     articles = {
         name: match[1]
