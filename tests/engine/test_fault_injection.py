@@ -90,7 +90,7 @@ class Race:
 
     def step(self, _engine: Engine, _batch: int) -> None:
         self.inside.append(threading.get_ident())
-        self.release.wait(10)
+        self.release.wait(200)
 
     def run(self) -> None:
         self.start.wait()

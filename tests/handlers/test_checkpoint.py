@@ -513,7 +513,7 @@ class Slow(Kept):
         self.released = threading.Event()
 
     def __call__(self, checkpoint: Any, filename: str, metadata: Any = None) -> None:
-        assert self.released.wait(20)
+        assert self.released.wait(200)
         super().__call__(checkpoint, filename, metadata)
 
 

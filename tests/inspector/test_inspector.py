@@ -51,7 +51,7 @@ class Running:
         return not self._thread.is_alive()
 
     def end(self) -> None:
-        self._thread.join(20)
+        self._thread.join(200)
         assert self.is_over
 
 

@@ -55,7 +55,7 @@ class Job:
 
     def end(self) -> None:
         if self.thread is not None:
-            self.thread.join(30)
+            self.thread.join(200)
             assert not self.thread.is_alive()
 
 

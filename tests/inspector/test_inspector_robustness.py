@@ -182,7 +182,7 @@ def test_copies_of_an_inspected_engine_are_not_inspected() -> None:
             with pytest.raises(BusyError, match="interrupt"):
                 copied(engine)
         client.done("suspend")
-        thread.join(20)
+        thread.join(200)
         resumed = pickle.loads(pickle.dumps(engine))
     resumed.run(DATA)
     assert (resumed.outcome, resumed.state.iteration) == ("completed", 4)
@@ -192,7 +192,7 @@ def test_a_forked_process_runs_without_the_inspector(engine: Engine) -> None:
     with engine.inspect(paused=True):  # nobody can continue the run of the other process
         process = multiprocessing.get_context("fork").Process(target=engine.run, args=(DATA,))
         process.start()
-        process.join(20)
+        process.join(200)
         assert process.exitcode == 0
 
 

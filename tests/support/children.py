@@ -63,7 +63,7 @@ class Children:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._parent.communicate(timeout=100)
+        self._parent.communicate(timeout=400)
 
     def start(self, folder: Path, code: str, *arguments: str) -> Child:
         """Start a process that runs `code` with `arguments` in ``sys.argv``, its output going to files in `folder`."""
