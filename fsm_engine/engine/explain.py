@@ -216,7 +216,7 @@ def _conditions(handler_entry: HandlerEntry) -> str:
 def name_of_handler(handler: Any) -> str:
     """Return the display name of a handler."""
     handler = _unwrap_partial(handler)
-    return getattr(handler, "__qualname__", type(handler).__qualname__)
+    return str(getattr(handler, "__qualname__", None) or getattr(handler, "__name__", type(handler).__qualname__))
 
 
 def _unwrap_partial(handler: Any) -> Any:

@@ -31,6 +31,11 @@ class MetricHandler:
     _method: ClassVar[str]
 
     @property
+    def __name__(self) -> str:
+        """Name of the handler in explanations, recordings and errors: class and method of the metric."""
+        return f"{self.metric._class_name()}.{self._method}"
+
+    @property
     def owner(self) -> Metric | None:
         """Metric whose state dict an engine saves for this handler."""
         return self.metric._state_owner()

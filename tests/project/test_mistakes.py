@@ -209,6 +209,7 @@ METRICS = [
     (
         "trainer = supervised()\nAccuracy().attach(trainer, 'acc')\ntrainer.run(loader)",
         "was given float",
+        "the handler Accuracy.iteration_completed",
         "output_transform=",
     ),
     ("Accuracy().compute()", "NotComputableError", "update()", "attach it to an engine"),
