@@ -478,7 +478,7 @@ class EventDispatcher(Run):
 
         Call it from a handler, the step, another thread or a signal handler. A call during a step takes effect after
         the handlers of ITERATION_COMPLETED. A call outside a run only sets `should_terminate`, which the next run
-        resets.
+        resets, with a warning in the log.
 
         Args:
             skip_completed: True to skip COMPLETED.
@@ -520,7 +520,8 @@ class EventDispatcher(Run):
     def interrupt(self) -> None:
         """Suspend the run after the handlers of the current event: enter INTERRUPT, and return from `run`.
 
-        It takes effect at the same places as `terminate`. The next call of `run` resumes from there.
+        It takes effect at the same places as `terminate`. The next call of `run` resumes from there. A call outside a
+        run has no effect; the next run logs a warning.
 
         Raises:
             RuntimeError: `interrupt_resume_enabled` of the class is False.

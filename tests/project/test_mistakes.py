@@ -11,6 +11,7 @@ import sys
 import textwrap
 import warnings
 from pathlib import Path
+from traceback import TracebackException
 from typing import Any
 
 import pytest
@@ -316,7 +317,7 @@ def answer_to(program: str, folder: Path) -> str:
                 exec(compile(program, "<program>", "exec"), names)
             except Exception as error:
                 bases = ", ".join(kind.__name__ for kind in type(error).__mro__[1:-2])
-                shown.texts = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", []), f"({bases})"]
+                shown.texts = [*TracebackException.from_exception(error).format_exception_only(), f"({bases})"]
     finally:
         logger.removeHandler(shown)
         logger.setLevel(level)
