@@ -18,7 +18,7 @@ from fsm_engine.inspector.ring_reader import MOST, Records, RingReader
 from fsm_engine.inspector.value_history import Point, ValueHistory
 from fsm_engine.runtime.pauses import paused_seconds
 
-MOST_MOVES, MOST_SPANS, MOST_VALUES, MOST_POINTS = 1000, 500, 40, 100
+MOST_MOVES, MOST_SPANS, MOST_VALUES, MOST_POINTS = 500, 500, 40, 100
 """The most moves, handler calls, curves, and points of a curve in one update."""
 
 _DEEPEST = 5

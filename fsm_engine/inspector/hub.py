@@ -34,7 +34,7 @@ _REST = 0.5
 _REFRESH = 10
 """Updates between two readings of the offered values."""
 
-_PATIENCE = 1
+_PATIENCE = 3
 """Seconds for the last messages to pages, when the server ends."""
 
 _WAITING = 4
@@ -126,7 +126,7 @@ class Hub:
         self._warnings.close()
 
     def finish(self, reason: str) -> None:
-        """Send a last update, with the end of the run, before the server ends. It takes at most about a second."""
+        """Send a last update, with the end of the run, before the server ends. It takes at most a few seconds."""
         if self.is_alive and self._loop is not None and self.clients:
             with suppress(Exception):  # the loop ends, or a page does not read
                 asyncio.run_coroutine_threadsafe(self._finish(reason), self._loop).result(_PATIENCE)

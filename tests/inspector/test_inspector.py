@@ -18,7 +18,7 @@ from torch import nn
 from fsm_engine import Engine, EventEnum, Events, Lifecycle
 from fsm_engine._util.errors import BusyError
 from fsm_engine.handlers import Checkpoint, TimeLimit, Timer, Watchdog
-from fsm_engine.inspector import Inspector
+from fsm_engine.inspector import Inspector, hub
 from fsm_engine.inspector.breakpoints import read_breakpoint
 from fsm_engine.inspector.replay import serve_replay
 from fsm_engine.inspector.ring_reader import RingReader
@@ -324,7 +324,8 @@ def test_a_paused_run_can_be_ended(
         assert engine.state.iteration == 8
 
 
-def test_pages_are_told_that_the_inspector_was_closed(engine: Engine) -> None:
+def test_pages_are_told_that_the_inspector_was_closed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_PATIENCE", 200)
     inspector = engine.inspect()
     with Client(inspector.address) as client:
         client.wait(lambda message: message["type"] == "hello")

@@ -367,7 +367,10 @@ def test_an_update_that_fails_is_logged_once(
     assert len([record for record in caplog.records if "update" in record.message]) == 1
 
 
-def test_pages_get_the_end_of_a_run_whose_inspector_is_closed_at_once(engine: Engine) -> None:
+def test_pages_get_the_end_of_a_run_whose_inspector_is_closed_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_PATIENCE", 200)
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: 1 / 0)
     inspector = engine.inspect()
     with Client(inspector.address) as client:
