@@ -34,7 +34,7 @@ from fsm_engine.metrics import Accuracy, RunningAverage
 
 EXAMPLES, BATCH = 630, 16
 RESTARTS = 1000
-LONGEST = 200.0
+LONGEST = 600.0
 """Seconds after which a job is said to hang."""
 PID, BEGUN, REACHED, SAVES, ATTEMPT = range(5)
 """The numbers that a rank writes: its process ID, its first and current iteration, whether it saves, the attempt."""
@@ -60,7 +60,7 @@ def main(folder: str) -> None:
     numbers[SAVES] = numbers[BEGUN] = numbers[REACHED] = 0
     numbers[PID] = os.getpid()
     numbers[ATTEMPT] = int(os.environ["TORCHELASTIC_RESTART_COUNT"]) + 1
-    with session(timeout=60) as ranks:
+    with session() as ranks:
         code = train(ranks, Path(folder), numbers)
     sys.stdout.flush()
     if code:
@@ -251,10 +251,10 @@ class Disturbance:
                 self._wait_for_moment(job)
                 if job.code() is not None:
                     break
+                reached = max(numbers[REACHED] for numbers in job.numbers)  # before, because the job may restart soon
                 self._send(job)
                 signals += 1
                 end = time.monotonic() + LONGEST
-                reached = max(numbers[REACHED] for numbers in job.numbers)
             if reached and job.attempt() > attempt and job.is_training():
                 begun = {numbers[BEGUN] for numbers in job.numbers}
                 self.tally["resumes"] += 1

@@ -39,7 +39,7 @@ def test_two_processes_reach_the_accuracy_of_one(ranks: Ranks) -> None:
 def test_torchrun_starts_the_example() -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "examples/distributed.py"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^Epoch \d+: ", done.stdout, re.MULTILINE)) == 10  # rank 0 only

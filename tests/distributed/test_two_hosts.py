@@ -29,7 +29,7 @@ SCRIPT = """
     from fsm_engine.handlers import Checkpoint
 
     folder, how = sys.argv[-2:]
-    with session(timeout=60) as ranks:
+    with session() as ranks:
         torch.manual_seed(0)
         model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 2))
         data = TensorDataset(torch.randn(40, 4), torch.randint(2, (40,)))
@@ -104,7 +104,7 @@ def train(hosts: list[str], folder: Path, how: str) -> list[list[str]]:
         with (folder / f"{how}.{hostname}.log").open("w") as log:
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
     try:
-        codes = [process.wait(timeout=200) for process in started]
+        codes = [process.wait(timeout=900) for process in started]
     finally:
         for process in started:
             process.kill()
