@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell makes background processes and their children ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # with one worker per core, more threads would only compete
     os.environ.setdefault("OMP_NUM_THREADS", "1")

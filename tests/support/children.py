@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 PARENT = """
-    import importlib, json, os, signal, sys
+    import importlib, json, os, sys
     for module in sys.argv[1:]:
         importlib.import_module(module)
 
@@ -37,7 +37,6 @@ PARENT = """
 
     for number, name in enumerate([os.devnull, given["out"], given["err"]]):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), number)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes background processes ignore it
     sys.argv = ["-c", *given["arguments"]]
     exec(given["code"], {"__name__": "__main__"})
 """
