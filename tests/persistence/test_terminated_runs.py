@@ -120,7 +120,7 @@ Stop = Callable[[Job, pytest.MonkeyPatch], None]
 
 def at(event: Any) -> Stop:
     """Terminate at an event."""
-    return lambda job, _: job.trainer.add_event_handler(event, lambda engine: engine.terminate()) and None
+    return lambda job, _: job.trainer.add_event_handler(event, lambda engine, *_: engine.terminate()) and None
 
 
 def in_the_step(job: Job, _: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_a_run_that_is_terminated_again_and_again_equals_an_undisturbed_one(driv
         job = Job("plain")
         if file is not None:
             job.load(file)
-        job.trainer.add_event_handler(event, lambda engine: engine.terminate())
+        job.trainer.add_event_handler(event, lambda engine, *_: engine.terminate())
         job.run(driver=driver)
         file = job.save()
         log += [entry for entry in job.log if entry[0] not in ("TERMINATE", "COMPLETED", "RESUMED", "the first end")]
