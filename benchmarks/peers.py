@@ -42,14 +42,13 @@ def machine() -> str:
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
-    """Write the page and the plots of `results` into `folder`."""
+    """Write the page and the plot of `results` into `folder`."""
     (folder / "peers.md").write_text(page(results), encoding="utf-8")
-    for name, theme in (("peers.svg", "auto"), ("peers_dark.svg", "dark")):
-        (folder / name).write_text(plot(results, theme), encoding="utf-8")
+    (folder / "peers.svg").write_text(plot(results, "auto"), encoding="utf-8")
 
 
 def main() -> None:
-    """Parse the command line, measure, print the table, and write it with the plots."""
+    """Parse the command line, measure, print the table, and write it with the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fsm_engine" / "peers"
     names = [peer.name for peer in PEERS]
@@ -58,7 +57,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: results in the folder of environments")
     parser.add_argument("--only", action="append", choices=names, metavar="PEER", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="few turns: rough")
-    parser.add_argument("--report", action="store_true", help="measure nothing; write table and plots from peers.json")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write table and plot from peers.json")
     args = parser.parse_args()
     output = args.output or args.environments / "results"
     measured = [] if args.report else args.only or names

@@ -221,14 +221,13 @@ def test_the_plot_has_a_point_for_each_ratio_and_nothing_outside(results: dict[s
         assert half <= float(text.attrib["x"]) <= float(picture.attrib["width"]) - half, text.text
 
 
-def test_the_committed_page_and_plots_show_the_committed_results() -> None:
+def test_the_committed_page_and_plot_show_the_committed_results() -> None:
     again = "run python benchmarks/peers.py --report --output benchmarks/results"
     assert (RESULTS / "peers.md").read_text(encoding="utf-8") == page(STORED), again
-    for name, theme in (("peers.svg", "auto"), ("peers_dark.svg", "dark")):
-        assert (RESULTS / name).read_text(encoding="utf-8") == plot(STORED, theme), again
+    assert (RESULTS / "peers.svg").read_text(encoding="utf-8") == plot(STORED, "auto"), again
 
 
-def test_the_command_writes_page_and_plots_from_stored_results(
+def test_the_command_writes_page_and_plot_from_stored_results(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "peers.json").write_text(json.dumps(SAMPLE), encoding="utf-8")
@@ -240,4 +239,4 @@ def test_the_command_writes_page_and_plots_from_stored_results(
     monkeypatch.setattr(sys, "argv", ["peers.py", "--report", "--output", str(tmp_path)])
     command.main()
     assert table(SAMPLE) in capsys.readouterr().out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["peers.json", "peers.md", "peers.svg", "peers_dark.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["peers.json", "peers.md", "peers.svg"]
