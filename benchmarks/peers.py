@@ -65,7 +65,7 @@ def main() -> None:
     results = measure_all(measured, environments, 5 if args.quick else 15, output / "peers.json")
     write(results, output)
     print(table(results))
-    print(f"\nThe table and the plots are in {output}.")
+    print(f"\nThe table and the plot are in {output}.")
 
 
 if __name__ == "__main__":
