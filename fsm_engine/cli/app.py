@@ -193,6 +193,7 @@ def paths(
     found = lifecycle.paths(*ends, shortest=shortest, limit=limit)
     first = next(found, None)
     if first is None:
+        typer.echo(f"No path leads from {ends[0]} to {ends[1]}.", err=True)
         raise typer.Exit(NEGATIVE)
     for path in chain([first], found):
         print(str(path))

@@ -17,6 +17,7 @@ from fsm_engine.events.scopes import Scope
 from fsm_engine.graph.code import Payload
 from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import similar_phases
+from fsm_engine.lifecycle.step_events import maker_hint
 
 _MOVE = Payload(keywords={"transition": "transition"})
 
@@ -185,7 +186,7 @@ class Registry:
         if isinstance(event, EventEnum) and phases:
             return f" Other events of {type(event).__name__} are phases of this lifecycle, but it has no {event.name}."
         if not isinstance(event, str):
-            return ""
+            return maker_hint(event)
         return did_you_mean(event, {name: repr(events[0]) for name, events in self._by_name.items()})
 
     def attach(

@@ -13,6 +13,8 @@ from fsm_engine.dispatch.entries import EventEntry, Handler
 from fsm_engine.events.events import CallableEventWithFilter
 from fsm_engine.runtime.state import State
 
+_PASS_ARGUMENTS = "Pass missing arguments to add_event_handler after the handler."
+_FILTERS = ("every", "once", "before", "after", "event_filter", "priority")
 _ENGINE_NAMES = ("engine", "trainer", "evaluator")
 
 
@@ -124,8 +126,9 @@ def _call_error(entry: EventEntry, handler: Handler, args: Sequence[Any], kwargs
     given = ", ".join(
         ["the engine, if it takes one", *payload, *map(repr, args), *(f"{k}={kwargs[k]!r}" for k in kwargs)]
     )
+    filters = ", ".join(f"{name}={value!r}" for name, value in kwargs.items() if name in _FILTERS)
+    fix = f"Did you mean {entry.event}({filters})?" if filters else _PASS_ARGUMENTS
     return ValueError(
         f"Error adding {getattr(handler, '__qualname__', handler)!r} to {entry.event}: takes parameters "
-        f"{parameter_names(handler)} "
-        f"but will be called with ({given}). Pass missing arguments to add_event_handler after the handler."
+        f"{parameter_names(handler)} but will be called with ({given}). {fix}"
     )

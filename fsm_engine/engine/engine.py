@@ -305,6 +305,7 @@ class Engine(EventDispatcher):
             ImportError: `profile` or `device` is given and torch is not installed.
             RuntimeError: `device` is given and there is no CUDA device.
             BusyError: this engine is already being recorded.
+            TypeError: `timeline` is not a `Timeline`.
             ValueError: `capacity` is not positive, or is given together with `timeline`; `every` is not a positive
                 integer, or the lifecycle has no iterations.
 
@@ -323,6 +324,11 @@ class Engine(EventDispatcher):
         if self._recorder is not None and not recording.makes_way(self._recorder):
             raise BusyError(
                 "this engine is already being recorded. Call remove() on that recorder, or leave its block."
+            )
+        if timeline is not None and not isinstance(timeline, Timeline):
+            raise TypeError(
+                f"timeline should be a Timeline, got {timeline!r}. To write a file, save the recorded timeline: "
+                "with engine.record() as timeline: ..., then timeline.save('run.fsmt')."
             )
         if timeline is not None and capacity is not None:
             raise ValueError(

@@ -80,7 +80,8 @@ class GracefulStop:
 
     Raises:
         ValueError: a signal does not exist or cannot be caught.
-        TypeError: a handler in `save` is not callable, or is a coroutine or generator function.
+        TypeError: `signals` is not iterable, or a handler in `save` is not callable, or is a coroutine or generator
+            function.
 
     Example:
         >>> import signal
@@ -101,6 +102,10 @@ class GracefulStop:
         signals: Iterable[int] | None = None,
         save: Callable[..., Any] | Iterable[Callable[..., Any]] = (),
     ) -> None:
+        if signals is not None and not isinstance(signals, Iterable):
+            raise TypeError(
+                f"signals should be numbers of signals, got {signals!r}. Write GracefulStop(save=...).attach(engine)."
+            )
         self.signals = _DEFAULT_SIGNALS if signals is None else tuple(_checked(number) for number in signals)
         self._save_handlers = (save,) if callable(save) else tuple(save)
         for handler in self._save_handlers:

@@ -20,6 +20,7 @@ from fsm_engine.graph.phases import Phase, similar_phases
 from fsm_engine.graph.transitions import Transition
 from fsm_engine.lifecycle import edits
 from fsm_engine.lifecycle.mutable_graph import ChangedPart
+from fsm_engine.lifecycle.step_events import maker_hint
 from fsm_engine.lifecycle.step_parts import ignores_options, missing_parts, with_one_activity
 from fsm_engine.lifecycle.training import OUTER
 from fsm_engine.lifecycle.validation import Finding, Findings, edit_findings, findings, raise_errors, unbound_finding
@@ -120,9 +121,9 @@ class LifecycleBuilder:
     def _number(self, event: AnyEvent) -> int:
         number = self._graph.index.get(without_filter(event))  # type: ignore[arg-type]  # an edge is not a key
         if number is None:
+            hint = maker_hint(event) or similar_phases(getattr(event, "name", str(event)), self.phases)
             raise LifecycleError(
-                f"{event} is not a phase of {self!r}.{similar_phases(getattr(event, 'name', str(event)), self.phases)} "
-                f"The phases are {', '.join(self._graph.by_name)}."
+                f"{event} is not a phase of {self!r}.{hint} The phases are {', '.join(self._graph.by_name)}."
             )
         return number
 

@@ -18,6 +18,7 @@ from fsm_engine.graph.phases import Phase, similar_phases
 from fsm_engine.graph.signals import Signal
 from fsm_engine.graph.transitions import History, Transition, Trigger
 from fsm_engine.lifecycle.mutable_graph import MutableGraph
+from fsm_engine.lifecycle.step_events import maker_hint
 from fsm_engine.lifecycle.training import ITERATION_IS_OPEN, RETURN_TO_STARTED
 from fsm_engine.lifecycle.validation import phase_twice_finding
 
@@ -355,7 +356,7 @@ class Draft(MutableGraph):
             raise LifecycleError(f"{event} already is a phase. Connect it with add_transition, or use another event.")
 
     def _unknown(self, event: End) -> str:
-        hint = similar_phases(name_of_end(event), self.graph.phases)
+        hint = maker_hint(event) or similar_phases(name_of_end(event), self.graph.phases)
         return f"{event} is not a phase.{hint} The phases are {', '.join(self.names())}."
 
 

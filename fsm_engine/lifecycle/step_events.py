@@ -55,6 +55,20 @@ class Tbptt_Events(EventEnum):  # noqa: N801  # pytorch-ignite's name
     TIME_ITERATION_COMPLETED = "time_iteration_completed"
 
 
+def maker_hint(event: object) -> str:
+    """Return a sentence with the function whose engines have the phase of `event`, with a space in front.
+
+    It is empty if `event` is not an event of a supervised step.
+    """
+    if event is StepEvents.UNSCALED:
+        return " Engines of create_supervised_trainer(..., amp_mode='amp', scaler=True) have this phase."
+    if isinstance(event, StepEvents):
+        return " Engines of create_supervised_trainer(...) have this phase."
+    if isinstance(event, Tbptt_Events):
+        return " Engines of create_supervised_tbptt_trainer(...) have this phase."
+    return ""
+
+
 _TO_BACKWARD = (
     Events.ITERATION_STARTED
     >> StepEvents.FORWARD_STARTED

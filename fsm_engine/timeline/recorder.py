@@ -6,7 +6,7 @@ import threading
 import weakref
 from contextlib import suppress
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fsm_engine.dispatch.entries import Handler, HandlerEntry
 from fsm_engine.dispatch.observers import Observation
@@ -97,6 +97,16 @@ class Recorder:
         if self._gate is not None:
             self._gate.add(self, engine)
         return self
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = ""
+            if not name.startswith("_") and hasattr(Timeline, name):
+                hint = (
+                    f" It belongs to the timeline: write `with engine.record() as timeline: ...`, then timeline.{name}."
+                )
+            raise AttributeError(f"a Recorder has no attribute {name!r}.{hint}", name=name, obj=self)
 
     def __enter__(self) -> Timeline:
         return self.timeline

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -621,7 +622,7 @@ def _check_arguments(save_handler: Any, score_function: Any, global_step_transfo
     for name, function in (("score_function", score_function), ("global_step_transform", global_step_transform)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} should be a function, got {type(function)} instead.")
-    if n_saved is not None and n_saved < 1:
+    if n_saved is not None and (not isinstance(n_saved, Integral) or n_saved < 1):
         raise ValueError(f"n_saved must be a positive integer or None, got {n_saved!r}")
 
 

@@ -15,10 +15,10 @@ from fsm_engine.handlers.weak_engine import WeakEngine
 
 
 def check_objects(objects: Any, method: str, argument: str) -> None:
-    """Check that `objects` is a mapping, and that each leaf has this method.
+    """Check that `objects` is a mapping, and that each leaf is an object that has this method.
 
     Raises:
-        TypeError: `objects` is not a mapping, or a leaf does not have the method.
+        TypeError: `objects` is not a mapping, or a leaf is a class or does not have the method.
     """
     if not isinstance(objects, Mapping):
         raise TypeError(f"Argument `{argument}` should be a dictionary, but given {type(objects)}")
@@ -26,6 +26,10 @@ def check_objects(objects: Any, method: str, argument: str) -> None:
     if found is not None:
         path, leaf = found
         raise TypeError(f"Object {type(leaf)} should have `{method}` method. It is {argument}{path}.")
+    found = find(lambda node: isinstance(node, type), objects)
+    if found is not None:
+        path, leaf = found
+        raise TypeError(f"{argument}{path} is the class {leaf.__name__}. Give an object: {leaf.__name__}(...).")
 
 
 def name_of(objects: Mapping[str, Any]) -> str:
