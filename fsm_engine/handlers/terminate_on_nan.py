@@ -11,12 +11,13 @@ import torch
 
 from fsm_engine._util.identity import identity
 from fsm_engine._util.plain_data import find, items_of
+from fsm_engine.handlers.event_callback import EventCallback
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
-class TerminateOnNan:
+class TerminateOnNan(EventCallback):
     """Terminate the run when the output has NaN or infinity; a handler of ITERATION_COMPLETED.
 
     It checks numbers and tensors, also inside mappings, tuples and lists, and ignores strings. For a tensor on a

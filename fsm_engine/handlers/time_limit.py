@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fsm_engine.handlers.event_callback import EventCallback
 from fsm_engine.runtime.pauses import running_time
 
 if TYPE_CHECKING:
     from fsm_engine.engine.engine import Engine
 
 
-class TimeLimit:
+class TimeLimit(EventCallback):
     """Terminate the run after a number of seconds since the handler was made; a handler of any event.
 
     The time is compared only when the event is fired, so the run continues until then. Pauses of an inspector do not

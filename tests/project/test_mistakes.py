@@ -132,6 +132,12 @@ HANDLERS = [
         "BusyError",
         "another Engine",
     ),
+    ("TimeLimit(10).attach(trainer)", "AttributeError", "engine.add_event_handler(event, TimeLimit(...))"),
+    (
+        "ModelCheckpoint(folder, 'm').attach(trainer)",
+        "AttributeError",
+        "add_event_handler(event, ModelCheckpoint(...))",
+    ),
     ("GracefulStop(trainer)", "TypeError", "GracefulStop(save=...).attach(engine)"),
     ("EarlyStopping(3, 'accuracy', trainer)", "TypeError", "score_function", "'accuracy'"),
     ("EarlyStopping(3, lambda engine: 1.0, model)", "TypeError", "instance of Engine"),

@@ -35,6 +35,7 @@ from fsm_engine.handlers.checkpoint.retention import FileNames, Saved, by_priori
 from fsm_engine.handlers.checkpoint.scores import metric_of, number, score_of
 from fsm_engine.handlers.checkpoint.sharded_tensors import copies_on_host, join, split
 from fsm_engine.handlers.checkpoint.shards import check_folder, state_file
+from fsm_engine.handlers.event_callback import EventCallback
 from fsm_engine.metrics.rank_states import place_of
 from fsm_engine.runtime.run_ends import call_after_run
 
@@ -61,7 +62,7 @@ class CheckpointEvents(EventEnum):
     SAVED_CHECKPOINT = "saved_checkpoint"
 
 
-class Checkpoint:
+class Checkpoint(EventCallback):
     """Save the state dicts of objects, and keep the `n_saved` best or latest checkpoints.
 
     A handler. For example, keep the last two epochs, and continue with the newest one after the process was killed::
