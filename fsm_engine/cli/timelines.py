@@ -65,7 +65,7 @@ def verify(
     if violation is not None:
         print(str(violation))
         raise typer.Exit(NEGATIVE)
-    typer.echo(f"{run}: {found.text} allows every transition", err=True)
+    typer.echo(f"{run}: the lifecycle of {found.text} allows every transition", err=True)
 
 
 @commands.command(epilog=epilog("timeline diff"))
