@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from fsm_engine import Engine, EventEnum, Events, Lifecycle  # noqa: E402
-from fsm_engine.handlers.profilers import HandlersTimeProfiler  # noqa: E402
+from fsm_engine import Engine, EventEnum, Events, Lifecycle
+from fsm_engine.handlers.profilers import HandlersTimeProfiler
 
 pytestmark = pytest.mark.skipif(not hasattr(BaseException, "add_note"), reason="Python 3.10 has no notes")
 
