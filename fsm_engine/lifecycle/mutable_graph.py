@@ -185,8 +185,11 @@ class MutableGraph:
     def replace_transition(self, number: int, transition: Transition) -> None:
         """Replace the transition with this number by `transition`; for another source, it becomes the last exit."""
         before, place, rank = self._transitions[number], *self._unlink_transition(number)
-        is_moved = not is_same(before.source, transition.source)
-        self._link_transition(number, transition, place, len(self._by_source[transition.source]) if is_moved else rank)
+        siblings = self._by_source[transition.source]
+        if is_same(before.source, transition.source):
+            self._link_transition(number, transition, place, rank)
+        else:
+            self._link_transition(number, transition, siblings[-1] if siblings else place, len(siblings))
 
         def undo() -> None:
             self._unlink_transition(number)

@@ -7,6 +7,7 @@ import pickle
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from fsm_engine.graph.graph import Graph
 from fsm_engine.graph.phases import IDLE
 from fsm_engine.lifecycle import validation
 from fsm_engine.lifecycle.graph_view import WholeGraph
+from fsm_engine.lifecycle.mutable_graph import MutableGraph
 from fsm_engine.lifecycle.validation import edit_findings
 
 
@@ -299,6 +301,20 @@ def test_an_edit_a_block_and_a_whole_check_find_the_same(monkeypatch: pytest.Mon
 
     agree()
     assert set(found_by) == {"argument", "rule", "none"}
+
+
+def test_a_transition_that_gets_another_source_is_its_last_exit_in_the_graph_too() -> None:
+    first, second, third = (Transition(source, "A", label) for source, label in (("A", "1"), ("B", "2"), ("B", "3")))
+    graph = MutableGraph(Graph((Phase("A"), Phase("B")), (first, second, third)), ())
+    graph.replace_transition(0, replace(first, source="B"))
+
+    expected = ["2", "3", "1"]
+    assert [transition.label for _, transition in graph.exits("B")] == expected
+    assert [transition.label for transition in graph.graph.transitions] == expected
+
+    graph.undo_changes(0)
+    assert graph.graph.transitions == (first, second, third)
+    assert graph.exits("A") == [(0, first)]
 
 
 at_the_end: Counter[str] = Counter()
