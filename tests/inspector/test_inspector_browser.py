@@ -226,7 +226,7 @@ def test_a_page_at_a_forwarded_port_outlives_a_lost_connection_and_a_sleep(
         do(tab, inspector, lambda: job.start(100_000))
         forward.cut()
         tab.until(lambda: tab.text("#banner").startswith("Disconnected"))
-        assert tab.find("#pause").get_attribute("disabled")
+        tab.until(lambda: tab.find("#pause").get_attribute("disabled"))
         forward.go_on()
         tab.until(lambda: tab.text("#banner") == "")
         assert do(tab, inspector, lambda: tab.click("[data-by=phase]")) == "EPOCH_STARTED"
